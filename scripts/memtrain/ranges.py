@@ -1,0 +1,76 @@
+"""Ranges of rows, half-open: ``[start, end)``.
+
+A configured bound is a row number or a percentage; a resolved range is a pair of row numbers.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
+from typing import NamedTuple
+
+_PERCENT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
+
+
+class Range(NamedTuple):
+    """Rows ``start`` to ``end - 1``."""
+
+    start: int
+    end: int
+
+    def __str__(self) -> str:
+        return f"[{self.start}, {self.end})"
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return self.end - self.start
+
+
+def parse_bound(bound: object) -> int | Fraction:
+    """Return a row number as it is, and a text like "80%" as the fraction 4/5.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    if isinstance(bound, int) and not isinstance(bound, bool) and bound >= 0:
+        return bound
+    match = _PERCENT.fullmatch(bound) if isinstance(bound, str) else None
+    if match and Fraction(match[1]) <= 100:
+        return Fraction(match[1]) / 100
+    raise ValueError(f"{bound!r} is neither a row number (0 or more) nor a percentage like '80%'")
+
+
+def resolve_bound(bound: object, rows: int) -> int:
+    """Return the row number of a bound in a file of ``rows`` rows; a share is rounded down."""
+    parsed = parse_bound(bound)
+    return int(parsed * rows) if isinstance(parsed, Fraction) else parsed
+
+
+def count_rows(ranges: Iterable[Range]) -> int:
+    """Return the number of rows of all ranges together."""
+    return sum(piece.rows for piece in ranges)
+
+
+def overlaps(left: Sequence[Range], right: Sequence[Range]) -> Iterator[Range]:
+    """Yield the rows that a range of ``left`` and a range of ``right`` have in common."""
+    for one in left:
+        for other in right:
+            common = Range(max(one.start, other.start), min(one.end, other.end))
+            if common.rows > 0:
+                yield common
+
+
+def self_overlaps(ranges: Sequence[Range]) -> Iterator[Range]:
+    """Yield the rows that stand in more than one of the ranges."""
+    for position, one in enumerate(ranges):
+        yield from overlaps([one], ranges[position + 1 :])
+
+
+def cut(piece: Range, rows_per_cell: int) -> Iterator[tuple[int, Range]]:
+    """Cut a range at the borders of a grid; yield each cell's number and the rows within it."""
+    start = piece.start
+    while start < piece.end:
+        cell = start // rows_per_cell
+        end = min((cell + 1) * rows_per_cell, piece.end)
+        yield cell, Range(start, end)
+        start = end
