@@ -6,13 +6,17 @@ variances", 1979), in double precision. Every sum runs in a fixed order over fix
 so the same rows give the same bits whatever shard or thread they were read by.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-#: Rows that are summed in one go; small enough that their doubles stay in the processor's cache.
-_ROWS_PER_PIECE = 1024
+#: Rows that are summed in one go, before parts are merged.
+ROWS_PER_PIECE = 1024
+
+#: Rows that are looked at together: so many that NumPy's loops are long, and so few that their
+#: doubles stay in the processor's cache. A whole number of pieces.
+_ROWS_AT_ONCE = 16 * ROWS_PER_PIECE
 
 #: Integer columns within [0, this) also have their values counted: class labels, above all.
 COUNTED_VALUES = 1024
@@ -45,11 +49,14 @@ class FieldStatistics:
     def of(cls, array: np.ndarray) -> "FieldStatistics":
         """Return the statistics of rows of a field, of shape (rows, ...)."""
         flat = array.reshape(len(array), -1)
-        pieces = [
-            _of_piece(flat[start : start + _ROWS_PER_PIECE])
-            for start in range(0, len(flat), _ROWS_PER_PIECE)
+        whole = len(flat) - len(flat) % ROWS_PER_PIECE
+        parts = [
+            _of_pieces(flat[start : min(start + _ROWS_AT_ONCE, whole)])
+            for start in range(0, whole, _ROWS_AT_ONCE)
         ]
-        return merge_all(pieces) if pieces else cls.of_nothing(flat.shape[1], _is_counted(flat))
+        if whole < len(flat):
+            parts.append(_of_piece(flat[whole:]))
+        return merge_all(parts) if parts else cls.of_nothing(flat.shape[1], _is_counted(flat))
 
     @classmethod
     def of_nothing(cls, columns: int, counted: bool = False) -> "FieldStatistics":
@@ -84,14 +91,23 @@ class FieldStatistics:
             values=_add_counts(self.values, other.values),
         )
 
+    def columns(self, start: int, end: int) -> "FieldStatistics":
+        """Return the statistics of some of the columns."""
+        return FieldStatistics(*(array[..., start:end] for array in _arrays(self)))
+
     def to_json(self) -> dict[str, Any]:
         """Return plain lists; a minimum or maximum of no value is null."""
         content = {
             "count": self.count.tolist(),
             "mean": self.mean.tolist(),
             "m2": self.m2.tolist(),
-            "min": [low if n else None for low, n in zip(self.minimum.tolist(), self.count)],
-            "max": [high if n else None for high, n in zip(self.maximum.tolist(), self.count)],
+            "min": [
+                low if n else None for low, n in zip(self.minimum.tolist(), self.count, strict=True)
+            ],
+            "max": [
+                high if n else None
+                for high, n in zip(self.maximum.tolist(), self.count, strict=True)
+            ],
             "nonfinite": self.nonfinite.tolist(),
         }
         return content if self.values is None else content | {"values": self.values.tolist()}
@@ -114,48 +130,97 @@ class FieldStatistics:
 def merge_all(parts: list[FieldStatistics]) -> FieldStatistics:
     """Merge neighbours with neighbours, as a tree: the rounding error grows with its height."""
     while len(parts) > 1:
-        merged = [left.merge(right) for left, right in zip(parts[::2], parts[1::2])]
+        merged = [left.merge(right) for left, right in zip(parts[::2], parts[1::2], strict=False)]
         parts = merged + parts[len(merged) * 2 :]
     return parts[0]
 
 
-def _of_piece(piece: np.ndarray) -> FieldStatistics:
-    """Return the statistics of a few rows, of shape (rows, columns)."""
-    rows, columns = piece.shape
-    low, high = piece.min(axis=0).astype(np.float64), piece.max(axis=0).astype(np.float64)
+def _of_pieces(block: np.ndarray) -> FieldStatistics:
+    """Return the statistics of a whole number of pieces, of shape (rows, columns)."""
+    columns = block.shape[1]
+    rows_abreast = _rows_abreast(columns)
+    # (pieces, rows of a piece / rows abreast, rows abreast * columns)
+    abreast = np.ascontiguousarray(block).reshape(
+        -1, ROWS_PER_PIECE // rows_abreast, rows_abreast * columns
+    )
+    low = _fold(abreast.min(axis=1), columns, np.minimum)
+    high = _fold(abreast.max(axis=1), columns, np.maximum)
     # A NaN reaches both ends and an infinity one of them: finite ends mean finite values.
     if not (np.isfinite(low).all() and np.isfinite(high).all()):
-        return _of_piece_with_nonfinite(piece)
-    doubles = piece.astype(np.float64)
-    # Distances from a row of the piece itself keep the digits that a large mean would cost.
-    shift = doubles[0].copy()
-    doubles -= shift
-    mean = doubles.sum(axis=0) / rows
-    doubles -= mean
-    return FieldStatistics(
-        count=np.full(columns, rows, np.int64),
-        mean=mean + shift,
-        m2=np.einsum("rc,rc->c", doubles, doubles),
-        minimum=low,
-        maximum=high,
-        nonfinite=np.zeros(columns, np.int64),
-        values=_count_values(piece),
+        return merge_all([_of_piece(piece) for piece in np.split(block, len(abreast))])
+    doubles = abreast.astype(np.float64)
+    mean = _fold(doubles.sum(axis=1), columns, np.add) / ROWS_PER_PIECE
+    doubles -= np.tile(mean, rows_abreast)[:, np.newaxis]
+    pieces = FieldStatistics(
+        count=np.full(mean.shape, ROWS_PER_PIECE, np.int64),
+        mean=mean,
+        m2=_fold(np.einsum("pra,pra->pa", doubles, doubles), columns, np.add),
+        minimum=low.astype(np.float64),
+        maximum=high.astype(np.float64),
+        nonfinite=np.zeros(mean.shape, np.int64),
     )
+    return replace(_merge_pieces(pieces), values=_count_values(block))
 
 
-def _of_piece_with_nonfinite(piece: np.ndarray) -> FieldStatistics:
+def _rows_abreast(columns: int) -> int:
+    """Return how many neighbouring rows are summed side by side, so that inner loops are long."""
+    rows = ROWS_PER_PIECE // 4
+    while rows > 1 and rows * columns > ROWS_PER_PIECE:
+        rows //= 2
+    return rows
+
+
+def _fold(abreast: np.ndarray, columns: int, operation: np.ufunc) -> np.ndarray:
+    """Reduce (pieces, rows abreast * columns) to (pieces, columns)."""
+    return operation.reduce(abreast.reshape(len(abreast), -1, columns), axis=1)
+
+
+def _merge_pieces(pieces: FieldStatistics) -> FieldStatistics:
+    """Merge statistics of shape (pieces, columns), neighbours with neighbours, to (columns,)."""
+    while len(pieces.count) > 1:
+        pairs = len(pieces.count) // 2 * 2
+        merged = _select(pieces, slice(0, pairs, 2)).merge(_select(pieces, slice(1, pairs, 2)))
+        rest = _select(pieces, slice(pairs, None))
+        pieces = FieldStatistics(*map(_join, _arrays(merged), _arrays(rest)))
+    return _select(pieces, 0)
+
+
+def _arrays(statistics: FieldStatistics) -> list[np.ndarray]:
+    return [
+        statistics.count,
+        statistics.mean,
+        statistics.m2,
+        statistics.minimum,
+        statistics.maximum,
+        statistics.nonfinite,
+    ]
+
+
+def _select(statistics: FieldStatistics, pieces: slice | int) -> FieldStatistics:
+    return FieldStatistics(*(array[pieces] for array in _arrays(statistics)))
+
+
+def _join(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    return np.concatenate([left, right]) if len(right) else left
+
+
+def _of_piece(piece: np.ndarray) -> FieldStatistics:
+    """Return the statistics of a few rows, of shape (rows, columns), finite or not."""
     doubles = piece.astype(np.float64)
     finite = np.isfinite(doubles)
     count = finite.sum(axis=0)
-    mean = np.where(finite, doubles, 0.0).sum(axis=0) / np.maximum(count, 1)
-    distance = np.where(finite, doubles - np.where(finite, mean, 0.0), 0.0)
+    shift = np.where(finite.any(axis=0), doubles[finite.argmax(axis=0), range(len(count))], 0.0)
+    distance = np.where(finite, doubles, shift) - shift
+    mean = distance.sum(axis=0) / np.maximum(count, 1)
+    distance = np.where(finite, distance - mean, 0.0)
     return FieldStatistics(
         count=count,
-        mean=mean,
+        mean=mean + shift,
         m2=(distance * distance).sum(axis=0),
         minimum=np.where(finite, doubles, np.inf).min(axis=0),
         maximum=np.where(finite, doubles, -np.inf).max(axis=0),
         nonfinite=len(piece) - count,
+        values=_count_values(piece),
     )
 
 

@@ -18,7 +18,7 @@ _WIDENED = {"uint16": np.dtype(np.int32), "uint32": np.dtype(np.int64)}
 
 
 class MemmapDataset(Dataset):
-    """Rows ``[start_index, end_index)`` of a memory-mapped file, taken from the disk when asked for.
+    """Rows ``[start_index, end_index)`` of a memory-mapped file, taken from the disk as needed.
 
     ``dataset[i]`` is row ``start_index + i``: a float32 tensor for a plain dtype, a dict of tensors
     for a structured one. In a record, floats become float32, and integers keep their type (labels

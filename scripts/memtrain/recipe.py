@@ -1,0 +1,150 @@
+"""``split.json``: the recipe of one training and its evaluation, complete.
+
+A recipe holds everything that the result depends on: the ranges with the digests of exactly their
+rows, what the rows mean, the statistics of the training rows, every setting. Its two parts have
+digests of their own, and a change of digest is what trains or evaluates again; so a part holds
+nothing that its result does not depend on, such as the number of rows in the whole file.
+"""
+
+import os
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import ValidationError
+
+from memtrain import canonical_json
+from memtrain.config import EvaluationSettings, Settings, TrainingSettings
+from memtrain.errors import UserError
+from memtrain.field_statistics import FieldStatistics
+from memtrain.ranges import Range, count_rows
+from memtrain.record_file import dtype_from_json
+
+
+class Piece(Settings):
+    """Rows ``[start, end)``, cut at the shard borders, and the digest of their bytes."""
+
+    start: int
+    end: int
+    sha256: str
+
+
+class Rows(Settings):
+    """The rows of a training or of an evaluation."""
+
+    ranges: list[tuple[int, int]]
+    pieces: list[Piece]
+
+    @property
+    def resolved(self) -> list[Range]:
+        """The ranges."""
+        return [Range(*pair) for pair in self.ranges]
+
+    @property
+    def count(self) -> int:
+        """The number of rows."""
+        return count_rows(self.resolved)
+
+
+class Task(Settings):
+    """What the rows of the file mean."""
+
+    kind: Literal["regression", "classification"]
+    classes: int | None
+    dtype: Any
+    features: list[str]
+    target: list[str]
+
+
+class Sizes(Settings):
+    """What follows from the rows and the settings; shown before the first step."""
+
+    rows: int
+    micro_batches_per_epoch: int
+    steps_per_epoch: int
+    steps: int
+    rows_per_step: int
+
+
+class TrainingRecipe(Settings):
+    """Everything that the weights depend on, but for the code."""
+
+    rows: Rows
+    task: Task
+    statistics: dict[str, Any]
+    settings: TrainingSettings
+    sizes: Sizes
+
+    def statistics_of(self, field: str) -> FieldStatistics:
+        """Return the statistics of a field over the training rows."""
+        return FieldStatistics.from_json(self.statistics[field])
+
+    @property
+    def feature_shape(self) -> tuple[int, ...]:
+        """The shape of the features of one row."""
+        return self._field("features").shape
+
+    @property
+    def in_features(self) -> int:
+        """How many numbers the features of a row are."""
+        return int(np.prod(self.feature_shape, dtype=np.int64))
+
+    @property
+    def targets(self) -> int:
+        """How many numbers the target of a row is."""
+        return int(np.prod(self._field("target").shape, dtype=np.int64))
+
+    def _field(self, name: str) -> np.dtype:
+        return dtype_from_json(self.task.dtype)[name]
+
+
+class EvaluationRecipe(Settings):
+    """Everything that the evaluation depends on, but for the model and the code."""
+
+    rows: Rows
+    settings: EvaluationSettings
+    lowest_loss: float | None
+    class_names: list[str] | None
+
+
+class Recipe(Settings):
+    """The recipe of a split.
+
+    Attributes:
+        split: its name.
+        training: the part that the weights depend on.
+        evaluation: the part that the evaluation adds.
+        shards: id and digest of every shard that the rows touch. In no part: another row of a
+            shard that is touched at its edge changes this and nothing else.
+    """
+
+    split: str
+    training: TrainingRecipe
+    evaluation: EvaluationRecipe
+    shards: dict[str, str]
+
+    def write(self, path: str | os.PathLike) -> None:
+        """Write the recipe as canonical JSON."""
+        canonical_json.write(path, self.model_dump(mode="json"))
+
+    @classmethod
+    def read(cls, path: str | os.PathLike) -> "Recipe":
+        """Read what ``write`` wrote."""
+        content = canonical_json.read(path, made_by="resolve_splits")
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise UserError(
+                f"{path}: this is not a recipe of this version of memtrain "
+                f"({'.'.join(map(str, first['loc']))}: {first['msg']}). Remove it and run "
+                "resolve_splits again."
+            ) from None
+
+    def digest(self, part: Literal["training", "evaluation"]) -> str:
+        """Return the digest of a part, as ``part_digest`` does from the file."""
+        return canonical_json.digest(getattr(self, part).model_dump(mode="json"))
+
+
+def part_digest(path: str | os.PathLike, part: Literal["training", "evaluation"]) -> str:
+    """Return the digest of a part of a recipe file, without checking the rest of it."""
+    return canonical_json.digest(canonical_json.read(path, made_by="resolve_splits")[part])

@@ -1,0 +1,70 @@
+"""Everything that a training recipe names, built: model, loss, optimizer, schedule, transform."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn, optim
+
+from memtrain.losses import SummedLoss
+from memtrain.models import build_model
+from memtrain.optimizers import build_optimizer, build_scheduler
+from memtrain.recipe import TrainingRecipe
+from memtrain.transforms import Row, build_transform
+
+
+@dataclass(frozen=True)
+class TrainingParts:
+    """What a training is made of."""
+
+    transform: Callable[[Row], Row] | None
+    model: nn.Module
+    loss: SummedLoss
+    optimizer: optim.Optimizer
+    scheduler: optim.lr_scheduler.LRScheduler | None
+
+
+def build_training_parts(
+    recipe: TrainingRecipe, device: torch.device, where: str = "training"
+) -> TrainingParts:
+    """Build what a recipe names, with the initial weights of its seed.
+
+    Args:
+        recipe: the training part of a recipe.
+        device: where model and loss go.
+        where: the key of the settings, for errors.
+
+    Raises:
+        UserError: naming the key that chose something that is not there or does not fit.
+    """
+    settings = recipe.settings
+    loss = SummedLoss(f"{where}.loss", settings.loss, recipe)
+    # Drawn on the CPU, so that the initial weights are the same on every device.
+    torch.manual_seed(settings.seed)
+    model = build_model(f"{where}.model", settings.model, recipe.in_features, loss.outputs)
+    model.to(device)
+    optimizer = build_optimizer(f"{where}.optimizer", settings.optimizer, model)
+    return TrainingParts(
+        transform=transform_of(recipe, where),
+        model=model,
+        loss=loss.to(device),
+        optimizer=optimizer,
+        scheduler=build_scheduler(f"{where}.scheduler", settings.scheduler, optimizer),
+    )
+
+
+def transform_of(recipe: TrainingRecipe, where: str = "training") -> Callable[[Row], Row] | None:
+    """Return the transform that a recipe names."""
+    return build_transform(
+        f"{where}.transform",
+        recipe.settings.transform,
+        recipe.statistics_of("features"),
+        recipe.feature_shape,
+    )
+
+
+def choose_device(setting: str) -> torch.device:
+    """Return the device of a training: "auto" takes a GPU where there is one."""
+    if setting == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(setting)

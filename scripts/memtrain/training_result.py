@@ -1,0 +1,114 @@
+"""What a training leaves: weights, history and performance, written each to its file."""
+
+import csv
+import io
+import os
+import resource
+import socket
+from dataclasses import asdict, astuple, dataclass, fields
+
+import safetensors.torch
+import torch
+
+from memtrain import canonical_json
+from memtrain.atomic_files import write_bytes, write_text
+
+#: The key of the recipe's digest in the metadata of ``model.safetensors``. The only key there:
+#: safetensors writes several in no fixed order, and the file is promised to be the same bytes.
+RECIPE_KEY = "recipe"
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """One optimizer step, a line of ``history.csv``.
+
+    Attributes:
+        step: 1, 2, ...
+        epoch: 1, 2, ...
+        rows: of the accumulation window.
+        loss: the mean loss of a row of the window, before the step.
+        learning_rate: that the step was taken with (of the first parameter group).
+        gradient_norm: Euclidean norm of the accumulated gradient.
+    """
+
+    step: int
+    epoch: int
+    rows: int
+    loss: float
+    learning_rate: float
+    gradient_norm: float
+
+
+@dataclass(frozen=True)
+class Performance:
+    """What depends on the machine.
+
+    Attributes:
+        seconds: of the whole training, without the start of the program.
+        rows_per_second: rows that were trained on, over ``seconds``.
+        waiting_share: the share of ``seconds`` that was spent waiting for rows.
+        peak_memory_bytes: the largest resident memory of the process so far.
+        peak_gpu_memory_bytes: the largest memory that PyTorch took on the GPU; null without one.
+        device: what the model was trained on.
+        threads: of PyTorch.
+        host: the machine's name.
+        torch: PyTorch's version.
+    """
+
+    seconds: float
+    rows_per_second: float
+    waiting_share: float
+    peak_memory_bytes: int
+    peak_gpu_memory_bytes: int | None
+    device: str
+    threads: int
+    host: str
+    torch: str
+
+    @classmethod
+    def measured(
+        cls, rows: int, seconds: float, waiting_seconds: float, device: torch.device
+    ) -> "Performance":
+        """Return the performance of a training that just ended in this process."""
+        on_gpu = device.type == "cuda"
+        return cls(
+            seconds=seconds,
+            rows_per_second=rows / seconds,
+            waiting_share=waiting_seconds / seconds,
+            peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            peak_gpu_memory_bytes=torch.cuda.max_memory_allocated(device) if on_gpu else None,
+            device=torch.cuda.get_device_name(device) if on_gpu else "cpu",
+            threads=torch.get_num_threads(),
+            host=socket.gethostname(),
+            torch=torch.__version__,
+        )
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """A trained model and what happened on the way."""
+
+    recipe_digest: str
+    weights: dict[str, torch.Tensor]
+    history: list[StepRecord]
+    performance: Performance
+
+    def write(
+        self, model: str | os.PathLike, history: str | os.PathLike, performance: str | os.PathLike
+    ) -> None:
+        """Write the three files; the first two are functions of recipe and code alone."""
+        tensors = {
+            name: tensor.detach().cpu().contiguous() for name, tensor in self.weights.items()
+        }
+        metadata = {RECIPE_KEY: self.recipe_digest}
+        write_bytes(model, safetensors.torch.save(tensors, metadata=metadata))
+        write_text(history, _as_csv(self.history))
+        canonical_json.write(performance, asdict(self.performance))
+
+
+def _as_csv(history: list[StepRecord]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([field.name for field in fields(StepRecord)])
+    writer.writerows(astuple(record) for record in history)
+    return text.getvalue()
