@@ -25,8 +25,8 @@ def digest(content: Any) -> str:
 
 
 def write(path: str | os.PathLike, content: Any) -> None:
-    """Write the content as canonical JSON, indented to be read by people."""
-    write_text(path, json.dumps(content, sort_keys=True, indent=1, allow_nan=False) + "\n")
+    """Write the content as canonical JSON, in lines that people can read."""
+    write_text(path, _in_lines(content) + "\n")
 
 
 def read(path: str | os.PathLike, made_by: str) -> Any:
@@ -47,3 +47,18 @@ def read(path: str | os.PathLike, made_by: str) -> Any:
         raise UserError(
             f"{path}: this is not a JSON file ({error}). Remove it and run {made_by} again."
         ) from None
+
+
+def _in_lines(content: Any, indent: str = "") -> str:
+    """Return mappings, and lists that hold them, an item a line; anything else on one line."""
+    deeper = indent + " "
+    if isinstance(content, dict) and content:
+        items = [
+            f"{deeper}{json.dumps(key)}: {_in_lines(content[key], deeper)}"
+            for key in sorted(content)
+        ]
+        return "{\n" + ",\n".join(items) + f"\n{indent}}}"
+    if isinstance(content, list) and any(isinstance(item, dict) for item in content):
+        items = [deeper + _in_lines(item, deeper) for item in content]
+        return "[\n" + ",\n".join(items) + f"\n{indent}]"
+    return json.dumps(content, sort_keys=True, allow_nan=False)

@@ -4,14 +4,11 @@
 ``schemas/`` is generated from these models.
 """
 
-import re
 from typing import Annotated, Any, Literal, get_type_hints
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     WithJsonSchema,
     create_model,
@@ -20,85 +17,16 @@ from pydantic import (
 
 from memtrain.errors import did_you_mean, listed
 from memtrain.ranges import Range, overlaps, parse_bound, resolve_bound, self_overlaps
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
-
-
-def _read_number(value: Any) -> Any:
-    """Turn text that is a number into one: YAML reads ``1e-3`` (without a point) as text."""
-    if isinstance(value, bool):
-        raise ValueError("a number is needed here, not yes or no")
-    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
-        number = float(value)
-        return int(number) if number.is_integer() and "." not in value else number
-    return value
-
-
-def _read_numbers(value: Any) -> Any:
-    """Do the same to every text within lists and mappings, for arguments of unknown types."""
-    if isinstance(value, dict):
-        return {key: _read_numbers(part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [_read_numbers(part) for part in value]
-    return value if isinstance(value, bool) else _read_number(value)
-
-
-def _check_name(name: str) -> str:
-    if not _NAME.fullmatch(name):
-        raise ValueError(
-            f"{name!r} names a folder: use letters, digits, '-' and '_', and begin with a letter "
-            "or a digit"
-        )
-    return name
-
-
-Number = Annotated[float, BeforeValidator(_read_number)]
-Count = Annotated[int, BeforeValidator(_read_number), Field(ge=1)]
-Seed = Annotated[int, BeforeValidator(_read_number), Field(ge=0, lt=2**63)]
-Name = Annotated[str, AfterValidator(_check_name)]
-
-
-class Settings(BaseModel):
-    """What all settings share: unknown keys are errors, and nothing changes after reading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-
-def _or_just_the_name(schema: dict[str, Any]) -> None:
-    whole = dict(schema)
-    schema.clear()
-    schema["anyOf"] = [{"type": "string"}, whole]
-
-
-class Choice(Settings):
-    """Something chosen by name, with its own arguments beside the name."""
-
-    model_config = ConfigDict(extra="allow", frozen=True, json_schema_extra=_or_just_the_name)
-
-    name: str = Field(min_length=1, description="What is chosen: see the key's own description.")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read(cls, value: Any) -> Any:
-        return {"name": value} if isinstance(value, str) else _read_numbers(value)
-
-    @property
-    def arguments(self) -> dict[str, Any]:
-        """The keyword arguments beside the name."""
-        return dict(self.model_extra or {})
-
-
-class PartialChoice(Choice):
-    """A choice of a split's own; without a name, it changes arguments of the default choice."""
-
-    name: str | None = Field(None, min_length=1, description="Without a name, that of `training`.")
-
-    def over(self, default: Choice | None) -> dict[str, Any]:
-        """Return this choice where it has a name, else the default with these arguments."""
-        if self.name is not None or default is None:
-            return self.model_dump()
-        return default.model_dump() | self.arguments
+from memtrain.settings_types import (
+    Choice,
+    Count,
+    Name,
+    Number,
+    PartialChoice,
+    Seed,
+    Settings,
+    read_number,
+)
 
 
 class MockSettings(Settings):
@@ -115,7 +43,7 @@ class MockSettings(Settings):
         description="Standard deviation of the normal noise on the target; with `classes`, the "
         "temperature at which the class is drawn.",
     )
-    classes: Annotated[int, BeforeValidator(_read_number), Field(ge=2, le=1024)] | None = Field(
+    classes: Annotated[int, BeforeValidator(read_number), Field(ge=2, le=1024)] | None = Field(
         None, description="Makes the target a class, 0 to classes - 1; null for a number."
     )
     seed: Seed = Field(0, description="Seed of the rows, the teacher and the noise.")
@@ -216,7 +144,7 @@ class DatasetSettings(Settings):
 
 
 def _check_shard_rows(value: Any) -> int | str:
-    value = _read_number(value)
+    value = read_number(value)
     if value == "auto" or (isinstance(value, int) and value >= 1):
         return value
     raise ValueError("a number of rows (1 or more) or auto is needed")
@@ -244,11 +172,11 @@ def _check_ranges(value: Any) -> Any:
     for pair in pairs:
         if not isinstance(pair, list) or len(pair) != 2:
             raise ValueError(f"{pair!r} is not a pair [start, end]")
-        start, end = (parse_bound(_read_number(bound)) for bound in pair)
+        start, end = (parse_bound(read_number(bound)) for bound in pair)
         if type(start) is type(end) and not start < end:
             state = "is empty" if start == end else "runs backwards"
             raise ValueError(f"the range {pair!r} {state}; start must come before end")
-    return [[_read_number(bound) for bound in pair] for pair in pairs]
+    return [[read_number(bound) for bound in pair] for pair in pairs]
 
 
 _BOUND_SCHEMA = {
@@ -375,7 +303,7 @@ def _resolve_ranges(where: str, pairs: list, rows: int, problems: list[str]) -> 
 class EvaluationSettings(Settings):
     """How models are evaluated."""
 
-    bootstrap: Annotated[int, BeforeValidator(_read_number), Field(ge=0)] = Field(
+    bootstrap: Annotated[int, BeforeValidator(read_number), Field(ge=0)] = Field(
         100, description="Resamples behind every standard error; 0 for none."
     )
     seed: Seed = Field(0, description="Seed of the resamples.")
@@ -389,7 +317,7 @@ class Configuration(Settings):
     splits: dict[Name, SplitSettings] = Field(
         default_factory=dict, description="What is trained and evaluated, by name."
     )
-    folds: Annotated[int, BeforeValidator(_read_number), Field(ge=2)] | None = Field(
+    folds: Annotated[int, BeforeValidator(read_number), Field(ge=2)] | None = Field(
         None,
         description="In place of `splits`, a cross-validation: fold_1 is evaluated on the first "
         "of so many equal parts of the rows and trained on the others, and so on.",

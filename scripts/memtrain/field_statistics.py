@@ -6,6 +6,7 @@ variances", 1979), in double precision. Every sum runs in a fixed order over fix
 so the same rows give the same bits whatever shard or thread they were read by.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -48,7 +49,7 @@ class FieldStatistics:
     @classmethod
     def of(cls, array: np.ndarray) -> "FieldStatistics":
         """Return the statistics of rows of a field, of shape (rows, ...)."""
-        flat = array.reshape(len(array), -1)
+        flat = array.reshape(len(array), math.prod(array.shape[1:]))
         whole = len(flat) - len(flat) % ROWS_PER_PIECE
         parts = [
             _of_pieces(flat[start : min(start + _ROWS_AT_ONCE, whole)])

@@ -40,6 +40,7 @@ class Trainer:
         self._parts = build_training_parts(self._recipe, self._device)
         self._dataset = MemmapDataset(data, transform=self._parts.transform)
         self._history: list[StepRecord] = []
+        self._trained_rows = 0
         self._waiting_seconds = 0.0
 
     def describe(self) -> str:
@@ -71,12 +72,13 @@ class Trainer:
             for epoch in range(self._settings.epochs):
                 self._run_epoch(epoch, progress, start)
         seconds = time.perf_counter() - start
-        rows = sum(record.rows for record in self._history)
         return TrainingResult(
             recipe_digest=self._recipe_digest,
             weights=self._parts.model.state_dict(),
             history=self._history,
-            performance=Performance.measured(rows, seconds, self._waiting_seconds, self._device),
+            performance=Performance.measured(
+                self._trained_rows, seconds, self._waiting_seconds, self._device
+            ),
         )
 
     def _run_epoch(self, epoch: int, progress: Progress, start: float) -> None:
@@ -89,7 +91,8 @@ class Trainer:
             numbers = batches[window_number * size : (window_number + 1) * size]
             record = self._step(epoch, window, numbers)
             self._history.append(record)
-            rate = record.rows * len(self._history) / (time.perf_counter() - start)
+            self._trained_rows += record.rows
+            rate = self._trained_rows / (time.perf_counter() - start)
             progress.advance(1, f"loss {record.loss:.6g}, {rate:,.0f} rows/s")
 
     def _load(self, batches: list[np.ndarray]) -> DataLoader:

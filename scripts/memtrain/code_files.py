@@ -1,0 +1,82 @@
+"""Which files a script can reach: itself, and what it imports, found by reading them.
+
+Nothing is imported to find out, and nothing is typed by hand: a rule that lists these files as
+inputs runs again when a line that it can reach has changed, and for no other line.
+"""
+
+import ast
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+
+def reachable_files(start: Path, roots: Sequence[Path]) -> list[Path]:
+    """Return a script and every file that it can import, directly or not.
+
+    Args:
+        start: the script.
+        roots: folders that modules are looked for in, in this order; what is found in none of them
+            (the standard library, installed packages) is left out.
+
+    Returns:
+        The script first, then the others in alphabetical order.
+    """
+    found, queue = {start}, [start]
+    while queue:
+        for module in _imported_modules(queue.pop()):
+            for file in _files_of(module, roots):
+                if file not in found:
+                    found.add(file)
+                    queue.append(file)
+    return [start, *sorted(found - {start})]
+
+
+def module_files(module: str, roots: Sequence[Path]) -> list[Path]:
+    """Return the file of a module, with every file that it can reach; empty where it is installed.
+
+    Args:
+        module: like "package.module".
+        roots: as for ``reachable_files``.
+    """
+    files = list(_files_of(module, roots))
+    return sorted({reached for file in files for reached in reachable_files(file, roots)})
+
+
+def _imported_modules(file: Path) -> Iterator[str]:
+    """Yield the dotted names that a file imports, anywhere in it."""
+    for node in ast.walk(ast.parse(file.read_bytes(), filename=str(file))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = _absolute(node, file)
+            yield module
+            # `from package import module` names a file as often as it names an object.
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def _absolute(node: ast.ImportFrom, file: Path) -> str:
+    """Return the module of a `from` import; of a relative one, seen from the file's package."""
+    if not node.level:
+        return node.module or ""
+    package = file.parents[node.level - 1]
+    names = []
+    while (package / "__init__.py").exists():
+        names.insert(0, package.name)
+        package = package.parent
+    return ".".join([*names, *filter(None, [node.module])])
+
+
+def _files_of(module: str, roots: Sequence[Path]) -> Iterator[Path]:
+    """Yield the file of a module and the ``__init__.py`` of every package around it."""
+    parts = module.split(".")
+    for root in roots:
+        file = root.joinpath(*parts).with_suffix(".py")
+        package = root.joinpath(*parts, "__init__.py")
+        target = next((path for path in (file, package) if path.is_file()), None)
+        if target is None or not module:
+            continue
+        for depth in range(1, len(parts)):
+            around = root.joinpath(*parts[:depth], "__init__.py")
+            if around.is_file():
+                yield around
+        yield target
+        return

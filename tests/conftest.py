@@ -1,0 +1,74 @@
+"""What tests of several files share."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from memtrain.config_file import parse_configuration
+from memtrain.manifest import index_shards
+from memtrain.record_file import create, record_dtype
+from memtrain.source import Source
+from memtrain.split_resolution import resolve_splits
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def repository():
+    return REPOSITORY
+
+
+@pytest.fixture
+def write_rows(tmp_path):
+    """Return a function that writes features and targets as a record file."""
+
+    def write(features, target, name="data.npy"):
+        features, target = np.atleast_2d(features), np.asarray(target)
+        target = target.reshape(len(features), -1)
+        dtype = record_dtype(
+            features=(features.dtype.str, features.shape[1]),
+            target=(target.dtype.str, target.shape[1]),
+        )
+        rows = np.empty(len(features), dtype)
+        rows["features"], rows["target"] = features, target
+        with create(tmp_path / name, dtype, len(rows)) as writer:
+            writer.write(0, rows)
+        return tmp_path / name
+
+    return write
+
+
+@pytest.fixture
+def resolve(write_rows):
+    """Return a function that writes rows and resolves one split of them; gives data and recipe."""
+
+    def resolve(features, target, training=None, train=None, evaluate=None, classes=None, shard=8):
+        data = write_rows(features, target)
+        rows = len(features)
+        configuration = parse_configuration(
+            {
+                "dataset": {
+                    "name": "test",
+                    "import": {"path": "x", "features": ["x"], "target": ["y"]},
+                },
+                "splits": {
+                    "one": {
+                        "train": train or [0, rows],
+                        "evaluate": evaluate or [0, rows],
+                        "allow_overlap": True,
+                    }
+                },
+                "training": training or {},
+            }
+        )
+        source = Source(
+            features=["x"],
+            target=["y"],
+            task="classification" if classes else "regression",
+            classes=classes,
+        )
+        (recipe,) = resolve_splits(configuration, data, index_shards(data, shard), source)
+        return str(data), recipe
+
+    return resolve

@@ -1,0 +1,201 @@
+"""Trainings, from rows on the disk to weights."""
+
+import csv
+import hashlib
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from safetensors import safe_open
+from torch import nn
+
+from memtrain.errors import UserError
+from memtrain.ranges import Range
+from memtrain.row_order import epoch_rows
+from memtrain.trainer import Trainer
+
+GENERATOR = np.random.default_rng(0)
+FEATURES = GENERATOR.random((300, 4), dtype=np.float32)
+TARGET = (FEATURES @ [1, -2, 3, 0.5] + 0.3).astype(np.float32)
+
+
+def train(resolve, tmp_path, training, features=FEATURES, target=TARGET, **how):
+    data, recipe = resolve(features, target, training, **how)
+    trainer = Trainer(recipe, data)
+    trainer.run().write(tmp_path / "model", tmp_path / "history", tmp_path / "performance")
+    with open(tmp_path / "history") as file:
+        history = list(csv.DictReader(file))
+    return recipe, safetensors.torch.load_file(tmp_path / "model"), history
+
+
+def in_plain_pytorch(recipe, ranges, optimizer_of, schedule_of=None):
+    """The same training in as few lines of PyTorch as it takes: a window is one batch."""
+    settings = recipe.training.settings
+    torch.manual_seed(settings.seed)
+    model = nn.Linear(4, 1)
+    optimizer = optimizer_of(model.parameters())
+    schedule = schedule_of(optimizer) if schedule_of else None
+    size = settings.batch_size * settings.accumulation_steps
+    features, target = torch.from_numpy(FEATURES), torch.from_numpy(TARGET)[:, None]
+    for epoch in range(settings.epochs):
+        rows = torch.from_numpy(epoch_rows(ranges, settings.seed, epoch))
+        for window in rows.split(size):
+            if len(window) < size and settings.last_window == "drop":
+                continue
+            optimizer.zero_grad()
+            nn.functional.mse_loss(model(features[window]), target[window]).backward()
+            optimizer.step()
+            if schedule:
+                schedule.step()
+    return model.state_dict()
+
+
+@pytest.mark.parametrize("last_window", ["step", "drop"])
+@pytest.mark.parametrize(
+    ("optimizer", "optimizer_of"),
+    [
+        (
+            {"name": "SGD", "lr": 0.1, "momentum": 0.9},
+            lambda parameters: torch.optim.SGD(parameters, lr=0.1, momentum=0.9),
+        ),
+        (
+            {"name": "AdamW", "lr": "1e-2", "weight_decay": 0.1},
+            lambda parameters: torch.optim.AdamW(parameters, lr=0.01, weight_decay=0.1),
+        ),
+    ],
+    ids=["SGD", "AdamW"],
+)
+def test_training_is_that_of_plain_pytorch(resolve, tmp_path, last_window, optimizer, optimizer_of):
+    recipe, weights, history = train(
+        resolve,
+        tmp_path,
+        {
+            "model": "linear",
+            "optimizer": optimizer,
+            "batch_size": 7,
+            "accumulation_steps": 4,
+            "last_window": last_window,
+            "seed": 5,
+        },
+        train=[[10, 150], [200, 290]],
+        evaluate=[0, 10],
+    )
+    ranges = [Range(10, 150), Range(200, 290)]
+    expected = in_plain_pytorch(recipe, ranges, optimizer_of)
+    for found, value in zip(weights.values(), reversed(expected.values()), strict=True):
+        assert torch.allclose(found, value, rtol=1e-4, atol=1e-6)
+    rows = [28] * 8 + ([6] if last_window == "step" else [])
+    assert [int(line["rows"]) for line in history] == rows * 3
+    assert len(history) == recipe.training.sizes.steps
+
+
+def test_the_schedule_is_stepped_once_an_optimizer_step(resolve, tmp_path):
+    recipe, weights, history = train(
+        resolve,
+        tmp_path,
+        {
+            "model": "linear",
+            "optimizer": {"name": "SGD", "lr": 0.1},
+            "scheduler": {"name": "StepLR", "step_size": 2, "gamma": 0.5},
+            "batch_size": 25,
+            "accumulation_steps": 4,
+            "epochs": 2,
+        },
+    )
+    rates = [float(line["learning_rate"]) for line in history]
+    assert rates == [0.1, 0.1, 0.05, 0.05, 0.025, 0.025]
+    expected = in_plain_pytorch(
+        recipe,
+        [Range(0, 300)],
+        lambda parameters: torch.optim.SGD(parameters, lr=0.1),
+        lambda optimizer: torch.optim.lr_scheduler.StepLR(optimizer, 2, 0.5),
+    )
+    assert torch.allclose(weights["output.weight"], expected["weight"], atol=1e-6)
+
+
+def test_the_history_tells_loss_and_norm(resolve, tmp_path):
+    _, _, history = train(
+        resolve,
+        tmp_path,
+        {"model": "linear", "optimizer": {"name": "SGD", "lr": 0.0}, "epochs": 2},
+    )
+    columns = ["step", "epoch", "rows", "loss", "learning_rate", "gradient_norm"]
+    assert list(history[0]) == columns
+    assert [int(line["step"]) for line in history] == list(range(1, len(history) + 1))
+    # A learning rate of 0 leaves the model alone, so both epochs see the same mean loss.
+    means = [
+        np.average(
+            [float(line["loss"]) for line in history if line["epoch"] == epoch],
+            weights=[int(line["rows"]) for line in history if line["epoch"] == epoch],
+        )
+        for epoch in "12"
+    ]
+    assert means[0] == pytest.approx(means[1], rel=1e-5)
+
+
+@pytest.mark.parametrize("model", ["linear", {"name": "mlp", "hidden": [8], "dropout": 0.5}])
+def test_the_same_recipe_gives_the_same_bytes(resolve, tmp_path, model):
+    digests = set()
+    for _ in range(2):
+        train(resolve, tmp_path, {"model": model})
+        digests.add(
+            tuple(
+                hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
+                for name in ("model", "history")
+            )
+        )
+    assert len(digests) == 1
+
+
+def test_the_model_carries_the_digest_of_its_recipe(resolve, tmp_path):
+    recipe, _, _ = train(resolve, tmp_path, {"model": "linear"})
+    with safe_open(tmp_path / "model", "pt") as file:
+        assert file.metadata() == {"recipe": recipe.digest("training")}
+
+
+@pytest.mark.parametrize(
+    ("transform", "expected"),
+    [
+        ({"name": "scale", "factor": 2, "offset": -1}, FEATURES * 2 - 1),
+        ("standardize", (FEATURES - FEATURES[:200].mean(0)) / FEATURES[:200].std(0)),
+        ("none", FEATURES),
+    ],
+)
+def test_the_model_sees_transformed_features(resolve, tmp_path, transform, expected):
+    _, _, history = train(
+        resolve,
+        tmp_path,
+        {"model": "linear", "transform": transform, "batch_size": 200, "accumulation_steps": 1},
+        train=[0, 200],
+    )
+    torch.manual_seed(0)
+    model = nn.Linear(4, 1)
+    outputs = model(torch.from_numpy(expected[:200].astype(np.float32)))
+    loss = nn.functional.mse_loss(outputs[:, 0], torch.from_numpy(TARGET[:200]))
+    assert float(history[0]["loss"]) == pytest.approx(loss.item(), rel=1e-4)
+
+
+def test_classes_are_learned(resolve, tmp_path):
+    labels = (TARGET.mean() < TARGET).astype(np.int64) + (TARGET > 2)
+    training = {
+        "model": "linear",
+        "loss": "CrossEntropyLoss",
+        "transform": "standardize",
+        "optimizer": {"name": "Adam", "lr": 0.05},
+        "epochs": 40,
+    }
+    _, weights, history = train(
+        resolve, tmp_path, training, target=labels, classes=int(labels.max()) + 1
+    )
+    assert len(weights["output.bias"]) == labels.max() + 1
+    assert float(history[-1]["loss"]) < 0.4 * float(history[0]["loss"])
+
+
+def test_a_loss_that_explodes_names_step_and_rows(resolve, tmp_path):
+    training = {"model": "linear", "optimizer": {"name": "SGD", "lr": 1e30}, "batch_size": 4}
+    with pytest.raises(
+        UserError, match=r"at step \d+ \(epoch 1\).*of the rows \d+, \d+, \d+, \d+\."
+    ):
+        train(resolve, tmp_path, training)
+    assert not (tmp_path / "model").exists()
