@@ -130,16 +130,28 @@ def make_chunk(
     count = min(ROWS_PER_CHUNK, settings.rows - number * ROWS_PER_CHUNK)
     # A chunk is always made whole and then cut: its first rows do not depend on where it ends.
     rows = np.empty(ROWS_PER_CHUNK, mock_dtype(settings))
-    generator = stream(settings.seed, "mock features", number)
-    features = generator.random((ROWS_PER_CHUNK, settings.features), dtype=np.float32)
-    rows["features"] = features
+    features = rows["features"]
+    _fill_uniform(stream(settings.seed, "mock features", number), features)
     generator = stream(settings.seed, "mock noise", number)
-    outputs = None if teacher is None else teacher(np.ascontiguousarray(features.T))
+    outputs = teacher(np.ascontiguousarray(features.T)) if teacher else None
     if settings.classes:
         rows["target"][:, 0], entropy = _draw_classes(settings, outputs, generator)
     else:
         rows["target"][:, 0], entropy = _draw_numbers(settings, outputs, generator), None
     return rows[:count], 0.0 if entropy is None else float(entropy[:count].sum())
+
+
+def _fill_uniform(generator: np.random.Generator, out: np.ndarray) -> None:
+    """Fill float32 ``out`` with numbers uniform in [0, 1), multiples of 2**-23.
+
+    Each 64 random bits make two numbers: 23 of 32 bits are the fraction of a float in [1, 2). That
+    takes two thirds of the time of ``Generator.random(dtype=np.float32)``.
+    """
+    words = generator.integers(0, 2**64, -(-out.size // 2), dtype=np.uint64)
+    bits = words.astype("<u8", copy=False).view("<u4")[: out.size].reshape(out.shape)
+    bits >>= np.uint32(9)
+    bits |= np.uint32(0x3F800000)
+    np.subtract(bits.view("<f4"), np.float32(1), out=out)
 
 
 def _draw_numbers(

@@ -1,0 +1,44 @@
+"""Mock rows: ours, and random numbers assigned to a memory map."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.measuring import compare
+from memtrain.config import MockSettings
+from memtrain.mock_data import write_mock_data
+
+ROWS, FEATURES = 2_000_000, 20
+
+
+def assign_random_numbers(path: Path) -> int:
+    """Write features as a memory map is usually filled, and have them on the disk."""
+    rows = np.memmap(path, "float32", "w+", shape=(ROWS, FEATURES))
+    rows[:] = np.random.rand(ROWS, FEATURES).astype("float32")
+    rows.flush()
+    return ROWS
+
+
+def main() -> str:
+    """Return the table."""
+    with tempfile.TemporaryDirectory(dir=os.environ.get("BENCHMARK_FOLDER", ".")) as folder:
+        path = Path(folder) / "rows"
+
+        def generate(target: str) -> int:
+            write_mock_data(path, MockSettings(rows=ROWS, features=FEATURES, target=target))
+            return ROWS
+
+        comparison = compare(
+            {
+                "np.random.rand into a memmap": lambda: assign_random_numbers(path),
+                "generate_data, target random": lambda: generate("random"),
+                "generate_data, target linear": lambda: generate("linear"),
+                "generate_data, target mlp": lambda: generate("mlp"),
+            },
+            "rows/s",
+            runs=5,
+        )
+    title = f"{ROWS:,} rows of {FEATURES} features; ours has a target besides; all are synced"
+    return f"### Generating: {title}\n\n{comparison.table('np.random.rand into a memmap')}"

@@ -1,0 +1,145 @@
+"""What the rules' functions cost: ``snakemake -n`` with many splits, and with plain rules.
+
+The plain workflow has the same jobs between the same files, as rules without a single function:
+what Snakemake itself takes for such a graph.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import yaml
+
+from benchmarks.measuring import compare
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+CODE = ["Snakefile", "rules", "scripts", "profiles", "envs", "report"]
+
+PLAIN_RULES = """
+SPLITS = [f"s{number}" for number in range(%d)]
+
+rule all:
+    input:
+        "plain/summary.csv",
+
+rule train:
+    input:
+        code=%r,
+        data="data.npy",
+        split="splits/{split}/split.json",
+    output:
+        model="plain/{split}/model",
+        history="plain/{split}/history",
+        performance="plain/{split}/performance",
+    log:
+        "plain/{split}/train.log",
+    shell:
+        "python {input.code[0]}"
+
+rule evaluate:
+    input:
+        code=%r,
+        data="data.npy",
+        split="splits/{split}/split.json",
+        model="plain/{split}/model",
+        history="plain/{split}/history",
+    output:
+        evaluation="plain/{split}/evaluation",
+        predictions="plain/{split}/predictions",
+        one="plain/{split}/one.png",
+        two="plain/{split}/two.png",
+        three="plain/{split}/three.png",
+    log:
+        "plain/{split}/evaluate.log",
+    shell:
+        "python {input.code[0]}"
+
+rule summarize:
+    input:
+        evaluations=expand("plain/{split}/evaluation", split=SPLITS),
+        performances=expand("plain/{split}/performance", split=SPLITS),
+    output:
+        "plain/summary.csv",
+    shell:
+        "python"
+"""
+
+
+def make_project(folder: Path, splits: int) -> None:
+    """Make a project whose splits are resolved and not yet trained, and its plain counterpart."""
+    for name in CODE:
+        copy = shutil.copytree if (REPOSITORY / name).is_dir() else shutil.copy
+        copy(REPOSITORY / name, folder / name)
+    configuration = {
+        "dataset": {"name": "x", "mock": {"rows": 10_000, "features": 3}},
+        "splits": {
+            f"s{number}": {"train": [number, number + 50], "evaluate": [9000, 9100]}
+            for number in range(splits)
+        },
+    }
+    (folder / "config.yaml").write_text(yaml.safe_dump(configuration))
+    snakemake(folder, "--quiet", "all", "--until", "resolve_splits")
+    results = folder / "results" / "x"
+    shutil.copytree(results / "splits", folder / "splits")
+    shutil.copy(results / "data.npy", folder)
+    train, evaluate = (
+        [str(path.relative_to(folder)) for path in reachable(folder / "scripts", script)]
+        for script in ("train", "evaluate")
+    )
+    (folder / "Plain").write_text(PLAIN_RULES % (splits, train, evaluate))
+
+
+def reachable(scripts: Path, script: str) -> list[Path]:
+    """Return the code that a script can reach."""
+    from memtrain.code_files import reachable_files
+
+    return reachable_files(scripts / f"{script}.py", [scripts])
+
+
+def snakemake(folder: Path, *arguments: str) -> None:
+    """Run Snakemake in a folder."""
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(done.stdout + done.stderr)
+
+
+def main() -> str:
+    """Return the tables, for 50 and for 500 splits."""
+    tables = []
+    for splits in (50, 500):
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            make_project(folder, splits)
+
+            def ours(folder: Path = folder) -> float:
+                snakemake(folder, "-n", "--quiet", "all")
+                return 1
+
+            def plain(folder: Path = folder) -> float:
+                snakemake(folder, "-n", "--quiet", "all", "-s", "Plain")
+                return 1
+
+            comparison = compare({"plain rules": plain, "memtrain": ours}, "dry runs/s", runs=5)
+        seconds = {
+            program: [1 / rate for rate in rates] for program, rates in comparison.rates.items()
+        }
+        tables.append((splits, seconds))
+    return "### Overhead of the workflow\n\n" + _table(tables)
+
+
+def _table(tables: list[tuple[int, dict[str, list[float]]]]) -> str:
+    from benchmarks.measuring import spread
+
+    lines = [
+        "| splits | memtrain, seconds, median (range) | plain rules, seconds | memtrain / plain |",
+        "|---|---|---|---|",
+    ]
+    for splits, seconds in tables:
+        ours, plain = seconds["memtrain"], seconds["plain rules"]
+        ratio = [one / other for one, other in zip(ours, plain, strict=True)]
+        cells = [str(splits), *(spread(values, "{:.2f}") for values in (ours, plain, ratio))]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)

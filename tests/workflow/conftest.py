@@ -1,0 +1,144 @@
+"""Projects in temporary folders, and Snakemake run in them as a user would."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+#: Large enough (over 1 MB) that Snakemake looks at its age and not at its content.
+CONFIGURATION = yaml.safe_load(
+    """
+dataset:
+  name: small
+  mock: {rows: 20000, features: 15, target: mlp, seed: 3}
+shards: {rows: 1000}
+splits:
+  first: {train: [0, 1500], evaluate: [19000, 20000]}
+  second: {train: [1700, 3000], evaluate: [19000, 20000]}
+  share: {train: ["10%", "20%"], evaluate: [19000, 20000]}
+training: {batch_size: 32, accumulation_steps: 4, epochs: 1}
+evaluation: {bootstrap: 5}
+"""
+)
+
+CODE = ["Snakefile", "rules", "scripts", "profiles", "envs", "report", "schemas", "config.yaml"]
+
+
+@dataclass
+class Run:
+    """One call of Snakemake: its exit status, what it printed, and the jobs that ran."""
+
+    status: int
+    output: str
+
+    @property
+    def jobs(self):
+        """Return the jobs as a sorted list of "rule" or "rule split"."""
+        blocks = re.findall(
+            r"^(?:local)?(?:rule|checkpoint) (\w+):\n((?:    .*\n)*)", self.output, re.MULTILINE
+        )
+        jobs = []
+        for rule, block in blocks:
+            split = re.search(r"^    wildcards: split=(\S+)$", block, re.MULTILINE)
+            jobs.append(f"{rule} {split[1]}" if split else rule)
+        return sorted(job for job in jobs if job != "all")
+
+
+class Project:
+    """A copy of the repository's code with a configuration of its own."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    def __truediv__(self, path):
+        return self.folder / path
+
+    def configure(self, change=None):
+        content = yaml.safe_load((self / "config.yaml").read_text())
+        if change:
+            change(content)
+        (self / "config.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
+
+    def snakemake(self, *arguments, cores=2, check=True):
+        done = subprocess.run(
+            [sys.executable, "-m", "snakemake", "--cores", str(cores), *arguments],
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment(),
+        )
+        if check:
+            assert done.returncode == 0, done.stdout
+        return Run(done.returncode, done.stdout)
+
+    def results(self, *patterns, name="small"):
+        """Return the content of result files by their path."""
+        root = self / "results" / name
+        return {
+            str(path.relative_to(root)): path.read_bytes()
+            for pattern in patterns
+            for path in sorted(root.glob(pattern))
+        }
+
+
+def environment():
+    """Return the environment in which `make` runs things: this Python's folder comes first."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return os.environ | {"PATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def make_project(folder, repository, configuration=None):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in CODE:
+        source, target = repository / name, folder / name
+        if source.is_dir():
+            shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(source, target)
+    if configuration is not None:
+        (folder / "config.yaml").write_text(yaml.safe_dump(configuration, sort_keys=False))
+    return Project(folder)
+
+
+@pytest.fixture
+def new_project(tmp_path, repository):
+    """Return a function that makes a project that has not been run."""
+
+    def make(configuration=CONFIGURATION, name="project"):
+        return make_project(tmp_path / name, repository, configuration)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def finished_project(tmp_path_factory, repository):
+    """A project that has been run to its end. Not to be changed: `project` is a copy of it."""
+    project = make_project(tmp_path_factory.mktemp("finished") / "x", repository, CONFIGURATION)
+    run = project.snakemake()
+    assert run.jobs == [
+        "evaluate first",
+        "evaluate second",
+        "evaluate share",
+        "generate_data",
+        "index_shards",
+        "resolve_splits",
+        "summarize",
+        "train first",
+        "train second",
+        "train share",
+    ]
+    return project
+
+
+@pytest.fixture
+def project(tmp_path, finished_project):
+    """A finished project of one's own, with all its ages and all that Snakemake remembers."""
+    shutil.copytree(finished_project.folder, tmp_path / "copy")
+    return Project(tmp_path / "copy")

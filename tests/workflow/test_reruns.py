@@ -1,0 +1,150 @@
+"""What runs again after a change: exactly what the change reaches, in one call."""
+
+import os
+import time
+
+import numpy as np
+import pytest
+
+MODELS = "splits/*/model.safetensors"
+
+
+def again(split):
+    return [f"train {split}", f"evaluate {split}"]
+
+
+def expect(run, *jobs):
+    assert run.jobs == sorted(jobs), run.output
+
+
+def append_line(path, line="# a comment\n"):
+    with open(path, "a") as file:
+        file.write(line)
+
+
+def test_nothing_changed(project):
+    start = time.monotonic()
+    run = project.snakemake()
+    expect(run)
+    assert "Nothing to be done" in run.output
+    assert time.monotonic() - start < 30
+
+
+def test_touched_files(project):
+    later = time.time() + 5
+    for path in project.folder.rglob("*"):
+        if path.is_file() and ".snakemake" not in path.parts:
+            os.utime(path, (later, later))
+    # The large data file is read again to see that it is the same; nothing is trained.
+    expect(project.snakemake(), "index_shards", "resolve_splits")
+    expect(project.snakemake())
+
+
+def test_a_comment_in_the_configuration(project):
+    append_line(project / "config.yaml")
+    expect(project.snakemake())
+
+
+def test_rows_appended(project):
+    project.configure(lambda content: content["dataset"]["mock"].update(rows=20_010))
+    models = project.results(MODELS)
+    # Only the split whose ranges are shares of the rows has other rows now.
+    data = ["generate_data", "index_shards", "resolve_splits"]
+    expect(project.snakemake(), *data, *again("share"), "summarize")
+    after = project.results(MODELS)
+    assert [name for name in models if models[name] != after[name]] == [
+        "splits/share/model.safetensors"
+    ]
+
+
+def change_row(project, number):
+    rows = np.load(project / "results/small/data.npy", mmap_mode="r+")
+    rows["features"][number, 0] += 1
+    rows.flush()
+
+
+@pytest.mark.parametrize(
+    ("row", "splits"),
+    [
+        (1400, ["first"]),
+        # In a shard that two splits touch, but in the rows of neither.
+        (1600, []),
+        (2500, ["second", "share"]),
+    ],
+)
+def test_one_row_changed(project, row, splits):
+    change_row(project, row)
+    jobs = [job for split in splits for job in again(split)] + (["summarize"] if splits else [])
+    expect(project.snakemake(), "index_shards", "resolve_splits", *jobs)
+    expect(project.snakemake())
+
+
+def test_an_evaluated_row_changed(project):
+    change_row(project, 19_500)
+    evaluated = [f"evaluate {split}" for split in ("first", "second", "share")]
+    expect(project.snakemake(), "index_shards", "resolve_splits", *evaluated, "summarize")
+
+
+def test_a_range_widened(project):
+    project.configure(lambda content: content["splits"]["first"].update(train=[0, 1501]))
+    expect(project.snakemake(), "resolve_splits", *again("first"), "summarize")
+
+
+def test_a_learning_rate_changed(project):
+    own = {"optimizer": {"lr": "2e-3"}}
+    project.configure(lambda content: content["splits"]["second"].update(training=own))
+    expect(project.snakemake(), "resolve_splits", *again("second"), "summarize")
+    expect(project.snakemake())
+
+
+def test_two_values_swapped(project):
+    sizes = {"batch_size": 4, "accumulation_steps": 32}
+    project.configure(lambda content: content["training"].update(sizes))
+    everything = [job for split in ("first", "second", "share") for job in again(split)]
+    expect(project.snakemake(), "resolve_splits", *everything, "summarize")
+
+
+def test_an_evaluation_range_changed(project):
+    project.configure(lambda content: content["splits"]["first"].update(evaluate=[18_000, 19_000]))
+    expect(project.snakemake(), "resolve_splits", "evaluate first", "summarize")
+
+
+def test_a_module_edited_that_only_the_summary_reaches(project):
+    append_line(project / "scripts/memtrain/summary.py")
+    expect(project.snakemake(), "summarize")
+
+
+def test_the_training_script_edited(project):
+    append_line(project / "scripts/train.py")
+    everything = [job for split in ("first", "second", "share") for job in again(split)]
+    expect(project.snakemake(), *everything, "summarize")
+
+
+def test_a_split_added(project):
+    new = {"train": [0, 500], "evaluate": [500, 600]}
+    project.configure(lambda content: content["splits"].update(new=new))
+    expect(project.snakemake(), "resolve_splits", *again("new"), "summarize")
+    expect(project.snakemake())
+
+
+def test_a_split_removed(project):
+    project.configure(lambda content: content["splits"].pop("second"))
+    run = project.snakemake()
+    expect(run, "resolve_splits", "summarize")
+    assert b"second" not in (project / "results/small/summary/summary.md").read_bytes()
+    expect(project.snakemake())
+
+
+def test_a_model_of_ones_own_edited(project):
+    (project / "own.py").write_text("from layers import Net\n")
+    (project / "layers.py").write_text("from torch import nn\n\nclass Net(nn.Linear):\n    pass\n")
+    own = {"model": "own:Net"}
+    project.configure(lambda content: content["splits"]["first"].update(training=own))
+    expect(project.snakemake(), "resolve_splits", *again("first"), "summarize")
+    append_line(project / "layers.py")
+    expect(project.snakemake(), "resolve_splits", *again("first"), "summarize")
+
+
+def test_how_it_is_run_is_not_what_is_computed(project):
+    arguments = ["--set-resources", "train:launcher=python -O", "--retries", "2"]
+    expect(project.snakemake(*arguments, cores=1))

@@ -1,0 +1,191 @@
+"""The workflow as a user meets it."""
+
+import copy
+import csv
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import yaml
+
+from tests.workflow.conftest import CODE, CONFIGURATION, environment
+
+
+def test_every_promised_file_is_there(finished_project):
+    root = finished_project / "results/small"
+    for path in ["data.npy", "source.json", "manifest.json", "config.json"]:
+        assert (root / path).is_file()
+    for split in CONFIGURATION["splits"]:
+        for path in [
+            "split.json",
+            "model.safetensors",
+            "history.csv",
+            "performance.json",
+            "evaluation.json",
+            "predictions.npy",
+            "figures/predicted_against_true.png",
+            "figures/residuals.png",
+            "figures/learning_curve.png",
+        ]:
+            assert (root / "splits" / split / path).is_file(), path
+    for path in ["summary.csv", "summary.md", "comparison.png"]:
+        assert (root / "summary" / path).is_file()
+    for rule in ["generate_data", "index_shards", "resolve_splits", "summarize"]:
+        assert (root / "logs" / f"{rule}.log").is_file()
+        assert (root / "benchmarks" / f"{rule}.jsonl").is_file()
+    assert "effective batch size: 128 rows" in (root / "logs/train/first.log").read_text()
+
+
+def test_the_summary_has_a_row_a_split(finished_project):
+    with open(finished_project / "results/small/summary/summary.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["split"] for row in rows] == ["first", "second", "share"]
+
+
+def test_dry_run_of_a_fresh_copy(new_project):
+    run = new_project().snakemake("-n")
+    assert "train first" in run.jobs
+    assert "DAG of jobs will be updated after completion" in run.output
+
+
+def test_code_in_one_place_and_data_in_another(tmp_path, finished_project, repository):
+    """Without a config.yaml of one's own, and with nothing written beside the code."""
+    here = tmp_path / "my" / "project"
+    here.mkdir(parents=True)
+    configuration = copy.deepcopy(CONFIGURATION)
+    configuration["splits"] = {"first": CONFIGURATION["splits"]["first"]}
+    (here / "my.yaml").write_text(yaml.safe_dump(configuration))
+    code = tmp_path / "code"
+    code.mkdir()
+    for name in CODE:
+        copied = shutil.copytree if (repository / name).is_dir() else shutil.copy2
+        copied(repository / name, code / name)
+    before = sorted(path for path in code.rglob("*") if "__pycache__" not in path.parts)
+    snakemake = [sys.executable, "-m", "snakemake", "--cores", "2"]
+    where = ["-s", "code/Snakefile", "--directory", "my/project"]
+    done = subprocess.run(
+        [*snakemake, *where, "--configfile", "my/project/my.yaml"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=environment(),
+    )
+    assert done.returncode == 0, done.stderr
+    model = "splits/first/model.safetensors"
+    expected = finished_project.results(model)[model]
+    assert (here / "results/small" / model).read_bytes() == expected
+    assert sorted(path for path in code.rglob("*") if "__pycache__" not in path.parts) == before
+
+
+def test_report_and_lint(project):
+    run = project.snakemake("--report", "report.html")
+    text = (project / "report.html").read_text()
+    for part in ("predicted_against_true", "learning_curve", "comparison", "summary.csv"):
+        assert part in text
+    assert run.status == 0
+    lint = project.snakemake("--lint", check=False)
+    assert "Congratulations" in lint.output
+    assert lint.status == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda content: content.update(trainig={}), ["trainig", "Did you mean 'training'?"]),
+        (
+            lambda content: content["splits"]["first"].update(train=[0, 30_000]),
+            ["splits.first.train", "20000 rows"],
+        ),
+        (lambda content: content["dataset"].pop("mock"), ["dataset", "neither"]),
+    ],
+)
+def test_a_mistake_in_the_configuration_stops_before_any_rule(new_project, change, expected):
+    project = new_project()
+    project.configure(change)
+    run = project.snakemake(check=False)
+    assert run.status == 1
+    assert run.jobs == []
+    assert "Traceback" not in run.output
+    for part in expected:
+        assert part in run.output
+
+
+def test_a_mistake_that_needs_the_data_is_shown_from_the_log(new_project):
+    project = new_project()
+    project.configure(lambda content: content["training"].update(model="mpl"))
+    run = project.snakemake(check=False)
+    assert run.status == 1
+    assert "splits.first: training.model: found 'mpl'" in run.output
+    assert "splits.second: training.model: found 'mpl'" in run.output
+    assert "Traceback" not in run.output
+    assert not (project / "results/small/splits/first/split.json").exists()
+
+
+def test_cross_validation_of_imported_rows(new_project):
+    """Folds, classification and an imported table, from CSV to summary."""
+    generator = np.random.default_rng(0)
+    project = new_project(
+        {
+            "dataset": {
+                "name": "iris",
+                "import": {
+                    "path": "my data/*.csv",
+                    "features": ["length", "width", "colour"],
+                    "target": ["species"],
+                    "categories": ["colour", "species"],
+                },
+            },
+            "folds": 2,
+            "training": {
+                "model": "linear",
+                "loss": "CrossEntropyLoss",
+                "transform": "standardize",
+                "optimizer": {"name": "Adam", "lr": 0.05},
+                "epochs": 30,
+            },
+            "evaluation": {"bootstrap": 5},
+        }
+    )
+    (project / "my data").mkdir()
+    for part in range(2):
+        lines = ["length,width,colour,species"]
+        for _ in range(100):
+            kind = generator.integers(3)
+            length, width = generator.normal(kind, 0.2), generator.normal(-kind, 0.2)
+            lines.append(f"{length},{width},{'red' if kind else 'blue'},{'abc'[kind]}")
+        (project / f"my data/{part}.csv").write_text("\n".join(lines) + "\n")
+    run = project.snakemake()
+    assert "import_data" in run.jobs
+    for fold in ("fold_1", "fold_2"):
+        path = project / f"results/iris/splits/{fold}/evaluation.json"
+        evaluation = json.loads(path.read_text())
+        assert evaluation["metrics"]["accuracy"] > 0.9
+    assert project.snakemake().jobs == []
+    with open(project / "my data/1.csv", "a") as file:
+        file.write("1,-1,red,b\n")
+    # Two folds of one more row: both are cut anew.
+    assert "train fold_1" in project.snakemake().jobs
+
+
+def test_values_reach_the_shell_quoted(new_project):
+    project = new_project()
+    (project / "a'b $(touch hacked).csv").write_text("x,y\n" + "0.5,1\n0.25,2\n" * 50)
+    project.configure(
+        lambda content: content.update(
+            dataset={
+                "name": "quoted",
+                "import": {
+                    "path": "a'b $(touch hacked).csv",
+                    "features": ["x"],
+                    "target": ["y"],
+                },
+            },
+            splits={"one": {"train": [0, 50], "evaluate": [50, 100]}},
+        )
+    )
+    project.snakemake()
+    assert not (project / "hacked").exists()
+    assert (project / "results/quoted/summary/summary.md").exists()
