@@ -1,0 +1,60 @@
+"""Evaluate the model of one split on its evaluation rows.
+
+Every evaluation row goes through the model once, in order. Written are
+
+  predictions.npy   a record a row: "row", its number in the data; "target"; "prediction", a number
+                    for every target, or the probability of every class
+  evaluation.json   metrics with standard errors, the same metrics of a baseline that knows only
+                    the mean (the shares of the classes) of the training targets, and how far the
+                    loss is from the lowest possible one, where that is known
+  figures           predicted_against_true.png, residuals.png, learning_curve.png; of a
+                    classification, the first is the confusion matrix and the second tells how far
+                    its probabilities can be trusted
+
+A standard error is the spread of a metric over resamples of the evaluation rows (`evaluation:
+bootstrap:` in config.yaml). All of it depends on recipe, model and code alone.
+"""
+
+import argparse
+
+from memtrain.evaluation import Evaluator
+from memtrain.program import argument_parser, run
+from memtrain.recipe import Recipe
+from memtrain.training_history import read_history
+
+
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+    """Return the command line's arguments."""
+    parser = argument_parser(__doc__)
+    parser.add_argument("--data", required=True, help="the record file")
+    parser.add_argument("--split", required=True, help="the recipe, from resolve_splits")
+    parser.add_argument("--model", required=True, help="the weights, from train")
+    parser.add_argument("--history", required=True, help="the steps of that training, from train")
+    parser.add_argument("--evaluation", required=True, help="the metrics to write, .json")
+    parser.add_argument("--predictions", required=True, help="the record file to write, .npy")
+    parser.add_argument("--figures", required=True, help="the folder to draw in")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Evaluate one split."""
+    args = parse_arguments(argv)
+    recipe, history = Recipe.read(args.split), read_history(args.history)
+    evaluation = Evaluator(recipe, args.data, args.model).run(args.predictions, history.steps)
+    draw(args.figures, recipe, evaluation, args.predictions, history)
+    evaluation.write(args.evaluation)
+    metrics = ", ".join(evaluation.describe(metric) for metric in evaluation.labels)
+    print(f"{evaluation.split}: {evaluation.rows:,} rows evaluated; {metrics}")
+    return 0
+
+
+def draw(*arguments: object) -> None:
+    """Draw the figures."""
+    # Imported when there is something to draw: a mistake on the command line is told at once.
+    from memtrain.evaluation_figures import draw_evaluation
+
+    draw_evaluation(*arguments)
+
+
+if __name__ == "__main__":
+    run(main)

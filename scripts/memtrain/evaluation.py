@@ -1,0 +1,273 @@
+"""From a trained model and the evaluation rows to predictions and metrics."""
+
+import math
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, default_collate
+
+from memtrain.errors import UserError
+from memtrain.evaluation_result import Evaluation, Metrics, TargetEvaluation
+from memtrain.memmap_dataset import MemmapDataset
+from memtrain.metrics import ResampledMetrics, build_metrics, error_of, finite, value_of
+from memtrain.models import count_parameters
+from memtrain.predictions import (
+    baseline_of,
+    log_probabilities,
+    predicted_numbers,
+    prediction_dtype,
+)
+from memtrain.progress import Progress
+from memtrain.recipe import Recipe
+from memtrain.record_file import create, dtype_to_json
+from memtrain.trained_weights import load_weights
+from memtrain.training_parts import build_training_parts, choose_device
+
+#: Rows that go through the model together. They follow from the rows alone and never from the
+#: machine: the last bits of a matrix product depend on how many rows it has.
+_ROWS_PER_BATCH = 4096
+_BATCH_BYTES = 16 << 20
+
+#: Rows that are looked at to see whether a transform changes the target.
+_ROWS_COMPARED = 64
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Some rows and what the model says about them.
+
+    Attributes:
+        rows: int64 (rows,), their numbers in the data file.
+        target: float64 (rows, targets), or the true classes int64 (rows,).
+        said: float64 (rows, targets), or the logarithms of the probabilities (rows, classes).
+        summed_loss: the training losses of the rows, added up.
+    """
+
+    rows: np.ndarray
+    target: torch.Tensor
+    said: torch.Tensor
+    summed_loss: float
+
+    def records(self, kind: str) -> np.ndarray:
+        """Return the rows as they stand in ``predictions.npy``; ``kind`` is that of the task."""
+        predicted = self.said.exp() if kind == "classification" else self.said
+        records = np.empty(len(self.rows), prediction_dtype(kind, self.said.shape[1]))
+        records["row"] = self.rows
+        records["target"] = self.target.reshape(len(self.rows), -1).numpy()
+        with np.errstate(over="ignore"):
+            records["prediction"] = predicted.numpy()
+        return records
+
+
+class Evaluator:
+    """Evaluates the model of one recipe on its evaluation rows, in flat memory.
+
+    Args:
+        recipe: of the split.
+        data: the record file whose rows the recipe names.
+        model: the weights, from train.
+
+    Raises:
+        UserError: where the weights were not trained by this recipe, or the file does not hold the
+            rows.
+    """
+
+    def __init__(self, recipe: Recipe, data: str | os.PathLike, model: str | os.PathLike):
+        self._recipe, self._training = recipe, recipe.training
+        settings = recipe.training.settings
+        torch.set_num_threads(settings.threads)
+        self._device = choose_device(settings.device)
+        self._parts = build_training_parts(recipe.training, self._device)
+        load_weights(model, self._parts.model, recipe.digest("training"))
+        self._parts.model.eval()
+        self._dataset = MemmapDataset(data, transform=self._parts.transform)
+        _check_rows(self._dataset, recipe)
+
+    def run(self, predictions: str | os.PathLike, steps: int) -> Evaluation:
+        """Write the predictions of all evaluation rows, and return how good they are.
+
+        Args:
+            predictions: the record file to write.
+            steps: optimizer steps of the training, to stand in the result.
+        """
+        rows, kind = self._recipe.evaluation.rows.count, self._training.task.kind
+        baseline = baseline_of(self._training)
+        tally = _Tally(self._recipe, baseline)
+        dtype = prediction_dtype(kind, baseline.shape[1])
+        with (
+            create(predictions, dtype, rows) as writer,
+            Progress("evaluating", rows, "rows") as bar,
+        ):
+            for batch in self._batches():
+                records = batch.records(kind)
+                writer.write(tally.rows, records)
+                tally.add(batch, records["prediction"])
+                bar.advance(len(records))
+        tally.warn_of_nonfinite()
+        return tally.result(steps, count_parameters(self._parts.model), self._keeps_target())
+
+    @torch.no_grad()
+    def _batches(self) -> Iterator[_Batch]:
+        """Yield all evaluation rows, in order, and what the model says about them."""
+        numbers = list(self._row_numbers())
+        for rows, batch in zip(
+            numbers, DataLoader(self._dataset, batch_sampler=numbers), strict=True
+        ):
+            target = batch["target"]
+            outputs = self._parts.model(batch["features"].to(self._device))
+            summed_loss = self._parts.loss(outputs, target.to(self._device)).item()
+            yield _Batch(np.asarray(rows), *self._interpret(outputs.cpu(), target), summed_loss)
+
+    def _row_numbers(self) -> Iterator[range]:
+        bytes_per_row = 4 * self._training.in_features
+        rows_per_batch = max(1, min(_ROWS_PER_BATCH, _BATCH_BYTES // bytes_per_row))
+        for piece in self._recipe.evaluation.rows.resolved:
+            for start in range(piece.start, piece.end, rows_per_batch):
+                yield range(start, min(start + rows_per_batch, piece.end))
+
+    def _interpret(
+        self, outputs: torch.Tensor, target: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return target and outputs as the metrics take them."""
+        loss = self._training.settings.loss
+        if self._training.task.kind == "classification":
+            return target.reshape(-1).long(), log_probabilities(loss, outputs)
+        return target.double().flatten(1), predicted_numbers(loss, outputs)
+
+    def _keeps_target(self) -> bool:
+        """Return whether the transform leaves the target as it is in the file."""
+        first = self._recipe.evaluation.rows.resolved[0]
+        rows = range(first.start, min(first.start + _ROWS_COMPARED, first.end))
+        plain, transformed = (
+            default_collate(dataset.__getitems__(rows))["target"]
+            for dataset in (MemmapDataset(self._dataset.filename), self._dataset)
+        )
+        return torch.equal(plain, transformed)
+
+
+class _Tally:
+    """Adds up batches to an evaluation.
+
+    Args:
+        recipe: of the split.
+        baseline: of ``baseline_of``.
+    """
+
+    def __init__(self, recipe: Recipe, baseline: torch.Tensor):
+        self._recipe, self._known = recipe, baseline
+        rows, settings = recipe.evaluation.rows.count, recipe.evaluation.settings
+        self._metrics = ResampledMetrics(
+            build_metrics(recipe.training), rows, settings.bootstrap, settings.seed
+        )
+        self._baseline = ResampledMetrics(build_metrics(recipe.training), rows)
+        self._summed_loss = 0.0
+        self._nonfinite_rows = 0
+        self._first_nonfinite: int | None = None
+        self.rows = 0
+
+    def add(self, batch: _Batch, predictions: np.ndarray) -> None:
+        """Take a batch into account; ``predictions`` are those that are written."""
+        self._metrics.update(batch.said, batch.target)
+        self._baseline.update(self._known.expand(len(batch.rows), -1), batch.target)
+        self._summed_loss += batch.summed_loss
+        nonfinite = ~np.isfinite(predictions).all(axis=1)
+        if nonfinite.any() and self._first_nonfinite is None:
+            self._first_nonfinite = int(batch.rows[nonfinite.argmax()])
+        self._nonfinite_rows += int(nonfinite.sum())
+        self.rows += len(batch.rows)
+
+    def warn_of_nonfinite(self) -> None:
+        """Say on standard error where predictions are NaN or infinite."""
+        if self._nonfinite_rows:
+            print(
+                f"warning: split {self._recipe.split}: the model's predictions are NaN or infinite "
+                f"for {self._nonfinite_rows:,} of {self.rows:,} rows, first for row "
+                f"{self._first_nonfinite}. Its metrics are left empty. Look at that row and at the "
+                "learning curve; a lower learning rate (training.optimizer.lr) often mends it.",
+                file=sys.stderr,
+            )
+
+    def result(self, steps: int, parameters: int, keeps_target: bool) -> Evaluation:
+        """Return the evaluation of all batches.
+
+        Args:
+            steps: of the training.
+            parameters: of the model.
+            keeps_target: whether targets are those of the file. Only of these are the baseline and
+                the lowest loss known.
+        """
+        recipe = self._recipe
+        samples, baseline = self._metrics.compute(), self._baseline.compute()
+        if self._nonfinite_rows:
+            samples = {name: torch.full_like(part, math.nan) for name, part in samples.items()}
+        if not keeps_target:
+            baseline = {name: torch.full_like(part, math.nan) for name, part in baseline.items()}
+        metrics = _over_targets(value_of, samples)
+        lowest_loss = recipe.evaluation.lowest_loss if keeps_target else None
+        return Evaluation(
+            split=recipe.split,
+            task=recipe.training.task.kind,
+            rows=self.rows,
+            ranges=recipe.evaluation.rows.ranges,
+            nonfinite_rows=self._nonfinite_rows,
+            metrics=metrics,
+            errors=_over_targets(error_of, samples),
+            baseline=_over_targets(value_of, baseline),
+            loss=finite(self._summed_loss / self.rows),
+            lowest_loss=lowest_loss,
+            ratio_to_lowest_loss=_ratio(metrics, lowest_loss),
+            recipe=recipe.digest("training"),
+            evaluation_recipe=recipe.digest("evaluation"),
+            parameters=parameters,
+            steps=steps,
+            per_target=_per_target(recipe.training.task.target, samples, baseline),
+        )
+
+
+def _over_targets(summary: Callable, samples: dict[str, torch.Tensor]) -> Metrics:
+    """Return a summary of every metric's samples, averaged over the targets first."""
+    return {name: summary(part.mean(dim=1)) for name, part in samples.items()}
+
+
+def _per_target(
+    names: list[str], samples: dict[str, torch.Tensor], baseline: dict[str, torch.Tensor]
+) -> dict[str, TargetEvaluation] | None:
+    if len(names) == 1:
+        return None
+    return {
+        name: TargetEvaluation(
+            metrics=_of_target(value_of, samples, column),
+            errors=_of_target(error_of, samples, column),
+            baseline=_of_target(value_of, baseline, column),
+        )
+        for column, name in enumerate(names)
+    }
+
+
+def _of_target(summary: Callable, samples: dict[str, torch.Tensor], column: int) -> Metrics:
+    return {name: summary(part[:, column]) for name, part in samples.items()}
+
+
+def _ratio(metrics: Metrics, lowest_loss: float | None) -> float | None:
+    loss = metrics["mse" if "mse" in metrics else "cross_entropy"]
+    return None if loss is None or not lowest_loss else finite(loss / lowest_loss)
+
+
+def _check_rows(dataset: MemmapDataset, recipe: Recipe) -> None:
+    """Refuse a file that is not the one that the recipe was resolved against."""
+    layout, last = dataset.layout, max(piece.end for piece in recipe.evaluation.rows.resolved)
+    if dtype_to_json(layout.dtype) != recipe.training.task.dtype:
+        raise UserError(
+            f"{dataset.filename}: its rows are {dtype_to_json(layout.dtype)}, but the recipe of "
+            f"the split {recipe.split} was made for {recipe.training.task.dtype}. Run "
+            "resolve_splits and train again."
+        )
+    if last > layout.rows:
+        raise UserError(
+            f"{dataset.filename}: it has {layout.rows:,} rows, but the split {recipe.split} is "
+            f"evaluated on rows up to {last:,}. Run resolve_splits again."
+        )

@@ -1,0 +1,43 @@
+"""The figures of one split, the same three for every task."""
+
+import os
+from pathlib import Path
+
+from memtrain.classification_figures import draw_classification
+from memtrain.evaluation_result import Evaluation
+from memtrain.figures import Head
+from memtrain.learning_curve import draw_learning_curve
+from memtrain.prediction_counts import Predictions
+from memtrain.recipe import Recipe
+from memtrain.regression_figures import draw_regression
+from memtrain.training_history import History
+
+
+def draw_evaluation(
+    folder: str | os.PathLike,
+    recipe: Recipe,
+    evaluation: Evaluation,
+    predictions: str | os.PathLike,
+    history: History,
+) -> None:
+    """Write ``predicted_against_true.png``, ``residuals.png`` and ``learning_curve.png``.
+
+    Args:
+        folder: where to.
+        recipe: of the split.
+        evaluation: of its model.
+        predictions: the file of the predictions.
+        history: of the training.
+    """
+    training = recipe.training
+    title = f"{evaluation.split}: {evaluation.describe(evaluation.main_metric)}"
+    rows = f"{evaluation.rows:,} rows evaluated, {training.rows.count:,} trained on"
+    if evaluation.task == "classification":
+        classes = recipe.evaluation.class_names or list(map(str, range(training.task.classes)))
+        draw_classification(folder, Head(title, rows), classes, Predictions(predictions))
+    else:
+        draw_regression(folder, Head(title, rows), training.task.target, Predictions(predictions))
+    epochs, steps = int(history.epoch[-1]), history.steps
+    trained = f"{training.rows.count:,} rows trained on in {epochs:,} epochs, {steps:,} steps"
+    curve = Path(folder) / "learning_curve.png"
+    draw_learning_curve(curve, Head(title, trained), training, evaluation, history)
