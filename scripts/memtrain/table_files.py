@@ -35,6 +35,10 @@ from memtrain.record_file import RecordLayout, read_layout
 _BATCH_BYTES = 4 << 20
 _MOST_ROWS_OF_A_BATCH = 1 << 16
 
+#: The piece of a CSV file that is parsed at once, which must hold a row: this, or so much a column.
+_CSV_BLOCK_BYTES = 1 << 20
+_CSV_CELL_BYTES = 64
+
 #: Read ahead by every column of a Parquet file, and by all of them together at most.
 _COLUMN_BUFFER_BYTES = 1 << 20
 _BUFFER_BYTES = 64 << 20
@@ -289,16 +293,19 @@ def _csv_table(name: str, opened: _Opened) -> Table:
         header = next((row for row in csv.reader(text) if row), None)
     if header is None:
         raise UserError(f"{name}: it is empty; a first line with the names of columns is needed.")
-    return Table(name, header, partial(_read_csv, name, opened))
+    block_bytes = max(_CSV_BLOCK_BYTES, _CSV_CELL_BYTES * len(header))
+    return Table(name, header, partial(_read_csv, name, opened, block_bytes))
 
 
-def _read_csv(name: str, opened: _Opened, columns: list[str]) -> Iterator[pa.RecordBatch]:
+def _read_csv(
+    name: str, opened: _Opened, block_bytes: int, columns: list[str]
+) -> Iterator[pa.RecordBatch]:
     """Yield all cells as text, empty ones as null: what they mean is not for a reader to guess."""
     try:
         with opened() as stream:
             yield from arrow_csv.open_csv(
                 pa.PythonFile(stream, "r"),
-                arrow_csv.ReadOptions(use_threads=False, block_size=_BATCH_BYTES),
+                arrow_csv.ReadOptions(use_threads=False, block_size=block_bytes),
                 arrow_csv.ParseOptions(newlines_in_values=True),
                 arrow_csv.ConvertOptions(
                     column_types=dict.fromkeys(columns, pa.string()),
@@ -339,14 +346,13 @@ def _width(kind: pa.DataType) -> int:
 
 
 def _open_ipc(path: Path) -> list[Table]:
-    columns = _ipc_reader(_mapped(path)).schema.names
-    return [Table(str(path), columns, partial(_read_ipc, path, columns))]
+    return [Table(str(path), _ipc_reader(_mapped(path)).schema.names, partial(_read_ipc, path))]
 
 
-def _read_ipc(path: Path, names: list[str], columns: list[str]) -> Iterator[pa.RecordBatch]:
+def _read_ipc(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
     mapped = _mapped(path)
-    for batch in _ipc_batches(_ipc_reader(mapped, [names.index(name) for name in columns])):
-        start = 0
+    for whole in _ipc_batches(_ipc_reader(mapped)):
+        batch, start = whole.select(columns), 0
         for rows in _batch_sizes(batch.num_rows, batch.nbytes // max(batch.num_rows, 1)):
             piece = batch.slice(start, rows)
             # The bytes are used where they lie: a damaged file would otherwise crash the process.
@@ -362,12 +368,10 @@ def _mapped(path: Path) -> mmap.mmap:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
-def _ipc_reader(
-    mapped: mmap.mmap, included: list[int] | None = None
-) -> ipc.RecordBatchFileReader | ipc.RecordBatchStreamReader:
+def _ipc_reader(mapped: mmap.mmap) -> ipc.RecordBatchFileReader | ipc.RecordBatchStreamReader:
+    # Every column comes along: to leave some out, Arrow would copy a batch out of the mapping.
     open_reader = ipc.open_file if mapped[:6] == b"ARROW1" else ipc.open_stream
-    options = ipc.IpcReadOptions(included_fields=included)
-    return open_reader(pa.BufferReader(pa.py_buffer(mapped)), options=options)
+    return open_reader(pa.BufferReader(pa.py_buffer(mapped)))
 
 
 def _ipc_batches(

@@ -2,7 +2,11 @@
 
 import functools
 import gzip
+import json
+import os
 import re
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
@@ -308,3 +312,70 @@ def test_paths_that_stand_for_no_file(tmp_path, path, message):
     (tmp_path / "x.xlsx").touch()
     with pytest.raises(UserError, match=message):
         source_files(str(tmp_path / path))
+
+
+# Memory
+
+MEASURE = """
+import re, sys
+from pathlib import Path
+import import_data
+
+def peak():
+    return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) << 10
+
+before = peak()
+import_data.main(sys.argv[1:])
+print(peak() - before)
+"""
+
+LARGE_ROWS, LARGE_COLUMNS = 1_000_000, 20
+
+
+def large_table():
+    column = np.random.default_rng(0).random(LARGE_ROWS)
+    return {str(number): column + number for number in range(LARGE_COLUMNS)}
+
+
+def write_large_csv(path):
+    line = b",".join(b"0.1234567" for _ in range(LARGE_COLUMNS)) + b"\n"
+    header = ",".join(map(str, range(LARGE_COLUMNS))).encode() + b"\n"
+    path.write_bytes(header + line * 800_000)
+
+
+def write_one_batch(path):
+    table = pa.table(large_table())
+    with ipc.new_file(path, table.schema) as writer:
+        writer.write_batch(table.combine_chunks().to_batches()[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("t.csv", write_large_csv),
+        ("t.npy", lambda path: np.save(path, np.column_stack(list(large_table().values())))),
+        ("t.npz", lambda path: np.savez(path, **large_table())),
+        (
+            "t.parquet",
+            lambda path: parquet.write_table(
+                pa.table(large_table()), path, row_group_size=LARGE_ROWS, compression="none"
+            ),
+        ),
+        ("t.arrow", write_one_batch),
+    ],
+)
+def test_memory_of_an_import_does_not_grow_with_the_file(tmp_path, repository, name, write):
+    path = tmp_path / name
+    write(path)
+    assert path.stat().st_size > 150 << 20
+    columns = list(map(str, range(LARGE_COLUMNS)))
+    keys = json.dumps({"path": str(path), "features": columns[1:], "target": columns[:1]})
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, "--settings", keys, "--data", "d.npy", "--source", "s"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(repository / "scripts")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert int(done.stdout.splitlines()[-1]) < 100 << 20

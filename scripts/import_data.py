@@ -1,0 +1,63 @@
+"""Bring rows of your own into a record file.
+
+Reads .npy, .npz, .csv, .csv.gz, .zip (of CSV files), .parquet, .arrow and .feather: one file, a
+folder of them, or a pattern like "data/*.csv". No file is read whole, whatever its size.
+
+Everything is read twice. The first time it is surveyed: rows are counted, the words of categories
+and the means of columns are found, and so is everything that is wrong. The second time the rows are
+written, as records with the fields "features" and "target". Beside them, a JSON file says which
+files they came from, with their digests, what the columns are called and how words were numbered.
+"""
+
+import argparse
+
+from memtrain import record_file
+from memtrain.config import ImportSettings
+from memtrain.config_file import parse_settings_text
+from memtrain.program import argument_parser, run
+from memtrain.table_import import TableImport
+
+SETTINGS = """\
+settings, as under `dataset: import:` in config.yaml:
+  path        a file, a folder of files, or a pattern
+  features    the columns that the model sees; of a .npy matrix by number: [0, 1, 2]
+  target      the columns that it learns to predict
+  dtypes      types of columns, or of all `features` or the `target`: {target: int64}; float32
+              unless given. A target of integers is a class.
+  categories  columns of text: a feature becomes one column a word, a target the number of its class
+  missing     error (unless given): stop; drop: leave the row out; mean: put the column's mean there
+
+A column of several numbers a row (a subarray of .npy, a matrix in .npz, a fixed-size list in
+.parquet) is named once and becomes columns "name[0]", "name[1]", ...
+
+example:
+  import_data.py --data data.npy --source source.json --settings '{path: "data/*.csv",
+    features: [distance, carrier], target: [delay], categories: [carrier], missing: drop}'"""
+
+
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+    """Return the command line's arguments."""
+    parser = argument_parser(__doc__, epilog=SETTINGS)
+    parser.add_argument("--settings", required=True, help="YAML or JSON; see below")
+    parser.add_argument("--data", required=True, help="the record file to write")
+    parser.add_argument("--source", required=True, help="the JSON file to write")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Import rows and write down where they came from."""
+    args = parse_arguments(argv)
+    rows = TableImport(parse_settings_text(ImportSettings, args.settings))
+    rows.survey()
+    with record_file.create(args.data, rows.dtype, rows.rows) as writer:
+        rows.write(writer)
+    rows.source().write(args.source)
+    print(
+        f"{args.data}: {rows.rows_read:,} rows read, {rows.rows_dropped:,} dropped, {rows.rows:,} "
+        f"written, {writer.layout.file_bytes:,} bytes"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)
