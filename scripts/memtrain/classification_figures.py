@@ -17,6 +17,7 @@ from memtrain.figures import (
     add_colour_bar,
     figure,
     say_nothing_to_draw,
+    shortened,
 )
 from memtrain.prediction_counts import ClassCounts, Predictions, count_classification
 
@@ -74,7 +75,7 @@ def _draw_confusion(axes: Axes, classes: list[str], counts: ClassCounts) -> None
     if cells <= _MOST_NUMBERS:
         _write_shares(axes, shares)
     if cells <= _MOST_NAMES:
-        names = [_shortened(name) for name in classes]
+        names = [shortened(name, _LONGEST_NAME) for name in classes]
         slant = 0 if max(map(len, names)) <= 4 else 40
         axes.set_xticks(range(cells), names, rotation=slant, ha="right" if slant else "center")
         axes.set_yticks(range(cells), names)
@@ -87,10 +88,6 @@ def _write_shares(axes: Axes, shares: np.ndarray) -> None:
             text = "<1" if share < 0.005 else f"{share * 100:.0f}"
             colour = "white" if share > 0.5 else INK
             axes.text(said, true, text, ha="center", va="center", color=colour, size=8)
-
-
-def _shortened(name: str) -> str:
-    return name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…"
 
 
 def _draw_calibration(upper: Axes, lower: Axes, counts: ClassCounts, classes: int) -> None:

@@ -5,12 +5,14 @@ from pathlib import Path
 
 from memtrain.classification_figures import draw_classification
 from memtrain.evaluation_result import Evaluation
-from memtrain.figures import Head
+from memtrain.figures import Head, shortened
 from memtrain.learning_curve import draw_learning_curve
 from memtrain.prediction_counts import Predictions
 from memtrain.recipe import Recipe
 from memtrain.regression_figures import draw_regression
 from memtrain.training_history import History
+
+_LONGEST_NAME = 20
 
 
 def draw_evaluation(
@@ -30,7 +32,8 @@ def draw_evaluation(
         history: of the training.
     """
     training = recipe.training
-    title = f"{evaluation.split}: {evaluation.describe(evaluation.main_metric)}"
+    name = shortened(evaluation.split, _LONGEST_NAME)
+    title = f"{name}: {evaluation.describe(evaluation.main_metric)}"
     rows = f"{evaluation.rows:,} rows evaluated, {training.rows.count:,} trained on"
     if evaluation.task == "classification":
         classes = recipe.evaluation.class_names or list(map(str, range(training.task.classes)))

@@ -6,6 +6,7 @@ hold neither a date nor a version.
 
 import io
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -33,7 +34,6 @@ _STYLE = {
     "axes.axisbelow": True,
     "axes.edgecolor": GREY,
     "axes.formatter.limits": (-3, 5),
-    "axes.formatter.use_mathtext": True,
     "axes.grid": True,
     "axes.labelcolor": INK,
     "axes.labelsize": 9,
@@ -52,6 +52,8 @@ _STYLE = {
     "legend.edgecolor": "none",
     "legend.framealpha": 0.9,
     "text.color": INK,
+    # Names of targets and classes are the user's: a dollar in them is a dollar.
+    "text.parse_math": False,
     "xtick.color": GREY,
     "xtick.labelcolor": INK,
     "xtick.labelsize": 8,
@@ -96,7 +98,10 @@ def figure(path: str | os.PathLike, width: float, height: float, head: Head) -> 
         drawn.text(y=1 - 0.37 / whole, s=head.subtitle, size=8.5, color=GREY, **place)
         yield drawn
         image = io.BytesIO()
-        drawn.savefig(image, format="png", metadata={"Software": None})
+        with warnings.catch_warnings():
+            # A name in letters that the font lacks is drawn as boxes.
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")
+            drawn.savefig(image, format="png", metadata={"Software": None})
     write_bytes(path, image.getvalue())
 
 
@@ -119,3 +124,8 @@ def say_nothing_to_draw(axes: Axes, reason: str) -> None:
     """Leave axes empty but for a sentence that says why."""
     axes.set_axis_off()
     axes.text(0.5, 0.5, reason, transform=axes.transAxes, ha="center", va="center", color=GREY)
+
+
+def shortened(name: str, length: int) -> str:
+    """Return a name of the user's, cut where it is longer than a figure has room for."""
+    return name if len(name) <= length else name[: length - 1] + "…"

@@ -19,11 +19,14 @@ from memtrain.figures import (
     add_colour_bar,
     figure,
     say_nothing_to_draw,
+    shortened,
 )
 from memtrain.prediction_counts import Grid, Predictions, TargetCounts, count_regression
 
 #: Of more targets than these, the first are drawn.
 _MOST_TARGETS = 6
+
+_LONGEST_NAME = 24
 
 #: Distances of ticks, as multiples of a power of ten.
 _TICK_STEPS = [1, 2, 2.5, 5, 10]
@@ -43,7 +46,7 @@ def draw_regression(
         targets: the names of the targets.
         predictions: of the model.
     """
-    drawn = targets[:_MOST_TARGETS]
+    drawn = [shortened(name, _LONGEST_NAME) for name in targets[:_MOST_TARGETS]]
     if len(drawn) < len(targets):
         head = head.adding(f"the first {len(drawn)} of {len(targets)} targets")
     counts = count_regression(predictions, len(drawn))
@@ -124,7 +127,7 @@ def _draw_density(axes: Axes, grid: Grid, bar_left: float = 1.03) -> None:
     bar.ax.yaxis.set_major_formatter("{x:,.0f}")
     bar.ax.yaxis.set_minor_formatter(NullFormatter())
     if grid.outside:
-        axes.set_title(f"{grid.outside:,} rows lie outside", loc="right", color=GREY)
+        axes.set_title(f"rows outside: {grid.outside:,}", loc="right", color=GREY)
 
 
 def _column_means(grid: Grid) -> np.ndarray:

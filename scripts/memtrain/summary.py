@@ -1,0 +1,146 @@
+"""All splits side by side: what they were trained on, how good they are, what they took."""
+
+import csv
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from memtrain import canonical_json
+from memtrain.atomic_files import write_text
+from memtrain.config import Configuration
+from memtrain.errors import UserError, raise_problems
+from memtrain.evaluation_result import Evaluation
+from memtrain.recipe import Recipe
+
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class SplitSummary:
+    """One split.
+
+    Attributes:
+        rows_trained: how many rows it was trained on.
+        resamples: behind its standard errors.
+        evaluation: of its model.
+        seconds: of its training.
+        rows_per_second: of its training.
+        peak_memory_bytes: of its training.
+    """
+
+    rows_trained: int
+    resamples: int
+    evaluation: Evaluation
+    seconds: float
+    rows_per_second: float
+    peak_memory_bytes: int
+
+    @classmethod
+    def read(cls, folder: Path) -> "SplitSummary":
+        """Read the files of a split.
+
+        Raises:
+            UserError: where one is missing, damaged, or of another recipe.
+        """
+        recipe = Recipe.read(folder / "split.json")
+        path = folder / "evaluation.json"
+        evaluation = Evaluation.read(path)
+        found = (evaluation.recipe, evaluation.evaluation_recipe)
+        if found != (recipe.digest("training"), recipe.digest("evaluation")):
+            raise UserError(
+                f"{path}: it was made by another recipe than {folder / 'split.json'}. Run train "
+                "and evaluate again."
+            )
+        return cls(
+            rows_trained=recipe.training.rows.count,
+            resamples=recipe.evaluation.settings.bootstrap,
+            evaluation=evaluation,
+            **_read_performance(folder / "performance.json"),
+        )
+
+
+def _read_performance(path: Path) -> dict[str, float]:
+    content = canonical_json.read(path, made_by="train")
+    names = ("seconds", "rows_per_second", "peak_memory_bytes")
+    try:
+        return {name: content[name] for name in names}
+    except (KeyError, TypeError):
+        raise UserError(
+            f"{path}: this does not hold {', '.join(names)}. Remove it and run train again."
+        ) from None
+
+
+class Summary:
+    """The splits of a dataset, in the order of the configuration.
+
+    Args:
+        dataset: its name.
+        splits: at least one; all of the same task.
+    """
+
+    def __init__(self, dataset: str, splits: Sequence[SplitSummary]):
+        self.dataset, self.splits = dataset, list(splits)
+        self.labels = splits[0].evaluation.labels
+        self.main_metric = splits[0].evaluation.main_metric
+
+    @classmethod
+    def read(cls, configuration: Configuration, folder: str | os.PathLike) -> "Summary":
+        """Read what train and evaluate have written for every split of a configuration.
+
+        Args:
+            configuration: that names the splits.
+            folder: with a folder for every split.
+
+        Raises:
+            UserError: with all files that are missing or damaged.
+        """
+        splits, problems = [], []
+        for name in configuration.split_names:
+            try:
+                splits.append(SplitSummary.read(Path(folder) / name))
+            except UserError as error:
+                problems.extend(error.problems)
+        raise_problems(problems)
+        return cls(configuration.dataset.name, splits)
+
+    @property
+    def best(self) -> SplitSummary | None:
+        """The split with the greatest main metric, the first of several; None where all fail."""
+        sound = [part for part in self.splits if self._main(part) is not None]
+        return max(sound, key=self._main, default=None)
+
+    def write_csv(self, path: str | os.PathLike) -> None:
+        """Write a line a split and a value a column, in full precision; nothing for null."""
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(_values(self.splits[0])), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(map(_values, self.splits))
+        write_text(path, text.getvalue())
+
+    def _main(self, split: SplitSummary) -> float | None:
+        return split.evaluation.metrics[self.main_metric]
+
+
+def _values(split: SplitSummary) -> dict[str, object]:
+    """Return a split as one line of the CSV file, by column."""
+    evaluation = split.evaluation
+    values = {
+        "split": evaluation.split,
+        "rows_trained": split.rows_trained,
+        "rows_evaluated": evaluation.rows,
+        "steps": evaluation.steps,
+        "parameters": evaluation.parameters,
+    }
+    for metric in evaluation.labels:
+        values[metric] = evaluation.metrics[metric]
+        values[f"{metric}_error"] = evaluation.errors[metric]
+    values |= {f"baseline_{metric}": evaluation.baseline[metric] for metric in evaluation.labels}
+    return values | {
+        "loss": evaluation.loss,
+        "ratio_to_lowest_loss": evaluation.ratio_to_lowest_loss,
+        "seconds": split.seconds,
+        "rows_per_second": split.rows_per_second,
+        "peak_memory_mib": split.peak_memory_bytes / _MIB,
+    }

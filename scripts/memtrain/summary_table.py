@@ -1,0 +1,121 @@
+"""The summary as Markdown that reads well in a terminal, and says what its columns mean."""
+
+import os
+from collections.abc import Iterator
+
+from memtrain.atomic_files import write_text
+from memtrain.rounding import rounded
+from memtrain.summary import SplitSummary, Summary
+
+Table = list[list[str]]
+
+#: Of a task: the metric whose baseline tells most, and what the baseline is.
+_BASELINES = {
+    "regression": ("rmse", "that predicts the mean of the training targets, whatever the row"),
+    "classification": ("accuracy", "that predicts the most frequent class, whatever the row"),
+}
+
+_MEANINGS = {
+    "regression": "R²: the share of the target's variance that is predicted; 1 is the best, and 0 "
+    "is what the\n  mean of the rows reaches. RMSE, MAE, MSE: errors in units of the target (MSE: "
+    "squared).",
+    "classification": "accuracy: the share of rows whose class is predicted. F1: the mean of the "
+    "classes' F1, each\n  class counting alike. cross entropy: in nats, of the probability of the "
+    "true class.",
+}
+
+_LOSSES = {"regression": "MSE", "classification": "cross entropy"}
+
+
+def write_table(path: str | os.PathLike, summary: Summary) -> None:
+    """Write the summary as Markdown."""
+    count = len(summary.splits)
+    parts = [
+        f"# {summary.dataset}: {count} split{'s' if count > 1 else ''}",
+        _as_markdown(_quality(summary)),
+        "\n".join(f"- {line}" for line in _explain_quality(summary)),
+        _as_markdown(_effort(summary)),
+        "\n".join(f"- {line}" for line in _explain_effort()),
+    ]
+    write_text(path, "\n\n".join(parts) + "\n")
+
+
+def _quality(summary: Summary) -> Table:
+    """Return how good the splits are, a row a split after the names of the columns."""
+    task = summary.splits[0].evaluation.task
+    baseline, _ = _BASELINES[task]
+    has_ratio = _knows_lowest_loss(summary)
+    ratio = [f"{_LOSSES[task]} / lowest"] if has_ratio else []
+    table = [["split", *summary.labels.values(), f"baseline {summary.labels[baseline]}", *ratio]]
+    for split in summary.splits:
+        evaluation = split.evaluation
+        metrics = [
+            rounded(evaluation.metrics[name], evaluation.errors[name]) for name in summary.labels
+        ]
+        ratio = [rounded(evaluation.ratio_to_lowest_loss)] if has_ratio else []
+        table.append([evaluation.split, *metrics, rounded(evaluation.baseline[baseline]), *ratio])
+    return table
+
+
+def _explain_quality(summary: Summary) -> Iterator[str]:
+    best, task = summary.best, summary.splits[0].evaluation.task
+    baseline, knowledge = _BASELINES[task]
+    if best is not None:
+        reached = best.evaluation.describe(summary.main_metric)
+        yield f"Best: {best.evaluation.split}, with {reached}."
+    yield _MEANINGS[task] + _about_targets(summary)
+    resamples = max(split.resamples for split in summary.splits)
+    if resamples:
+        yield f"±: standard error, from {resamples:,} resamples of the evaluation rows."
+    yield f"baseline {summary.labels[baseline]}: of a model {knowledge}."
+    if _knows_lowest_loss(summary):
+        yield (
+            f"{_LOSSES[task]} / lowest: how many times the lowest that any model can reach, which "
+            "is known for\n  rows that were made up."
+        )
+    if any(None in split.evaluation.metrics.values() for split in summary.splits):
+        yield "-: not defined for these rows, or the model's predictions are not finite."
+
+
+def _about_targets(summary: Summary) -> str:
+    targets = summary.splits[0].evaluation.per_target
+    return f"\n  Each is the mean over the {len(targets)} targets." if targets else ""
+
+
+def _effort(summary: Summary) -> Table:
+    """Return what the splits took, likewise."""
+    names = ["split", "trained on", "evaluated on", "steps", "parameters"]
+    names += ["seconds", "rows/s", "peak MiB"]
+    return [names, *map(_effort_of, summary.splits)]
+
+
+def _effort_of(split: SplitSummary) -> list[str]:
+    evaluation = split.evaluation
+    counts = (split.rows_trained, evaluation.rows, evaluation.steps, evaluation.parameters)
+    return [
+        evaluation.split,
+        *(f"{count:,}" for count in counts),
+        f"{split.seconds:,.1f}",
+        f"{split.rows_per_second:,.0f}",
+        f"{split.peak_memory_bytes / (1 << 20):,.0f}",
+    ]
+
+
+def _explain_effort() -> Iterator[str]:
+    yield "trained on, evaluated on: rows. steps: of the optimizer. parameters: numbers trained."
+    yield "seconds, rows/s, peak MiB: of the training, on the machine that it ran on."
+
+
+def _knows_lowest_loss(summary: Summary) -> bool:
+    return any(split.evaluation.ratio_to_lowest_loss is not None for split in summary.splits)
+
+
+def _as_markdown(table: Table) -> str:
+    """Return an aligned table; the first column to the left, numbers to the right."""
+    widths = [max(3, *map(len, column)) for column in zip(*table, strict=True)]
+    rule = [f":{'-' * (widths[0] - 1)}", *(f"{'-' * (width - 1)}:" for width in widths[1:])]
+    lines = [
+        [row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])] for row in (*table, rule)
+    ]
+    lines.insert(1, lines.pop())
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

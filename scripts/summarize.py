@@ -1,0 +1,56 @@
+"""Bring the results of all splits together.
+
+Read are, of every split of the configuration, split.json, evaluation.json and performance.json.
+Written are
+
+  summary.csv     a line a split, a value a column, in full precision; nothing where a number is
+                  not defined
+  summary.md      the same, rounded to what the standard errors leave of it, with an explanation
+  comparison.png  the main metric of every split (R², or accuracy), its standard error and its
+                  baseline
+
+Seconds, rows/s and peak memory are those of the training, on the machine that it ran on.
+"""
+
+import argparse
+
+from memtrain.config_file import read_configuration
+from memtrain.program import argument_parser, run
+from memtrain.summary import Summary
+from memtrain.summary_table import write_table
+
+
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+    """Return the command line's arguments."""
+    parser = argument_parser(__doc__)
+    parser.add_argument("--config", required=True, help="the configuration, YAML or JSON")
+    parser.add_argument(
+        "--splits", required=True, help="the folder to read from: <splits>/<split>/evaluation.json"
+    )
+    parser.add_argument("--csv", required=True, help="the table to write, for programs")
+    parser.add_argument("--table", required=True, help="the table to write, for people: Markdown")
+    parser.add_argument("--figure", required=True, help="the comparison to draw, .png")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Summarize all splits."""
+    args = parse_arguments(argv)
+    summary = Summary.read(read_configuration(args.config), args.splits)
+    summary.write_csv(args.csv)
+    write_table(args.table, summary)
+    draw(args.figure, summary)
+    print(f"{args.table}: {len(summary.splits):,} splits")
+    return 0
+
+
+def draw(path: str, summary: Summary) -> None:
+    """Draw the comparison."""
+    # Imported when there is something to draw: missing files are told at once.
+    from memtrain.summary_figures import draw_comparison
+
+    draw_comparison(path, summary)
+
+
+if __name__ == "__main__":
+    run(main)
