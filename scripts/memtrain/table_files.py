@@ -47,7 +47,6 @@ _BUFFER_BYTES = 64 << 20
 _READING_ERRORS = (
     OSError,
     ValueError,
-    KeyError,
     EOFError,
     RuntimeError,
     csv.Error,
@@ -87,9 +86,7 @@ class Table:
             UserError: where the file turns out to be damaged.
         """
         with _readable(self.name):
-            for batch in self.read(columns):
-                if batch.num_rows:
-                    yield batch
+            yield from self.read(columns)
 
 
 def source_files(path: str) -> list[Path]:

@@ -144,6 +144,12 @@ def test_lists_of_a_slice_are_its_own():
     assert missing.tolist() == [[False, False], [True, True], [False, True]]
 
 
+def test_all_numbers_of_a_missing_list_are_missing():
+    numbers, gone = pa.array([1.0, 2, 3, 4]), pa.array([False, True])
+    lists = pa.FixedSizeListArray.from_arrays(numbers, 2, mask=gone)
+    assert read_numbers(lists, FLOAT)[1].tolist() == [[False, False], [True, True]]
+
+
 def test_a_block_has_a_name_for_every_number():
     column = NumberColumn("pixels", FLOAT)
     column.read(pa.array([[1, 2]], pa.list_(pa.float32(), 2)))

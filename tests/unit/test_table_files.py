@@ -135,6 +135,17 @@ def test_all_files_that_cannot_be_opened_are_told_at_once(tmp_path):
     assert len(error.value.problems) == 2
 
 
+@pytest.mark.parametrize("name", ["t.npz", "t.csv.gz", "t.zip"])
+def test_damage_within_packed_bytes_is_noticed(tmp_path, name):
+    WRITERS[name](tmp_path / name)
+    content = bytearray((tmp_path / name).read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 1000] = bytes(1000)
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=name):
+        read(tmp_path / name, ["x", "k", "w"])
+
+
 def test_a_damaged_arrow_file_is_refused_before_it_is_used(tmp_path):
     path = tmp_path / "t.arrow"
     table = pa.table({"w": pa.array(["one", "two", "three"] * 10)})
@@ -255,6 +266,14 @@ def test_csv_as_others_write_it(tmp_path):
         "x, y": ["1", None],
         "z": ["2", "4"],
     }
+
+
+def test_lines_within_quotes_may_lie_across_blocks(tmp_path):
+    rows = 300_000
+    (tmp_path / "t.csv").write_text("x,w\n" + '1,"two\nlines"\n' * rows)
+    found, batches = read(tmp_path / "t.csv", ["x"])
+    assert batches > 1
+    assert len(found) == rows
 
 
 @pytest.mark.parametrize(("row", "cells"), [("5", 1), ("5,6,7", 3)])

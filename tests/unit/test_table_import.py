@@ -90,6 +90,14 @@ def test_wide_rows_are_written_in_pieces(bring):
     np.testing.assert_array_equal(records["target"][:, 0], np.arange(20_000))
 
 
+@pytest.mark.parametrize("missing", ["error", "mean"])
+@pytest.mark.parametrize("dtype", ["float32", "uint8"])
+def test_blank_lines_are_no_rows(bring, dtype, missing):
+    text = "\n\nx,y\n1,1\n" + "\n" * (4 << 20) + "2,2\n\n"
+    records, _ = bring(text, **XY, dtypes={"target": dtype}, missing=missing)
+    assert records["features"].tolist() == [[1], [2]]
+
+
 GAPS = "a,b,w,y\n1,,p,1\n2,4,,2\n3,8,q,3\n,6,p,4\n,6,p,\n"
 
 
