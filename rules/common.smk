@@ -21,16 +21,16 @@ from memtrain.errors import UserError
 from memtrain.recipe import part_digest
 
 
-def checked_configuration():
-    """Return the configuration, or stop with everything that is wrong in it."""
+def or_stop(read, *arguments):
+    """Return what a function reads, or stop the workflow with everything that it finds wrong."""
     try:
-        return parse_configuration(config)
+        return read(*arguments)
     except UserError as error:
         problems = "\n".join(f"  - {problem}" for problem in error.problems)
         raise WorkflowError(f"The configuration has mistakes:\n{problems}") from None
 
 
-CONFIGURATION = checked_configuration()
+CONFIGURATION = or_stop(parse_configuration, config)
 RESULTS = Path("results") / CONFIGURATION.dataset.name
 CONFIGURATION_FILE = RESULTS / "config.json"
 
@@ -88,14 +88,23 @@ def relative(files):
 def resolved(path):
     """Return an input function: a file, once the splits are resolved, whatever its age.
 
-    Age never trains again. Content does: by the digest of the recipe, which is a parameter.
+    Age never trains again. Content does: by the digest of the recipe, which is a parameter. A path
+    with {split} is the file of the rule's split, or of every split in a rule that serves them all.
+
+    A rule downstream of the checkpoint needs at least one such file of the checkpoint's own: with
+    none, Snakemake keeps the reason to run that it had before, and runs the rule for nothing.
     """
 
-    def file(wildcards):
+    def files(wildcards):
         checkpoints.resolve_splits.get()
-        return ancient(path.replace("{split}", wildcards.get("split", "")))
+        splits = (
+            [wildcards.split]
+            if "split" in wildcards.keys()
+            else CONFIGURATION.split_names
+        )
+        return ancient([path.replace("{split}", split) for split in splits])
 
-    return file
+    return files
 
 
 def recipe_digest(part):
@@ -173,7 +182,12 @@ def settings_text(settings):
 
 def imported_files():
     """Return the files that the setting `dataset.import.path` stands for, seen from here."""
-    return source_files(CONFIGURATION.dataset.import_.path)
+    # Imported here, where there is something to import: reading tables takes a large package.
+    from memtrain.table_files import source_files
+
+    return [
+        str(file) for file in or_stop(source_files, CONFIGURATION.dataset.import_.path)
+    ]
 
 
 def own_modules_of_all():

@@ -4,6 +4,7 @@
 rule summarize:
     input:
         code=code_of("summarize"),
+        splits=resolved("<results>/splits/{split}/split.json"),
         evaluations=collect(
             "<results>/splits/{split}/evaluation.json", split=CONFIGURATION.split_names
         ),
