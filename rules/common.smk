@@ -11,14 +11,15 @@ from snakemake.exceptions import WorkflowError
 SCRIPTS = Path(workflow.basedir) / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-# Tells the scripts which Python to expect: one that finds itself under another says so.
-os.environ["MEMTRAIN_PYTHON"] = sys.executable
-
 from memtrain import canonical_json
 from memtrain.code_files import module_files, reachable_files
 from memtrain.config_file import parse_configuration
 from memtrain.errors import UserError
+from memtrain.interpreter import WORKFLOW_PYTHON
 from memtrain.recipe import part_digest
+
+# Tells the scripts which Python to expect: one that finds itself under another says so.
+os.environ.update({WORKFLOW_PYTHON: sys.executable})
 
 
 def or_stop(read, *arguments):
@@ -43,6 +44,11 @@ def write_configuration():
         or canonical_json.read(CONFIGURATION_FILE, made_by="snakemake") != content
     ):
         canonical_json.write(CONFIGURATION_FILE, content)
+
+
+def folder_of_splits(wildcards):
+    """Return the folder that holds a folder for every split."""
+    return str(RESULTS / "splits")
 
 
 def any_of(names):

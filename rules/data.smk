@@ -94,7 +94,7 @@ checkpoint resolve_splits:
     params:
         config=str(CONFIGURATION_FILE),
         settings=settings_digest("splits", "folds", "training", "evaluation"),
-        folder=str(RESULTS / "splits"),
+        folder=folder_of_splits,
     shell:
         "python {input.code[0]} --config {params.config} --data {input.data}"
         " --manifest {input.manifest} --source {input.source} --splits {params.folder}"

@@ -37,7 +37,7 @@ rule summarize:
         runtime=minutes(mb_per_second=1),
     params:
         config=str(CONFIGURATION_FILE),
-        folder=str(RESULTS / "splits"),
+        folder=folder_of_splits,
     shell:
         "python {input.code[0]} --config {params.config} --splits {params.folder}"
         " --csv {output.table} --table {output.text} --figure {output.comparison}"

@@ -5,7 +5,6 @@ import math
 import os
 import subprocess
 import sys
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -18,9 +17,6 @@ from memtrain.config import EvaluationSettings
 from memtrain.errors import UserError
 from memtrain.evaluation import Evaluator
 from memtrain.evaluation_result import Evaluation
-from memtrain.prediction_counts import Predictions, count_classification, count_regression
-from memtrain.predictions import prediction_dtype
-from memtrain.record_file import create
 from memtrain.trainer import Trainer
 from memtrain.training_history import read_history
 from memtrain.training_result import RECIPE_KEY
@@ -237,9 +233,10 @@ def test_log_odds_of_a_number_become_a_probability(train):
     share = NUMBERS.clip(0, 3) / 3
     evaluation, predictions = train(share, {"loss": "BCEWithLogitsLoss"}).evaluate()
     said = predictions["prediction"].astype(np.float64)[:, 0]
-    assert 0 < said.min() < said.max() < 1
     true = share[rows_of(RANGES)]
     assert evaluation.metrics["mse"] == pytest.approx(((said - true) ** 2).mean(), rel=1e-5)
+    cross_entropy = -(true * np.log(said) + (1 - true) * np.log(1 - said)).mean()
+    assert evaluation.loss == pytest.approx(cross_entropy, rel=1e-5)
 
 
 def test_several_targets(train, tmp_path):
@@ -359,46 +356,3 @@ def test_a_history_that_is_missing_or_damaged(tmp_path, content, message):
     with pytest.raises(UserError, match=message) as refusal:
         read_history(path)
     assert str(refusal.value).startswith(str(path))
-
-
-def write_predictions(path, kind, target, predicted):
-    records = np.empty(len(target), prediction_dtype(kind, predicted.shape[1]))
-    records["target"], records["prediction"] = target, predicted
-    with create(path, records.dtype, len(records)) as writer:
-        writer.write(0, records)
-    return Predictions(path)
-
-
-def test_every_finite_row_is_counted_for_the_figures(tmp_path):
-    target = GENERATOR.standard_normal((5000, 2))
-    predicted = target + GENERATOR.standard_normal((5000, 2))
-    predicted[7], predicted[8] = math.nan, 1e30
-    rows = write_predictions(tmp_path / "numbers.npy", "regression", target, predicted)
-    for counts in count_regression(rows, 2):
-        for grid in (counts.against_true, counts.residuals):
-            assert grid.rows == 4999
-            assert 1 <= grid.outside <= 20
-        low, high = counts.against_true.x
-        assert low < -2.5
-        assert 2.5 < high < 10
-        rising = [
-            counts.against_true.counts[start:end].sum() for start, end in pairwise([0, 9, 18])
-        ]
-        assert 0 < rising[0] < rising[1]
-
-
-@pytest.mark.parametrize("classes", [3, 350])
-def test_every_row_is_counted_in_the_confusion(tmp_path, classes):
-    target = GENERATOR.integers(classes, size=(3000, 1))
-    predicted = GENERATOR.random((3000, classes))
-    predicted /= predicted.sum(axis=1, keepdims=True)
-    rows = write_predictions(tmp_path / "classes.npy", "classification", target, predicted)
-    counts = count_classification(rows, classes)
-    per_cell = counts.classes_per_cell
-    assert counts.confusion.sum() == counts.rows.sum() == 3000
-    said = predicted.astype(np.float32).argmax(axis=1)
-    expected = np.zeros_like(counts.confusion)
-    np.add.at(expected, (target[:, 0] // per_cell, said // per_cell), 1)
-    assert (counts.confusion == expected).all()
-    assert len(expected) <= 100
-    assert counts.correct.sum() == (said == target[:, 0]).sum()

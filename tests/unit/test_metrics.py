@@ -115,7 +115,7 @@ def test_classification_metrics_are_their_formulas(seed, rows, classes, data):
     target = generator.integers(classes, size=rows)
     borders = data.draw(st.sets(st.integers(1, rows), max_size=5)) - {rows}
     recipe = recipe_of(target[:, None], classes)
-    found = values(score(recipe, logarithms, target, borders, resamples=2))
+    found = values(score(recipe, logarithms, target, borders))
     assert found == pytest.approx(classification(target, logarithms), rel=1e-12)
 
 
@@ -137,13 +137,13 @@ def test_bootstrap_errors_are_the_analytic_ones(rows):
     generator = np.random.default_rng(1)
     target = generator.standard_normal((rows, 1))
     left = generator.standard_normal((rows, 1)) * (1 + np.abs(target))
-    found = errors(score(recipe_of(target), target + left, target, resamples=2000))
+    found = errors(score(recipe_of(target), target + left, target, resamples=1000))
     assert found["mse"] == pytest.approx((left**2).std() / math.sqrt(rows), rel=0.1)
     assert found["mae"] == pytest.approx(np.abs(left).std() / math.sqrt(rows), rel=0.1)
     labels = generator.integers(3, size=rows)
     logarithms = torch.from_numpy(generator.standard_normal((rows, 3))).log_softmax(1).numpy()
     share = classification(labels, logarithms)["accuracy"]
-    found = errors(score(recipe_of(labels[:, None], 3), logarithms, labels, resamples=2000))
+    found = errors(score(recipe_of(labels[:, None], 3), logarithms, labels, resamples=1000))
     assert found["accuracy"] == pytest.approx(math.sqrt(share * (1 - share) / rows), rel=0.1)
 
 
