@@ -97,7 +97,7 @@ def resolved(path):
     Age never trains again. Content does: by the digest of the recipe, which is a parameter. A path
     with {split} is the file of the rule's split, or of every split in a rule that serves them all.
 
-    A rule downstream of the checkpoint needs at least one such file of the checkpoint's own: with
+    A rule downstream of the checkpoint needs at least one such file of the checkpoint's own. With
     none, Snakemake keeps the reason to run that it had before, and runs the rule for nothing.
     """
 
