@@ -112,6 +112,7 @@ def test_integers_that_would_lose_digits_are_refused():
         (pa.array([0, 2.0**63]), "int64", 1, "9.223372036854776e+18 does not fit"),
         (pa.array([0, float("inf")]), "int8", 1, "inf does not fit"),
         (pa.array([1, 128.5], pa.float16()), "int8", 1, "128.5 does not fit"),
+        (pa.array([60000, 1.5], pa.float16()), "int64", 1, "1.5 does not fit"),
         (pa.array([0, 2]), "bool", 1, "2 does not fit the type bool"),
         (pa.array([1, 70000]), "float16", 1, "70000 does not fit"),
         (pa.array([1, 1e300]), "float32", 1, "1e+300 does not fit"),

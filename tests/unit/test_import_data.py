@@ -230,10 +230,10 @@ def test_no_rows_left(tmp_path):
 
 @pytest.mark.parametrize("name", WRITERS)
 def test_text_in_a_column_of_numbers_is_found(tmp_path, name):
-    x = np.char.mod("%d", np.arange(70_000))
+    x = np.char.mod("%d", np.arange(140_000))
     x[66_000] = "sixty"
-    x[66_001] = "more"
-    WRITERS[name](tmp_path / name, {"x": x, "y": np.arange(70_000)})
+    x[135_000] = "more"
+    WRITERS[name](tmp_path / name, {"x": x, "y": np.arange(140_000)})
     problem = refusal(tmp_path / name, **XY)
     assert re.search(rf"{name}\S*, row 66,001, column 'x': found the text 'sixty'", problem)
     assert "categories" in problem
@@ -306,16 +306,18 @@ def test_a_column_that_stands_twice(tmp_path):
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("none.npy", "none.npy: no such file"),
-        ("*.npy", "*.npy: no such file"),
+        ("none.npz", "none.npz: no such file"),
+        ("*.npz", "*.npz: no such file"),
         ("t.xlsx", "t.xlsx: files of this kind are not read"),
         ("t.parquet", "t.parquet: it cannot be read"),
+        ("t.npy", "t.npy: it cannot be read"),
         ("t.csv", "t.csv, row 2: it has 3 cells, but there are 2 columns"),
     ],
 )
 def test_files_that_cannot_be_read(tmp_path, path, message):
     (tmp_path / "t.xlsx").touch()
     (tmp_path / "t.parquet").write_bytes(b"PAR1 and then nothing PAR1")
+    (tmp_path / "t.npy").write_bytes(b"\x93NUMPY\x01\x00\x02\x00({")
     (tmp_path / "t.csv").write_text("x,y\n1,2\n1,2,3\n")
     assert message in refusal(tmp_path / path, **XY)
 

@@ -137,6 +137,13 @@ def test_every_number_of_a_block_has_its_own_mean(bring):
     assert records["features"].tolist() == [[1, 2], [8, 10]]
 
 
+def test_the_first_missing_value_of_many_rows_is_named(bring):
+    x = np.arange(200_000.0)
+    x[[70_000, 70_005, 190_000]] = np.nan
+    with pytest.raises(UserError, match=r"'x' has missing values \(3, the first in .*row 70,001\)"):
+        bring(pa.table({"x": x, "y": np.zeros(200_000)}), **XY)
+
+
 @pytest.fixture
 def threads_of_arrow():
     before = pa.cpu_count()
@@ -181,3 +188,19 @@ def test_files_that_change_between_the_passes(tmp_path, text):
     ):
         rows.write(writer)
     assert not [name for name in os.listdir(tmp_path) if name != "t.csv"]
+
+
+def test_a_file_of_fewer_rows_is_noticed_by_its_rows_alone(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("x,y\n1,1\n2,2\n")
+    before = path.stat()
+    rows = TableImport(ImportSettings(path=str(path), **XY))
+    rows.survey()
+    path.write_text("x,y\n1,1\n\n\n\n\n")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_size == before.st_size
+    with (
+        pytest.raises(UserError, match="changed while"),
+        create(tmp_path / "data.npy", rows.dtype, rows.rows) as writer,
+    ):
+        rows.write(writer)
