@@ -10,7 +10,7 @@ import pytest
 
 from memtrain.classification_figures import draw_classification
 from memtrain.evaluation_result import Evaluation
-from memtrain.figures import Head
+from memtrain.figures import Head, shortened
 from memtrain.learning_curve import draw_learning_curve
 from memtrain.prediction_counts import Predictions, count_classification, count_regression
 from memtrain.predictions import prediction_dtype
@@ -74,8 +74,8 @@ def size_of_png(path):
     ("rows", "names"),
     [
         (1, ["y"]),
-        (2000, ["price in $ per $_{x", "höhe 高さ", "a name that is longer than its figure" * 9]),
-        (300, [f"y{number}" for number in range(7)]),
+        (2000, ["price in $_{x per $", "高さ, a name that is longer than its figure" * 9]),
+        (30, [f"y{number}" for number in range(7)]),
     ],
     ids=["one row", "names", "targets"],
 )
@@ -87,6 +87,11 @@ def test_figures_of_a_regression(tmp_path, rows, names):
         width, height = size_of_png(tmp_path / name)
         assert 500 < width < 2200
         assert 500 < height < 1500
+
+
+def test_long_names_are_cut():
+    assert shortened("abcd", 4) == "abcd"
+    assert shortened("abcde", 4) == "abc…"
 
 
 def test_a_constant_prediction_can_be_drawn(tmp_path):

@@ -137,14 +137,14 @@ def test_bootstrap_errors_are_the_analytic_ones(rows):
     generator = np.random.default_rng(1)
     target = generator.standard_normal((rows, 1))
     left = generator.standard_normal((rows, 1)) * (1 + np.abs(target))
-    found = errors(score(recipe_of(target), target + left, target, resamples=1000))
-    assert found["mse"] == pytest.approx((left**2).std() / math.sqrt(rows), rel=0.1)
-    assert found["mae"] == pytest.approx(np.abs(left).std() / math.sqrt(rows), rel=0.1)
+    found = errors(score(recipe_of(target), target + left, target, resamples=600))
+    assert found["mse"] == pytest.approx((left**2).std() / math.sqrt(rows), rel=0.12)
+    assert found["mae"] == pytest.approx(np.abs(left).std() / math.sqrt(rows), rel=0.12)
     labels = generator.integers(3, size=rows)
     logarithms = torch.from_numpy(generator.standard_normal((rows, 3))).log_softmax(1).numpy()
     share = classification(labels, logarithms)["accuracy"]
-    found = errors(score(recipe_of(labels[:, None], 3), logarithms, labels, resamples=1000))
-    assert found["accuracy"] == pytest.approx(math.sqrt(share * (1 - share) / rows), rel=0.1)
+    found = errors(score(recipe_of(labels[:, None], 3), logarithms, labels, resamples=600))
+    assert found["accuracy"] == pytest.approx(math.sqrt(share * (1 - share) / rows), rel=0.12)
 
 
 def test_errors_of_neighbours_that_err_together_are_larger():
@@ -152,7 +152,7 @@ def test_errors_of_neighbours_that_err_together_are_larger():
     target = generator.standard_normal((64 * BLOCKS, 1))
     days = np.repeat(generator.standard_normal((1024, 1)), 64, axis=0)
     found = errors(score(recipe_of(target), target + days, target, resamples=500))
-    assert found["mse"] == pytest.approx((days**2).std() / math.sqrt(1024), rel=0.1)
+    assert found["mse"] == pytest.approx((days**2).std() / math.sqrt(1024), rel=0.12)
 
 
 def test_resamples_follow_from_the_seed_alone():
