@@ -12,8 +12,9 @@ SCRIPTS = Path(workflow.basedir) / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 from memtrain import canonical_json
+from memtrain.atomic_files import write_text
 from memtrain.code_files import module_files, reachable_files
-from memtrain.config_file import parse_configuration
+from memtrain.config_file import configuration_text, parse_configuration
 from memtrain.errors import UserError
 from memtrain.interpreter import WORKFLOW_PYTHON
 from memtrain.recipe import part_digest
@@ -33,17 +34,14 @@ def or_stop(read, *arguments):
 
 CONFIGURATION = or_stop(parse_configuration, config)
 RESULTS = Path("results") / CONFIGURATION.dataset.name
-CONFIGURATION_FILE = RESULTS / "config.json"
+CONFIGURATION_FILE = RESULTS / "config.yaml"
 
 
 def write_configuration():
     """Write the configuration as it was understood, for the scripts that need the whole of it."""
-    content = CONFIGURATION.as_given()
-    if (
-        not CONFIGURATION_FILE.exists()
-        or canonical_json.read(CONFIGURATION_FILE, made_by="snakemake") != content
-    ):
-        canonical_json.write(CONFIGURATION_FILE, content)
+    text = configuration_text(CONFIGURATION)
+    if not CONFIGURATION_FILE.exists() or CONFIGURATION_FILE.read_text() != text:
+        write_text(CONFIGURATION_FILE, text)
 
 
 def folder_of_splits(wildcards):

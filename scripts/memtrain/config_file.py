@@ -72,6 +72,11 @@ def parse_settings_text(model: type[Settings], text: str) -> Settings:
         raise UserError(f"the settings are not YAML: {text!r}. {error}") from None
 
 
+def configuration_text(configuration: Configuration) -> str:
+    """Return a configuration as YAML that reads back as the same, its splits in their order."""
+    return yaml.safe_dump(configuration.as_given(), sort_keys=False, allow_unicode=True)
+
+
 def config_schema() -> str:
     """Return the JSON schema of the configuration, as it stands in ``schemas/``."""
     schema = Configuration.model_json_schema()

@@ -7,7 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memtrain.config_file import parse_configuration, read_configuration
+from memtrain.config_file import configuration_text, parse_configuration, read_configuration
 from memtrain.errors import UserError
 
 VALID = yaml.safe_load(
@@ -88,10 +88,12 @@ def test_folds_cover_every_row_once():
     assert evaluated == [(0, 333), (333, 666), (666, 1000)]
 
 
-def test_as_given_reads_back_as_the_same():
-    configuration = parse_configuration(VALID)
-    again = parse_configuration(configuration.as_given())
+def test_a_configuration_can_be_written_and_read_back(tmp_path):
+    configuration = parse_configuration(changed(splits__0={"train": [0, 1], "evaluate": [1, 2]}))
+    (tmp_path / "config.yaml").write_text(configuration_text(configuration))
+    again = read_configuration(tmp_path / "config.yaml")
     assert again == configuration
+    assert again.split_names == ["a", "b", "0"]
     assert [again.training_of(split) for split in "ab"] == [
         configuration.training_of(split) for split in "ab"
     ]

@@ -16,7 +16,7 @@ from tests.workflow.conftest import CODE, CONFIGURATION, environment
 
 def test_every_promised_file_is_there(finished_project):
     root = finished_project / "results/small"
-    for path in ["data.npy", "source.json", "manifest.json", "config.json"]:
+    for path in ["data.npy", "source.json", "manifest.json", "config.yaml"]:
         assert (root / path).is_file()
     for split in CONFIGURATION["splits"]:
         for path in [
