@@ -352,12 +352,13 @@ def test_help_teaches_the_settings(capsys):
 # What is written down
 
 
-def test_the_source_tells_where_rows_came_from(tmp_path, monkeypatch):
+def test_the_source_tells_where_rows_came_from(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path("data").mkdir()
     Path("data/t.csv").write_text(GAPS)
     content = Path("data/t.csv").read_bytes()
     _, source = run_import("data/*.csv", tmp_path, **ABW, missing="drop")
+    assert "5 rows read, 4 dropped, 1 written, 4,112 bytes" in capsys.readouterr().out
     assert source == Source(
         features=["a", "b", "w=q"],
         target=["y"],
