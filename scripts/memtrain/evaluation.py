@@ -204,7 +204,7 @@ class _Tally:
         samples, baseline = self._metrics.compute(), self._baseline.compute()
         if self._nonfinite_rows:
             samples = {name: torch.full_like(part, math.nan) for name, part in samples.items()}
-        if not keeps_target:
+        if not keeps_target or self._known.isnan().any():
             baseline = {name: torch.full_like(part, math.nan) for name, part in baseline.items()}
         metrics = _over_targets(value_of, samples)
         lowest_loss = recipe.evaluation.lowest_loss if keeps_target else None

@@ -280,6 +280,15 @@ def test_a_target_that_the_transform_changes_has_no_baseline(train, own_models):
     assert evaluation.metrics["mse"] > 0
 
 
+def test_classes_that_were_not_counted_have_no_baseline(train):
+    target = np.arange(300) * 5
+    how = {"loss": "CrossEntropyLoss", "model": "linear"}
+    evaluation, predictions = train(target, how, classes=1500).evaluate()
+    assert predictions["prediction"].shape == (100, 1500)
+    assert set(evaluation.baseline.values()) == {None}
+    assert None not in evaluation.metrics.values()
+
+
 @pytest.mark.parametrize("classes", [None, 3])
 def test_a_model_that_gives_nan(train, tmp_path, capsys, classes):
     loss = "CrossEntropyLoss" if classes else "MSELoss"
