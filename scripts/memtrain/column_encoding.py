@@ -131,11 +131,10 @@ class NumberColumn(Column):
             )
         return values, missing
 
-    def learn(self, values: np.ndarray, missing: np.ndarray, kept: np.ndarray) -> None:
-        """Take the kept rows into account."""
+    def learn(self, values: np.ndarray, missing: np.ndarray) -> None:
+        """Take rows that are kept into account."""
         if self.takes_mean:
-            doubles = np.where(missing, np.nan, values.astype(np.float64))[kept]
-            found = FieldStatistics.of(doubles)
+            found = FieldStatistics.of(np.where(missing, np.nan, values.astype(np.float64)))
             self._statistics = self._statistics.merge(found) if self._statistics else found
 
     def means(self) -> np.ndarray:
@@ -155,11 +154,9 @@ class NumberColumn(Column):
             )
         return fitted
 
-    def encode(self, values: np.ndarray, missing: np.ndarray, kept: np.ndarray) -> np.ndarray:
-        """Return the kept rows, (rows, width), with means where values are missing."""
-        if missing[kept].any():
-            values = np.where(missing, self.means(), values)
-        return values[kept]
+    def encode(self, values: np.ndarray, missing: np.ndarray) -> np.ndarray:
+        """Return rows as they are written, (rows, width): with means where values are missing."""
+        return np.where(missing, self.means(), values) if missing.any() else values
 
 
 class ClassColumn(NumberColumn):
@@ -183,10 +180,10 @@ class ClassColumn(NumberColumn):
             )
         return values, missing
 
-    def learn(self, values: np.ndarray, missing: np.ndarray, kept: np.ndarray) -> None:
+    def learn(self, values: np.ndarray, missing: np.ndarray) -> None:
         """Count the classes."""
-        if kept.any():
-            self.classes = max(self.classes, int(values[kept].max()) + 1)
+        if len(values):
+            self.classes = max(self.classes, int(values.max()) + 1)
 
 
 class CategoryColumn(Column):
@@ -198,7 +195,7 @@ class CategoryColumn(Column):
 
     @property
     def words(self) -> list[str]:
-        """All words of the kept rows, sorted."""
+        """All words that were found, sorted."""
         return sorted(self._found)
 
     @property
@@ -211,26 +208,24 @@ class CategoryColumn(Column):
         words = read_words(array)
         return words, _to_numpy(words.is_null())[:, np.newaxis]
 
-    def learn(self, words: pa.Array, missing: np.ndarray, kept: np.ndarray) -> None:
-        """Take the kept rows into account."""
-        present = words.filter(pa.array(kept)).drop_null()
-        self._found.update(present.unique().to_pylist())
+    def learn(self, words: pa.Array, missing: np.ndarray) -> None:
+        """Take rows that are kept into account."""
+        self._found.update(words.unique().drop_null().to_pylist())
         if len(self._found) > MOST_WORDS:
             raise RefusedValueError(
                 f"it has more than {MOST_WORDS:,} different words, and each becomes a column or a "
                 "class. Leave the column out, or put its words into fewer groups."
             )
 
-    def encode(self, words: pa.Array, missing: np.ndarray, kept: np.ndarray) -> np.ndarray:
-        """Return the kept rows, (rows, words)."""
-        numbers = self._numbers(words, kept)
+    def encode(self, words: pa.Array, missing: np.ndarray) -> np.ndarray:
+        """Return rows as they are written, (rows, words)."""
+        numbers = self._numbers(words)
         encoded = np.zeros((len(numbers), len(self._found)), self.dtype)
         encoded[np.arange(len(numbers)), numbers] = 1
         return encoded
 
-    def _numbers(self, words: pa.Array, kept: np.ndarray) -> np.ndarray:
-        known = pa.array(self.words, pa.string())
-        numbers = compute.index_in(words.filter(pa.array(kept)), known)
+    def _numbers(self, words: pa.Array) -> np.ndarray:
+        numbers = compute.index_in(words, pa.array(self.words, pa.string()))
         if numbers.null_count:
             raise RefusedValueError("it has a word that it did not have before.")
         return _to_numpy(numbers)
@@ -249,9 +244,9 @@ class CategoryTarget(CategoryColumn):
         """The number of words."""
         return len(self._found)
 
-    def encode(self, words: pa.Array, missing: np.ndarray, kept: np.ndarray) -> np.ndarray:
-        """Return the kept rows, (rows, 1)."""
-        return self._numbers(words, kept)[:, np.newaxis].astype(self.dtype)
+    def encode(self, words: pa.Array, missing: np.ndarray) -> np.ndarray:
+        """Return rows as they are written, (rows, 1)."""
+        return self._numbers(words)[:, np.newaxis].astype(self.dtype)
 
 
 def _read_lists(array: pa.Array, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:

@@ -156,7 +156,7 @@ class TableImport:
         for column, (content, missing) in contents.items():
             self._count_missing(table, column, missing, start)
             try:
-                column.learn(content, missing, kept)
+                column.learn(*_select(content, missing, kept))
             except RefusedValueError as refusal:
                 self._note_problem(table, column, refusal, start)
 
@@ -176,7 +176,7 @@ class TableImport:
         kept = self._kept_rows([missing for _, missing in contents.values()], batch.num_rows)
         records = np.empty(int(kept.sum()), dtype)
         for field, columns in (("features", self._features), ("target", self._target)):
-            parts = [column.encode(*contents[column], kept) for column in columns]
+            parts = [column.encode(*_select(*contents[column], kept)) for column in columns]
             np.concatenate(parts, axis=1, out=records[field])
         return records
 
@@ -236,6 +236,16 @@ class TableImport:
             f"{self._settings.path}: the rows changed while they were imported; the second pass "
             "found others than the first. Run the import again when nothing writes to the files."
         )
+
+
+def _select(
+    content: np.ndarray | pa.Array, missing: np.ndarray, kept: np.ndarray
+) -> tuple[np.ndarray | pa.Array, np.ndarray]:
+    """Return the kept rows of what a column read."""
+    if kept.all():
+        return content, missing
+    is_text = isinstance(content, pa.Array)
+    return content.filter(pa.array(kept)) if is_text else content[kept], missing[kept]
 
 
 def _feature_columns(settings: ImportSettings) -> list[Column]:
