@@ -7,12 +7,15 @@ and of use to all, also from one another):
 floor  modules
 ====== =====================================================================================
 0      errors, interpreter, program, progress, atomic_files, canonical_json, code_files,
-       ranges, random_streams, field_statistics, settings_types, named_objects
-1      record_file, config
-2      config_file, memmap_dataset, row_order, manifest, recipe, source
-3      transforms, losses, models, mock_data, table_files
-4      accumulation, table_import, split_resolution, metrics
-5      trainer, evaluation, summary, figures
+       ranges, random_streams, rounding, field_statistics, settings_types, named_objects
+1      record_file, config, training_history, training_result, figures
+2      config_file, memmap_dataset, row_order, manifest, recipe, source, optimizers,
+       evaluation_result, prediction_counts, trained_weights
+3      transforms, losses, models, mock_data, table_files, column_encoding, predictions,
+       metrics, summary, regression_figures, classification_figures, learning_curve
+4      accumulation, training_parts, table_import, summary_table, summary_figures,
+       evaluation_figures
+5      split_resolution, trainer, evaluation
 ====== =====================================================================================
 """
 

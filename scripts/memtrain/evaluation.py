@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, default_collate
 
-from memtrain.errors import UserError
 from memtrain.evaluation_result import Evaluation, Metrics, TargetEvaluation
 from memtrain.memmap_dataset import MemmapDataset
 from memtrain.metrics import ResampledMetrics, build_metrics, error_of, finite, value_of
@@ -23,9 +22,9 @@ from memtrain.predictions import (
 )
 from memtrain.progress import Progress
 from memtrain.recipe import Recipe
-from memtrain.record_file import create, dtype_to_json
+from memtrain.record_file import create
 from memtrain.trained_weights import load_weights
-from memtrain.training_parts import build_training_parts, choose_device
+from memtrain.training_parts import build_training_parts, choose_device, open_rows
 
 #: Rows that go through the model together. They follow from the rows alone and never from the
 #: machine: the last bits of a matrix product depend on how many rows it has.
@@ -84,8 +83,9 @@ class Evaluator:
         self._parts = build_training_parts(recipe.training, self._device)
         load_weights(model, self._parts.model, recipe.digest("training"))
         self._parts.model.eval()
-        self._dataset = MemmapDataset(data, transform=self._parts.transform)
-        _check_rows(self._dataset, recipe)
+        self._dataset = open_rows(
+            data, self._training, recipe.evaluation.rows, self._parts.transform
+        )
 
     def run(self, predictions: str | os.PathLike, steps: int) -> Evaluation:
         """Write the predictions of all evaluation rows, and return how good they are.
@@ -255,19 +255,3 @@ def _of_target(summary: Callable, samples: dict[str, torch.Tensor], column: int)
 def _ratio(metrics: Metrics, lowest_loss: float | None) -> float | None:
     loss = metrics["mse" if "mse" in metrics else "cross_entropy"]
     return None if loss is None or not lowest_loss else finite(loss / lowest_loss)
-
-
-def _check_rows(dataset: MemmapDataset, recipe: Recipe) -> None:
-    """Refuse a file that is not the one that the recipe was resolved against."""
-    layout, last = dataset.layout, max(piece.end for piece in recipe.evaluation.rows.resolved)
-    if dtype_to_json(layout.dtype) != recipe.training.task.dtype:
-        raise UserError(
-            f"{dataset.filename}: its rows are {dtype_to_json(layout.dtype)}, but the recipe of "
-            f"the split {recipe.split} was made for {recipe.training.task.dtype}. Run "
-            "resolve_splits and train again."
-        )
-    if last > layout.rows:
-        raise UserError(
-            f"{dataset.filename}: it has {layout.rows:,} rows, but the split {recipe.split} is "
-            f"evaluated on rows up to {last:,}. Run resolve_splits again."
-        )

@@ -16,7 +16,7 @@ from memtrain.recipe import TrainingRecipe
 _OF_CLASSES = ("CrossEntropyLoss", "NLLLoss", "MultiMarginLoss")
 
 #: Losses whose target is 0 or 1, as a float of the shape of the outputs.
-_OF_TWO_CLASSES = ("BCEWithLogitsLoss", "SoftMarginLoss", "BCELoss")
+_OF_TWO_CLASSES = ("BCEWithLogitsLoss", "BCELoss")
 
 
 class SummedLoss:

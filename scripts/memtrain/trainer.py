@@ -10,12 +10,11 @@ from torch.utils.data import DataLoader
 
 from memtrain.accumulation import Batch, NonFiniteLossError, step_window
 from memtrain.errors import UserError, listed
-from memtrain.memmap_dataset import MemmapDataset
 from memtrain.models import count_parameters
 from memtrain.progress import Progress
 from memtrain.recipe import Recipe
 from memtrain.row_order import epoch_rows, micro_batches
-from memtrain.training_parts import build_training_parts, choose_device
+from memtrain.training_parts import build_training_parts, choose_device, open_rows
 from memtrain.training_result import Performance, StepRecord, TrainingResult
 
 
@@ -38,7 +37,7 @@ class Trainer:
         torch.set_num_threads(self._settings.threads)
         self._device = choose_device(self._settings.device)
         self._parts = build_training_parts(self._recipe, self._device)
-        self._dataset = MemmapDataset(data, transform=self._parts.transform)
+        self._dataset = open_rows(data, self._recipe, self._recipe.rows, self._parts.transform)
         self._history: list[StepRecord] = []
         self._trained_rows = 0
         self._waiting_seconds = 0.0

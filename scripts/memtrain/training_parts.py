@@ -1,15 +1,19 @@
 """Everything that a training recipe names, built: model, loss, optimizer, schedule, transform."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import nn, optim
 
+from memtrain.errors import UserError
 from memtrain.losses import SummedLoss
+from memtrain.memmap_dataset import MemmapDataset
 from memtrain.models import build_model
 from memtrain.optimizers import build_optimizer, build_scheduler
-from memtrain.recipe import TrainingRecipe
+from memtrain.recipe import Rows, TrainingRecipe
+from memtrain.record_file import dtype_to_json
 from memtrain.transforms import Row, build_transform
 
 
@@ -61,6 +65,39 @@ def transform_of(recipe: TrainingRecipe, where: str = "training") -> Callable[[R
         recipe.statistics_of("features"),
         recipe.feature_shape,
     )
+
+
+def open_rows(
+    data: str | os.PathLike,
+    recipe: TrainingRecipe,
+    rows: Rows,
+    transform: Callable[[Row], Row] | None = None,
+) -> MemmapDataset:
+    """Open a data file and see that it has the rows of a recipe.
+
+    Args:
+        data: the record file.
+        recipe: that says what a row is.
+        rows: of the training or of the evaluation.
+        transform: of the dataset.
+
+    Raises:
+        UserError: where its rows are others, or too few.
+    """
+    dataset = MemmapDataset(data, transform=transform)
+    found = dtype_to_json(dataset.layout.dtype)
+    last = max(piece.end for piece in rows.resolved)
+    if found != recipe.task.dtype:
+        raise UserError(
+            f"{data}: its rows are {found}, but the recipe was made for {recipe.task.dtype}. Run "
+            "resolve_splits again."
+        )
+    if last > dataset.layout.rows:
+        raise UserError(
+            f"{data}: it has {dataset.layout.rows:,} rows, but the recipe has rows up to {last:,}. "
+            "Run resolve_splits again."
+        )
+    return dataset
 
 
 def choose_device(setting: str) -> torch.device:

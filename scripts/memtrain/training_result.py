@@ -97,8 +97,10 @@ class TrainingResult:
         self, model: str | os.PathLike, history: str | os.PathLike, performance: str | os.PathLike
     ) -> None:
         """Write the three files; the first two are functions of recipe and code alone."""
+        # Copies, since weights that are tied share their memory and safetensors refuses that.
         tensors = {
-            name: tensor.detach().cpu().contiguous() for name, tensor in self.weights.items()
+            name: tensor.detach().cpu().contiguous().clone()
+            for name, tensor in self.weights.items()
         }
         metadata = {RECIPE_KEY: self.recipe_digest}
         write_bytes(model, safetensors.torch.save(tensors, metadata=metadata))

@@ -343,7 +343,7 @@ def test_a_model_file_that_is_missing_damaged_or_of_another_model(train):
 def test_data_of_other_rows_is_refused(train, write_rows):
     split = train(NUMBERS)
     write_rows(FEATURES[:299], NUMBERS[:299])
-    assert "it has 299 rows, but the split one is evaluated on rows up to 300" in refused(split)
+    assert "it has 299 rows, but the recipe has rows up to 300" in refused(split)
     write_rows(FEATURES, NUMBERS.astype(np.float64))
     assert "Run resolve_splits and train again" in refused(split)
 

@@ -199,3 +199,29 @@ def test_a_loss_that_explodes_names_step_and_rows(resolve, tmp_path):
     ):
         train(resolve, tmp_path, training)
     assert not (tmp_path / "model").exists()
+
+
+class Tied(nn.Module):
+    """Two names for one weight."""
+
+    def __init__(self):
+        super().__init__()
+        self.one = nn.Linear(4, 4)
+        self.two = nn.Linear(4, 4)
+        self.two.weight = self.one.weight
+
+    def forward(self, features):
+        return self.two(self.one(features))[:, :1]
+
+
+def test_tied_weights_are_written(resolve, tmp_path):
+    _, weights, _ = train(resolve, tmp_path, {"model": f"{__name__}:Tied"})
+    assert torch.equal(weights["one.weight"], weights["two.weight"])
+
+
+def test_a_file_without_the_rows_of_the_recipe_is_refused(resolve, write_rows):
+    _, recipe = resolve(FEATURES, TARGET)
+    with pytest.raises(UserError, match="has 299 rows, but the recipe has rows up to 300"):
+        Trainer(recipe, write_rows(FEATURES[:299], TARGET[:299]))
+    with pytest.raises(UserError, match=r"its rows are .* but the recipe was made for"):
+        Trainer(recipe, write_rows(FEATURES[:, :3], TARGET))
