@@ -47,6 +47,7 @@ _BUFFER_BYTES = 64 << 20
 _READING_ERRORS = (
     OSError,
     ValueError,
+    TypeError,
     EOFError,
     RuntimeError,
     csv.Error,

@@ -302,13 +302,13 @@ def _absent_columns(tables: list[Table], names: list[str]) -> Iterator[str]:
         if not lacking:
             continue
         table = lacking[0]
-        more = f" (nor has {len(lacking) - 1:,} more)" if len(lacking) > 1 else ""
+        more = f" and {len(lacking) - 1:,} more" if len(lacking) > 1 else ""
         if name in table.columns:
             yield f"{table.name}: the column '{name}' stands in it more than once. Rename one."
         else:
             yield (
-                f"{table.name}{more}: it has no column '{name}'."
-                f"{did_you_mean(name, table.columns)} Its columns are {listed(table.columns)}."
+                f"{table.name}{more}: there is no column '{name}'."
+                f"{did_you_mean(name, table.columns)} The columns are {listed(table.columns)}."
             )
 
 

@@ -292,9 +292,9 @@ def test_columns_that_are_not_there(tmp_path):
     write_csv(tmp_path / "b.csv", {"distance": NUMBERS["x"], "late": NUMBERS["y"]})
     keys = {"features": ["distanse", "distance"], "target": ["delay"]}
     assert refusal(tmp_path, **keys).split("\n") == [
-        f"{tmp_path}/a.csv (nor has 1 more): it has no column 'distanse'. Did you mean 'distance'? "
-        "Its columns are distance, delay.",
-        f"{tmp_path}/b.csv: it has no column 'delay'. Its columns are distance, late.",
+        f"{tmp_path}/a.csv and 1 more: there is no column 'distanse'. Did you mean 'distance'? "
+        "The columns are distance, delay.",
+        f"{tmp_path}/b.csv: there is no column 'delay'. The columns are distance, late.",
     ]
 
 
@@ -311,6 +311,7 @@ def test_a_column_that_stands_twice(tmp_path):
         ("t.xlsx", "t.xlsx: files of this kind are not read"),
         ("t.parquet", "t.parquet: it cannot be read"),
         ("t.npy", "t.npy: it cannot be read"),
+        ("u.npy", "u.npy: it cannot be read"),
         ("t.csv", "t.csv, row 2: it has 3 cells, but there are 2 columns"),
     ],
 )
@@ -318,6 +319,7 @@ def test_files_that_cannot_be_read(tmp_path, path, message):
     (tmp_path / "t.xlsx").touch()
     (tmp_path / "t.parquet").write_bytes(b"PAR1 and then nothing PAR1")
     (tmp_path / "t.npy").write_bytes(b"\x93NUMPY\x01\x00\x02\x00({")
+    (tmp_path / "u.npy").write_bytes(b"\x93NUMPY\x01\x00\x12\x00{b'a': 1, 'b': 2}\n")
     (tmp_path / "t.csv").write_text("x,y\n1,2\n1,2,3\n")
     assert message in refusal(tmp_path / path, **XY)
 
