@@ -74,10 +74,9 @@ def _check_dtypes(dtypes: dict[str, str]) -> dict[str, str]:
     return dtypes
 
 
-Columns = Annotated[
-    list[Annotated[str, BeforeValidator(lambda name: str(name) if type(name) is int else name)]],
-    Field(min_length=1),
-]
+# The columns of a matrix are numbers, and stand in YAML as such.
+ColumnName = Annotated[str, BeforeValidator(lambda name: str(name) if type(name) is int else name)]
+Columns = Annotated[list[ColumnName], Field(min_length=1)]
 
 
 class ImportSettings(Settings):
@@ -92,12 +91,12 @@ class ImportSettings(Settings):
         description="The columns that the model sees; of a .npy matrix by number."
     )
     target: Columns = Field(description="The columns that it learns to predict.")
-    dtypes: Annotated[dict[str, str], AfterValidator(_check_dtypes)] = Field(
+    dtypes: Annotated[dict[ColumnName, str], AfterValidator(_check_dtypes)] = Field(
         default_factory=dict,
         description="The type of a column, or of all `features` or of the `target`; float32 unless "
         "given. A target of integers is a class.",
     )
-    categories: list[str] = Field(
+    categories: list[ColumnName] = Field(
         default_factory=list,
         description="Columns of text: a feature becomes one column a word (one-hot), a target "
         "becomes the number of its class.",

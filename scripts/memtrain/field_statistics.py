@@ -38,7 +38,8 @@ class FieldStatistics:
     Attributes:
         count: int64 (columns,), the finite values.
         mean: float64 (columns,); 0 where there is no finite value.
-        m2: float64 (columns,), the sum of squared distances from the mean.
+        m2: float64 (columns,), the sum of squared distances from the mean; infinite where values
+            beyond 1e154 have no finite square.
         minimum: float64 (columns,); +inf where there is no finite value.
         maximum: float64 (columns,); -inf where there is no finite value.
         nonfinite: int64 (columns,), the values that are NaN or infinite.
@@ -58,6 +59,11 @@ class FieldStatistics:
     def of(cls, array: np.ndarray) -> "FieldStatistics":
         """Return the statistics of rows of a field, of shape (rows, ...)."""
         flat = array.reshape(len(array), math.prod(array.shape[1:]))
+        with np.errstate(over="ignore", invalid="ignore"):
+            return cls._of_rows(flat)
+
+    @classmethod
+    def _of_rows(cls, flat: np.ndarray) -> "FieldStatistics":
         whole = len(flat) - len(flat) % ROWS_PER_PIECE
         parts = [
             _of_pieces(flat[start : min(start + _ROWS_AT_ONCE, whole)])
@@ -87,6 +93,10 @@ class FieldStatistics:
 
     def merge(self, other: "FieldStatistics") -> "FieldStatistics":
         """Return the statistics of the rows of both."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self._merged_with(other)
+
+    def _merged_with(self, other: "FieldStatistics") -> "FieldStatistics":
         count = self.count + other.count
         share = other.count / np.maximum(count, 1)
         delta = other.mean - self.mean
@@ -105,11 +115,11 @@ class FieldStatistics:
         return FieldStatistics(*(array[..., start:end] for array in _arrays(self)))
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain lists; a minimum or maximum of no value is null."""
+        """Return plain lists; null is a minimum or maximum of no value, and an infinite M2."""
         content = {
             "count": self.count.tolist(),
             "mean": self.mean.tolist(),
-            "m2": self.m2.tolist(),
+            "m2": [value if math.isfinite(value) else None for value in self.m2.tolist()],
             "min": [
                 low if n else None for low, n in zip(self.minimum.tolist(), self.count, strict=True)
             ],
@@ -128,7 +138,7 @@ class FieldStatistics:
         return cls(
             count=np.array(content["count"], np.int64),
             mean=np.array(content["mean"], np.float64),
-            m2=np.array(content["m2"], np.float64),
+            m2=np.array([np.inf if v is None else v for v in content["m2"]], np.float64),
             minimum=np.array([np.inf if v is None else v for v in content["min"]], np.float64),
             maximum=np.array([-np.inf if v is None else v for v in content["max"]], np.float64),
             nonfinite=np.array(content["nonfinite"], np.int64),

@@ -9,6 +9,7 @@ Format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 """
 
 import os
+import tokenize
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -108,7 +109,8 @@ def read_layout(path: str | os.PathLike) -> RecordLayout:
             offset = file.tell()
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file.") from None
-    except ValueError as error:
+    except (ValueError, TypeError, tokenize.TokenError) as error:
+        # What NumPy raises on a header that is damaged.
         raise UserError(f"{path}: this is not a .npy file ({error}).") from None
     if dtype.hasobject:
         raise UserError(f"{path}: it holds Python objects, which are not read. Save numbers.")
@@ -256,6 +258,8 @@ def _padded_header(layout: RecordLayout) -> bytes:
 
 def _read_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
     version = npy.read_magic(file)
+    if version == (3, 0):
+        raise ValueError("version 3.0 of the format: use field names of plain letters")
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     return read(file)
 

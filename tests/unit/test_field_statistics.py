@@ -1,10 +1,13 @@
 """Statistics of fields and shards."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from memtrain import canonical_json
 from memtrain.field_statistics import FieldStatistics, merge_all
 
 FIELDS = ("count", "mean", "m2", "minimum", "maximum", "nonfinite")
@@ -87,3 +90,11 @@ def test_classes_are_counted(rows):
     other = FieldStatistics.of(np.array([[7]]))
     assert merge_all([statistics, other]).values.tolist()[5:] == [0, 0, 1]
     assert merge_all([statistics, FieldStatistics.of(np.array([[-1]]))]).values is None
+
+
+@pytest.mark.parametrize("rows", [3, 5000])
+def test_values_without_a_finite_square_have_an_infinite_deviation(rows):
+    statistics = FieldStatistics.of(np.array([[1e200, 1.0], [-1e200, 2.0]] * rows))
+    again = FieldStatistics.from_json(json.loads(canonical_json.dumps(statistics.to_json())))
+    assert again.standard_deviation[0] == np.inf
+    assert again.standard_deviation[1] == 0.5

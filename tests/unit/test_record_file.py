@@ -4,6 +4,7 @@ import errno
 import os
 import resource
 import stat
+import warnings
 
 import numpy as np
 import pytest
@@ -130,6 +131,14 @@ def test_what_is_no_rows_is_refused(tmp_path):
         read_layout(path)
     np.save(path, np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(UserError, match="Python objects"):
+        read_layout(path)
+    np.save(path, np.zeros(3))
+    path.write_bytes(path.read_bytes().replace(b"(3,)", b"(3, "))
+    with pytest.raises(UserError, match=r"not a \.npy file"):
+        read_layout(path)
+    with warnings.catch_warnings(action="ignore"):
+        np.save(path, np.zeros(3, [("日本", "<f4")]))
+    with pytest.raises(UserError, match=r"version 3\.0"):
         read_layout(path)
     np.save(path, np.float32(3))
     with pytest.raises(UserError, match="single value"):

@@ -1,6 +1,7 @@
 """Recipes, and what is found out before anything is trained."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -148,6 +149,7 @@ def lose(row):
 def own_module(tmp_path, monkeypatch):
     (tmp_path / "own_parts.py").write_text(OWN)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "own_parts", raising=False)
 
 
 @pytest.mark.usefixtures("own_module")
