@@ -28,17 +28,24 @@ class Comparison:
         return "\n".join(lines)
 
 
-def compare(programs: dict[str, Callable[[], float]], unit: str, runs: int = 7) -> Comparison:
+def compare(
+    programs: dict[str, Callable[[], float]],
+    unit: str,
+    runs: int = 7,
+    before: Callable[[], None] = lambda: None,
+) -> Comparison:
     """Run programs in turn, ``runs`` times each after a warm-up that is not counted.
 
     Args:
         programs: by name; each runs once and returns how many units it did.
         unit: of the rates, units a second.
         runs: of each program.
+        before: called before each run, and not timed.
     """
     rates: dict[str, list[float]] = {name: [] for name in programs}
     for run in range(runs + 1):
         for name, program in programs.items():
+            before()
             start = time.perf_counter()
             units = program()
             rate = units / (time.perf_counter() - start)
