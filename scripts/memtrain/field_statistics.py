@@ -8,7 +8,7 @@ so the same rows give the same bits whatever shard or thread they were read by.
 
 import math
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -66,7 +66,7 @@ class FieldStatistics:
     def _of_rows(cls, flat: np.ndarray) -> "FieldStatistics":
         whole = len(flat) - len(flat) % ROWS_PER_PIECE
         parts = [
-            _of_pieces(flat[start : min(start + _ROWS_AT_ONCE, whole)])
+            _of_block(flat[start : min(start + _ROWS_AT_ONCE, whole)])
             for start in range(0, whole, _ROWS_AT_ONCE)
         ]
         if whole < len(flat):
@@ -112,7 +112,14 @@ class FieldStatistics:
 
     def columns(self, start: int, end: int) -> "FieldStatistics":
         """Return the statistics of some of the columns."""
-        return FieldStatistics(*(array[..., start:end] for array in _arrays(self)))
+        return FieldStatistics(
+            count=self.count[start:end],
+            mean=self.mean[start:end],
+            m2=self.m2[start:end],
+            minimum=self.minimum[start:end],
+            maximum=self.maximum[start:end],
+            nonfinite=self.nonfinite[start:end],
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return plain lists; null is a minimum or maximum of no value, and an infinite M2."""
@@ -154,9 +161,9 @@ def merge_all(parts: list[FieldStatistics]) -> FieldStatistics:
     return parts[0]
 
 
-def _of_pieces(block: np.ndarray) -> FieldStatistics:
+def _of_block(block: np.ndarray) -> FieldStatistics:
     """Return the statistics of a whole number of pieces, of shape (rows, columns)."""
-    columns = block.shape[1]
+    rows, columns = block.shape
     rows_abreast = _rows_abreast(columns)
     # (pieces, rows of a piece / rows abreast, rows abreast * columns)
     abreast = np.ascontiguousarray(block).reshape(
@@ -170,21 +177,21 @@ def _of_pieces(block: np.ndarray) -> FieldStatistics:
     doubles = _scratch(abreast.shape)
     np.copyto(doubles, abreast)
     total = _fold(doubles.sum(axis=1), columns, np.add)
-    mean = total / ROWS_PER_PIECE
+    mean = total / rows
     squares = _fold(np.einsum("pra,pra->pa", doubles, doubles), columns, np.add)
     m2 = squares - total * mean
     if np.any(squares > _WELL_CONDITIONED * m2):
-        doubles -= np.tile(mean, rows_abreast)[:, np.newaxis]
+        doubles -= np.tile(mean, rows_abreast)
         m2 = _fold(np.einsum("pra,pra->pa", doubles, doubles), columns, np.add)
-    pieces = FieldStatistics(
-        count=np.full(mean.shape, ROWS_PER_PIECE, np.int64),
+    return FieldStatistics(
+        count=np.full(columns, rows, np.int64),
         mean=mean,
         m2=m2,
         minimum=low.astype(np.float64),
         maximum=high.astype(np.float64),
-        nonfinite=np.zeros(mean.shape, np.int64),
+        nonfinite=np.zeros(columns, np.int64),
+        values=_count_values(block),
     )
-    return replace(_merge_pieces(pieces), values=_count_values(block))
 
 
 def _scratch(shape: tuple[int, ...]) -> np.ndarray:
@@ -208,37 +215,9 @@ def _rows_abreast(columns: int) -> int:
 
 
 def _fold(abreast: np.ndarray, columns: int, operation: np.ufunc) -> np.ndarray:
-    """Reduce (pieces, rows abreast * columns) to (pieces, columns)."""
-    return operation.reduce(abreast.reshape(len(abreast), -1, columns), axis=1)
-
-
-def _merge_pieces(pieces: FieldStatistics) -> FieldStatistics:
-    """Merge statistics of shape (pieces, columns), neighbours with neighbours, to (columns,)."""
-    while len(pieces.count) > 1:
-        pairs = len(pieces.count) // 2 * 2
-        merged = _select(pieces, slice(0, pairs, 2)).merge(_select(pieces, slice(1, pairs, 2)))
-        rest = _select(pieces, slice(pairs, None))
-        pieces = FieldStatistics(*map(_join, _arrays(merged), _arrays(rest)))
-    return _select(pieces, 0)
-
-
-def _arrays(statistics: FieldStatistics) -> list[np.ndarray]:
-    return [
-        statistics.count,
-        statistics.mean,
-        statistics.m2,
-        statistics.minimum,
-        statistics.maximum,
-        statistics.nonfinite,
-    ]
-
-
-def _select(statistics: FieldStatistics, pieces: slice | int) -> FieldStatistics:
-    return FieldStatistics(*(array[pieces] for array in _arrays(statistics)))
-
-
-def _join(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    return np.concatenate([left, right]) if len(right) else left
+    """Reduce (pieces, rows abreast * columns) to (columns,), piece by piece and then over all."""
+    pieces = operation.reduce(abreast.reshape(len(abreast), -1, columns), axis=1)
+    return operation.reduce(pieces, axis=0)
 
 
 def _of_piece(piece: np.ndarray) -> FieldStatistics:

@@ -22,7 +22,7 @@ from memtrain.record_file import (
 )
 
 _AUTO_SHARD_BYTES = 16 << 20
-_CHUNK_BYTES = 2 << 20
+_CHUNK_BYTES = 3 << 19
 
 
 @dataclass(frozen=True)
