@@ -18,7 +18,7 @@ run: $(VENV)/installed ## run the workflow on config.yaml and print its summary
 	  echo; echo "Summary: $$summary"; echo; cat $$summary
 
 test: $(VENV)/installed-dev ## run all tests
-	pytest
+	pytest --numprocesses auto
 
 lint: $(VENV)/installed-dev ## check style, format, rules and the schema
 	ruff check .

@@ -310,8 +310,8 @@ def test_a_column_that_stands_twice(tmp_path):
         ("*.npz", "*.npz: no such file"),
         ("t.xlsx", "t.xlsx: files of this kind are not read"),
         ("t.parquet", "t.parquet: it cannot be read"),
-        ("t.npy", "t.npy: it cannot be read"),
-        ("u.npy", "u.npy: it cannot be read"),
+        ("t.npy", "t.npy: this is not a .npy file"),
+        ("u.npy", "u.npy: this is not a .npy file"),
         ("t.csv", "t.csv, row 2: it has 3 cells, but there are 2 columns"),
     ],
 )
