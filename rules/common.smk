@@ -92,23 +92,18 @@ def relative(files):
 def resolved(path):
     """Return an input function: a file, once the splits are resolved, whatever its age.
 
-    Age never trains again. Content does: by the digest of the recipe, which is a parameter. A path
-    with {split} is the file of the rule's split, or of every split in a rule that serves them all.
+    Age never trains again. Content does: by the digest of the recipe, which is a parameter.
 
-    A rule downstream of the checkpoint needs at least one such file of the checkpoint's own. With
-    none, Snakemake keeps the reason to run that it had before, and runs the rule for nothing.
+    A rule that uses this names its recipes as inputs besides, as ancient files: else Snakemake does
+    not see that the recipe of a new split is missing, and a rule that serves all splits keeps the
+    reason to run that it had before the checkpoint, and runs for nothing.
     """
 
-    def files(wildcards):
+    def file(wildcards):
         checkpoints.resolve_splits.get()
-        splits = (
-            [wildcards.split]
-            if "split" in wildcards.keys()
-            else CONFIGURATION.split_names
-        )
-        return ancient([path.replace("{split}", split) for split in splits])
+        return ancient(path)
 
-    return files
+    return file
 
 
 def recipe_digest(part):

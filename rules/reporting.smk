@@ -4,7 +4,11 @@
 rule summarize:
     input:
         code=code_of("summarize"),
-        splits=resolved("<results>/splits/{split}/split.json"),
+        splits=ancient(
+            collect(
+                "<results>/splits/{split}/split.json", split=CONFIGURATION.split_names
+            )
+        ),
         evaluations=collect(
             "<results>/splits/{split}/evaluation.json", split=CONFIGURATION.split_names
         ),

@@ -5,7 +5,7 @@ rule train:
     input:
         code=code_of_split("train"),
         data=resolved("<results>/data.npy"),
-        split=resolved("<results>/splits/{split}/split.json"),
+        split=ancient("<results>/splits/{split}/split.json"),
     output:
         model="<results>/splits/{split}/model.safetensors",
         history="<results>/splits/{split}/history.csv",
@@ -33,7 +33,7 @@ rule evaluate:
     input:
         code=code_of_split("evaluate"),
         data=resolved("<results>/data.npy"),
-        split=resolved("<results>/splits/{split}/split.json"),
+        split=ancient("<results>/splits/{split}/split.json"),
         model="<results>/splits/{split}/model.safetensors",
         history="<results>/splits/{split}/history.csv",
     output:

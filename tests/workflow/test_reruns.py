@@ -132,18 +132,31 @@ def test_the_training_script_edited(project):
     expect(project.snakemake(), *everything, "summarize")
 
 
-def test_a_split_added(project):
-    new = {"train": [0, 500], "evaluate": [500, 600]}
-    project.configure(lambda content: content["splits"].update(new=new))
+@pytest.mark.parametrize("place", ["first", "last"])
+def test_a_split_added(project, place):
+    new = {"new": {"train": [0, 500], "evaluate": [500, 600]}}
+
+    def add(content):
+        splits = content["splits"]
+        content["splits"] = new | splits if place == "first" else splits | new
+
+    project.configure(add)
     expect(project.snakemake(), "resolve_splits", *again("new"), "summarize")
     expect(project.snakemake())
+
+
+def test_a_split_added_and_only_its_model_asked_for(project):
+    new = {"train": [0, 500], "evaluate": [500, 600]}
+    project.configure(lambda content: content["splits"].update(new=new))
+    run = project.snakemake("results/small/splits/new/model.safetensors")
+    expect(run, "resolve_splits", "train new")
 
 
 def test_a_split_removed(project):
     project.configure(lambda content: content["splits"].pop("second"))
     run = project.snakemake()
     expect(run, "resolve_splits", "summarize")
-    assert b"second" not in (project / "results/small/summary/summary.md").read_bytes()
+    assert b"| second " not in (project / "results/small/summary/summary.md").read_bytes()
     expect(project.snakemake())
 
 
