@@ -89,25 +89,13 @@ def relative(files):
     return [os.path.relpath(file) for file in files]
 
 
-def resolved(path):
-    """Return an input function: a file, once the splits are resolved, whatever its age.
-
-    Age never trains again. Content does: by the digest of the recipe, which is a parameter.
-
-    A rule that uses this names its recipes as inputs besides, as ancient files: else Snakemake does
-    not see that the recipe of a new split is missing, and a rule that serves all splits keeps the
-    reason to run that it had before the checkpoint, and runs for nothing.
-    """
-
-    def file(wildcards):
-        checkpoints.resolve_splits.get()
-        return ancient(path)
-
-    return file
-
-
 def recipe_digest(part):
-    """Return a parameter function: the digest of the training or the evaluation of a split."""
+    """Return a parameter function: the digest of the training or the evaluation of a split.
+
+    Rules below the checkpoint take data and recipes as ancient files: age never trains again.
+    Content does, by this digest. Snakemake asks for it anew once the checkpoint has run, of every
+    rule that has a file of the checkpoint's among its inputs.
+    """
 
     def digest(wildcards):
         path = RESULTS / "splits" / wildcards.split / "split.json"

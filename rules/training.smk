@@ -4,7 +4,7 @@
 rule train:
     input:
         code=code_of_split("train"),
-        data=resolved("<results>/data.npy"),
+        data=ancient("<results>/data.npy"),
         split=ancient("<results>/splits/{split}/split.json"),
     output:
         model="<results>/splits/{split}/model.safetensors",
@@ -32,7 +32,7 @@ rule train:
 rule evaluate:
     input:
         code=code_of_split("evaluate"),
-        data=resolved("<results>/data.npy"),
+        data=ancient("<results>/data.npy"),
         split=ancient("<results>/splits/{split}/split.json"),
         model="<results>/splits/{split}/model.safetensors",
         history="<results>/splits/{split}/history.csv",
