@@ -7,7 +7,8 @@ and of use to all, also from one another):
 floor  modules
 ====== =====================================================================================
 0      errors, interpreter, program, progress, atomic_files, canonical_json, code_files,
-       ranges, random_streams, rounding, field_statistics, settings_types, named_objects
+       ranges, random_streams, rounding, field_statistics, settings_types, named_objects,
+       byte_sizes
 1      record_file, config, training_history, training_result, figures
 2      config_file, memmap_dataset, row_order, manifest, recipe, source, optimizers,
        evaluation_result, prediction_counts, trained_weights

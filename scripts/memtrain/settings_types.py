@@ -9,8 +9,11 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    WithJsonSchema,
     model_validator,
 )
+
+from memtrain import byte_sizes
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _NUMBER_WITH_EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
@@ -47,6 +50,18 @@ def _check_name(name: str) -> str:
 Number = Annotated[float, BeforeValidator(read_number)]
 Count = Annotated[int, BeforeValidator(read_number), Field(ge=1)]
 Seed = Annotated[int, BeforeValidator(read_number), Field(ge=0, lt=2**63)]
+Bytes = Annotated[
+    int,
+    BeforeValidator(byte_sizes.parse_bytes),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1},
+                {"type": "string", "pattern": byte_sizes.PATTERN},
+            ]
+        }
+    ),
+]
 Name = Annotated[str, AfterValidator(_check_name)]
 
 
