@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.measuring import compare
-from memtrain.config import MockSettings
+from memtrain.dataset_settings import MockSettings
 from memtrain.mock_data import mock_dtype, write_mock_data
 
 ROWS, FEATURES = 2_000_000, 20

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmarks.measuring import compare
-from memtrain.config import MockSettings
+from memtrain.dataset_settings import MockSettings
 from memtrain.manifest import auto_rows_per_shard, index_shards
 from memtrain.mock_data import write_mock_data
 from memtrain.record_file import map_rows, read_layout

@@ -156,6 +156,16 @@ def threads_of_training(wildcards):
     return CONFIGURATION.training_of(wildcards.split).threads
 
 
+def memory_of_training(wildcards, input):
+    """Return the MB of a training: two shuffle buffers with the places of their rows, and batches.
+
+    As much again is left free: a loader takes half of what it finds.
+    """
+    shuffle = CONFIGURATION.training_of(wildcards.split).shuffle
+    buffer_mb = min(shuffle.buffer_bytes / 1e6, megabytes(input)) if shuffle else 16
+    return round(1200 + 5 * buffer_mb)
+
+
 def minutes_of_training(wildcards, input):
     """Return the minutes of a training, at the rate of a small network on one core."""
     epochs = CONFIGURATION.training_of(wildcards.split).epochs

@@ -18,15 +18,16 @@ rule train:
         "../envs/memtrain.yaml"
     threads: threads_of_training
     resources:
-        mem_mb=memory(1000, of_input=0.1),
+        mem_mb=memory_of_training,
         runtime=minutes_of_training,
         launcher="python",
+        loading=settings_text(CONFIGURATION.loading),
     params:
         recipe=recipe_digest("training"),
     shell:
         "{resources.launcher} {input.code[0]} --data {input.data} --split {input.split}"
         " --model {output.model} --history {output.history}"
-        " --performance {output.performance} > {log} 2>&1"
+        " --performance {output.performance} --loading {resources.loading:q} > {log} 2>&1"
 
 
 rule evaluate:
@@ -68,8 +69,9 @@ rule evaluate:
         "../envs/memtrain.yaml"
     threads: threads_of_training
     resources:
-        mem_mb=memory(1000, of_input=0.1),
+        mem_mb=memory(1200, of_input=0.1),
         runtime=minutes(mb_per_second=1),
+        loading=settings_text(CONFIGURATION.loading),
     params:
         recipe=recipe_digest("evaluation"),
         figures=subpath(output.predicted, parent=True),
@@ -77,4 +79,4 @@ rule evaluate:
         "python {input.code[0]} --data {input.data} --split {input.split}"
         " --model {input.model} --history {input.history}"
         " --evaluation {output.evaluation} --predictions {output.predictions}"
-        " --figures {params.figures} > {log} 2>&1"
+        " --figures {params.figures} --loading {resources.loading:q} > {log} 2>&1"

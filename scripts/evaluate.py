@@ -18,6 +18,7 @@ bootstrap:` in config.yaml). All of it depends on recipe, model and code alone.
 import argparse
 
 from memtrain.evaluation import Evaluator
+from memtrain.loading_arguments import add_loading_arguments, loading_of
 from memtrain.program import argument_parser, run
 from memtrain.recipe import Recipe
 from memtrain.training_history import read_history
@@ -33,6 +34,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--evaluation", required=True, help="the metrics to write, .json")
     parser.add_argument("--predictions", required=True, help="the record file to write, .npy")
     parser.add_argument("--figures", required=True, help="the folder to draw in")
+    add_loading_arguments(parser)
     return parser.parse_args(argv)
 
 
@@ -40,7 +42,8 @@ def main(argv: list[str] | None = None) -> int:
     """Evaluate one split."""
     args = parse_arguments(argv)
     recipe, history = Recipe.read(args.split), read_history(args.history)
-    evaluation = Evaluator(recipe, args.data, args.model).run(args.predictions, history.steps)
+    evaluator = Evaluator(recipe, args.data, args.model, loading_of(args))
+    evaluation = evaluator.run(args.predictions, history.steps)
     draw(args.figures, recipe, evaluation, args.predictions, history)
     evaluation.write(args.evaluation)
     metrics = ", ".join(evaluation.describe(metric) for metric in evaluation.labels)

@@ -10,8 +10,8 @@ the first ones as they were.
 
 import argparse
 
-from memtrain.config import MockSettings
 from memtrain.config_file import parse_settings_text
+from memtrain.dataset_settings import MockSettings
 from memtrain.mock_data import mock_dtype, write_mock_data
 from memtrain.program import argument_parser, run
 from memtrain.progress import Progress

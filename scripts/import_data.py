@@ -12,8 +12,8 @@ files they came from, with their digests, what the columns are called and how wo
 import argparse
 
 from memtrain import record_file
-from memtrain.config import ImportSettings
 from memtrain.config_file import parse_settings_text
+from memtrain.dataset_settings import ImportSettings
 from memtrain.program import argument_parser, run
 from memtrain.table_import import TableImport
 

@@ -8,13 +8,14 @@ at once, before anything is trained.
 """
 
 import argparse
+import sys
 from pathlib import Path
 
 from memtrain.config_file import read_configuration
 from memtrain.manifest import Manifest
 from memtrain.program import argument_parser, run
 from memtrain.source import Source
-from memtrain.split_resolution import resolve_splits
+from memtrain.split_resolution import describe_weak_shuffle, resolve_splits
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -44,6 +45,8 @@ def main(argv: list[str] | None = None) -> int:
             f"{recipe.split}: {training.count:,} rows to train on, {evaluation.count:,} to "
             f"evaluate on, {recipe.training.sizes.steps:,} steps"
         )
+        if warning := describe_weak_shuffle(recipe):
+            print(f"warning: {warning}", file=sys.stderr)
     return 0
 
 

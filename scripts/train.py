@@ -7,6 +7,7 @@ and the code alone; what depends on the machine is written to a file of its own.
 
 import argparse
 
+from memtrain.loading_arguments import add_loading_arguments, loading_of
 from memtrain.program import argument_parser, run
 from memtrain.recipe import Recipe
 from memtrain.trainer import Trainer
@@ -20,13 +21,14 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--model", required=True, help="the weights to write, .safetensors")
     parser.add_argument("--history", required=True, help="a line for every step, .csv")
     parser.add_argument("--performance", required=True, help="seconds, rows/s, memory, .json")
+    add_loading_arguments(parser)
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Train one split."""
     args = parse_arguments(argv)
-    trainer = Trainer(Recipe.read(args.split), args.data)
+    trainer = Trainer(Recipe.read(args.split), args.data, loading_of(args))
     print(trainer.describe(), flush=True)
     result = trainer.run()
     result.write(model=args.model, history=args.history, performance=args.performance)

@@ -72,3 +72,25 @@ def resolve(write_rows):
         return str(data), recipe
 
     return resolve
+
+
+@pytest.fixture(scope="session")
+def records(tmp_path_factory):
+    """A file of records whose first feature and target are the number of the row."""
+    path = tmp_path_factory.mktemp("rows") / "data.npy"
+    dtype = record_dtype(features=("<f4", 20), target=("<f4", 1))
+    rows = np.zeros(3000, dtype)
+    rows["features"] = np.arange(3000)[:, None] + np.arange(20) / 32
+    rows["target"] = np.arange(3000)[:, None]
+    with create(path, dtype, 3000) as writer:
+        writer.write(0, rows)
+    return str(path)
+
+
+@pytest.fixture
+def plain(tmp_path):
+    """A plain file of whole pages; returns its path."""
+    path = tmp_path / "plain.npy"
+    with create(path, np.dtype("<f4"), 3000, (128,)) as writer:
+        writer.write(0, np.arange(3000, dtype="<f4")[:, None].repeat(128, axis=1))
+    return str(path)

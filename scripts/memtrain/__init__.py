@@ -8,15 +8,18 @@ floor  modules
 ====== =====================================================================================
 0      errors, interpreter, program, progress, atomic_files, canonical_json, code_files,
        ranges, random_streams, rounding, field_statistics, settings_types, named_objects,
-       byte_sizes
+       byte_sizes, dataset_settings, mount_table, file_systems, memory_limits
 1      record_file, config, training_history, training_result, figures
 2      config_file, memmap_dataset, row_order, manifest, recipe, source, optimizers,
-       evaluation_result, prediction_counts, trained_weights
+       evaluation_result, prediction_counts, trained_weights, block_readers,
+       external_shuffle
 3      transforms, losses, models, mock_data, table_files, column_encoding, predictions,
-       metrics, summary, regression_figures, classification_figures, learning_curve
+       metrics, summary, regression_figures, classification_figures, learning_curve,
+       shuffle_buffer, loading_arguments
 4      accumulation, training_parts, table_import, summary_table, summary_figures,
-       evaluation_figures
-5      split_resolution, trainer, evaluation
+       evaluation_figures, batch_gathering
+5      block_loader, split_resolution
+6      trainer, evaluation
 ====== =====================================================================================
 """
 

@@ -7,7 +7,6 @@
 from typing import Annotated, Any, Literal, get_type_hints
 
 from pydantic import (
-    AfterValidator,
     BeforeValidator,
     Field,
     WithJsonSchema,
@@ -15,131 +14,20 @@ from pydantic import (
     model_validator,
 )
 
-from memtrain.errors import did_you_mean, listed
+from memtrain.byte_sizes import format_bytes
+from memtrain.dataset_settings import DatasetSettings
+from memtrain.errors import listed
 from memtrain.ranges import Range, overlaps, parse_bound, resolve_bound, self_overlaps
 from memtrain.settings_types import (
+    Bytes,
     Choice,
     Count,
     Name,
-    Number,
     PartialChoice,
     Seed,
     Settings,
     read_number,
 )
-
-
-class MockSettings(Settings):
-    """Rows that are made up: features uniform in [0, 1), and a target to learn from them."""
-
-    rows: Count = Field(description="Number of rows. More rows leave the first ones as they were.")
-    features: Count = Field(20, description="Number of features of a row.")
-    target: Literal["random", "linear", "mlp"] = Field(
-        "mlp",
-        description="random: nothing can be learned; linear, mlp: a teacher with fixed weights.",
-    )
-    noise: Annotated[Number, Field(ge=0)] = Field(
-        0.1,
-        description="Standard deviation of the normal noise on the target; with `classes`, the "
-        "temperature at which the class is drawn.",
-    )
-    classes: Annotated[int, BeforeValidator(read_number), Field(ge=2, le=1024)] | None = Field(
-        None, description="Makes the target a class, 0 to classes - 1; null for a number."
-    )
-    seed: Seed = Field(0, description="Seed of the rows, the teacher and the noise.")
-
-
-_DTYPES = (
-    "float16",
-    "float32",
-    "float64",
-    "int8",
-    "int16",
-    "int32",
-    "int64",
-    "uint8",
-    "uint16",
-    "uint32",
-    "bool",
-)
-
-
-def _check_dtypes(dtypes: dict[str, str]) -> dict[str, str]:
-    for column, dtype in dtypes.items():
-        if dtype not in _DTYPES:
-            raise ValueError(
-                f"column {column!r} has the type {dtype!r}; known are {listed(_DTYPES)}."
-                f"{did_you_mean(dtype, _DTYPES)}"
-            )
-    return dtypes
-
-
-# The columns of a matrix are numbers, and stand in YAML as such.
-ColumnName = Annotated[str, BeforeValidator(lambda name: str(name) if type(name) is int else name)]
-Columns = Annotated[list[ColumnName], Field(min_length=1)]
-
-
-class ImportSettings(Settings):
-    """Rows of the user's own, brought into one record file."""
-
-    path: str = Field(
-        min_length=1,
-        description="A file (.npy, .npz, .csv, .csv.gz, .zip of CSV, .parquet, .arrow, .feather), "
-        "a folder of them or a pattern like data/*.csv; relative to the working directory.",
-    )
-    features: Columns = Field(
-        description="The columns that the model sees; of a .npy matrix by number."
-    )
-    target: Columns = Field(description="The columns that it learns to predict.")
-    dtypes: Annotated[dict[ColumnName, str], AfterValidator(_check_dtypes)] = Field(
-        default_factory=dict,
-        description="The type of a column, or of all `features` or of the `target`; float32 unless "
-        "given. A target of integers is a class.",
-    )
-    categories: list[ColumnName] = Field(
-        default_factory=list,
-        description="Columns of text: a feature becomes one column a word (one-hot), a target "
-        "becomes the number of its class.",
-    )
-    missing: Literal["error", "drop", "mean"] = Field(
-        "error",
-        description="What is done about a missing value: stop, leave the row out, or put the "
-        "column's mean in its place (numbers only).",
-    )
-
-    @model_validator(mode="after")
-    def _check_columns(self) -> "ImportSettings":
-        columns = self.features + self.target
-        twice = sorted({name for name in columns if columns.count(name) > 1})
-        if twice:
-            raise ValueError(f"columns stand twice among features and target: {listed(twice)}")
-        for key, names in (("categories", self.categories), ("dtypes", list(self.dtypes))):
-            allowed = columns + (["features", "target"] if key == "dtypes" else [])
-            unknown = [name for name in names if name not in allowed]
-            if unknown:
-                raise ValueError(
-                    f"{key} names {listed(unknown)}, which is neither a feature nor a target."
-                    f"{did_you_mean(unknown[0], allowed)}"
-                )
-        return self
-
-
-class DatasetSettings(Settings):
-    """Where the rows come from, and what their results are called."""
-
-    name: Name = Field(description="Results go to results/<name>/.")
-    mock: MockSettings | None = Field(None, description="Rows that are made up.")
-    import_: ImportSettings | None = Field(None, alias="import", description="Rows of your own.")
-
-    @model_validator(mode="after")
-    def _check_source(self) -> "DatasetSettings":
-        if (self.mock is None) == (self.import_ is None):
-            found = "neither" if self.mock is None else "both"
-            raise ValueError(
-                f"one source of rows is needed, `mock` or `import`; found {found}. "
-                + ("Add one of them." if found == "neither" else "Remove one of them.")
-            )
-        return self
 
 
 def _check_shard_rows(value: Any) -> int | str:
@@ -192,6 +80,40 @@ Ranges = Annotated[
 ]
 
 
+class ShuffleSettings(Settings):
+    """How the rows of an epoch are mixed: blocks of the file, and then the rows of many blocks."""
+
+    block_bytes: Bytes = Field(
+        256 << 10,
+        description="Consecutive rows that are read in one go. Larger is faster on a slow disk.",
+    )
+    buffer_bytes: Bytes = Field(
+        256 << 20,
+        description="Rows that are mixed in memory at a time; training holds two such buffers. "
+        "More blocks in a buffer make a better shuffle; rows that fit into one are permuted as a "
+        "whole.",
+    )
+
+    @model_validator(mode="after")
+    def _check_sizes(self) -> "ShuffleSettings":
+        if self.buffer_bytes < self.block_bytes:
+            raise ValueError(
+                f"buffer_bytes is {format_bytes(self.buffer_bytes)}, less than the one block of "
+                f"{format_bytes(self.block_bytes)} (block_bytes); many blocks should fit"
+            )
+        return self
+
+
+def _read_shuffle(value: Any) -> Any:
+    return None if value == "none" else value
+
+
+Shuffle = Annotated[
+    ShuffleSettings | None,
+    BeforeValidator(_read_shuffle, json_schema_input_type=ShuffleSettings | Literal["none"] | None),
+]
+
+
 class TrainingSettings(Settings):
     """How a model is trained. All of it is part of the recipe: a change trains again."""
 
@@ -222,6 +144,9 @@ class TrainingSettings(Settings):
     last_window: Literal["step", "drop"] = Field(
         "step",
         description="What is done with the short accumulation window at the end of an epoch.",
+    )
+    shuffle: Shuffle = Field(
+        ShuffleSettings(), description="How rows are mixed; none keeps them in order."
     )
     epochs: Count = Field(3, description="Passes over the training rows.")
     seed: Seed = Field(0, description="Seed of the initial weights and of the row order.")
@@ -299,6 +224,26 @@ def _resolve_ranges(where: str, pairs: list, rows: int, problems: list[str]) -> 
     return ranges
 
 
+class LoadingSettings(Settings):
+    """How rows are moved from the disk. None of it changes a result, or trains again."""
+
+    reader: Literal["auto", "mmap", "pread", "direct"] = Field(
+        "auto",
+        description="mmap: rows are used where they are mapped; pread: blocks are read; direct: "
+        "read past the page cache; auto: pread on network file systems, else mmap.",
+    )
+    memory_budget: Bytes | Literal["auto"] = Field(
+        "auto",
+        description="What shuffle buffers and batches may take together; auto: half of what the "
+        "memory cgroup or the machine leaves free.",
+    )
+
+    @property
+    def budget(self) -> int | None:
+        """The memory budget in bytes; None for auto."""
+        return None if self.memory_budget == "auto" else self.memory_budget
+
+
 class EvaluationSettings(Settings):
     """How models are evaluated."""
 
@@ -322,6 +267,9 @@ class Configuration(Settings):
         "of so many equal parts of the rows and trained on the others, and so on.",
     )
     training: TrainingSettings = Field(TrainingSettings(), description="Defaults of every split.")
+    loading: LoadingSettings = Field(
+        LoadingSettings(), description="How rows are moved from the disk."
+    )
     evaluation: EvaluationSettings = Field(
         EvaluationSettings(), description="How every split is evaluated."
     )
@@ -352,6 +300,8 @@ class Configuration(Settings):
             value = getattr(own, name)
             if isinstance(value, PartialChoice):
                 value = value.over(getattr(self.training, name))
+            elif isinstance(value, ShuffleSettings):
+                value = (settings[name] or {}) | value.model_dump(exclude_unset=True)
             settings[name] = value
         return TrainingSettings.model_validate(settings)
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, default_collate
+from torch.utils.data import default_collate
 
+from memtrain.block_loader import BlockLoader
+from memtrain.config import LoadingSettings
 from memtrain.evaluation_result import Evaluation, Metrics, TargetEvaluation
 from memtrain.memmap_dataset import MemmapDataset
 from memtrain.metrics import ResampledMetrics, build_metrics, error_of, finite, value_of
@@ -21,6 +23,7 @@ from memtrain.predictions import (
     prediction_dtype,
 )
 from memtrain.progress import Progress
+from memtrain.ranges import at_positions
 from memtrain.recipe import Recipe
 from memtrain.record_file import create
 from memtrain.trained_weights import load_weights
@@ -69,13 +72,20 @@ class Evaluator:
         recipe: of the split.
         data: the record file whose rows the recipe names.
         model: the weights, from train.
+        loading: how the rows are moved.
 
     Raises:
         UserError: where the weights were not trained by this recipe, or the file does not hold the
             rows.
     """
 
-    def __init__(self, recipe: Recipe, data: str | os.PathLike, model: str | os.PathLike):
+    def __init__(
+        self,
+        recipe: Recipe,
+        data: str | os.PathLike,
+        model: str | os.PathLike,
+        loading: LoadingSettings | None = None,
+    ):
         self._recipe, self._training = recipe, recipe.training
         settings = recipe.training.settings
         torch.set_num_threads(settings.threads)
@@ -86,6 +96,7 @@ class Evaluator:
         self._dataset = open_rows(
             data, self._training, recipe.evaluation.rows, self._parts.transform
         )
+        self._loader = self._load(loading or LoadingSettings())
 
     def run(self, predictions: str | os.PathLike, steps: int) -> Evaluation:
         """Write the predictions of all evaluation rows, and return how good they are.
@@ -113,21 +124,29 @@ class Evaluator:
     @torch.no_grad()
     def _batches(self) -> Iterator[_Batch]:
         """Yield all evaluation rows, in order, and what the model says about them."""
-        numbers = list(self._row_numbers())
-        for rows, batch in zip(
-            numbers, DataLoader(self._dataset, batch_sampler=numbers), strict=True
-        ):
+        for rows, batch in zip(self._row_numbers(), self._loader, strict=True):
             target = batch["target"]
             outputs = self._parts.model(batch["features"].to(self._device))
             summed_loss = self._parts.loss(outputs, target.to(self._device)).item()
-            yield _Batch(np.asarray(rows), *self._interpret(outputs.cpu(), target), summed_loss)
+            yield _Batch(rows, *self._interpret(outputs.cpu(), target), summed_loss)
 
-    def _row_numbers(self) -> Iterator[range]:
+    def _load(self, loading: LoadingSettings) -> BlockLoader:
         bytes_per_row = 4 * self._training.in_features
-        rows_per_batch = max(1, min(_ROWS_PER_BATCH, _BATCH_BYTES // bytes_per_row))
-        for piece in self._recipe.evaluation.rows.resolved:
-            for start in range(piece.start, piece.end, rows_per_batch):
-                yield range(start, min(start + rows_per_batch, piece.end))
+        return BlockLoader(
+            self._dataset,
+            max(1, min(_ROWS_PER_BATCH, _BATCH_BYTES // bytes_per_row)),
+            shuffle=None,
+            ranges=self._recipe.evaluation.rows.ranges,
+            reader=loading.reader,
+            memory_budget=loading.budget,
+        )
+
+    def _row_numbers(self) -> Iterator[np.ndarray]:
+        """Yield the rows of every batch, int64 (rows,)."""
+        rows, size = self._recipe.evaluation.rows, self._loader.order.batch_size
+        for start in range(0, rows.count, size):
+            pieces = at_positions(rows.resolved, start, start + size)
+            yield np.concatenate([np.arange(*piece) for piece in pieces])
 
     def _interpret(
         self, outputs: torch.Tensor, target: torch.Tensor

@@ -43,6 +43,10 @@ class MemmapDataset(Dataset):
         start_index: the first row.
         end_index: the row after the last; None for the end of the file.
 
+    Attributes:
+        layout: how the rows lie in the file.
+        tensor_dtypes: the dtype of every field in memory; of a plain file under the name None.
+
     Raises:
         ValueError: where the range does not lie within the rows, or ``dtype`` and ``shape`` are
             missing for a raw file or disagree with a ``.npy`` file.
@@ -68,7 +72,7 @@ class MemmapDataset(Dataset):
                 f"rows [{self.start_index}, {self.end_index}) do not lie within the "
                 f"{self.layout.rows} rows of {self.filename}"
             )
-        self._tensor_dtypes = _tensor_dtypes(self.filename, self.layout)
+        self.tensor_dtypes = _tensor_dtypes(self.filename, self.layout)
         self._mapped: np.ndarray | None = None
 
     def __len__(self) -> int:
@@ -82,10 +86,10 @@ class MemmapDataset(Dataset):
             raise TypeError(f"a row is asked for by its number, not by {index!r}") from None
         row = self._rows[self._checked(position)]
         if getattr(self.transform, "batched", False):
-            batch = self._to_tensors(self.transform(self._native(row[np.newaxis])))
+            batch = to_tensors(self.transform(self._native(row[np.newaxis])))
             return _index(batch, 0)
         row = self._native(row)
-        return self._to_tensors(self.transform(row) if self.transform else row)
+        return to_tensors(self.transform(row) if self.transform else row)
 
     def __getitems__(self, indices: Sequence[int]) -> "RowBatch | list":
         """Return many rows with one gather, as ``DataLoader`` asks for a batch."""
@@ -93,10 +97,9 @@ class MemmapDataset(Dataset):
         # mode="clip" spares a buffered copy; the positions have been checked.
         rows = self._native(np.take(self._rows, positions, axis=0, mode="clip"))
         if self.transform is None or getattr(self.transform, "batched", False):
-            return RowBatch(self._to_tensors(self.transform(rows) if self.transform else rows))
+            return RowBatch(to_tensors(self.transform(rows) if self.transform else rows))
         return [
-            self._to_tensors(self.transform(_index(rows, position)))
-            for position in range(len(positions))
+            to_tensors(self.transform(_index(rows, position))) for position in range(len(positions))
         ]
 
     def __getstate__(self) -> dict[str, Any]:
@@ -126,16 +129,11 @@ class MemmapDataset(Dataset):
     def _native(self, rows: np.ndarray) -> np.ndarray | dict[str, np.ndarray]:
         """Return owned arrays, one a field, in types that tensors have."""
         if self.layout.dtype.names is None:
-            return np.array(rows, self._tensor_dtypes[None], order="C")
+            return np.array(rows, self.tensor_dtypes[None], order="C")
         return {
             name: np.array(rows[name], dtype, order="C")
-            for name, dtype in self._tensor_dtypes.items()
+            for name, dtype in self.tensor_dtypes.items()
         }
-
-    def _to_tensors(self, row: Any) -> Any:
-        if isinstance(row, dict):
-            return {name: _to_tensor(value) for name, value in row.items()}
-        return _to_tensor(row)
 
 
 class RowBatch(Sequence):
@@ -229,6 +227,13 @@ def _tensor_dtype(filename: str, dtype: np.dtype) -> np.dtype:
     if dtype.kind in "iub" and dtype.name != "uint64":
         return _WIDENED.get(dtype.name, dtype.newbyteorder("="))
     raise ValueError(f"{filename} holds {dtype}, which tensors do not have; store numbers instead")
+
+
+def to_tensors(row: Any) -> Any:
+    """Return a row or a batch, an array or a dict of them, as tensors; float64 becomes float32."""
+    if isinstance(row, dict):
+        return {name: _to_tensor(value) for name, value in row.items()}
+    return _to_tensor(row)
 
 
 def _to_tensor(value: Any) -> torch.Tensor:

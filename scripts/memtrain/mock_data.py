@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from memtrain.config import MockSettings
+from memtrain.dataset_settings import MockSettings
 from memtrain.random_streams import stream
 from memtrain.record_file import create, record_dtype
 from memtrain.source import Source

@@ -51,6 +51,15 @@ def count_rows(ranges: Iterable[Range]) -> int:
     return sum(piece.rows for piece in ranges)
 
 
+def at_positions(ranges: Iterable[Range], start: int, end: int) -> Iterator[Range]:
+    """Yield the rows at positions ``[start, end)`` of ranges that are laid one after the other."""
+    for piece in ranges:
+        first, last = piece.start + max(0, start), min(piece.end, piece.start + end)
+        if first < last:
+            yield Range(first, last)
+        start, end = start - piece.rows, end - piece.rows
+
+
 def overlaps(left: Sequence[Range], right: Sequence[Range]) -> Iterator[Range]:
     """Yield the rows that a range of ``left`` and a range of ``right`` have in common."""
     for one in left:

@@ -65,6 +65,25 @@ class Sizes(Settings):
     rows_per_step: int
 
 
+class ShuffleSummary(Settings):
+    """How well the settings mix the training rows; nothing that the weights depend on.
+
+    Attributes:
+        rows_per_block: rows that are read in one go, side by side.
+        blocks_per_buffer: blocks whose rows are mixed.
+        permutes_all_rows: whether all rows fit into one buffer, and every order is as likely.
+        in_random_order: whether the rows lie in random order on the disk already.
+        batch_variance: the variance of a batch's mean over that of a uniform shuffle, for rows
+            that lie sorted by the target (in random order: 1).
+    """
+
+    rows_per_block: int
+    blocks_per_buffer: int
+    permutes_all_rows: bool
+    in_random_order: bool
+    batch_variance: float
+
+
 class TrainingRecipe(Settings):
     """Everything that the weights depend on, but for the code."""
 
@@ -113,6 +132,7 @@ class Recipe(Settings):
         split: its name.
         training: the part that the weights depend on.
         evaluation: the part that the evaluation adds.
+        shuffle: how well the training rows are mixed. In no part.
         shards: id and digest of every shard that the rows touch. In no part: another row of a
             shard that is touched at its edge changes this and nothing else.
     """
@@ -120,6 +140,7 @@ class Recipe(Settings):
     split: str
     training: TrainingRecipe
     evaluation: EvaluationRecipe
+    shuffle: ShuffleSummary
     shards: dict[str, str]
 
     def write(self, path: str | os.PathLike) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 
@@ -53,7 +54,7 @@ class RecordLayout:
         """The shape of the whole array."""
         return (self.rows, *self.row_shape)
 
-    @property
+    @cached_property
     def row_bytes(self) -> int:
         """The bytes of one row."""
         return self.dtype.itemsize * int(np.prod(self.row_shape, dtype=np.int64))

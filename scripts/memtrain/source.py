@@ -31,6 +31,12 @@ class Source:
     lowest_loss: float | None = None
     origin: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def in_random_order(self) -> bool:
+        """Whether the rows lie in random order: made up, or shuffled when they were imported."""
+        settings = self.origin.get("settings", {})
+        return self.origin.get("kind") == "mock" or settings.get("shuffle_once") is not None
+
     def write(self, path: str | os.PathLike) -> None:
         """Write the source as canonical JSON."""
         canonical_json.write(path, dict(self.__dict__))

@@ -5,25 +5,31 @@ from collections.abc import Iterator
 
 import torch
 
+from memtrain.byte_sizes import format_bytes
 from memtrain.config import Configuration, TrainingSettings
 from memtrain.errors import UserError, raise_problems
 from memtrain.field_statistics import merge_all
 from memtrain.manifest import Manifest, PieceSummary, describe_shards, first_nonfinite
 from memtrain.memmap_dataset import MemmapDataset
 from memtrain.named_objects import describe_exception
-from memtrain.ranges import Range, count_rows
+from memtrain.ranges import Range
 from memtrain.recipe import (
     EvaluationRecipe,
     Piece,
     Recipe,
     Rows,
+    ShuffleSummary,
     Sizes,
     Task,
     TrainingRecipe,
 )
 from memtrain.record_file import dtype_to_json
+from memtrain.row_order import RowOrder, row_order
 from memtrain.source import Source
 from memtrain.training_parts import build_training_parts
+
+#: The batch variance from which on there is a warning.
+_WEAK_SHUFFLE = 2.0
 
 
 def resolve_splits(
@@ -71,22 +77,35 @@ class _Resolver:
             ]
         )
         touched = self._manifest.touched([*train, *evaluate])
+        order = self._order(split, train)
         recipe = Recipe(
             split=split,
-            training=self._training(split, train, training_pieces),
+            training=self._training(split, train, training_pieces, order),
             evaluation=EvaluationRecipe(
                 rows=_rows(evaluate, evaluation_pieces),
                 settings=self._configuration.evaluation,
                 lowest_loss=self._source.lowest_loss,
                 class_names=self._source.class_names,
             ),
+            shuffle=_shuffle_summary(order, self._source.in_random_order),
             shards={str(number): self._manifest.shards[number].sha256 for number in touched},
         )
         rehearse(f"splits.{split}: training", recipe.training, self._data)
         return recipe
 
+    def _order(self, split: str, ranges: list[Range]) -> RowOrder:
+        settings = self._configuration.training_of(split)
+        return row_order(
+            ranges,
+            self._manifest.layout.row_bytes,
+            settings.batch_size,
+            settings.accumulation_steps,
+            settings.shuffle,
+            settings.seed,
+        )
+
     def _training(
-        self, split: str, ranges: list[Range], pieces: list[PieceSummary]
+        self, split: str, ranges: list[Range], pieces: list[PieceSummary], order: RowOrder
     ) -> TrainingRecipe:
         settings = self._configuration.training_of(split)
         fields = self._manifest.layout.fields
@@ -104,7 +123,7 @@ class _Resolver:
                 for name in fields
             },
             settings=settings,
-            sizes=_sizes(f"splits.{split}", count_rows(ranges), settings),
+            sizes=_sizes(f"splits.{split}", order, settings),
         )
 
     def _nonfinite_values(self, split: str, use: str, pieces: list[PieceSummary]) -> Iterator[str]:
@@ -188,22 +207,54 @@ def _rows(ranges: list[Range], pieces: list[PieceSummary]) -> Rows:
     )
 
 
-def _sizes(where: str, rows: int, settings: TrainingSettings) -> Sizes:
-    rows_per_step = settings.batch_size * settings.accumulation_steps
-    whole, rest = divmod(rows, rows_per_step)
+def _shuffle_summary(order: RowOrder, in_random_order: bool) -> ShuffleSummary:
+    return ShuffleSummary(
+        rows_per_block=order.rows_per_block,
+        blocks_per_buffer=order.blocks_per_buffer,
+        permutes_all_rows=order.in_one_buffer,
+        in_random_order=in_random_order,
+        batch_variance=1.0 if in_random_order else order.batch_variance,
+    )
+
+
+def describe_weak_shuffle(recipe: Recipe) -> str | None:
+    """Return a warning where sorted rows would reach the model badly mixed; else None."""
+    found, settings = recipe.shuffle, recipe.training.settings
+    if found.batch_variance <= _WEAK_SHUFFLE:
+        return None
+    key = f"splits.{recipe.split}: training.shuffle"
+    if settings.shuffle is None:
+        advice = "Use a shuffle (`shuffle: {buffer_bytes: 256MiB}`)"
+    else:
+        # What 1 + (B-1)/W = 2 asks for.
+        block_bytes = settings.shuffle.buffer_bytes // found.blocks_per_buffer
+        wanted = block_bytes * recipe.training.sizes.rows_per_step
+        smaller = max(4096, settings.shuffle.buffer_bytes // recipe.training.sizes.rows_per_step)
+        advice = (
+            f"Raise shuffle.buffer_bytes to {format_bytes(wanted)}, or lower shuffle.block_bytes "
+            f"to {format_bytes(smaller)}"
+        )
+    return (
+        f"{key}: if rows lie sorted by the target, the mean of a batch varies "
+        f"{found.batch_variance:.3g} times as much as that of a uniform shuffle. {advice}; or "
+        "import the rows with `shuffle_once: <seed>`, once and for all."
+    )
+
+
+def _sizes(where: str, order: RowOrder, settings: TrainingSettings) -> Sizes:
+    rows_per_step = order.rows_per_window
     drops = settings.last_window == "drop"
-    if drops and not whole:
+    if drops and not order.full_windows:
         raise UserError(
-            f"{where}: {rows} training rows do not fill one accumulation window of "
+            f"{where}: {order.rows} training rows do not fill one accumulation window of "
             f"{settings.batch_size} x {settings.accumulation_steps} = {rows_per_step} rows, and "
             "`last_window: drop` drops the short one. Use `last_window: step`, or a smaller "
             "`batch_size` or `accumulation_steps`."
         )
-    steps_per_epoch = whole + (1 if rest and not drops else 0)
-    trained = whole * rows_per_step if drops else rows
+    steps_per_epoch = order.full_windows if drops else order.windows
     return Sizes(
-        rows=rows,
-        micro_batches_per_epoch=-(-trained // settings.batch_size),
+        rows=order.rows,
+        micro_batches_per_epoch=order.micro_batches(windows=steps_per_epoch),
         steps_per_epoch=steps_per_epoch,
         steps=steps_per_epoch * settings.epochs,
         rows_per_step=rows_per_step,

@@ -28,6 +28,7 @@ class SplitSummary:
         seconds: of its training.
         rows_per_second: of its training.
         peak_memory_bytes: of its training.
+        batch_variance: of its shuffle, against a uniform one.
     """
 
     rows_trained: int
@@ -36,6 +37,7 @@ class SplitSummary:
     seconds: float
     rows_per_second: float
     peak_memory_bytes: int
+    batch_variance: float
 
     @classmethod
     def read(cls, folder: Path) -> "SplitSummary":
@@ -56,6 +58,7 @@ class SplitSummary:
         return cls(
             rows_trained=recipe.training.rows.count,
             resamples=recipe.evaluation.settings.bootstrap,
+            batch_variance=recipe.shuffle.batch_variance,
             evaluation=evaluation,
             **_read_performance(folder / "performance.json"),
         )
@@ -143,4 +146,5 @@ def _values(split: SplitSummary) -> dict[str, object]:
         "seconds": split.seconds,
         "rows_per_second": split.rows_per_second,
         "peak_memory_mib": split.peak_memory_bytes / _MIB,
+        "batch_variance": split.batch_variance,
     }

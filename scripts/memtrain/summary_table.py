@@ -85,7 +85,7 @@ def _about_targets(summary: Summary) -> str:
 def _effort(summary: Summary) -> Table:
     """Return what the splits took, likewise."""
     names = ["split", "trained on", "evaluated on", "steps", "parameters"]
-    names += ["seconds", "rows/s", "peak MiB"]
+    names += ["seconds", "rows/s", "peak MiB", "batch variance"]
     return [names, *map(_effort_of, summary.splits)]
 
 
@@ -98,12 +98,17 @@ def _effort_of(split: SplitSummary) -> list[str]:
         f"{split.seconds:,.1f}",
         f"{split.rows_per_second:,.0f}",
         f"{split.peak_memory_bytes / (1 << 20):,.0f}",
+        f"{split.batch_variance:.3g}",
     ]
 
 
 def _explain_effort() -> Iterator[str]:
     yield "trained on, evaluated on: rows. steps: of the optimizer. parameters: numbers trained."
     yield "seconds, rows/s, peak MiB: of the training, on the machine that it ran on."
+    yield (
+        "batch variance: of a batch's mean, over that of a uniform shuffle, were the rows sorted\n"
+        "  by the target; 1 where they are mixed as a whole, or lie in random order."
+    )
 
 
 def _knows_lowest_loss(summary: Summary) -> bool:

@@ -23,7 +23,7 @@ from memtrain.column_encoding import (
     NumberColumn,
     RefusedValueError,
 )
-from memtrain.config import ImportSettings
+from memtrain.dataset_settings import ImportSettings
 from memtrain.errors import UserError, did_you_mean, listed, raise_problems
 from memtrain.progress import Progress
 from memtrain.record_file import RecordWriter, record_dtype

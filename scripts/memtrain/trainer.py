@@ -2,18 +2,17 @@
 
 import time
 from collections.abc import Iterator
-from itertools import islice
 
-import numpy as np
 import torch
-from torch.utils.data import DataLoader
 
 from memtrain.accumulation import Batch, NonFiniteLossError, step_window
+from memtrain.block_loader import BlockLoader
+from memtrain.config import LoadingSettings
 from memtrain.errors import UserError, listed
+from memtrain.memmap_dataset import MemmapDataset
 from memtrain.models import count_parameters
 from memtrain.progress import Progress
 from memtrain.recipe import Recipe
-from memtrain.row_order import epoch_rows, micro_batches
 from memtrain.training_parts import build_training_parts, choose_device, open_rows
 from memtrain.training_result import Performance, StepRecord, TrainingResult
 
@@ -24,20 +23,22 @@ class Trainer:
     Args:
         recipe: of the split.
         data: the record file whose rows the recipe names.
+        loading: how its rows are moved.
 
     Raises:
         UserError: where the settings name something that is not there, or the file does not hold
             the rows.
     """
 
-    def __init__(self, recipe: Recipe, data: str):
+    def __init__(self, recipe: Recipe, data: str, loading: LoadingSettings | None = None):
         self._recipe_digest = recipe.digest("training")
         self._recipe = recipe.training
         self._settings = recipe.training.settings
         torch.set_num_threads(self._settings.threads)
         self._device = choose_device(self._settings.device)
         self._parts = build_training_parts(self._recipe, self._device)
-        self._dataset = open_rows(data, self._recipe, self._recipe.rows, self._parts.transform)
+        dataset = open_rows(data, self._recipe, self._recipe.rows, self._parts.transform)
+        self._loader = self._load(dataset, loading or LoadingSettings())
         self._history: list[StepRecord] = []
         self._trained_rows = 0
         self._waiting_seconds = 0.0
@@ -56,6 +57,7 @@ class Trainer:
                 "epochs",
                 f"parameters: {count_parameters(self._parts.model):,}",
                 f"device: {self._device}, threads: {settings.threads}",
+                self._loader.describe(),
             ]
         )
 
@@ -68,8 +70,13 @@ class Trainer:
         start = time.perf_counter()
         self._parts.model.train()
         with Progress("training", self._recipe.sizes.steps, "steps") as progress:
-            for epoch in range(self._settings.epochs):
-                self._run_epoch(epoch, progress, start)
+            windows = self._loader.windows()
+            while (window := self._next_window(windows)) is not None:
+                record = self._step(window)
+                self._history.append(record)
+                self._trained_rows += record.rows
+                rate = self._trained_rows / (time.perf_counter() - start)
+                progress.advance(1, f"loss {record.loss:.6g}, {rate:,.0f} rows/s")
         seconds = time.perf_counter() - start
         return TrainingResult(
             recipe_digest=self._recipe_digest,
@@ -80,42 +87,41 @@ class Trainer:
             ),
         )
 
-    def _run_epoch(self, epoch: int, progress: Progress, start: float) -> None:
-        rows = epoch_rows(self._recipe.rows.resolved, self._settings.seed, epoch)
-        batches = micro_batches(rows, self._settings.batch_size)
-        size = self._settings.accumulation_steps
-        loader = iter(self._load(batches))
-        for window_number in range(self._recipe.sizes.steps_per_epoch):
-            window = self._take_window(loader)
-            numbers = batches[window_number * size : (window_number + 1) * size]
-            record = self._step(epoch, window, numbers)
-            self._history.append(record)
-            self._trained_rows += record.rows
-            rate = self._trained_rows / (time.perf_counter() - start)
-            progress.advance(1, f"loss {record.loss:.6g}, {rate:,.0f} rows/s")
+    def _load(self, dataset: MemmapDataset, loading: LoadingSettings) -> BlockLoader:
+        settings = self._settings
+        return BlockLoader(
+            dataset,
+            settings.batch_size,
+            settings.shuffle,
+            settings.seed,
+            ranges=self._recipe.rows.ranges,
+            accumulation_steps=settings.accumulation_steps,
+            epochs=settings.epochs,
+            drop_last_window=settings.last_window == "drop",
+            reader=loading.reader,
+            memory_budget=loading.budget,
+            device=self._device,
+        )
 
-    def _load(self, batches: list[np.ndarray]) -> DataLoader:
-        return DataLoader(self._dataset, batch_sampler=batches)
-
-    def _take_window(self, loader: Iterator[Batch]) -> list[Batch]:
-        """Return the micro-batches of the next window, on the device."""
+    def _next_window(self, windows: Iterator[list[Batch]]) -> list[Batch] | None:
         start = time.perf_counter()
-        window = list(islice(loader, self._settings.accumulation_steps))
+        window = next(windows, None)
         self._waiting_seconds += time.perf_counter() - start
-        return [{name: value.to(self._device) for name, value in batch.items()} for batch in window]
+        return window
 
-    def _step(self, epoch: int, window: list[Batch], numbers: list[np.ndarray]) -> StepRecord:
-        """Take one optimizer step; ``numbers`` are the row numbers of each micro-batch."""
-        parts = self._parts
+    def _step(self, window: list[Batch]) -> StepRecord:
+        """Take one optimizer step."""
+        parts, epoch = self._parts, self._loader.epoch
         step = len(self._history) + 1
         learning_rate = parts.optimizer.param_groups[0]["lr"]
         try:
             result = step_window(parts.model, parts.loss, parts.optimizer, window)
         except NonFiniteLossError as error:
+            rows = self._rows_of(epoch, step, error.slot)
             raise UserError(
                 f"the loss is {error.loss} at step {step} (epoch {epoch + 1}), in the micro-batch "
-                f"of the rows {listed(sorted(numbers[error.slot].tolist()))}. Look at these rows; "
-                "if they are sound, lower the learning rate (training.optimizer.lr)."
+                f"of the rows {listed(sorted(rows))}. Look at these rows; if they are sound, lower "
+                "the learning rate (training.optimizer.lr)."
             ) from None
         if parts.scheduler is not None:
             parts.scheduler.step()
@@ -127,3 +133,9 @@ class Trainer:
             learning_rate=float(learning_rate),
             gradient_norm=result.gradient_norm,
         )
+
+    def _rows_of(self, epoch: int, step: int, number: int) -> list[int]:
+        """Return the rows of a micro-batch of a step; empty slots are not counted."""
+        window = step - 1 - epoch * self._recipe.sizes.steps_per_epoch
+        slots = self._loader.order.epoch(epoch).window_rows(window)
+        return [rows for rows in slots if len(rows)][number].tolist()

@@ -1,7 +1,9 @@
 """What is done to a row on its way from the file to the model.
 
 A transform takes a row, a dict of NumPy arrays, and returns one. Those here work on a whole batch
-as well (``batched = True``) and change the features alone, in place: a row's arrays are its own.
+as well (``batched = True``), and on several batches at once, since they treat every row alike and
+by itself (``row_wise = True``). They change the features alone, in place: a row's arrays are its
+own while it is transformed, but not afterwards.
 """
 
 from collections.abc import Callable
@@ -19,7 +21,7 @@ Row = dict[str, np.ndarray]
 class Scale:
     """Features become ``features * factor + offset``."""
 
-    batched = True
+    batched = row_wise = True
 
     def __init__(self, factor: float = 1.0, offset: float = 0.0):
         self._factor, self._offset = np.float32(factor), np.float32(offset)
@@ -42,7 +44,7 @@ class Standardize:
         shape: of the features of one row.
     """
 
-    batched = True
+    batched = row_wise = True
 
     def __init__(self, statistics: FieldStatistics, shape: tuple[int, ...]):
         deviation = statistics.standard_deviation

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from pyarrow import feather, ipc, parquet
 
 import import_data
-from memtrain.config import ImportSettings
+from memtrain.dataset_settings import ImportSettings
 from memtrain.errors import UserError
 from memtrain.source import Source
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from generate_data import main
-from memtrain.config import MockSettings
+from memtrain.dataset_settings import MockSettings
 from memtrain.errors import UserError
 from memtrain.mock_data import ROWS_PER_CHUNK, write_mock_data
 

@@ -189,7 +189,7 @@ def summary_of(values, errors=0.01, baseline=0.0):
             parameters=3,
             steps=2,
         )
-        return SplitSummary(8000, 100, evaluation, 1.0, 2.0, 3 << 20)
+        return SplitSummary(8000, 100, evaluation, 1.0, 2.0, 3 << 20, 1.0)
 
     return Summary("mock", [split(*item) for item in enumerate(values)])
 

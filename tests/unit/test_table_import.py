@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import csv, parquet
 
-from memtrain.config import ImportSettings
+from memtrain.dataset_settings import ImportSettings
 from memtrain.errors import UserError
 from memtrain.record_file import create
 from memtrain.table_import import TableImport

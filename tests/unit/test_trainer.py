@@ -12,7 +12,7 @@ from torch import nn
 
 from memtrain.errors import UserError
 from memtrain.ranges import Range
-from memtrain.row_order import epoch_rows
+from memtrain.row_order import RowOrder
 from memtrain.trainer import Trainer
 
 GENERATOR = np.random.default_rng(0)
@@ -38,9 +38,10 @@ def in_plain_pytorch(recipe, ranges, optimizer_of, schedule_of=None):
     schedule = schedule_of(optimizer) if schedule_of else None
     size = settings.batch_size * settings.accumulation_steps
     features, target = torch.from_numpy(FEATURES), torch.from_numpy(TARGET)[:, None]
+    order = RowOrder(ranges, size, seed=settings.seed)
     for epoch in range(settings.epochs):
-        rows = torch.from_numpy(epoch_rows(ranges, settings.seed, epoch))
-        for window in rows.split(size):
+        for number in range(order.windows):
+            window = torch.from_numpy(order.epoch(epoch).window_rows(number)[0])
             if len(window) < size and settings.last_window == "drop":
                 continue
             optimizer.zero_grad()
