@@ -29,7 +29,7 @@ class Comparison:
 
 
 def compare(
-    programs: dict[str, Callable[[], float]],
+    programs: dict[str, Callable[[], float | tuple[float, float]]],
     unit: str,
     runs: int = 7,
     before: Callable[[], None] = lambda: None,
@@ -37,7 +37,8 @@ def compare(
     """Run programs in turn, ``runs`` times each after a warm-up that is not counted.
 
     Args:
-        programs: by name; each runs once and returns how many units it did.
+        programs: by name; each runs once and returns how many units it did; and, where not all of
+            its time counts, in how many seconds.
         unit: of the rates, units a second.
         runs: of each program.
         before: called before each run, and not timed.
@@ -47,10 +48,11 @@ def compare(
         for name, program in programs.items():
             before()
             start = time.perf_counter()
-            units = program()
-            rate = units / (time.perf_counter() - start)
+            done = program()
+            seconds = time.perf_counter() - start
+            units, seconds = done if isinstance(done, tuple) else (done, seconds)
             if run:
-                rates[name].append(rate)
+                rates[name].append(units / seconds)
     return Comparison(rates, unit)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -16,9 +17,9 @@ READER_THREADS = 8
 #: Runs that a reader thread takes at a time; a thread costs more than a short read.
 _RUNS_PER_TASK = 4
 
-#: Bytes beside the rows: a place a row, for the buffer in use and, several times, for the next.
+#: Bytes beside the rows: a place a row, for the buffer in use and, several times, for the next two.
 PLACE_BYTES = 8
-_PLACES_AT_A_TIME = 5
+_PLACES_AT_A_TIME = 6
 
 #: Buffers: that in use, that being filled, and one more where batches are views of a buffer, so
 #: that the last batches of a buffer outlive it.
@@ -75,76 +76,84 @@ class BufferFiller:
         self._file, self._reader = file, reader
         self._rows_per_page = rows_of_whole_pages(file.layout.row_bytes, rows_per_block)
         self._areas: list[_Area] = [_Area() for _ in range(buffers)]
-        self._readers = ThreadPoolExecutor(READER_THREADS, "memtrain reader")
+        self._planner = ThreadPoolExecutor(1, "memtrain row order")
         self._coordinator = ThreadPoolExecutor(1, "memtrain buffer")
+        self._readers = ThreadPoolExecutor(READER_THREADS, "memtrain reader")
         self._stopped = False
 
     def close(self) -> None:
         """End the threads; reads under way are waited for."""
         self._stopped = True
-        self._coordinator.shutdown(cancel_futures=True)
-        self._readers.shutdown(cancel_futures=True)
+        for threads in (self._planner, self._coordinator, self._readers):
+            threads.shutdown(cancel_futures=True)
 
     def fill_all(self, orders: Iterable[Callable[[], BufferOrder]]) -> Iterator[FilledBuffer]:
         """Yield filled buffers, the next being filled meanwhile.
 
         Args:
-            orders: each is called in a thread.
+            orders: each is called in a thread, while the buffer before its own is being filled.
 
         Raises:
             UserError: where rows cannot be read.
         """
-        numbers = iter(enumerate(orders))
-        following = self._begin(numbers)
+        fillings = self._begin_all(orders)
+        following = next(fillings, None)
         while following is not None:
             filled = following.result()
-            following = self._begin(numbers)
+            following = next(fillings, None)
             yield filled
             if filled.is_mapped and filled.was_read:
-                self._each(self._reader.dont_need, *self._bytes_of(filled.order))
+                self._readers.submit(
+                    self._each, self._reader.dont_need, *self._bytes_of(filled.order)
+                )
 
-    def _begin(self, numbers: Iterator[tuple[int, Callable]]) -> Future | None:
-        number, order = next(numbers, (0, None))
-        return order and self._coordinator.submit(self._fill, number, order)
+    def _begin_all(self, orders: Iterable[Callable]) -> Iterator[Future]:
+        """Yield the filling of every buffer when it has begun, with the order after it planned."""
+        number, planned = 0, None
+        for order in chain(orders, [None]):
+            following = order and self._planner.submit(order)
+            if planned is not None:
+                yield self._coordinator.submit(self._fill, number, planned)
+                number += 1
+            planned = following
 
-    def _fill(self, number: int, make_order: Callable[[], BufferOrder]) -> FilledBuffer:
-        order = make_order()
+    def _fill(self, number: int, planned: Future) -> FilledBuffer:
+        order = planned.result()
         cached = self._file.is_local and self._file.is_cached(order.starts, order.ends)
         if not cached and not self._reader.in_place:
-            rows, first_places, was_read = self._read(number, order)
-            return FilledBuffer(rows, order.places(first_places), order, False, was_read)
-        if not cached:
-            self._bring(order)
+            return self._read(number, order)
+        tasks = [] if cached else self._in_tasks(self._bring, *self._bytes_of(order))
         rows = as_rows(self._file.mapped()[self._file.layout.offset :], self._file.layout)
-        return FilledBuffer(rows, order.places(order.starts), order, True, not cached)
+        places = order.places(order.starts)
+        _wait_for(tasks)
+        return FilledBuffer(rows, places, order, True, not cached)
 
-    def _bring(self, order: BufferOrder) -> None:
-        """Bring the runs of a buffer into memory where they are mapped."""
+    def _bring(self, places: np.ndarray, sizes: np.ndarray) -> None:
+        """Bring runs into memory where they are mapped."""
+        self._each(self._reader.will_need, places, sizes)
+        self._each(self._reader.load, places, sizes)
 
-        def load(places: np.ndarray, sizes: np.ndarray) -> None:
-            self._each(self._reader.will_need, places, sizes)
-            self._each(self._reader.load, places, sizes)
-
-        self._in_tasks(load, *self._bytes_of(order))
-
-    def _read(self, number: int, order: BufferOrder) -> tuple[np.ndarray, np.ndarray, bool]:
-        """Read the runs of a buffer; return its rows and where each run's first row lies in it."""
+    def _read(self, number: int, order: BufferOrder) -> FilledBuffer:
+        """Read the runs of a buffer into memory of our own, unless they are there."""
         layout = self._file.layout
         first_places, rows = self._arranged(order)
         area = self._area_for(number, order)
         held = area.holds(order)
         content = area.reserved(rows * layout.row_bytes)
+
+        def read(places: np.ndarray, sizes: np.ndarray, targets: np.ndarray) -> None:
+            ends = targets + sizes
+            runs = [content[slice(*run)] for run in zip(targets, ends, strict=True)]
+            self._each(self._reader.load, places, runs)
+
+        parts = (*self._bytes_of(order), first_places * layout.row_bytes)
         if not held:
-
-            def read(places: np.ndarray, sizes: np.ndarray, targets: np.ndarray) -> None:
-                ends = targets + sizes
-                runs = [content[slice(*run)] for run in zip(targets, ends, strict=True)]
-                self._each(self._reader.load, places, runs)
-
             area.order = None
-            self._in_tasks(read, *self._bytes_of(order), first_places * layout.row_bytes)
-            area.order = order
-        return as_rows(content, layout), first_places, not held
+        tasks = [] if held else self._in_tasks(read, *parts)
+        places = order.places(first_places)
+        _wait_for(tasks)
+        area.order = order
+        return FilledBuffer(as_rows(content, layout), places, order, False, not held)
 
     def _arranged(self, order: BufferOrder) -> tuple[np.ndarray, int]:
         """Return where the first row of each run goes, int64 (runs,), and the rows of all space.
@@ -173,16 +182,20 @@ class BufferFiller:
                 return
             work(place, what)
 
-    def _in_tasks(self, work: Callable, *parts: np.ndarray) -> None:
-        """Call ``work`` with slices of arrays in the reader threads, and wait for all of them."""
+    def _in_tasks(self, work: Callable, *parts: np.ndarray) -> list[Future]:
+        """Begin to call ``work`` with slices of arrays in the reader threads."""
         starts = range(0, len(parts[0]), _RUNS_PER_TASK)
-        tasks = [
+        return [
             self._readers.submit(work, *(part[start : start + _RUNS_PER_TASK] for part in parts))
             for start in starts
         ]
-        errors = [error for error in (task.exception() for task in tasks) if error]
-        if errors:
-            raise errors[0]
+
+
+def _wait_for(tasks: list[Future]) -> None:
+    """Wait for all, and raise the error of the first that had one."""
+    errors = [error for error in (task.exception() for task in tasks) if error]
+    if errors:
+        raise errors[0]
 
 
 @dataclass

@@ -1,0 +1,86 @@
+"""What the machine allows: the programs that others are measured against."""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from memtrain.block_readers import RowFile, aligned_bytes
+from memtrain.memmap_dataset import MemmapDataset
+
+#: Reads under way at a time.
+_THREADS = 8
+
+
+def random_block_reads(path: str, block_bytes: int, direct: bool = False) -> Callable[[], int]:
+    """Return a program that reads every block of a file once, in random order, in plain threads.
+
+    It returns the rows that were read, and does nothing else with them.
+    """
+    layout = MemmapDataset(path).layout
+    blocks = -(-(layout.file_bytes - layout.offset) // block_bytes)
+
+    def program() -> int:
+        flags = os.O_RDONLY | (os.O_DIRECT if direct else 0)
+        descriptor = os.open(path, flags)
+        if not direct:
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)
+        order = np.random.default_rng(0).permutation(blocks)
+
+        def read(numbers: np.ndarray) -> None:
+            target = memoryview(aligned_bytes(block_bytes))
+            for number in numbers.tolist():
+                os.preadv(descriptor, [target], layout.offset + number * block_bytes)
+
+        threads = [
+            threading.Thread(target=read, args=[order[first::_THREADS]])
+            for first in range(_THREADS)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        os.close(descriptor)
+        return layout.rows
+
+    return program
+
+
+def random_gather(path: str, batch_size: int) -> Callable[[], tuple[int, float]]:
+    """Return a program that takes all rows in random order from mapped memory, with np.take.
+
+    The order is drawn before the clock starts.
+    """
+    layout = MemmapDataset(path).layout
+    file = RowFile(path, layout)
+    rows = np.ndarray(layout.shape, layout.dtype, buffer=file.mapped().data, offset=layout.offset)
+    target = np.empty((batch_size, *layout.row_shape), layout.dtype)
+    order = np.random.default_rng(0).permutation(layout.rows)
+
+    def program() -> tuple[int, float]:
+        start = time.perf_counter()
+        for batch in _batches(order, batch_size):
+            np.take(rows, batch, 0, out=target[: len(batch)], mode="clip")
+        return layout.rows, time.perf_counter() - start
+
+    return program
+
+
+def memory_copy(path: str) -> Callable[[], int]:
+    """Return a program that copies as many bytes as a file has rows, from memory to memory."""
+    layout = MemmapDataset(path).layout
+    source, target = np.ones(64 << 20, np.uint8), np.ones(64 << 20, np.uint8)
+    times = max(1, layout.rows * layout.row_bytes // len(source))
+
+    def program() -> float:
+        for _ in range(times):
+            np.copyto(target, source)
+        return times * len(source) / layout.row_bytes
+
+    return program
+
+
+def _batches(order: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    return (order[start : start + size] for start in range(0, len(order), size))
