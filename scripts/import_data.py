@@ -7,25 +7,35 @@ Everything is read twice. The first time it is surveyed: rows are counted, the w
 and the means of columns are found, and so is everything that is wrong. The second time the rows are
 written, as records with the fields "features" and "target". Beside them, a JSON file says which
 files they came from, with their digests, what the columns are called and how words were numbered.
+
+With `shuffle_once`, the rows are written in a random order: the same for the same seed and files,
+on every machine. Memory need not hold them, but the disk must, twice, until they are written.
 """
 
 import argparse
+from contextlib import AbstractContextManager, nullcontext
 
 from memtrain import record_file
 from memtrain.config_file import parse_settings_text
 from memtrain.dataset_settings import ImportSettings
+from memtrain.external_shuffle import ShuffledWriter, shuffled
 from memtrain.program import argument_parser, run
+from memtrain.record_file import RecordWriter
 from memtrain.table_import import TableImport
 
 SETTINGS = """\
 settings, as under `dataset: import:` in config.yaml:
-  path        a file, a folder of files, or a pattern
-  features    the columns that the model sees; of a .npy matrix by number: [0, 1, 2]
-  target      the columns that it learns to predict
-  dtypes      types of columns, or of all `features` or the `target`: {target: int64}; float32
-              unless given. A target of integers is a class.
-  categories  columns of text: a feature becomes one column a word, a target the number of its class
-  missing     error (unless given): stop; drop: leave the row out; mean: put the column's mean there
+  path          a file, a folder of files, or a pattern
+  features      the columns that the model sees; of a .npy matrix by number: [0, 1, 2]
+  target        the columns that it learns to predict
+  dtypes        types of columns, or of all `features` or the `target`: {target: int64}; float32
+                unless given. A target of integers is a class.
+  categories    columns of text: a feature becomes one column a word, a target the number of its
+                class
+  missing       error (unless given): stop; drop: leave the row out; mean: put the column's mean
+                there
+  shuffle_once  a seed: write the rows in random order, which takes twice their space on the disk;
+                null (unless given): keep the order of the files
 
 A column of several numbers a row (a subarray of .npy, a matrix in .npz, a fixed-size list in
 .parquet) is named once and becomes columns "name[0]", "name[1]", ...
@@ -44,13 +54,26 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def ordering(
+    settings: ImportSettings, writer: RecordWriter, path: str
+) -> AbstractContextManager[RecordWriter | ShuffledWriter]:
+    """Return the writer that brings rows into the order that the settings ask for."""
+    if settings.shuffle_once is None:
+        return nullcontext(writer)
+    return shuffled(writer, settings.shuffle_once, path)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Import rows and write down where they came from."""
     args = parse_arguments(argv)
-    rows = TableImport(parse_settings_text(ImportSettings, args.settings))
+    settings = parse_settings_text(ImportSettings, args.settings)
+    rows = TableImport(settings)
     rows.survey()
-    with record_file.create(args.data, rows.dtype, rows.rows) as writer:
-        rows.write(writer)
+    with (
+        record_file.create(args.data, rows.dtype, rows.rows) as writer,
+        ordering(settings, writer, args.data) as ordered,
+    ):
+        rows.write(ordered)
     rows.source().write(args.source)
     print(
         f"{args.data}: {rows.rows_read:,} rows read, {rows.rows_dropped:,} dropped, {rows.rows:,} "

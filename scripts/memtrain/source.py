@@ -33,7 +33,11 @@ class Source:
 
     @property
     def in_random_order(self) -> bool:
-        """Whether the rows lie in random order: made up, or shuffled when they were imported."""
+        """Whether the rows lie in random order, so that any range is a sample of them all.
+
+        They do where they were made up (each is drawn independently of the others), and where they
+        were shuffled when they were imported. Other rows may lie sorted.
+        """
         settings = self.origin.get("settings", {})
         return self.origin.get("kind") == "mock" or settings.get("shuffle_once") is not None
 

@@ -25,6 +25,7 @@ from memtrain.column_encoding import (
 )
 from memtrain.dataset_settings import ImportSettings
 from memtrain.errors import UserError, did_you_mean, listed, raise_problems
+from memtrain.external_shuffle import ShuffledWriter
 from memtrain.progress import Progress
 from memtrain.record_file import RecordWriter, record_dtype
 from memtrain.source import Source
@@ -91,8 +92,8 @@ class TableImport:
             )
         self._descriptions = _describe_files(self._files)
 
-    def write(self, writer: RecordWriter) -> None:
-        """Read all rows a second time, and write them.
+    def write(self, writer: RecordWriter | ShuffledWriter) -> None:
+        """Read all rows a second time, and write them in the order of the files.
 
         Raises:
             UserError: where they are not those of the survey.

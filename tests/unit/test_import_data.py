@@ -367,7 +367,13 @@ def test_the_source_tells_where_rows_came_from(tmp_path, monkeypatch, capsys):
         task="regression",
         origin={
             "kind": "import",
-            "settings": {"path": "data/*.csv", "dtypes": {}, "missing": "drop", **ABW},
+            "settings": {
+                "path": "data/*.csv",
+                "dtypes": {},
+                "missing": "drop",
+                "shuffle_once": None,
+                **ABW,
+            },
             "files": [
                 {
                     "path": "data/t.csv",
