@@ -7,7 +7,7 @@ CORES ?= all
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench report flights lint schema clean
+.PHONY: help run test bench bench-peers report flights lint schema clean
 
 help: ## show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | column -t -s '|'
@@ -29,6 +29,9 @@ lint: $(VENV)/installed-dev ## check style, format, rules and the schema
 
 bench: $(VENV)/installed-dev ## run the benchmarks and print their tables
 	python -m benchmarks
+
+bench-peers: $(VENV)/installed-dev ## the same beside other loaders, each in an environment of its own
+	python -m benchmarks.peers
 
 report: run ## write Snakemake's report of the default run to report.html
 	snakemake --report report.html

@@ -1,0 +1,1 @@
+"""Loaders of other projects beside ours, in turn: ``python -m benchmarks.peers``."""

@@ -1,0 +1,36 @@
+"""What it was measured on."""
+
+import os
+import platform
+from pathlib import Path
+
+import numpy as np
+import torch
+
+
+def describe(folder: Path) -> str:
+    """Return a line about the machine, and the disk that a folder lies on."""
+    return ", ".join(
+        [
+            f"{os.cpu_count()} cores",
+            platform.machine(),
+            f"{platform.system()} {platform.release()}",
+            f"read_ahead_kb {_read_ahead(folder)}",
+            f"load average {load()}",
+            f"Python {platform.python_version()}",
+            f"NumPy {np.__version__}",
+            f"torch {torch.__version__}",
+        ]
+    )
+
+
+def load() -> str:
+    """Return the load of the last minute, of five minutes and of fifteen."""
+    return " ".join(f"{value:.2f}" for value in os.getloadavg())
+
+
+def _read_ahead(folder: Path) -> str:
+    """Return how far the kernel reads ahead on a disk: what a page fault of a cold row costs."""
+    device = folder.stat().st_dev
+    path = Path(f"/sys/class/bdi/{os.major(device)}:{os.minor(device)}/read_ahead_kb")
+    return path.read_text().strip() if path.exists() else "unknown"

@@ -1,0 +1,105 @@
+"""The driver's side of a program: starts it, asks it, and holds it still in between."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+
+from benchmarks.peers.catalogue import Program
+from benchmarks.peers.environments import REPOSITORY, python_of
+
+READY_SECONDS, ANSWER_SECONDS = 1800, 120
+
+
+class FailedError(Exception):
+    """A program that did not answer, or answered with an error."""
+
+
+class Process:
+    """A program that runs in its own environment, with its worker processes in its own group.
+
+    Between questions all of them are stopped: loaders that read ahead would take the time of the
+    program whose turn it is.
+
+    Args:
+        program: what to run.
+        workers: its number of worker processes.
+        path: the file of the rows.
+        batch_size: rows of a batch.
+        warm_seconds: how long it runs before it is ready; None leaves its files on the disk.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        workers: int,
+        path: Path,
+        batch_size: int,
+        warm_seconds: float | None,
+    ):
+        self.folder = path.parent / "-".join([program.name, *program.requirements[:1]])
+        arguments = {
+            "--package": program.package,
+            "--batch-size": batch_size,
+            "--workers": workers,
+            "--options": json.dumps(program.options),
+        }
+        if warm_seconds is not None:
+            arguments["--warm"] = warm_seconds
+        command = [python_of(program), "-P", "-m", "benchmarks.peers.protocol"]
+        command += [program.module or program.name, path, self.folder]
+        command += [part for argument in arguments.items() for part in argument]
+        self.log = path.parent / f"{program.name}-{workers}.log"
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [str(part) for part in command],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=_environment(program),
+                process_group=0,
+            )
+
+    def ready(self) -> dict:
+        """Wait until it has prepared its rows, and return what it says of that."""
+        return self._answer(READY_SECONDS)
+
+    def run(self, seconds: float) -> dict:
+        """Let it run for some seconds, and return what it did."""
+        os.killpg(self.process.pid, signal.SIGCONT)
+        print(seconds, file=self.process.stdin, flush=True)
+        return self._answer(seconds + ANSWER_SECONDS)
+
+    def close(self) -> None:
+        """End it, workers included."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.communicate()
+
+    def _answer(self, seconds: float) -> dict:
+        readable, _, _ = select.select([self.process.stdout], [], [], seconds)
+        line = self.process.stdout.readline() if readable else ""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGSTOP)
+        answer = json.loads(line or "{}")
+        if not answer:
+            reason = "it ended" if readable else f"no answer within {seconds:.0f} seconds"
+            raise FailedError(f"{reason}; see {self.log}")
+        if "failed" in answer:
+            raise FailedError(answer["failed"])
+        return answer
+
+
+def _environment(program: Program) -> dict[str, str]:
+    """Return the variables: the protocol is found from anywhere, our own code by us alone."""
+    paths = [REPOSITORY] if program.requirements else [REPOSITORY, REPOSITORY / "scripts"]
+    return os.environ | {
+        "PYTHONPATH": os.pathsep.join(map(str, paths)),
+        # Two of them would otherwise ask for newer versions of themselves.
+        "HF_HUB_OFFLINE": "1",
+        "LITDATA_DISABLE_VERSION_CHECK": "1",
+    }

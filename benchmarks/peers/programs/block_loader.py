@@ -1,0 +1,12 @@
+"""Our loader: random blocks into a buffer, shuffled there; with its own defaults."""
+
+from pathlib import Path
+
+from memtrain.block_loader import BlockLoader
+from memtrain.memmap_dataset import MemmapDataset
+
+
+def loader(
+    path: Path, folder: Path, batch_size: int, workers: int, copy: bool = False
+) -> BlockLoader:
+    return BlockLoader(MemmapDataset(path), batch_size=batch_size, shuffle=True, seed=0, copy=copy)

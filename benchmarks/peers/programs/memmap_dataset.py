@@ -1,0 +1,17 @@
+"""Our dataset in a ``DataLoader``: one gather a batch."""
+
+from pathlib import Path
+
+from torch.utils.data import DataLoader
+
+from memtrain.memmap_dataset import MemmapDataset
+
+
+def loader(path: Path, folder: Path, batch_size: int, workers: int) -> DataLoader:
+    return DataLoader(
+        MemmapDataset(path),
+        batch_size,
+        shuffle=True,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+    )

@@ -1,0 +1,53 @@
+"""MosaicML Streaming: MDS shards, shuffled by its default, py1e.
+
+It imports torchvision, which fails where its wheel is built for CUDA and torch for the CPU alone.
+Nothing here needs it, and so modules with no more than the imported names stand in for it.
+"""
+
+import sys
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+
+def stand_in(name: str, **contents: object) -> None:
+    """Let a module be imported that has these contents alone."""
+    sys.modules[name] = module = ModuleType(name)
+    module.__spec__ = ModuleSpec(name, None)
+    vars(module).update(contents)
+
+
+stand_in("torchvision")
+stand_in("torchvision.datasets", VisionDataset=object)
+stand_in("torchvision.transforms")
+stand_in("torchvision.transforms.functional", to_tensor=None)
+
+from streaming import MDSWriter, StreamingDataset  # noqa: E402
+
+
+def prepare(path: Path, folder: Path) -> None:
+    rows = np.load(path, mmap_mode="r")
+    columns = {"rows": f"ndarray:float32:{rows.shape[1]}"}
+    with MDSWriter(out=str(folder / "mds"), columns=columns) as writer:
+        for row in rows:
+            writer.write({"rows": np.asarray(row)})
+
+
+def loader(path: Path, folder: Path, batch_size: int, workers: int) -> DataLoader:
+    dataset = StreamingDataset(local=str(folder / "mds"), shuffle=True, batch_size=batch_size)
+    return DataLoader(
+        dataset,
+        batch_size,
+        collate_fn=stack,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+    )
+
+
+def stack(samples: list[dict[str, np.ndarray]]) -> torch.Tensor:
+    """Make a batch of its rows."""
+    return torch.from_numpy(np.stack([sample["rows"] for sample in samples]))
