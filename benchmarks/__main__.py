@@ -10,7 +10,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 from memtrain.program import argument_parser
 
-BENCHMARKS = ["loading", "blocks", "generating", "indexing", "workflow_overhead"]
+BENCHMARKS = [
+    "loading",
+    "blocks",
+    "out_of_core",
+    "training_speed",
+    "resuming",
+    "shuffle_quality",
+    "generating",
+    "indexing",
+    "workflow_overhead",
+]
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -33,6 +33,7 @@ def compare(
     unit: str,
     runs: int = 7,
     before: Callable[[], None] = lambda: None,
+    warm_up: bool = True,
 ) -> Comparison:
     """Run programs in turn, ``runs`` times each after a warm-up that is not counted.
 
@@ -42,9 +43,10 @@ def compare(
         unit: of the rates, units a second.
         runs: of each program.
         before: called before each run, and not timed.
+        warm_up: whether there is one run more at first, which is not counted.
     """
     rates: dict[str, list[float]] = {name: [] for name in programs}
-    for run in range(runs + 1):
+    for run in range(0 if warm_up else 1, runs + 1):
         for name, program in programs.items():
             before()
             start = time.perf_counter()

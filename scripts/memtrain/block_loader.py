@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
@@ -87,6 +88,8 @@ class BlockLoader:
             what the memory cgroup or the machine leaves free.
         device: where batches go; None leaves them on the CPU.
         copy: gives batches that the caller owns.
+        gather_ahead: gathers the next window in a thread while one is used; for a processor with
+            a core to spare.
 
     Raises:
         ValueError: for sizes or ranges that make no sense.
@@ -109,6 +112,7 @@ class BlockLoader:
         memory_budget: int | None = None,
         device: torch.device | str | None = None,
         copy: bool = False,
+        gather_ahead: bool = False,
     ):
         self.dataset = dataset
         self.order = row_order(
@@ -126,7 +130,7 @@ class BlockLoader:
         self._epochs = epochs
         self.reader, self.reader_reason = choose_reader(reader, dataset.filename)
         self._device = torch.device(device or "cpu")
-        self._copy = copy
+        self._copy, self._gathers_ahead = copy, gather_ahead
         self.memory_bytes = self._memory_needed()
         self._check_budget(memory_budget)
         self._position, self._resumes = Position(0, 0, epochs), False
@@ -137,14 +141,15 @@ class BlockLoader:
 
     def __iter__(self) -> Iterator[Batch]:
         """Run through the epochs, batch by batch."""
-        return self._iterate(by_window=False)
+        return self._counted(self._iterate(by_window=False))
 
     def windows(self) -> Iterator[list[Batch]]:
         """Run through the epochs, window by window: the batches of one optimizer step.
 
         A loader whose state was taken within a window begins with what is left of it.
         """
-        return self._iterate(by_window=True)
+        windows = self._iterate(by_window=True)
+        return self._counted(_gathered_ahead(windows) if self._gathers_ahead else windows)
 
     def describe(self) -> str:
         """Return what is read and how, in one line a fact, for a log."""
@@ -197,23 +202,37 @@ class BlockLoader:
         return self._position.epoch
 
     @property
+    def _lifetime(self) -> int:
+        """How many more batches may be gathered before one is written over."""
+        return len(self.slots) * (2 if self._gathers_ahead else 1)
+
+    @property
     def _batches_per_epoch(self) -> int:
         return self.order.micro_batches(self.slots, self._windows)
 
-    def _iterate(self, by_window: bool) -> Iterator[Batch | list[Batch]]:
-        """Yield batches or windows, and keep the position at what was handed out."""
+    def _counted(self, steps: Iterator[tuple[int, int, Any]]) -> Iterator[Any]:
+        """Hand out batches or windows, and keep the position at what was handed out."""
+        try:
+            for epoch, count, content in steps:
+                if epoch != self.epoch:
+                    self._position = Position(epoch, 0, self._position.end)
+                self._position.batches += count
+                yield content
+        finally:
+            steps.close()
+        end = self._position.end
+        self._position = Position(end, 0, end + self._epochs)
+
+    def _iterate(self, by_window: bool) -> Iterator[tuple[int, int, Batch | list[Batch]]]:
+        """Yield batches or windows, each with its epoch and how many batches it is."""
         if not self._resumes:
             self._position = Position(self.epoch, 0, self.epoch + self._epochs)
         self._resumes = False
-        start = copy.copy(self._position)
         with ExitStack() as stack:
-            for epoch, batches, counts in self._buffers(start, stack):
-                if epoch != self.epoch:
-                    self._position = Position(epoch, 0, start.end)
+            for epoch, batches, counts in self._buffers(copy.copy(self._position), stack):
                 for count in counts if by_window else repeat(1, sum(counts)):
-                    self._position.batches += count
-                    yield list(islice(batches, count)) if by_window else next(batches)
-        self._position = Position(start.end, 0, start.end + self._epochs)
+                    content = list(islice(batches, count)) if by_window else next(batches)
+                    yield epoch, count, content
 
     def _buffers(
         self, start: Position, stack: ExitStack
@@ -228,7 +247,7 @@ class BlockLoader:
         gatherer = BatchGatherer(
             self.dataset,
             self.order.batch_size,
-            len(self.slots),
+            self._lifetime,
             self.order.rows_per_block,
             self._lie_on_pages,
             self._device,
@@ -286,7 +305,7 @@ class BlockLoader:
             rows = -(-rows * len(self.slots) // order.accumulation_steps)
         runs = rows // order.rows_per_block + 2 * (len(order.ranges) + len(self.slots))
         filling = memory_of_filling(rows, min(rows, runs), row_bytes, self._buffer_count)
-        return filling + memory_of_gathering(self.dataset, order.batch_size, len(self.slots))
+        return filling + memory_of_gathering(self.dataset, order.batch_size, self._lifetime)
 
     def _check_budget(self, budget: int | None) -> None:
         why = "as set"
@@ -311,6 +330,18 @@ class BlockLoader:
         parts = {field.name: getattr(self.order, field.name) for field in fields(self.order)}
         parts |= {"slots": list(self.slots), "windows": self._windows}
         return canonical_json.digest(parts | {"ranges": [list(part) for part in parts["ranges"]]})
+
+
+def _gathered_ahead(windows: Iterator) -> Iterator:
+    """Take one more than was asked for, in a thread."""
+    try:
+        with ThreadPoolExecutor(1, "memtrain batches") as thread:
+            following = thread.submit(next, windows, None)
+            while (window := following.result()) is not None:
+                following = thread.submit(next, windows, None)
+                yield window
+    finally:
+        windows.close()
 
 
 def _rows_of_file(

@@ -1,5 +1,6 @@
 """Epochs of accumulation windows, from the rows on the disk to the weights."""
 
+import os
 import time
 from collections.abc import Iterator
 
@@ -15,6 +16,9 @@ from memtrain.progress import Progress
 from memtrain.recipe import Recipe
 from memtrain.training_parts import build_training_parts, choose_device, open_rows
 from memtrain.training_result import Performance, StepRecord, TrainingResult
+
+#: A window of so many bytes takes longer to gather than it takes to wake a thread.
+_BYTES_WORTH_A_THREAD = 256 << 10
 
 
 class Trainer:
@@ -101,7 +105,14 @@ class Trainer:
             reader=loading.reader,
             memory_budget=loading.budget,
             device=self._device,
+            gather_ahead=self._has_a_core_to_spare(dataset),
         )
+
+    def _has_a_core_to_spare(self, dataset: MemmapDataset) -> bool:
+        """Return whether rows can be gathered beside a step, and a window is worth a thread."""
+        window_bytes = self._recipe.sizes.rows_per_step * dataset.layout.row_bytes
+        is_free = len(os.sched_getaffinity(0)) > self._settings.threads
+        return is_free and window_bytes >= _BYTES_WORTH_A_THREAD
 
     def _next_window(self, windows: Iterator[list[Batch]]) -> list[Batch] | None:
         start = time.perf_counter()

@@ -1,6 +1,7 @@
 """The block loader, as a PyTorch user takes it."""
 
 import itertools
+import time
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,7 @@ loaders = st.fixed_dictionaries(
         "ranges": st.sampled_from([None, [(10, 2000)], [(2000, 2999), (5, 6), (100, 900)]]),
         "drop_last_window": st.booleans(),
         "epochs": st.integers(1, 2),
+        "gather_ahead": st.booleans(),
     }
 )
 
@@ -130,6 +132,18 @@ def test_processes_take_their_slots_of_every_window(records, processes, shuffle)
         list(itertools.chain(*parts)) for parts in itertools.zip_longest(*shares, fillvalue=[])
     ]
     assert together == windows(None)
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+def test_a_window_stays_while_the_next_is_taken(records, ahead):
+    loader = BlockLoader(
+        MemmapDataset(records), 16, SMALL, accumulation_steps=4, epochs=3, gather_ahead=ahead
+    )
+    last = []
+    for window in loader.windows():
+        assert [batch["features"][:, 0].tolist() for batch, _ in last] == [was for _, was in last]
+        time.sleep(0.001)
+        last = [(batch, batch["target"][:, 0].tolist()) for batch in window]
 
 
 @pytest.mark.parametrize("reader", READERS)

@@ -1,0 +1,80 @@
+"""Read a file once in a process of its own, and print what it took, as JSON.
+
+For runs within a memory cgroup: the file's first column holds the numbers of its rows, so that it
+is known whether each was seen once.
+"""
+
+import json
+import re
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
+
+import numpy as np
+import torch
+
+from benchmarks.ceilings import random_block_reads
+from memtrain.block_loader import BlockLoader
+from memtrain.config import ShuffleSettings
+from memtrain.memmap_dataset import MemmapDataset
+from memtrain.program import argument_parser
+
+BATCH = 1024
+
+
+def memory_kib(kind: str) -> int:
+    """Return the memory of this process: VmRSS, RssAnon or RssFile, in KiB."""
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(rf"{kind}:\s+(\d+)", status)[1])
+
+
+def run_epoch(path: str, reader: str, shuffle: ShuffleSettings, budget: int | None) -> dict:
+    """Run through one epoch of a file and return what was seen and taken."""
+    dataset = MemmapDataset(path)
+    loader = BlockLoader(dataset, BATCH, shuffle, seed=1, reader=reader, memory_budget=budget)
+    seen = np.zeros(len(dataset), np.uint8)
+    # From the second buffer on, all memory that will be needed has been taken.
+    settled = 2 * loader.order.rows_per_buffer // BATCH
+    anonymous = []
+    start = time.perf_counter()
+    for number, batch in enumerate(loader):
+        seen[batch[:, 0].numpy().astype(np.int64)] += 1
+        if number >= settled and number % 64 == 0:
+            anonymous.append(memory_kib("RssAnon"))
+    seconds = time.perf_counter() - start
+    return {
+        "rows": len(dataset),
+        "seconds": seconds,
+        "each_row_once": bool((seen == 1).all()),
+        "anonymous_kib": [min(anonymous), max(anonymous)],
+    }
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one program."""
+    parser = argument_parser(__doc__)
+    parser.add_argument("path")
+    parser.add_argument(
+        "program", choices=["imports", "reads", "direct-reads", "mmap", "pread", "direct"]
+    )
+    parser.add_argument("--buffer-bytes", default="256MiB")
+    parser.add_argument("--memory-budget", type=int, help="of the loader, in bytes")
+    args = parser.parse_args(argv)
+    torch.set_num_threads(1)
+    shuffle = ShuffleSettings(buffer_bytes=args.buffer_bytes)
+    if args.program == "imports":
+        found = {"bytes": memory_kib("VmRSS") << 10}
+    elif args.program.endswith("reads"):
+        read = random_block_reads(args.path, 256 << 10, args.program == "direct-reads")
+        start = time.perf_counter()
+        found = {"rows": read(), "seconds": time.perf_counter() - start}
+    else:
+        found = run_epoch(args.path, args.program, shuffle, args.memory_budget)
+    print(json.dumps(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,46 @@
+"""A file larger than the memory that there is: read by blocks in a real memory cgroup."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from benchmarks.record_files import drop_from_page_cache, numbered_rows
+
+from tests.cgroups import UnavailableError, memory_cgroup
+
+MIB = 1 << 20
+ROWS = 1 << 20  # of 128 float32: 512 MiB
+
+
+@pytest.fixture(scope="module")
+def file_of_512_mib():
+    with numbered_rows(ROWS, 128) as path:
+        yield path
+
+
+def run(repository, arguments, limit=None):
+    command = [sys.executable, "-m", "benchmarks.one_epoch", *map(str, arguments)]
+    how = {"cwd": repository, "stdout": subprocess.PIPE, "text": True, "check": True}
+    if limit is None:
+        return json.loads(subprocess.run(command, **how).stdout), 0
+    with memory_cgroup(limit) as cgroup:
+        return json.loads(cgroup.run(command, **how).stdout), cgroup.oom_kills
+
+
+@pytest.mark.parametrize("reader", ["mmap", "pread", "direct"])
+def test_an_epoch_over_a_file_four_times_the_memory(repository, file_of_512_mib, reader):
+    imports, _ = run(repository, [file_of_512_mib, "imports"])
+    drop_from_page_cache(file_of_512_mib)
+    sizes = ["--buffer-bytes", "32MiB", "--memory-budget", 100 * MIB]
+    try:
+        found, kills = run(
+            repository, [file_of_512_mib, reader, *sizes], imports["bytes"] + 128 * MIB
+        )
+    except UnavailableError as error:
+        pytest.skip(str(error))
+    assert found["rows"] == ROWS
+    assert found["each_row_once"]
+    assert kills == 0
+    low, high = found["anonymous_kib"]
+    assert high <= 1.05 * low
