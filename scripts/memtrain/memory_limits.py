@@ -106,21 +106,22 @@ def _upwards(
 ) -> Iterator[MemoryCgroup]:
     for top in tops:
         folder = root / top.mount_point.lstrip("/")
-        inmost = _below(top, folder, name)
+        inmost = _below(top, name)
         for below in (inmost, *inmost.parents):
-            yield MemoryCgroup(version, folder / below, os.path.normpath(Path(top.root) / below))
+            if (folder / below).is_dir():
+                cgroup = os.path.normpath(Path(top.root) / below)
+                yield MemoryCgroup(version, folder / below, cgroup)
 
 
-def _below(top: Mount, folder: Path, name: str) -> Path:
-    """Return where a cgroup lies below a mount; in a container that may be the mount itself.
+def _below(top: Mount, name: str) -> Path:
+    """Return where a cgroup lies below a mount; where it does not, that is the mount itself.
 
-    There the name may be told as the host sees it, with a mount that shows nothing of the host.
+    In a container, the name may be told as the host sees it, and the mount show nothing of the
+    host. (A name with ".." is that of a cgroup outside the container's.)
     """
-    if is_below(name, top.root):
-        below = Path(name[len(top.root.rstrip("/")) :].lstrip("/"))
-        if ".." not in below.parts and (folder / below).is_dir():
-            return below
-    return Path()
+    if not is_below(name, top.root) or ".." in Path(name).parts:
+        return Path()
+    return Path(name[len(top.root.rstrip("/")) :].lstrip("/"))
 
 
 def _left_by_cgroup(cgroup: MemoryCgroup) -> AvailableMemory | None:

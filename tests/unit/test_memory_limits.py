@@ -103,6 +103,10 @@ def test_a_cgroup_of_version_1(machine):
     assert machine.available == AvailableMemory(
         5 * GIB // 2, "the memory cgroup /slurm/job_7 (limit 4 GiB, 1.5 GiB in use)"
     )
+    top = machine.root / V1_TOP
+    machine.write("sys/fs/cgroup/cpu/slurm/job_7/cgroup.procs", "1\n")
+    found = [cgroup.folder for cgroup in memory_cgroups(machine.root)]
+    assert found == [top / "slurm" / "job_7", top / "slurm", top]
 
 
 def test_a_cgroup_of_version_2(machine):
@@ -172,6 +176,14 @@ def test_in_a_container_the_mount_is_the_cgroup(machine, version, name, root, sh
     assert machine.available == AvailableMemory(
         3 * GIB // 4, f"the memory cgroup {shown} (limit 1 GiB, 256 MiB in use)"
     )
+    assert [cgroup.name for cgroup in memory_cgroups(machine.root)] == [shown]
+
+
+def test_a_name_from_outside_is_not_looked_up_in_the_mount(machine):
+    machine.join("0::/user.slice/job\n", V2_MOUNT.format(root="/docker/abc", below=""))
+    machine.v2(f"{V2_TOP}/job", GIB, GIB // 4)
+    assert [cgroup.name for cgroup in memory_cgroups(machine.root)] == ["/docker/abc"]
+    assert machine.available.bytes == 10 * GIB
 
 
 def test_a_cgroup_within_a_container(machine):
