@@ -67,6 +67,47 @@ def test_a_split_overrides_defaults():
     assert configuration.training_of("b").epochs == 5
 
 
+def test_sizes_of_the_shuffle_are_read_as_people_write_them():
+    content = changed(training={"shuffle": {"block_bytes": "1MiB", "buffer_bytes": "1.5 GiB"}})
+    content["splits"] = {
+        "as_is": {"train": [0, 1], "evaluate": [1, 2]},
+        "own": {
+            "train": [0, 1],
+            "evaluate": [1, 2],
+            "training": {"shuffle": {"buffer_bytes": 2**22}},
+        },
+        "in_order": {"train": [0, 1], "evaluate": [1, 2], "training": {"shuffle": "none"}},
+    }
+    configuration = parse_configuration(content)
+    sizes = {
+        split: shuffle and (shuffle.block_bytes, shuffle.buffer_bytes)
+        for split in content["splits"]
+        if (shuffle := configuration.training_of(split).shuffle) or True
+    }
+    assert sizes == {
+        "as_is": (2**20, 3 * 2**29),
+        "own": (2**20, 2**22),
+        "in_order": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("section", "expected"),
+    [
+        ({"training": {"shuffle": {"block_bytes": "big"}}}, "a size like 256KiB is needed"),
+        (
+            {"training": {"shuffle": {"block_bytes": "2MiB", "buffer_bytes": "1MiB"}}},
+            "less than the one block",
+        ),
+        ({"training": {"shuffle": {"buffer": 5}}}, "buffer"),
+        ({"loading": {"reader": "fast"}}, "fast"),
+        ({"loading": {"memory_budget": "much"}}, "much"),
+    ],
+)
+def test_mistakes_in_shuffle_and_loading_are_told(section, expected):
+    assert expected in " ".join(problems_of(changed(**section)))
+
+
 def test_null_in_a_split_takes_the_schedule_away():
     schedule = {"name": "StepLR", "step_size": 3}
     content = changed(training__scheduler=schedule, splits__a__training={"scheduler": None})

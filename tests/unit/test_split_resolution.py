@@ -1,6 +1,7 @@
 """Recipes, and what is found out before anything is trained."""
 
 import json
+import re
 import sys
 
 import numpy as np
@@ -11,7 +12,7 @@ from memtrain.errors import UserError
 from memtrain.manifest import index_shards
 from memtrain.recipe import Recipe, part_digest
 from memtrain.source import Source
-from memtrain.split_resolution import resolve_splits
+from memtrain.split_resolution import describe_weak_shuffle, resolve_splits
 
 GENERATOR = np.random.default_rng(0)
 FEATURES = GENERATOR.random((100, 4), dtype=np.float32)
@@ -229,3 +230,55 @@ def test_a_damaged_recipe_is_named(resolve, tmp_path):
     path.write_text(json.dumps(content))
     with pytest.raises(UserError, match=r"split\.json: .*training\.rows: .*resolve_splits again"):
         Recipe.read(path)
+
+
+WEAK = {"block_bytes": 200, "buffer_bytes": 1000}
+
+
+def test_the_quality_of_a_shuffle_is_stated_and_a_weak_one_is_warned_of(resolve):
+    training = {"shuffle": WEAK, "batch_size": 8, "accumulation_steps": 2}
+    _, recipe = resolve(FEATURES, TARGET, training)
+    row_bytes = 4 * (FEATURES.shape[1] + 1)
+    blocks = recipe.shuffle.blocks_per_buffer
+    assert recipe.shuffle.rows_per_block == 200 // row_bytes
+    assert not recipe.shuffle.permutes_all_rows
+    assert recipe.shuffle.batch_variance == pytest.approx(1 + 15 / blocks, rel=0.3)
+    warning = describe_weak_shuffle(recipe)
+    assert "splits.one: training.shuffle" in warning
+    assert "shuffle_once" in warning
+    # The advice does what it says.
+    advised = re.search(r"buffer_bytes to ([\d.]+ \w+)", warning)[1]
+    _, better = resolve(FEATURES, TARGET, training | {"shuffle": WEAK | {"buffer_bytes": advised}})
+    assert describe_weak_shuffle(better) is None
+
+
+def test_rows_in_random_order_need_no_other_shuffle(write_rows):
+    data = write_rows(FEATURES, TARGET)
+    configuration = parse_configuration(
+        {
+            "dataset": {"name": "x", "mock": {"rows": len(FEATURES)}},
+            "splits": {"one": {"train": [0, 90], "evaluate": [90, 100]}},
+            "training": {"shuffle": "none"},
+        }
+    )
+    for origin, variance in (
+        ({"kind": "mock"}, 1.0),
+        ({"kind": "import", "settings": {"shuffle_once": 0}}, 1.0),
+        ({"kind": "import", "settings": {"shuffle_once": None}}, 90.0),
+    ):
+        source = Source(["x"], ["y"], "regression", origin=origin)
+        (recipe,) = resolve_splits(configuration, data, index_shards(data, 8), source)
+        assert recipe.shuffle.batch_variance == variance
+        assert (describe_weak_shuffle(recipe) is None) == (variance == 1)
+
+
+def test_the_shuffle_is_part_of_the_recipe_and_its_summary_is_not(resolve):
+    _, plain = resolve(FEATURES, TARGET)
+    _, other = resolve(FEATURES, TARGET, {"shuffle": {"buffer_bytes": "128MiB"}})
+    assert plain.digest("training") != other.digest("training")
+    assert plain.shuffle == other.shuffle.model_copy(
+        update={"blocks_per_buffer": plain.shuffle.blocks_per_buffer}
+    )
+    for part in ("training", "evaluation"):
+        restated = plain.model_copy(update={"shuffle": other.shuffle})
+        assert restated.digest(part) == plain.digest(part)

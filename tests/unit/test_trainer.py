@@ -10,6 +10,7 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
+from memtrain.config import LoadingSettings
 from memtrain.errors import UserError
 from memtrain.ranges import Range
 from memtrain.row_order import RowOrder
@@ -133,6 +134,45 @@ def test_the_history_tells_loss_and_norm(resolve, tmp_path):
         for epoch in "12"
     ]
     assert means[0] == pytest.approx(means[1], rel=1e-5)
+
+
+#: A buffer of two windows, from which every slot draws its own lane; rows are 20 bytes.
+IN_LANES = {"shuffle": {"block_bytes": 80, "buffer_bytes": 1120}, "batch_size": 7}
+
+
+@pytest.mark.parametrize("last_window", ["step", "drop"])
+def test_rows_larger_than_the_buffer_are_all_trained_on(resolve, tmp_path, last_window):
+    settings = {"model": "linear", "accumulation_steps": 4, "last_window": last_window, **IN_LANES}
+    recipe, _, history = train(resolve, tmp_path, settings)
+    assert not recipe.shuffle.permutes_all_rows
+    rows = [28] * 10 + ([20] if last_window == "step" else [])
+    assert [int(line["rows"]) for line in history] == rows * 3
+    sizes = recipe.training.sizes
+    assert len(history) == sizes.steps
+    # The short window has 5 rows in each of its four slots.
+    assert sizes.micro_batches_per_epoch == 40 + (4 if last_window == "step" else 0)
+
+
+@pytest.mark.parametrize("shuffle", [{}, IN_LANES, {"shuffle": "none"}])
+def test_no_way_of_loading_changes_a_byte(resolve, tmp_path, shuffle):
+    data, recipe = resolve(FEATURES, TARGET, {"model": "linear", **shuffle})
+    digests = set()
+    for number, loading in enumerate(
+        [{}, {"reader": "pread"}, {"reader": "direct"}, {"memory_budget": "100 MiB"}]
+    ):
+        for cores in (1, 2):
+            paths = [tmp_path / f"{name}-{number}-{cores}" for name in "mhp"]
+            trainer = Trainer(recipe, data, LoadingSettings(**loading))
+            trainer._loader._gathers_ahead = cores == 2
+            trainer.run().write(*paths)
+            digests.add(tuple(path.read_bytes() for path in paths[:2]))
+    assert len(digests) == 1
+
+
+def test_a_budget_that_is_too_small_is_told_before_the_first_step(resolve):
+    data, recipe = resolve(FEATURES, TARGET, {"model": "linear"})
+    with pytest.raises(UserError, match=r"memory_budget: .* are needed"):
+        Trainer(recipe, data, LoadingSettings(memory_budget=1000))
 
 
 @pytest.mark.parametrize("model", ["linear", {"name": "mlp", "hidden": [8], "dropout": 0.5}])
