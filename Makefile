@@ -30,7 +30,7 @@ lint: $(VENV)/installed-dev ## check style, format, rules and the schema
 bench: $(VENV)/installed-dev ## run the benchmarks and print their tables
 	python -m benchmarks
 
-bench-peers: $(VENV)/installed-dev ## the same beside other loaders, each in an environment of its own
+bench-peers: $(VENV)/installed-dev ## measure other loaders beside ours, each in its own environment
 	python -m benchmarks.peers
 
 report: run ## write Snakemake's report of the default run to report.html

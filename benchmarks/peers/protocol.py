@@ -106,11 +106,13 @@ def warm(loader: Iterable, path: Path, folder: Path, seconds: float) -> float:
     rows = np.load(path, mmap_mode="r")
     # Column 0 holds the row's number.
     middle, variance = (len(rows) - 1) / 2, (len(rows) ** 2 - 1) / 12
-    ratios, end = [], time.perf_counter() + seconds
+    ratios, end = [], float("inf")
     for batch in epochs(loader):
         numbers = np.asarray(batch[:, 0]).astype(np.int64)
-        if not ratios and not np.array_equal(rows[numbers], batch):
-            raise ValueError("the first batch does not hold rows of the file")
+        if not ratios:
+            if not np.array_equal(rows[numbers], batch):
+                raise ValueError("the first batch does not hold rows of the file")
+            end = time.perf_counter() + seconds
         ratios.append(len(batch) * (numbers.mean() - middle) ** 2 / variance)
         if time.perf_counter() > end:
             break

@@ -18,7 +18,7 @@ ROWS_A_TASK = 8192
 def prepare(path: Path, folder: Path) -> None:
     shape = np.load(path, mmap_mode="r").shape
     optimize(
-        partial(rows_from, path=path),
+        partial(values_from, path=path),
         list(range(0, shape[0], ROWS_A_TASK)),
         str(folder / "chunks"),
         chunk_bytes="64MB",
@@ -27,10 +27,9 @@ def prepare(path: Path, folder: Path) -> None:
     )
 
 
-def rows_from(start: int, path: Path) -> Iterator[torch.Tensor]:
-    """Yield the rows of a task, each one a sample."""
-    for row in np.load(path, mmap_mode="r")[start : start + ROWS_A_TASK]:
-        yield torch.tensor(row)
+def values_from(start: int, path: Path) -> Iterator[torch.Tensor]:
+    """Yield the values of a task's rows; samples are cut into blocks again when they are read."""
+    yield torch.tensor(np.load(path, mmap_mode="r")[start : start + ROWS_A_TASK].reshape(-1))
 
 
 def loader(path: Path, folder: Path, batch_size: int, workers: int) -> StreamingDataLoader:
