@@ -159,7 +159,7 @@ def threads_of_training(wildcards):
 def memory_of_training(wildcards, input):
     """Return the MB of a training: two shuffle buffers with the places of their rows, and batches.
 
-    As much again is left free: a loader takes half of what it finds.
+    A loader takes two thirds of what it finds free, and the model needs some.
     """
     shuffle = CONFIGURATION.training_of(wildcards.split).shuffle
     buffer_mb = min(shuffle.buffer_bytes / 1e6, megabytes(input)) if shuffle else 16

@@ -14,7 +14,7 @@ from memtrain.shuffle_buffer import FilledBuffer
 Batch = torch.Tensor | dict[str, torch.Tensor]
 
 #: Small micro-batches are gathered several at a time: as many as stay in a core's own cache.
-_GATHERED_BYTES = 256 << 10
+_GATHERED_BYTES = 1 << 20
 
 #: Where tensors begin. The last bits of a matrix product can depend on it, so it is the same for
 #: every batch, whatever it was gathered with.

@@ -25,7 +25,7 @@ from memtrain.row_order import BufferOrder, row_order
 from memtrain.shuffle_buffer import BUFFERS, BUFFERS_OF_VIEWS, BufferFiller, memory_of_filling
 
 #: The share of the memory that is free which a loader may take unless it is told otherwise.
-_SHARE_OF_FREE_MEMORY = 0.5
+_SHARE_OF_FREE_MEMORY = 2 / 3
 
 _STATE_VERSION = 1
 
@@ -84,8 +84,8 @@ class BlockLoader:
         epochs: that one iteration runs through, reading on over their borders.
         drop_last_window: leaves out the last window of an epoch where it is short.
         reader: auto, mmap, pread or direct; see ``block_readers``.
-        memory_budget: bytes that buffers, batches and readers may take together; None for half of
-            what the memory cgroup or the machine leaves free.
+        memory_budget: bytes that buffers, batches and readers may take together; None for two
+            thirds of what the memory cgroup or the machine leaves free.
         device: where batches go; None leaves them on the CPU.
         copy: gives batches that the caller owns.
         gather_ahead: gathers the next window in a thread while one is used; for a processor with
@@ -312,7 +312,7 @@ class BlockLoader:
         if budget is None:
             available = available_memory()
             budget = int(available.bytes * _SHARE_OF_FREE_MEMORY)
-            why = f"half of what {available.source} leaves free"
+            why = f"two thirds of what {available.source} leaves free"
         if self.memory_bytes <= budget:
             return
         share = budget / self.memory_bytes

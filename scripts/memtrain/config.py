@@ -234,8 +234,8 @@ class LoadingSettings(Settings):
     )
     memory_budget: Bytes | Literal["auto"] = Field(
         "auto",
-        description="What shuffle buffers and batches may take together; auto: half of what the "
-        "memory cgroup or the machine leaves free.",
+        description="What shuffle buffers and batches may take together; auto: two thirds of "
+        "what the memory cgroup or the machine leaves free.",
     )
 
     @property
