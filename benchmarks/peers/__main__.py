@@ -41,7 +41,7 @@ sorted: the variance of the batches' means, over that of batches drawn at random
 
 COLD_NOTE = """\
 The rows are on the disk alone when a run starts. Rows a second are counted from the start on, the
-first batch included, over one epoch at most."""
+first batch included, in one epoch at most; one batch at least, and what was fetched with it."""
 
 
 def main(argv: list[str] | None = None) -> int:

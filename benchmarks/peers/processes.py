@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.peers.catalogue import Program
 from benchmarks.peers.environments import REPOSITORY, python_of
 
-READY_SECONDS, ANSWER_SECONDS = 1800, 120
+READY_SECONDS, ANSWER_SECONDS, END_SECONDS = 1800, 120, 10
 
 
 class FailedError(Exception):
@@ -75,10 +75,14 @@ class Process:
         return self._answer(seconds + ANSWER_SECONDS)
 
     def close(self) -> None:
-        """End it, workers included."""
+        """End it, workers included; killed at once, it would leave its shared memory behind."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGCONT)
+        with suppress(subprocess.TimeoutExpired, BrokenPipeError):
+            self.process.communicate(timeout=END_SECONDS)
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.communicate()
+        self.process.wait()
 
     def _answer(self, seconds: float) -> dict:
         readable, _, _ = select.select([self.process.stdout], [], [], seconds)

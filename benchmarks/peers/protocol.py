@@ -13,6 +13,7 @@ import importlib
 import importlib.metadata
 import json
 import os
+import shutil
 import sys
 import time
 import traceback
@@ -33,7 +34,8 @@ def main() -> None:
         serve(arguments, answer)
     except Exception as error:
         traceback.print_exc()
-        answer(failed=f"{type(error).__name__}: {error}")
+        # Of an error in a worker process, the last line is the error itself.
+        answer(failed=traceback.format_exception_only(error)[-1].strip().splitlines()[-1])
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -73,8 +75,7 @@ def serve(arguments: argparse.Namespace, answer: Callable[..., None]) -> None:
         scatter=None if cold else warm(loader, path, folder, arguments.warm),
     )
     for line in sys.stdin:
-        # In the cold, a second epoch would be a warm one.
-        answer(**run(loader if cold else epochs(loader), float(line)))
+        answer(**run(loader, float(line), cold))
 
 
 def prepare_once(program: ModuleType, path: Path, folder: Path) -> float | None:
@@ -83,6 +84,8 @@ def prepare_once(program: ModuleType, path: Path, folder: Path) -> float | None:
         return None
     done = folder / "prepare_seconds"
     if not done.exists():
+        # What an attempt that failed may have left.
+        shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         start = time.perf_counter()
         program.prepare(path, folder)
@@ -132,21 +135,25 @@ def epochs(loader: Iterable) -> Iterable:
     return chain.from_iterable(repeat(loader))
 
 
-def run(batches: Iterable, seconds: float) -> dict[str, float]:
-    """Take batches until some seconds have passed since the first one, or there are no more.
+def run(loader: Iterable, seconds: float, cold: bool) -> dict[str, float]:
+    """Take batches for some seconds, and look at one value of each, as a consumer would.
 
-    One value of each batch is looked at, as a consumer would, so that none is left unread.
+    The seconds begin with the first batch, and epoch follows epoch. In the cold they begin with the
+    run, as the first batch is the slowest, and one epoch is all: the next would be a warm one. What
+    was fetched along with the last batch, and so comes at once, is then counted as well.
     """
-    rows = first_rows = 0
+    batches = rows = first_rows = 0
     first_seconds = elapsed = 0.0
     start = time.perf_counter()
-    for batch in batches:
+    for batch in loader if cold else epochs(loader):
         float(batch[0, 0])
-        rows += len(batch)
-        elapsed = time.perf_counter() - start
-        if not first_rows:
+        now = time.perf_counter() - start
+        if cold and elapsed > seconds and now - elapsed > 0.01 * elapsed / batches:
+            break
+        batches, rows, elapsed = batches + 1, rows + len(batch), now
+        if batches == 1:
             first_rows, first_seconds = rows, elapsed
-        elif elapsed - first_seconds > seconds:
+        if not cold and elapsed - first_seconds > seconds:
             break
     return {
         "rows": rows,

@@ -17,7 +17,7 @@ class Settings:
 
     Attributes:
         rounds: runs of each program.
-        seconds: of a run, from its first batch on.
+        seconds: of a run; from its first batch on, or in the cold from its start on.
         batch_size: rows of a batch.
         workers: the numbers of worker processes that are of interest.
         cold: drop the files from the page cache before every run, of which each is a new process.

@@ -1,7 +1,9 @@
 """The results, in Markdown."""
 
 import statistics
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+
+import numpy as np
 
 from benchmarks.peers.catalogue import LARGE_READS, ROW_BY_ROW, TAKE, Program
 from benchmarks.peers.rounds import Result
@@ -25,10 +27,10 @@ def table(results: list[Result], row_bytes: int, file_bytes: int, cold: bool) ->
         "shuffle": _shuffle,
         "workers": lambda result: str(result.workers),
         "rows/s, median (range)": lambda result: _spread(result.rates.values()),
-        "GiB/s": lambda result: f"{_middle(result.rates.values()) * row_bytes / 2**30:.3g}",
-        f"of {_ceiling(cold).title}": lambda result: _ratio(result, ceiling, "{:.1%}"),
-        "times row by row": lambda result: _ratio(result, reference, "{:.3g}"),
-        "first batch, s": lambda result: f"{_middle(result.first_seconds.values()):.2g}",
+        "GiB/s": lambda result: _figures(_middle(result.rates.values()) * row_bytes / 2**30),
+        f"of {_ceiling(cold).title}": lambda result: _ratio(result, ceiling, "{:.1%}".format),
+        "times row by row": lambda result: _ratio(result, reference, _figures),
+        "first batch, s": lambda result: _figures(_middle(result.first_seconds.values())),
         "preparing, s": _preparing,
         "size on disk": lambda result: f"{(result.prepared_bytes or file_bytes) / file_bytes:.2f}",
     }
@@ -58,12 +60,12 @@ def _shuffle(result: Result) -> str:
     return f"{result.program.shuffle} ({scatter:,.{0 if scatter > 10 else 1}f})"
 
 
-def _ratio(result: Result, other: Result | None, form: str) -> str:
+def _ratio(result: Result, other: Result | None, form: Callable[[float], str]) -> str:
     """Return the median of the ratios to another program, round by round."""
     rounds = result.rates.keys() & (other.rates.keys() if other else set())
     if not rounds:
         return NOTHING
-    return form.format(_middle(result.rates[one] / other.rates[one] for one in rounds))
+    return form(_middle(result.rates[one] / other.rates[one] for one in rounds))
 
 
 def _preparing(result: Result) -> str:
@@ -87,6 +89,11 @@ def _failures(results: list[Result]) -> list[str]:
 
 def _middle(values: Iterable[float]) -> float:
     return statistics.median(values)
+
+
+def _figures(value: float) -> str:
+    """Write a number with three figures and without an exponent."""
+    return np.format_float_positional(value, 3, fractional=False, trim="-")
 
 
 def _spread(values: Iterable[float]) -> str:

@@ -6,15 +6,15 @@ import numpy as np
 import torch
 import webdataset
 
-ROWS_A_SHARD, BUFFER_ROWS = 10_000, 10_000
+ROWS_A_SHARD, LEAST_SHARDS, BUFFER_ROWS = 10_000, 8, 10_000
 
 
 def prepare(path: Path, folder: Path) -> None:
+    rows = np.load(path, mmap_mode="r")
+    size = min(ROWS_A_SHARD, -(-len(rows) // LEAST_SHARDS))
     # A time of whole seconds spares a second header a row, which halves the shards.
-    with webdataset.ShardWriter(
-        f"{folder}/%06d.tar", maxcount=ROWS_A_SHARD, verbose=0, mtime=0
-    ) as writer:
-        for number, row in enumerate(np.load(path, mmap_mode="r")):
+    with webdataset.ShardWriter(f"{folder}/%06d.tar", maxcount=size, verbose=0, mtime=0) as writer:
+        for number, row in enumerate(rows):
             writer.write({"__key__": f"{number:09d}", "row": row.tobytes()})
 
 
