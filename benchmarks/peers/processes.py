@@ -78,10 +78,13 @@ class Process:
         """End it, workers included; killed at once, it would leave its shared memory behind."""
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGCONT)
-        with suppress(subprocess.TimeoutExpired, BrokenPipeError):
+        try:
             self.process.communicate(timeout=END_SECONDS)
+            last = signal.SIGTERM
+        except (subprocess.TimeoutExpired, BrokenPipeError):
+            last = signal.SIGKILL
         with suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGKILL)
+            os.killpg(self.process.pid, last)
         self.process.wait()
 
     def _answer(self, seconds: float) -> dict:
