@@ -55,7 +55,7 @@ CONTAINER = r"""
         (COMPUTE_NODE, "/home/project/rows.npy", "lustre", "/home/project", True),
         (COMPUTE_NODE, "/lustre/scratch/rows.npy", "lustre", "/lustre/scratch", True),
         (COMPUTE_NODE, "/lustre/scratch/fast/a", "xfs", "/lustre/scratch/fast", False),
-        (CONTAINER, "/root/rows.npy", "overlay", "/", False),
+        (CONTAINER, "/home/rows.npy", "overlay", "/", False),
         (CONTAINER, "/data/rows.npy", "ext4", "/data", False),
         (CONTAINER, "/weka/rows.npy", "wekafs", "/weka", True),
         (CONTAINER, "/objects/rows.npy", "fuse", "/objects", True),
