@@ -17,9 +17,9 @@ import torch
 
 from benchmarks.ceilings import random_block_reads
 from memtrain.block_loader import BlockLoader
-from memtrain.config import ShuffleSettings
 from memtrain.memmap_dataset import MemmapDataset
 from memtrain.program import argument_parser
+from memtrain.training_settings import ShuffleSettings
 
 BATCH = 1024
 

@@ -75,7 +75,7 @@ def own_modules(split):
     settings = CONFIGURATION.training_of(split)
     modules = {
         choice.name.partition(":")[0]
-        for choice in (settings.model, settings.transform)
+        for choice in (settings.model, settings.transform, settings.loss)
         if ":" in choice.name
     }
     here = Path.cwd()

@@ -8,7 +8,8 @@ floor  modules
 ====== =====================================================================================
 0      errors, interpreter, program, progress, atomic_files, canonical_json, code_files,
        ranges, random_streams, rounding, field_statistics, settings_types, named_objects,
-       byte_sizes, dataset_settings, mount_table, file_systems, memory_limits
+       byte_sizes, dataset_settings, training_settings, mount_table, file_systems,
+       memory_limits
 1      record_file, config, training_history, training_result, figures
 2      config_file, memmap_dataset, row_order, manifest, recipe, source, optimizers,
        evaluation_result, prediction_counts, trained_weights, block_readers,

@@ -78,7 +78,7 @@ def accumulate_gradient(
     rows = sum(len(batch["target"]) for batch in window)
     losses = []
     for batch in window:
-        summed = loss(model(batch["features"]), batch["target"])
+        summed = loss(model, batch)
         (summed / rows).backward()
         losses.append(summed.detach())
     return rows, torch.stack(losses).double()

@@ -16,13 +16,13 @@ from memtrain import canonical_json
 from memtrain.batch_gathering import Batch, BatchGatherer, memory_of_gathering
 from memtrain.block_readers import PAGE_BYTES, READERS, RowFile, choose_reader
 from memtrain.byte_sizes import format_bytes
-from memtrain.config import ShuffleSettings
 from memtrain.errors import UserError
 from memtrain.memmap_dataset import MemmapDataset
 from memtrain.memory_limits import available_memory
 from memtrain.ranges import Range, self_overlaps
 from memtrain.row_order import BufferOrder, row_order
 from memtrain.shuffle_buffer import BUFFERS, BUFFERS_OF_VIEWS, BufferFiller, memory_of_filling
+from memtrain.training_settings import ShuffleSettings
 
 #: The share of the memory that is free which a loader may take unless it is told otherwise.
 _SHARE_OF_FREE_MEMORY = 2 / 3

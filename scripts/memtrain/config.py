@@ -4,29 +4,20 @@
 ``schemas/`` is generated from these models.
 """
 
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any
 
-from pydantic import (
-    BeforeValidator,
-    Field,
-    WithJsonSchema,
-    create_model,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from memtrain.byte_sizes import format_bytes
 from memtrain.dataset_settings import DatasetSettings
 from memtrain.errors import listed
 from memtrain.ranges import Range, overlaps, parse_bound, resolve_bound, self_overlaps
-from memtrain.settings_types import (
-    Bytes,
-    Choice,
-    Count,
-    Name,
-    PartialChoice,
-    Seed,
-    Settings,
-    read_number,
+from memtrain.settings_types import Name, PartialChoice, Seed, Settings, read_number
+from memtrain.training_settings import (
+    LoadingSettings,
+    RunningSettings,
+    ShuffleSettings,
+    TrainingOverrides,
+    TrainingSettings,
 )
 
 
@@ -80,103 +71,6 @@ Ranges = Annotated[
 ]
 
 
-class ShuffleSettings(Settings):
-    """How the rows of an epoch are mixed: blocks of the file, and then the rows of many blocks."""
-
-    block_bytes: Bytes = Field(
-        256 << 10,
-        description="Consecutive rows that are read in one go. Larger is faster on a slow disk.",
-    )
-    buffer_bytes: Bytes = Field(
-        256 << 20,
-        description="Rows that are mixed in memory at a time; training holds two such buffers. "
-        "More blocks in a buffer make a better shuffle; rows that fit into one are permuted as a "
-        "whole.",
-    )
-
-    @model_validator(mode="after")
-    def _check_sizes(self) -> "ShuffleSettings":
-        if self.buffer_bytes < self.block_bytes:
-            raise ValueError(
-                f"buffer_bytes is {format_bytes(self.buffer_bytes)}, less than the one block of "
-                f"{format_bytes(self.block_bytes)} (block_bytes); many blocks should fit"
-            )
-        return self
-
-
-def _read_shuffle(value: Any) -> Any:
-    return None if value == "none" else value
-
-
-Shuffle = Annotated[
-    ShuffleSettings | None,
-    BeforeValidator(_read_shuffle, json_schema_input_type=ShuffleSettings | Literal["none"] | None),
-]
-
-
-class TrainingSettings(Settings):
-    """How a model is trained. All of it is part of the recipe: a change trains again."""
-
-    model: Choice = Field(
-        Choice(name="mlp"),
-        description="linear, mlp (with hidden: [sizes]) or package.module:Class, with its keyword "
-        "arguments; in_features and out_features are filled in where it takes them.",
-    )
-    transform: Choice = Field(
-        Choice(name="none"),
-        description="What is done to a row on its way: none, scale (factor, offset), standardize, "
-        "or package.module:function.",
-    )
-    loss: Choice = Field(
-        Choice(name="MSELoss"),
-        description='A torch.nn loss that has reduction="sum", with its arguments.',
-    )
-    optimizer: Choice = Field(
-        Choice(name="Adam", lr=0.001), description="A torch.optim class, with its arguments."
-    )
-    scheduler: Choice | None = Field(
-        None,
-        description="A torch.optim.lr_scheduler class, with its arguments, stepped once an "
-        "optimizer step; null for none.",
-    )
-    batch_size: Count = Field(16, description="Rows of one micro-batch.")
-    accumulation_steps: Count = Field(8, description="Micro-batches of one optimizer step.")
-    last_window: Literal["step", "drop"] = Field(
-        "step",
-        description="What is done with the short accumulation window at the end of an epoch.",
-    )
-    shuffle: Shuffle = Field(
-        ShuffleSettings(), description="How rows are mixed; none keeps them in order."
-    )
-    epochs: Count = Field(3, description="Passes over the training rows.")
-    seed: Seed = Field(0, description="Seed of the initial weights and of the row order.")
-    threads: Count = Field(
-        1, description="Threads of a training. Sums differ in their last bits between numbers."
-    )
-    device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="auto takes a GPU where there is one."
-    )
-
-
-def _as_override(hint: Any) -> Any:
-    return PartialChoice | None if hint in (Choice, Choice | None) else hint
-
-
-# A split may override any setting of `training`: the same keys, none of them required.
-TrainingOverrides = create_model(
-    "TrainingOverrides",
-    __base__=Settings,
-    __doc__="Settings of `training` that differ for one split.",
-    **{
-        name: (
-            _as_override(get_type_hints(TrainingSettings, include_extras=True)[name]),
-            Field(field.default, description=field.description),
-        )
-        for name, field in TrainingSettings.model_fields.items()
-    },
-)
-
-
 class SplitSettings(Settings):
     """One training and its evaluation."""
 
@@ -224,26 +118,6 @@ def _resolve_ranges(where: str, pairs: list, rows: int, problems: list[str]) -> 
     return ranges
 
 
-class LoadingSettings(Settings):
-    """How rows are moved from the disk. None of it changes a result, or trains again."""
-
-    reader: Literal["auto", "mmap", "pread", "direct"] = Field(
-        "auto",
-        description="mmap: rows are used where they are mapped; pread: blocks are read; direct: "
-        "read past the page cache; auto: pread on network file systems, else mmap.",
-    )
-    memory_budget: Bytes | Literal["auto"] = Field(
-        "auto",
-        description="What shuffle buffers and batches may take together; auto: two thirds of "
-        "what the memory cgroup or the machine leaves free.",
-    )
-
-    @property
-    def budget(self) -> int | None:
-        """The memory budget in bytes; None for auto."""
-        return None if self.memory_budget == "auto" else self.memory_budget
-
-
 class EvaluationSettings(Settings):
     """How models are evaluated."""
 
@@ -269,6 +143,9 @@ class Configuration(Settings):
     training: TrainingSettings = Field(TrainingSettings(), description="Defaults of every split.")
     loading: LoadingSettings = Field(
         LoadingSettings(), description="How rows are moved from the disk."
+    )
+    running: RunningSettings = Field(
+        RunningSettings(), description="How trainings are run: checkpoints, slots in one call."
     )
     evaluation: EvaluationSettings = Field(
         EvaluationSettings(), description="How every split is evaluated."

@@ -9,8 +9,9 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from memtrain.config import Configuration, Settings
+from memtrain.config import Configuration
 from memtrain.errors import UserError, did_you_mean, listed, raise_problems
+from memtrain.settings_types import Settings
 
 
 def read_configuration(path: str | os.PathLike) -> Configuration:

@@ -11,7 +11,6 @@ import torch
 from torch.utils.data import default_collate
 
 from memtrain.block_loader import BlockLoader
-from memtrain.config import LoadingSettings
 from memtrain.evaluation_result import Evaluation, Metrics, TargetEvaluation
 from memtrain.memmap_dataset import MemmapDataset
 from memtrain.metrics import ResampledMetrics, build_metrics, error_of, finite, value_of
@@ -28,6 +27,7 @@ from memtrain.recipe import Recipe
 from memtrain.record_file import create
 from memtrain.trained_weights import load_weights
 from memtrain.training_parts import build_training_parts, choose_device, open_rows
+from memtrain.training_settings import LoadingSettings
 
 #: Rows that go through the model together. They follow from the rows alone and never from the
 #: machine: the last bits of a matrix product depend on how many rows it has.
@@ -127,7 +127,7 @@ class Evaluator:
         for rows, batch in zip(self._row_numbers(), self._loader, strict=True):
             target = batch["target"]
             outputs = self._parts.model(batch["features"].to(self._device))
-            summed_loss = self._parts.loss(outputs, target.to(self._device)).item()
+            summed_loss = self._parts.loss.of_outputs(outputs, target.to(self._device)).item()
             yield _Batch(rows, *self._interpret(outputs.cpu(), target), summed_loss)
 
     def _load(self, loading: LoadingSettings) -> BlockLoader:

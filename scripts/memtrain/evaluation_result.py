@@ -6,9 +6,9 @@ from typing import Literal
 from pydantic import ValidationError
 
 from memtrain import canonical_json
-from memtrain.config import Settings
 from memtrain.errors import UserError
 from memtrain.rounding import rounded
+from memtrain.settings_types import Settings
 
 #: What people call the metrics of a task; the first is the one that splits are compared by.
 METRIC_LABELS = {

@@ -2,8 +2,8 @@
 
 import argparse
 
-from memtrain.config import LoadingSettings
 from memtrain.config_file import parse_settings_text
+from memtrain.training_settings import LoadingSettings
 
 
 def add_loading_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,10 +7,16 @@ the mean of the means of two micro-batches is not the mean of their rows when on
 import torch
 from torch import nn
 
-from memtrain.config import Choice
 from memtrain.errors import UserError
-from memtrain.named_objects import build, find_class, takes_argument
+from memtrain.named_objects import (
+    build,
+    check_arguments,
+    find_class,
+    import_object,
+    takes_argument,
+)
 from memtrain.recipe import TrainingRecipe
+from memtrain.settings_types import Choice
 
 #: Losses whose target is the number of a class, and whose outputs are one number a class.
 _OF_CLASSES = ("CrossEntropyLoss", "NLLLoss", "MultiMarginLoss")
@@ -19,7 +25,7 @@ _OF_CLASSES = ("CrossEntropyLoss", "NLLLoss", "MultiMarginLoss")
 _OF_TWO_CLASSES = ("BCEWithLogitsLoss", "BCELoss")
 
 
-class SummedLoss:
+class SummedLoss(nn.Module):
     """A ``torch.nn`` loss with ``reduction="sum"`` that knows which target it takes.
 
     Args:
@@ -29,12 +35,16 @@ class SummedLoss:
 
     Attributes:
         outputs: how many numbers the model must give for a row.
+        weighs_rows: whether rows can be given weights.
 
     Raises:
         UserError: where there is no such loss, or it does not fit the target.
     """
 
+    weighs_rows = True
+
     def __init__(self, where: str, choice: Choice, recipe: TrainingRecipe):
+        super().__init__()
         factory = find_class(where, choice.name, nn, nn.Module, suffix="Loss")
         if not takes_argument(factory, "reduction"):
             raise UserError(f'{where}: {choice.name} has no reduction="sum"; choose another loss.')
@@ -45,32 +55,100 @@ class SummedLoss:
         if arguments.pop("reduction", "sum") != "sum":
             raise UserError(f"{where}: the reduction is always sum; remove the key `reduction`.")
         self.name = choice.name
-        self._module = build(where, factory, **arguments, reduction="sum")
+        self._summed = build(where, factory, **arguments, reduction="sum")
+        self._of_each = build(where, factory, **arguments, reduction="none")
         self._of_classes = choice.name in _OF_CLASSES
         self.outputs = _outputs(where, choice.name, recipe)
 
-    def __call__(self, outputs: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    def forward(
+        self, model: nn.Module, batch: dict[str, torch.Tensor], weights: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return the sum of the losses of a micro-batch, a scalar.
+
+        Args:
+            model: maps features to outputs.
+            batch: "features" and "target", each (rows, ...).
+            weights: of the rows, (rows,); all 1 unless given.
+        """
+        return self.of_outputs(model(batch["features"]), batch["target"], weights)
+
+    def of_outputs(
+        self, outputs: torch.Tensor, target: torch.Tensor, weights: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Return the sum of the losses of some rows, a scalar.
 
         Args:
             outputs: (rows, outputs) from the model.
             target: (rows, ...) from the file.
+            weights: of the rows, (rows,); all 1 unless given.
         """
+        # A sum of half precision overflows after a few thousand rows.
+        outputs = outputs.to(torch.promote_types(outputs.dtype, torch.float32))
+        target = self._as_taken(target, outputs)
+        if weights is None:
+            return self._summed(outputs, target)
+        return (self._of_each(outputs, target).reshape(len(weights), -1).sum(1) * weights).sum()
+
+    def _as_taken(self, target: torch.Tensor, outputs: torch.Tensor) -> torch.Tensor:
         if self._of_classes:
-            return self._module(outputs, target.reshape(-1).long())
-        target = target.to(outputs.dtype)
+            return target.reshape(-1).long()
         if outputs.shape != target.shape:
             # PyTorch would broadcast (rows,) against (rows, 1) to (rows, rows).
             raise ValueError(
                 f"the model gives the shape {tuple(outputs.shape)} for targets of the shape "
                 f"{tuple(target.shape)}"
             )
-        return self._module(outputs, target)
+        return target.to(outputs.dtype)
 
-    def to(self, device: torch.device) -> "SummedLoss":
-        """Move the arguments of the loss, such as class weights."""
-        self._module.to(device)
-        return self
+
+class OwnLoss(nn.Module):
+    """A function of the user's: ``loss(model, batch)`` gives the sum of the losses of the rows.
+
+    It calls the model itself, on whatever of the batch it likes: an autoencoder compares the
+    features with what comes out, and never looks at the target.
+
+    Attributes:
+        outputs: as many as the task of the rows needs, for models that take ``out_features``.
+        weighs_rows: no; what it does with a row is its own affair.
+    """
+
+    weighs_rows = False
+
+    def __init__(self, where: str, choice: Choice, recipe: TrainingRecipe):
+        super().__init__()
+        self.name = choice.name
+        self._where = where
+        self._function = import_object(where, choice.name)
+        check_arguments(where, self._function, (None, None), choice.arguments)
+        self._arguments = choice.arguments
+        is_class = recipe.task.kind == "classification"
+        self.outputs = recipe.task.classes if is_class else recipe.targets
+
+    def forward(self, model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Return the sum of the losses of a micro-batch, a scalar."""
+        summed = self._function(model, batch, **self._arguments)
+        if not isinstance(summed, torch.Tensor) or summed.dim():
+            found = tuple(summed.shape) if isinstance(summed, torch.Tensor) else type(summed)
+            raise UserError(
+                f"{self._where}: {self.name} gives {found}, not the sum of the losses of the rows, "
+                "a tensor without dimensions. End it with `.sum()`."
+            )
+        return summed
+
+
+Loss = SummedLoss | OwnLoss
+
+
+def build_loss(where: str, choice: Choice, recipe: TrainingRecipe) -> Loss:
+    """Return the loss that a key chose.
+
+    Args:
+        where: the key, for errors.
+        choice: a ``torch.nn`` loss by name, or "package.module:function", with its arguments.
+        recipe: what the rows are.
+    """
+    kind = OwnLoss if ":" in choice.name else SummedLoss
+    return kind(where, choice, recipe)
 
 
 def _outputs(where: str, name: str, recipe: TrainingRecipe) -> int:

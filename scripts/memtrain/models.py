@@ -6,9 +6,9 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from memtrain.config import Choice
 from memtrain.errors import UserError, did_you_mean, listed
 from memtrain.named_objects import build, import_object, takes_argument
+from memtrain.settings_types import Choice
 
 
 class LinearModel(nn.Module):

@@ -2,8 +2,8 @@
 
 from torch import nn, optim
 
-from memtrain.config import Choice
 from memtrain.named_objects import build, find_class
+from memtrain.settings_types import Choice
 
 
 def build_optimizer(where: str, choice: Choice, model: nn.Module) -> optim.Optimizer:

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from memtrain.config import Choice
 from memtrain.recipe import TrainingRecipe
+from memtrain.settings_types import Choice
 
 #: Losses whose outputs are the log-odds of 1 against 0.
 _OF_LOG_ODDS = ("BCEWithLogitsLoss", "SoftMarginLoss", "MultiLabelSoftMarginLoss")

@@ -13,11 +13,13 @@ import numpy as np
 from pydantic import ValidationError
 
 from memtrain import canonical_json
-from memtrain.config import EvaluationSettings, Settings, TrainingSettings
+from memtrain.config import EvaluationSettings
 from memtrain.errors import UserError
 from memtrain.field_statistics import FieldStatistics
 from memtrain.ranges import Range, count_rows
 from memtrain.record_file import dtype_from_json
+from memtrain.settings_types import Settings
+from memtrain.training_settings import TrainingSettings
 
 
 class Piece(Settings):

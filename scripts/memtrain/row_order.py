@@ -25,9 +25,9 @@ from functools import cached_property
 
 import numpy as np
 
-from memtrain.config import ShuffleSettings
 from memtrain.random_streams import stream
 from memtrain.ranges import Range, count_rows
+from memtrain.training_settings import ShuffleSettings
 
 #: Blocks begin on pages of the disk where the size of a row allows it.
 _PAGE_BYTES = 4096

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 import torch
 
 from memtrain.byte_sizes import format_bytes
-from memtrain.config import Configuration, TrainingSettings
+from memtrain.config import Configuration
 from memtrain.errors import UserError, raise_problems
 from memtrain.field_statistics import merge_all
+from memtrain.losses import SummedLoss
 from memtrain.manifest import Manifest, PieceSummary, describe_shards, first_nonfinite
 from memtrain.memmap_dataset import MemmapDataset
 from memtrain.named_objects import describe_exception
@@ -27,6 +28,7 @@ from memtrain.record_file import dtype_to_json
 from memtrain.row_order import RowOrder, row_order
 from memtrain.source import Source
 from memtrain.training_parts import build_training_parts
+from memtrain.training_settings import TrainingSettings
 
 #: The batch variance from which on there is a warning.
 _WEAK_SHUFFLE = 2.0
@@ -162,11 +164,13 @@ def rehearse(where: str, recipe: TrainingRecipe, data: str) -> None:
             batch = torch.utils.data.default_collate(
                 dataset.__getitems__(range(first.start, min(first.start + 2, first.end)))
             )
-            features, target = batch["features"], batch["target"]
-        with _blame(f"{where}.model", f"the model does not fit rows of {_shape(features)}"):
-            outputs = parts.model.eval()(features)
-        with _blame(f"{where}.loss", f"{parts.loss.name} does not fit the target"):
-            parts.loss(outputs, target).backward()
+            features = batch["features"]
+        parts.model.eval()
+        if isinstance(parts.loss, SummedLoss):
+            with _blame(f"{where}.model", f"the model does not fit rows of {_shape(features)}"):
+                parts.model(features)
+        with _blame(f"{where}.loss", f"{parts.loss.name} does not fit the rows or the model"):
+            parts.loss(parts.model, batch).backward()
         with _blame(f"{where}.optimizer", "the optimizer cannot take a step"):
             parts.optimizer.step()
         if parts.scheduler is not None:

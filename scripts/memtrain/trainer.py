@@ -8,7 +8,6 @@ import torch
 
 from memtrain.accumulation import Batch, NonFiniteLossError, step_window
 from memtrain.block_loader import BlockLoader
-from memtrain.config import LoadingSettings
 from memtrain.errors import UserError, listed
 from memtrain.memmap_dataset import MemmapDataset
 from memtrain.models import count_parameters
@@ -16,6 +15,7 @@ from memtrain.progress import Progress
 from memtrain.recipe import Recipe
 from memtrain.training_parts import build_training_parts, choose_device, open_rows
 from memtrain.training_result import Performance, StepRecord, TrainingResult
+from memtrain.training_settings import LoadingSettings
 
 #: A window of so many bytes takes longer to gather than it takes to wake a thread.
 _BYTES_WORTH_A_THREAD = 256 << 10

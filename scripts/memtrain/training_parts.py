@@ -8,7 +8,7 @@ import torch
 from torch import nn, optim
 
 from memtrain.errors import UserError
-from memtrain.losses import SummedLoss
+from memtrain.losses import Loss, build_loss
 from memtrain.memmap_dataset import MemmapDataset
 from memtrain.models import build_model
 from memtrain.optimizers import build_optimizer, build_scheduler
@@ -23,7 +23,7 @@ class TrainingParts:
 
     transform: Callable[[Row], Row] | None
     model: nn.Module
-    loss: SummedLoss
+    loss: Loss
     optimizer: optim.Optimizer
     scheduler: optim.lr_scheduler.LRScheduler | None
 
@@ -42,7 +42,7 @@ def build_training_parts(
         UserError: naming the key that chose something that is not there or does not fit.
     """
     settings = recipe.settings
-    loss = SummedLoss(f"{where}.loss", settings.loss, recipe)
+    loss = build_loss(f"{where}.loss", settings.loss, recipe)
     # Drawn on the CPU, so that the initial weights are the same on every device.
     torch.manual_seed(settings.seed)
     model = build_model(f"{where}.model", settings.model, recipe.in_features, loss.outputs)

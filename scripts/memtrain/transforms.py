@@ -10,10 +10,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from memtrain.config import Choice
 from memtrain.errors import UserError, did_you_mean, listed
 from memtrain.field_statistics import FieldStatistics
 from memtrain.named_objects import build, import_object
+from memtrain.settings_types import Choice
 
 Row = dict[str, np.ndarray]
 

@@ -7,8 +7,8 @@ import threading
 import numpy as np
 
 from memtrain import block_readers
-from memtrain.config import ShuffleSettings
 from memtrain.memmap_dataset import MemmapDataset
+from memtrain.training_settings import ShuffleSettings
 
 ROWS = 3000
 READERS = ["mmap", "pread", "direct"]

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memtrain.block_loader import BlockLoader
-from memtrain.config import ShuffleSettings
 from memtrain.errors import UserError
 from memtrain.memmap_dataset import MemmapDataset
+from memtrain.training_settings import ShuffleSettings
 from memtrain.transforms import Scale
 from tests.unit.loading import READERS, ROWS, SMALL, drop_from_cache, rows_of
 

@@ -10,12 +10,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from memtrain.config import Choice, TrainingSettings
 from memtrain.field_statistics import FieldStatistics
 from memtrain.metrics import BLOCKS, ResampledMetrics, build_metrics, error_of, value_of
 from memtrain.predictions import log_probabilities, predicted_numbers
 from memtrain.random_streams import stream
 from memtrain.recipe import Rows, Sizes, Task, TrainingRecipe
+from memtrain.settings_types import Choice
+from memtrain.training_settings import TrainingSettings
 
 
 def recipe_of(target, classes=None):

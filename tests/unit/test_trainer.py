@@ -10,11 +10,11 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
-from memtrain.config import LoadingSettings
 from memtrain.errors import UserError
 from memtrain.ranges import Range
 from memtrain.row_order import RowOrder
 from memtrain.trainer import Trainer
+from memtrain.training_settings import LoadingSettings
 
 GENERATOR = np.random.default_rng(0)
 FEATURES = GENERATOR.random((300, 4), dtype=np.float32)
