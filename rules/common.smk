@@ -13,7 +13,7 @@ sys.path.insert(0, str(SCRIPTS))
 
 from memtrain import canonical_json
 from memtrain.atomic_files import write_text
-from memtrain.code_files import module_files, reachable_files
+from memtrain.code_files import own_module_files, reachable_files
 from memtrain.config_file import configuration_text, parse_configuration
 from memtrain.errors import UserError
 from memtrain.interpreter import WORKFLOW_PYTHON
@@ -73,15 +73,8 @@ def code_of_split(script):
 def own_modules(split):
     """Return the files of the modules that the settings of a split name, where they lie here."""
     settings = CONFIGURATION.training_of(split)
-    modules = {
-        choice.name.partition(":")[0]
-        for choice in (settings.model, settings.transform, settings.loss)
-        if ":" in choice.name
-    }
-    here = Path.cwd()
-    return relative(
-        file for module in sorted(modules) for file in module_files(module, [here])
-    )
+    chosen = (settings.model, settings.transform, settings.loss)
+    return relative(own_module_files(chosen, Path.cwd()))
 
 
 def relative(files):
@@ -167,9 +160,22 @@ def memory_of_training(wildcards, input):
 
 
 def minutes_of_training(wildcards, input):
-    """Return the minutes of a training, at the rate of a small network on one core."""
+    """Return the minutes of a training, at the rate of a small network on one core.
+
+    In a job of a cluster they are a limit: a training that takes longer saves its state, leaves and
+    goes on in the next one, if there are retries. Here it may take as long as it takes: 0.
+    """
+    if workflow.is_main_process and workflow.local_exec:
+        return 0
     epochs = CONFIGURATION.training_of(wildcards.split).epochs
     return round(10 + epochs * megabytes(input) / 1 / 60)
+
+
+def state_of_training(wildcards):
+    """Return the folder of a training's checkpoints: no output, since those of a job that failed
+    are removed.
+    """
+    return str(RESULTS / "state" / wildcards.split)
 
 
 def settings_text(settings):

@@ -21,13 +21,17 @@ rule train:
         mem_mb=memory_of_training,
         runtime=minutes_of_training,
         launcher="python",
+        running=settings_text(CONFIGURATION.running),
         loading=settings_text(CONFIGURATION.loading),
     params:
         recipe=recipe_digest("training"),
+        state=state_of_training,
     shell:
         "{resources.launcher} {input.code[0]} --data {input.data} --split {input.split}"
         " --model {output.model} --history {output.history}"
-        " --performance {output.performance} --loading {resources.loading:q} > {log} 2>&1"
+        " --performance {output.performance} --state {params.state}"
+        " --max-minutes {resources.runtime} --running {resources.running:q}"
+        " --loading {resources.loading:q} > {log} 2>&1"
 
 
 rule evaluate:

@@ -2,25 +2,54 @@
 
 Every optimizer step is made from one accumulation window: the gradient of its micro-batches, added
 up, is the gradient of all its rows as one batch. The weights and the history depend on the recipe
-and the code alone; what depends on the machine is written to a file of its own.
+and the code alone: not on how many processes train (start it by torchrun), not on whether the
+training was stopped and went on. What depends on the machine is written to a file of its own.
+
+With --state, what the training is at is saved there every now and then. Run again after it was
+killed, it goes on from there; when the model stands, the folder is removed. SIGTERM, SIGUSR1 and
+the end of --max-minutes let it finish the step that it is at, save, and leave.
 """
 
 import argparse
+import os
+import sys
+from pathlib import Path
 
+# Read when CUDA starts; without it, matrix products may be summed in another order every time.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+
+from memtrain.checkpoint import CheckpointFolder, fingerprint_of
+from memtrain.code_files import own_module_files, reachable_files
 from memtrain.loading_arguments import add_loading_arguments, loading_of
+from memtrain.processes import joined
 from memtrain.program import argument_parser, run
 from memtrain.recipe import Recipe
-from memtrain.trainer import Trainer
+from memtrain.running_arguments import add_running_arguments, running_of
+from memtrain.stopping import STOPPED, StopRequests, TrainingStopped
+from memtrain.trainer import Surroundings, Trainer
+from memtrain.training_parts import choose_device
+
+EPILOG = f"""\
+exit status {STOPPED}: asked to stop, and the state is saved; run it again to go on."""
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     """Return the command line's arguments."""
-    parser = argument_parser(__doc__)
+    parser = argument_parser(__doc__, EPILOG)
     parser.add_argument("--data", required=True, help="the record file")
     parser.add_argument("--split", required=True, help="the recipe, from resolve_splits")
     parser.add_argument("--model", required=True, help="the weights to write, .safetensors")
     parser.add_argument("--history", required=True, help="a line for every step, .csv")
     parser.add_argument("--performance", required=True, help="seconds, rows/s, memory, .json")
+    parser.add_argument("--state", help="folder for checkpoints, to go on from after a stop")
+    parser.add_argument(
+        "--max-minutes",
+        type=float,
+        default=0,
+        help="minutes that this job has; a margin before their end (5 %%, one minute at least) the "
+        "state is saved and the program leaves. 0 (the default) for no limit",
+    )
+    add_running_arguments(parser)
     add_loading_arguments(parser)
     return parser.parse_args(argv)
 
@@ -28,13 +57,39 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Train one split."""
     args = parse_arguments(argv)
-    trainer = Trainer(Recipe.read(args.split), args.data, loading_of(args))
-    print(trainer.describe(), flush=True)
-    result = trainer.run()
-    result.write(model=args.model, history=args.history, performance=args.performance)
-    performance = result.performance
-    print(f"{performance.seconds:.1f} seconds, {performance.rows_per_second:,.0f} rows/s")
+    recipe = Recipe.read(args.split)
+    device = choose_device(recipe.training.settings.device)
+    with StopRequests(args.max_minutes or None) as stop, joined(device) as processes:
+        checkpoints = checkpoints_of(args, recipe, device)
+        around = Surroundings(
+            device, processes, loading_of(args), running_of(args), checkpoints, stop
+        )
+        trainer = Trainer(recipe, args.data, around)
+        if processes.is_first:
+            print(trainer.describe(), flush=True)
+        try:
+            result = trainer.run()
+        except TrainingStopped as stopped:
+            if processes.is_first:
+                print(stopped, file=sys.stderr)
+            return STOPPED
+        if processes.is_first:
+            result.write(model=args.model, history=args.history, performance=args.performance)
+            if checkpoints:
+                checkpoints.remove()
+            effort = result.performance
+            print(f"{effort.seconds:.1f} seconds, {effort.rows_per_second:,.0f} rows/s")
     return 0
+
+
+def checkpoints_of(args: argparse.Namespace, recipe: Recipe, device) -> CheckpointFolder | None:
+    """Return the checkpoints of this training; None without --state."""
+    if args.state is None:
+        return None
+    script, settings = Path(__file__).resolve(), recipe.training.settings
+    own = own_module_files((settings.model, settings.transform, settings.loss), Path.cwd())
+    code = [*reachable_files(script, [script.parent]), *own]
+    return CheckpointFolder(args.state, fingerprint_of(recipe.digest("training"), code, device))
 
 
 if __name__ == "__main__":

@@ -196,6 +196,14 @@ class BlockLoader:
             raise ValueError(f"{position}, but an epoch has {self._batches_per_epoch} batches")
         self._position, self._resumes = position, True
 
+    def start_at(self, epoch: int, window: int) -> None:
+        """Let the next iteration begin with a window of an epoch, and end where it would have.
+
+        Unlike a state, a window is the same place for any number of processes.
+        """
+        batches = self.order.micro_batches(self.slots, window)
+        self._position, self._resumes = Position(epoch, batches, self._epochs), True
+
     @property
     def epoch(self) -> int:
         """The epoch of the batch that was handed out last, or of the next one after an end."""

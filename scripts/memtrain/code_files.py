@@ -5,8 +5,9 @@ inputs runs again when a line that it can reach has changed, and for no other li
 """
 
 import ast
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 
 def reachable_files(start: Path, roots: Sequence[Path]) -> list[Path]:
@@ -39,6 +40,17 @@ def module_files(module: str, roots: Sequence[Path]) -> list[Path]:
     """
     files = list(_files_of(module, roots))
     return sorted({reached for file in files for reached in reachable_files(file, roots)})
+
+
+def own_module_files(choices: Iterable[Any], here: Path) -> list[Path]:
+    """Return the files behind things that settings chose as "package.module:name".
+
+    Args:
+        choices: with a ``name``; those without a colon are not the user's own.
+        here: the folder that the user's modules lie in; installed ones are left out.
+    """
+    modules = {choice.name.partition(":")[0] for choice in choices if ":" in choice.name}
+    return sorted({file for module in modules for file in module_files(module, [here])})
 
 
 def _imported_modules(file: Path) -> Iterator[str]:

@@ -89,6 +89,22 @@ def count_parameters(model: nn.Module) -> int:
     return sum(part.numel() for part in model.parameters() if part.requires_grad)
 
 
+def describe_inexact(model: nn.Module) -> str | None:
+    """Return a warning where accumulation cannot be exact, since rows see their micro-batch."""
+    names = [
+        name
+        for name, part in model.named_modules()
+        if isinstance(part, nn.modules.batchnorm._BatchNorm)
+    ]
+    if not names:
+        return None
+    return (
+        f"{type(model).__name__} has BatchNorm ({listed(names, 5)}), which normalizes every row by "
+        "the mean and the variance of its micro-batch: the gradient of a window is then not that "
+        "of its rows as one batch, and depends on batch_size. Use GroupNorm or LayerNorm."
+    )
+
+
 def _flat_floats(features: torch.Tensor) -> torch.Tensor:
     flat = features.flatten(1)
     return flat if flat.is_floating_point() else flat.float()

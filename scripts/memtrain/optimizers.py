@@ -2,14 +2,25 @@
 
 from torch import nn, optim
 
-from memtrain.named_objects import build, find_class
+from memtrain.named_objects import build, find_class, takes_argument
 from memtrain.settings_types import Choice
 
 
 def build_optimizer(where: str, choice: Choice, model: nn.Module) -> optim.Optimizer:
-    """Return a ``torch.optim`` optimizer of all parameters of a model."""
+    """Return a ``torch.optim`` optimizer of all parameters of a model that are trained.
+
+    Fused where PyTorch has such a version: one pass over the memory, several times as fast as a
+    loop over parameters, on the CPU too. An argument ``fused`` or ``foreach`` has the last word.
+    """
     factory = find_class(where, choice.name, optim, optim.Optimizer)
-    return build(where, factory, list(model.parameters()), **choice.arguments)
+    parameters = [part for part in model.parameters() if part.requires_grad]
+    chosen = choice.arguments
+    if takes_argument(factory, "fused") and not chosen.keys() & {"fused", "foreach"}:
+        try:
+            return factory(parameters, fused=True, **chosen)
+        except Exception:  # not of these parameters, this device, or with these arguments
+            pass
+    return build(where, factory, parameters, **chosen)
 
 
 def build_scheduler(

@@ -38,7 +38,11 @@ class Progress:
         self._interval = 0.1 if self._on_terminal else seconds_between_lines
         self._clock = clock
         self._start = self._last = clock()
-        self._done = 0
+        self._done = self._done_before = 0
+
+    def start_at(self, units: int) -> None:
+        """Count units as done before; the rate is that of the others."""
+        self._done = self._done_before = units
 
     def __enter__(self) -> "Progress":
         return self
@@ -59,9 +63,9 @@ class Progress:
     def _print(self, now: float, note: str) -> None:
         self._last = now
         parts = [f"{self._what}: {self._done:,}{self._of()} {self._unit}"]
-        rate = self._done / max(now - self._start, 1e-9)
+        rate = (self._done - self._done_before) / max(now - self._start, 1e-9)
         parts.append(f"{rate:,.0f} {self._unit}/s")
-        if self._total and 0 < self._done < self._total:
+        if self._total and rate > 0 and self._done < self._total:
             parts.append(f"{_duration((self._total - self._done) / rate)} left")
         parts.extend(filter(None, [note]))
         line = ", ".join(parts)

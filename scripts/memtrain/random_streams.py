@@ -23,3 +23,13 @@ def stream(seed: int, purpose: str, index: int = 0, part: int = 0) -> np.random.
     key = np.array([seed, int.from_bytes(words, "little")], dtype=np.uint64)
     counter = np.array([0, 0, index, part], dtype=np.uint64)
     return np.random.Generator(np.random.Philox(key=key, counter=counter))
+
+
+def torch_seed(seed: int, purpose: str) -> int:
+    """Return a seed for one of PyTorch's generators, 0 or more, below 2**62.
+
+    Args:
+        seed: of the recipe.
+        purpose: what the numbers are for; another purpose is another seed.
+    """
+    return int(stream(seed, purpose).integers(1 << 62))

@@ -3,22 +3,58 @@
 import os
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import torch
 
-from memtrain.accumulation import Batch, NonFiniteLossError, step_window
+from memtrain.accumulation import Batch, NonFiniteLossError, TreeAccumulator, Window
 from memtrain.block_loader import BlockLoader
+from memtrain.checkpoint import CheckpointClock, CheckpointFolder
 from memtrain.errors import UserError, listed
+from memtrain.fast_accumulation import FastAccumulator
 from memtrain.memmap_dataset import MemmapDataset
-from memtrain.models import count_parameters
-from memtrain.progress import Progress
+from memtrain.models import count_parameters, describe_inexact
+from memtrain.optimizer_step import OptimizerStep
+from memtrain.processes import Processes
 from memtrain.recipe import Recipe
-from memtrain.training_parts import build_training_parts, choose_device, open_rows
-from memtrain.training_result import Performance, StepRecord, TrainingResult
-from memtrain.training_settings import LoadingSettings
+from memtrain.sharding import ModelState, shard
+from memtrain.slot_gradients import Dropout, LossOfSlot, SlotGradients
+from memtrain.stopping import StopRequests, TrainingStopped
+from memtrain.training_parts import build_training_parts, first_row, open_rows
+from memtrain.training_report import TrainingReport
+from memtrain.training_result import (
+    Effort,
+    Performance,
+    StepRecord,
+    TrainingResult,
+    records_from_tensor,
+    records_to_tensor,
+)
+from memtrain.training_settings import LoadingSettings, RunningSettings
 
 #: A window of so many bytes takes longer to gather than it takes to wake a thread.
 _BYTES_WORTH_A_THREAD = 256 << 10
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a training runs in, and no result depends on.
+
+    Attributes:
+        device: of this process.
+        processes: that train together.
+        loading: how rows are moved.
+        running: how often state is saved, and how many slots are computed in one call.
+        checkpoints: where the state is; None for no state.
+        stop: asks the training to leave before its end.
+    """
+
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    processes: Processes = field(default_factory=Processes)
+    loading: LoadingSettings = field(default_factory=LoadingSettings)
+    running: RunningSettings = field(default_factory=RunningSettings)
+    checkpoints: CheckpointFolder | None = None
+    stop: StopRequests = field(default_factory=StopRequests)
 
 
 class Trainer:
@@ -27,72 +63,225 @@ class Trainer:
     Args:
         recipe: of the split.
         data: the record file whose rows the recipe names.
-        loading: how its rows are moved.
+        surroundings: what it runs in.
 
     Raises:
-        UserError: where the settings name something that is not there, or the file does not hold
-            the rows.
+        UserError: where the settings name something that is not there, the file does not hold the
+            rows, or the processes cannot share the slots.
     """
 
-    def __init__(self, recipe: Recipe, data: str, loading: LoadingSettings | None = None):
-        self._recipe_digest = recipe.digest("training")
-        self._recipe = recipe.training
-        self._settings = recipe.training.settings
-        torch.set_num_threads(self._settings.threads)
-        self._device = choose_device(self._settings.device)
-        self._parts = build_training_parts(self._recipe, self._device)
+    def __init__(self, recipe: Recipe, data: str, surroundings: Surroundings | None = None):
+        self._whole_recipe, self._recipe = recipe, recipe.training
+        self._settings = settings = recipe.training.settings
+        self._around = around = surroundings or Surroundings()
+        self._is_exact = settings.reduction == "reproducible"
+        self._is_sharded = settings.sharding == "fsdp" and around.processes.count > 1
+        self._slots = around.processes.slots(settings.accumulation_steps, needs_tree=self._is_exact)
+        torch.set_num_threads(settings.threads)
+        be_deterministic(self._is_exact)
+        self._parts = build_training_parts(
+            self._recipe, around.device, shard=self._shard if self._is_sharded else None
+        )
         dataset = open_rows(data, self._recipe, self._recipe.rows, self._parts.transform)
-        self._loader = self._load(dataset, loading or LoadingSettings())
+        self._loader = self._load(dataset)
+        self._accumulator = self._build_accumulator(dataset)
+        self._optimizer = OptimizerStep(
+            self._parts.optimizer,
+            self._parts.scheduler,
+            settings.clip_norm,
+            settings.precision == "float16",
+            around.device,
+        )
+        self._state = ModelState(self._parts.model, self._parts.optimizer, self._is_sharded)
+        self._clock = CheckpointClock(**around.running.checkpoint.model_dump())
         self._history: list[StepRecord] = []
-        self._trained_rows = 0
-        self._waiting_seconds = 0.0
+        self._effort = Effort()
 
     def describe(self) -> str:
         """Return what will be done, in one line a fact, for the log before the first step."""
-        sizes, settings = self._recipe.sizes, self._settings
-        return "\n".join(
-            [
-                f"rows: {sizes.rows:,} in {listed(self._recipe.rows.resolved)}",
-                f"micro-batches: {sizes.micro_batches_per_epoch:,} an epoch of "
-                f"{settings.batch_size} rows",
-                f"accumulation window: {settings.accumulation_steps} micro-batches",
-                f"effective batch size: {sizes.rows_per_step} rows",
-                f"steps: {sizes.steps_per_epoch:,} an epoch, {sizes.steps:,} in {settings.epochs} "
-                "epochs",
-                f"parameters: {count_parameters(self._parts.model):,}",
-                f"device: {self._device}, threads: {settings.threads}",
-                self._loader.describe(),
-            ]
-        )
+        sizes, settings, around = self._recipe.sizes, self._settings, self._around
+        lines = [
+            f"rows: {sizes.rows:,} in {listed(self._recipe.rows.resolved)}",
+            f"micro-batches: {sizes.micro_batches_per_epoch:,} an epoch of "
+            f"{settings.batch_size} rows",
+            f"accumulation window: {settings.accumulation_steps} micro-batches",
+            f"effective batch size: {sizes.rows_per_step} rows",
+            f"steps: {sizes.steps_per_epoch:,} an epoch, {sizes.steps:,} in {settings.epochs} "
+            "epochs",
+            f"parameters: {count_parameters(self._parts.model):,}",
+            f"device: {around.device}, threads: {settings.threads}, processes: "
+            f"{around.processes.count}",
+            self._loader.describe(),
+        ]
+        inexact = describe_inexact(self._parts.model)
+        return "\n".join([*lines, *([f"warning: {inexact}"] if inexact else [])])
 
     def run(self) -> TrainingResult:
-        """Train all epochs and return the result.
+        """Train all epochs, from the newest checkpoint on, and return the result.
 
         Raises:
+            TrainingStopped: after a stop was asked for and the state was saved.
             UserError: where a loss is not finite, with the step and the rows.
         """
-        start = time.perf_counter()
+        self._resume()
+        self._effort.runs += 1
         self._parts.model.train()
-        with Progress("training", self._recipe.sizes.steps, "steps") as progress:
-            windows = self._loader.windows()
-            while (window := self._next_window(windows)) is not None:
-                record = self._step(window)
-                self._history.append(record)
-                self._trained_rows += record.rows
-                rate = self._trained_rows / (time.perf_counter() - start)
-                progress.advance(1, f"loss {record.loss:.6g}, {rate:,.0f} rows/s")
-        seconds = time.perf_counter() - start
+        is_first, checkpoints = self._around.processes.is_first, self._around.checkpoints
+        folder = checkpoints.folder if is_first and checkpoints else None
+        steps_before = len(self._history)
+        with TrainingReport(
+            self._whole_recipe,
+            folder,
+            self._around.processes.count,
+            steps_before,
+            quiet=not is_first,
+        ) as report:
+            self._run(report)
         return TrainingResult(
-            recipe_digest=self._recipe_digest,
-            weights=self._parts.model.state_dict(),
+            recipe_digest=self._whole_recipe.digest("training"),
+            weights=self._state.weights(),
             history=self._history,
             performance=Performance.measured(
-                self._trained_rows, seconds, self._waiting_seconds, self._device
+                self._effort, self._around.processes.count, self._around.device
             ),
         )
 
-    def _load(self, dataset: MemmapDataset, loading: LoadingSettings) -> BlockLoader:
-        settings = self._settings
+    def _run(self, report: TrainingReport) -> None:
+        earlier, start = self._effort.seconds, time.perf_counter()
+        steps, windows = self._recipe.sizes.steps, self._windows()
+        while len(self._history) < steps:
+            record, stops = self._step(next(windows))
+            self._history.append(record)
+            self._effort.rows += record.rows
+            self._effort.seconds = earlier + time.perf_counter() - start
+            report.step(record, self._effort)
+            if record.step == steps:
+                break
+            if stops or self._clock.is_due(record.step):
+                self._save(report)
+            if stops:
+                self._leave(report)
+
+    def _windows(self) -> Iterator[Window]:
+        """Yield this process's part of every window that is left."""
+        per_epoch = self._recipe.sizes.steps_per_epoch
+        first = len(self._history)
+        self._loader.start_at(*divmod(first, per_epoch))
+        windows = self._loader.windows()
+        for step in range(first, self._recipe.sizes.steps):
+            sizes = self._sizes_of_slots(step % per_epoch)
+            start = time.perf_counter()
+            has_rows = any(sizes[slot] for slot in self._slots)
+            batches: list[Batch] = next(windows) if has_rows else []
+            self._effort.waiting_seconds += time.perf_counter() - start
+            yield Window(step, sizes, batches)
+
+    def _sizes_of_slots(self, window: int) -> list[int]:
+        order = self._loader.order
+        if window < order.full_windows:
+            return [order.batch_size] * order.accumulation_steps
+        return order.micro_batch_sizes(window, window + 1)[0].tolist()
+
+    def _step(self, window: Window) -> tuple[StepRecord, bool]:
+        """Take one optimizer step; return what happened, and whether to stop after it."""
+        step, epoch = window.step, window.step // self._recipe.sizes.steps_per_epoch
+        stop = self._around.stop
+        try:
+            accumulated = self._accumulator.accumulate(
+                window, self._optimizer.scale, lambda: stop.reason is not None
+            )
+        except NonFiniteLossError as error:
+            raise UserError(self._describe_nonfinite(error, step, epoch)) from None
+        except RuntimeError as error:
+            if "deterministic" not in str(error):
+                raise
+            raise UserError(_describe_nondeterministic(error)) from None
+        taken = self._optimizer.take()
+        if taken.skipped:
+            self._note(
+                f"step {step + 1}: a gradient overflowed float16; the step is skipped, and losses "
+                f"are scaled by {self._optimizer.scale:g} from now on"
+            )
+        return StepRecord(
+            step=step + 1,
+            epoch=epoch + 1,
+            rows=window.rows,
+            loss=accumulated.loss,
+            learning_rate=taken.learning_rate,
+            gradient_norm=taken.gradient_norm,
+        ), accumulated.stops
+
+    def _resume(self) -> None:
+        checkpoints, processes = self._around.checkpoints, self._around.processes
+        if checkpoints is None:
+            return
+        step = checkpoints.newest() if processes.is_first else 0
+        step = processes.from_first(step, self._around.device)
+        if not step:
+            return
+        state = checkpoints.load(step, self._around.device)
+        self._state.load(state)
+        self._optimizer.load(state)
+        self._history = records_from_tensor(state["history"])
+        self._effort = Effort(**state["effort"])
+        self._note(f"going on after step {step:,}, from {checkpoints.folder}")
+
+    def _save(self, report: TrainingReport) -> None:
+        checkpoints, start = self._around.checkpoints, time.perf_counter()
+        if checkpoints is None:
+            return
+        step, state = len(self._history), self._state.save()
+        if self._around.processes.is_first:
+            state |= self._optimizer.save()
+            state |= {
+                "history": records_to_tensor(self._history),
+                "effort": vars(self._effort),
+            }
+            checkpoints.save(step, state)
+            report.saved(step)
+        self._clock.note()
+        self._effort.saving_seconds += time.perf_counter() - start
+
+    def _leave(self, report: TrainingReport) -> None:
+        step = len(self._history)
+        reason = self._around.stop.reason or "another process was asked to stop"
+        kept = "its state is saved" if self._around.checkpoints else "no --state was given"
+        message = f"{reason}: stopped after step {step:,} of {self._recipe.sizes.steps:,}; {kept}"
+        report.stopped(message)
+        raise TrainingStopped(message)
+
+    def _shard(self, model: torch.nn.Module) -> None:
+        shard(model, self._around.processes, self._around.device)
+
+    def _build_accumulator(self, dataset: MemmapDataset) -> TreeAccumulator | FastAccumulator:
+        settings, around = self._settings, self._around
+        slots, device = settings.accumulation_steps, around.device
+        loss = LossOfSlot(self._parts.model, self._parts.loss, settings.precision, device)
+        dropout = Dropout(settings.seed, slots, device)
+        if not self._is_exact:
+            return FastAccumulator(
+                loss,
+                dropout,
+                slots,
+                around.processes,
+                device,
+                lambda: first_row(dataset, self._recipe.rows, device),
+                self._is_sharded,
+                settings.compile,
+            )
+        per_call = around.running.slots_per_call
+        gradients = SlotGradients(
+            loss,
+            settings.batch_size,
+            dropout,
+            None if per_call == "auto" else per_call,
+            settings.compile,
+            self._note,
+        )
+        return TreeAccumulator(gradients, slots, around.processes, device)
+
+    def _load(self, dataset: MemmapDataset) -> BlockLoader:
+        settings, around = self._settings, self._around
         return BlockLoader(
             dataset,
             settings.batch_size,
@@ -100,53 +289,46 @@ class Trainer:
             settings.seed,
             ranges=self._recipe.rows.ranges,
             accumulation_steps=settings.accumulation_steps,
+            slots=self._slots,
             epochs=settings.epochs,
             drop_last_window=settings.last_window == "drop",
-            reader=loading.reader,
-            memory_budget=loading.budget,
-            device=self._device,
+            reader=around.loading.reader,
+            memory_budget=around.loading.budget,
+            device=around.device,
             gather_ahead=self._has_a_core_to_spare(dataset),
         )
 
     def _has_a_core_to_spare(self, dataset: MemmapDataset) -> bool:
         """Return whether rows can be gathered beside a step, and a window is worth a thread."""
         window_bytes = self._recipe.sizes.rows_per_step * dataset.layout.row_bytes
-        is_free = len(os.sched_getaffinity(0)) > self._settings.threads
+        busy = self._settings.threads * self._around.processes.count
+        is_free = len(os.sched_getaffinity(0)) > busy
         return is_free and window_bytes >= _BYTES_WORTH_A_THREAD
 
-    def _next_window(self, windows: Iterator[list[Batch]]) -> list[Batch] | None:
-        start = time.perf_counter()
-        window = next(windows, None)
-        self._waiting_seconds += time.perf_counter() - start
-        return window
+    def _note(self, text: str) -> None:
+        if self._around.processes.is_first:
+            print(text, flush=True)
 
-    def _step(self, window: list[Batch]) -> StepRecord:
-        """Take one optimizer step."""
-        parts, epoch = self._parts, self._loader.epoch
-        step = len(self._history) + 1
-        learning_rate = parts.optimizer.param_groups[0]["lr"]
-        try:
-            result = step_window(parts.model, parts.loss, parts.optimizer, window)
-        except NonFiniteLossError as error:
-            rows = self._rows_of(epoch, step, error.slot)
-            raise UserError(
-                f"the loss is {error.loss} at step {step} (epoch {epoch + 1}), in the micro-batch "
-                f"of the rows {listed(sorted(rows))}. Look at these rows; if they are sound, lower "
-                "the learning rate (training.optimizer.lr)."
-            ) from None
-        if parts.scheduler is not None:
-            parts.scheduler.step()
-        return StepRecord(
-            step=step,
-            epoch=epoch + 1,
-            rows=result.rows,
-            loss=result.loss,
-            learning_rate=float(learning_rate),
-            gradient_norm=result.gradient_norm,
+    def _describe_nonfinite(self, error: NonFiniteLossError, step: int, epoch: int) -> str:
+        window = step - epoch * self._recipe.sizes.steps_per_epoch
+        rows = self._loader.order.epoch(epoch).window_rows(window)[error.slot].tolist()
+        return (
+            f"the loss is {error.loss} at step {step + 1} (epoch {epoch + 1}), in the micro-batch "
+            f"of the rows {listed(sorted(rows))}. Look at these rows; if they are sound, lower "
+            "the learning rate (training.optimizer.lr)."
         )
 
-    def _rows_of(self, epoch: int, step: int, number: int) -> list[int]:
-        """Return the rows of a micro-batch of a step; empty slots are not counted."""
-        window = step - 1 - epoch * self._recipe.sizes.steps_per_epoch
-        slots = self._loader.order.epoch(epoch).window_rows(window)
-        return [rows for rows in slots if len(rows)][number].tolist()
+
+def be_deterministic(exact: bool) -> None:
+    """Let PyTorch use algorithms that give the same bits again, and refuse those that do not."""
+    torch.use_deterministic_algorithms(exact)
+    # Memory that is not yet written would be filled, for programs that read it all the same.
+    torch.utils.deterministic.fill_uninitialized_memory = False
+
+
+def _describe_nondeterministic(error: RuntimeError) -> str:
+    return (
+        f"training.reduction: {str(error).splitlines()[0]} The model or the loss uses this "
+        "operation, so that its training cannot be reproduced. Use another operation, train on "
+        "the CPU (training.device), or set `reduction: fast`, which promises no bytes."
+    )

@@ -12,6 +12,7 @@ from memtrain.losses import Loss, build_loss
 from memtrain.memmap_dataset import MemmapDataset
 from memtrain.models import build_model
 from memtrain.optimizers import build_optimizer, build_scheduler
+from memtrain.random_streams import torch_seed
 from memtrain.recipe import Rows, TrainingRecipe
 from memtrain.record_file import dtype_to_json
 from memtrain.transforms import Row, build_transform
@@ -29,7 +30,10 @@ class TrainingParts:
 
 
 def build_training_parts(
-    recipe: TrainingRecipe, device: torch.device, where: str = "training"
+    recipe: TrainingRecipe,
+    device: torch.device,
+    where: str = "training",
+    shard: Callable[[nn.Module], None] | None = None,
 ) -> TrainingParts:
     """Build what a recipe names, with the initial weights of its seed.
 
@@ -37,6 +41,7 @@ def build_training_parts(
         recipe: the training part of a recipe.
         device: where model and loss go.
         where: the key of the settings, for errors.
+        shard: cuts the model among processes, before the optimizer takes its parameters.
 
     Raises:
         UserError: naming the key that chose something that is not there or does not fit.
@@ -44,9 +49,12 @@ def build_training_parts(
     settings = recipe.settings
     loss = build_loss(f"{where}.loss", settings.loss, recipe)
     # Drawn on the CPU, so that the initial weights are the same on every device.
-    torch.manual_seed(settings.seed)
+    torch.manual_seed(torch_seed(settings.seed, "initial weights"))
     model = build_model(f"{where}.model", settings.model, recipe.in_features, loss.outputs)
-    model.to(device)
+    if shard is None:
+        model.to(device)
+    else:
+        shard(model)
     optimizer = build_optimizer(f"{where}.optimizer", settings.optimizer, model)
     return TrainingParts(
         transform=transform_of(recipe, where),
@@ -100,8 +108,18 @@ def open_rows(
     return dataset
 
 
+def first_row(dataset: MemmapDataset, rows: Rows, device: torch.device) -> dict[str, torch.Tensor]:
+    """Return the first of some rows as a batch of one."""
+    batch = torch.utils.data.default_collate(dataset.__getitems__([rows.resolved[0].start]))
+    return {name: value.to(device) for name, value in batch.items()}
+
+
 def choose_device(setting: str) -> torch.device:
-    """Return the device of a training: "auto" takes a GPU where there is one."""
-    if setting == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return torch.device(setting)
+    """Return the device of this process: "auto" takes a GPU where there is one.
+
+    Of several processes on a machine, each takes a GPU of its own.
+    """
+    kind = setting if setting != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    if kind == "cpu":
+        return torch.device(kind)
+    return torch.device(kind, int(os.environ.get("LOCAL_RANK", 0)))

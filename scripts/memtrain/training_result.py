@@ -39,14 +39,36 @@ class StepRecord:
     gradient_norm: float
 
 
+@dataclass
+class Effort:
+    """What a training has cost so far, all its runs.
+
+    Attributes:
+        rows: that were trained on, by all processes.
+        seconds: from the first step of a run to its end.
+        waiting_seconds: of these, for rows.
+        saving_seconds: of these, for checkpoints.
+        runs: how many times it was started.
+    """
+
+    rows: int = 0
+    seconds: float = 0.0
+    waiting_seconds: float = 0.0
+    saving_seconds: float = 0.0
+    runs: int = 0
+
+
 @dataclass(frozen=True)
 class Performance:
     """What depends on the machine.
 
     Attributes:
-        seconds: of the whole training, without the start of the program.
-        rows_per_second: rows that were trained on, over ``seconds``.
+        seconds: of the whole training, all its runs, without the start of the program.
+        rows_per_second: rows that were trained on, by all processes, over ``seconds``.
         waiting_share: the share of ``seconds`` that was spent waiting for rows.
+        saving_share: the share of ``seconds`` that was spent saving checkpoints.
+        runs: how many times the training was started, once and after every stop.
+        processes: that trained together, in the last run.
         peak_memory_bytes: the largest resident memory of the process so far.
         peak_gpu_memory_bytes: the largest memory that PyTorch took on the GPU; null without one.
         device: what the model was trained on.
@@ -58,6 +80,9 @@ class Performance:
     seconds: float
     rows_per_second: float
     waiting_share: float
+    saving_share: float
+    runs: int
+    processes: int
     peak_memory_bytes: int
     peak_gpu_memory_bytes: int | None
     device: str
@@ -66,15 +91,16 @@ class Performance:
     torch: str
 
     @classmethod
-    def measured(
-        cls, rows: int, seconds: float, waiting_seconds: float, device: torch.device
-    ) -> "Performance":
+    def measured(cls, effort: Effort, processes: int, device: torch.device) -> "Performance":
         """Return the performance of a training that just ended in this process."""
         on_gpu = device.type == "cuda"
         return cls(
-            seconds=seconds,
-            rows_per_second=rows / seconds,
-            waiting_share=waiting_seconds / seconds,
+            seconds=effort.seconds,
+            rows_per_second=effort.rows / effort.seconds,
+            waiting_share=effort.waiting_seconds / effort.seconds,
+            saving_share=effort.saving_seconds / effort.seconds,
+            runs=effort.runs,
+            processes=processes,
             peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
             peak_gpu_memory_bytes=torch.cuda.max_memory_allocated(device) if on_gpu else None,
             device=torch.cuda.get_device_name(device) if on_gpu else "cpu",
@@ -106,6 +132,20 @@ class TrainingResult:
         write_bytes(model, safetensors.torch.save(tensors, metadata=metadata))
         write_text(history, _as_csv(self.history))
         canonical_json.write(performance, asdict(self.performance))
+
+
+def records_to_tensor(history: list[StepRecord]) -> torch.Tensor:
+    """Return a history as numbers, float64 (steps, fields); exact, as all fields fit."""
+    return torch.tensor([astuple(record) for record in history], dtype=torch.float64)
+
+
+def records_from_tensor(numbers: torch.Tensor) -> list[StepRecord]:
+    """Return the history that ``records_to_tensor`` wrote down."""
+    kinds = [field.type for field in fields(StepRecord)]
+    return [
+        StepRecord(*(kind(value) for kind, value in zip(kinds, row, strict=True)))
+        for row in numbers.tolist()
+    ]
 
 
 def _as_csv(history: list[StepRecord]) -> str:
