@@ -25,8 +25,8 @@ class FastAccumulator:
         slots: of a window.
         processes: that share them.
         device: that the model is on.
-        any_row: gives some row as a batch: a process without rows in a short window goes along with
-            it, at weight zero, since all have to meet.
+        any_row: gives some row as a batch: a process with fewer rows in a short window goes along
+            with it, at weight zero, since all have to meet.
         sharded: whether the model is cut among the processes (``sharding.shard``).
         compiled: whether the model is compiled.
     """
@@ -65,16 +65,34 @@ class FastAccumulator:
         # Both DistributedDataParallel and FSDP divide by the number of processes.
         factor = scale * self._processes.count / window.rows
         facts = torch.zeros(self._slots + 1, dtype=torch.float64, device=self._device)
-        batches = window.by_slot(self._own) or {self._own.start: self._any_row()}
-        for number, (slot, batch) in enumerate(batches.items(), 1):
+        batches = list(window.by_slot(self._own).items())
+        empty = self._calls(window) - len(batches)
+        # With those that count for nothing last, a process without rows meets the others too.
+        calls = [(slot, batch, factor) for slot, batch in batches]
+        calls += [(self._own.start, self._any_row(), 0.0) for _ in range(empty)]
+        for number, (slot, batch, weight) in enumerate(calls, 1):
             self._dropout.seed(window.step, slot)
-            with self._meeting(number == len(batches)):
+            with self._meeting(number == len(calls)):
                 summed = self._module(batch)
-                (summed * (factor if window.sizes[slot] else 0.0)).backward()
-            facts[slot] = summed.detach() if window.sizes[slot] else 0.0
+                (summed * weight).backward()
+            if weight:
+                facts[slot] = summed.detach()
         facts[-1] = has_to_stop()
         *losses, stops = self._processes.add_up(facts).tolist()
         return Accumulated(mean_loss(losses, window.sizes), stops > 0)
+
+    def _calls(self, window: Window) -> int:
+        """Return how many micro-batches this process has to compute, empty ones among them.
+
+        The parts of a sharded model come from all processes whenever it is called, so that all
+        have to call it as often as the one with the most micro-batches.
+        """
+        share = len(self._own)
+        counts = [
+            sum(size > 0 for size in window.sizes[start : start + share])
+            for start in range(0, self._slots, share)
+        ]
+        return max(counts) if self._sharded is not None else max(1, counts[self._processes.rank])
 
     def _meeting(self, meets: bool):
         """Return the context of one micro-batch: whether its gradients are added up with others."""
