@@ -18,11 +18,13 @@ floor  modules
 3      transforms, losses, models, mock_data, table_files, column_encoding, predictions,
        metrics, summary, regression_figures, classification_figures, learning_curve,
        shuffle_buffer, loading_arguments, running_arguments, training_report
-4      slot_gradients, training_parts, table_import, summary_table, summary_figures,
+4      slot_loss, training_parts, table_import, summary_table, summary_figures,
        evaluation_figures, batch_gathering
-5      accumulation, block_loader, split_resolution
-6      fast_accumulation, evaluation
-7      trainer
+5      slots_together, block_loader, split_resolution
+6      slot_gradients, evaluation
+7      accumulation
+8      fast_accumulation
+9      trainer
 ====== =====================================================================================
 """
 

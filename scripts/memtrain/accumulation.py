@@ -14,7 +14,8 @@ import torch
 
 from memtrain.gradient_tree import add, tree_sum
 from memtrain.processes import Processes
-from memtrain.slot_gradients import Batch, SlotGradients
+from memtrain.slot_gradients import SlotGradients
+from memtrain.slot_loss import Batch
 
 
 class NonFiniteLossError(ArithmeticError):

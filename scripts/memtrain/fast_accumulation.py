@@ -13,7 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from memtrain.accumulation import Accumulated, Window, mean_loss
 from memtrain.processes import Processes
-from memtrain.slot_gradients import Batch, Dropout, LossOfSlot
+from memtrain.slot_loss import Batch, Dropout, LossOfSlot
 
 
 class FastAccumulator:

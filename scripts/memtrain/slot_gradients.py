@@ -1,83 +1,24 @@
-"""The gradient of a slot, computed alone; or of several in one call, where that is the same.
+"""The gradient of every slot, computed alone, and their sum over a run of slots.
 
 What defines the bytes of a training is the gradient of every slot by itself, as ``torch.autograd``
-computes it, and the tree that ``gradient_tree`` adds them in. For small networks most of the time
-goes into the calls and not into the sums; so slots are computed together, by ``torch.func.vmap``
-over ``torch.func.grad``, recorded once as a list of tensor operations (``make_fx``) and played
-back. That changes the work and not the bits, or it is not done: the first full window is computed
-both ways, and slots are only taken together in numbers that gave the same bits.
+computes it, and the tree that ``gradient_tree`` adds them in.
 """
 
 import time
-import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import torch
 from torch import nn
-from torch.func import functional_call, grad, vmap
-from torch.fx.experimental.proxy_tensor import make_fx
 
-from memtrain.gradient_tree import sizes_of_subtrees, tree_sum_of_rows, tree_sum_of_runs
-from memtrain.losses import Loss
-from memtrain.random_streams import torch_seed
+from memtrain.gradient_tree import sizes_of_subtrees, tree_sum_of_runs
+from memtrain.slot_loss import Batch, Dropout, LossOfSlot, SlotsOfWindow, rows_of
+from memtrain.slots_together import SlotsTogether
 
-Batch = dict[str, torch.Tensor]
-
-#: Slots that take longer than this alone gain nothing from being computed together.
-_SECONDS_WORTH_A_CALL = 2e-3
+#: Slots that take longer than this alone gain little from being computed together.
+_SECONDS_WORTH_A_CALL = 1e-3
 
 #: Gradients that are held at a time to be computed together.
 _BYTES_TOGETHER = 64 << 20
-
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
-
-class LossOfSlot(nn.Module):
-    """The sum of the losses of a micro-batch, computed in the precision of the recipe."""
-
-    def __init__(self, model: nn.Module, loss: Loss, precision: str, device: torch.device):
-        super().__init__()
-        self.model, self.loss = model, loss
-        self._dtype, self._device_type = _DTYPES[precision], device.type
-
-    def forward(self, batch: Batch, weights: torch.Tensor | None = None) -> torch.Tensor:
-        """Return the sum over the rows, a scalar of float32 or better.
-
-        Args:
-            batch: "features" and "target", each (rows, ...).
-            weights: of the rows, (rows,); all 1 unless given.
-        """
-        weighted = () if weights is None else (weights,)
-        if self._dtype is torch.float32:
-            return self.loss(self.model, batch, *weighted)
-        # A cache of casted weights would outlive the transforms of torch.func.
-        with torch.autocast(self._device_type, self._dtype, cache_enabled=False):
-            return self.loss(self.model, batch, *weighted)
-
-
-class Dropout:
-    """The random numbers of every micro-batch: those of its step and slot, whoever computes it.
-
-    Args:
-        seed: of the recipe.
-        slots: of a window.
-        device: that the model draws on.
-    """
-
-    def __init__(self, seed: int, slots: int, device: torch.device):
-        self._first, self._slots, self._device = torch_seed(seed, "dropout"), slots, device
-
-    def seed(self, step: int, slot: int) -> None:
-        """Set PyTorch's generators to the stream of a micro-batch.
-
-        Seeds are counted up, not hashed: the CPU's generator keeps 32 bits of them, and no two of
-        four billion micro-batches shall have the same.
-        """
-        seed = self._first + step * self._slots + slot
-        torch.default_generator.manual_seed(seed)
-        if self._device.type == "cuda":
-            torch.cuda.manual_seed(seed)
 
 
 class SlotGradients:
@@ -130,8 +71,8 @@ class SlotGradients:
             The vector (None where all slots are empty), and the summed loss of every slot that is
             not empty, scalars.
         """
-        window = _Window(step, batches, rows, torch.tensor(rows / scale, dtype=torch.float64))
-        full = {slot for slot, batch in batches.items() if _rows(batch) == self._batch_size}
+        window = SlotsOfWindow(step, batches, rows, torch.tensor(rows / scale, dtype=torch.float64))
+        full = {slot for slot, batch in batches.items() if rows_of(batch) == self._batch_size}
         if not self._is_settled and len(full) == len(run):
             self._settle(run, window)
         losses: dict[int, torch.Tensor] = {}
@@ -140,7 +81,7 @@ class SlotGradients:
             if len(part) > 1:
                 vectors, summed = self._together(part, window)
                 losses.update(zip(part, summed, strict=True))
-                return tree_sum_of_rows(vectors)
+                return tree_sum_ofrows_of(vectors)
             if part.start not in batches:
                 return None
             vector, losses[part.start] = self._alone(part.start, window)
@@ -168,7 +109,7 @@ class SlotGradients:
             change = part.view_as(buffer)
             buffer += change if buffer.is_floating_point() else change.round().to(buffer.dtype)
 
-    def _alone(self, slot: int, window: "_Window") -> tuple[torch.Tensor, torch.Tensor]:
+    def _alone(self, slot: int, window: SlotsOfWindow) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the vector of one slot, and its summed loss."""
         batch = window.batches[slot]
         self._dropout.seed(window.step, slot)
@@ -178,7 +119,7 @@ class SlotGradients:
             summed / window.divisor, self.parameters, allow_unused=True, materialize_grads=True
         )
         parts = [gradient.reshape(-1).to(self._dtype) for gradient in gradients]
-        parts += self._taken_back(before, _rows(batch) / window.rows)
+        parts += self._taken_back(before, rows_of(batch) / window.rows)
         return torch.cat(parts), summed.detach()
 
     @torch.no_grad()
@@ -199,11 +140,11 @@ class SlotGradients:
         if self._compiled is None:
             return self._loss(batch)
         if not self._loss.loss.weighs_rows:
-            is_full = _rows(batch) == self._batch_size
+            is_full = rows_of(batch) == self._batch_size
             return self._compiled(batch) if is_full else self._loss(batch)
         return self._compiled(*_padded(batch, self._batch_size))
 
-    def _settle(self, run: range, window: "_Window") -> None:
+    def _settle(self, run: range, window: SlotsOfWindow) -> None:
         """Find out, by the first full window, which slots can be computed together."""
         self._is_settled = True
         limit = self._slots_per_call or len(run)
@@ -212,9 +153,8 @@ class SlotGradients:
         fitting = [size for size in sizes if size * vector_bytes <= _BYTES_TOGETHER]
         reason = self._reason_for_one(sizes, fitting) or self._reason_of_time(run.start, window)
         if reason is None:
-            alone = [self._alone(slot, window)[0] for slot in run[: fitting[0]]]
             together = SlotsTogether(self._loss, self._dtype)
-            reason = together.try_sizes(fitting, run, torch.stack(alone), window)
+            reason = together.try_sizes(fitting, run, window, self._alone)
             self._together = together if reason is None else None
         if reason is None:
             reason = "the same bits as one by one"
@@ -230,7 +170,7 @@ class SlotGradients:
             return "the model has buffers, which every slot may change"
         return None if fitting else "the gradients of more would take much memory"
 
-    def _reason_of_time(self, slot: int, window: "_Window") -> str | None:
+    def _reason_of_time(self, slot: int, window: SlotsOfWindow) -> str | None:
         if self._slots_per_call is not None:
             return None
         seconds = []
@@ -243,107 +183,6 @@ class SlotGradients:
         return f"one takes {min(seconds) * 1e3:.1f} ms, of which calls are little"
 
 
-@dataclass(frozen=True)
-class _Window:
-    """What every slot of a window is computed with: ``divisor`` is its rows over the scale."""
-
-    step: int
-    batches: Mapping[int, Batch]
-    rows: int
-    divisor: torch.Tensor
-
-
-class SlotsTogether:
-    """Computes several full slots in one call.
-
-    Attributes:
-        sizes: numbers of slots that gave the same bits as one by one.
-    """
-
-    def __init__(self, loss_of_slot: LossOfSlot, dtype: torch.dtype):
-        self._loss, self._dtype = loss_of_slot, dtype
-        self._parameters = {
-            name: part.detach()
-            for name, part in loss_of_slot.named_parameters()
-            if part.requires_grad
-        }
-        self._recorded: dict[int, Callable] = {}
-
-    @property
-    def sizes(self) -> set[int]:
-        """Numbers of slots that gave the same bits as one by one."""
-        return set(self._recorded)
-
-    def __call__(self, run: range, window: "_Window") -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the vectors (slots, n) and the summed losses (slots,) of a run of slots."""
-        with torch.no_grad():
-            return self._recorded[len(run)](
-                self._parameters, _stacked(run, window.batches), window.divisor
-            )
-
-    def try_sizes(
-        self,
-        sizes: list[int],
-        run: range,
-        alone: torch.Tensor,
-        window: _Window,
-    ) -> str | None:
-        """Record the largest number of slots that gives the bits of the slots alone.
-
-        Args:
-            sizes: to try, the largest first.
-            run: of slots; a try takes the first of them.
-            alone: the vectors of these slots, each computed by itself, (slots, n).
-            window: that the slots are of.
-
-        Returns:
-            Why there is none, or None where there is one.
-        """
-        reason = None
-        for size in sizes:
-            arguments = (self._parameters, _stacked(run[:size], window.batches), window.divisor)
-            try:
-                recorded = _recorded(self._of_stacked, arguments)
-                with torch.no_grad():
-                    vectors, _ = recorded(*arguments)
-            except Exception as error:  # whatever a model does that vmap does not allow
-                return _why(error)
-            if torch.equal(vectors, alone[:size]):
-                self._recorded[size] = recorded
-                return None
-            reason = "more give other bits"
-        return reason
-
-    def _of_stacked(
-        self, parameters: dict, stacked: Batch, divisor: torch.Tensor
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        def of_one(parameters: dict, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
-            summed = functional_call(self._loss, parameters, (batch,))
-            return summed / divisor, summed.detach()
-
-        of_all = vmap(grad(of_one, has_aux=True), in_dims=(None, 0), randomness="error")
-        gradients, summed = of_all(parameters, stacked)
-        rows = len(summed)
-        return torch.cat(
-            [part.reshape(rows, -1).to(self._dtype) for part in gradients.values()], dim=1
-        ), summed
-
-
-def _recorded(function: Callable, arguments: tuple) -> Callable:
-    with warnings.catch_warnings():
-        # That some operation is slower under vmap; whether it pays is looked at as a whole.
-        warnings.simplefilter("ignore")
-        # It counts the parameters of what it records, and would count `self`.
-        return make_fx(lambda *given: function(*given))(*arguments)
-
-
-def _why(error: Exception) -> str:
-    text = str(error) or type(error).__name__
-    if "randomness" in text:
-        return "the model draws random numbers, which every slot has of its own"
-    return f"the model does not allow more: {text.splitlines()[0]}"
-
-
 def _dtype_of_sums(parameters: list[nn.Parameter]) -> torch.dtype:
     dtype = torch.float32
     for part in parameters:
@@ -351,20 +190,12 @@ def _dtype_of_sums(parameters: list[nn.Parameter]) -> torch.dtype:
     return dtype
 
 
-def _rows(batch: Batch) -> int:
-    return len(next(iter(batch.values())))
-
-
-def _stacked(run: range, batches: Mapping[int, Batch]) -> Batch:
-    return {name: torch.stack([batches[slot][name] for slot in run]) for name in batches[run.start]}
-
-
 def _padded(batch: Batch, size: int) -> tuple[Batch, torch.Tensor]:
     """Return a batch of ``size`` rows, and weights that are 0 for those that were added.
 
     They are copies of the first row: its loss is finite, where that of zeros need not be.
     """
-    rows = _rows(batch)
+    rows = rows_of(batch)
     weights = torch.zeros(size, device=next(iter(batch.values())).device)
     weights[:rows] = 1
     if rows == size:

@@ -18,7 +18,8 @@ from memtrain.optimizer_step import OptimizerStep
 from memtrain.processes import Processes
 from memtrain.recipe import Recipe
 from memtrain.sharding import ModelState, shard
-from memtrain.slot_gradients import Dropout, LossOfSlot, SlotGradients
+from memtrain.slot_gradients import SlotGradients
+from memtrain.slot_loss import Dropout, LossOfSlot
 from memtrain.stopping import StopRequests, TrainingStopped
 from memtrain.training_parts import build_training_parts, first_row, open_rows
 from memtrain.training_report import TrainingReport

@@ -11,9 +11,10 @@ from safetensors import safe_open
 from torch import nn
 
 from memtrain.errors import UserError
+from memtrain.random_streams import torch_seed
 from memtrain.ranges import Range
 from memtrain.row_order import RowOrder
-from memtrain.trainer import Trainer
+from memtrain.trainer import Surroundings, Trainer
 from memtrain.training_settings import LoadingSettings
 
 GENERATOR = np.random.default_rng(0)
@@ -33,7 +34,7 @@ def train(resolve, tmp_path, training, features=FEATURES, target=TARGET, **how):
 def in_plain_pytorch(recipe, ranges, optimizer_of, schedule_of=None):
     """The same training in as few lines of PyTorch as it takes: a window is one batch."""
     settings = recipe.training.settings
-    torch.manual_seed(settings.seed)
+    torch.manual_seed(torch_seed(settings.seed, "initial weights"))
     model = nn.Linear(4, 1)
     optimizer = optimizer_of(model.parameters())
     schedule = schedule_of(optimizer) if schedule_of else None
@@ -162,7 +163,7 @@ def test_no_way_of_loading_changes_a_byte(resolve, tmp_path, shuffle):
     ):
         for cores in (1, 2):
             paths = [tmp_path / f"{name}-{number}-{cores}" for name in "mhp"]
-            trainer = Trainer(recipe, data, LoadingSettings(**loading))
+            trainer = Trainer(recipe, data, Surroundings(loading=LoadingSettings(**loading)))
             trainer._loader._gathers_ahead = cores == 2
             trainer.run().write(*paths)
             digests.add(tuple(path.read_bytes() for path in paths[:2]))
@@ -172,7 +173,7 @@ def test_no_way_of_loading_changes_a_byte(resolve, tmp_path, shuffle):
 def test_a_budget_that_is_too_small_is_told_before_the_first_step(resolve):
     data, recipe = resolve(FEATURES, TARGET, {"model": "linear"})
     with pytest.raises(UserError, match=r"memory_budget: .* are needed"):
-        Trainer(recipe, data, LoadingSettings(memory_budget=1000))
+        Trainer(recipe, data, Surroundings(loading=LoadingSettings(memory_budget=1000)))
 
 
 @pytest.mark.parametrize("model", ["linear", {"name": "mlp", "hidden": [8], "dropout": 0.5}])
@@ -210,7 +211,7 @@ def test_the_model_sees_transformed_features(resolve, tmp_path, transform, expec
         {"model": "linear", "transform": transform, "batch_size": 200, "accumulation_steps": 1},
         train=[0, 200],
     )
-    torch.manual_seed(0)
+    torch.manual_seed(torch_seed(0, "initial weights"))
     model = nn.Linear(4, 1)
     outputs = model(torch.from_numpy(expected[:200].astype(np.float32)))
     loss = nn.functional.mse_loss(outputs[:, 0], torch.from_numpy(TARGET[:200]))
