@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import nn
 
-from memtrain.gradient_tree import sizes_of_subtrees, tree_sum_of_runs
+from memtrain.gradient_tree import sizes_of_subtrees, tree_sum_of_rows, tree_sum_of_runs
 from memtrain.slot_loss import Batch, Dropout, LossOfSlot, SlotsOfWindow, rows_of
 from memtrain.slots_together import SlotsTogether
 
@@ -81,7 +81,7 @@ class SlotGradients:
             if len(part) > 1:
                 vectors, summed = self._together(part, window)
                 losses.update(zip(part, summed, strict=True))
-                return tree_sum_ofrows_of(vectors)
+                return tree_sum_of_rows(vectors)
             if part.start not in batches:
                 return None
             vector, losses[part.start] = self._alone(part.start, window)

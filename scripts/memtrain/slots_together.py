@@ -4,9 +4,9 @@ For small networks most of the time goes into the calls and not into the sums. S
 together, by ``torch.func.vmap`` over ``torch.func.grad``, recorded once as a list of tensor
 operations (``make_fx``) and played back. That changes the work and not the bits, or it is not done:
 rows of the first full window are computed both ways, in hundreds of slots, and slots are only taken
-together in numbers that gave the same bits throughout. (Where the kernels for the two ways differ at
-all, as they do for rows left over from tiles of four, up to 96 % of slots still agree by chance: one
-window would not tell.)
+together in numbers that gave the same bits throughout. (Where the kernels of the two ways differ at
+all, as they do for rows left over from tiles of four, up to 96 % of slots still agree by chance:
+one window would not tell.)
 """
 
 import warnings

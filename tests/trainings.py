@@ -1,0 +1,112 @@
+"""Trainings as users run them: train.py in a process of its own, or several by torchrun."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "train.py"
+
+
+class Training:
+    """One training in a folder of its own, which may be run, killed, and run again.
+
+    Args:
+        folder: for what it writes; modules that lie in it can be named by the recipe.
+        data: the record file.
+        recipe: of the split.
+    """
+
+    def __init__(self, folder, data, recipe):
+        self.folder, self.data = Path(folder), data
+        self.folder.mkdir(parents=True, exist_ok=True)
+        recipe.write(self.folder / "split.json")
+
+    @property
+    def state(self):
+        return self.folder / "state"
+
+    def command(self, *arguments, processes=1):
+        launcher = [sys.executable]
+        if processes > 1:
+            launcher += ["-m", "torch.distributed.run", "--standalone"]
+            launcher += [f"--nproc-per-node={processes}"]
+            launcher += ["--signals-to-handle=SIGTERM,SIGINT,SIGUSR1"]
+        results = {"model": "safetensors", "history": "csv", "performance": "json"}
+        paths = [
+            part
+            for name, suffix in results.items()
+            for part in (f"--{name}", str(self.folder / f"{name}.{suffix}"))
+        ]
+        given = ["--data", self.data, "--split", "split.json", "--state", "state", *paths]
+        return [*launcher, str(SCRIPT), *given, *arguments]
+
+    def run(self, *arguments, processes=1, status=0, **environment):
+        """Run to the end; ``status`` is what the process has to leave with (None: anything)."""
+        done = subprocess.run(
+            self.command(*arguments, processes=processes),
+            cwd=self.folder,
+            env=self.environment(environment),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=300,
+        )
+        assert status is None or done.returncode == status, done.stdout
+        return done.stdout
+
+    @contextmanager
+    def started(self, *arguments, processes=1, **environment):
+        """Yield the running process, in a group of its own."""
+        process = subprocess.Popen(
+            self.command(*arguments, processes=processes),
+            cwd=self.folder,
+            env=self.environment(environment),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, 9)
+            process.communicate()
+
+    def environment(self, more):
+        return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"} | more
+
+    def checkpoints(self):
+        """Return the steps that there are checkpoints of."""
+        return sorted(int(path.stem[5:]) for path in self.state.glob("step-*.json"))
+
+    def progress(self):
+        """Return what the training last said of itself; None before it did."""
+        path = self.state / "progress.json"
+        return json.loads(path.read_text()) if path.exists() else None
+
+    def is_at(self, step):
+        """Return whether the training has come to a step."""
+        progress = self.progress()
+        return progress is not None and progress["step"] >= step
+
+    def digests(self):
+        """Return what is promised to be the same everywhere."""
+        names = ("model.safetensors", "history.csv")
+        return [hashlib.sha256((self.folder / name).read_bytes()).hexdigest() for name in names]
+
+    def performance(self):
+        return json.loads((self.folder / "performance.json").read_text())
+
+
+def wait_until(condition, seconds=60):
+    """Wait until something is the case."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never was"
+        time.sleep(0.0005)
