@@ -10,7 +10,7 @@ from typing import Literal
 
 from memtrain.progress import Progress
 from memtrain.recipe import Recipe
-from memtrain.training_progress import TrainingProgress
+from memtrain.training_progress import TrainingProgress, process_identity
 from memtrain.training_result import Effort, StepRecord
 
 _SECONDS_BETWEEN_FILES = 1.0
@@ -43,6 +43,7 @@ class TrainingReport:
         )
         self._progress.start_at(first_step)
         self._started_at = time.time()
+        self._process = process_identity()
         self._last_file = 0.0
         self._checkpoint: tuple[int, float] | None = (
             (first_step, time.time()) if first_step else None
@@ -105,7 +106,7 @@ class TrainingReport:
             started_at=self._started_at,
             updated_at=time.time(),
             host=socket.gethostname(),
-            pid=os.getpid(),
+            process=self._process,
             processes=self._processes,
             job=os.environ.get("SLURM_JOB_ID"),
             message=message,

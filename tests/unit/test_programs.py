@@ -17,6 +17,7 @@ SCRIPTS = [
     "train",
     "evaluate",
     "summarize",
+    "status",
 ]
 
 
