@@ -7,7 +7,7 @@ CORES ?= all
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench bench-peers report flights lint schema clean
+.PHONY: help run test bench bench-peers report flights digits lint schema clean
 
 help: ## show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | column -t -s '|'
@@ -42,6 +42,13 @@ flights: $(VENV)/installed ## run the workflow on 336,776 real flights (examples
 	snakemake --cores $(CORES) --directory examples/flights
 	@echo; echo "Summary: examples/flights/results/flights/summary/summary.md"; echo
 	@cat examples/flights/results/flights/summary/summary.md
+
+digits: $(VENV)/installed ## run the workflow on 1,797 images of digits (examples/digits)
+	$(VENV)/bin/pip install --quiet --no-deps --requirement envs/requirements-digits.txt
+	python examples/digits/fetch_digits.py
+	snakemake --cores $(CORES) --directory examples/digits
+	@echo; echo "Summary: examples/digits/results/digits/summary/summary.md"; echo
+	@cat examples/digits/results/digits/summary/summary.md
 
 schema: $(VENV)/installed ## write schemas/config.schema.json anew from the settings
 	PYTHONPATH=scripts python -c 'from memtrain.config_file import config_schema; print(config_schema(), end="")' \

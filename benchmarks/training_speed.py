@@ -2,11 +2,13 @@
 
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from benchmarks.measuring import compare, spread
+from memtrain.accumulation import Window
 from memtrain.config_file import parse_configuration
 from memtrain.dataset_settings import MockSettings
 from memtrain.manifest import index_shards
@@ -18,25 +20,25 @@ from memtrain.trainer import Trainer
 #: Features, hidden, rows, batch size, accumulation steps, epochs: config.yaml's network as it is
 #: there, and a larger one on more rows than the shuffle buffer holds.
 NETWORKS = {
-    "20-64-1, batch 16 x 8": (20, 64, 100_000, 16, 8, 1),
-    "128-256-1, batch 256 x 8": (128, 256, 600_000, 256, 8, 2),
+    "20-64-1, batch 16 x 8": (20, [64], 100_000, 16, 8, 1),
+    "128-256-1, batch 256 x 8": (128, [256], 600_000, 256, 8, 2),
 }
 
 
 class Replaying(Trainer):
     """A trainer that takes its first window again and again."""
 
-    def _next_window(self, windows: Iterator[list]) -> list | None:
-        if not hasattr(self, "_left"):
-            self._left = self._recipe.sizes.steps
-            self._window = [
-                {name: value.clone() for name, value in batch.items()} for batch in next(windows)
-            ]
-        self._left -= 1
-        return self._window if self._left >= 0 else None
+    def _windows(self) -> Iterator[Window]:
+        first = next(windows := super()._windows())
+        windows.close()
+        batches = [
+            {name: value.clone() for name, value in batch.items()} for batch in first.batches
+        ]
+        for step in range(self._recipe.sizes.steps):
+            yield replace(first, step=step, batches=batches)
 
 
-def recipe_of(folder: Path, sizes: tuple) -> tuple[Recipe, str]:
+def recipe_of(folder: Path, sizes: tuple, **training: Any) -> tuple[Recipe, str]:
     """Write mock rows and return the recipe of a training on all of them, and their file."""
     features, hidden, rows, batch_size, steps, epochs = sizes
     settings: dict[str, Any] = {"rows": rows, "features": features}
@@ -47,12 +49,13 @@ def recipe_of(folder: Path, sizes: tuple) -> tuple[Recipe, str]:
             "dataset": {"name": "benchmark", "mock": settings},
             "splits": {"all": {"train": [0, rows], "evaluate": [0, 1], "allow_overlap": True}},
             "training": {
-                "model": {"name": "mlp", "hidden": [hidden]},
+                "model": {"name": "mlp", "hidden": hidden},
                 "transform": {"name": "scale", "factor": 2, "offset": -1},
                 "batch_size": batch_size,
                 "accumulation_steps": steps,
                 "epochs": epochs,
-            },
+            }
+            | training,
         }
     )
     (recipe,) = resolve_splits(configuration, data, index_shards(data, 1 << 14), source)

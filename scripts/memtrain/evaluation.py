@@ -12,6 +12,7 @@ from torch.utils.data import default_collate
 
 from memtrain.block_loader import BlockLoader
 from memtrain.evaluation_result import Evaluation, Metrics, TargetEvaluation
+from memtrain.losses import SummedLoss
 from memtrain.memmap_dataset import MemmapDataset
 from memtrain.metrics import ResampledMetrics, build_metrics, error_of, finite, value_of
 from memtrain.models import count_parameters
@@ -26,7 +27,13 @@ from memtrain.ranges import at_positions
 from memtrain.recipe import Recipe
 from memtrain.record_file import create
 from memtrain.trained_weights import load_weights
-from memtrain.training_parts import build_training_parts, choose_device, open_rows
+from memtrain.training_parts import (
+    be_deterministic,
+    build_training_parts,
+    choose_device,
+    first_row,
+    open_rows,
+)
 from memtrain.training_settings import LoadingSettings
 
 #: Rows that go through the model together. They follow from the rows alone and never from the
@@ -47,17 +54,19 @@ class _Batch:
         target: float64 (rows, targets), or the true classes int64 (rows,).
         said: float64 (rows, targets), or the logarithms of the probabilities (rows, classes).
         summed_loss: the training losses of the rows, added up.
+        targets: how many numbers the target of a row is.
     """
 
     rows: np.ndarray
     target: torch.Tensor
     said: torch.Tensor
     summed_loss: float
+    targets: int
 
     def records(self, kind: str) -> np.ndarray:
-        """Return the rows as they stand in ``predictions.npy``; ``kind`` is that of the task."""
+        """Return the rows as they stand in ``predictions.npy``; ``kind`` as in the evaluation."""
         predicted = self.said.exp() if kind == "classification" else self.said
-        records = np.empty(len(self.rows), prediction_dtype(kind, self.said.shape[1]))
+        records = np.empty(len(self.rows), prediction_dtype(kind, self.said.shape[1], self.targets))
         records["row"] = self.rows
         records["target"] = self.target.reshape(len(self.rows), -1).numpy()
         with np.errstate(over="ignore"):
@@ -89,6 +98,7 @@ class Evaluator:
         self._recipe, self._training = recipe, recipe.training
         settings = recipe.training.settings
         torch.set_num_threads(settings.threads)
+        be_deterministic(settings.reduction == "reproducible")
         self._device = choose_device(settings.device)
         self._parts = build_training_parts(recipe.training, self._device)
         load_weights(model, self._parts.model, recipe.digest("training"))
@@ -97,6 +107,7 @@ class Evaluator:
             data, self._training, recipe.evaluation.rows, self._parts.transform
         )
         self._loader = self._load(loading or LoadingSettings())
+        self._kind, self._width = self._task()
 
     def run(self, predictions: str | os.PathLike, steps: int) -> Evaluation:
         """Write the predictions of all evaluation rows, and return how good they are.
@@ -105,10 +116,9 @@ class Evaluator:
             predictions: the record file to write.
             steps: optimizer steps of the training, to stand in the result.
         """
-        rows, kind = self._recipe.evaluation.rows.count, self._training.task.kind
-        baseline = baseline_of(self._training)
-        tally = _Tally(self._recipe, baseline)
-        dtype = prediction_dtype(kind, baseline.shape[1])
+        rows, kind = self._recipe.evaluation.rows.count, self._kind
+        tally = _Tally(self._recipe, kind, baseline_of(self._training))
+        dtype = prediction_dtype(kind, self._width, self._training.targets)
         with (
             create(predictions, dtype, rows) as writer,
             Progress("evaluating", rows, "rows") as bar,
@@ -126,9 +136,25 @@ class Evaluator:
         """Yield all evaluation rows, in order, and what the model says about them."""
         for rows, batch in zip(self._row_numbers(), self._loader, strict=True):
             target = batch["target"]
-            outputs = self._parts.model(batch["features"].to(self._device))
-            summed_loss = self._parts.loss.of_outputs(outputs, target.to(self._device)).item()
-            yield _Batch(rows, *self._interpret(outputs.cpu(), target), summed_loss)
+            moved = {name: value.to(self._device) for name, value in batch.items()}
+            outputs = self._parts.model(moved["features"])
+            summed_loss = self._summed_loss(outputs, moved).item()
+            interpreted = self._interpret(outputs.cpu(), target)
+            yield _Batch(rows, *interpreted, summed_loss, self._training.targets)
+
+    def _summed_loss(self, outputs: torch.Tensor, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        loss = self._parts.loss
+        if isinstance(loss, SummedLoss):
+            return loss.of_outputs(outputs, batch["target"])
+        return loss(self._parts.model, batch)
+
+    @torch.no_grad()
+    def _task(self) -> tuple[str, int]:
+        """Return what the model does, and how many numbers it gives for a row."""
+        batch = first_row(self._dataset, self._recipe.evaluation.rows, self._device)
+        width = self._parts.model(batch["features"]).numel()
+        fits = isinstance(self._parts.loss, SummedLoss) or width == self._parts.loss.outputs
+        return (self._training.task.kind if fits else "other"), width
 
     def _load(self, loading: LoadingSettings) -> BlockLoader:
         bytes_per_row = 4 * self._training.in_features
@@ -153,7 +179,7 @@ class Evaluator:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Return target and outputs as the metrics take them."""
         loss = self._training.settings.loss
-        if self._training.task.kind == "classification":
+        if self._kind == "classification":
             return target.reshape(-1).long(), log_probabilities(loss, outputs)
         return target.double().flatten(1), predicted_numbers(loss, outputs)
 
@@ -173,11 +199,12 @@ class _Tally:
 
     Args:
         recipe: of the split.
+        kind: what the model does; of "other" only the loss is known.
         baseline: of ``baseline_of``.
     """
 
-    def __init__(self, recipe: Recipe, baseline: torch.Tensor):
-        self._recipe, self._known = recipe, baseline
+    def __init__(self, recipe: Recipe, kind: str, baseline: torch.Tensor):
+        self._recipe, self._kind, self._known = recipe, kind, baseline
         rows, settings = recipe.evaluation.rows.count, recipe.evaluation.settings
         self._metrics = ResampledMetrics(
             build_metrics(recipe.training), rows, settings.bootstrap, settings.seed
@@ -190,8 +217,9 @@ class _Tally:
 
     def add(self, batch: _Batch, predictions: np.ndarray) -> None:
         """Take a batch into account; ``predictions`` are those that are written."""
-        self._metrics.update(batch.said, batch.target)
-        self._baseline.update(self._known.expand(len(batch.rows), -1), batch.target)
+        if self._kind != "other":
+            self._metrics.update(batch.said, batch.target)
+            self._baseline.update(self._known.expand(len(batch.rows), -1), batch.target)
         self._summed_loss += batch.summed_loss
         nonfinite = ~np.isfinite(predictions).all(axis=1)
         if nonfinite.any() and self._first_nonfinite is None:
@@ -220,7 +248,7 @@ class _Tally:
                 the lowest loss known.
         """
         recipe = self._recipe
-        samples, baseline = self._metrics.compute(), self._baseline.compute()
+        samples, baseline = self._samples()
         if self._nonfinite_rows:
             samples = {name: torch.full_like(part, math.nan) for name, part in samples.items()}
         if not keeps_target or self._known.isnan().any():
@@ -229,7 +257,7 @@ class _Tally:
         lowest_loss = recipe.evaluation.lowest_loss if keeps_target else None
         return Evaluation(
             split=recipe.split,
-            task=recipe.training.task.kind,
+            task=self._kind,
             rows=self.rows,
             ranges=recipe.evaluation.rows.ranges,
             nonfinite_rows=self._nonfinite_rows,
@@ -243,8 +271,17 @@ class _Tally:
             evaluation_recipe=recipe.digest("evaluation"),
             parameters=parameters,
             steps=steps,
-            per_target=_per_target(recipe.training.task.target, samples, baseline),
+            per_target=None
+            if self._kind == "other"
+            else _per_target(recipe.training.task.target, samples, baseline),
         )
+
+    def _samples(self) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+        """Return the samples of all metrics, of the model and of the baseline."""
+        if self._kind != "other":
+            return self._metrics.compute(), self._baseline.compute()
+        loss = torch.tensor([[self._summed_loss / self.rows]], dtype=torch.float64)
+        return {"loss": loss}, {"loss": torch.full_like(loss, math.nan)}
 
 
 def _over_targets(summary: Callable, samples: dict[str, torch.Tensor]) -> Metrics:
@@ -272,5 +309,5 @@ def _of_target(summary: Callable, samples: dict[str, torch.Tensor], column: int)
 
 
 def _ratio(metrics: Metrics, lowest_loss: float | None) -> float | None:
-    loss = metrics["mse" if "mse" in metrics else "cross_entropy"]
+    loss = metrics.get("mse", metrics.get("cross_entropy"))
     return None if loss is None or not lowest_loss else finite(loss / lowest_loss)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from memtrain.classification_figures import draw_classification
 from memtrain.evaluation_result import Evaluation
-from memtrain.figures import Head, shortened
+from memtrain.figures import Head, figure, say_nothing_to_draw, shortened
 from memtrain.learning_curve import draw_learning_curve
 from memtrain.prediction_counts import Predictions
 from memtrain.recipe import Recipe
@@ -35,7 +35,9 @@ def draw_evaluation(
     name = shortened(evaluation.split, _LONGEST_NAME)
     title = f"{name}: {evaluation.describe(evaluation.main_metric)}"
     rows = f"{evaluation.rows:,} rows evaluated, {training.rows.count:,} trained on"
-    if evaluation.task == "classification":
+    if evaluation.task == "other":
+        _draw_nothing(folder, Head(title, rows))
+    elif evaluation.task == "classification":
         classes = recipe.evaluation.class_names or list(map(str, range(training.task.classes)))
         draw_classification(folder, Head(title, rows), classes, Predictions(predictions))
     else:
@@ -44,3 +46,12 @@ def draw_evaluation(
     trained = f"{training.rows.count:,} rows trained on in {epochs:,} epochs, {steps:,} steps"
     curve = Path(folder) / "learning_curve.png"
     draw_learning_curve(curve, Head(title, trained), training, evaluation, history)
+
+
+def _draw_nothing(folder: str | os.PathLike, head: Head) -> None:
+    """Write the figures of a model whose outputs are no predictions of the target."""
+    for name in ("predicted_against_true", "residuals"):
+        with figure(Path(folder) / f"{name}.png", 6.4, 2.4, head) as drawn:
+            say_nothing_to_draw(
+                drawn.subplots(), "What this model gives is no prediction of the target."
+            )

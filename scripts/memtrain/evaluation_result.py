@@ -14,6 +14,7 @@ from memtrain.settings_types import Settings
 METRIC_LABELS = {
     "regression": {"r2": "R²", "rmse": "RMSE", "mae": "MAE", "mse": "MSE"},
     "classification": {"accuracy": "accuracy", "f1": "F1", "cross_entropy": "cross entropy"},
+    "other": {"loss": "loss"},
 }
 
 Metrics = dict[str, float | None]
@@ -34,7 +35,9 @@ class Evaluation(Settings):
 
     Attributes:
         split: its name.
-        task: what the target is.
+        task: what the model does: predict numbers or classes, or something else, which a loss of
+            the user's own made it learn (an autoencoder gives its features back). Of that only the
+            loss is known, without a standard error: such a loss gives sums, not the loss of a row.
         rows: how many rows the model was evaluated on.
         ranges: of these rows.
         nonfinite_rows: how many predictions are NaN or infinite. If any, all metrics are null.
@@ -54,7 +57,7 @@ class Evaluation(Settings):
     """
 
     split: str
-    task: Literal["regression", "classification"]
+    task: Literal["regression", "classification", "other"]
     rows: int
     ranges: list[tuple[int, int]]
     nonfinite_rows: int
@@ -77,8 +80,14 @@ class Evaluation(Settings):
 
     @property
     def main_metric(self) -> str:
-        """The metric that splits are compared by; more is better."""
+        """The metric that splits are compared by."""
         return next(iter(self.labels))
+
+    @property
+    def merit(self) -> float | None:
+        """The main metric, or its negative where less is better; None where it is not defined."""
+        value = self.metrics[self.main_metric]
+        return -value if value is not None and self.task == "other" else value
 
     def describe(self, metric: str) -> str:
         """Return a metric as people read it: "R² 0.912 ± 0.004"."""

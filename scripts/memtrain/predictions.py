@@ -55,15 +55,15 @@ def log_probabilities(loss: Choice, outputs: torch.Tensor) -> torch.Tensor:
     return outputs.log_softmax(1)
 
 
-def prediction_dtype(kind: str, width: int) -> np.dtype:
+def prediction_dtype(kind: str, width: int, targets: int) -> np.dtype:
     """Return the dtype of a row of ``predictions.npy``.
 
     Args:
         kind: of the task. A classification keeps the true class and the probabilities of all.
-        width: how many numbers are predicted for a row: targets, or classes.
+        width: how many numbers the model gives for a row.
+        targets: how many numbers the target of a row is.
     """
-    is_class = kind == "classification"
-    target = ("<i8", (1,)) if is_class else ("<f4", (width,))
+    target = ("<i8", (1,)) if kind == "classification" else ("<f4", (targets,))
     return np.dtype([("row", "<i8"), ("target", *target), ("prediction", "<f4", (width,))])
 
 

@@ -80,7 +80,7 @@ class Summary:
 
     Args:
         dataset: its name.
-        splits: at least one; all of the same task.
+        splits: at least one. Metrics are those of the first one's task; see ``by_task``.
     """
 
     def __init__(self, dataset: str, splits: Sequence[SplitSummary]):
@@ -109,21 +109,30 @@ class Summary:
         return cls(configuration.dataset.name, splits)
 
     @property
+    def by_task(self) -> list["Summary"]:
+        """The splits of every task as a summary of their own, in the order of the first of each."""
+        tasks = dict.fromkeys(split.evaluation.task for split in self.splits)
+        return [
+            Summary(self.dataset, [part for part in self.splits if part.evaluation.task == task])
+            for task in tasks
+        ]
+
+    @property
     def best(self) -> SplitSummary | None:
-        """The split with the greatest main metric, the first of several; None where all fail."""
-        sound = [part for part in self.splits if self._main(part) is not None]
-        return max(sound, key=self._main, default=None)
+        """The split with the best main metric, the first of several; None where all fail."""
+        sound = [part for part in self.splits if part.evaluation.merit is not None]
+        return max(sound, key=lambda part: part.evaluation.merit, default=None)
 
     def write_csv(self, path: str | os.PathLike) -> None:
         """Write a line a split and a value a column, in full precision; nothing for null."""
         text = io.StringIO()
-        writer = csv.DictWriter(text, list(_values(self.splits[0])), lineterminator="\n")
+        columns = list(_values(self.splits[0]))
+        for group in self.by_task[1:]:
+            columns += [name for name in _values(group.splits[0]) if name not in columns]
+        writer = csv.DictWriter(text, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(map(_values, self.splits))
         write_text(path, text.getvalue())
-
-    def _main(self, split: SplitSummary) -> float | None:
-        return split.evaluation.metrics[self.main_metric]
 
 
 def _values(split: SplitSummary) -> dict[str, object]:

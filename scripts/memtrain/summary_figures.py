@@ -28,11 +28,15 @@ def draw_comparison(path: str | os.PathLike, summary: Summary) -> None:
         path: of the PNG file.
         summary: with the splits, which are drawn in its order, from the top.
     """
+    others = len(summary.splits)
+    summary = summary.by_task[0]  # metrics of other tasks have other scales
+    others -= len(summary.splits)
     count, label = len(summary.splits), summary.labels[summary.main_metric]
     name = shortened(summary.dataset, _LONGEST_NAME)
     head = Head(
         f"{name}: {label} of {count} split{'s' if count > 1 else ''}",
-        "on their evaluation rows, with standard errors",
+        "on their evaluation rows, with standard errors"
+        + (f" ({others} of another task)" if others else ""),
     )
     height = 1.1 + 0.3 * count if count <= _MOST_NAMES else 5.5
     with figure(path, 6.4, height, head) as drawn:

@@ -22,6 +22,8 @@ _MEANINGS = {
     "classification": "accuracy: the share of rows whose class is predicted. F1: the mean of the "
     "classes' F1, each\n  class counting alike. cross entropy: in nats, of the probability of the "
     "true class.",
+    "other": "loss: of the user's own, the mean of a row; less is better. What these models give "
+    "is no\n  prediction of the target, so that there is no other metric and no baseline.",
 }
 
 _LOSSES = {"regression": "MSE", "classification": "cross entropy"}
@@ -32,42 +34,49 @@ def write_table(path: str | os.PathLike, summary: Summary) -> None:
     count = len(summary.splits)
     parts = [
         f"# {summary.dataset}: {count} split{'s' if count > 1 else ''}",
-        _as_markdown(_quality(summary)),
-        "\n".join(f"- {line}" for line in _explain_quality(summary)),
+        *(part for group in summary.by_task for part in _quality_of_task(group)),
         _as_markdown(_effort(summary)),
         "\n".join(f"- {line}" for line in _explain_effort()),
     ]
     write_text(path, "\n\n".join(parts) + "\n")
 
 
+def _quality_of_task(summary: Summary) -> Iterator[str]:
+    yield _as_markdown(_quality(summary))
+    yield "\n".join(f"- {line}" for line in _explain_quality(summary))
+
+
 def _quality(summary: Summary) -> Table:
     """Return how good the splits are, a row a split after the names of the columns."""
     task = summary.splits[0].evaluation.task
-    baseline, _ = _BASELINES[task]
+    baseline, _ = _BASELINES.get(task, (None, None))
+    beside = [f"baseline {summary.labels[baseline]}"] if baseline else []
     has_ratio = _knows_lowest_loss(summary)
     ratio = [f"{_LOSSES[task]} / lowest"] if has_ratio else []
-    table = [["split", *summary.labels.values(), f"baseline {summary.labels[baseline]}", *ratio]]
+    table = [["split", *summary.labels.values(), *beside, *ratio]]
     for split in summary.splits:
         evaluation = split.evaluation
         metrics = [
             rounded(evaluation.metrics[name], evaluation.errors[name]) for name in summary.labels
         ]
         ratio = [rounded(evaluation.ratio_to_lowest_loss)] if has_ratio else []
-        table.append([evaluation.split, *metrics, rounded(evaluation.baseline[baseline]), *ratio])
+        beside = [rounded(evaluation.baseline[baseline])] if baseline else []
+        table.append([evaluation.split, *metrics, *beside, *ratio])
     return table
 
 
 def _explain_quality(summary: Summary) -> Iterator[str]:
     best, task = summary.best, summary.splits[0].evaluation.task
-    baseline, knowledge = _BASELINES[task]
+    baseline, knowledge = _BASELINES.get(task, (None, None))
     if best is not None:
         reached = best.evaluation.describe(summary.main_metric)
         yield f"Best: {best.evaluation.split}, with {reached}."
     yield _MEANINGS[task] + _about_targets(summary)
     resamples = max(split.resamples for split in summary.splits)
-    if resamples:
+    if resamples and task != "other":
         yield f"±: standard error, from {resamples:,} resamples of the evaluation rows."
-    yield f"baseline {summary.labels[baseline]}: of a model {knowledge}."
+    if baseline:
+        yield f"baseline {summary.labels[baseline]}: of a model {knowledge}."
     if _knows_lowest_loss(summary):
         yield (
             f"{_LOSSES[task]} / lowest: how many times the lowest that any model can reach, which "

@@ -21,7 +21,12 @@ from memtrain.sharding import ModelState, shard
 from memtrain.slot_gradients import SlotGradients
 from memtrain.slot_loss import Dropout, LossOfSlot
 from memtrain.stopping import StopRequests, TrainingStopped
-from memtrain.training_parts import build_training_parts, first_row, open_rows
+from memtrain.training_parts import (
+    be_deterministic,
+    build_training_parts,
+    first_row,
+    open_rows,
+)
 from memtrain.training_report import TrainingReport
 from memtrain.training_result import (
     Effort,
@@ -318,13 +323,6 @@ class Trainer:
             f"of the rows {listed(sorted(rows))}. Look at these rows; if they are sound, lower "
             "the learning rate (training.optimizer.lr)."
         )
-
-
-def be_deterministic(exact: bool) -> None:
-    """Let PyTorch use algorithms that give the same bits again, and refuse those that do not."""
-    torch.use_deterministic_algorithms(exact)
-    # Memory that is not yet written would be filled, for programs that read it all the same.
-    torch.utils.deterministic.fill_uninitialized_memory = False
 
 
 def _describe_nondeterministic(error: RuntimeError) -> str:

@@ -123,3 +123,10 @@ def choose_device(setting: str) -> torch.device:
     if kind == "cpu":
         return torch.device(kind)
     return torch.device(kind, int(os.environ.get("LOCAL_RANK", 0)))
+
+
+def be_deterministic(exact: bool) -> None:
+    """Let PyTorch use algorithms that give the same bits again, and refuse those that do not."""
+    torch.use_deterministic_algorithms(exact)
+    # Memory that is not yet written would be filled, for programs that read it all the same.
+    torch.utils.deterministic.fill_uninitialized_memory = False

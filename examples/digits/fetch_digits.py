@@ -1,0 +1,60 @@
+"""Put the digits data set next to this script: data/digits.npz.
+
+scikit-learn carries 1,797 images of handwritten digits, 8 x 8 pixels each. They are written as
+uint8 with their labels as int64, after a digest of both was checked.
+"""
+
+import argparse
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+
+SHA256 = "65e5b4619795efb40c1082f4c350c049e4ad552200d369b6ae99e21eef5e72c5"
+
+
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+    """Return the command line's arguments."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=Path(__file__).parent / "data" / "digits.npz",
+        help="the file to write (default: data/digits.npz beside this script)",
+    )
+    return parser.parse_args(argv)
+
+
+def digits() -> tuple[np.ndarray, np.ndarray]:
+    """Return images, uint8 (rows, 64), and labels, int64 (rows,)."""
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError:
+        sys.exit("scikit-learn is not installed: pip install scikit-learn")
+    images, labels = load_digits(return_X_y=True)
+    images, labels = images.astype(np.uint8), labels.astype(np.int64)
+    found = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
+    if found != SHA256:
+        sys.exit(f"the digits of this scikit-learn have the sha256 {found}; {SHA256} is known")
+    return images, labels
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Write the file; it stands under its name only when it is whole."""
+    path = parse_arguments(argv).data
+    images, labels = digits()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.part")
+    with open(aside, "wb") as file:
+        np.savez(file, image=images, label=labels)
+    os.replace(aside, path)
+    print(f"{path}: {len(images):,} images")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
