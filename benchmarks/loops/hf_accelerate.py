@@ -9,7 +9,8 @@ def main() -> None:
     """Train and print."""
     args, model, optimizer, loader = task()
     accelerator = Accelerator(cpu=True, gradient_accumulation_steps=args.steps)
-    model, optimizer, loader = accelerator.prepare(model, optimizer, loader)
+    # Its own loader would wrap ours, which it does not take: rows come batch by batch already.
+    model, optimizer = accelerator.prepare(model, optimizer)
 
     def train() -> None:
         for _ in range(args.epochs):

@@ -163,7 +163,7 @@ class Trainer:
             report.step(record, self._effort)
             if record.step == steps:
                 break
-            if stops or self._clock.is_due(record.step):
+            if stops or self._has_to_save(record.step):
                 self._save(report)
             if stops:
                 self._leave(report)
@@ -231,6 +231,13 @@ class Trainer:
         self._history = records_from_tensor(state["history"])
         self._effort = Effort(**state["effort"])
         self._note(f"going on after step {step:,}, from {checkpoints.folder}")
+
+    def _has_to_save(self, step: int) -> bool:
+        is_due = self._clock.is_due(step)
+        if not self._is_sharded:
+            return is_due
+        # All have to bring their shards at the same step, and clocks differ.
+        return bool(self._around.processes.from_first(is_due, self._around.device))
 
     def _save(self, report: TrainingReport) -> None:
         checkpoints, start = self._around.checkpoints, time.perf_counter()

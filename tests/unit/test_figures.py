@@ -23,7 +23,7 @@ HEAD = Head("split: R² 0.5", "10 rows")
 
 
 def write_predictions(path, kind, target, predicted):
-    records = np.empty(len(target), prediction_dtype(kind, predicted.shape[1]))
+    records = np.empty(len(target), prediction_dtype(kind, predicted.shape[1], predicted.shape[1]))
     records["target"], records["prediction"] = target, predicted
     with create(path, records.dtype, len(records)) as writer:
         writer.write(0, records)

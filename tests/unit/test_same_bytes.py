@@ -6,11 +6,14 @@ import random
 import re
 import shutil
 import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 from tests.trainings import Training, wait_until
+from tests.unit.loading import drop_from_cache
 
 GENERATOR = np.random.default_rng(4)
 FEATURES = GENERATOR.random((403, 64), dtype=np.float32)
@@ -267,32 +270,50 @@ def test_fast_and_sharded_training_come_to_the_same_within_rounding(new_training
             assert np.allclose(value, other_weights[name], rtol=1e-3, atol=1e-5), name
 
 
-def test_processes_together_read_little_more_than_one(new_training):
-    """In lanes, every process reads its own blocks; and without a buffer, its own rows."""
-    lanes = {"shuffle": {"block_bytes": 2080, "buffer_bytes": 4 * 2080}, "epochs": 1}
-    training = new_training("one", "linear", **lanes)
-    from memtrain.block_loader import BlockLoader
-    from memtrain.memmap_dataset import MemmapDataset
-    from memtrain.training_settings import ShuffleSettings
+READ = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from memtrain.block_loader import BlockLoader
+from memtrain.memmap_dataset import MemmapDataset
+from memtrain.training_settings import ShuffleSettings
 
-    def rows_read(slots):
-        loader = BlockLoader(
-            MemmapDataset(training.data),
-            8,
-            ShuffleSettings(**lanes["shuffle"]),
-            accumulation_steps=8,
-            slots=slots,
-        )
-        epoch = loader.order.epoch(0)
-        assert loader.order.in_lanes
-        buffers = (epoch.buffer(number, slots) for number in range(loader.order.buffers))
-        return sum(int((buffer.ends - buffer.starts).sum()) for buffer in buffers)
+shuffle = ShuffleSettings(block_bytes=64 << 10, buffer_bytes=1 << 20)
+loader = BlockLoader(
+    MemmapDataset(sys.argv[2]), 64, shuffle, accumulation_steps=8, reader="direct",
+    slots=range(int(sys.argv[3]), int(sys.argv[4])),
+)
+assert loader.order.in_lanes
 
-    alone = rows_read(range(8))
-    for processes in (2, 4, 8):
+
+def bytes_read():
+    with open("/proc/self/io") as file:
+        return int(dict(line.split(": ") for line in file)["read_bytes"])
+
+
+before = bytes_read()
+rows = sum(len(batch) for batch in loader)
+print(bytes_read() - before, rows)
+"""
+
+
+def test_processes_together_read_little_more_than_one(tmp_path, repository):
+    """Counted by the kernel, of a file that is on the disk alone; each reads its own lanes."""
+    path = str(tmp_path / "rows.npy")
+    np.save(path, np.zeros((65536, 128), np.float32))
+
+    def read(start, end):
+        drop_from_cache(path)
+        command = [sys.executable, "-c", READ, str(repository / "scripts"), path]
+        done = subprocess.check_output([*command, str(start), str(end)], text=True)
+        return np.array(list(map(int, done.split())))
+
+    alone = read(0, 8)
+    assert alone[0] >= 65536 * 512
+    for processes in (2, 4):
         share = 8 // processes
-        together = sum(rows_read(range(start, start + share)) for start in range(0, 8, share))
-        assert together <= 1.05 * alone
+        together = sum(read(start, start + share) for start in range(0, 8, share))
+        assert together[1] == alone[1] == 65536
+        assert together[0] <= 1.05 * alone[0]
 
 
 def test_the_log_says_how_slots_were_computed(new_training):

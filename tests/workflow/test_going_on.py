@@ -1,0 +1,124 @@
+"""Trainings that are killed, stopped and moved between launchers, under Snakemake."""
+
+import copy
+import shutil
+
+import numpy as np
+
+from tests.workflow.conftest import CONFIGURATION
+
+#: Kills its process in the middle of the training, the first two times.
+PREPARING = """
+import os
+import signal
+from pathlib import Path
+
+batches = 0
+
+
+def counted(row):
+    global batches
+    batches += 1
+    killed = Path("killed")
+    times = int(killed.read_text()) if killed.exists() else 0
+    if batches == 25 and times < 2:
+        killed.write_text(str(times + 1))
+        os.kill(os.getpid(), signal.SIGKILL)
+    return row
+
+
+counted.batched = True
+"""
+
+PROMISED = ["splits/*/model.safetensors", "splits/*/history.csv"]
+
+
+def only_one_split():
+    configuration = copy.deepcopy(CONFIGURATION)
+    first = configuration["splits"]["first"]
+    first["training"] = {"transform": "preparing:counted", "epochs": 3}
+    configuration["splits"] = {"first": first}
+    configuration["running"] = {"checkpoint": {"steps": 2}}
+    return configuration
+
+
+def test_a_training_that_is_killed_goes_on_in_the_next_try(new_project):
+    results = []
+    for name, killed_before in (("killed", "0"), ("through", "2")):
+        project = new_project(only_one_split(), name)
+        (project / "preparing.py").write_text(PREPARING)
+        (project / "killed").write_text(killed_before)
+        run = project.snakemake("--retries", "2")
+        assert run.jobs.count("train first") == (3 if name == "killed" else 1), run.output
+        log = (project / "results/small/logs/train/first.log").read_text()
+        assert ("going on after step" in log) == (name == "killed")
+        assert not (project / "results/small/state/first").exists()
+        results.append(project.results(*PROMISED))
+    assert results[0] == results[1]
+    assert len(results[0]) == 2
+
+
+def test_a_training_longer_than_its_job_goes_on_in_the_next(new_project):
+    """Here the limit of a job is given by hand; on a cluster it is the rule's own."""
+    results = []
+    for name, minutes in (("short", "0.004"), ("long", "0")):
+        configuration = only_one_split()
+        configuration["splits"]["first"]["training"] = {"epochs": 1, "accumulation_steps": 16}
+        project = new_project(configuration, name)
+        rule = (project / "rules/training.smk").read_text()
+        rule = rule.replace("runtime=minutes_of_training", f"runtime={minutes}")
+        (project / "rules/training.smk").write_text(rule)
+        run = project.snakemake("--retries", "9", check=False)
+        assert run.status == 0, run.output
+        results.append((project.results(*PROMISED), run.jobs.count("train first")))
+    assert results[0][0] == results[1][0]
+    assert results[0][1] > 1
+    assert results[1][1] == 1
+
+
+def test_another_launcher_trains_nothing_and_gives_the_same_bytes(project):
+    before = project.results(*PROMISED)
+    launcher = "train:launcher=torchrun --standalone --nproc-per-node=2"
+    assert project.snakemake("--set-resources", launcher).jobs == []
+    shutil.rmtree(project / "results/small/splits/first")
+    run = project.snakemake("--set-resources", launcher)
+    assert "train first" in run.jobs
+    log = (project / "results/small/logs/train/first.log").read_text()
+    assert "processes: 2" in log
+    assert project.results(*PROMISED) == before
+
+
+def test_an_image_network_and_an_own_loss_run_through(new_project, repository):
+    """The networks and the loss of examples/digits, on images that are made up."""
+    configuration = copy.deepcopy(CONFIGURATION)
+    configuration["dataset"] = {
+        "name": "small",
+        "import": {
+            "path": "images.npz",
+            "features": ["image"],
+            "target": ["label"],
+            "dtypes": {"image": "uint8", "label": "int64"},
+        },
+    }
+    ranges = {"train": [0, 300], "evaluate": [300, 400]}
+    configuration["splits"] = {
+        "network": ranges
+        | {"training": {"model": "networks:Convolutional", "loss": "CrossEntropyLoss"}},
+        "images": ranges
+        | {"training": {"model": "networks:Autoencoder", "loss": "losses:reconstruction"}},
+    }
+    project = new_project(configuration)
+    for name in ("networks.py", "losses.py"):
+        shutil.copy(repository / "examples/digits" / name, project / name)
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 17, (400, 64), dtype=np.uint8)
+    np.savez(project / "images.npz", image=images, label=images[:, :5].argmax(1))
+    project.snakemake()
+    rows = np.load(project / "results/small/data.npy")
+    assert rows.dtype["features"].base == np.uint8
+    assert np.array_equal(rows["features"], images)
+    with open(project / "losses.py", "a") as file:
+        file.write("# an edit\n")
+    run = project.snakemake()
+    wanted = ["evaluate images", "resolve_splits", "summarize", "train images"]
+    assert run.jobs == wanted, run.output
