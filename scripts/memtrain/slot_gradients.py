@@ -15,7 +15,11 @@ from memtrain.slot_loss import Batch, Dropout, LossOfSlot, SlotsOfWindow, rows_o
 from memtrain.slots_together import SlotsTogether
 
 #: Slots that take longer than this alone gain little from being computed together.
-_SECONDS_WORTH_A_CALL = 1e-3
+_SECONDS_WORTH_A_CALL = 2.5e-4
+
+#: What finding out costs, in seconds and in slots computed alone, and the share of a slot's time
+#: that being computed together then saves; measured, roughly.
+_SECONDS_TO_RECORD, _SLOTS_TO_COMPARE, _SHARE_SAVED = 0.06, 400, 0.7
 
 #: Gradients that are held at a time to be computed together.
 _BYTES_TOGETHER = 64 << 20
@@ -33,6 +37,7 @@ class SlotGradients:
         batch_size: rows of a full micro-batch.
         dropout: the random streams of micro-batches.
         slots_per_call: the most slots that are computed together; None for as many as pay.
+        windows: that there are to compute, which has to pay for finding out.
         compiled: whether the model is compiled.
         note: takes what should stand in the log.
     """
@@ -43,11 +48,12 @@ class SlotGradients:
         batch_size: int,
         dropout: Dropout,
         slots_per_call: int | None = None,
+        windows: int = 1 << 30,
         compiled: bool = False,
         note: Callable[[str], None] = print,
     ):
         self._loss, self._batch_size, self._dropout = loss_of_slot, batch_size, dropout
-        self._slots_per_call, self._note = slots_per_call, note
+        self._slots_per_call, self._windows, self._note = slots_per_call, windows, note
         self.parameters = [part for part in loss_of_slot.model.parameters() if part.requires_grad]
         self._buffers = [part for part in loss_of_slot.model.buffers() if part.dtype != torch.bool]
         self._dtype = _dtype_of_sums(self.parameters)
@@ -151,7 +157,7 @@ class SlotGradients:
         sizes = [size for size in sizes_of_subtrees(len(run)) if 1 < size <= limit]
         vector_bytes = self.or_zeros(None).nbytes
         fitting = [size for size in sizes if size * vector_bytes <= _BYTES_TOGETHER]
-        reason = self._reason_for_one(sizes, fitting) or self._reason_of_time(run.start, window)
+        reason = self._reason_for_one(sizes, fitting) or self._reason_of_time(run, window)
         if reason is None:
             together = SlotsTogether(self._loss, self._dtype)
             reason = together.try_sizes(fitting, run, window, self._alone)
@@ -170,17 +176,21 @@ class SlotGradients:
             return "the model has buffers, which every slot may change"
         return None if fitting else "the gradients of more would take much memory"
 
-    def _reason_of_time(self, slot: int, window: SlotsOfWindow) -> str | None:
+    def _reason_of_time(self, run: range, window: SlotsOfWindow) -> str | None:
         if self._slots_per_call is not None:
             return None
-        seconds = []
-        for _ in range(2):  # the first call warms up
+        times = []
+        for _ in range(3):  # the first call warms up
             start = time.perf_counter()
-            self._alone(slot, window)
-            seconds.append(time.perf_counter() - start)
-        if min(seconds) <= _SECONDS_WORTH_A_CALL:
-            return None
-        return f"one takes {min(seconds) * 1e3:.1f} ms, of which calls are little"
+            self._alone(run.start, window)
+            times.append(time.perf_counter() - start)
+        seconds = min(times)
+        if seconds > _SECONDS_WORTH_A_CALL:
+            return f"one takes {seconds * 1e3:.1f} ms, of which calls are little"
+        saved = _SHARE_SAVED * seconds * len(run) * self._windows
+        if saved < _SECONDS_TO_RECORD + _SLOTS_TO_COMPARE * seconds:
+            return "the training is too short for more to pay"
+        return None
 
 
 def _dtype_of_sums(parameters: list[nn.Parameter]) -> torch.dtype:

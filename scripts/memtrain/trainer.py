@@ -288,6 +288,7 @@ class Trainer:
             settings.batch_size,
             dropout,
             None if per_call == "auto" else per_call,
+            self._recipe.sizes.steps,
             settings.compile,
             self._note,
         )
