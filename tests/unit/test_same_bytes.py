@@ -11,6 +11,7 @@ import sys
 
 import numpy as np
 import pytest
+import safetensors.torch
 
 from tests.trainings import Training, wait_until
 from tests.unit.loading import drop_from_cache
@@ -211,6 +212,69 @@ def test_the_end_of_its_time_lets_it_save_and_leave(new_training):
     assert training.performance()["runs"] == 3
 
 
+@pytest.mark.parametrize("damaged", ["step-*.pt", "step-*.json"])
+def test_a_damaged_state_is_passed_over_for_the_one_before(new_training, damaged):
+    through = new_training("through", "linear")
+    through.run()
+    training = new_training("one", "linear")
+    training.run(*OFTEN, status=-9, KILL_AT="0:50")
+    before, last = training.checkpoints()
+    for file in training.state.glob(damaged.replace("*", str(last))):
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 1
+        file.write_bytes(content)
+    said = training.run()
+    assert f"step-{last}" in said
+    assert f"going on after step {before}" in said
+    assert training.digests() == through.digests()
+
+
+def test_where_every_state_is_damaged_training_starts_anew(new_training):
+    through = new_training("through", "linear")
+    through.run()
+    training = new_training("one", "linear")
+    training.run(*OFTEN, status=-9, KILL_AT="0:50")
+    for file in training.state.glob("step-*.pt"):
+        os.truncate(file, 10)
+    said = training.run()
+    assert said.count("it is damaged: 10 bytes where") == 2
+    assert "going on after" not in said
+    assert training.digests() == through.digests()
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_half_precision_gives_the_same_bytes_too(new_training, precision):
+    one = new_training("one", "linear", precision=precision)
+    one.run()
+    two = new_training("two", "linear", precision=precision)
+    two.run(processes=2)
+    assert two.digests() == one.digests()
+    whole = new_training("whole", "linear")
+    whole.run()
+    assert whole.digests() != one.digests()
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler")
+def test_compiled_training_gives_the_same_bytes_again(new_training):
+    """Also where the last micro-batch is short and filled up, and after a kill."""
+    settings = {"compile": True, "last_window": "step", "epochs": 2}
+    found = []
+    for name, kill in (("through", None), ("killed", "0:60")):
+        training = new_training(name, "linear", **settings)
+        if kill:
+            training.run(*OFTEN, status=-9, KILL_AT=kill)
+        training.run(*OFTEN)
+        found.append(training.digests())
+    assert found[0] == found[1]
+    plain = new_training("plain", "linear", **settings | {"compile": False})
+    plain.run()
+    weights = [
+        safetensors.torch.load_file(tmp.folder / "model.safetensors") for tmp in (training, plain)
+    ]
+    for name, value in weights[0].items():
+        assert np.allclose(value, weights[1][name], rtol=1e-4, atol=1e-6)
+
+
 def test_state_of_other_settings_is_not_used(new_training):
     training = new_training("one", "linear")
     training.run(*OFTEN, status=-9, KILL_AT="0:50")
@@ -245,8 +309,6 @@ def test_processes_that_cannot_share_the_slots_are_named(new_training, steps, pr
 
 
 def test_fast_and_sharded_training_come_to_the_same_within_rounding(new_training):
-    import safetensors.torch
-
     found = []
     for sharding, processes in (("none", 1), ("none", 2), ("fsdp", 2)):
         training = new_training(

@@ -15,7 +15,7 @@ from memtrain.random_streams import torch_seed
 from memtrain.ranges import Range
 from memtrain.row_order import RowOrder
 from memtrain.trainer import Surroundings, Trainer
-from memtrain.training_settings import LoadingSettings
+from memtrain.training_settings import LoadingSettings, RunningSettings
 
 GENERATOR = np.random.default_rng(0)
 FEATURES = GENERATOR.random((300, 4), dtype=np.float32)
@@ -267,3 +267,70 @@ def test_a_file_without_the_rows_of_the_recipe_is_refused(resolve, write_rows):
         Trainer(recipe, write_rows(FEATURES[:299], TARGET[:299]))
     with pytest.raises(UserError, match=r"its rows are .* but the recipe was made for"):
         Trainer(recipe, write_rows(FEATURES[:, :3], TARGET))
+
+
+class Normalized(nn.Module):
+    """Sees the other rows of a micro-batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.inside = nn.Sequential(nn.BatchNorm1d(4), nn.Linear(4, 1))
+
+    def forward(self, features):
+        return self.inside(features)
+
+
+def test_batch_normalization_is_warned_of(resolve):
+    data, recipe = resolve(FEATURES, TARGET, {"model": f"{__name__}:Normalized"})
+    text = Trainer(recipe, data).describe()
+    assert "warning: Normalized has BatchNorm (inside.0)" in text
+    assert "Use GroupNorm or LayerNorm" in text
+    data, recipe = resolve(FEATURES, TARGET, {"model": "mlp"})
+    assert "warning" not in Trainer(recipe, data).describe()
+
+
+class Scattering(nn.Linear):
+    """Uses an operation that PyTorch cannot repeat."""
+
+    def __init__(self):
+        super().__init__(4, 1)
+
+    def forward(self, features):
+        if self.training:
+            torch.zeros(8).put_(torch.tensor([0, 0]), features[0, :2].detach())
+        return super().forward(features)
+
+
+def test_an_operation_that_cannot_be_repeated_is_named(resolve, tmp_path):
+    settings = {"model": f"{__name__}:Scattering"}
+    with pytest.raises(UserError, match=r"put_.*cannot be reproduced"):
+        train(resolve, tmp_path, settings)
+    train(resolve, tmp_path, settings | {"reduction": "fast"})
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "fused"),
+    [
+        ("Adam", True),
+        ({"name": "SGD", "lr": 0.1}, True),
+        ({"name": "Adam", "fused": False}, False),
+        ({"name": "Adam", "foreach": True}, None),
+        ("Adamax", None),
+    ],
+)
+def test_optimizers_are_fused_where_they_can_be(resolve, optimizer, fused):
+    data, recipe = resolve(FEATURES, TARGET, {"model": "linear", "optimizer": optimizer})
+    trainer = Trainer(recipe, data)
+    assert trainer._parts.optimizer.param_groups[0].get("fused") is fused
+
+
+def test_the_number_of_slots_in_one_call_changes_no_byte(resolve, tmp_path):
+    settings = {"model": {"name": "mlp", "hidden": [16]}, "batch_size": 8}
+    data, recipe = resolve(FEATURES, TARGET, settings)
+    digests = set()
+    for per_call in (1, 2, 4, 8, "auto"):
+        around = Surroundings(running=RunningSettings(slots_per_call=per_call))
+        paths = [tmp_path / f"{name}-{per_call}" for name in "mhp"]
+        Trainer(recipe, data, around).run().write(*paths)
+        digests.add(tuple(path.read_bytes() for path in paths[:2]))
+    assert len(digests) == 1
