@@ -33,8 +33,11 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
     """Return images, uint8 (rows, 64), and labels, int64 (rows,)."""
     try:
         from sklearn.datasets import load_digits
-    except ImportError:
-        sys.exit("scikit-learn is not installed: pip install scikit-learn")
+    except ImportError as error:
+        sys.exit(
+            f"scikit-learn cannot be imported ({error}): pip install -r "
+            "envs/requirements-digits.txt"
+        )
     images, labels = load_digits(return_X_y=True)
     images, labels = images.astype(np.uint8), labels.astype(np.int64)
     found = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
