@@ -150,11 +150,15 @@ class Evaluator:
 
     @torch.no_grad()
     def _task(self) -> tuple[str, int]:
-        """Return what the model does, and how many numbers it gives for a row."""
+        """Return what the model does, and how many numbers are said of a row."""
         batch = first_row(self._dataset, self._recipe.evaluation.rows, self._device)
-        width = self._parts.model(batch["features"]).numel()
-        fits = isinstance(self._parts.loss, SummedLoss) or width == self._parts.loss.outputs
-        return (self._training.task.kind if fits else "other"), width
+        outputs, loss = self._parts.model(batch["features"]), self._parts.loss
+        if not isinstance(loss, SummedLoss) and outputs.numel() != loss.outputs:
+            return "other", outputs.numel()
+        kind = self._training.task.kind
+        if kind == "classification":
+            return kind, log_probabilities(self._training.settings.loss, outputs).shape[1]
+        return kind, outputs.numel()
 
     def _load(self, loading: LoadingSettings) -> BlockLoader:
         bytes_per_row = 4 * self._training.in_features
