@@ -188,8 +188,16 @@ def test_dropout_depends_on_step_and_slot_alone():
 
     assert torch.equal(gradients(5, range(8)), gradients(5, range(4)) + gradients(5, range(4, 8)))
     assert not torch.equal(gradients(5, range(2, 3)), gradients(6, range(2, 3)))
-    same_rows = mlp_window()
-    assert same_rows.rows == 128
+
+
+def test_every_slot_drops_others():
+    torch.manual_seed(3)
+    model = nn.Sequential(nn.Linear(20, 8), nn.Dropout(0.5), nn.Linear(8, 1))
+    gradients, batch = tree(model, 8, 16)._gradients, mlp_window().batches[0]
+    found = [gradients.sum_of(range(slot, slot + 1), 5, {slot: batch}, 128)[0] for slot in range(8)]
+    assert not any(
+        torch.equal(one, other) for number, one in enumerate(found) for other in found[:number]
+    )
 
 
 @pytest.mark.parametrize("processes", [1, 2, 4])

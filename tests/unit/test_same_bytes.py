@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 import numpy as np
+import psutil
 import pytest
 import safetensors.torch
 
@@ -195,6 +196,19 @@ def test_a_signal_lets_it_save_and_leave(new_training, number, processes):
     assert progress["step"] == progress["checkpoint_step"] == step
     assert f"{number.name} was received: stopped after step {step:,}" in progress["message"]
     assert "Traceback" not in said or processes == 2
+
+
+def test_a_signal_to_one_of_two_processes_stops_both_at_the_same_step(new_training):
+    training = new_training("stopped", "mlp", epochs=3000)
+    with training.started(processes=2) as process:
+        wait_until(lambda: training.is_at(6))
+        workers = psutil.Process(process.pid).children()
+        (second,) = (one for one in workers if one.environ().get("RANK") == "1")
+        second.send_signal(signal.SIGTERM)
+        said, _ = process.communicate(timeout=60)
+    (step,) = training.checkpoints()
+    assert training.progress()["step"] == step
+    assert f"another process was asked to stop: stopped after step {step:,}" in said
 
 
 def test_the_end_of_its_time_lets_it_save_and_leave(new_training):
