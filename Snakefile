@@ -31,10 +31,20 @@ report: "report/workflow.rst"
 include: "rules/data.smk"
 include: "rules/training.smk"
 include: "rules/reporting.smk"
+include: "rules/lineage.smk"
 
 
 onstart:
     write_configuration()
+    start_recording()
+
+
+onsuccess:
+    WORKFLOW_RUN.end("completed")
+
+
+onerror:
+    WORKFLOW_RUN.end("failed")
 
 
 rule all:

@@ -18,6 +18,7 @@ from memtrain.config_file import configuration_text, parse_configuration
 from memtrain.errors import UserError
 from memtrain.interpreter import WORKFLOW_PYTHON
 from memtrain.recipe import part_digest
+from memtrain.withdrawals import WITHDRAWALS_FILE
 
 # Tells the scripts which Python to expect: one that finds itself under another says so.
 os.environ.update({WORKFLOW_PYTHON: sys.executable})
@@ -35,6 +36,7 @@ def or_stop(read, *arguments):
 CONFIGURATION = or_stop(parse_configuration, config)
 RESULTS = Path("results") / CONFIGURATION.dataset.name
 CONFIGURATION_FILE = RESULTS / "config.yaml"
+RECORDS = RESULTS / "lineage"
 
 
 def write_configuration():
@@ -42,6 +44,11 @@ def write_configuration():
     text = configuration_text(CONFIGURATION)
     if not CONFIGURATION_FILE.exists() or CONFIGURATION_FILE.read_text() != text:
         write_text(CONFIGURATION_FILE, text)
+
+
+def withdrawals_if_any():
+    """Return the file of withdrawn rows, where there is one."""
+    return [WITHDRAWALS_FILE] if Path(WITHDRAWALS_FILE).exists() else []
 
 
 def folder_of_splits(wildcards):

@@ -78,6 +78,7 @@ checkpoint resolve_splits:
         data="<results>/data.npy",
         source="<results>/source.json",
         manifest="<results>/manifest.json",
+        withdrawals=withdrawals_if_any(),
     output:
         splits=collect(
             "<results>/splits/{split}/split.json", split=CONFIGURATION.split_names
@@ -95,7 +96,9 @@ checkpoint resolve_splits:
         config=str(CONFIGURATION_FILE),
         settings=settings_digest("splits", "folds", "training", "evaluation"),
         folder=folder_of_splits,
+        withdrawals=WITHDRAWALS_FILE,
     shell:
         "python {input.code[0]} --config {params.config} --data {input.data}"
         " --manifest {input.manifest} --source {input.source} --splits {params.folder}"
+        " --withdrawals {params.withdrawals}"
         " > {log} 2>&1"

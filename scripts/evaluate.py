@@ -16,11 +16,15 @@ bootstrap:` in config.yaml). All of it depends on recipe, model and code alone.
 """
 
 import argparse
+from pathlib import Path
 
+from memtrain.code_files import own_module_files
 from memtrain.evaluation import Evaluator
+from memtrain.lineage.recorder import Recorder, add_lineage_arguments, pieces_of, recording
 from memtrain.loading_arguments import add_loading_arguments, loading_of
 from memtrain.program import argument_parser, run
 from memtrain.recipe import Recipe
+from memtrain.shard_check import check_pieces
 from memtrain.training_history import read_history
 
 
@@ -35,20 +39,46 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--predictions", required=True, help="the record file to write, .npy")
     parser.add_argument("--figures", required=True, help="the folder to draw in")
     add_loading_arguments(parser)
+    add_lineage_arguments(parser)
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Evaluate one split."""
     args = parse_arguments(argv)
-    recipe, history = Recipe.read(args.split), read_history(args.history)
-    evaluator = Evaluator(recipe, args.data, args.model, loading_of(args))
-    evaluation = evaluator.run(args.predictions, history.steps)
-    draw(args.figures, recipe, evaluation, args.predictions, history)
-    evaluation.write(args.evaluation)
+    with recording(__file__, args, Path(args.split).parent.name) as record:
+        recipe, history = Recipe.read(args.split), read_history(args.history)
+        describe_inputs(args, recipe, record)
+        evaluator = Evaluator(recipe, args.data, args.model, loading_of(args))
+        evaluation = evaluator.run(args.predictions, history.steps)
+        draw(args.figures, recipe, evaluation, args.predictions, history)
+        evaluation.write(args.evaluation)
+        record.tell("metrics", **evaluation.metrics)
+        record.wrote(args.evaluation, "evaluation")
+        record.wrote_rows(args.predictions, recipe.evaluation.rows.resolved)
+        for figure in sorted(Path(args.figures).glob("*.png")):
+            record.wrote(figure, "figure")
     metrics = ", ".join(evaluation.describe(metric) for metric in evaluation.labels)
     print(f"{evaluation.split}: {evaluation.rows:,} rows evaluated; {metrics}")
     return 0
+
+
+def describe_inputs(args: argparse.Namespace, recipe: Recipe, record: Recorder) -> None:
+    """Record what the evaluation reads, and that its rows are those that were indexed."""
+    rows, settings = recipe.evaluation.rows, recipe.training.settings
+    record.reaches(
+        own_module_files((settings.model, settings.transform, settings.loss), Path.cwd())
+    )
+    record.set(
+        recipe=recipe.digest("evaluation"),
+        evaluation=recipe.evaluation.settings.model_dump(mode="json"),
+        seed=recipe.evaluation.settings.seed,
+    )
+    record.reads_rows(args.data, {"": rows.resolved}, pieces_of(rows, recipe))
+    record.reads(args.split, "recipe")
+    record.reads(args.model, "model")
+    record.reads(args.history, "history")
+    check_pieces(args.data, rows.pieces, record.settings.verify_shards, recipe.rows_per_shard)
 
 
 def draw(*arguments: object) -> None:

@@ -12,9 +12,11 @@ import argparse
 
 from memtrain.config_file import parse_settings_text
 from memtrain.dataset_settings import MockSettings
+from memtrain.lineage.recorder import add_lineage_arguments, recording
 from memtrain.mock_data import mock_dtype, write_mock_data
 from memtrain.program import argument_parser, run
 from memtrain.progress import Progress
+from memtrain.ranges import Range
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -33,16 +35,21 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", required=True, help="the record file to write")
     parser.add_argument("--source", required=True, help="the JSON file to write")
     parser.add_argument("--threads", type=int, default=2, help="chunks at a time (default: 2)")
+    add_lineage_arguments(parser)
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Write mock rows and their source."""
     args = parse_arguments(argv)
-    settings = parse_settings_text(MockSettings, args.settings)
-    with Progress("generating", settings.rows, "rows") as progress:
-        source = write_mock_data(args.data, settings, args.threads, progress.advance)
-    source.write(args.source)
+    with recording(__file__, args) as record:
+        settings = parse_settings_text(MockSettings, args.settings)
+        record.set(mock=settings.model_dump(mode="json"), seed=settings.seed)
+        with Progress("generating", settings.rows, "rows") as progress:
+            source = write_mock_data(args.data, settings, args.threads, progress.advance)
+        source.write(args.source)
+        record.wrote_rows(args.data, [Range(0, settings.rows)], settings.rows)
+        record.wrote(args.source, "source")
     size = settings.rows * mock_dtype(settings).itemsize
     print(f"{args.data}: {settings.rows:,} rows, {size:,} bytes; lowest loss {source.lowest_loss}")
     return 0

@@ -19,7 +19,9 @@ from memtrain import record_file
 from memtrain.config_file import parse_settings_text
 from memtrain.dataset_settings import ImportSettings
 from memtrain.external_shuffle import ShuffledWriter, shuffled
+from memtrain.lineage.recorder import add_lineage_arguments, recording
 from memtrain.program import argument_parser, run
+from memtrain.ranges import Range
 from memtrain.record_file import RecordWriter
 from memtrain.table_import import TableImport
 
@@ -51,6 +53,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--settings", required=True, help="YAML or JSON; see below")
     parser.add_argument("--data", required=True, help="the record file to write")
     parser.add_argument("--source", required=True, help="the JSON file to write")
+    add_lineage_arguments(parser)
     return parser.parse_args(argv)
 
 
@@ -66,15 +69,22 @@ def ordering(
 def main(argv: list[str] | None = None) -> int:
     """Import rows and write down where they came from."""
     args = parse_arguments(argv)
-    settings = parse_settings_text(ImportSettings, args.settings)
-    rows = TableImport(settings)
-    rows.survey()
-    with (
-        record_file.create(args.data, rows.dtype, rows.rows) as writer,
-        ordering(settings, writer, args.data) as ordered,
-    ):
-        rows.write(ordered)
-    rows.source().write(args.source)
+    with recording(__file__, args) as record:
+        settings = parse_settings_text(ImportSettings, args.settings)
+        record.set(**{"import": settings.model_dump(mode="json")}, seed=settings.shuffle_once)
+        rows = TableImport(settings)
+        rows.survey()
+        with (
+            record_file.create(args.data, rows.dtype, rows.rows) as writer,
+            ordering(settings, writer, args.data) as ordered,
+        ):
+            rows.write(ordered)
+        source = rows.source()
+        source.write(args.source)
+        for file in source.origin["files"]:
+            record.reads(file["path"], "imported", digest=f"sha256:{file['sha256']}")
+        record.wrote_rows(args.data, [Range(0, rows.rows)], rows.rows)
+        record.wrote(args.source, "source")
     print(
         f"{args.data}: {rows.rows_read:,} rows read, {rows.rows_dropped:,} dropped, {rows.rows:,} "
         f"written, {writer.layout.file_bytes:,} bytes"

@@ -7,9 +7,11 @@ statistics and the digest of any range of rows are had without reading it whole.
 
 import argparse
 
+from memtrain.lineage.recorder import add_lineage_arguments, pieces_of_manifest, recording
 from memtrain.manifest import index_shards
 from memtrain.program import argument_parser, run
 from memtrain.progress import Progress
+from memtrain.ranges import Range
 from memtrain.record_file import read_layout
 
 
@@ -24,6 +26,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         help="a number, or auto (the default): the power of two that makes about 16 MiB",
     )
     parser.add_argument("--threads", type=int, default=2, help="shards at a time (default: 2)")
+    add_lineage_arguments(parser)
     args = parser.parse_args(argv)
     if args.rows_per_shard != "auto" and not args.rows_per_shard.isdigit():
         parser.error(f"--rows-per-shard: {args.rows_per_shard!r} is neither a number nor auto")
@@ -33,10 +36,16 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Index a data file."""
     args = parse_arguments(argv)
-    rows_per_shard = None if args.rows_per_shard == "auto" else int(args.rows_per_shard)
-    with Progress("indexing", read_layout(args.data).rows, "rows") as progress:
-        manifest = index_shards(args.data, rows_per_shard, args.threads, progress.advance)
-    manifest.write(args.manifest)
+    with recording(__file__, args) as record:
+        rows_per_shard = None if args.rows_per_shard == "auto" else int(args.rows_per_shard)
+        record.set(rows_per_shard=args.rows_per_shard)
+        with Progress("indexing", read_layout(args.data).rows, "rows") as progress:
+            manifest = index_shards(args.data, rows_per_shard, args.threads, progress.advance)
+        manifest.write(args.manifest)
+        record.reads_rows(
+            args.data, {"": [Range(0, manifest.layout.rows)]}, pieces_of_manifest(manifest)
+        )
+        record.wrote(args.manifest, "manifest")
     print(
         f"{args.manifest}: {len(manifest.shards):,} shards of {manifest.rows_per_shard:,} rows, "
         f"{manifest.layout.rows:,} rows in all"

@@ -9,13 +9,19 @@ at once, before anything is trained.
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from memtrain.config_file import read_configuration
-from memtrain.manifest import Manifest
+from memtrain.errors import listed
+from memtrain.lineage.recorder import add_lineage_arguments, recording
+from memtrain.manifest import Manifest, digest_rows
 from memtrain.program import argument_parser, run
+from memtrain.ranges import Range, count_rows
+from memtrain.recipe import Recipe
 from memtrain.source import Source
 from memtrain.split_resolution import describe_weak_shuffle, resolve_splits
+from memtrain.withdrawals import WITHDRAWALS_FILE, Withdrawal, read_withdrawals
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -28,26 +34,76 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--splits", required=True, help="the folder to write to: <splits>/<split>/split.json"
     )
+    parser.add_argument(
+        "--withdrawals",
+        default=WITHDRAWALS_FILE,
+        help=f"rows that are left out of every range (default: {WITHDRAWALS_FILE}, if it exists)",
+    )
+    add_lineage_arguments(parser)
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Resolve all splits, and only then write any."""
     args = parse_arguments(argv)
-    configuration = read_configuration(args.config)
-    manifest = Manifest.read(args.manifest)
-    manifest.check_belongs_to(args.data, args.manifest)
-    recipes = resolve_splits(configuration, args.data, manifest, Source.read(args.source))
-    for recipe in recipes:
-        recipe.write(Path(args.splits) / recipe.split / "split.json")
-        training, evaluation = recipe.training.rows, recipe.evaluation.rows
-        print(
-            f"{recipe.split}: {training.count:,} rows to train on, {evaluation.count:,} to "
-            f"evaluate on, {recipe.training.sizes.steps:,} steps"
+    with recording(__file__, args) as record:
+        configuration = read_configuration(args.config)
+        record.set(**configuration.model_dump(mode="json", include={"splits", "folds", "training"}))
+        manifest = Manifest.read(args.manifest)
+        manifest.check_belongs_to(args.data, args.manifest)
+        withdrawals = read_withdrawals(args.withdrawals, configuration.dataset.name)
+        warn_of_other_rows(args.data, manifest, withdrawals)
+        recipes = resolve_splits(
+            configuration,
+            args.data,
+            manifest,
+            Source.read(args.source),
+            [one.range for one in withdrawals],
         )
-        if warning := describe_weak_shuffle(recipe):
-            print(f"warning: {warning}", file=sys.stderr)
+        for recipe in recipes:
+            path = Path(args.splits) / recipe.split / "split.json"
+            recipe.write(path)
+            describe(recipe)
+            record.wrote(path, "recipe", part=recipe.split)
+        record.reads_rows(
+            args.data, {recipe.split: recipe.training_and_evaluation_rows for recipe in recipes}
+        )
+        for role in ("manifest", "source"):
+            record.reads(getattr(args, role), role)
+        record.reads(args.config, "configuration")
+        if Path(args.withdrawals).exists():
+            record.reads(args.withdrawals, "withdrawals")
     return 0
+
+
+def describe(recipe: Recipe) -> None:
+    """Say how large a split is, and whether it is badly mixed."""
+    training, evaluation = recipe.training.rows, recipe.evaluation.rows
+    print(
+        f"{recipe.split}: {training.count:,} rows to train on, {evaluation.count:,} to "
+        f"evaluate on, {recipe.training.sizes.steps:,} steps"
+    )
+    if recipe.withdrawn:
+        ranges = [Range(*rows) for rows in recipe.withdrawn]
+        print(
+            f"{recipe.split}: {count_rows(ranges):,} withdrawn rows are left out: {listed(ranges)}"
+        )
+    if warning := describe_weak_shuffle(recipe):
+        print(f"warning: {warning}", file=sys.stderr)
+
+
+def warn_of_other_rows(data: str, manifest: Manifest, withdrawals: Sequence[Withdrawal]) -> None:
+    """Say so where rows are no longer those that were withdrawn."""
+    for one in withdrawals:
+        rows = Range(one.range.start, min(one.range.end, manifest.layout.rows))
+        is_there = rows.rows == one.range.rows
+        if not is_there or f"sha256:{digest_rows(data, manifest.layout, rows)}" != one.digest:
+            print(
+                f"warning: rows {one.range} of {data} are not the bytes that were withdrawn "
+                f"({one.reason}). They are left out all the same; if the data was mended or "
+                "written anew, restore them, and withdraw the rows that are meant.",
+                file=sys.stderr,
+            )
 
 
 if __name__ == "__main__":

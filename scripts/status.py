@@ -21,8 +21,8 @@ from pathlib import Path
 from memtrain import canonical_json
 from memtrain.config import Configuration
 from memtrain.config_file import read_configuration
-from memtrain.errors import UserError, listed
 from memtrain.program import argument_parser, run
+from memtrain.results_folder import only_results
 from memtrain.training_status import TrainingStatus, statuses
 
 _SECONDS_BETWEEN_LOOKS = 1.0
@@ -54,23 +54,6 @@ def main(argv: list[str] | None = None) -> int:
     else:
         watch(configuration, results)
     return 0
-
-
-def only_results(folder: Path) -> Path:
-    """Return the only dataset below a folder.
-
-    Raises:
-        UserError: where there is none, or several.
-    """
-    found = sorted(path.parent for path in folder.glob("*/config.yaml"))
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise UserError(f"{folder} has several datasets; name one of {listed(found)}.")
-    raise UserError(
-        f"{folder}/<dataset>/config.yaml: there is none here. The workflow writes it when it "
-        "starts; name the folder of a dataset, or run this where `results` lies."
-    )
 
 
 def print_once(trainings: list[TrainingStatus]) -> None:

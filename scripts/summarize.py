@@ -13,11 +13,20 @@ Seconds, rows/s and peak memory are those of the training, on the machine that i
 """
 
 import argparse
+from pathlib import Path
 
 from memtrain.config_file import read_configuration
+from memtrain.lineage.recorder import add_lineage_arguments, recording
 from memtrain.program import argument_parser, run
 from memtrain.summary import Summary
 from memtrain.summary_table import write_table
+
+#: Of every split, by what it is.
+READ_OF_SPLITS = {
+    "recipe": "split.json",
+    "evaluation": "evaluation.json",
+    "performance": "performance.json",
+}
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -30,16 +39,25 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--csv", required=True, help="the table to write, for programs")
     parser.add_argument("--table", required=True, help="the table to write, for people: Markdown")
     parser.add_argument("--figure", required=True, help="the comparison to draw, .png")
+    add_lineage_arguments(parser)
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Summarize all splits."""
     args = parse_arguments(argv)
-    summary = Summary.read(read_configuration(args.config), args.splits)
-    summary.write_csv(args.csv)
-    write_table(args.table, summary)
-    draw(args.figure, summary)
+    with recording(__file__, args) as record:
+        configuration = read_configuration(args.config)
+        summary = Summary.read(configuration, args.splits)
+        summary.write_csv(args.csv)
+        write_table(args.table, summary)
+        draw(args.figure, summary)
+        for split in configuration.split_names:
+            for role, file in READ_OF_SPLITS.items():
+                record.reads(Path(args.splits, split, file), role)
+        record.reads(args.config, "configuration")
+        for path in (args.csv, args.table, args.figure):
+            record.wrote(path, "summary")
     print(f"{args.table}: {len(summary.splits):,} splits")
     return 0
 

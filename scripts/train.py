@@ -20,11 +20,13 @@ os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 from memtrain.checkpoint import CheckpointFolder, fingerprint_of
 from memtrain.code_files import own_module_files, reachable_files
+from memtrain.lineage.recorder import Recorder, add_lineage_arguments, pieces_of, recording
 from memtrain.loading_arguments import add_loading_arguments, loading_of
 from memtrain.processes import joined
 from memtrain.program import argument_parser, run
 from memtrain.recipe import Recipe
 from memtrain.running_arguments import add_running_arguments, running_of
+from memtrain.shard_check import check_pieces
 from memtrain.stopping import STOPPED, StopRequests, TrainingStopped
 from memtrain.trainer import Surroundings, Trainer
 from memtrain.training_parts import choose_device
@@ -51,13 +53,43 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     add_running_arguments(parser)
     add_loading_arguments(parser)
+    add_lineage_arguments(parser)
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Train one split."""
     args = parse_arguments(argv)
-    recipe = Recipe.read(args.split)
+    is_first = int(os.environ.get("RANK", 0)) == 0
+    try:
+        with recording(__file__, args, Path(args.split).parent.name, quiet=not is_first) as record:
+            recipe = Recipe.read(args.split)
+            if is_first:
+                describe_inputs(args, recipe, record)
+            train(args, recipe, record)
+    except TrainingStopped as stopped:
+        if is_first:
+            print(stopped, file=sys.stderr)
+        return STOPPED
+    return 0
+
+
+def describe_inputs(args: argparse.Namespace, recipe: Recipe, record: Recorder) -> None:
+    """Record what the training reads, and see that its rows are those that were indexed."""
+    rows = recipe.training.rows
+    record.reaches(own_modules(recipe))
+    record.set(
+        recipe=recipe.digest("training"),
+        training=recipe.training.settings.model_dump(mode="json"),
+        seed=recipe.training.settings.seed,
+    )
+    record.reads_rows(args.data, {"": rows.resolved}, pieces_of(rows, recipe))
+    record.reads(args.split, "recipe")
+    check_pieces(args.data, rows.pieces, record.settings.verify_shards, recipe.rows_per_shard)
+
+
+def train(args: argparse.Namespace, recipe: Recipe, record: Recorder) -> None:
+    """Train, and write what comes out."""
     device = choose_device(recipe.training.settings.device)
     with StopRequests(args.max_minutes or None) as stop, joined(device) as processes:
         checkpoints = checkpoints_of(args, recipe, device)
@@ -67,29 +99,39 @@ def main(argv: list[str] | None = None) -> int:
         trainer = Trainer(recipe, args.data, around)
         if processes.is_first:
             print(trainer.describe(), flush=True)
-        try:
-            result = trainer.run()
-        except TrainingStopped as stopped:
-            if processes.is_first:
-                print(stopped, file=sys.stderr)
-            return STOPPED
-        if processes.is_first:
-            result.write(model=args.model, history=args.history, performance=args.performance)
-            if checkpoints:
-                checkpoints.remove()
-            effort = result.performance
-            print(f"{effort.seconds:.1f} seconds, {effort.rows_per_second:,.0f} rows/s")
-    return 0
+        result = trainer.run()
+        if not processes.is_first:
+            return
+        result.write(model=args.model, history=args.history, performance=args.performance)
+        for role in ("model", "history", "performance"):
+            record.wrote(getattr(args, role), role)
+        effort = result.performance
+        record.tell(
+            "training",
+            order_digest=result.order_digest,
+            steps=len(result.history),
+            runs=effort.runs,
+            processes=effort.processes,
+            device=effort.device,
+        )
+        if checkpoints:
+            checkpoints.remove()
+        print(f"{effort.seconds:.1f} seconds, {effort.rows_per_second:,.0f} rows/s")
 
 
 def checkpoints_of(args: argparse.Namespace, recipe: Recipe, device) -> CheckpointFolder | None:
     """Return the checkpoints of this training; None without --state."""
     if args.state is None:
         return None
-    script, settings = Path(__file__).resolve(), recipe.training.settings
-    own = own_module_files((settings.model, settings.transform, settings.loss), Path.cwd())
-    code = [*reachable_files(script, [script.parent]), *own]
+    script = Path(__file__).resolve()
+    code = [*reachable_files(script, [script.parent]), *own_modules(recipe)]
     return CheckpointFolder(args.state, fingerprint_of(recipe.digest("training"), code, device))
+
+
+def own_modules(recipe: Recipe) -> list[Path]:
+    """Return the files of the user's own that the recipe names."""
+    settings = recipe.training.settings
+    return own_module_files((settings.model, settings.transform, settings.loss), Path.cwd())
 
 
 if __name__ == "__main__":

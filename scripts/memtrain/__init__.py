@@ -9,15 +9,17 @@ floor  modules
 0      errors, interpreter, program, progress, atomic_files, canonical_json, code_files,
        ranges, random_streams, rounding, field_statistics, settings_types, named_objects,
        byte_sizes, dataset_settings, training_settings, mount_table, file_systems,
-       memory_limits, gradient_tree, processes, stopping, optimizer_step, training_progress
+       memory_limits, gradient_tree, processes, stopping, optimizer_step, training_progress,
+       lineage_settings, results_folder
 1      record_file, config, training_history, training_result, figures, checkpoint,
        sharding
 2      config_file, memmap_dataset, row_order, manifest, recipe, source, optimizers,
        evaluation_result, prediction_counts, trained_weights, block_readers,
-       external_shuffle
+       external_shuffle, withdrawals
 3      transforms, losses, models, mock_data, table_files, column_encoding, predictions,
        metrics, summary, regression_figures, classification_figures, learning_curve,
-       shuffle_buffer, loading_arguments, running_arguments, training_report, training_status
+       shuffle_buffer, visiting_order, loading_arguments, running_arguments,
+       training_report, training_status, shard_check
 4      slot_loss, training_parts, table_import, summary_table, summary_figures,
        evaluation_figures, batch_gathering, status_table
 5      slots_together, block_loader, split_resolution

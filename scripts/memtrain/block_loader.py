@@ -29,6 +29,8 @@ _SHARE_OF_FREE_MEMORY = 2 / 3
 
 _STATE_VERSION = 1
 
+_NO_ROWS = np.empty(0, np.int64)
+
 
 @dataclass
 class Position:
@@ -90,6 +92,7 @@ class BlockLoader:
         copy: gives batches that the caller owns.
         gather_ahead: gathers the next window in a thread while one is used; for a processor with
             a core to spare.
+        tell_rows: keeps in ``rows`` which rows were handed out last.
 
     Raises:
         ValueError: for sizes or ranges that make no sense.
@@ -113,6 +116,7 @@ class BlockLoader:
         device: torch.device | str | None = None,
         copy: bool = False,
         gather_ahead: bool = False,
+        tell_rows: bool = False,
     ):
         self.dataset = dataset
         self.order = row_order(
@@ -130,7 +134,9 @@ class BlockLoader:
         self._epochs = epochs
         self.reader, self.reader_reason = choose_reader(reader, dataset.filename)
         self._device = torch.device(device or "cpu")
-        self._copy, self._gathers_ahead = copy, gather_ahead
+        self._copy, self._gathers_ahead, self._tells_rows = copy, gather_ahead, tell_rows
+        #: The rows of the batch or the window that was handed out last, int64 (rows,).
+        self.rows = _NO_ROWS
         self.memory_bytes = self._memory_needed()
         self._check_budget(memory_budget)
         self._position, self._resumes = Position(0, 0, epochs), False
@@ -218,10 +224,10 @@ class BlockLoader:
     def _batches_per_epoch(self) -> int:
         return self.order.micro_batches(self.slots, self._windows)
 
-    def _counted(self, steps: Iterator[tuple[int, int, Any]]) -> Iterator[Any]:
+    def _counted(self, steps: Iterator[tuple[int, int, np.ndarray, Any]]) -> Iterator[Any]:
         """Hand out batches or windows, and keep the position at what was handed out."""
         try:
-            for epoch, count, content in steps:
+            for epoch, count, self.rows, content in steps:
                 if epoch != self.epoch:
                     self._position = Position(epoch, 0, self._position.end)
                 self._position.batches += count
@@ -231,21 +237,27 @@ class BlockLoader:
         end = self._position.end
         self._position = Position(end, 0, end + self._epochs)
 
-    def _iterate(self, by_window: bool) -> Iterator[tuple[int, int, Batch | list[Batch]]]:
-        """Yield batches or windows, each with its epoch and how many batches it is."""
+    def _iterate(
+        self, by_window: bool
+    ) -> Iterator[tuple[int, int, np.ndarray, Batch | list[Batch]]]:
+        """Yield batches or windows, each with its epoch, how many batches it is, and its rows."""
         if not self._resumes:
             self._position = Position(self.epoch, 0, self.epoch + self._epochs)
         self._resumes = False
         with ExitStack() as stack:
-            for epoch, batches, counts in self._buffers(copy.copy(self._position), stack):
+            for epoch, batches, counts, ends, rows in self._buffers(
+                copy.copy(self._position), stack
+            ):
+                done = len(ends) - 1 - sum(counts)
                 for count in counts if by_window else repeat(1, sum(counts)):
                     content = list(islice(batches, count)) if by_window else next(batches)
-                    yield epoch, count, content
+                    yield epoch, count, rows[ends[done] : ends[done + count]], content
+                    done += count
 
     def _buffers(
         self, start: Position, stack: ExitStack
-    ) -> Iterator[tuple[int, Iterator[Batch], list[int]]]:
-        """Yield for every buffer its epoch, its batches, and how many each of its windows has."""
+    ) -> Iterator[tuple[int, Iterator[Batch], list[int], np.ndarray, np.ndarray]]:
+        """Yield every buffer's epoch and batches, how many each window has, ends and rows."""
         file = RowFile(self.dataset.filename, self.dataset.layout, not self.order.shuffled)
         stack.callback(file.close)
         reader = READERS[self.reader](file)
@@ -266,7 +278,8 @@ class BlockLoader:
             skipped = max(0, start.batches - before) if epoch == start.epoch else 0
             look = file.require_size if filled.is_mapped else _nothing
             batches = gatherer.batches(filled, look, skipped)
-            yield epoch, self._owned(batches), self._counts(filled.order, skipped)
+            counts = self._counts(filled.order, skipped)
+            yield epoch, self._owned(batches), counts, *self._rows_of(filled.order)
 
     def _plan(self, start: Position) -> Iterator[tuple[int, int]]:
         """Yield epoch and number of every buffer from a position on."""
@@ -289,6 +302,12 @@ class BlockLoader:
         counts = np.count_nonzero(windows, axis=1)
         done = np.clip(skipped - (np.cumsum(counts) - counts), 0, counts)
         return [count for count in (counts - done).tolist() if count]
+
+    def _rows_of(self, order: BufferOrder) -> tuple[np.ndarray, np.ndarray]:
+        """Return where every batch of a buffer ends, a zero before, and the rows if wanted."""
+        sizes = order.sizes[: self._windows - order.first_window].ravel()
+        ends = np.concatenate([[0], np.cumsum(sizes[sizes > 0])])
+        return ends, order.rows() if self._tells_rows else _NO_ROWS
 
     def _owned(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         return map(_clone, batches) if self._copy else batches

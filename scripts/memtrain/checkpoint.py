@@ -177,6 +177,11 @@ class CheckpointClock:
         self._steps = steps
         self._last = time.monotonic()
 
+    @property
+    def counts_steps(self) -> bool:
+        """Whether steps decide, which are the same for all processes, and not the time."""
+        return self._steps is not None
+
     def is_due(self, step: int) -> bool:
         """Return whether a checkpoint should be saved after a step."""
         if self._steps is not None:

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from memtrain.dataset_settings import DatasetSettings
 from memtrain.errors import listed
+from memtrain.lineage_settings import LineageSettings
 from memtrain.ranges import Range, overlaps, parse_bound, resolve_bound, self_overlaps
 from memtrain.settings_types import Name, PartialChoice, Seed, Settings, read_number
 from memtrain.training_settings import (
@@ -146,6 +147,9 @@ class Configuration(Settings):
     )
     running: RunningSettings = Field(
         RunningSettings(), description="How trainings are run: checkpoints, slots in one call."
+    )
+    lineage: LineageSettings = Field(
+        LineageSettings(), description="What is recorded of every run. No result depends on it."
     )
     evaluation: EvaluationSettings = Field(
         EvaluationSettings(), description="How every split is evaluated."

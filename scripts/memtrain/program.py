@@ -13,11 +13,13 @@ exit status: 0 done; 1 a mistake in the configuration or the data, named on stan
 2 the command line is wrong."""
 
 
-def argument_parser(description: str, epilog: str = "") -> argparse.ArgumentParser:
+def argument_parser(
+    description: str, epilog: str = "", exit_status: str = EXIT_STATUS
+) -> argparse.ArgumentParser:
     """Return a parser whose help keeps the line breaks of the description."""
     return argparse.ArgumentParser(
         description=description,
-        epilog="\n\n".join(filter(None, [epilog, EXIT_STATUS])),
+        epilog="\n\n".join(filter(None, [epilog, exit_status])),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
 

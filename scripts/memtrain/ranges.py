@@ -75,6 +75,22 @@ def self_overlaps(ranges: Sequence[Range]) -> Iterator[Range]:
         yield from overlaps([one], ranges[position + 1 :])
 
 
+def without(ranges: Sequence[Range], removed: Sequence[Range]) -> list[Range]:
+    """Return ranges less the rows of others, in order; none of them is empty."""
+    left = list(ranges)
+    for hole in removed:
+        left = [
+            part
+            for piece in left
+            for part in (
+                Range(piece.start, min(piece.end, max(piece.start, hole.start))),
+                Range(max(piece.start, min(piece.end, hole.end)), piece.end),
+            )
+            if part.rows > 0
+        ]
+    return left
+
+
 def cut(piece: Range, rows_per_cell: int) -> Iterator[tuple[int, Range]]:
     """Cut a range at the borders of a grid; yield each cell's number and the rows within it."""
     start = piece.start

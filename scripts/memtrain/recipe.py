@@ -137,6 +137,8 @@ class Recipe(Settings):
         shuffle: how well the training rows are mixed. In no part.
         shards: id and digest of every shard that the rows touch. In no part: another row of a
             shard that is touched at its edge changes this and nothing else.
+        rows_per_shard: of the manifest; pieces are cut at its multiples. In no part either.
+        withdrawn: rows that were configured, and left out since they are withdrawn. In no part.
     """
 
     split: str
@@ -144,6 +146,13 @@ class Recipe(Settings):
     evaluation: EvaluationRecipe
     shuffle: ShuffleSummary
     shards: dict[str, str]
+    rows_per_shard: int
+    withdrawn: list[tuple[int, int]]
+
+    @property
+    def training_and_evaluation_rows(self) -> list[Range]:
+        """All ranges of rows that the recipe speaks of."""
+        return [*self.training.rows.resolved, *self.evaluation.rows.resolved]
 
     def write(self, path: str | os.PathLike) -> None:
         """Write the recipe as canonical JSON."""

@@ -1,7 +1,7 @@
 """From ranges and settings to recipes: every split, resolved against the data and tried out."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 
@@ -13,7 +13,7 @@ from memtrain.losses import SummedLoss
 from memtrain.manifest import Manifest, PieceSummary, describe_shards, first_nonfinite
 from memtrain.memmap_dataset import MemmapDataset
 from memtrain.named_objects import describe_exception
-from memtrain.ranges import Range
+from memtrain.ranges import Range, overlaps, without
 from memtrain.recipe import (
     EvaluationRecipe,
     Piece,
@@ -35,7 +35,11 @@ _WEAK_SHUFFLE = 2.0
 
 
 def resolve_splits(
-    configuration: Configuration, data: str | os.PathLike, manifest: Manifest, source: Source
+    configuration: Configuration,
+    data: str | os.PathLike,
+    manifest: Manifest,
+    source: Source,
+    withdrawn: Sequence[Range] = (),
 ) -> list[Recipe]:
     """Return the recipe of every split of a configuration.
 
@@ -44,12 +48,13 @@ def resolve_splits(
         data: the record file.
         manifest: of that file.
         source: of that file.
+        withdrawn: rows that every range leaves out.
 
     Raises:
         UserError: with everything that is wrong with any split: ranges outside the data, overlaps,
             values that are not finite, models, losses and transforms that do not fit.
     """
-    resolver = _Resolver(configuration, os.fspath(data), manifest, source)
+    resolver = _Resolver(configuration, os.fspath(data), manifest, source, withdrawn)
     recipes, problems = [], []
     for split in configuration.split_names:
         try:
@@ -63,13 +68,23 @@ def resolve_splits(
 class _Resolver:
     """Resolves one split after the other against the same file."""
 
-    def __init__(self, configuration: Configuration, data: str, manifest: Manifest, source: Source):
-        self._configuration = configuration
+    def __init__(
+        self,
+        configuration: Configuration,
+        data: str,
+        manifest: Manifest,
+        source: Source,
+        withdrawn: Sequence[Range],
+    ):
+        self._configuration, self._withdrawn = configuration, withdrawn
         self._data, self._manifest, self._source = data, manifest, source
 
     def resolve(self, split: str) -> Recipe:
         train, evaluate, problems = self._configuration.ranges_of(split, self._manifest.layout.rows)
         raise_problems(problems)
+        left_out = sorted({*overlaps([*train, *evaluate], self._withdrawn)})
+        train, evaluate = without(train, self._withdrawn), without(evaluate, self._withdrawn)
+        raise_problems(_nothing_left(split, train, evaluate))
         training_pieces = self._manifest.pieces(self._data, train)
         evaluation_pieces = self._manifest.pieces(self._data, evaluate)
         raise_problems(
@@ -91,6 +106,8 @@ class _Resolver:
             ),
             shuffle=_shuffle_summary(order, self._source.in_random_order),
             shards={str(number): self._manifest.shards[number].sha256 for number in touched},
+            rows_per_shard=self._manifest.rows_per_shard,
+            withdrawn=[tuple(rows) for rows in left_out],
         )
         rehearse(f"splits.{split}: training", recipe.training, self._data)
         return recipe
@@ -199,6 +216,15 @@ class _blame:  # noqa: N801 - reads as a statement
 
 def _shape(tensor: torch.Tensor) -> str:
     return f"{tuple(tensor.shape[1:])} features of type {str(tensor.dtype).removeprefix('torch.')}"
+
+
+def _nothing_left(split: str, train: list[Range], evaluate: list[Range]) -> Iterator[str]:
+    for key, ranges in (("train", train), ("evaluate", evaluate)):
+        if not ranges:
+            yield (
+                f"splits.{split}.{key}: all of its rows are withdrawn. Give it other rows, or "
+                "remove the split."
+            )
 
 
 def _rows(ranges: list[Range], pieces: list[PieceSummary]) -> Rows:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 
 from memtrain.accumulation import Batch, NonFiniteLossError, TreeAccumulator, Window
@@ -37,9 +38,15 @@ from memtrain.training_result import (
     records_to_tensor,
 )
 from memtrain.training_settings import LoadingSettings, RunningSettings
+from memtrain.visiting_order import VisitingOrder, digest_of_state
 
 #: A window of so many bytes takes longer to gather than it takes to wake a thread.
 _BYTES_WORTH_A_THREAD = 256 << 10
+
+#: How often several processes agree on whether a checkpoint is due.
+_STEPS_BETWEEN_LOOKS = 16
+
+_NO_ROWS = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -90,6 +97,7 @@ class Trainer:
         )
         dataset = open_rows(data, self._recipe, self._recipe.rows, self._parts.transform)
         self._loader = self._load(dataset)
+        self._visited = VisitingOrder(self._slots, settings.accumulation_steps, settings.batch_size)
         self._accumulator = self._build_accumulator(dataset)
         self._optimizer = OptimizerStep(
             self._parts.optimizer,
@@ -147,6 +155,7 @@ class Trainer:
             recipe_digest=self._whole_recipe.digest("training"),
             weights=self._state.weights(),
             history=self._history,
+            order_digest=digest_of_state(self._visited_by_all()),
             performance=Performance.measured(
                 self._effort, self._around.processes.count, self._around.device
             ),
@@ -180,6 +189,10 @@ class Trainer:
             has_rows = any(sizes[slot] for slot in self._slots)
             batches: list[Batch] = next(windows) if has_rows else []
             self._effort.waiting_seconds += time.perf_counter() - start
+            if has_rows:
+                self._visited.visit(self._loader.rows, [sizes[slot] for slot in self._slots])
+            else:
+                self._visited.visit(_NO_ROWS, [])
             yield Window(step, sizes, batches)
 
     def _sizes_of_slots(self, window: int) -> list[int]:
@@ -228,22 +241,27 @@ class Trainer:
         state = checkpoints.load(step, self._around.device)
         self._state.load(state)
         self._optimizer.load(state)
+        self._visited.load(state["visited"])
         self._history = records_from_tensor(state["history"])
         self._effort = Effort(**state["effort"])
         self._note(f"going on after step {step:,}, from {checkpoints.folder}")
 
     def _has_to_save(self, step: int) -> bool:
-        is_due = self._clock.is_due(step)
-        if not self._is_sharded:
+        is_due, processes = self._clock.is_due(step), self._around.processes
+        if processes.count == 1 or self._clock.counts_steps:
             return is_due
-        # All have to bring their shards at the same step, and clocks differ.
-        return bool(self._around.processes.from_first(is_due, self._around.device))
+        # All bring their part of the state at the same step, and clocks differ. Asking takes as
+        # long as adding a small gradient, so it is not done after every step.
+        if step % _STEPS_BETWEEN_LOOKS:
+            return False
+        return bool(processes.from_first(is_due, self._around.device))
 
     def _save(self, report: TrainingReport) -> None:
         checkpoints, start = self._around.checkpoints, time.perf_counter()
         if checkpoints is None:
             return
         step, state = len(self._history), self._state.save()
+        state["visited"] = self._visited_by_all()
         if self._around.processes.is_first:
             state |= self._optimizer.save()
             state |= {
@@ -254,6 +272,10 @@ class Trainer:
             report.saved(step)
         self._clock.note()
         self._effort.saving_seconds += time.perf_counter() - start
+
+    def _visited_by_all(self) -> torch.Tensor:
+        around = self._around
+        return around.processes.add_up(self._visited.state().to(around.device)).cpu()
 
     def _leave(self, report: TrainingReport) -> None:
         step = len(self._history)
@@ -310,6 +332,7 @@ class Trainer:
             memory_budget=around.loading.budget,
             device=around.device,
             gather_ahead=self._has_a_core_to_spare(dataset),
+            tell_rows=True,
         )
 
     def _has_a_core_to_spare(self, dataset: MemmapDataset) -> bool:

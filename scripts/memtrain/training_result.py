@@ -112,11 +112,20 @@ class Performance:
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """A trained model and what happened on the way."""
+    """A trained model and what happened on the way.
+
+    Attributes:
+        recipe_digest: of the training part of the recipe.
+        weights: of the model.
+        history: of all steps.
+        order_digest: of the rows that were visited, in their order; see ``visiting_order``.
+        performance: what depends on the machine.
+    """
 
     recipe_digest: str
     weights: dict[str, torch.Tensor]
     history: list[StepRecord]
+    order_digest: str
     performance: Performance
 
     def write(

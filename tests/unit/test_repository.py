@@ -2,11 +2,13 @@
 
 import ast
 import re
+from pathlib import Path
 
 import pytest
 import yaml
 
-from memtrain import __doc__ as floor_plan
+import memtrain
+import memtrain.lineage
 from memtrain.code_files import module_files, reachable_files
 
 
@@ -39,36 +41,41 @@ def test_the_environment_is_the_pinned_one(repository):
             assert version(name).split("+")[0] == pinned, name
 
 
-def floors():
-    rows = re.findall(r"^(\d)      (.*(?:\n       .*)*)", floor_plan, re.MULTILINE)
+def floors(plan):
+    rows = re.findall(r"^(\d)      (.*(?:\n       .*)*)", plan, re.MULTILINE)
     return {name: int(floor) for floor, names in rows for name in re.findall(r"\w+", names)}
 
 
-def test_modules_import_only_from_floors_below(repository):
-    package = repository / "scripts" / "memtrain"
-    plan = floors()
-    modules = {path.stem for path in package.glob("*.py")} - {"__init__"}
-    assert modules == set(plan), "the table in memtrain/__init__.py lists other modules"
+@pytest.mark.parametrize("package", [memtrain, memtrain.lineage])
+def test_modules_import_only_from_floors_below(package):
+    plan, folder = floors(package.__doc__), Path(package.__file__).parent
+    modules = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    assert modules == set(plan), f"the table in {package.__name__}/__init__.py lists other modules"
     for name in modules:
-        for node in ast.walk(ast.parse((package / f"{name}.py").read_text())):
+        for node in ast.walk(ast.parse((folder / f"{name}.py").read_text())):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("memtrain"):
-                below = (
-                    [alias.name for alias in node.names]
-                    if node.module == "memtrain"
-                    else [node.module.split(".")[1]]
-                )
-                for other in below:
+                for other in modules_of(node, package.__name__):
                     assert plan[other] < plan[name] or (plan[other] == plan[name] == 0), (
                         f"{name} (floor {plan[name]}) imports {other} (floor {plan[other]})"
                     )
+
+
+def modules_of(node, package):
+    """Return the modules of a package that an import names."""
+    if node.module == package:
+        return [alias.name for alias in node.names]
+    parts = node.module.removeprefix(f"{package}.").split(".")
+    assert package != "memtrain" or parts[0] != "lineage", "lineage is used by the scripts alone"
+    return [parts[0]] if node.module.startswith(f"{package}.") else []
 
 
 def test_every_rule_has_its_script_and_every_script_its_rule(repository):
     rules = set()
     for path in repository.glob("rules/*.smk"):
         rules |= set(re.findall(r"^\s*(?:rule|checkpoint) (\w+):", path.read_text(), re.MULTILINE))
-    # status is for people, beside a run.
-    assert {path.stem for path in repository.glob("scripts/*.py")} == rules | {"status"}
+    # These are for people, beside a run.
+    people = {"status", "lineage"}
+    assert {path.stem for path in repository.glob("scripts/*.py")} == rules | people
 
 
 def test_no_source_file_is_too_long(repository):

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 import status
+from memtrain.errors import UserError
 from memtrain.training_progress import PROGRESS_FILE, TrainingProgress, is_gone, process_identity
 from tests.trainings import wait_until
 
@@ -201,10 +202,10 @@ def test_the_only_dataset_is_found_and_several_are_named(capsys, results, monkey
     other = results.parent / "other"
     other.mkdir()
     configure(other, ["one"])
-    with pytest.raises(status.UserError, match="name one of results/other, results/rows"):
+    with pytest.raises(UserError, match="name one of results/other, results/rows"):
         status.main(["--json"])
     monkeypatch.chdir(other)
-    with pytest.raises(status.UserError, match=r"config\.yaml: there is none here"):
+    with pytest.raises(UserError, match=r"config\.yaml: there is none here"):
         status.main([])
 
 

@@ -1,0 +1,31 @@
+"""Record the run of the workflow, and let its jobs record theirs."""
+
+from snakemake.logging import logger
+
+from memtrain.lineage import recorder
+from memtrain.lineage.workflow_run import WorkflowRun
+
+# In the environment, for all scripts alike; jobs of a cluster read this file again, and are handed
+# the id of the run.
+os.environ.update(
+    {
+        recorder.RECORDS: str(RECORDS),
+        recorder.SETTINGS: settings_text(CONFIGURATION.lineage),
+    }
+)
+
+WORKFLOW_RUN = WorkflowRun(
+    RECORDS,
+    Path(workflow.main_snakefile),
+    CONFIGURATION.as_given(),
+    CONFIGURATION.lineage.required,
+)
+
+if workflow.is_main_process:
+    WORKFLOW_RUN.announce()
+
+
+def start_recording():
+    """Keep that the workflow has started, and listen to what it says of its jobs."""
+    WORKFLOW_RUN.start()
+    logger.addHandler(WORKFLOW_RUN)

@@ -1,0 +1,188 @@
+"""The tree upstream of a result: what made it, out of what, down to the source of the rows."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from memtrain.errors import listed
+from memtrain.lineage.index import LineageIndex
+from memtrain.lineage.run_record import RunRecord
+from memtrain.ranges import Range
+
+
+@dataclass
+class Origin:
+    """A file, and the run that made it out of others.
+
+    Attributes:
+        path: as seen from the project.
+        role: what the run above read it as.
+        digest: of this version.
+        rows: the ranges of its rows that the run above read.
+        shards: these rows by shards: number, rows, digest of exactly these rows.
+        made_by: the run, in short; None where no record has it.
+        note: what is odd about it.
+        inputs: what that run read.
+        is_shown_above: whether its own origin stands elsewhere in the tree.
+    """
+
+    path: str
+    role: str
+    digest: str | None
+    rows: list[Range] = field(default_factory=list)
+    shards: list[dict[str, Any]] = field(default_factory=list)
+    made_by: dict[str, Any] | None = None
+    note: str | None = None
+    inputs: list["Origin"] = field(default_factory=list)
+    is_shown_above: bool = False
+
+    def lines(self, indent: str = "") -> Iterator[str]:
+        """Yield the tree as lines of text."""
+        digest = f"  {short(self.digest)}" if self.digest else ""
+        rows = f"  rows {listed(self.rows, 6)}" if self.rows else ""
+        yield f"{indent}{self.path}{rows}{digest}"
+        inside = f"{indent}    "
+        if self.shards:
+            parts = [f"{one['shard']} {short(one['digest'])}" for one in self.shards]
+            yield f"{inside}shards: {listed(parts, 8)}"
+        if self.note:
+            yield f"{inside}note: {self.note}"
+        if self.is_shown_above:
+            yield f"{inside}(made by {self.made_by['name']}, shown above)"
+        elif self.made_by:
+            yield from (f"{inside}{line}" for line in _lines_of_run(self.made_by))
+            for one in self.inputs:
+                yield from one.lines(f"{inside}")
+
+
+def explain(index: LineageIndex, version: int) -> Origin:
+    """Return the tree upstream of a version of a file."""
+    row = index.rows.execute("SELECT * FROM version WHERE id = ?", (version,)).fetchone()
+    root = Origin(row["path"], row["role"], row["digest"])
+    _Explainer(index).explain(root, version, None)
+    return root
+
+
+class _Explainer:
+    def __init__(self, index: LineageIndex):
+        self._index, self._shown = index, set()
+
+    def explain(self, origin: Origin, version: int, before: str | None) -> None:
+        """Fill in who made a version, and out of what."""
+        run = self._writer(version, before)
+        if run is None:
+            if not origin.path.startswith("<outside>") and origin.role not in _MADE_BY_NO_RUN:
+                origin.note = self._note_on(origin.path)
+            return
+        record = self._index.record_of(run)
+        origin.made_by = summary_of(record)
+        if run in self._shown:
+            origin.is_shown_above = True
+            return
+        self._shown.add(run)
+        for use in self._reads(run):
+            child = Origin(use["path"], use["role"], use["digest"])
+            of_use = next((file for file in record.inputs if file.path == use["path"]), None)
+            if of_use is not None and record.job in _READ_RANGES:
+                child.rows = sorted({rows for part in of_use.rows.values() for rows in part})
+                child.shards = [
+                    {
+                        "shard": piece.shard,
+                        "rows": piece.rows,
+                        "digest": piece.digest,
+                        "shard_digest": piece.shard_digest,
+                    }
+                    for piece in of_use.pieces
+                ]
+            origin.inputs.append(child)
+            self.explain(child, use["version"], record.started_at)
+
+    def _writer(self, version: int, before: str | None) -> int | None:
+        """Return the last run that wrote a version before a time, or at any time."""
+        row = self._index.rows.execute(
+            "SELECT use.run FROM use JOIN run ON run.id = use.run "
+            "WHERE use.version = ? AND use.is_output AND run.state = 'completed' "
+            "ORDER BY run.started_at <= coalesce(?, '9') DESC, run.started_at DESC LIMIT 1",
+            (version, before),
+        ).fetchone()
+        return row["run"] if row else None
+
+    def _reads(self, run: int) -> list[Any]:
+        return self._index.rows.execute(
+            "SELECT DISTINCT use.version, use.role, version.path, version.digest FROM use "
+            "JOIN version ON version.id = use.version WHERE use.run = ? AND NOT use.is_output "
+            "ORDER BY use.id",
+            (run,),
+        ).fetchall()
+
+    def _note_on(self, path: str) -> str:
+        row = self._index.rows.execute(
+            "SELECT run.job FROM current JOIN run ON run.id = current.run WHERE path = ?", (path,)
+        ).fetchone()
+        if row is None:
+            return "no record says who wrote it"
+        return (
+            f"this is not what {row['job']} wrote last, nor any other recorded run: it was "
+            "changed by hand, or copied without its time of modification"
+        )
+
+
+#: Files that users write, or the workflow itself when it starts.
+_MADE_BY_NO_RUN = ("configuration", "imported", "withdrawals")
+
+#: Jobs whose result comes from the ranges that they read; others read rows to describe them.
+_READ_RANGES = ("train", "evaluate")
+
+
+def summary_of(record: RunRecord) -> dict[str, Any]:
+    """Return what people ask of a run, as JSON."""
+    return {
+        "run_id": record.run_id,
+        "name": record.name,
+        "state": record.state,
+        "started_at": record.started_at,
+        "ended_at": record.ended_at,
+        "message": record.message,
+        "code": [
+            {
+                "root": root.name,
+                "commit": root.commit,
+                "is_clean": root.is_clean,
+                "files": root.files,
+            }
+            for root in record.code
+        ],
+        "parameters": record.parameters,
+        "python": record.environment.get("python"),
+        "packages": record.environment.get("packages", {}),
+        "machine": record.machine,
+        "effort": record.effort,
+        "details": record.details,
+        "parent_id": record.parent_id,
+    }
+
+
+def _lines_of_run(run: dict[str, Any]) -> Iterator[str]:
+    yield f"made by {run['name']}, {run['started_at'][:19]}Z, run {run['run_id']}"
+    for root in run["code"]:
+        commit = f"commit {root['commit'][:12]}" if root["commit"] else "no git"
+        if root["commit"] and not root["is_clean"]:
+            commit += " with changes"
+        yield f"code: {len(root['files'])} files of {root['root']}, {commit}"
+    shown = {name: value for name, value in run["parameters"].items() if value is not None}
+    if shown:
+        settings = [f"{name}={value}" for name, value in shown.items() if name != "recipe"]
+        yield f"settings: {listed(settings, 6)}"
+    training = run["details"].get("training")
+    if training:
+        yield f"rows were visited in the order {short(training['order_digest'])}"
+    machine, packages = run["machine"], run["packages"]
+    yield (
+        f"with Python {run['python']}, torch {packages.get('torch', '-')}, on "
+        f"{machine.get('host')} ({machine.get('processor')})"
+    )
+
+
+def short(digest: str | None) -> str:
+    """Return a digest as people compare it: "sha256:0123456789ab"."""
+    return "-" if digest is None else digest[: len("sha256:") + 12]
