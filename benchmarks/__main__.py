@@ -23,6 +23,8 @@ BENCHMARKS = [
     "generating",
     "indexing",
     "workflow_overhead",
+    "lineage_questions",
+    "recording",
 ]
 
 

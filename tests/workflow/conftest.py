@@ -78,6 +78,18 @@ class Project:
             assert done.returncode == 0, done.stdout
         return Run(done.returncode, done.stdout)
 
+    def lineage(self, *arguments, status=0):
+        """Ask lineage.py, and return what it prints."""
+        done = subprocess.run(
+            [sys.executable, "scripts/lineage.py", *map(str, arguments)],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            env=environment(),
+        )
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stdout
+
     def results(self, *patterns, name="small"):
         """Return the content of result files by their path."""
         root = self / "results" / name

@@ -17,6 +17,17 @@ def expect(run, *jobs):
     assert run.jobs == sorted(jobs), run.output
 
 
+def cause(project, file, *parts, name="small"):
+    """See that lineage can say why the last run of a job differs from the one before."""
+    answer = project.lineage("diff", f"results/{name}/{file}", status=1)
+    for part in parts:
+        assert part in answer, answer
+
+
+def model(split):
+    return f"splits/{split}/model.safetensors"
+
+
 def append_line(path, line="# a comment\n"):
     with open(path, "a") as file:
         file.write(line)
@@ -49,6 +60,9 @@ def test_data_code_and_recipes_touched(project):
     touch([project / "results/small/data.npy"])
     # The large file is read again, to see that it is the same; nothing is trained.
     expect(project.snakemake(), "index_shards", "resolve_splits")
+    answer = project.lineage("diff", "results/small/manifest.json")
+    assert "Updated input files: results/small/data.npy" in answer
+    assert "nothing differs" in answer
     expect(project.snakemake())
 
 
@@ -67,6 +81,8 @@ def test_rows_appended(project):
     assert [name for name in models if models[name] != after[name]] == [
         "splits/share/model.safetensors"
     ]
+    cause(project, model("share"), "data:\n  rows: [2000, 4000) -> [2001, 4002)")
+    cause(project, "data.npy", "settings:\n  mock.rows: 20000 -> 20010")
 
 
 def change_row(project, number):
@@ -88,6 +104,10 @@ def test_one_row_changed(project, row, splits):
     change_row(project, row)
     jobs = [job for split in splits for job in again(split)] + (["summarize"] if splits else [])
     expect(project.snakemake(), "index_shards", "resolve_splits", *jobs)
+    for split in splits:
+        shard = row // 1000
+        cause(project, model(split), "data:\n  bytes of rows [", f"of shard {shard}: sha256:")
+    cause(project, "manifest.json", f"data:\n  bytes of rows [{row // 1000 * 1000}, ")
     expect(project.snakemake())
 
 
@@ -95,17 +115,22 @@ def test_an_evaluated_row_changed(project):
     change_row(project, 19_500)
     evaluated = [f"evaluate {split}" for split in ("first", "second", "share")]
     expect(project.snakemake(), "index_shards", "resolve_splits", *evaluated, "summarize")
+    cause(project, "splits/share/evaluation.json", "data:\n  bytes of rows [19000, 20000)")
 
 
 def test_a_range_widened(project):
     project.configure(lambda content: content["splits"]["first"].update(train=[0, 1501]))
     expect(project.snakemake(), "resolve_splits", *again("first"), "summarize")
+    cause(project, model("first"), "data:\n  rows: [0, 1500) -> [0, 1501)")
+    cause(project, "splits/first/split.json", "splits.first.train: [0, 1500] -> [0, 1501]")
+    cause(project, "splits/first/evaluation.json", "splits/first/model.safetensors: sha256:")
 
 
 def test_a_learning_rate_changed(project):
     own = {"optimizer": {"lr": "2e-3"}}
     project.configure(lambda content: content["splits"]["second"].update(training=own))
     expect(project.snakemake(), "resolve_splits", *again("second"), "summarize")
+    cause(project, model("second"), "training.optimizer.lr: 0.001 -> 0.002", "settings:")
     expect(project.snakemake())
 
 
@@ -114,22 +139,33 @@ def test_two_values_swapped(project):
     project.configure(lambda content: content["training"].update(sizes))
     everything = [job for split in ("first", "second", "share") for job in again(split)]
     expect(project.snakemake(), "resolve_splits", *everything, "summarize")
+    cause(project, model("first"), "accumulation_steps: 4 -> 32", "batch_size: 32 -> 4")
 
 
 def test_an_evaluation_range_changed(project):
     project.configure(lambda content: content["splits"]["first"].update(evaluate=[18_000, 19_000]))
     expect(project.snakemake(), "resolve_splits", "evaluate first", "summarize")
+    cause(
+        project,
+        "splits/first/evaluation.json",
+        "data:\n  rows: [19000, 20000) -> [18000, 19000)",
+    )
 
 
 def test_a_module_edited_that_only_the_summary_reaches(project):
     append_line(project / "scripts/memtrain/summary.py")
     expect(project.snakemake(), "summarize")
+    cause(project, "summary/summary.md", "code:\n  scripts/memtrain/summary.py: sha256:")
 
 
 def test_the_training_script_edited(project):
     append_line(project / "scripts/train.py")
     everything = [job for split in ("first", "second", "share") for job in again(split)]
     expect(project.snakemake(), *everything, "summarize")
+    cause(project, model("first"), "code:\n  scripts/train.py: sha256:")
+    # The model is the same, byte for byte: what is left is what Snakemake says.
+    answer = project.lineage("diff", "results/small/splits/first/evaluation.json")
+    assert "Input files updated by another job" in answer
 
 
 @pytest.mark.parametrize("place", ["first", "last"])
@@ -142,6 +178,9 @@ def test_a_split_added(project, place):
 
     project.configure(add)
     expect(project.snakemake(), "resolve_splits", *again("new"), "summarize")
+    cause(project, "summary/summary.csv", "splits/new/evaluation.json: nothing -> sha256:")
+    log = project.lineage("log", "results/small/splits/new/model.safetensors")
+    assert "Missing output files" in log
     expect(project.snakemake())
 
 
@@ -156,6 +195,7 @@ def test_a_split_removed(project):
     project.configure(lambda content: content["splits"].pop("second"))
     run = project.snakemake()
     expect(run, "resolve_splits", "summarize")
+    cause(project, "summary/summary.csv", "splits/second/evaluation.json: sha256:", "-> nothing")
     assert b"| second " not in (project / "results/small/summary/summary.md").read_bytes()
     expect(project.snakemake())
 
@@ -166,8 +206,10 @@ def test_a_model_of_ones_own_edited(project):
     own = {"model": "own:Net"}
     project.configure(lambda content: content["splits"]["first"].update(training=own))
     expect(project.snakemake(), "resolve_splits", *again("first"), "summarize")
+    cause(project, model("first"), "training.model.name: mlp -> own:Net")
     append_line(project / "layers.py")
     expect(project.snakemake(), "resolve_splits", *again("first"), "summarize")
+    cause(project, model("first"), "code:\n  layers.py: sha256:")
 
 
 def test_how_it_is_run_is_not_what_is_computed(project):

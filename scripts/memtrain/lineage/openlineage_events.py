@@ -20,6 +20,9 @@ SCHEMA = "urn:memtrain:lineage.schema.json"
 _KINDS = {"completed": "COMPLETE", "failed": "FAIL", "stopped": "ABORT", "running": "RUNNING"}
 _STATES = {kind: state for state, kind in _KINDS.items()}
 
+#: A condition takes 300 bytes a range; of more than these, our own facet alone has them.
+_RANGES_IN_CONDITIONS = 1000
+
 #: The facts of a run that have a facet each, by the attribute of ``RunRecord``.
 _RUN_FACTS = ("environment", "machine", "effort")
 
@@ -195,13 +198,14 @@ def _dataset(file: FileUse, facets_of_use: str) -> dict[str, Any]:
                 for piece in file.pieces
             ],
         )
-        if condition := _condition([rows for ranges in file.rows.values() for rows in ranges]):
-            use["subset"] = _subset(condition, is_input)
+        ranges = sorted({rows for ranges in file.rows.values() for rows in ranges})
+        if 0 < len(ranges) <= _RANGES_IN_CONDITIONS:
+            use["subset"] = _subset(_condition(ranges), is_input)
     return {"namespace": NAMESPACE, "name": file.path, "facets": facets, facets_of_use: use}
 
 
 def _condition(ranges: list[Range]) -> Any:
-    """Return the standard's condition for "the row lies in one of these ranges"; None for all."""
+    """Return the standard's condition for "the row lies in one of these ranges"."""
     from openlineage.client.generated.base_subset_dataset import (
         BinarySubsetCondition,
         CompareSubsetCondition,
@@ -217,7 +221,7 @@ def _condition(ranges: list[Range]) -> Any:
         BinarySubsetCondition(
             compare("GREATER_EQUAL_THAN", rows.start), compare("LESS_THAN", rows.end), "AND"
         )
-        for rows in sorted(set(ranges))
+        for rows in ranges
     ]
     # In pairs of pairs, so that thousands of ranges do not nest thousands deep.
     while len(conditions) > 1:
@@ -225,7 +229,7 @@ def _condition(ranges: list[Range]) -> Any:
         conditions = [
             BinarySubsetCondition(*pair, "OR") if len(pair) == 2 else pair[0] for pair in pairs
         ]
-    return conditions[0] if conditions else None
+    return conditions[0]
 
 
 def _subset(condition: Any, is_input: bool) -> dict[str, Any]:

@@ -1,0 +1,291 @@
+"""Lineage as users ask for it: of projects that ran, changed, and ran again."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tests.workflow.conftest import environment
+
+FIRST, SECOND, SHARE = (
+    f"results/small/splits/{split}/model.safetensors" for split in ("first", "second", "share")
+)
+
+
+def flip_byte(project, row):
+    """Change one byte of a row, and keep the time of modification."""
+    path = project / "results/small/data.npy"
+    before = os.stat(path)
+    row_bytes = np.load(path, mmap_mode="r").dtype.itemsize
+    with open(path, "r+b") as file:
+        file.seek(4096 + row * row_bytes + 5)
+        byte = file.read(1)[0]
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte ^ 1]))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def models(project):
+    return project.results("splits/*/model.safetensors")
+
+
+def test_a_model_is_explained_down_to_the_generator(project):
+    answer = project.lineage("explain", FIRST)
+    for part in (
+        "made by train/first",
+        "results/small/data.npy  rows [0, 1500)",
+        "shards: 0 sha256:",
+        "made by resolve_splits",
+        "made by index_shards",
+        "made by generate_data",
+        "mock.seed=3",
+    ):
+        assert part in answer, answer
+    tree = json.loads(project.lineage("explain", FIRST, "--json"))["tree"]
+    data, recipe = tree["inputs"]
+    assert [shard["rows"] for shard in data["shards"]] == [[0, 1000], [1000, 1500]]
+    assert recipe["path"] == "results/small/splits/first/split.json"
+    assert tree["made_by"]["packages"]["torch"]
+    assert len(tree["made_by"]["details"]["training"]["order_digest"]) == 71
+
+
+def test_every_run_is_recorded_with_the_reason_of_its_job(project):
+    entries = json.loads(project.lineage("log", "--json"))
+    assert sorted(entry["name"] for entry in entries) == [
+        "evaluate/first",
+        "evaluate/second",
+        "evaluate/share",
+        "generate_data",
+        "index_shards",
+        "resolve_splits",
+        "summarize",
+        "train/first",
+        "train/second",
+        "train/share",
+        "workflow",
+    ]
+    assert {entry["state"] for entry in entries} == {"completed"}
+    for entry in entries:
+        assert entry["name"] == "workflow" or "Missing output files" in entry["reason"]
+
+
+def test_rows_reach_what_was_made_from_them(project):
+    reached = json.loads(project.lineage("impact", "--rows", "2500:2510", "--json"))
+    paths = {one["path"] for one in reached}
+    assert {SECOND, SHARE} <= paths
+    assert FIRST not in paths
+    assert "results/small/summary/summary.md" in paths
+    assert "results/small/splits/first/evaluation.json" not in paths
+    by_shard = json.loads(project.lineage("impact", "--shard", "19", "--json"))
+    assert "results/small/splits/first/evaluation.json" in {one["path"] for one in by_shard}
+    assert not {FIRST, SECOND, SHARE} & {one["path"] for one in by_shard}
+
+
+def test_the_targets_of_an_impact_make_it_anew(project):
+    targets = project.lineage("impact", "--rows", "2500", "--targets").split()
+    run = project.snakemake(*targets)
+    assert run.jobs == [
+        "evaluate second",
+        "evaluate share",
+        "index_shards",
+        "resolve_splits",
+        "summarize",
+        "train second",
+        "train share",
+    ]
+
+
+def test_a_flipped_byte_is_found_with_the_models_that_it_reaches(project):
+    project.lineage("verify")
+    flip_byte(project, 2500)
+    assert "Nothing to be done" in project.snakemake().output
+    project.lineage("verify", "--quick")
+    answer = project.lineage("verify", status=1)
+    assert "shard 2 (rows [2000, 3000), bytes [" in answer
+    assert f"models reached by corrupt rows: {SECOND}, {SHARE}\n" in answer
+    assert f"models whose rows are as they were: {FIRST}\n" in answer
+    project.lineage("verify", FIRST)
+    project.lineage("verify", SECOND, status=1)
+
+
+@pytest.mark.parametrize("how", ["all", "none"])
+def test_a_training_on_a_flipped_byte_fails_where_all_are_verified(project, how):
+    flip_byte(project, 2500)
+
+    def change(content):
+        content["lineage"] = {"verify_shards": how}
+        content["splits"]["second"]["training"] = {"seed": 1}
+
+    project.configure(change)
+    if how == "none":
+        project.snakemake()
+        return
+    run = project.snakemake(SECOND, check=False)
+    assert run.status == 1
+    assert "the bytes of shard 2 (rows [2000, 3000)) are not those that were indexed" in run.output
+    assert "Traceback" not in run.output
+    (entry,) = [
+        entry
+        for entry in json.loads(project.lineage("log", "--json"))
+        if entry["name"] == "train/second" and entry["state"] == "failed"
+    ]
+    assert entry["message"].startswith("results/small/data.npy: the bytes of shard 2")
+
+
+def test_withdrawn_rows_leave_exactly_the_models_that_held_them(project):
+    before = models(project)
+    answer = project.lineage("withdraw", "--rows", "1100:1200", "--reason", "a <b> 'person'")
+    assert f"holds them: {FIRST}\n1 models hold them" in answer
+    found = project.lineage("verify", status=1)
+    assert f"withdrawn: {FIRST}: it was trained on rows that are withdrawn: [1100, 1200)" in found
+    assert "WITHDRAWN: rows [1100, 1200)" in project.lineage("explain", FIRST, status=1)
+    run = project.snakemake()
+    assert run.jobs == ["evaluate first", "resolve_splits", "summarize", "train first"]
+    project.lineage("verify")
+    recipe = json.loads((project / "results/small/splits/first/split.json").read_text())
+    assert recipe["training"]["rows"]["ranges"] == [[0, 1100], [1200, 1500]]
+    log = (project / "results/small/logs/resolve_splits.log").read_text()
+    assert "first: 100 withdrawn rows are left out: [1100, 1200)" in log
+    assert "rows [0, 1100), [1200, 1500)" in project.lineage("explain", FIRST)
+    difference = project.lineage("diff", FIRST, status=1)
+    assert "rows: [0, 1500) -> [0, 1100), [1200, 1500)" in difference
+    project.lineage("restore", "--rows", "1100:1200")
+    assert project.snakemake().jobs == run.jobs
+    assert models(project) == before
+    assert [entry["name"] for entry in json.loads(project.lineage("log", "--json"))].count(
+        "train/first"
+    ) == 3
+
+
+def test_withdrawals_that_make_no_sense(project):
+    project.lineage("withdraw", "--shard", "1", "--reason", "corrupt")
+    for arguments in (
+        ["withdraw", "--rows", "1999:2001", "--reason", "again"],
+        ["withdraw", "--rows", "19990:20001", "--reason", "too far"],
+        ["withdraw", "--shard", "20", "--reason", "no such shard"],
+        ["restore", "--rows", "1000:1001"],
+        ["restore", "--rows", "5:6"],
+        ["withdraw", "--rows", "6:5", "--reason", "backwards"],
+    ):
+        project.lineage(*arguments, status=2)
+    project.lineage("restore", "--shard", "1")
+
+
+def test_rows_that_moved_since_they_were_withdrawn_are_said(project):
+    project.lineage("withdraw", "--rows", "10:20", "--reason", "x")
+    project.configure(lambda content: content["dataset"]["mock"].update(seed=4))
+    project.snakemake()
+    log = (project / "results/small/logs/resolve_splits.log").read_text()
+    assert "warning: rows [10, 20) of results/small/data.npy are not the bytes that" in log
+
+
+def test_all_rows_of_a_split_withdrawn(project):
+    project.lineage("withdraw", "--rows", "0:1600", "--reason", "x")
+    run = project.snakemake(check=False)
+    assert "splits.first.train: all of its rows are withdrawn" in run.output
+
+
+RECORDING = """
+import numpy as np
+
+def record(row):
+    with open("visited.txt", "a") as file:
+        file.write(f"{int(row['features'][0])}\\n")
+    return row
+"""
+
+
+def test_withdrawn_rows_are_never_visited_again(new_project):
+    """The first feature of a row is its number, and the transform writes down every visit."""
+    splits = {"one": {"train": [[0, 150], [200, 300]], "evaluate": [300, 320]}}
+    project = new_project(
+        {
+            "dataset": {
+                "name": "small",
+                "import": {"path": "rows.npz", "features": ["number"], "target": ["y"]},
+            },
+            "shards": {"rows": 32},
+            "splits": splits,
+            "training": {
+                "batch_size": 8,
+                "epochs": 2,
+                "model": "linear",
+                "transform": "recording:record",
+                "optimizer": {"name": "SGD", "lr": 1e-9},
+            },
+            "evaluation": {"bootstrap": 0},
+        }
+    )
+    numbers = np.arange(320, dtype=np.float32)
+    np.savez(project / "rows.npz", number=numbers, y=numbers)
+    (project / "recording.py").write_text(RECORDING)
+    project.snakemake("results/small/splits/one/model.safetensors")
+    (project / "visited.txt").unlink()
+    project.lineage("withdraw", "--rows", "100:210", "--reason", "x")
+    project.snakemake("results/small/splits/one/model.safetensors")
+    visited = [int(line) for line in (project / "visited.txt").read_text().split()]
+    left = [*range(100), *range(210, 300)]
+    assert set(visited) - set(left) == set()
+    # Twice each, and the rehearsal of resolve_splits takes the first two once more.
+    assert sorted(visited) == sorted([*left, *left, 0, 1])
+
+
+def test_a_job_that_fails_and_one_that_is_killed_are_recorded(project):
+    (project / "own.py").write_text(
+        "import os, signal\nfrom torch import nn\n\nclass Net(nn.Linear):\n"
+        "    def __init__(self, in_features, out_features):\n"
+        "        super().__init__(in_features, out_features)\n"
+        "        if 'state' in ' '.join(__import__('sys').argv):\n"
+        "            os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    own = {"model": "own:Net"}
+    project.configure(lambda content: content["splits"]["first"].update(training=own))
+    assert project.snakemake(check=False).status == 1
+    entries = json.loads(project.lineage("log", "--json"))
+    assert [one["state"] for one in entries if one["name"] == "train/first"] == [
+        "completed",
+        "running",
+    ]
+    assert [one["state"] for one in entries if one["name"] == "workflow"] == ["completed", "failed"]
+
+
+def test_two_projects_on_one_disk_run_at_once(new_project):
+    projects = [new_project(name=name) for name in ("one", "two")]
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", FIRST]
+    running = [
+        subprocess.Popen(command, cwd=project.folder, env=environment(), stderr=subprocess.DEVNULL)
+        for project in projects
+    ]
+    assert [process.wait() for process in running] == [0, 0]
+    for project in projects:
+        names = [entry["name"] for entry in json.loads(project.lineage("log", "--json"))]
+        assert sorted(names) == [
+            "generate_data",
+            "index_shards",
+            "resolve_splits",
+            "train/first",
+            "workflow",
+        ]
+
+
+def test_a_damaged_record_is_named_and_nothing_else_is_lost(project):
+    (record, *_) = sorted((project / "results/small/lineage/events").glob("*/*"))
+    record.write_text(record.read_text()[:100])
+    answer = project.lineage("verify", status=1)
+    assert "this record cannot be read" in answer
+    assert "41 files compared" in answer or "files compared byte by byte" in answer
+
+
+def test_questions_that_make_no_sense_are_2(project):
+    for arguments in (
+        ["explain", "results/small/nothing.json"],
+        ["diff", FIRST],
+        ["diff", FIRST, "nothing"],
+        ["impact"],
+        ["impact", "--rows", "x"],
+        ["log", "nowhere"],
+    ):
+        project.lineage(*arguments, status=2)
