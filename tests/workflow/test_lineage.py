@@ -48,7 +48,7 @@ def test_a_model_is_explained_down_to_the_generator(project):
     data, recipe = tree["inputs"]
     assert [shard["rows"] for shard in data["shards"]] == [[0, 1000], [1000, 1500]]
     assert recipe["path"] == "results/small/splits/first/split.json"
-    assert tree["made_by"]["packages"]["torch"]
+    assert tree["made_by"]["environment"]["packages"]["torch"]
     assert len(tree["made_by"]["details"]["training"]["order_digest"]) == 71
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from memtrain.errors import listed
 from memtrain.lineage.index import LineageIndex
-from memtrain.lineage.run_record import RunRecord
+from memtrain.lineage.privacy import OUTSIDE
 from memtrain.ranges import Range
 
 
@@ -71,31 +71,38 @@ class _Explainer:
         """Fill in who made a version, and out of what."""
         run = self._writer(version, before)
         if run is None:
-            if not origin.path.startswith("<outside>") and origin.role not in _MADE_BY_NO_RUN:
+            if not origin.path.startswith(OUTSIDE) and origin.role not in _MADE_BY_NO_RUN:
                 origin.note = self._note_on(origin.path)
             return
-        record = self._index.record_of(run)
-        origin.made_by = summary_of(record)
+        origin.made_by = facts = self._index.facts_of(run)
         if run in self._shown:
             origin.is_shown_above = True
             return
         self._shown.add(run)
         for use in self._reads(run):
             child = Origin(use["path"], use["role"], use["digest"])
-            of_use = next((file for file in record.inputs if file.path == use["path"]), None)
-            if of_use is not None and record.job in _READ_RANGES:
-                child.rows = sorted({rows for part in of_use.rows.values() for rows in part})
-                child.shards = [
-                    {
-                        "shard": piece.shard,
-                        "rows": piece.rows,
-                        "digest": piece.digest,
-                        "shard_digest": piece.shard_digest,
-                    }
-                    for piece in of_use.pieces
-                ]
+            # Others read rows to describe them; of these it is known which rows they used.
+            if facts["name"].partition("/")[0] in _USE_THEIR_RANGES:
+                child.rows = self._rows_of(use["id"])
+                child.shards = self._shards_of(use["id"])
             origin.inputs.append(child)
-            self.explain(child, use["version"], record.started_at)
+            self.explain(child, use["version"], facts["started_at"])
+
+    def _rows_of(self, use: int) -> list[Range]:
+        query = "SELECT start, end FROM span WHERE use = ? ORDER BY start, end"
+        return [Range(*pair) for pair in self._index.rows.execute(query, (use,))]
+
+    def _shards_of(self, use: int) -> list[dict[str, Any]]:
+        query = "SELECT * FROM piece WHERE use = ? ORDER BY start"
+        return [
+            {
+                "shard": piece["shard"],
+                "rows": Range(piece["start"], piece["end"]),
+                "digest": piece["digest"],
+                "shard_digest": piece["shard_digest"],
+            }
+            for piece in self._index.rows.execute(query, (use,))
+        ]
 
     def _writer(self, version: int, before: str | None) -> int | None:
         """Return the last run that wrote a version before a time, or at any time."""
@@ -109,9 +116,9 @@ class _Explainer:
 
     def _reads(self, run: int) -> list[Any]:
         return self._index.rows.execute(
-            "SELECT DISTINCT use.version, use.role, version.path, version.digest FROM use "
-            "JOIN version ON version.id = use.version WHERE use.run = ? AND NOT use.is_output "
-            "ORDER BY use.id",
+            "SELECT min(use.id) AS id, use.version, use.role, version.path, version.digest "
+            "FROM use JOIN version ON version.id = use.version "
+            "WHERE use.run = ? AND NOT use.is_output GROUP BY use.version, use.role ORDER BY 1",
             (run,),
         ).fetchall()
 
@@ -130,36 +137,8 @@ class _Explainer:
 #: Files that users write, or the workflow itself when it starts.
 _MADE_BY_NO_RUN = ("configuration", "imported", "withdrawals")
 
-#: Jobs whose result comes from the ranges that they read; others read rows to describe them.
-_READ_RANGES = ("train", "evaluate")
-
-
-def summary_of(record: RunRecord) -> dict[str, Any]:
-    """Return what people ask of a run, as JSON."""
-    return {
-        "run_id": record.run_id,
-        "name": record.name,
-        "state": record.state,
-        "started_at": record.started_at,
-        "ended_at": record.ended_at,
-        "message": record.message,
-        "code": [
-            {
-                "root": root.name,
-                "commit": root.commit,
-                "is_clean": root.is_clean,
-                "files": root.files,
-            }
-            for root in record.code
-        ],
-        "parameters": record.parameters,
-        "python": record.environment.get("python"),
-        "packages": record.environment.get("packages", {}),
-        "machine": record.machine,
-        "effort": record.effort,
-        "details": record.details,
-        "parent_id": record.parent_id,
-    }
+#: Jobs whose result comes from exactly the ranges that they read.
+_USE_THEIR_RANGES = ("train", "evaluate")
 
 
 def _lines_of_run(run: dict[str, Any]) -> Iterator[str]:
@@ -176,9 +155,9 @@ def _lines_of_run(run: dict[str, Any]) -> Iterator[str]:
     training = run["details"].get("training")
     if training:
         yield f"rows were visited in the order {short(training['order_digest'])}"
-    machine, packages = run["machine"], run["packages"]
+    machine, packages = run["machine"], run["environment"].get("packages", {})
     yield (
-        f"with Python {run['python']}, torch {packages.get('torch', '-')}, on "
+        f"with Python {run['environment'].get('python')}, torch {packages.get('torch', '-')}, on "
         f"{machine.get('host')} ({machine.get('processor')})"
     )
 

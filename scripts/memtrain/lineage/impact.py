@@ -51,6 +51,7 @@ class Impact:
     def __init__(self, index: LineageIndex, follows_all: bool = False):
         self._rows, self._follows_all = index.rows, follows_all
         self._rows.execute("CREATE TEMP TABLE IF NOT EXISTS reached (run, part, through)")
+        self._rows.execute("CREATE TEMP TABLE IF NOT EXISTS written (use, through)")
 
     def of_rows(self, path: str, ranges: Sequence[Range]) -> list[Reached]:
         """Return what the runs made that read rows of a file, in any version of it."""
@@ -59,9 +60,11 @@ class Impact:
             for rows in ranges
             for use in self._rows.execute(
                 "SELECT DISTINCT use.run, use.part, version.path AS through, use.role "
-                "FROM span JOIN use ON use.id = span.use JOIN version ON version.id = use.version "
-                "WHERE span.start < ? AND span.end > ? AND NOT use.is_output AND version.path = ?",
-                (rows.end, rows.start, path),
+                "FROM span_level JOIN span ON span.level = span_level.level "
+                "AND span.start > ?1 - (1 << span_level.level) AND span.start < ?2 "
+                "AND span.end > ?1 JOIN use ON use.id = span.use AND NOT use.is_output "
+                "JOIN version ON version.id = use.version AND version.path = ?3",
+                (rows.start, rows.end, path),
             )
         ]
         return self._follow(uses)
@@ -104,6 +107,8 @@ class Impact:
                 "INSERT INTO reached VALUES (?, ?, ?)",
                 ((use["run"], use["part"], use["through"]) for use in uses),
             )
+            self._rows.execute("DELETE FROM written")
+            self._rows.execute(_WRITTEN)
             for row in self._rows.execute(_OUTPUTS):
                 if row["version"] not in seen_versions:
                     seen_versions.add(row["version"])
@@ -115,32 +120,39 @@ class Impact:
 
 
 #: An output of a run comes from a part of it where both name one, else from all that was read.
-_OF_THE_PART = "(use.part = reached.part OR use.part = '' OR reached.part = '')"
+_WRITTEN = """
+INSERT INTO written
+SELECT use.id, reached.through FROM reached
+JOIN use ON use.run = reached.run AND use.is_output = 1 WHERE reached.part = ''
+UNION ALL
+SELECT use.id, reached.through FROM reached
+JOIN use ON use.run = reached.run AND use.is_output = 1 AND use.part IN (reached.part, '')
+WHERE reached.part != ''
+"""
 
-_OUTPUTS = f"""
-SELECT use.version, version.path, version.digest, use.role, run.job, run.split, reached.through,
+_OUTPUTS = """
+SELECT use.version, version.path, version.digest, use.role, run.job, run.split, written.through,
     current.version IS NOT NULL AND current.version = use.version AS is_current
-FROM reached
-JOIN use ON use.run = reached.run AND use.is_output AND {_OF_THE_PART}
+FROM written
+JOIN use ON use.id = written.use
 JOIN version ON version.id = use.version
 JOIN run ON run.id = use.run
 LEFT JOIN current ON current.path = version.path
-ORDER BY reached.rowid, version.path
+ORDER BY written.rowid, version.path
 """
 
 #: Who read what the runs wrote; of rows, some of the same ones.
-_READERS = f"""
+_READERS = """
 SELECT DISTINCT reading.run, reading.part, reading.role, version.path AS through
-FROM reached
-JOIN use ON use.run = reached.run AND use.is_output AND {_OF_THE_PART}
-JOIN use AS reading ON reading.version = use.version AND NOT reading.is_output
+FROM written
+JOIN use ON use.id = written.use
+JOIN use AS reading ON reading.version = use.version AND reading.is_output = 0
 JOIN version ON version.id = use.version
 WHERE NOT EXISTS (SELECT 1 FROM span WHERE span.use = use.id)
     OR NOT EXISTS (SELECT 1 FROM span WHERE span.use = reading.id)
     OR EXISTS (
-        SELECT 1 FROM span AS written JOIN span AS taken
-        ON written.use = use.id AND taken.use = reading.id
-        AND taken.start < written.end AND taken.end > written.start
+        SELECT 1 FROM span AS one JOIN span AS other ON one.use = use.id AND other.use = reading.id
+        AND other.start < one.end AND other.end > one.start
     )
 """
 

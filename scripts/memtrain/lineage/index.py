@@ -4,8 +4,13 @@ A *version* of a file is what it held at one time, told by its digest. Runs that
 digest of the whole file: theirs is the version that was written last, until its time of
 modification shows that it is another. A *use* is a run
 that read or wrote a version, or a part of such a run; its *spans* are the rows that it used.
+
+Spans lie in levels by their length: those of level n are shorter than 2^n rows, so that the ones
+that overlap given rows begin less than that before them, and an ordinary index finds them.
 """
 
+import hashlib
+import json
 import os
 import shutil
 import sqlite3
@@ -13,6 +18,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from memtrain.lineage.record_store import DamagedRecord, RecordStore
 from memtrain.lineage.run_record import FileUse, RunRecord
@@ -20,12 +26,16 @@ from memtrain.lineage.run_record import FileUse, RunRecord
 INDEX_FILE = "index.sqlite"
 
 _SCHEMA_VERSION = 1
+
+_SHARED_FACTS = ("code", "environment", "machine")
+
 _SCHEMA = """
 CREATE TABLE record (name TEXT PRIMARY KEY, problem TEXT) WITHOUT ROWID;
 CREATE TABLE run (
     id INTEGER PRIMARY KEY, run_id TEXT UNIQUE, job TEXT, split TEXT, parent_id TEXT,
-    started_at TEXT, ended_at TEXT, state TEXT, message TEXT, record TEXT
+    started_at TEXT, ended_at TEXT, state TEXT, message TEXT, record TEXT, facts TEXT
 );
+CREATE TABLE shared_fact (digest TEXT PRIMARY KEY, content TEXT) WITHOUT ROWID;
 CREATE TABLE version (
     id INTEGER PRIMARY KEY, path TEXT, digest TEXT, size INTEGER, seen_ns INTEGER, role TEXT,
     UNIQUE (path, digest)
@@ -33,7 +43,8 @@ CREATE TABLE version (
 CREATE TABLE use (
     id INTEGER PRIMARY KEY, run INTEGER, version INTEGER, is_output INTEGER, role TEXT, part TEXT
 );
-CREATE TABLE span (use INTEGER, start INTEGER, end INTEGER);
+CREATE TABLE span (use INTEGER, start INTEGER, end INTEGER, level INTEGER);
+CREATE TABLE span_level (level INTEGER PRIMARY KEY);
 CREATE TABLE piece (
     use INTEGER, shard INTEGER, start INTEGER, end INTEGER, digest TEXT, shard_digest TEXT
 );
@@ -41,9 +52,9 @@ CREATE TABLE current (path TEXT PRIMARY KEY, version INTEGER, run INTEGER) WITHO
 CREATE INDEX run_by_record ON run (record);
 CREATE INDEX version_by_digest ON version (digest);
 CREATE INDEX use_by_version ON use (version, is_output);
-CREATE INDEX use_by_run ON use (run, is_output);
+CREATE INDEX use_by_run ON use (run, is_output, part);
 CREATE INDEX span_by_use ON span (use);
-CREATE INDEX span_by_rows ON span (start, end, use);
+CREATE INDEX span_by_rows ON span (level, start, end, use);
 CREATE INDEX piece_by_use ON piece (use);
 CREATE INDEX piece_by_digest ON piece (digest);
 CREATE INDEX piece_by_shard_digest ON piece (shard_digest);
@@ -83,6 +94,17 @@ class LineageIndex:
     def close(self) -> None:
         """Let go of the file."""
         self.rows.close()
+
+    def facts_of(self, run: int) -> dict[str, Any]:
+        """Return everything that is known of a run but its files; see ``RunRecord.facts``."""
+        (content,) = self.rows.execute("SELECT facts FROM run WHERE id = ?", (run,)).fetchone()
+        facts = json.loads(content)
+        query = "SELECT content FROM shared_fact WHERE digest = ?"
+        shared = {
+            name: json.loads(self.rows.execute(query, (facts[name],)).fetchone()[0])
+            for name in _SHARED_FACTS
+        }
+        return facts | shared
 
     def record_of(self, run: int) -> RunRecord:
         """Return the whole record of a run, by its number in the index."""
@@ -186,7 +208,7 @@ def _add(
     connection.execute("INSERT INTO record VALUES (?, NULL)", (name,))
     run = connection.execute(
         "INSERT OR REPLACE INTO run (run_id, job, split, parent_id, started_at, ended_at, state, "
-        "message, record) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "message, record, facts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             record.run_id,
             record.job,
@@ -197,11 +219,23 @@ def _add(
             record.state,
             record.message,
             name,
+            _facts(connection, record),
         ),
     ).lastrowid
     for is_output, files in ((0, record.inputs), (1, record.outputs)):
         for file in files:
             _add_use(connection, run, is_output, file)
+
+
+def _facts(connection: sqlite3.Connection, record: RunRecord) -> str:
+    """Return the facts of a run as JSON; those that many runs share stand once, by their digest."""
+    facts = record.facts()
+    for name in _SHARED_FACTS:
+        content = json.dumps(facts[name], sort_keys=True)
+        digest = hashlib.sha256(content.encode()).hexdigest()
+        connection.execute("INSERT OR IGNORE INTO shared_fact VALUES (?, ?)", (digest, content))
+        facts[name] = digest
+    return json.dumps(facts)
 
 
 def _add_use(connection: sqlite3.Connection, run: int, is_output: int, file: FileUse) -> None:
@@ -212,7 +246,12 @@ def _add_use(connection: sqlite3.Connection, run: int, is_output: int, file: Fil
             (run, version, is_output, file.role, part),
         ).lastrowid
         connection.executemany(
-            "INSERT INTO span VALUES (?, ?, ?)", ((use, *rows) for rows in ranges)
+            "INSERT INTO span VALUES (?, ?, ?, ?)",
+            ((use, *rows, rows.rows.bit_length()) for rows in ranges),
+        )
+        connection.executemany(
+            "INSERT OR IGNORE INTO span_level VALUES (?)",
+            {(rows.rows.bit_length(),) for rows in ranges},
         )
         if number == 0:
             connection.executemany(

@@ -114,3 +114,16 @@ class RunRecord:
     def name(self) -> str:
         """The job with its split: "train/first"."""
         return self.job if self.split is None else f"{self.job}/{self.split}"
+
+    def facts(self) -> dict[str, Any]:
+        """Return everything but the files, as JSON."""
+        own = {name: value for name, value in vars(self).items() if name not in _FILES}
+        code = [
+            {"root": root.name, "commit": root.commit, "is_clean": root.is_clean}
+            | {"files": root.files}
+            for root in self.code
+        ]
+        return own | {"name": self.name, "code": code}
+
+
+_FILES = ("inputs", "outputs")
