@@ -67,7 +67,7 @@ def checking(folder: Path) -> list[str]:
     write_mock_data(path, CHECKED)
     manifest = index_shards(path)
     pieces = [
-        Piece(start=shard.rows.start, end=shard.rows.end, sha256=shard.sha256)
+        Piece(start=shard.rows.start, end=shard.rows.end, digest=shard.digest)
         for shard in manifest.shards
     ]
     gigabytes, lines = path.stat().st_size / 1e9, []

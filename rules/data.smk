@@ -55,6 +55,7 @@ rule index_shards:
         data="<results>/data.npy",
     output:
         manifest="<results>/manifest.json",
+        parts=directory("<results>/manifest"),
     log:
         "<results>/logs/index_shards.log",
     benchmark:
@@ -67,9 +68,11 @@ rule index_shards:
         runtime=minutes(mb_per_second=200),
     params:
         rows=CONFIGURATION.shards.rows,
+        digest=CONFIGURATION.shards.digest,
     shell:
         "python {input.code[0]} --data {input.data} --manifest {output.manifest}"
-        " --rows-per-shard {params.rows} --threads {threads} > {log} 2>&1"
+        " --rows-per-shard {params.rows} --digest {params.digest}"
+        " --threads {threads} > {log} 2>&1"
 
 
 checkpoint resolve_splits:
@@ -78,6 +81,7 @@ checkpoint resolve_splits:
         data="<results>/data.npy",
         source="<results>/source.json",
         manifest="<results>/manifest.json",
+        parts="<results>/manifest",
         withdrawals=withdrawals_if_any(),
     output:
         splits=collect(

@@ -8,22 +8,35 @@ statistics and the digest of any range of rows are had without reading it whole.
 import argparse
 
 from memtrain.lineage.recorder import add_lineage_arguments, pieces_of_manifest, recording
-from memtrain.manifest import index_shards
+from memtrain.manifest import (
+    Manifest,
+    auto_rows_per_shard,
+    layout_with_rows,
+    part_paths,
+    summarize_shards,
+    write_manifest,
+)
 from memtrain.program import argument_parser, run
 from memtrain.progress import Progress
 from memtrain.ranges import Range
-from memtrain.record_file import read_layout
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     """Return the command line's arguments."""
     parser = argument_parser(__doc__)
     parser.add_argument("--data", required=True, help="a record file, or any .npy of rows")
-    parser.add_argument("--manifest", required=True, help="the JSON file to write")
+    parser.add_argument(
+        "--manifest",
+        required=True,
+        help="the JSON file to write; the shards go to a folder of its name beside it",
+    )
     parser.add_argument(
         "--rows-per-shard",
         default="auto",
         help="a number, or auto (the default): the power of two that makes about 16 MiB",
+    )
+    parser.add_argument(
+        "--digest", choices=["sha256", "blake3"], default="sha256", help="(default: sha256)"
     )
     parser.add_argument("--threads", type=int, default=2, help="shards at a time (default: 2)")
     add_lineage_arguments(parser)
@@ -37,20 +50,32 @@ def main(argv: list[str] | None = None) -> int:
     """Index a data file."""
     args = parse_arguments(argv)
     with recording(__file__, args) as record:
-        rows_per_shard = None if args.rows_per_shard == "auto" else int(args.rows_per_shard)
-        record.set(rows_per_shard=args.rows_per_shard)
-        with Progress("indexing", read_layout(args.data).rows, "rows") as progress:
-            manifest = index_shards(args.data, rows_per_shard, args.threads, progress.advance)
-        manifest.write(args.manifest)
+        record.set(rows_per_shard=args.rows_per_shard, digest=args.digest)
+        manifest = index(args)
         record.reads_rows(
             args.data, {"": [Range(0, manifest.layout.rows)]}, pieces_of_manifest(manifest)
         )
-        record.wrote(args.manifest, "manifest")
+        for path in (args.manifest, *part_paths(args.manifest, manifest)):
+            record.wrote(path, "manifest")
     print(
         f"{args.manifest}: {len(manifest.shards):,} shards of {manifest.rows_per_shard:,} rows, "
         f"{manifest.layout.rows:,} rows in all"
     )
     return 0
+
+
+def index(args: argparse.Namespace) -> Manifest:
+    """Write the manifest, a part as soon as it is known, and return it."""
+    layout = layout_with_rows(args.data)
+    rows_per_shard = (
+        auto_rows_per_shard(layout) if args.rows_per_shard == "auto" else int(args.rows_per_shard)
+    )
+    with Progress("indexing", layout.rows, "rows") as progress:
+        shards = summarize_shards(
+            args.data, layout, rows_per_shard, args.threads, progress.advance, args.digest
+        )
+        write_manifest(args.manifest, layout, rows_per_shard, shards)
+    return Manifest.read(args.manifest)
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ class Question:
     def rows(self) -> Range:
         """The rows that the command line names, or those of the shard that it names."""
         if self.arguments.shard is not None:
-            return shard_rows(self.index, self.arguments.shard)
+            return shard_rows(self.results, self.arguments.shard)
         return self.arguments.rows
 
     def answer(self, content: Any, lines: Iterable[str], is_fine: bool = True) -> int:

@@ -15,10 +15,11 @@ from pathlib import Path
 from memtrain.config_file import read_configuration
 from memtrain.errors import listed
 from memtrain.lineage.recorder import add_lineage_arguments, recording
-from memtrain.manifest import Manifest, digest_rows
+from memtrain.manifest import Manifest
 from memtrain.program import argument_parser, run
 from memtrain.ranges import Range, count_rows
 from memtrain.recipe import Recipe
+from memtrain.shard_summaries import digest_rows
 from memtrain.source import Source
 from memtrain.split_resolution import describe_weak_shuffle, resolve_splits
 from memtrain.withdrawals import WITHDRAWALS_FILE, Withdrawal, read_withdrawals
@@ -97,7 +98,7 @@ def warn_of_other_rows(data: str, manifest: Manifest, withdrawals: Sequence[With
     for one in withdrawals:
         rows = Range(one.range.start, min(one.range.end, manifest.layout.rows))
         is_there = rows.rows == one.range.rows
-        if not is_there or f"sha256:{digest_rows(data, manifest.layout, rows)}" != one.digest:
+        if not is_there or digest_rows(data, manifest.layout, rows) != one.digest:
             print(
                 f"warning: rows {one.range} of {data} are not the bytes that were withdrawn "
                 f"({one.reason}). They are left out all the same; if the data was mended or "

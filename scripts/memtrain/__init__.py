@@ -10,15 +10,15 @@ floor  modules
        ranges, random_streams, rounding, field_statistics, settings_types, named_objects,
        byte_sizes, dataset_settings, training_settings, mount_table, file_systems,
        memory_limits, gradient_tree, processes, stopping, optimizer_step, training_progress,
-       lineage_settings, results_folder
+       lineage_settings, results_folder, digests
 1      record_file, config, training_history, training_result, figures, checkpoint,
        sharding
-2      config_file, memmap_dataset, row_order, manifest, recipe, source, optimizers,
+2      config_file, memmap_dataset, row_order, shard_summaries, recipe, source, optimizers,
        evaluation_result, prediction_counts, trained_weights, block_readers,
        external_shuffle, withdrawals
 3      transforms, losses, models, mock_data, table_files, column_encoding, predictions,
        metrics, summary, regression_figures, classification_figures, learning_curve,
-       shuffle_buffer, visiting_order, loading_arguments, running_arguments,
+       shuffle_buffer, visiting_order, manifest, loading_arguments, running_arguments,
        training_report, training_status, shard_check
 4      slot_loss, training_parts, table_import, summary_table, summary_figures,
        evaluation_figures, batch_gathering, status_table

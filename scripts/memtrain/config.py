@@ -4,7 +4,7 @@
 ``schemas/`` is generated from these models.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
@@ -40,6 +40,11 @@ class ShardSettings(Settings):
         "auto",
         description="Rows of a shard, the unit of digests and statistics; auto: the power of two "
         "that makes a shard about 16 MiB.",
+    )
+    digest: Literal["sha256", "blake3"] = Field(
+        "sha256",
+        description="The digest of a shard; blake3 is faster on processors without instructions "
+        "for sha256, and has to be installed.",
     )
 
 

@@ -1,18 +1,22 @@
-"""Shards: ranges of rows with the digest of their bytes and the statistics of their fields."""
+"""Shards: ranges of rows with the digest of their bytes and the statistics of their fields.
 
-import hashlib
+A manifest is ``manifest.json`` and, beside it, the folder ``manifest`` with its shards in parts of
+so many; of a dataset with a million shards only the parts that are asked for are read.
+"""
+
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from memtrain import canonical_json
+from memtrain.digests import algorithm_of, new_digest
 from memtrain.errors import UserError, listed
-from memtrain.field_statistics import ROWS_PER_PIECE, FieldStatistics, merge_all
+from memtrain.field_statistics import FieldStatistics
 from memtrain.ranges import Range, cut
 from memtrain.record_file import (
     RecordLayout,
@@ -20,54 +24,35 @@ from memtrain.record_file import (
     dtype_to_json,
     read_layout,
 )
+from memtrain.shard_summaries import PieceSummary, digest_rows, summarize_rows
+
+SHARDS_PER_PART = 1024
 
 _AUTO_SHARD_BYTES = 16 << 20
-_CHUNK_BYTES = 3 << 19
-
-
-@dataclass(frozen=True)
-class PieceSummary:
-    """What is kept of a piece of consecutive rows.
-
-    Attributes:
-        rows: the piece.
-        sha256: hexadecimal digest of its bytes.
-        statistics: of every field.
-    """
-
-    rows: Range
-    sha256: str
-    statistics: dict[str, FieldStatistics]
+_PARTS_IN_MEMORY = 4
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """The shards of a data file, and the layout of the file that they were made from."""
+    """The shards of a data file, and the layout of the file that they were made from.
+
+    Attributes:
+        layout: of the file.
+        rows_per_shard: of all shards but the last.
+        shards: in order; read from their parts as they are asked for, or all in memory.
+    """
 
     layout: RecordLayout
     rows_per_shard: int
-    shards: list[PieceSummary]
+    shards: Sequence[PieceSummary]
 
     def write(self, path: str | os.PathLike) -> None:
-        """Write the manifest as canonical JSON."""
-        canonical_json.write(
-            path,
-            {
-                "file": {
-                    "dtype": dtype_to_json(self.layout.dtype),
-                    "row_shape": list(self.layout.row_shape),
-                    "rows": self.layout.rows,
-                    "row_bytes": self.layout.row_bytes,
-                    "offset": self.layout.offset,
-                },
-                "rows_per_shard": self.rows_per_shard,
-                "shards": [_shard_to_json(*item) for item in enumerate(self.shards)],
-            },
-        )
+        """Write the manifest and its parts as canonical JSON."""
+        write_manifest(path, self.layout, self.rows_per_shard, self.shards)
 
     @classmethod
     def read(cls, path: str | os.PathLike) -> "Manifest":
-        """Read what ``write`` wrote."""
+        """Read what ``write`` wrote; of the shards, none before it is asked for."""
         content = canonical_json.read(path, made_by="index_shards")
         try:
             file = content["file"]
@@ -77,12 +62,15 @@ class Manifest:
                 rows=file["rows"],
                 offset=file["offset"],
             )
-            shards = [_shard_from_json(shard) for shard in content["shards"]]
+            shards = _ShardsInParts(path, content["shards"], content["shards_per_part"])
             return cls(layout, content["rows_per_shard"], shards)
         except (KeyError, TypeError, ValueError) as error:
-            raise UserError(
-                f"{path}: this is not a manifest ({error!r}). Remove it and run index_shards again."
-            ) from None
+            raise _not_a_manifest(path, error) from None
+
+    @property
+    def algorithm(self) -> str:
+        """The algorithm of its digests."""
+        return algorithm_of(self.shards[0].digest) if len(self.shards) else "sha256"
 
     def check_belongs_to(self, data: str | os.PathLike, manifest: str | os.PathLike) -> None:
         """Refuse a file that is not the one that was indexed.
@@ -103,7 +91,7 @@ class Manifest:
                 )
         for position in sorted({0, len(self.shards) - 1}) if self.shards else ():
             shard = self.shards[position]
-            if digest_rows(data, found, shard.rows) != shard.sha256:
+            if digest_rows(data, found, shard.rows, self.algorithm) != shard.digest:
                 raise UserError(
                     f"{data}: the bytes of shard {position} (rows {shard.rows}) are not those that "
                     f"{manifest} was made from. {remedy}"
@@ -117,7 +105,7 @@ class Manifest:
         return [
             shard
             if (shard := self.shards[number]).rows == piece
-            else summarize_rows(data, self.layout, piece)
+            else summarize_rows(data, self.layout, piece, self.algorithm)
             for rows in ranges
             for number, piece in cut(rows, self.rows_per_shard)
         ]
@@ -141,63 +129,124 @@ def index_shards(
     rows_per_shard: int | None = None,
     threads: int = 2,
     on_rows: Callable[[int], None] = lambda rows: None,
+    algorithm: str = "sha256",
 ) -> Manifest:
-    """Read a data file once and return its manifest.
+    """Read a data file once and return its manifest, all in memory.
 
     Args:
         data: a record file, or any ``.npy`` file of rows.
         rows_per_shard: None for ``auto_rows_per_shard``.
         threads: shards that are read at the same time. The result does not depend on it.
         on_rows: called with the rows of each shard that is done, in order.
+        algorithm: of the digests: sha256 or blake3.
+    """
+    layout = layout_with_rows(data)
+    rows_per_shard = rows_per_shard or auto_rows_per_shard(layout)
+    shards = list(summarize_shards(data, layout, rows_per_shard, threads, on_rows, algorithm))
+    return Manifest(layout, rows_per_shard, shards)
+
+
+def layout_with_rows(data: str | os.PathLike) -> RecordLayout:
+    """Return the layout of a file that holds rows.
+
+    Raises:
+        UserError: where it holds none.
     """
     layout = read_layout(data)
     if layout.rows == 0:
         raise UserError(f"{data}: it holds no rows. Bring at least one.")
-    rows_per_shard = rows_per_shard or auto_rows_per_shard(layout)
-    ranges = [piece for _, piece in cut(Range(0, layout.rows), rows_per_shard)]
-    shards = []
+    return layout
+
+
+def summarize_shards(
+    data: str | os.PathLike,
+    layout: RecordLayout,
+    rows_per_shard: int,
+    threads: int,
+    on_rows: Callable[[int], None],
+    algorithm: str,
+) -> Iterator[PieceSummary]:
+    """Yield the shards of a file in order, with no more in memory than a part of them."""
+    ranges = (piece for _, piece in cut(Range(0, layout.rows), rows_per_shard))
     with ThreadPoolExecutor(threads) as pool:
-        for shard in pool.map(lambda piece: summarize_rows(data, layout, piece), ranges):
-            shards.append(shard)
-            on_rows(shard.rows.rows)
-    return Manifest(layout, rows_per_shard, shards)
+        while part := list(islice(ranges, SHARDS_PER_PART)):
+            for shard in pool.map(
+                lambda piece: summarize_rows(data, layout, piece, algorithm), part
+            ):
+                on_rows(shard.rows.rows)
+                yield shard
 
 
-def summarize_rows(data: str | os.PathLike, layout: RecordLayout, piece: Range) -> PieceSummary:
-    """Read a piece of a file and return its digest and statistics, in flat memory."""
-    digest = hashlib.sha256()
-    parts: list[dict[str, FieldStatistics]] = []
-    for rows in _read_chunks(data, layout, piece):
-        digest.update(rows.view(np.uint8).reshape(-1).data)
-        parts.append(_field_statistics(rows, layout))
-    statistics = {name: merge_all([part[name] for part in parts]) for name in layout.fields}
-    return PieceSummary(piece, digest.hexdigest(), statistics)
+def write_manifest(
+    path: str | os.PathLike,
+    layout: RecordLayout,
+    rows_per_shard: int,
+    shards: Iterable[PieceSummary],
+) -> None:
+    """Write a manifest: its parts as their shards come, then the file that names them all."""
+    shards, parts, count = iter(shards), [], 0
+    while part := list(islice(shards, SHARDS_PER_PART)):
+        content = [_shard_to_json(count + number, shard) for number, shard in enumerate(part)]
+        canonical_json.write(part_path(path, len(parts)), {"shards": content})
+        rows = Range(part[0].rows.start, part[-1].rows.end)
+        parts.append({"start": rows.start, "end": rows.end, "digest": _digest_of_digests(part)})
+        count += len(part)
+    canonical_json.write(
+        path,
+        {
+            "file": {
+                "dtype": dtype_to_json(layout.dtype),
+                "row_shape": list(layout.row_shape),
+                "rows": layout.rows,
+                "row_bytes": layout.row_bytes,
+                "offset": layout.offset,
+            },
+            "rows_per_shard": rows_per_shard,
+            "shards": count,
+            "shards_per_part": SHARDS_PER_PART,
+            "parts": parts,
+        },
+    )
 
 
-def digest_rows(data: str | os.PathLike, layout: RecordLayout, piece: Range) -> str:
-    """Read a piece of a file and return the hexadecimal digest of its bytes, in flat memory."""
-    digest = hashlib.sha256()
-    for rows in _read_chunks(data, layout, piece):
-        digest.update(rows.view(np.uint8).reshape(-1).data)
-    return digest.hexdigest()
+def part_path(path: str | os.PathLike, part: int) -> Path:
+    """Return the file of a part of a manifest."""
+    return Path(path).with_suffix("") / f"part-{part:05}.json"
 
 
-def first_nonfinite(
-    data: str | os.PathLike, layout: RecordLayout, piece: Range
-) -> tuple[int, str, int] | None:
-    """Return row, field and column of the first NaN or infinity in a piece, or None."""
-    start = piece.start
-    for rows in _read_chunks(data, layout, piece):
-        found = [
-            (start + int(row), name, int(column))
-            for name, values in _fields(rows, layout).items()
-            if values.dtype.kind == "f"
-            for row, column in np.argwhere(~np.isfinite(values))[:1]
-        ]
-        if found:
-            return min(found)
-        start += len(rows)
-    return None
+def part_paths(path: str | os.PathLike, manifest: Manifest) -> list[Path]:
+    """Return the files of all parts of a manifest, in order."""
+    count = -(-len(manifest.shards) // SHARDS_PER_PART)
+    return [part_path(path, part) for part in range(count)]
+
+
+class _ShardsInParts(Sequence[PieceSummary]):
+    """The shards of a manifest on disk, read a part at a time."""
+
+    def __init__(self, path: str | os.PathLike, count: int, shards_per_part: int):
+        self._path, self._count, self._shards_per_part = path, count, shards_per_part
+        self._part = lru_cache(_PARTS_IN_MEMORY)(self._read_part)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, number: int) -> PieceSummary:
+        if not 0 <= number < self._count:
+            raise IndexError(f"shard {number} of {self._count}")
+        part, place = divmod(number, self._shards_per_part)
+        return self._part(part)[place]
+
+    def _read_part(self, part: int) -> list[PieceSummary]:
+        path = part_path(self._path, part)
+        content = canonical_json.read(path, made_by="index_shards")
+        try:
+            shards = [_shard_from_json(shard) for shard in content["shards"]]
+        except (KeyError, TypeError, ValueError) as error:
+            raise _not_a_manifest(path, error) from None
+        expected = min(self._shards_per_part, self._count - part * self._shards_per_part)
+        if len(shards) != expected:
+            raise _not_a_manifest(path, f"{len(shards)} shards where {expected} should be")
+        return shards
 
 
 def describe_shards(shards: list[int]) -> str:
@@ -205,63 +254,18 @@ def describe_shards(shards: list[int]) -> str:
     return f"shard{'s' if len(shards) > 1 else ''} {listed(shards)}"
 
 
-def _read_chunks(
-    data: str | os.PathLike, layout: RecordLayout, piece: Range
-) -> Iterator[np.ndarray]:
-    """Yield the rows of a piece in chunks, all in one buffer that the next chunk overwrites."""
-    rows_per_chunk = _rows_per_chunk(layout)
-    buffer = np.empty((min(rows_per_chunk, piece.rows), *layout.row_shape), layout.dtype)
-    with Path(data).open("rb", buffering=0) as file:
-        for start in range(piece.start, piece.end, rows_per_chunk):
-            rows = buffer[: min(rows_per_chunk, piece.end - start)]
-            first, _ = layout.byte_range(start, start)
-            target = rows.view(np.uint8).reshape(-1)
-            read = 0
-            while read < len(target):
-                count = os.preadv(file.fileno(), [target[read:].data], first + read)
-                if count == 0:
-                    raise UserError(
-                        f"{data}: it ends at byte {first + read:,}, within row "
-                        f"{start + read // layout.row_bytes}, where {layout.rows:,} rows were "
-                        "announced. Write the file anew."
-                    )
-                read += count
-            yield rows
+def _digest_of_digests(shards: list[PieceSummary]) -> str:
+    algorithm = algorithm_of(shards[0].digest)
+    digest = new_digest(algorithm)
+    for shard in shards:
+        digest.update(f"{shard.digest}\n".encode())
+    return f"{algorithm}:{digest.hexdigest()}"
 
 
-def _rows_per_chunk(layout: RecordLayout) -> int:
-    # A whole number of pieces wherever rows are small, so that statistics are summed as always.
-    rows = max(1, _CHUNK_BYTES // max(1, layout.row_bytes))
-    return rows - rows % ROWS_PER_PIECE if rows > ROWS_PER_PIECE else rows
-
-
-def _fields(rows: np.ndarray, layout: RecordLayout) -> dict[str, np.ndarray]:
-    """Return every field of some rows as (rows, columns)."""
-    if layout.dtype.names is None:
-        return {name: rows.reshape(len(rows), -1) for name in layout.fields}
-    return {name: rows[name].reshape(len(rows), -1) for name in layout.fields}
-
-
-def _field_statistics(rows: np.ndarray, layout: RecordLayout) -> dict[str, FieldStatistics]:
-    shared = _shared_float(layout)
-    if shared is None:
-        return {name: FieldStatistics.of(values) for name, values in _fields(rows, layout).items()}
-    # Fields of one type lie side by side as one matrix: one pass serves all of them.
-    whole = FieldStatistics.of(rows.view(shared).reshape(len(rows), -1))
-    statistics, column = {}, 0
-    for name, dtype in layout.fields.items():
-        width = int(np.prod(dtype.shape, dtype=np.int64))
-        statistics[name] = whole.columns(column, column + width)
-        column += width
-    return statistics
-
-
-def _shared_float(layout: RecordLayout) -> np.dtype | None:
-    """Return the float type that all fields have, lying without gaps, or None."""
-    bases = {dtype.base for dtype in layout.fields.values()}
-    packed = sum(dtype.itemsize for dtype in layout.fields.values()) == layout.row_bytes
-    base = bases.pop()
-    return base if not bases and packed and base.kind == "f" else None
+def _not_a_manifest(path: str | os.PathLike, problem: object) -> UserError:
+    return UserError(
+        f"{path}: this is not a manifest ({problem!r}). Remove it and run index_shards again."
+    )
 
 
 def _shard_to_json(number: int, shard: PieceSummary) -> dict[str, Any]:
@@ -269,7 +273,7 @@ def _shard_to_json(number: int, shard: PieceSummary) -> dict[str, Any]:
         "id": number,
         "start": shard.rows.start,
         "end": shard.rows.end,
-        "sha256": shard.sha256,
+        "digest": shard.digest,
         "statistics": {name: part.to_json() for name, part in shard.statistics.items()},
     }
 
@@ -277,7 +281,7 @@ def _shard_to_json(number: int, shard: PieceSummary) -> dict[str, Any]:
 def _shard_from_json(content: dict[str, Any]) -> PieceSummary:
     return PieceSummary(
         rows=Range(content["start"], content["end"]),
-        sha256=content["sha256"],
+        digest=content["digest"],
         statistics={
             name: FieldStatistics.from_json(part) for name, part in content["statistics"].items()
         },

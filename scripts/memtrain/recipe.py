@@ -27,7 +27,7 @@ class Piece(Settings):
 
     start: int
     end: int
-    sha256: str
+    digest: str
 
 
 class Rows(Settings):

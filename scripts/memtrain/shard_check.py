@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
+from memtrain.digests import algorithm_of
 from memtrain.errors import UserError, listed
-from memtrain.manifest import digest_rows
 from memtrain.ranges import Range
 from memtrain.recipe import Piece
 from memtrain.record_file import read_layout
+from memtrain.shard_summaries import digest_rows
 
 #: What a sample reads at most, and how many pieces it is at most.
 _SAMPLE_BYTES = 64 << 20
@@ -34,7 +35,8 @@ def corrupt_pieces(data: str | os.PathLike, pieces: Sequence[Piece]) -> list[Pie
     def is_corrupt(piece: Piece) -> bool:
         if piece.end > layout.rows:
             return True
-        return digest_rows(data, layout, Range(piece.start, piece.end)) != piece.sha256
+        rows = Range(piece.start, piece.end)
+        return digest_rows(data, layout, rows, algorithm_of(piece.digest)) != piece.digest
 
     with ThreadPoolExecutor(_THREADS) as pool:
         return [

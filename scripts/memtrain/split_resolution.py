@@ -10,7 +10,7 @@ from memtrain.config import Configuration
 from memtrain.errors import UserError, raise_problems
 from memtrain.field_statistics import merge_all
 from memtrain.losses import SummedLoss
-from memtrain.manifest import Manifest, PieceSummary, describe_shards, first_nonfinite
+from memtrain.manifest import Manifest, describe_shards
 from memtrain.memmap_dataset import MemmapDataset
 from memtrain.named_objects import describe_exception
 from memtrain.ranges import Range, overlaps, without
@@ -26,6 +26,7 @@ from memtrain.recipe import (
 )
 from memtrain.record_file import dtype_to_json
 from memtrain.row_order import RowOrder, row_order
+from memtrain.shard_summaries import PieceSummary, first_nonfinite
 from memtrain.source import Source
 from memtrain.training_parts import build_training_parts
 from memtrain.training_settings import TrainingSettings
@@ -105,7 +106,7 @@ class _Resolver:
                 class_names=self._source.class_names,
             ),
             shuffle=_shuffle_summary(order, self._source.in_random_order),
-            shards={str(number): self._manifest.shards[number].sha256 for number in touched},
+            shards={str(number): self._manifest.shards[number].digest for number in touched},
             rows_per_shard=self._manifest.rows_per_shard,
             withdrawn=[tuple(rows) for rows in left_out],
         )
@@ -231,7 +232,7 @@ def _rows(ranges: list[Range], pieces: list[PieceSummary]) -> Rows:
     return Rows(
         ranges=[tuple(piece) for piece in ranges],
         pieces=[
-            Piece(start=piece.rows.start, end=piece.rows.end, sha256=piece.sha256)
+            Piece(start=piece.rows.start, end=piece.rows.end, digest=piece.digest)
             for piece in pieces
         ],
     )

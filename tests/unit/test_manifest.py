@@ -95,7 +95,7 @@ def test_a_whole_shard_and_the_same_rows_as_an_edge_have_the_same_bits(tmp_path)
     shard = index_shards(tmp_path / "short.npy", 4000).shards[-1]
     layout = read_layout(tmp_path / "long.npy")
     edge = summarize_rows(tmp_path / "long.npy", layout, shard.rows)
-    assert edge.sha256 == shard.sha256
+    assert edge.digest == shard.digest
     assert edge.statistics["row"].to_json() == shard.statistics["row"].to_json()
 
 

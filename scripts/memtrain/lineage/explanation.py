@@ -150,7 +150,11 @@ def _lines_of_run(run: dict[str, Any]) -> Iterator[str]:
         yield f"code: {len(root['files'])} files of {root['root']}, {commit}"
     shown = {name: value for name, value in run["parameters"].items() if value is not None}
     if shown:
-        settings = [f"{name}={value}" for name, value in shown.items() if name != "recipe"]
+        settings = [
+            f"{name}={value}"
+            for name, value in shown.items()
+            if not name.startswith(("recipe", "splits."))
+        ]
         yield f"settings: {listed(settings, 6)}"
     training = run["details"].get("training")
     if training:

@@ -19,7 +19,7 @@ from memtrain.lineage.record_store import RecordStore
 from memtrain.lineage.run_record import CodeRoot, FileUse, PieceUse, RunRecord, State
 from memtrain.lineage.surroundings import code_root, environment, machine, peak_memory_bytes
 from memtrain.lineage_settings import LineageSettings
-from memtrain.manifest import Manifest
+from memtrain.manifest import SHARDS_PER_PART, Manifest
 from memtrain.ranges import Range
 from memtrain.recipe import Recipe, Rows
 from memtrain.stopping import TrainingStopped
@@ -31,6 +31,8 @@ RECORDS = "MEMTRAIN_RECORDS"
 SETTINGS = "MEMTRAIN_LINEAGE"
 
 _NO_DIGEST = "none"
+
+_SHARDS_IN_A_RECORD = 16 * SHARDS_PER_PART
 
 
 def add_lineage_arguments(parser: argparse.ArgumentParser) -> None:
@@ -226,22 +228,26 @@ def pieces_of(rows: Rows, recipe: Recipe) -> list[PieceUse]:
     pieces = []
     for piece in rows.pieces:
         shard = piece.start // recipe.rows_per_shard
-        shard_digest = recipe.shards.get(str(shard))
         pieces.append(
             PieceUse(
                 shard=shard,
                 rows=Range(piece.start, piece.end),
-                digest=f"sha256:{piece.sha256}",
-                shard_digest=f"sha256:{shard_digest}" if shard_digest else None,
+                digest=piece.digest,
+                shard_digest=recipe.shards.get(str(shard)),
             )
         )
     return pieces
 
 
 def pieces_of_manifest(manifest: Manifest) -> list[PieceUse]:
-    """Return all rows of a manifest by shards."""
+    """Return all rows of a manifest by shards; none where they are too many to stand in a record.
+
+    The manifest, whose digest is in the record, has them all.
+    """
+    if len(manifest.shards) > _SHARDS_IN_A_RECORD:
+        return []
     return [
-        PieceUse(number, shard.rows, f"sha256:{shard.sha256}", f"sha256:{shard.sha256}")
+        PieceUse(number, shard.rows, shard.digest, shard.digest)
         for number, shard in enumerate(manifest.shards)
     ]
 

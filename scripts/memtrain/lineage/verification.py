@@ -7,15 +7,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from memtrain.digests import algorithm_of
 from memtrain.errors import UserError, listed
 from memtrain.lineage.finding import find_version
 from memtrain.lineage.index import LineageIndex
 from memtrain.lineage.recorder import digest_of_file
 from memtrain.lineage.run_record import FileUse, PieceUse, RunRecord
-from memtrain.manifest import digest_rows
+from memtrain.manifest import Manifest
 from memtrain.ranges import Range, overlaps
 from memtrain.record_file import RecordLayout, read_layout
+from memtrain.shard_summaries import digest_rows
 from memtrain.withdrawals import Withdrawal
+
+MANIFEST_FILE = "manifest.json"
 
 _THREADS = 2
 
@@ -159,11 +163,16 @@ class Verifier:
         )
 
     def _verify_data(self) -> None:
-        record = self._last("index_shards")
-        if record is None or self._quick or not (self._project / self._data).exists():
+        """Compare every shard; that the manifest is as it was written is seen by its own digest."""
+        manifest = (self._project / self._data).parent / MANIFEST_FILE
+        if self._quick or not manifest.exists() or not (self._project / self._data).exists():
             return
+        shards = [
+            PieceUse(number, shard.rows, shard.digest)
+            for number, shard in enumerate(Manifest.read(manifest).shards)
+        ]
         layout = self._layout()
-        for piece in self._corrupt(_pieces(record), layout):
+        for piece in self._corrupt(shards, layout):
             start, end = layout.byte_range(*piece.rows)
             self._find(
                 "corrupt",
@@ -210,8 +219,9 @@ class Verifier:
         def look(piece: PieceUse) -> bool:
             if piece.rows.end > layout.rows:
                 return True
-            digest = digest_rows(self._project / self._data, layout, piece.rows)
-            return f"sha256:{digest}" != piece.digest
+            algorithm = algorithm_of(piece.digest)
+            digest = digest_rows(self._project / self._data, layout, piece.rows, algorithm)
+            return digest != piece.digest
 
         with ThreadPoolExecutor(_THREADS) as pool:
             for piece, is_corrupt in zip(unknown, pool.map(look, unknown), strict=True):
@@ -252,21 +262,19 @@ def _role_in(record: RunRecord, name: str) -> str | None:
     return next((file.role for file in record.outputs if file.path == name), None)
 
 
-def shard_rows(index: LineageIndex, shard: int) -> Range:
-    """Return the rows of a shard, as it was indexed last.
+def shard_rows(results: Path, shard: int) -> Range:
+    """Return the rows of a shard.
+
+    Args:
+        results: the folder of the dataset.
+        shard: its number.
 
     Raises:
         UserError: where there is no such shard.
     """
-    row = index.rows.execute(
-        "SELECT piece.start, piece.end FROM run JOIN use ON use.run = run.id "
-        "JOIN piece ON piece.use = use.id WHERE run.job = 'index_shards' "
-        "AND run.state = 'completed' AND piece.shard = ? ORDER BY run.ended_at DESC LIMIT 1",
-        (shard,),
-    ).fetchone()
-    if row is None:
+    shards = Manifest.read(results / MANIFEST_FILE).shards
+    if not 0 <= shard < len(shards):
         raise UserError(
-            f"--shard {shard}: no record of index_shards has a shard of this number. "
-            "manifest.json lists them."
+            f"--shard {shard}: {results / MANIFEST_FILE} has the shards 0 to {len(shards) - 1}."
         )
-    return Range(row["start"], row["end"])
+    return shards[shard].rows

@@ -10,9 +10,9 @@ from memtrain.lineage.index import LineageIndex
 from memtrain.lineage.record_store import RecordStore
 from memtrain.lineage.recorder import now
 from memtrain.lineage.run_record import RunRecord
-from memtrain.manifest import digest_rows
 from memtrain.ranges import Range, overlaps
 from memtrain.record_file import read_layout
+from memtrain.shard_summaries import digest_rows
 from memtrain.withdrawals import Withdrawal, read_withdrawals, write_withdrawals
 
 
@@ -32,7 +32,7 @@ def withdraw(file: Path, dataset: str, data: Path, rows: Range, reason: str) -> 
             f"{file}: rows {listed(known)} are withdrawn already. Withdraw the others alone, or "
             "restore these first."
         )
-    digest = f"sha256:{digest_rows(data, layout, rows)}"
+    digest = digest_rows(data, layout, rows)
     added = Withdrawal(rows=tuple(rows), reason=reason, at=now(), digest=digest)
     write_withdrawals(file, dataset, [*before, added])
     return added
