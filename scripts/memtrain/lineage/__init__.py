@@ -12,5 +12,6 @@ floor  modules
 4      workflow_run, impact, explanation, history, finding, acts
 5      difference, verification, withdrawing
 6      page
+8      commands
 ====== =====================================================================================
 """
