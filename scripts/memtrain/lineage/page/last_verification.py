@@ -9,7 +9,8 @@ def last_verification(index: LineageIndex) -> dict[str, Any] | None:
     """Return when all files were compared last, how many, and which findings still hold.
 
     A finding on a file that was written since is about bytes that are gone; one on the rows, once
-    they were indexed since. None where nothing was ever compared.
+    they were indexed since. Which models hold withdrawn rows is no matter of bytes: withdrawals
+    come and go. None where nothing was ever compared.
     """
     run = index.rows.execute(
         "SELECT id, ended_at FROM run WHERE job = 'verify' AND state = 'completed' "
@@ -24,6 +25,8 @@ def last_verification(index: LineageIndex) -> dict[str, Any] | None:
     ).fetchone()
     findings = []
     for finding in facts["findings"]:
+        if finding["kind"] == "withdrawn":
+            continue
         written_since = index.rows.execute(
             "SELECT 1 FROM current JOIN run ON run.id = current.run "
             "WHERE path = ? AND run.ended_at > ?",

@@ -54,6 +54,12 @@ function findingsOn(path) {
   return findings.filter((one) => one.path === path && !("shard" in one.details));
 }
 
+// A model holds withdrawn rows if its own training read some: a recipe may be newer than it.
+function holdsWithdrawn(file) {
+  if (file.role !== "model" || file.run === null) return false;
+  return runs[file.run].inputs.some((input) => common(input.rows ?? [], withdrawnRanges).length);
+}
+
 function common(ranges, others) {
   return ranges.flatMap(([start, end]) =>
     others

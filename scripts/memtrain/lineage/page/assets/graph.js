@@ -71,10 +71,11 @@ class LineageGraph {
     }
     for (const line of card.lines) {
       const isBad = line.members.some((node) => findingsOn(thing(node).path).length);
+      const isWithdrawn = line.members.some((node) => holdsWithdrawn(thing(node)));
       nodes.push({
         data: { ...line, width: card.width - 12, height: CARD.file - 3, x: left },
         position: { x: card.x, y: top + CARD.file / 2 },
-        classes: `line ${isBad ? "bad" : ""}`,
+        classes: `line ${isBad ? "bad" : ""} ${isWithdrawn ? "withdrawn" : ""}`,
       });
       top += CARD.file;
     }

@@ -1,8 +1,8 @@
 // Which cards the graph shows, and where: a card is a run with the files that it wrote. Runs of a
-// kind stand on one card, "train × 200", but for those of the splits that are open.
+// kind stand on one card, "200 × train", but for those of the splits that are open.
 "use strict";
 
-const CARD = { width: 158, title: 28, file: 22, pad: 7 };
+const CARD = { width: 166, title: 28, file: 22, pad: 7 };
 // Of a kind, more files than these are one line of a card: "3 figures".
 const LINES_OF_A_KIND = 4;
 const FIGURES = 1;
@@ -66,7 +66,7 @@ function labelOf(file, card) {
 function labelOfMany(all, card) {
   const names = new Set(all.map(({ file }) => baseName(file.path)));
   const what = names.size === 1 ? [...names][0] : `${all[0].file.role}s`;
-  return names.size === 1 ? `${what} ×${count(all.length)}` : `${count(all.length)} ${what}`;
+  return names.size === 1 ? `${count(all.length)} × ${what}` : `${count(all.length)} ${what}`;
 }
 
 function describe(card) {
@@ -75,7 +75,7 @@ function describe(card) {
   } else if (card.run) {
     card.title = runName(card.run);
   } else {
-    card.title = `${card.job} × ${count(card.members.length)}`;
+    card.title = `${count(card.members.length)} × ${card.job}`;
   }
   card.width = CARD.width;
   card.height = (card.title ? CARD.title : CARD.pad) + card.lines.length * CARD.file + CARD.pad;
@@ -100,7 +100,7 @@ function linksBetween(shownAs) {
 // to right along the links.
 function layOut({ cards, links }) {
   const graph = new dagre.graphlib.Graph();
-  graph.setGraph({ rankdir: "LR", nodesep: 16, edgesep: 8, ranksep: 46 });
+  graph.setGraph({ rankdir: "LR", nodesep: 16, edgesep: 8, ranksep: 42 });
   graph.setDefaultEdgeLabel(() => ({}));
   for (const card of cards.values()) {
     graph.setNode(card.key, { width: card.width, height: card.height });
@@ -111,7 +111,9 @@ function layOut({ cards, links }) {
   const placeOf = inOrderOfSplits(graph, cards);
   for (const card of cards.values()) Object.assign(card, pick(graph.node(placeOf(card.key))));
   for (const link of links) {
-    link.bends = graph.edge(placeOf(from(link)), placeOf(link.target)).points.slice(1, -1);
+    const bends = graph.edge(placeOf(from(link)), placeOf(link.target)).points.slice(1, -1);
+    // The one point between neighbours is no way around anything.
+    link.bends = bends.length > 1 ? bends : [];
   }
 }
 

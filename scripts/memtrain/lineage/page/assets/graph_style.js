@@ -53,6 +53,10 @@ function graphStyle(colour) {
         "z-index": 2,
       },
     },
+    {
+      selector: "node.withdrawn",
+      style: { "background-image": hatchedTile(colour), "background-repeat": "repeat" },
+    },
     { selector: "node.bad", style: { "background-color": colour.corrupt, color: colour.onstrong } },
     {
       selector: "edge",
@@ -77,7 +81,7 @@ function graphStyle(colour) {
     { selector: "node.self", style: { ...lit("selected"), "border-width": 3 } },
     ...["upstream", "downstream"].map((name) => ({
       selector: `edge.${name}`,
-      style: { "line-color": colour[name], "target-arrow-color": colour[name], width: 2 },
+      style: { "line-color": colour[name], "target-arrow-color": colour[name], width: 2, "z-index": 1 },
     })),
     { selector: "node.faded", style: { opacity: 0.35 } },
     { selector: "edge.faded", style: { opacity: 0.16 } },
@@ -101,6 +105,13 @@ function nearest(from, elements, [dx, dy]) {
   return best;
 }
 
+// Stripes that leave a name on them legible.
+function hatchedTile(colour) {
+  const stripe = `<path d="M-1 9L9 -1M-1 1L1 -1M7 9L9 7" stroke="${colour.hatch}" stroke-opacity="0.55"/>`;
+  const tile = `<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8">${stripe}</svg>`;
+  return `data:image/svg+xml;utf8,${encodeURIComponent(tile)}`;
+}
+
 // Of a card its title, so that from there the way down leads to its lines.
 function anchor(element) {
   const { x, y } = element.position();
@@ -115,8 +126,13 @@ function edgeBetween(link, places) {
   const title = card.position.y - card.data.height / 2 + CARD.title / 2;
   const start = { x: line.position.x + line.data.width / 2, y: line.position.y };
   const end = { x: card.position.x - card.data.width / 2, y: title };
-  const bends = [{ x: start.x + 24, y: start.y }, ...link.bends, { x: end.x - 24, y: end.y }];
   const [dx, dy] = [end.x - start.x, end.y - start.y];
+  const straight = Math.min(24, dx / 3);
+  const bends = [
+    { x: start.x + straight, y: start.y },
+    ...link.bends,
+    { x: end.x - straight, y: end.y },
+  ];
   const square = dx ** 2 + dy ** 2 || 1;
   // Cytoscape wants them along the straight line between the ends, and away from it.
   const along = ({ x, y }) => ((x - start.x) * dx + (y - start.y) * dy) / square;

@@ -119,6 +119,7 @@ class RecordPanel {
     const writer = file.run === null ? null : this.link(runName(runs[file.run]), () => selectNode(runNode(file.run)));
     return [
       this.heading(file.role, shortPath(file)),
+      holdsWithdrawn(file) ? warning("withdrawn: it was trained on rows that are withdrawn since") : null,
       ...findingsOn(file.path).map((one) => warning(`${one.kind}: ${one.message}`)),
       facts({
         path: file.path,

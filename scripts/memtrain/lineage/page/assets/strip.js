@@ -14,7 +14,14 @@ class RowStrip {
     this.lines.append(...this.buttons.values());
     const metrics = new Set(page.splits.map((split) => split.metric).filter(Boolean));
     this.strip.querySelector("#axis-line .metric").textContent = [...metrics].join(", ");
-    this["only-lit"].addEventListener("change", () => this.filter());
+    if (page.rows.shards) {
+      const each = page.rows.shards > 1 ? ` of ${count(page.rows.per_shard)} rows` : "";
+      document.getElementById("shards").textContent = `in ${plural(page.rows.shards, "shard")}${each}`;
+    }
+    this["only-lit"].addEventListener("change", () => {
+      this.strip.scrollTop = 0;
+      this.filter();
+    });
     this.lines.addEventListener("keydown", (event) => this.onKey(event));
     for (const canvas of [this.axis, this.bars]) {
       canvas.addEventListener("click", (event) => this.onClick(event));
