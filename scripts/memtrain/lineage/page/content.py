@@ -22,8 +22,8 @@ NO_RECORDS = (
     "workflow."
 )
 NOT_ENDED = (
-    "Drawn by summarize while it ran: its own run is shown as running. "
-    "`python scripts/lineage.py page` draws the page anew."
+    "Drawn by summarize while it ran: its own run is shown as running, and why the jobs of this "
+    "call of snakemake ran is not known yet. `python scripts/lineage.py page` draws the page anew."
 )
 
 

@@ -8,6 +8,10 @@ function select(selection) {
   graph?.light(selection);
   strip.light(selection);
   panel.show(selection);
+  offerToClose();
+}
+
+function offerToClose() {
   byId("collapse").hidden = !graph || splitNames.length <= OPEN_AT_MOST || !graph.open.size;
 }
 
@@ -28,7 +32,7 @@ select(null);
 byId("fit").addEventListener("click", () => graph.fit());
 byId("collapse").addEventListener("click", () => {
   graph.closeSplits();
-  select(graph.selection);
+  offerToClose();
 });
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") select(null);

@@ -63,7 +63,8 @@ function selectSplit(name) {
   return { ...selectNodes(own, { kind: "split", name }), splits: new Set([name]) };
 }
 
-// Rows reach the runs that read some of them, and what these made: as `lineage.py impact` does it.
+// Rows reach the runs that computed with some of them, and what these made. (`lineage.py impact`
+// also names the manifest and the recipes, which speak of them.)
 function selectRows(range, more) {
   const readers = [];
   const upstream = new Set();
