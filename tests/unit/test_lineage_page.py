@@ -10,7 +10,7 @@ from memtrain.lineage.index import LineageIndex
 from memtrain.lineage.page.content import NO_RECORDS, page_content
 from memtrain.lineage.page.graph import lineage_graph
 from memtrain.lineage.page.last_verification import last_verification
-from memtrain.lineage.page.rendering import PROGRAMS, render
+from memtrain.lineage.page.rendering import ASSETS, PROGRAMS, render
 from memtrain.lineage.page.split_lines import SplitLine
 from memtrain.withdrawals import Withdrawal
 from tests.unit.lineage_of_many import content_of
@@ -168,3 +168,11 @@ def test_a_page_of_200_splits_is_no_larger_than_a_picture(tmp_path):
     assert len(content["graph"]["runs"]) == 404
     assert len(content["rows"]["digests"]) == 10_000
     assert len(render(content)) < 2.5e6
+
+
+def test_the_vendored_libraries_are_the_ones_that_are_named():
+    table = (ASSETS / "vendored/README.md").read_text()
+    named = dict(re.findall(r"^\| (\S+\.js) \|.* ([0-9a-f]{64}) \|", table, re.MULTILINE))
+    found = {file.name: hashlib.sha256(file.read_bytes()) for file in ASSETS.glob("vendored/*.js")}
+    assert named == {name: digest.hexdigest() for name, digest in found.items()}
+    assert {f"vendored/{name}" for name in named} <= set(PROGRAMS)

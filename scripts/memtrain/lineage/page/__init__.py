@@ -10,5 +10,5 @@ floor  modules
 ====== =====================================================================================
 
 ``assets/`` holds what the page is made of: its HTML, its style and its programs, with the two
-libraries that draw and lay out the graph in ``vendored/``, as they were published.
+libraries that draw and lay out the graph in ``vendored/``.
 """

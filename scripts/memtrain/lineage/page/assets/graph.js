@@ -109,12 +109,17 @@ class LineageGraph {
         const links = element.data("members");
         if (links.some((link) => link.every(isIn(upstream)))) element.addClass("upstream");
         else if (links.some((link) => link.every(isIn(downstream)))) element.addClass("downstream");
-        else if (links.some(([, run]) => !self.size && downstream.has(run)) &&
-          links.some(([file]) => upstream.has(file))) element.addClass("downstream");
+        else if (
+          links.some(([, run]) => !self.size && downstream.has(run)) &&
+          links.some(([file]) => upstream.has(file))
+        )
+          element.addClass("downstream");
         else element.addClass("faded");
       });
       this.cy.nodes(".source").forEach((card) => {
-        const lines = this.cy.nodes(".line").filter((line) => line.data("id").startsWith(`${card.id()} / `));
+        const lines = this.cy
+          .nodes(".line")
+          .filter((line) => line.data("id").startsWith(`${card.id()} / `));
         if (lines.every((line) => line.hasClass("faded"))) card.addClass("faded");
       });
     });
@@ -150,7 +155,12 @@ class LineageGraph {
 
   // Arrow keys go to the nearest thing in their direction.
   onKey(event) {
-    const directions = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+    const directions = {
+      ArrowLeft: [-1, 0],
+      ArrowRight: [1, 0],
+      ArrowUp: [0, -1],
+      ArrowDown: [0, 1],
+    };
     const direction = directions[event.key];
     if (!direction) return;
     event.preventDefault();

@@ -2,7 +2,7 @@
 // kind stand on one card, "200 × train", but for those of the splits that are open.
 "use strict";
 
-const CARD = { width: 166, title: 28, file: 22, pad: 7 };
+const CARD = { width: 176, title: 28, file: 22, pad: 7 };
 // Of a kind, more files than these are one line of a card: "3 figures".
 const LINES_OF_A_KIND = 4;
 const FIGURES = 1;
@@ -38,7 +38,9 @@ function put(cards, key, content) {
 
 function gatherFiles(key, card, shownAs) {
   const byKind = Map.groupBy(card.files, ({ file, isOpen }) =>
-    isOpen && (card.run || card.isSource) ? `open ${file.role}` : `${file.role} ${baseName(file.path)}`,
+    isOpen && (card.run || card.isSource)
+      ? `open ${file.role}`
+      : `${file.role} ${baseName(file.path)}`,
   );
   const kinds = new Map();
   for (const [kind, all] of byKind) {
@@ -135,7 +137,9 @@ function inOrderOfSplits(graph, cards) {
     const other = run?.split && keys.get(`${run.job} ${standsAt.get(run.split)}`);
     return other ?? key;
   };
-  const isAlike = [...cards.keys()].every((key) => cards.get(key).height === cards.get(placeOf(key)).height);
+  const isAlike = [...cards.keys()].every(
+    (key) => cards.get(key).height === cards.get(placeOf(key)).height,
+  );
   const isWhole = graph.edges().every(({ v, w }) => graph.hasEdge(placeOf(v), placeOf(w)));
   return isAlike && isWhole ? placeOf : (key) => key;
 }

@@ -40,7 +40,10 @@ function graphStyle(colour) {
       },
     },
     { selector: "node.many", style: { "border-style": "double", "border-width": 4 } },
-    { selector: "node.source", style: { "background-color": colour.page, "border-style": "dashed" } },
+    {
+      selector: "node.source",
+      style: { "background-color": colour.page, "border-style": "dashed" },
+    },
     { selector: "node[state = 'running']", style: { "border-style": "dashed" } },
     {
       selector: "node.line",
@@ -81,7 +84,12 @@ function graphStyle(colour) {
     { selector: "node.self", style: { ...lit("selected"), "border-width": 3 } },
     ...["upstream", "downstream"].map((name) => ({
       selector: `edge.${name}`,
-      style: { "line-color": colour[name], "target-arrow-color": colour[name], width: 2, "z-index": 1 },
+      style: {
+        "line-color": colour[name],
+        "target-arrow-color": colour[name],
+        width: 2,
+        "z-index": 1,
+      },
     })),
     { selector: "node.faded", style: { opacity: 0.35 } },
     { selector: "edge.faded", style: { opacity: 0.16 } },
@@ -115,7 +123,9 @@ function hatchedTile(colour) {
 // Of a card its title, so that from there the way down leads to its lines.
 function anchor(element) {
   const { x, y } = element.position();
-  return element.hasClass("card") ? { x, y: y - element.data("height") / 2 + CARD.title / 2 } : { x, y };
+  return element.hasClass("card")
+    ? { x, y: y - element.data("height") / 2 + CARD.title / 2 }
+    : { x, y };
 }
 
 // An edge leaves a line to the right, bends where the layout has left room for it, and comes to a

@@ -16,7 +16,11 @@ function offerToClose() {
 }
 
 document.querySelector("h1").textContent = page.dataset;
-byId("about").textContent = `lineage · ${plural(page.splits.length, "split")} · as of ${timeText(page.made_at)}`;
+byId("about").textContent = [
+  "lineage",
+  plural(page.splits.length, "split"),
+  `as of ${timeText(page.made_at)}`,
+].join(" · ");
 if (page.notes.length) {
   byId("notes").hidden = false;
   byId("notes").append(...page.notes.map((note) => element("p", {}, note)));

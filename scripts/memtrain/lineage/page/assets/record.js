@@ -3,6 +3,16 @@
 
 const LISTED = 100;
 
+const HELP = [
+  "Click on anything: what lies upstream and downstream of it lights up, and its record stands " +
+    "here. Of many splits, the graph shows one card; search for a split or click on its rows to " +
+    "open its own.",
+  "Keys: / to search, arrows in the graph and between the splits, Escape to let go.",
+];
+
+const NEVER =
+  "Never: `python scripts/lineage.py page --verify` compares every file and every shard first.";
+
 function element(name, properties, content = []) {
   const made = Object.assign(document.createElement(name), properties);
   made.append(...[content].flat().filter((part) => part !== null && part !== ""));
@@ -34,38 +44,39 @@ class RecordPanel {
       facts(all),
       section("Compared with the records", [this.verification()]),
       this.withdrawals(page.withdrawn),
-      section("How to read this", [
-        element("p", {}, "Click on anything: what lies upstream and downstream of it lights up, and its record stands here. Of many splits, the graph shows one card; search for a split or click on its rows to open its own."),
-        element("p", {}, "Keys: / to search, arrows in the graph and between the splits, Escape to let go."),
-      ]),
+      section(
+        "How to read this",
+        HELP.map((text) => element("p", {}, text)),
+      ),
     ];
   }
 
   verification() {
-    if (!page.verification) {
-      return element("p", {}, "Never: `python scripts/lineage.py page --verify` compares every file and every shard first.");
-    }
+    if (!page.verification) return element("p", {}, NEVER);
     const { at, checked } = page.verification;
-    const lines = [element("p", {}, `${plural(checked, "file")} on ${timeText(at)}, byte by byte: ${findings.length ? plural(findings.length, "finding") + " that still hold" + (findings.length === 1 ? "s" : "") : "nothing wrong that still is"}.`)];
+    const found = findings.length ? `${plural(findings.length, "finding")}:` : "nothing is wrong.";
+    const when = `${plural(checked, "file")}, byte by byte, on ${timeText(at)}`;
+    const lines = [element("p", {}, `${when}: ${found}`)];
     for (const one of findings.slice(0, LISTED)) lines.push(warning(`${one.kind}: ${one.message}`));
     return element("div", {}, lines);
   }
 
   withdrawals(all) {
     if (!all.length) return null;
-    const lines = all.slice(0, LISTED).map((one) =>
-      element("li", {}, [
-        this.link(`rows ${rangeText(one.rows)}`, () => selectRows(one.rows)),
-        ` ${one.reason} (${timeText(one.at)})`,
-      ]),
-    );
+    const lines = all
+      .slice(0, LISTED)
+      .map((one) =>
+        element("li", {}, [
+          this.link(`rows ${rangeText(one.rows)}`, () => selectRows(one.rows)),
+          ` ${one.reason} (${timeText(one.at)})`,
+        ]),
+      );
     return section("Withdrawn", [element("ul", {}, lines)]);
   }
 
   run({ node, upstream, downstream }) {
     const run = thing(node);
     const environment = shared.environment[run.environment];
-    const written = targets.get(node).map((one) => this.item(one));
     return [
       this.heading("run", runName(run), run.state),
       run.message && warning(run.message),
@@ -73,13 +84,15 @@ class RecordPanel {
         started: timeText(run.started_at),
         ended: run.ended_at ? timeText(run.ended_at) : "it has not",
         took: run.effort.seconds === undefined ? null : `${count(run.effort.seconds)} s`,
-        "peak memory": run.effort.peak_memory_bytes ? bytesText(run.effort.peak_memory_bytes) : null,
+        "peak memory": run.effort.peak_memory_bytes
+          ? bytesText(run.effort.peak_memory_bytes)
+          : null,
         why: run.reason,
         "run id": run.run_id,
       }),
       this.reached(upstream, downstream),
-      section("Read", [element("ul", { className: "files" }, run.inputs.map((one) => this.input(one)))]),
-      section("Wrote", [element("ul", { className: "files" }, written)]),
+      section("Read", [this.inputs(run)]),
+      section("Wrote", [this.list(targets.get(node))]),
       section("Measured", [facts(flat(run.details))], true),
       section("Settings", [facts(run.parameters)], true),
       section("Code", shared.code[run.code].map(codeOf), true),
@@ -104,6 +117,10 @@ class RecordPanel {
     };
   }
 
+  inputs(run) {
+    return shortened(run.inputs, (input) => this.input(input));
+  }
+
   input(input) {
     const words = [this.link(shortPath(files[input.file]), () => selectNode(fileNode(input.file)))];
     if (input.rows) words.push(` rows ${listed(input.rows.map(rangeText), 4)}`);
@@ -116,23 +133,30 @@ class RecordPanel {
   file({ node, upstream, downstream }) {
     const file = thing(node);
     const readers = targets.get(node);
-    const writer = file.run === null ? null : this.link(runName(runs[file.run]), () => selectNode(runNode(file.run)));
+    const run = file.run === null ? null : runs[file.run];
+    const made = run && {
+      "written by": this.link(runName(run), () => selectNode(runNode(file.run))),
+      "run id": run.run_id,
+      at: timeText(run.ended_at ?? run.started_at),
+      "code commit": shared.code[run.code].map(commitOf).join(", "),
+      machine: shared.machine[run.machine].host,
+    };
     return [
       this.heading(file.role, shortPath(file)),
-      holdsWithdrawn(file) ? warning("withdrawn: it was trained on rows that are withdrawn since") : null,
+      holdsWithdrawn(file)
+        ? warning("withdrawn: it was trained on rows that are withdrawn since")
+        : null,
       ...findingsOn(file.path).map((one) => warning(`${one.kind}: ${one.message}`)),
       facts({
         path: file.path,
         digest: file.digest ?? "known by its shards",
         size: file.size === null ? null : bytesText(file.size),
-        "written by": writer ?? "no recorded run",
-        at: file.run === null ? null : timeText(runs[file.run].ended_at ?? runs[file.run].started_at),
-        "code commit": file.run === null ? null : commits(runs[file.run]),
-        machine: file.run === null ? null : shared.machine[runs[file.run].machine].host,
+        ...(made ?? { "written by": "no recorded run" }),
       }),
       this.reached(upstream, downstream),
-      file.run === null ? null : section("Made from", [element("ul", { className: "files" }, runs[file.run].inputs.map((one) => this.input(one)))]),
+      run && section("Made from", [this.inputs(run)]),
       readers.length ? section("Read by", [this.list(readers)]) : null,
+      run && section("Settings", [facts(run.parameters)], true),
     ];
   }
 
@@ -151,8 +175,9 @@ class RecordPanel {
     return [
       this.heading("split", name),
       isRows.length ? warning(`corrupt rows: ${listed(isRows.map(rangeText), 4)}`) : null,
-      ...page.withdrawn.filter((one) => common(used, [one.rows]).length).map((one) =>
-        warning(`withdrawn rows ${rangeText(one.rows)}: ${one.reason}`)),
+      ...page.withdrawn
+        .filter((one) => common(used, [one.rows]).length)
+        .map((one) => warning(`withdrawn rows ${rangeText(one.rows)}: ${one.reason}`)),
       facts({
         "trained on": listed(split.train.map(rangeText), 6) || "no recipe yet",
         "evaluated on": listed(split.evaluate.map(rangeText), 6),
@@ -170,7 +195,10 @@ class RecordPanel {
     const withdrawn = page.withdrawn.filter((one) => common([one.rows], [range]).length);
     const number = shard ?? (range[1] - range[0] === 1 ? shardAt(range[0]) : null);
     return [
-      this.heading("rows", shard === undefined ? `rows ${rangeText(range)}` : `shard ${count(shard)}`),
+      this.heading(
+        "rows",
+        shard === undefined ? `rows ${rangeText(range)}` : `shard ${count(shard)}`,
+      ),
       isCorrupt ? warning("corrupt: its bytes are not those that were indexed") : null,
       facts({
         rows: rangeText(range),
@@ -187,7 +215,9 @@ class RecordPanel {
 
   names(splits) {
     if (!splits.length) return element("p", {}, "no split");
-    return shortened(splits, (one) => element("li", {}, [this.link(one.name, () => selectSplit(one.name))]));
+    return shortened(splits, (one) =>
+      element("li", {}, [this.link(one.name, () => selectSplit(one.name))]),
+    );
   }
 
   reached(upstream, downstream) {

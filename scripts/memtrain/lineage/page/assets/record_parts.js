@@ -45,17 +45,16 @@ function shortened(all, itemOf) {
 function flat(content, prefix = "") {
   return Object.entries(content).reduce((found, [name, value]) => {
     const isMapping = value && typeof value === "object" && !Array.isArray(value);
-    return { ...found, ...(isMapping ? flat(value, `${prefix}${name}.`) : { [prefix + name]: value }) };
+    return {
+      ...found,
+      ...(isMapping ? flat(value, `${prefix}${name}.`) : { [prefix + name]: value }),
+    };
   }, {});
 }
 
 function commitOf(root) {
   if (!root.commit) return "no git";
   return `${root.commit.slice(0, 12)}${root.is_clean ? "" : " with changes"}`;
-}
-
-function commits(run) {
-  return shared.code[run.code].map(commitOf).join(", ");
 }
 
 function codeOf(root) {

@@ -28,7 +28,9 @@ class Search {
       item.addEventListener("click", () => this.take(place));
       return item;
     });
-    if (this.text.value.trim() && !items.length) items.push(element("li", { className: "nothing" }, "nothing of that name"));
+    if (this.text.value.trim() && !items.length) {
+      items.push(element("li", { className: "nothing" }, "nothing of that name"));
+    }
     this.list.replaceChildren(...items);
     this.list.hidden = !items.length;
     this.text.setAttribute("aria-expanded", String(!this.list.hidden));
@@ -82,7 +84,8 @@ function* rowsMeant(wanted) {
   const shard = /^(?:shard\s*)?(\d+)$/.exec(wanted);
   if (shard && Number(shard[1]) < page.rows.shards) {
     const number = Number(shard[1]);
-    yield { kind: "shard", name: `${count(number)}: rows ${rangeText(shardRange(number))}`, selection: () => selectShard(number) };
+    const name = `${count(number)}: rows ${rangeText(shardRange(number))}`;
+    yield { kind: "shard", name, selection: () => selectShard(number) };
   }
   const rows = /^(?:rows?\s*)?\[?(\d+)(?:\s*[:,-]\s*(\d+))?\)?$/.exec(wanted);
   if (rows && Number(rows[1]) < page.rows.count) {
@@ -117,12 +120,15 @@ function namesLike(wanted) {
   }
   if (isDigest) {
     page.rows.digests.forEach((one, number) => {
-      if (one.includes(`:${digest}`)) add("shard", count(number), wanted, () => selectShard(number));
+      if (one.includes(`:${digest}`))
+        add("shard", count(number), wanted, () => selectShard(number));
     });
   }
   const kinds = ["split", "digest", "shard", "run", "file"];
-  return found.sort((one, other) =>
-    one.rank[0] - other.rank[0] ||
-    kinds.indexOf(one.kind) - kinds.indexOf(other.kind) ||
-    one.rank[1] - other.rank[1]);
+  return found.sort(
+    (one, other) =>
+      one.rank[0] - other.rank[0] ||
+      kinds.indexOf(one.kind) - kinds.indexOf(other.kind) ||
+      one.rank[1] - other.rank[1],
+  );
 }

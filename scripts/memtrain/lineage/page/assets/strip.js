@@ -6,7 +6,15 @@ const AXIS_HEIGHT = 36;
 class RowStrip {
   constructor(onSelect) {
     this.onSelect = onSelect;
-    for (const name of ["strip", "axis", "lines", "bars", "bars-holder", "under-pointer", "only-lit"]) {
+    for (const name of [
+      "strip",
+      "axis",
+      "lines",
+      "bars",
+      "bars-holder",
+      "under-pointer",
+      "only-lit",
+    ]) {
       this[name] = document.getElementById(name);
     }
     this.selection = null;
@@ -16,7 +24,8 @@ class RowStrip {
     this.strip.querySelector("#axis-line .metric").textContent = [...metrics].join(", ");
     if (page.rows.shards) {
       const each = page.rows.shards > 1 ? ` of ${count(page.rows.per_shard)} rows` : "";
-      document.getElementById("shards").textContent = `in ${plural(page.rows.shards, "shard")}${each}`;
+      document.getElementById("shards").textContent =
+        `in ${plural(page.rows.shards, "shard")}${each}`;
     }
     this["only-lit"].addEventListener("change", () => {
       this.strip.scrollTop = 0;
@@ -83,7 +92,8 @@ class RowStrip {
   drawBars() {
     const colour = colours();
     const { clientWidth: width } = this.bars;
-    const height = Math.max(1, Math.min(this.strip.clientHeight - AXIS_HEIGHT, this.shown.length * LINE_HEIGHT));
+    const room = this.strip.clientHeight - AXIS_HEIGHT;
+    const height = Math.max(1, Math.min(room, this.shown.length * LINE_HEIGHT));
     const context = prepared(this.bars, width, height);
     const scrolled = this.strip.scrollTop;
     drawShardBorders(context, width, 0, height, colour);
@@ -146,7 +156,9 @@ class RowStrip {
     const step = steps[event.key];
     if (!step) return;
     event.preventDefault();
-    const now = this.shown.findIndex((one) => this.buttons.get(one.name) === document.activeElement);
+    const now = this.shown.findIndex(
+      (one) => this.buttons.get(one.name) === document.activeElement,
+    );
     const next = this.shown[Math.min(this.shown.length - 1, Math.max(0, now + step))];
     for (const button of this.buttons.values()) button.tabIndex = -1;
     this.buttons.get(next.name).tabIndex = 0;
