@@ -206,7 +206,8 @@ class Verifier:
         self._find(
             "corrupt",
             name,
-            f"{name}: rows that it was trained on are others now: shards {listed(shards)}. The "
+            f"{name}: rows that it was trained on are others now: "
+            f"shard{'s' if len(shards) > 1 else ''} {listed(shards)}. The "
             "model is as it was; it cannot be made again from these rows.",
             {"shards": [piece.shard for piece in corrupt]},
         )
