@@ -42,7 +42,9 @@ rule summarize:
     params:
         config=str(CONFIGURATION_FILE),
         folder=folder_of_splits,
+        benchmarks=folder_of_benchmarks,
     shell:
         "python {input.code[0]} --config {params.config} --splits {params.folder}"
+        " --benchmarks {params.benchmarks}"
         " --csv {output.table} --table {output.text} --figure {output.comparison}"
         " > {log} 2>&1"

@@ -15,7 +15,7 @@ from memtrain.lineage.recorder import digest_of_file
 from memtrain.lineage.run_record import FileUse, PieceUse, RunRecord
 from memtrain.manifest import Manifest
 from memtrain.ranges import Range, overlaps
-from memtrain.recipe import Recipe, part_digest
+from memtrain.recipe import Recipe
 from memtrain.record_file import RecordLayout, read_layout
 from memtrain.shard_summaries import digest_rows
 from memtrain.visiting_order import declared_order_digest
@@ -224,9 +224,10 @@ class Verifier:
         if observed is None or path is None or not (self._project / path).exists():
             return
         recipe = self._project / path
-        if part_digest(recipe, "training") != record.parameters.get("recipe"):
+        declaring = Recipe.read(recipe)
+        if declaring.digest("training") != record.parameters.get("recipe"):
             return
-        declared = declared_order_digest(Recipe.read(recipe).training)
+        declared = declared_order_digest(declaring.training)
         if declared != observed:
             self._find(
                 "order",
