@@ -63,6 +63,6 @@ $(VENV)/installed: envs/requirements.txt
 	$(VENV)/bin/pip install --quiet --requirement envs/requirements.txt
 	touch $@
 
-$(VENV)/installed-dev: envs/requirements-dev.txt $(VENV)/installed
+$(VENV)/installed-dev: envs/requirements-dev.txt envs/requirements-blake3.txt $(VENV)/installed
 	$(VENV)/bin/pip install --quiet --requirement envs/requirements-dev.txt
 	touch $@

@@ -51,8 +51,10 @@ rule summarize:
         config=str(CONFIGURATION_FILE),
         folder=folder_of_splits,
         withdrawals=WITHDRAWALS_FILE,
+        benchmarks=folder_of_benchmarks,
     shell:
         "python {input.code[0]} --config {params.config} --splits {params.folder}"
+        " --benchmarks {params.benchmarks}"
         " --csv {output.table} --table {output.text} --figure {output.comparison}"
         " --page {output.page} --manifest {input.manifest} --withdrawals {params.withdrawals}"
         " > {log} 2>&1"

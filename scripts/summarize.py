@@ -11,7 +11,8 @@ Written are
   lineage.html    where it all comes from: the graph from the source of the rows to this summary,
                   and the rows of every split. One page that needs nothing else and no network
 
-Seconds, rows/s and peak memory are those of the training, on the machine that it ran on.
+Seconds, rows/s and peak memory are those of the training, on the machine that it ran on. Where
+there are benchmarks of Snakemake, what a training asked for as a job stands beside what it used.
 The page is drawn from the records (--records); without any it shows the rows alone, and says so.
 """
 
@@ -46,6 +47,11 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--splits", required=True, help="the folder to read from: <splits>/<split>/evaluation.json"
     )
+    parser.add_argument(
+        "--benchmarks",
+        help="the folder of Snakemake's benchmarks, for what jobs asked for and used: "
+        "<benchmarks>/train/<split>.jsonl (default: none)",
+    )
     parser.add_argument("--csv", required=True, help="the table to write, for programs")
     parser.add_argument("--table", required=True, help="the table to write, for people: Markdown")
     parser.add_argument("--figure", required=True, help="the comparison to draw, .png")
@@ -65,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_arguments(argv)
     with recording(__file__, args) as record:
         configuration = read_configuration(args.config)
-        summary = Summary.read(configuration, args.splits)
+        summary = Summary.read(configuration, args.splits, args.benchmarks)
         summary.write_csv(args.csv)
         write_table(args.table, summary)
         draw(args.figure, summary)

@@ -17,6 +17,8 @@ from memtrain.atomic_files import write_text
 
 ASSETS = Path(__file__).parent / "assets"
 
+STYLES = ("colours.css", "page.css", "graph_and_rows.css", "record.css")
+
 #: In the order in which they run; each uses those above it.
 PROGRAMS = (
     "vendored/cytoscape-3.34.4.min.js",
@@ -41,7 +43,7 @@ def render(content: dict[str, Any]) -> str:
     parts = {
         "title": html.escape(f"{content['dataset']} · lineage"),
         "policy": _policy(programs),
-        "style": _asset("page.css"),
+        "style": "\n".join(map(_asset, STYLES)),
         "content": _as_text_of_script(content),
         "programs": "\n".join(f"<script>{program}</script>" for program in programs),
     }
