@@ -25,7 +25,8 @@ folder, key, content = sys.argv[1:]
 def fill(file):
     file.write(content.encode())
     print("filling", flush=True)
-    sys.stdin.readline()
+    if sys.stdin.readline().strip() == "fail":
+        sys.exit("it fails")
 
 
 with shared_file(folder, key, fill) as path:
@@ -56,8 +57,8 @@ def says(process):
     return process.stdout.readline().strip()
 
 
-def go_on(process):
-    process.stdin.write("\n")
+def go_on(process, how=""):
+    process.stdin.write(f"{how}\n")
     process.stdin.flush()
 
 
@@ -153,6 +154,24 @@ def test_the_next_fills_it_where_the_one_before_was_killed(tmp_path):
             process.kill()
 
         with shared_file(tmp_path, "k", fill_with(b"ours"), kill) as path:
+            assert Path(path).read_bytes() == b"ours"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_who_waited_in_vain_is_found_by_those_that_come_later(tmp_path):
+    """The one before has removed the lock file that was waited for."""
+    with other(tmp_path) as process:
+        assert says(process) == "filling"
+
+        def let_it_fail():
+            if process.poll() is None:
+                go_on(process, "fail")
+                process.wait()
+
+        with (
+            shared_file(tmp_path, "k", fill_with(b"ours"), let_it_fail),
+            shared_file(tmp_path, "k", never) as path,
+        ):
             assert Path(path).read_bytes() == b"ours"
     assert list(tmp_path.iterdir()) == []
 

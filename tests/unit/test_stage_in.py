@@ -174,7 +174,7 @@ def test_killed_while_training_and_gone_on(new_training, local_disk, processes):
     assert list(local_disk.iterdir()) == []
 
 
-def test_stopped_while_another_process_copies(resolve, local_disk):
+def test_a_stop_ends_the_copying(resolve, local_disk):
     data, recipe = resolve(FEATURES, TARGET, SETTINGS, shard=100)
     with StopRequests() as stop:
         os.kill(os.getpid(), signal.SIGTERM)

@@ -220,5 +220,6 @@ def test_a_model_of_ones_own_edited(project):
 
 
 def test_how_it_is_run_is_not_what_is_computed(project):
+    project.configure(lambda content: content.update(loading={"stage": "always"}))
     arguments = ["--set-resources", "train:launcher=python -O", "--retries", "2"]
     expect(project.snakemake(*arguments, cores=1))
