@@ -37,6 +37,7 @@ include: "rules/lineage.smk"
 onstart:
     write_configuration()
     start_recording()
+    watch_over_preempted_jobs()
 
 
 onsuccess:
@@ -44,6 +45,7 @@ onsuccess:
 
 
 onerror:
+    tell_mistakes()
     WORKFLOW_RUN.end("failed")
 
 

@@ -10,7 +10,7 @@ floor  modules
        ranges, random_streams, rounding, field_statistics, settings_types, named_objects,
        byte_sizes, dataset_settings, training_settings, mount_table, file_systems,
        memory_limits, gradient_tree, processes, stopping, optimizer_step, training_progress,
-       lineage_settings, results_folder, digests
+       lineage_settings, results_folder, digests, preempted_jobs
 1      record_file, config, training_history, training_result, figures, checkpoint,
        sharding
 2      config_file, memmap_dataset, row_order, shard_summaries, recipe, source, optimizers,

@@ -19,6 +19,10 @@ class UserError(Exception):
         return "\n".join(self.problems)
 
 
+class TooLittleMemoryError(UserError):
+    """A mistake that another try may not meet, in a job with more memory."""
+
+
 def raise_problems(problems: Iterable[str]) -> None:
     """Raise one ``UserError`` with all of the problems, or return where there are none."""
     problems = list(problems)

@@ -1,5 +1,6 @@
 """A real Slurm of two nodes on this machine, for as long as the tests of a session run."""
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -22,7 +23,8 @@ SlurmctldPort={controller}
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.socket
+# A job that is put back waits until its old credentials are void: two minutes, unless shorter.
+AuthInfo=socket={folder}/munge.socket,cred_expire=5
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool-%n
 SlurmctldPidFile={folder}/slurmctld.pid
@@ -51,7 +53,8 @@ PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
-NodeName=n[1-2] NodeHostname=localhost NodeAddr=127.0.0.1 Port=[{nodes}] CPUs={cpus} RealMemory={memory_mb}
+NodeName=DEFAULT NodeHostname=localhost NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory_mb}
+NodeName=n[1-2] Port=[{nodes}]
 PartitionName=main Nodes=n[1-2] Default=YES PriorityTier=1 DefMemPerCPU=500
 PartitionName=requeued Nodes=n[1-2] PriorityTier=1 PreemptMode=REQUEUE
 PartitionName=cancelled Nodes=n[1-2] PriorityTier=1 PreemptMode=CANCEL
@@ -147,7 +150,9 @@ class Slurm:
 
     def job(self, comment: str, states: str = "RUNNING") -> str | None:
         """Return the id of the newest job with a comment, which the plugin makes of its rule."""
-        lines = self.ask("squeue", "--noheader", f"--states={states}", "--format=%i %k").splitlines()
+        lines = self.ask(
+            "squeue", "--noheader", f"--states={states}", "--format=%i %k"
+        ).splitlines()
         ids = [line.split()[0] for line in lines if line.split()[1:] == [comment]]
         return ids[0] if ids else None
 
@@ -252,10 +257,8 @@ def _descendants(processes: list[int]) -> list[int]:
 
 
 def _kill(process: int, number: signal.Signals) -> None:
-    try:
+    with contextlib.suppress(ProcessLookupError):
         os.kill(process, number)
-    except ProcessLookupError:
-        pass
 
 
 def _wait_until(condition, seconds: float = 60) -> None:
