@@ -19,8 +19,8 @@ class UserError(Exception):
         return "\n".join(self.problems)
 
 
-class TooLittleMemoryError(UserError):
-    """A mistake that another try may not meet, in a job with more memory."""
+class PassingError(UserError):
+    """What another try may not meet: memory that was short, a process that was lost."""
 
 
 def raise_problems(problems: Iterable[str]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from memtrain.code_files import reachable_files
 from memtrain.config_file import parse_settings_text
-from memtrain.errors import TooLittleMemoryError, UserError
+from memtrain.errors import PassingError, UserError
 from memtrain.lineage.mistakes import Mistakes
 from memtrain.lineage.privacy import Privacy
 from memtrain.lineage.record_store import RecordStore
@@ -94,7 +94,7 @@ def recording(
         raise
     except UserError as mistake:
         recorder.end("failed", str(mistake))
-        if not quiet and not isinstance(mistake, TooLittleMemoryError):
+        if not quiet and not isinstance(mistake, PassingError):
             recorder.mistakes.remember(recorder.name, mistake.problems)
         raise
     except BaseException as error:
