@@ -114,6 +114,11 @@ class TrainingRecipe(Settings):
         """How many numbers the target of a row is."""
         return int(np.prod(self._field("target").shape, dtype=np.int64))
 
+    @property
+    def row_bytes(self) -> int:
+        """The bytes of one row."""
+        return dtype_from_json(self.task.dtype).itemsize
+
     def _field(self, name: str) -> np.dtype:
         return dtype_from_json(self.task.dtype)[name]
 

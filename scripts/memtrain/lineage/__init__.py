@@ -11,5 +11,6 @@ floor  modules
 3      recorder, index
 4      workflow_run, impact, explanation, history, finding
 5      difference, verification, withdrawing
+8      commands
 ====== =====================================================================================
 """

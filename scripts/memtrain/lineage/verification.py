@@ -15,8 +15,10 @@ from memtrain.lineage.recorder import digest_of_file
 from memtrain.lineage.run_record import FileUse, PieceUse, RunRecord
 from memtrain.manifest import Manifest
 from memtrain.ranges import Range, overlaps
+from memtrain.recipe import Recipe, part_digest
 from memtrain.record_file import RecordLayout, read_layout
 from memtrain.shard_summaries import digest_rows
+from memtrain.visiting_order import declared_order_digest
 from memtrain.withdrawals import Withdrawal
 
 MANIFEST_FILE = "manifest.json"
@@ -32,7 +34,7 @@ class Finding:
     """Something that is not as it should be.
 
     Attributes:
-        kind: missing, changed, corrupt, withdrawn or unreadable.
+        kind: missing, changed, corrupt, withdrawn, order or unreadable.
         path: of the file, as seen from the project.
         message: what is wrong, and what to do.
         details: of a shard: its number, rows and bytes.
@@ -195,7 +197,10 @@ class Verifier:
                 "snakemake to train it without them.",
                 {"rows": [list(rows) for rows in common]},
             )
-        if self._quick or not (self._project / self._data).exists():
+        if self._quick:
+            return
+        self._verify_order(name, record)
+        if not (self._project / self._data).exists():
             return
         corrupt = self._corrupt(pieces, self._layout())
         if not corrupt:
@@ -211,6 +216,25 @@ class Verifier:
             "model is as it was; it cannot be made again from these rows.",
             {"shards": [piece.shard for piece in corrupt]},
         )
+
+    def _verify_order(self, name: str, record: RunRecord) -> None:
+        """Compare the order that rows were visited in with the one that the recipe declares."""
+        path = next((file.path for file in record.inputs if file.role == "recipe"), None)
+        observed = record.details.get("training", {}).get("order_digest")
+        if observed is None or path is None or not (self._project / path).exists():
+            return
+        recipe = self._project / path
+        if part_digest(recipe, "training") != record.parameters.get("recipe"):
+            return
+        declared = declared_order_digest(Recipe.read(recipe).training)
+        if declared != observed:
+            self._find(
+                "order",
+                name,
+                f"{name}: its training visited the rows in the order {observed}, and its recipe "
+                f"declares {declared}. Train it anew: `snakemake --forcerun {name}`.",
+                {"observed": observed, "declared": declared},
+            )
 
     def _corrupt(self, pieces: Iterable[PieceUse], layout: RecordLayout) -> list[PieceUse]:
         """Return the pieces whose bytes have another digest; each is read once."""

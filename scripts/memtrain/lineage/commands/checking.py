@@ -1,0 +1,61 @@
+"""verify, withdraw and restore: whether the rows are what they were, and which may be used."""
+
+from memtrain.errors import listed
+from memtrain.lineage.commands.question import Commands, Question, add_rows
+from memtrain.lineage.verification import Verifier
+from memtrain.lineage.withdrawing import keep_record, models_with, restore, withdraw
+from memtrain.withdrawals import WITHDRAWALS_FILE
+
+
+def add_commands(commands: Commands) -> None:
+    """Add verify, withdraw and restore."""
+    one = commands.question("verify", verify, "compare the disk with the records")
+    one.add_argument("paths", nargs="*", metavar="PATH", help="files; all unless given")
+    one.add_argument("--quick", action="store_true", help="sizes and times of modification alone")
+    one = commands.question("withdraw", withdraw_rows, "rows that no split may use any more")
+    add_rows(one)
+    one.add_argument("--reason", required=True, help="kept beside the rows")
+    one = commands.question("restore", restore_rows, "take a withdrawal back")
+    add_rows(one)
+
+
+def verify(question: Question) -> int:
+    """Compare the disk with the records."""
+    verifier = Verifier(
+        question.index,
+        question.project,
+        question.data,
+        question.withdrawals,
+        question.arguments.quick,
+    )
+    result = verifier.verify(question.arguments.paths)
+    lines = [f"{one.kind}: {one.message}" for one in result.findings]
+    if result.reached:
+        lines.append(f"models reached by corrupt rows: {listed(result.reached)}")
+    if result.cleared:
+        lines.append(f"models whose rows are as they were: {listed(result.cleared)}")
+    how = "by size and time" if question.arguments.quick else "byte by byte"
+    lines.append(f"{len(result.checked)} files compared {how}, {len(result.findings)} findings")
+    return question.answer(result, lines, is_fine=not result.findings)
+
+
+def withdraw_rows(question: Question) -> int:
+    """Withdraw rows, and say which models hold them."""
+    rows, file = question.rows(), question.project / WITHDRAWALS_FILE
+    data = question.project / question.data
+    added = withdraw(file, question.dataset, data, rows, question.arguments.reason)
+    keep_record(question.results / "lineage", "withdraw", [added])
+    models = models_with(question.index, question.data, [rows])
+    lines = [f"rows {rows} are withdrawn ({WITHDRAWALS_FILE}); commit that file"]
+    lines += [f"holds them: {one.path}" for one in models]
+    lines.append(f"{len(models)} models hold them; snakemake trains exactly these without them")
+    return question.answer({"withdrawal": added.model_dump(), "models": models}, lines)
+
+
+def restore_rows(question: Question) -> int:
+    """Take withdrawals back."""
+    file = question.project / WITHDRAWALS_FILE
+    taken_back = restore(file, question.dataset, question.rows())
+    keep_record(question.results / "lineage", "restore", taken_back)
+    lines = [f"rows {one.range} may be used again ({one.reason})" for one in taken_back]
+    return question.answer([one.model_dump() for one in taken_back], lines)
