@@ -1,4 +1,4 @@
-"""A real Slurm of two nodes on this machine, for as long as the tests of a session run."""
+"""A real Slurm of four nodes on this machine, for as long as the tests of a session run."""
 
 import contextlib
 import os
@@ -42,7 +42,7 @@ JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=task=1
 JobAcctGatherParams=OverMemoryKill
 JobRequeue=1
-KillWait=30
+KillWait=20
 MinJobAge=300
 # What is slow on purpose on a large cluster is not here.
 SchedulerType=sched/backfill
@@ -53,14 +53,16 @@ PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
-NodeName=DEFAULT NodeHostname=localhost NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory_mb}
-NodeName=n[1-2] Port=[{nodes}]
-PartitionName=main Nodes=n[1-2] Default=YES PriorityTier=1 DefMemPerCPU=500
-PartitionName=requeued Nodes=n[1-2] PriorityTier=1 PreemptMode=REQUEUE
-PartitionName=cancelled Nodes=n[1-2] PriorityTier=1 PreemptMode=CANCEL
-PartitionName=urgent Nodes=n[1-2] PriorityTier=9 PreemptMode=OFF
+NodeName=DEFAULT CPUs={cpus} RealMemory={memory_mb}
+NodeName=n[1-4] NodeHostname=localhost NodeAddr=127.0.0.1 Port=[{nodes}]
+PartitionName=main Nodes=n[1-2] Default=YES
+PartitionName=requeued Nodes=n3 PriorityTier=1 PreemptMode=REQUEUE
+PartitionName=cancelled Nodes=n3 PriorityTier=1 PreemptMode=CANCEL
+PartitionName=urgent Nodes=n3 PriorityTier=9 PreemptMode=OFF
+PartitionName=doomed Nodes=n4
 """
 
+NODES = ("n1", "n2", "n3", "n4")
 CPUS = 8
 MEMORY_MB = 40_000
 
@@ -84,7 +86,7 @@ def program(name: str) -> str | None:
 
 
 class Slurm:
-    """Starts munge, the controller and two nodes, and stops them by their process ids.
+    """Starts munge, the controller and the nodes, and stops them by their process ids.
 
     Args:
         folder: for configuration, state, spool and logs.
@@ -148,39 +150,44 @@ class Slurm:
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
         return done.stdout.strip()
 
-    def job(self, comment: str, states: str = "RUNNING") -> str | None:
-        """Return the id of the newest job with a comment, which the plugin makes of its rule."""
-        lines = self.ask(
-            "squeue", "--noheader", f"--states={states}", "--format=%i %k"
-        ).splitlines()
+    def jobs(self, comment: str, *states: str) -> list[dict[str, str]]:
+        """Return what Slurm knows of jobs, the oldest first.
+
+        Args:
+            comment: of the jobs, which the plugin makes of rule and wildcards.
+            states: that they may be in; any unless given.
+        """
+        lines = self.ask("squeue", "--noheader", "--states=all", "--format=%A %k").splitlines()
         ids = [line.split()[0] for line in lines if line.split()[1:] == [comment]]
-        return ids[0] if ids else None
+        shown = [self.ask("scontrol", "show", "job", job).split() for job in sorted(ids, key=int)]
+        jobs = [dict(pair.partition("=")[::2] for pair in pairs) for pairs in shown]
+        return [job for job in jobs if not states or job["JobState"] in states]
 
     def _start(self) -> None:
-        for name in ("state", "spool-n1", "spool-n2"):
+        for name in ("state", *(f"spool-{node}" for node in NODES)):
             (self.folder / name).mkdir(parents=True)
-        controller, first, second = _free_ports()
+        controller, *nodes = _free_ports(len(NODES))
         CONFIGURATION_FILE.parent.mkdir(exist_ok=True)
         CONFIGURATION_FILE.write_text(
             CONFIGURATION.format(
                 folder=self.folder,
                 controller=controller,
-                nodes=f"{first}-{second}",
+                nodes=f"{nodes[0]}-{nodes[-1]}",
                 cpus=CPUS,
                 memory_mb=MEMORY_MB,
             )
         )
         self._start_munge()
         self._launch("slurmctld", "slurmctld", "-D", "-c")
-        _wait_until(self.is_up)
-        for node in ("n1", "n2"):
+        self._wait_until(self.is_up)
+        for node in NODES:
             self.start_node(node)
-        _wait_until(self.has_all_nodes)
+        self._wait_until(self.has_all_nodes)
 
     def has_all_nodes(self) -> bool:
-        """Return whether both nodes take jobs."""
-        states = self.ask("sinfo", "--noheader", "--Node", "--partition=main", "--format=%t")
-        return states.split() and set(states.split()) <= {"idle", "mix", "alloc"}
+        """Return whether all nodes take jobs."""
+        states = set(self.ask("sinfo", "--noheader", "--Node", "--format=%t").split())
+        return states <= {"idle", "mix", "alloc"}
 
     def _start_munge(self) -> None:
         key = self.folder / "munge.key"
@@ -196,7 +203,7 @@ class Slurm:
             f"--key-file={key}",
             *own.values(),
         )
-        _wait_until((self.folder / "munge.socket").exists)
+        self._wait_until((self.folder / "munge.socket").exists)
 
     def _launch(self, name: str, command: str, *arguments: str) -> None:
         # In a session of their own: Ctrl-C on the tests is not for them.
@@ -208,6 +215,15 @@ class Slurm:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+    def _wait_until(self, condition, seconds: float = 60) -> None:
+        end = time.monotonic() + seconds
+        while not condition():
+            ended = [name for name, daemon in self._daemons.items() if daemon.poll() is not None]
+            if ended or time.monotonic() > end:
+                texts = [(self.folder / f"{name}.out").read_text() for name in self._daemons]
+                raise AssertionError("Slurm does not start:\n" + "\n".join(texts))
+            time.sleep(0.1)
 
     def _step_daemons(self, node: str) -> list[int]:
         """Return the slurmstepd of a node: they leave their slurmd, and name it nowhere else."""
@@ -226,18 +242,22 @@ class Slurm:
 _MUNGE_FILES = ("pid-file", "log-file", "seed-file")
 
 
-def _free_ports() -> tuple[int, int, int]:
-    """Return a free port and two more that follow each other."""
+def _free_ports(nodes: int) -> list[int]:
+    """Return a free port, and more for the nodes, which follow each other."""
     while True:
-        with socket.socket() as one, socket.socket() as two, socket.socket() as three:
-            one.bind(("127.0.0.1", 0))
-            two.bind(("127.0.0.1", 0))
-            port = two.getsockname()[1]
+        with contextlib.ExitStack() as held:
+            ports = [_hold(held, 0), _hold(held, 0)]
             try:
-                three.bind(("127.0.0.1", port + 1))
+                ports += [_hold(held, ports[1] + number) for number in range(1, nodes)]
             except (OSError, OverflowError):
                 continue
-            return one.getsockname()[1], port, port + 1
+            return ports
+
+
+def _hold(held: contextlib.ExitStack, port: int) -> int:
+    one = held.enter_context(socket.socket())
+    one.bind(("127.0.0.1", port))
+    return one.getsockname()[1]
 
 
 def _descendants(processes: list[int]) -> list[int]:
@@ -259,10 +279,3 @@ def _descendants(processes: list[int]) -> list[int]:
 def _kill(process: int, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(process, number)
-
-
-def _wait_until(condition, seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"{condition} never was"
-        time.sleep(0.1)
