@@ -18,7 +18,7 @@ rule train:
         "../envs/memtrain.yaml"
     threads: threads_of_training
     resources:
-        mem_mb=memory_of_training,
+        mem_mb=by_recipe(asked.memory_of_training),
         runtime=minutes_of_training,
         launcher="python",
         running=settings_text(CONFIGURATION.running),
@@ -74,8 +74,8 @@ rule evaluate:
         "../envs/memtrain.yaml"
     threads: threads_of_training
     resources:
-        mem_mb=memory(1200, of_input=0.1),
-        runtime=minutes(mb_per_second=1),
+        mem_mb=by_recipe(asked.memory_of_evaluation),
+        runtime=by_recipe(asked.minutes_of_evaluation),
         loading=settings_text(CONFIGURATION.loading),
     params:
         recipe=recipe_digest("evaluation"),

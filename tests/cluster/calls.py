@@ -2,6 +2,8 @@
 
 import json
 import os
+import shlex
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -76,6 +78,46 @@ class Call:
 
         wait_until(is_so_or_ended, seconds)
         assert condition(), self._output.read_text()
+
+
+#: Stands before the real one, and writes down what it was called with.
+SBATCH = """#!/bin/sh
+printf '%s\\0' "$@" >> "$RECORDED"
+printf '\\n' >> "$RECORDED"
+exec {sbatch} "$@"
+"""
+
+
+class Recorder:
+    """A folder with an sbatch that writes its command lines down.
+
+    Args:
+        folder: to lie in, with the file of the lines.
+        sbatch: that is called afterwards.
+    """
+
+    def __init__(self, folder: Path, sbatch: str):
+        self.folder = folder / "bin"
+        self.folder.mkdir(parents=True)
+        self._lines = folder / "lines"
+        script = self.folder / "sbatch"
+        script.write_text(SBATCH.replace("$RECORDED", str(self._lines)).format(sbatch=sbatch))
+        script.chmod(script.stat().st_mode | stat.S_IXUSR)
+
+    def options(self, comment):
+        """Return the options of the job with a comment; what differs by run or folder is left out.
+
+        The wrapped command is Snakemake's business, and is left out too.
+        """
+        for line in self._lines.read_text().split("\0\n"):
+            words = line.split("\0")
+            if comment in words:
+                kept = [word for word in words if not word.startswith("--wrap")]
+                for name in ("--job-name", "--output", "--comment", "-D"):
+                    place = kept.index(name)
+                    del kept[place : place + 2]
+                return shlex.join(kept)
+        raise AssertionError(f"no job with the comment {comment}: {self._lines.read_text()}")
 
 
 def profiles(*names):

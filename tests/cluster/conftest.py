@@ -8,8 +8,10 @@ import textwrap
 from pathlib import Path
 
 import pytest
+import yaml
 
-from tests.cluster.slurm import CONFIGURATION_FILE, Slurm, what_is_missing
+from tests.cluster.calls import QUICKLY, Call, Recorder, models, profiles
+from tests.cluster.slurm import CONFIGURATION_FILE, Slurm, program, what_is_missing
 from tests.workflow.conftest import CONFIGURATION, Project, make_project
 
 #: A transform that is slow for as long as a file is there: time to interrupt the training. What
@@ -31,7 +33,7 @@ PREPARING = textwrap.dedent(
         while Path(f"{split}.stuck").exists():
             time.sleep(0.1)
         if Path(f"{split}.slow").exists():
-            time.sleep(0.05)
+            time.sleep(0.08)
         return row
 
 
@@ -66,7 +68,7 @@ def slurm(tmp_path_factory):
 
 
 #: Named for what happens to them.
-SPLITS = (
+INTERRUPTED = (
     "terminated",
     "warned",
     "requeued",
@@ -75,8 +77,19 @@ SPLITS = (
     "node_lost",
     "out_of_time",
     "out_of_memory",
-    "on_two_nodes",
 )
+
+#: What a site would say of these trainings: where each of them runs, and with how much to begin.
+SITE = {
+    "set-resources": {
+        "train": {
+            "slurm_partition": "{'preempted': 'cancelled', 'displaced': 'requeued', "
+            "'node_lost': 'doomed'}.get(wildcards.split, 'main')",
+            "mem_mb": "1200 * attempt",
+            "runtime": "10 * attempt",
+        }
+    }
+}
 
 
 def configuration():
@@ -88,7 +101,7 @@ def configuration():
             "evaluate": [19000, 20000],
             "training": {"transform": {"name": "preparing:eventful", "split": name}},
         }
-        for name in SPLITS
+        for name in (*INTERRUPTED, "on_two_nodes")
     }
     content["training"]["epochs"] = 60
     content["running"] = {"checkpoint": {"steps": 50}}
@@ -120,10 +133,60 @@ def without(workstation, tmp_path_factory):
     return make
 
 
+@pytest.fixture(scope="session")
+def recorder(tmp_path_factory):
+    return Recorder(tmp_path_factory.mktemp("recorder") / "x", program("sbatch"))
+
+
+@pytest.fixture(scope="session")
+def default_call(slurm, recorder, tmp_path_factory, repository):
+    project = make_project(tmp_path_factory.mktemp("default") / "x", repository)
+    call = Call(project, *profiles("slurm"), *QUICKLY, first_in_path=recorder.folder)
+    yield call
+    call.stop()
+
+
+@pytest.fixture(scope="session")
+def interrupted_call(slurm, without):
+    """Trainings that are slow, stuck or large by the files beside them."""
+    project = without(*INTERRUPTED)
+    (project / "profiles/site").mkdir()
+    (project / "profiles/site/profile.yaml").write_text(yaml.safe_dump(SITE))
+    for name in INTERRUPTED:
+        (project / f"{name}.slow").touch()
+    (project / "out_of_time.stuck").touch()
+    (project / "out_of_memory.large").touch()
+    call = Call(project, *profiles("slurm", "site"), *QUICKLY, *models(*INTERRUPTED))
+    yield call
+    call.stop()
+
+
+@pytest.fixture(scope="session")
+def two_node_call(slurm, without):
+    project = without("on_two_nodes")
+    (project / "on_two_nodes.slow").touch()
+    call = Call(project, *profiles("slurm", "slurm-nodes"), *QUICKLY, *models("on_two_nodes"))
+    yield call
+    call.stop()
+
+
+@pytest.fixture(scope="session")
+def mistaken_call(slurm, tmp_path_factory, repository):
+    """A learning rate that no training survives; two retries where the profile has more."""
+    configuration = copy.deepcopy(CONFIGURATION)
+    configuration["splits"] = {"first": configuration["splits"]["first"]}
+    configuration["training"]["optimizer"] = {"name": "SGD", "lr": 1e30}
+    project = make_project(tmp_path_factory.mktemp("mistaken") / "x", repository, configuration)
+    project.snakemake("--until", "resolve_splits")
+    call = Call(project, *profiles("slurm"), *QUICKLY, "--retries", "2")
+    yield call
+    call.stop()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def started_together(request):
     """Start the calls of all tests that will run: most of their time, they wait."""
     wanted = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
-    for name in ("default_call", "mistaken_call", "two_node_call", "interrupted_call"):
+    for name in ("default_call", "mistaken_call", "interrupted_call"):
         if name in wanted:
             request.getfixturevalue(name)

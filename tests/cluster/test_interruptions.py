@@ -3,47 +3,9 @@
 from pathlib import Path
 
 import pytest
-import yaml
 
-from tests.cluster.calls import QUICKLY, Call, models, profiles
-
-SPLITS = (
-    "terminated",
-    "warned",
-    "requeued",
-    "preempted",
-    "displaced",
-    "node_lost",
-    "out_of_time",
-    "out_of_memory",
-)
-
-#: What a site would say of these trainings: where each of them runs, and with how much to begin.
-SITE = {
-    "set-resources": {
-        "train": {
-            "slurm_partition": "{'preempted': 'cancelled', 'displaced': 'requeued', "
-            "'node_lost': 'doomed'}.get(wildcards.split, 'main')",
-            "mem_mb": "1200 * attempt",
-            "runtime": "10 * attempt",
-        }
-    }
-}
-
-
-@pytest.fixture(scope="session")
-def interrupted_call(slurm, without):
-    """Trainings that are slow, stuck or large by the files beside them."""
-    project = without(*SPLITS)
-    (project / "profiles/site").mkdir()
-    (project / "profiles/site/profile.yaml").write_text(yaml.safe_dump(SITE))
-    for name in SPLITS:
-        (project / f"{name}.slow").touch()
-    (project / "out_of_time.stuck").touch()
-    (project / "out_of_memory.large").touch()
-    call = Call(project, *profiles("slurm", "site"), *QUICKLY, *models(*SPLITS))
-    yield call
-    call.stop()
+from tests.cluster.calls import models
+from tests.cluster.conftest import INTERRUPTED
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +20,7 @@ def interrupted(slurm, interrupted_call):
     interference.fail_node("node_lost", "n4")
     for split in ("warned", "out_of_memory", "out_of_time"):
         interference.see_ended(split)
-    return interrupted_call.ended(), {name: jobs_of(slurm, name) for name in SPLITS}
+    return interrupted_call.ended(), {name: jobs_of(slurm, name) for name in INTERRUPTED}
 
 
 def jobs_of(slurm, split):
@@ -124,7 +86,7 @@ class Interference:
 _ALIVE = ("PENDING", "RUNNING", "COMPLETING")
 
 
-@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("split", INTERRUPTED)
 def test_the_model_is_that_of_the_workstation(interrupted, interrupted_call, workstation, split):
     for name in ("model.safetensors", "history.csv"):
         path = f"results/small/splits/{split}/{name}"
@@ -170,7 +132,7 @@ def test_out_of_time_and_out_of_memory_are_sent_again_with_more(interrupted):
 def test_records_say_job_node_and_attempt(interrupted, interrupted_call):
     _, jobs = interrupted
     explained = {
-        split: interrupted_call.project.lineage("explain", *models(split)) for split in SPLITS
+        split: interrupted_call.project.lineage("explain", *models(split)) for split in INTERRUPTED
     }
     job = jobs["terminated"][1]
     where = f"on {job['NodeList']}, attempt 2"

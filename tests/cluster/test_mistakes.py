@@ -1,25 +1,6 @@
 """A mistake of the user's on a cluster: told once, at the end, and no work done for it twice."""
 
-import copy
-
-import pytest
-
 from memtrain.lineage.record_store import RecordStore
-from tests.cluster.calls import QUICKLY, Call, profiles
-from tests.workflow.conftest import CONFIGURATION, make_project
-
-
-@pytest.fixture(scope="session")
-def mistaken_call(slurm, tmp_path_factory, repository):
-    """A learning rate that no training survives; two retries where the profile has more."""
-    configuration = copy.deepcopy(CONFIGURATION)
-    configuration["splits"] = {"first": configuration["splits"]["first"]}
-    configuration["training"]["optimizer"] = {"name": "SGD", "lr": 1e30}
-    project = make_project(tmp_path_factory.mktemp("mistaken") / "x", repository, configuration)
-    project.snakemake("--until", "resolve_splits")
-    call = Call(project, *profiles("slurm"), *QUICKLY, "--retries", "2")
-    yield call
-    call.stop()
 
 
 def test_a_mistake_is_told_at_the_end_in_the_words_of_the_log(mistaken_call):

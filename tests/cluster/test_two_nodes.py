@@ -6,18 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster.calls import QUICKLY, Call, models, profiles
-
 SPLIT = "on_two_nodes"
-
-
-@pytest.fixture(scope="session")
-def two_node_call(slurm, without):
-    project = without(SPLIT)
-    (project / f"{SPLIT}.slow").touch()
-    call = Call(project, *profiles("slurm", "slurm-nodes"), *QUICKLY, *models(SPLIT))
-    yield call
-    call.stop()
 
 
 @pytest.fixture(scope="session")

@@ -2,15 +2,11 @@
 
 import json
 import re
-import shlex
 import shutil
-import stat
-from pathlib import Path
 
 import pytest
 
-from tests.cluster.calls import QUICKLY, Call, profiles
-from tests.cluster.slurm import program
+from tests.cluster.calls import QUICKLY, Call, Recorder, profiles
 from tests.workflow.conftest import Project, make_project
 
 #: Promised to be the same everywhere, and by no more than a recipe and the code.
@@ -24,58 +20,6 @@ PROMISED = [
     "splits/*/evaluation.json",
     "splits/*/predictions.npy",
 ]
-
-#: Stands before the real one, and writes down what it was called with.
-SBATCH = """#!/bin/sh
-printf '%s\\0' "$@" >> "$RECORDED"
-printf '\\n' >> "$RECORDED"
-exec {sbatch} "$@"
-"""
-
-
-class Recorder:
-    """A folder with an sbatch that writes its command lines down.
-
-    Args:
-        folder: to lie in, with the file of the lines.
-        sbatch: that is called afterwards.
-    """
-
-    def __init__(self, folder: Path, sbatch: str):
-        self.folder = folder / "bin"
-        self.folder.mkdir(parents=True)
-        self._lines = folder / "lines"
-        script = self.folder / "sbatch"
-        script.write_text(SBATCH.replace("$RECORDED", str(self._lines)).format(sbatch=sbatch))
-        script.chmod(script.stat().st_mode | stat.S_IXUSR)
-
-    def options(self, comment):
-        """Return the options of the job with a comment; what differs by run or folder is left out.
-
-        The wrapped command is Snakemake's business, and is left out too.
-        """
-        for line in self._lines.read_text().split("\0\n"):
-            words = line.split("\0")
-            if comment in words:
-                kept = [word for word in words if not word.startswith("--wrap")]
-                for name in ("--job-name", "--output", "--comment", "-D"):
-                    place = kept.index(name)
-                    del kept[place : place + 2]
-                return shlex.join(kept)
-        raise AssertionError(f"no job with the comment {comment}: {self._lines.read_text()}")
-
-
-@pytest.fixture(scope="session")
-def recorder(tmp_path_factory):
-    return Recorder(tmp_path_factory.mktemp("recorder") / "x", program("sbatch"))
-
-
-@pytest.fixture(scope="session")
-def default_call(slurm, recorder, tmp_path_factory, repository):
-    project = make_project(tmp_path_factory.mktemp("default") / "x", repository)
-    call = Call(project, *profiles("slurm"), *QUICKLY, first_in_path=recorder.folder)
-    yield call
-    call.stop()
 
 
 @pytest.fixture(scope="session")

@@ -9,8 +9,9 @@ floor  modules
 1      surroundings, openlineage_events
 2      record_store
 3      recorder, index
-4      workflow_run, impact, explanation, history, finding
+4      workflow_run, impact, explanation, history, finding, acts
 5      difference, verification, withdrawing
+6      page
 8      commands
 ====== =====================================================================================
 """

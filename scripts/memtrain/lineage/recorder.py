@@ -136,6 +136,14 @@ class Recorder:
             )
             self._store.started(self._record)
 
+    def keep_so_far(self) -> str | None:
+        """Keep what the run has used until now, and return its id; None where none is recorded."""
+        if self._record is None:
+            return None
+        with self._unless_required():
+            self._store.started(self._record)
+        return self._record and self._record.run_id
+
     def end(self, state: State, message: str | None = None) -> None:
         """Keep how the run has ended."""
         if self._record is None:

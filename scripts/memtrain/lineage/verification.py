@@ -3,19 +3,20 @@
 import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from memtrain.digests import algorithm_of
 from memtrain.errors import UserError, listed
+from memtrain.lineage.acts import keep_act
 from memtrain.lineage.finding import find_version
 from memtrain.lineage.index import LineageIndex
 from memtrain.lineage.recorder import digest_of_file
 from memtrain.lineage.run_record import FileUse, PieceUse, RunRecord
 from memtrain.manifest import Manifest
 from memtrain.ranges import Range, overlaps
-from memtrain.recipe import Recipe, part_digest
+from memtrain.recipe import Recipe
 from memtrain.record_file import RecordLayout, read_layout
 from memtrain.shard_summaries import digest_rows
 from memtrain.visiting_order import declared_order_digest
@@ -224,9 +225,10 @@ class Verifier:
         if observed is None or path is None or not (self._project / path).exists():
             return
         recipe = self._project / path
-        if part_digest(recipe, "training") != record.parameters.get("recipe"):
+        declaring = Recipe.read(recipe)
+        if declaring.digest("training") != record.parameters.get("recipe"):
             return
-        declared = declared_order_digest(Recipe.read(recipe).training)
+        declared = declared_order_digest(declaring.training)
         if declared != observed:
             self._find(
                 "order",
@@ -272,6 +274,18 @@ class Verifier:
         self, kind: str, path: str, message: str, details: dict[str, Any] | None = None
     ) -> None:
         self._result.findings.append(Finding(kind, path, message, details or {}))
+
+
+def keep_verification(folder: Path, result: Verification) -> None:
+    """Record that everything was compared byte by byte, for the page to show what was found.
+
+    Args:
+        folder: of the records.
+        result: of a verification that neither named files nor was quick.
+    """
+    message = f"{len(result.checked)} files compared byte by byte, {len(result.findings)} findings"
+    facts = {"checked": len(result.checked), "findings": [asdict(one) for one in result.findings]}
+    keep_act(folder, "verify", message, "verification", facts)
 
 
 def _was_touched_by_snakemake(written: FileUse, found: os.stat_result) -> bool:
