@@ -24,7 +24,9 @@ WORKFLOW_RUN = WorkflowRun(
 if workflow.is_main_process:
     WORKFLOW_RUN.announce()
 else:
-    os.environ[recorder.ATTEMPT] = str(workflow.attempt)
+    # Snakemake itself knows only once the rules are read.
+    told = dict(zip(sys.argv, sys.argv[1:]))
+    os.environ[recorder.ATTEMPT] = told.get("--attempt", "1")
 
 
 def start_recording():

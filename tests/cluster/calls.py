@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import stat
 import subprocess
@@ -105,9 +106,10 @@ class Recorder:
         script.chmod(script.stat().st_mode | stat.S_IXUSR)
 
     def options(self, comment):
-        """Return the options of the job with a comment; what differs by run or folder is left out.
+        """Return the options of the job with a comment; None where there was none.
 
-        The wrapped command is Snakemake's business, and is left out too.
+        Left out are what differs by run or folder, the numbers of minutes and MB, which are the
+        rules', and the wrapped command, which is Snakemake's.
         """
         for line in self._lines.read_text().split("\0\n"):
             words = line.split("\0")
@@ -116,8 +118,8 @@ class Recorder:
                 for name in ("--job-name", "--output", "--comment", "-D"):
                     place = kept.index(name)
                     del kept[place : place + 2]
-                return shlex.join(kept)
-        raise AssertionError(f"no job with the comment {comment}: {self._lines.read_text()}")
+                return re.sub(r"(-t|--mem) \d+", r"\1 _", shlex.join(kept))
+        return None
 
 
 def profiles(*names):

@@ -20,4 +20,4 @@ def test_a_try_that_follows_a_mistake_ends_before_it_reads_a_row(mistaken_call):
     assert [record.state for record in tries] == ["failed"] * 3
     assert [bool(record.inputs) for record in tries] == [True, False, False]
     assert len({record.message for record in tries}) == 1
-    assert not (mistaken_call.project / "results/small/lineage/mistakes").glob("*/*")
+    assert not list((mistaken_call.project / "results/small/lineage/mistakes").glob("*/*"))

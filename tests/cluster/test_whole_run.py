@@ -69,11 +69,20 @@ def test_jobs_are_submitted_as_they_were_with_this_version_of_the_plugin(default
     """Fails when the plugin is raised and submits otherwise: then look at what has changed."""
     default_call.ended()
     assert recorder.options("rule_generate_data") == (
-        "--parsable --export=ALL -p main -t 5 --mem 500 --requeue --ntasks=1 --cpus-per-task=1 "
+        "--parsable --export=ALL -p main -t _ --mem _ --requeue --ntasks=1 --cpus-per-task=2 "
         "--signal=TERM@60"
     )
+    (array,) = [
+        options
+        for name in ("first_half", "second_half", "most", "outer")
+        if (options := recorder.options(f"rule_evaluate_wildcards_{name}"))
+    ]
+    assert array == (
+        "--parsable --export=ALL -p main -t _ --mem _ --requeue --ntasks=1 --cpus-per-task=1 "
+        "--signal=TERM@60 --array=1-4"
+    )
     assert recorder.options("rule_train_wildcards_most") == (
-        "--parsable --export=ALL -p main -t 10 --mem 1204 --requeue --ntasks=1 --cpus-per-task=1 "
+        "--parsable --export=ALL -p main -t _ --mem _ --requeue --ntasks=1 --cpus-per-task=1 "
         "--signal=TERM@60"
     )
 
@@ -82,26 +91,15 @@ def test_jobs_are_submitted_as_they_were_with_this_version_of_the_plugin(default
 def submitted(default_workstation, tmp_path_factory):
     """Return a function that submits a training with more profiles, to an sbatch that refuses."""
 
-    def submit(*more, account="none"):
+    def submit(*more):
         folder = tmp_path_factory.mktemp("submitted")
         shutil.copytree(default_workstation.folder, folder / "x")
         project = Project(folder / "x")
-        profile = project / "profiles/slurm/profile.yaml"
-        profile.write_text(
-            profile.read_text()
-            .replace("slurm_partition: main", "slurm_partition: long")
-            .replace("retries: 5", "retries: 0")
-        )
-        shutil.rmtree(project / "results/mock/splits/most")
         recorder = Recorder(folder / "recorder", "false")
         model = "results/mock/splits/most/model.safetensors"
-        recorder_of = {"first_in_path": recorder.folder}
-        (project / "results/mock/splits/most").mkdir()
-        shutil.copy2(
-            default_workstation / "results/mock/splits/most/split.json",
-            project / "results/mock/splits/most/split.json",
-        )
-        Call(project, *profiles("slurm", *more), model, **recorder_of).ended(status=1)
+        (project / model).unlink()
+        arguments = [*profiles("slurm", *more), *QUICKLY, "--retries", "0", model]
+        Call(project, *arguments, first_in_path=recorder.folder).ended(status=1)
         return recorder.options("rule_train_wildcards_most")
 
     return submit
@@ -109,14 +107,14 @@ def submitted(default_workstation, tmp_path_factory):
 
 def test_gpus_are_asked_for_by_the_name_that_the_plugin_knows(slurm, submitted):
     assert submitted("slurm-gpu") == (
-        "--parsable --export=ALL -p gpu -t 10 --mem 1204 --requeue --cpus-per-task=1 "
+        "--parsable --export=ALL -p gpu -t _ --mem _ --requeue --cpus-per-task=1 "
         "--signal=TERM@60 --gpus=1"
     )
 
 
 def test_several_nodes_are_asked_for_with_a_task_each(slurm, submitted):
     assert submitted("slurm-nodes") == (
-        "--parsable --export=ALL -p long -t 10 --mem 1204 --nodes=2 --requeue --ntasks=2 "
+        "--parsable --export=ALL -p main -t _ --mem _ --nodes=2 --requeue --ntasks=2 "
         "--cpus-per-task=1 --signal=TERM@60"
     )
 
