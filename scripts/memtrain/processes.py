@@ -104,6 +104,14 @@ class Processes:
             ) from None
 
 
+def count_nodes() -> int:
+    """Return on how many machines the processes that ``torchrun`` started run."""
+    processes, on_this_node = (
+        int(os.environ.get(name, 1)) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE")
+    )
+    return max(1, processes // on_this_node)
+
+
 @contextmanager
 def joined(device: torch.device) -> Iterator[Processes]:
     """Join the processes that ``torchrun`` started; alone where it did not.

@@ -68,8 +68,12 @@ class Call:
             return 0
 
     def log_of(self, split):
-        """Return what a training has printed."""
-        return (self.project / "results/small/logs/train" / f"{split}.log").read_text()
+        """Return what a training has printed; nothing while there is no log of this try."""
+        path = self.project / "results/small/logs/train" / f"{split}.log"
+        try:
+            return path.read_text()
+        except FileNotFoundError:
+            return ""
 
     def wait_until(self, condition, seconds=200):
         """Wait until something is the case, as long as Snakemake runs."""

@@ -114,7 +114,7 @@ def workstation(tmp_path_factory, repository):
     folder = tmp_path_factory.mktemp("workstation") / "x"
     project = make_project(folder, repository, configuration())
     (project / "preparing.py").write_text(PREPARING)
-    project.snakemake("--until", "train")
+    project.snakemake(*models(*INTERRUPTED, "on_two_nodes"))
     return project
 
 

@@ -40,7 +40,7 @@ def manifest_of(rows_in_all):
         PieceSummary(Range(start, min(start + ROWS_PER_SHARD, rows_in_all)), digest_of(start), {})
         for start in starts
     ]
-    return Manifest(layout, ROWS_PER_SHARD, shards)
+    return Manifest(layout, ROWS_PER_SHARD, "sha256", shards)
 
 
 def keep_records(folder, lines, rows_in_all):
