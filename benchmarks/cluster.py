@@ -42,7 +42,7 @@ def main() -> str:
             submitted = make_project(folder / "submitted", SPLITS_SUBMITTED)
             run = make_project(folder / "run", SPLITS_RUN)
             rows = [submission(slurm, submitted, way) for way in WAYS]
-            ends = [to_the_end(slurm, run, way) for way in WAYS]
+            ends = [to_the_end(run, way) for way in WAYS]
     return "\n".join(
         [
             "### Many trainings on a cluster",
@@ -55,7 +55,7 @@ def main() -> str:
             "",
             f"{SPLITS_RUN} splits, trained:",
             "",
-            "| | start to end, s | of a training, s | jobs of Slurm |",
+            "| | start to end, s | of a training, s | calls of sbatch |",
             "|---|---|---|---|",
             *ends,
         ]
@@ -98,10 +98,13 @@ def call(folder: Path, *arguments: str) -> subprocess.Popen:
 def train(folder: Path, way: str, size: int) -> subprocess.Popen:
     """Start Snakemake on Slurm, up to the trainings."""
     options = [word.format(size=size) for word in WAYS[way]]
+    splits = yaml.safe_load((folder / "config.yaml").read_text())["splits"]
+    models = [f"results/x/splits/{name}/model.safetensors" for name in splits]
     return call(
         folder,
+        *models,
         *("--profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "5"),
-        *("--cores", str(BESIDE), "--latency-wait", "10", "--until", "train", *options),
+        *("--cores", str(BESIDE), "--latency-wait", "10", *options),
     )
 
 
@@ -109,14 +112,12 @@ def submission(slurm, folder: Path, way: str) -> str:
     """Return a row: seconds until the first job is in the queue, and until all are."""
     size = SPLITS_SUBMITTED // 8
     expected = SPLITS_SUBMITTED // size if "groups" in way else SPLITS_SUBMITTED
-    before = queued(slurm)
     slurm.ask("scontrol", "update", "PartitionName=main", "State=DOWN")
     start = time.perf_counter()
     process = train(folder, way, size)
-    first = wait_for(process, lambda: queued(slurm) > before, folder)
-    last = wait_for(process, lambda: queued(slurm) >= before + expected, folder)
-    output = (folder / "snakemake.txt").read_text()
-    calls = output.count("SLURM jobid") + output.count("SLURM job ID")
+    first = wait_for(process, lambda: waiting(slurm) > 0, folder)
+    last = wait_for(process, lambda: waiting(slurm) >= expected, folder)
+    calls = calls_of_sbatch(folder)
     process.send_signal(signal.SIGKILL)
     process.wait()
     slurm.ask("scancel", "--user=root")
@@ -127,24 +128,29 @@ def submission(slurm, folder: Path, way: str) -> str:
     return f"| {name} | {first - start:.1f} | {last - first:.1f} | {calls} |"
 
 
-def to_the_end(slurm, folder: Path, way: str) -> str:
+def to_the_end(folder: Path, way: str) -> str:
     """Return a row: seconds until all are trained."""
     size = SPLITS_RUN // 2
     for path in folder.glob("results/x/splits/*/model.safetensors"):
         path.unlink()
-    before = queued(slurm)
     start = time.perf_counter()
     process = train(folder, way, size)
     if process.wait():
         raise RuntimeError((folder / "snakemake.txt").read_text())
     seconds = time.perf_counter() - start
-    cells = [f"{seconds:.0f}", f"{seconds / SPLITS_RUN:.1f}", str(queued(slurm) - before)]
+    cells = [f"{seconds:.0f}", f"{seconds / SPLITS_RUN:.1f}", str(calls_of_sbatch(folder))]
     return f"| {way.format(size=size)} | {' | '.join(cells)} |"
 
 
-def queued(slurm) -> int:
-    """Return how many jobs there are or were."""
-    return len(slurm.ask("squeue", "--array", "--states=all", "--noheader").splitlines())
+def waiting(slurm) -> int:
+    """Return how many jobs wait in the queue, tasks of arrays one by one."""
+    return len(slurm.ask("squeue", "--array", "--states=PENDING", "--noheader").splitlines())
+
+
+def calls_of_sbatch(folder: Path) -> int:
+    """Return how often Snakemake says that it has submitted something."""
+    output = (folder / "snakemake.txt").read_text()
+    return output.count("SLURM jobid") + output.count("SLURM job ID")
 
 
 def wait_for(process: subprocess.Popen, condition, folder: Path) -> float:
