@@ -17,8 +17,8 @@ run: $(VENV)/installed ## run the workflow on config.yaml and print its summary
 	@summary=results/$$(python -c 'import yaml; print(yaml.safe_load(open("config.yaml"))["dataset"]["name"])')/summary/summary.md; \
 	  echo; echo "Summary: $$summary"; echo; cat $$summary
 
-test: $(VENV)/installed-dev ## run all tests
-	pytest --numprocesses auto
+test: $(VENV)/installed-dev ## run all tests; those of tests/cluster where Slurm is installed
+	pytest --numprocesses auto --dist loadgroup
 
 lint: $(VENV)/installed-dev ## check style, format, rules and the schema
 	ruff check .
@@ -63,6 +63,6 @@ $(VENV)/installed: envs/requirements.txt
 	$(VENV)/bin/pip install --quiet --requirement envs/requirements.txt
 	touch $@
 
-$(VENV)/installed-dev: envs/requirements-dev.txt envs/requirements-blake3.txt $(VENV)/installed
+$(VENV)/installed-dev: $(wildcard envs/requirements-*.txt) $(VENV)/installed
 	$(VENV)/bin/pip install --quiet --requirement envs/requirements-dev.txt
 	touch $@

@@ -41,6 +41,7 @@ include: "rules/lineage.smk"
 onstart:
     write_configuration()
     start_recording()
+    watch_over_preempted_jobs()
 
 
 onsuccess:
@@ -48,6 +49,7 @@ onsuccess:
 
 
 onerror:
+    tell_mistakes()
     WORKFLOW_RUN.end("failed")
 
 

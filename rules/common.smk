@@ -17,6 +17,7 @@ from memtrain.code_files import own_module_files, reachable_files
 from memtrain.config_file import configuration_text, parse_configuration
 from memtrain.errors import UserError
 from memtrain.interpreter import WORKFLOW_PYTHON
+from memtrain.preempted_jobs import PreemptedJobs
 from memtrain.recipe import recipe_facts
 from memtrain.withdrawals import WITHDRAWALS_FILE
 
@@ -44,6 +45,12 @@ def write_configuration():
     text = configuration_text(CONFIGURATION)
     if not CONFIGURATION_FILE.exists() or CONFIGURATION_FILE.read_text() != text:
         write_text(CONFIGURATION_FILE, text)
+
+
+def watch_over_preempted_jobs():
+    """Put jobs back that a scheduler has preempted, where they are submitted to one that can."""
+    if not workflow.local_exec and PreemptedJobs.can_be_put_back():
+        PreemptedJobs(Path.cwd()).start()
 
 
 def withdrawals_if_any():

@@ -27,7 +27,8 @@ rule train:
         recipe=recipe_digest("training"),
         state=state_of_training,
     shell:
-        "{resources.launcher} {input.code[0]} --data {input.data} --split {input.split}"
+        # exec: a signal that is to stop the training must not end a shell that waits for it.
+        "exec {resources.launcher} {input.code[0]} --data {input.data} --split {input.split}"
         " --model {output.model} --history {output.history}"
         " --performance {output.performance} --state {params.state}"
         " --max-minutes {resources.runtime} --running {resources.running:q}"

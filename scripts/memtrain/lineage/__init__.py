@@ -5,7 +5,7 @@ Only the scripts use this package, never the floors that compute results. From t
 ====== =====================================================================================
 floor  modules
 ====== =====================================================================================
-0      privacy, run_record
+0      privacy, run_record, mistakes
 1      surroundings, openlineage_events
 2      record_store
 3      recorder, index
