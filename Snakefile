@@ -49,8 +49,7 @@ onsuccess:
 
 
 onerror:
-    tell_mistakes()
-    WORKFLOW_RUN.end("failed")
+    end_recording_of_failure()
 
 
 rule all:

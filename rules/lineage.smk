@@ -35,8 +35,9 @@ def start_recording():
     logger.addHandler(WORKFLOW_RUN)
 
 
-def tell_mistakes():
-    """Repeat the mistakes that ended jobs, once each: the last that is read."""
+def end_recording_of_failure():
+    """Repeat the mistakes that ended jobs, once each and last of all, and keep that it failed."""
     for job, problems in WORKFLOW_RUN.mistakes.by_job().items():
         lines = "\n".join(f"  - {problem}" for problem in problems)
         logger.error(f"{job} cannot be made:\n{lines}")
+    WORKFLOW_RUN.end("failed")
