@@ -11,6 +11,7 @@ floor  modules
 3      recorder, index
 4      workflow_run, impact, explanation, history, finding
 5      difference, verification, withdrawing
+7      export
 8      commands
 ====== =====================================================================================
 """
