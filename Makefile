@@ -7,7 +7,7 @@ CORES ?= all
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench bench-peers report flights digits lint schema clean
+.PHONY: help run test test-cluster bench bench-peers report flights digits lint schema clean
 
 help: ## show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | column -t -s '|'
@@ -17,8 +17,11 @@ run: $(VENV)/installed ## run the workflow on config.yaml and print its summary
 	@summary=results/$$(python -c 'import yaml; print(yaml.safe_load(open("config.yaml"))["dataset"]["name"])')/summary/summary.md; \
 	  echo; echo "Summary: $$summary"; echo; cat $$summary
 
-test: $(VENV)/installed-dev ## run all tests
-	pytest --numprocesses auto
+test: $(VENV)/installed-dev ## run all tests but those that need a Slurm of their own
+	pytest --numprocesses auto --ignore tests/cluster
+
+test-cluster: $(VENV)/installed-dev ## run the tests on Slurm (apt-get install slurm-wlm munge)
+	pytest tests/cluster
 
 lint: $(VENV)/installed-dev ## check style, format, rules and the schema
 	ruff check .
@@ -63,6 +66,6 @@ $(VENV)/installed: envs/requirements.txt
 	$(VENV)/bin/pip install --quiet --requirement envs/requirements.txt
 	touch $@
 
-$(VENV)/installed-dev: envs/requirements-dev.txt $(VENV)/installed
+$(VENV)/installed-dev: $(wildcard envs/requirements-*.txt) $(VENV)/installed
 	$(VENV)/bin/pip install --quiet --requirement envs/requirements-dev.txt
 	touch $@

@@ -28,6 +28,10 @@ wildcard_constraints:
 report: "report/workflow.rst"
 
 
+# For --software-deployment-method apptainer alone; envs/memtrain.def says how it is built.
+container: relative([Path(workflow.basedir) / "envs/memtrain.sif"])[0]
+
+
 include: "rules/data.smk"
 include: "rules/training.smk"
 include: "rules/reporting.smk"
@@ -37,6 +41,7 @@ include: "rules/lineage.smk"
 onstart:
     write_configuration()
     start_recording()
+    watch_over_preempted_jobs()
 
 
 onsuccess:
@@ -44,6 +49,7 @@ onsuccess:
 
 
 onerror:
+    tell_mistakes()
     WORKFLOW_RUN.end("failed")
 
 

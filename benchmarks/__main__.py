@@ -23,6 +23,7 @@ BENCHMARKS = [
     "generating",
     "indexing",
     "workflow_overhead",
+    "cluster",
     "lineage_questions",
     "recording",
 ]

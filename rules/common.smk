@@ -11,13 +11,14 @@ from snakemake.exceptions import WorkflowError
 SCRIPTS = Path(workflow.basedir) / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from memtrain import canonical_json
+from memtrain import asked_resources as asked, canonical_json
 from memtrain.atomic_files import write_text
 from memtrain.code_files import own_module_files, reachable_files
 from memtrain.config_file import configuration_text, parse_configuration
 from memtrain.errors import UserError
 from memtrain.interpreter import WORKFLOW_PYTHON
-from memtrain.recipe import part_digest
+from memtrain.preempted_jobs import PreemptedJobs
+from memtrain.recipe import recipe_facts
 from memtrain.withdrawals import WITHDRAWALS_FILE
 
 # Tells the scripts which Python to expect: one that finds itself under another says so.
@@ -46,6 +47,12 @@ def write_configuration():
         write_text(CONFIGURATION_FILE, text)
 
 
+def watch_over_preempted_jobs():
+    """Put jobs back that a scheduler has preempted, where they are submitted to one that can."""
+    if not workflow.local_exec and PreemptedJobs.can_be_put_back():
+        PreemptedJobs(Path.cwd()).start()
+
+
 def withdrawals_if_any():
     """Return the file of withdrawn rows, where there is one."""
     return [WITHDRAWALS_FILE] if Path(WITHDRAWALS_FILE).exists() else []
@@ -54,6 +61,11 @@ def withdrawals_if_any():
 def folder_of_splits(wildcards):
     """Return the folder that holds a folder for every split."""
     return str(RESULTS / "splits")
+
+
+def folder_of_benchmarks(wildcards):
+    """Return the folder that holds a folder of benchmarks for every rule."""
+    return str(RESULTS / "benchmarks")
 
 
 def any_of(names):
@@ -98,20 +110,22 @@ def recipe_digest(part):
     """
 
     def digest(wildcards):
-        path = RESULTS / "splits" / wildcards.split / "split.json"
-        return (
-            digest_of_file(path, path.stat().st_mtime_ns, part)
-            if path.exists()
-            else "unknown"
-        )
+        recipe = recipe_of(wildcards.split)
+        return recipe[part] if recipe else "unknown"
 
     return digest
 
 
+def recipe_of(split):
+    """Return what there is to know of a recipe; None before there is one."""
+    path = RESULTS / "splits" / split / "split.json"
+    return facts_of_file(path, path.stat().st_mtime_ns) if path.exists() else None
+
+
 @lru_cache(maxsize=None)
-def digest_of_file(path, modified_ns, part):
-    """Return the digest of a part of a recipe; read again only when the file was written again."""
-    return part_digest(path, part)
+def facts_of_file(path, modified_ns):
+    """Return the facts of a recipe; read again only when the file was written again."""
+    return recipe_facts(path)
 
 
 def settings_digest(*sections):
@@ -121,19 +135,19 @@ def settings_digest(*sections):
 
 
 def memory(base_mb, of_input=0.0):
-    """Return a resource function: MB that a rule needs, from the MB of its data file."""
+    """Return a resource function: MB, for so many MB and a share of those of the data file."""
 
-    def mem_mb(wildcards, input):
-        return round(base_mb + of_input * megabytes(input))
+    def mem_mb(wildcards, input, attempt):
+        return asked.memory_mb(base_mb + of_input * megabytes(input), attempt)
 
     return mem_mb
 
 
 def minutes(mb_per_second):
-    """Return a resource function: minutes for the data file at a rate, and five to be safe."""
+    """Return a resource function: minutes for the data file at a rate."""
 
-    def runtime(wildcards, input):
-        return round(5 + megabytes(input) / mb_per_second / 60)
+    def runtime(wildcards, input, attempt):
+        return asked.minutes(megabytes(input) / mb_per_second, attempt)
 
     return runtime
 
@@ -145,10 +159,10 @@ def megabytes(files):
     return sum(os.path.getsize(path) for path in paths if os.path.isfile(path)) / 1e6
 
 
-def minutes_of_writing(wildcards):
+def minutes_of_writing(wildcards, attempt):
     """Return the minutes that the mock rows take, at a rate that any disk has."""
     mock = CONFIGURATION.dataset.mock
-    return round(5 + mock.rows * (mock.features + 2) * 4 / 50e6 / 60)
+    return asked.minutes(mock.rows * (mock.features + 2) * 4 / 50e6, attempt)
 
 
 def threads_of_training(wildcards):
@@ -156,26 +170,25 @@ def threads_of_training(wildcards):
     return CONFIGURATION.training_of(wildcards.split).threads
 
 
-def memory_of_training(wildcards, input):
-    """Return the MB of a training: two shuffle buffers with the places of their rows, and batches.
+def by_recipe(resource):
+    """Return a resource function: what a recipe says that is needed; until there is one, little."""
 
-    A loader takes two thirds of what it finds free, and the model needs some.
-    """
-    shuffle = CONFIGURATION.training_of(wildcards.split).shuffle
-    buffer_mb = min(shuffle.buffer_bytes / 1e6, megabytes(input)) if shuffle else 16
-    return round(1200 + 5 * buffer_mb)
+    def needed(wildcards, attempt):
+        recipe = recipe_of(wildcards.split)
+        return resource(recipe, attempt) if recipe and recipe["needs"] else 1
+
+    return needed
 
 
-def minutes_of_training(wildcards, input):
-    """Return the minutes of a training, at the rate of a small network on one core.
+def minutes_of_training(wildcards, attempt):
+    """Return the minutes of a training, by its recipe.
 
     In a job of a cluster they are a limit: a training that takes longer saves its state, leaves and
     goes on in the next one, if there are retries. Here it may take as long as it takes: 0.
     """
     if workflow.is_main_process and workflow.local_exec:
         return 0
-    epochs = CONFIGURATION.training_of(wildcards.split).epochs
-    return round(10 + epochs * megabytes(input) / 1 / 60)
+    return by_recipe(asked.minutes_of_training)(wildcards, attempt)
 
 
 def state_of_training(wildcards):

@@ -23,9 +23,20 @@ WORKFLOW_RUN = WorkflowRun(
 
 if workflow.is_main_process:
     WORKFLOW_RUN.announce()
+else:
+    # Snakemake itself knows only once the rules are read.
+    told = dict(zip(sys.argv, sys.argv[1:]))
+    os.environ[recorder.ATTEMPT] = told.get("--attempt", "1")
 
 
 def start_recording():
     """Keep that the workflow has started, and listen to what it says of its jobs."""
     WORKFLOW_RUN.start()
     logger.addHandler(WORKFLOW_RUN)
+
+
+def tell_mistakes():
+    """Repeat the mistakes that ended jobs, once each: the last that is read."""
+    for job, problems in WORKFLOW_RUN.mistakes.by_job().items():
+        lines = "\n".join(f"  - {problem}" for problem in problems)
+        logger.error(f"{job} cannot be made:\n{lines}")

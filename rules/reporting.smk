@@ -16,6 +16,8 @@ rule summarize:
             "<results>/splits/{split}/performance.json",
             split=CONFIGURATION.split_names,
         ),
+        manifest=ancient("<results>/manifest.json"),
+        withdrawals=withdrawals_if_any(),
     output:
         table=report(
             "<results>/summary/summary.csv",
@@ -30,6 +32,12 @@ rule summarize:
             category="Summary",
             labels={"figure": "all splits, compared"},
         ),
+        page=report(
+            "<results>/summary/lineage.html",
+            caption="../report/lineage.rst",
+            category="Lineage",
+            labels={"figure": "from the source to this summary"},
+        ),
     log:
         "<results>/logs/summarize.log",
     benchmark:
@@ -42,7 +50,11 @@ rule summarize:
     params:
         config=str(CONFIGURATION_FILE),
         folder=folder_of_splits,
+        withdrawals=WITHDRAWALS_FILE,
+        benchmarks=folder_of_benchmarks,
     shell:
         "python {input.code[0]} --config {params.config} --splits {params.folder}"
+        " --benchmarks {params.benchmarks}"
         " --csv {output.table} --table {output.text} --figure {output.comparison}"
+        " --page {output.page} --manifest {input.manifest} --withdrawals {params.withdrawals}"
         " > {log} 2>&1"

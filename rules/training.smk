@@ -18,7 +18,7 @@ rule train:
         "../envs/memtrain.yaml"
     threads: threads_of_training
     resources:
-        mem_mb=memory_of_training,
+        mem_mb=by_recipe(asked.memory_of_training),
         runtime=minutes_of_training,
         launcher="python",
         running=settings_text(CONFIGURATION.running),
@@ -27,7 +27,8 @@ rule train:
         recipe=recipe_digest("training"),
         state=state_of_training,
     shell:
-        "{resources.launcher} {input.code[0]} --data {input.data} --split {input.split}"
+        # exec: a signal that is to stop the training must not end a shell that waits for it.
+        "exec {resources.launcher} {input.code[0]} --data {input.data} --split {input.split}"
         " --model {output.model} --history {output.history}"
         " --performance {output.performance} --state {params.state}"
         " --max-minutes {resources.runtime} --running {resources.running:q}"
@@ -73,8 +74,8 @@ rule evaluate:
         "../envs/memtrain.yaml"
     threads: threads_of_training
     resources:
-        mem_mb=memory(1200, of_input=0.1),
-        runtime=minutes(mb_per_second=1),
+        mem_mb=by_recipe(asked.memory_of_evaluation),
+        runtime=by_recipe(asked.minutes_of_evaluation),
         loading=settings_text(CONFIGURATION.loading),
     params:
         recipe=recipe_digest("evaluation"),

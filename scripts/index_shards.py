@@ -74,7 +74,7 @@ def index(args: argparse.Namespace) -> Manifest:
         shards = summarize_shards(
             args.data, layout, rows_per_shard, args.threads, progress.advance, args.digest
         )
-        write_manifest(args.manifest, layout, rows_per_shard, shards)
+        write_manifest(args.manifest, layout, rows_per_shard, args.digest, shards)
     return Manifest.read(args.manifest)
 
 

@@ -8,18 +8,29 @@ Written are
   summary.md      the same, rounded to what the standard errors leave of it, with an explanation
   comparison.png  the main metric of every split (R², or accuracy), its standard error and its
                   baseline
+  lineage.html    where it all comes from: the graph from the source of the rows to this summary,
+                  and the rows of every split. One page that needs nothing else and no network
 
-Seconds, rows/s and peak memory are those of the training, on the machine that it ran on.
+Seconds, rows/s and peak memory are those of the training, on the machine that it ran on. Where
+there are benchmarks of Snakemake, what a training asked for as a job stands beside what it used.
+The page is drawn from the records (--records); without any it shows the rows alone, and says so.
 """
 
 import argparse
 from pathlib import Path
 
+from memtrain.config import Configuration
 from memtrain.config_file import read_configuration
-from memtrain.lineage.recorder import add_lineage_arguments, recording
+from memtrain.lineage.index import LineageIndex
+from memtrain.lineage.page.content import page_content
+from memtrain.lineage.page.rendering import write_page
+from memtrain.lineage.page.split_lines import read_split_lines
+from memtrain.lineage.recorder import Recorder, add_lineage_arguments, recording
+from memtrain.manifest import Manifest
 from memtrain.program import argument_parser, run
 from memtrain.summary import Summary
 from memtrain.summary_table import write_table
+from memtrain.withdrawals import WITHDRAWALS_FILE, read_withdrawals
 
 #: Of every split, by what it is.
 READ_OF_SPLITS = {
@@ -36,9 +47,21 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--splits", required=True, help="the folder to read from: <splits>/<split>/evaluation.json"
     )
+    parser.add_argument(
+        "--benchmarks",
+        help="the folder of Snakemake's benchmarks, for what jobs asked for and used: "
+        "<benchmarks>/train/<split>.jsonl (default: none)",
+    )
     parser.add_argument("--csv", required=True, help="the table to write, for programs")
     parser.add_argument("--table", required=True, help="the table to write, for people: Markdown")
     parser.add_argument("--figure", required=True, help="the comparison to draw, .png")
+    parser.add_argument("--page", help="the lineage page to draw, .html; none unless given")
+    parser.add_argument("--manifest", help="the shards whose borders the page shows")
+    parser.add_argument(
+        "--withdrawals",
+        default=WITHDRAWALS_FILE,
+        help="rows that the page shows as withdrawn (default: %(default)s, if it is there)",
+    )
     add_lineage_arguments(parser)
     return parser.parse_args(argv)
 
@@ -48,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_arguments(argv)
     with recording(__file__, args) as record:
         configuration = read_configuration(args.config)
-        summary = Summary.read(configuration, args.splits)
+        summary = Summary.read(configuration, args.splits, args.benchmarks)
         summary.write_csv(args.csv)
         write_table(args.table, summary)
         draw(args.figure, summary)
@@ -58,6 +81,9 @@ def main(argv: list[str] | None = None) -> int:
         record.reads(args.config, "configuration")
         for path in (args.csv, args.table, args.figure):
             record.wrote(path, "summary")
+        if args.page:
+            draw_page(args, configuration, record)
+            record.wrote(args.page, "page")
     print(f"{args.table}: {len(summary.splits):,} splits")
     return 0
 
@@ -68,6 +94,24 @@ def draw(path: str, summary: Summary) -> None:
     from memtrain.summary_figures import draw_comparison
 
     draw_comparison(path, summary)
+
+
+def draw_page(args: argparse.Namespace, configuration: Configuration, record: Recorder) -> None:
+    """Draw the lineage page; on it, this run is one that still runs."""
+    for role in ("manifest", "withdrawals"):
+        path = getattr(args, role)
+        if path and Path(path).exists():
+            record.reads(path, role)
+    running = record.keep_so_far()
+    content = page_content(
+        configuration.dataset.name,
+        read_split_lines(configuration, args.splits),
+        Manifest.read(args.manifest) if args.manifest else None,
+        read_withdrawals(args.withdrawals, configuration.dataset.name),
+        LineageIndex(args.records) if args.records else None,
+        running,
+    )
+    write_page(args.page, content)
 
 
 if __name__ == "__main__":

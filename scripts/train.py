@@ -8,11 +8,15 @@ training was stopped and went on. What depends on the machine is written to a fi
 With --state, what the training is at is saved there every now and then. Run again after it was
 killed, it goes on from there; when the model stands, the folder is removed. SIGTERM, SIGUSR1 and
 the end of --max-minutes let it finish the step that it is at, save, and leave.
+
+With --loading '{stage: always}' (auto: where it pays), the rows are copied to the disk of the node
+first: to a file in $SLURM_TMPDIR, $TMPDIR or /tmp that has no name, so that nothing is left of it.
 """
 
 import argparse
 import os
 import sys
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 # Read when CUDA starts; without it, matrix products may be summed in another order every time.
@@ -22,11 +26,12 @@ from memtrain.checkpoint import CheckpointFolder, fingerprint_of
 from memtrain.code_files import own_module_files, reachable_files
 from memtrain.lineage.recorder import Recorder, add_lineage_arguments, pieces_of, recording
 from memtrain.loading_arguments import add_loading_arguments, loading_of
-from memtrain.processes import joined
+from memtrain.processes import count_nodes, joined
 from memtrain.program import argument_parser, run
 from memtrain.recipe import Recipe
 from memtrain.running_arguments import add_running_arguments, running_of
 from memtrain.shard_check import check_pieces
+from memtrain.stage_in import StagedRows, staged
 from memtrain.stopping import STOPPED, StopRequests, TrainingStopped
 from memtrain.trainer import Surroundings, Trainer
 from memtrain.training_parts import choose_device
@@ -66,7 +71,13 @@ def main(argv: list[str] | None = None) -> int:
             recipe = Recipe.read(args.split)
             if is_first:
                 describe_inputs(args, recipe, record)
-            train(args, recipe, record)
+            with (
+                StopRequests(args.max_minutes or None) as stop,
+                rows_of(args, recipe, stop, quiet=not is_first) as rows,
+            ):
+                if is_first and not rows.is_copy:
+                    check_rows(args, recipe, record)
+                train(args, recipe, rows, stop, record)
     except TrainingStopped as stopped:
         if is_first:
             print(stopped, file=sys.stderr)
@@ -75,7 +86,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def describe_inputs(args: argparse.Namespace, recipe: Recipe, record: Recorder) -> None:
-    """Record what the training reads, and see that its rows are those that were indexed."""
+    """Record what the training reads."""
     rows = recipe.training.rows
     record.reaches(own_modules(recipe))
     record.set(
@@ -85,18 +96,36 @@ def describe_inputs(args: argparse.Namespace, recipe: Recipe, record: Recorder) 
     )
     record.reads_rows(args.data, {"": rows.resolved}, pieces_of(rows, recipe))
     record.reads(args.split, "recipe")
-    check_pieces(args.data, rows.pieces, record.settings.verify_shards, recipe.rows_per_shard)
 
 
-def train(args: argparse.Namespace, recipe: Recipe, record: Recorder) -> None:
+def rows_of(
+    args: argparse.Namespace, recipe: Recipe, stop: StopRequests, quiet: bool
+) -> AbstractContextManager[StagedRows]:
+    """Return a context in which the rows lie where they are to be read."""
+    return staged(args.data, recipe, loading_of(args).stage, count_nodes(), stop, quiet)
+
+
+def check_rows(args: argparse.Namespace, recipe: Recipe, record: Recorder) -> None:
+    """See that the rows are those that were indexed; of a copy this is known."""
+    pieces, how = recipe.training.rows.pieces, record.settings.verify_shards
+    check_pieces(args.data, pieces, how, recipe.rows_per_shard)
+
+
+def train(
+    args: argparse.Namespace,
+    recipe: Recipe,
+    rows: StagedRows,
+    stop: StopRequests,
+    record: Recorder,
+) -> None:
     """Train, and write what comes out."""
     device = choose_device(recipe.training.settings.device)
-    with StopRequests(args.max_minutes or None) as stop, joined(device) as processes:
+    with joined(device) as processes:
         checkpoints = checkpoints_of(args, recipe, device)
         around = Surroundings(
             device, processes, loading_of(args), running_of(args), checkpoints, stop
         )
-        trainer = Trainer(recipe, args.data, around)
+        trainer = Trainer(recipe, rows.path, around)
         if processes.is_first:
             print(trainer.describe(), flush=True)
         result = trainer.run()

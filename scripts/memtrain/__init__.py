@@ -10,7 +10,8 @@ floor  modules
        ranges, random_streams, rounding, field_statistics, settings_types, named_objects,
        byte_sizes, dataset_settings, training_settings, mount_table, file_systems,
        memory_limits, gradient_tree, processes, stopping, optimizer_step, training_progress,
-       lineage_settings, results_folder, digests
+       lineage_settings, results_folder, digests, asked_resources,
+       job_benchmark, shared_file, preempted_jobs
 1      record_file, config, training_history, training_result, figures, checkpoint,
        sharding
 2      config_file, memmap_dataset, row_order, shard_summaries, recipe, source, optimizers,
@@ -21,10 +22,10 @@ floor  modules
        shuffle_buffer, visiting_order, manifest, loading_arguments, running_arguments,
        training_report, training_status, shard_check
 4      slot_loss, training_parts, table_import, summary_table, summary_figures,
-       evaluation_figures, batch_gathering, status_table
-5      slots_together, block_loader, split_resolution
-6      slot_gradients, evaluation
-7      accumulation
+       evaluation_figures, batch_gathering, status_table, stage_in
+5      slots_together, block_loader
+6      slot_gradients, evaluation, rehearsal
+7      accumulation, split_resolution
 8      fast_accumulation
 9      trainer
 ====== =====================================================================================

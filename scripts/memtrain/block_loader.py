@@ -16,7 +16,7 @@ from memtrain import canonical_json
 from memtrain.batch_gathering import Batch, BatchGatherer, memory_of_gathering
 from memtrain.block_readers import PAGE_BYTES, READERS, RowFile, choose_reader
 from memtrain.byte_sizes import format_bytes
-from memtrain.errors import UserError
+from memtrain.errors import PassingError
 from memtrain.memmap_dataset import MemmapDataset
 from memtrain.memory_limits import available_memory
 from memtrain.ranges import Range, self_overlaps
@@ -96,7 +96,8 @@ class BlockLoader:
 
     Raises:
         ValueError: for sizes or ranges that make no sense.
-        UserError: where the budget is too small, or the file is not what the dataset opened.
+        UserError: where the budget is too small (PassingError), or the file is not what the
+            dataset opened.
     """
 
     def __init__(
@@ -344,7 +345,7 @@ class BlockLoader:
             return
         share = budget / self.memory_bytes
         buffer = self.order.rows_per_buffer * self.dataset.layout.row_bytes
-        raise UserError(
+        raise PassingError(
             f"memory_budget: {format_bytes(self.memory_bytes)} are needed for buffers of "
             f"{format_bytes(buffer)} and the batches of a window, but the budget is "
             f"{format_bytes(budget)} ({why}). Allow a memory_budget of "

@@ -1,7 +1,8 @@
 """Which files a script can reach: itself, and what it imports, found by reading them.
 
 Nothing is imported to find out, and nothing is typed by hand: a rule that lists these files as
-inputs runs again when a line that it can reach has changed, and for no other line.
+inputs runs again when a line that it can reach has changed, and for no other line. What a package
+keeps in a folder ``assets`` beside its modules, whoever reaches the package reaches too.
 """
 
 import ast
@@ -27,7 +28,8 @@ def reachable_files(start: Path, roots: Sequence[Path]) -> list[Path]:
             for file in _files_of(module, roots):
                 if file not in found:
                     found.add(file)
-                    queue.append(file)
+                    if file.suffix == ".py":
+                        queue.append(file)
     return [start, *sorted(found - {start})]
 
 
@@ -78,7 +80,7 @@ def _absolute(node: ast.ImportFrom, file: Path) -> str:
 
 
 def _files_of(module: str, roots: Sequence[Path]) -> Iterator[Path]:
-    """Yield the file of a module and the ``__init__.py`` of every package around it."""
+    """Yield the file of a module, the ``__init__.py`` of every package around it, and assets."""
     parts = module.split(".")
     for root in roots:
         file = root.joinpath(*parts).with_suffix(".py")
@@ -91,4 +93,6 @@ def _files_of(module: str, roots: Sequence[Path]) -> Iterator[Path]:
             if around.is_file():
                 yield around
         yield target
+        if (target.parent / "__init__.py").is_file():
+            yield from sorted(file for file in target.parent.glob("assets/**/*") if file.is_file())
         return

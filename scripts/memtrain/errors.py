@@ -19,6 +19,10 @@ class UserError(Exception):
         return "\n".join(self.problems)
 
 
+class PassingError(UserError):
+    """What another try may not meet: memory that was short, a process that was lost."""
+
+
 def raise_problems(problems: Iterable[str]) -> None:
     """Raise one ``UserError`` with all of the problems, or return where there are none."""
     problems = list(problems)

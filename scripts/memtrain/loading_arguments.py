@@ -12,7 +12,8 @@ def add_loading_arguments(parser: argparse.ArgumentParser) -> None:
         "--loading",
         default="{}",
         help="how rows are moved, as under `loading:` in config.yaml: '{reader: auto | mmap | "
-        "pread | direct, memory_budget: 512MiB}'. No result depends on it",
+        "pread | direct, memory_budget: 512MiB, stage: never | auto | always}'. No result depends "
+        "on it",
     )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from memtrain import canonical_json
-from memtrain.digests import algorithm_of, new_digest
+from memtrain.digests import new_digest
 from memtrain.errors import UserError, listed
 from memtrain.field_statistics import FieldStatistics
 from memtrain.ranges import Range, cut
@@ -39,16 +39,18 @@ class Manifest:
     Attributes:
         layout: of the file.
         rows_per_shard: of all shards but the last.
+        algorithm: of the digests of the shards.
         shards: in order; read from their parts as they are asked for, or all in memory.
     """
 
     layout: RecordLayout
     rows_per_shard: int
+    algorithm: str
     shards: Sequence[PieceSummary]
 
     def write(self, path: str | os.PathLike) -> None:
         """Write the manifest and its parts as canonical JSON."""
-        write_manifest(path, self.layout, self.rows_per_shard, self.shards)
+        write_manifest(path, self.layout, self.rows_per_shard, self.algorithm, self.shards)
 
     @classmethod
     def read(cls, path: str | os.PathLike) -> "Manifest":
@@ -63,14 +65,9 @@ class Manifest:
                 offset=file["offset"],
             )
             shards = _ShardsInParts(path, content["shards"], content["shards_per_part"])
-            return cls(layout, content["rows_per_shard"], shards)
+            return cls(layout, content["rows_per_shard"], content["digest"], shards)
         except (KeyError, TypeError, ValueError) as error:
             raise _not_a_manifest(path, error) from None
-
-    @property
-    def algorithm(self) -> str:
-        """The algorithm of its digests."""
-        return algorithm_of(self.shards[0].digest) if len(self.shards) else "sha256"
 
     def check_belongs_to(self, data: str | os.PathLike, manifest: str | os.PathLike) -> None:
         """Refuse a file that is not the one that was indexed.
@@ -143,7 +140,7 @@ def index_shards(
     layout = layout_with_rows(data)
     rows_per_shard = rows_per_shard or auto_rows_per_shard(layout)
     shards = list(summarize_shards(data, layout, rows_per_shard, threads, on_rows, algorithm))
-    return Manifest(layout, rows_per_shard, shards)
+    return Manifest(layout, rows_per_shard, algorithm, shards)
 
 
 def layout_with_rows(data: str | os.PathLike) -> RecordLayout:
@@ -181,6 +178,7 @@ def write_manifest(
     path: str | os.PathLike,
     layout: RecordLayout,
     rows_per_shard: int,
+    algorithm: str,
     shards: Iterable[PieceSummary],
 ) -> None:
     """Write a manifest: its parts as their shards come, then the file that names them all."""
@@ -189,7 +187,9 @@ def write_manifest(
         content = [_shard_to_json(count + number, shard) for number, shard in enumerate(part)]
         canonical_json.write(part_path(path, len(parts)), {"shards": content})
         rows = Range(part[0].rows.start, part[-1].rows.end)
-        parts.append({"start": rows.start, "end": rows.end, "digest": _digest_of_digests(part)})
+        parts.append(
+            {"start": rows.start, "end": rows.end, "digest": _digest_of_digests(part, algorithm)}
+        )
         count += len(part)
     canonical_json.write(
         path,
@@ -202,6 +202,7 @@ def write_manifest(
                 "offset": layout.offset,
             },
             "rows_per_shard": rows_per_shard,
+            "digest": algorithm,
             "shards": count,
             "shards_per_part": SHARDS_PER_PART,
             "parts": parts,
@@ -254,8 +255,7 @@ def describe_shards(shards: list[int]) -> str:
     return f"shard{'s' if len(shards) > 1 else ''} {listed(shards)}"
 
 
-def _digest_of_digests(shards: list[PieceSummary]) -> str:
-    algorithm = algorithm_of(shards[0].digest)
+def _digest_of_digests(shards: list[PieceSummary], algorithm: str) -> str:
     digest = new_digest(algorithm)
     for shard in shards:
         digest.update(f"{shard.digest}\n".encode())

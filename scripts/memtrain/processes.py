@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import distributed
 
-from memtrain.errors import UserError
+from memtrain.errors import PassingError, UserError
 
 
 @dataclass(frozen=True)
@@ -72,14 +72,16 @@ class Processes:
             distributed.P2POp(distributed.isend, part.contiguous(), partner) for part in tensors
         ]
         receives = [distributed.P2POp(distributed.irecv, part, partner) for part in received]
-        for request in distributed.batch_isend_irecv(sends + receives):
-            request.wait()
+        with self._unless_lost(f"process {partner}"):
+            for request in distributed.batch_isend_irecv(sends + receives):
+                request.wait()
         return received
 
     def add_up(self, tensor: torch.Tensor) -> torch.Tensor:
         """Return the sum over all processes, in whatever order is fastest."""
         if self.count > 1:
-            distributed.all_reduce(tensor)
+            with self._unless_lost("another process"):
+                distributed.all_reduce(tensor)
         return tensor
 
     def from_first(self, number: int, device: torch.device) -> int:
@@ -87,8 +89,27 @@ class Processes:
         if self.count == 1:
             return number
         shared = torch.tensor(number, dtype=torch.int64, device=device)
-        distributed.broadcast(shared, 0)
+        with self._unless_lost("process 0"):
+            distributed.broadcast(shared, 0)
         return int(shared)
+
+    @contextmanager
+    def _unless_lost(self, partner: str) -> Iterator[None]:
+        try:
+            yield
+        except RuntimeError as error:
+            raise PassingError(
+                f"process {self.rank} of {self.count} has lost {partner} ({error}). It was killed, "
+                "or its node is gone. Run the training again: it goes on from its last checkpoint."
+            ) from None
+
+
+def count_nodes() -> int:
+    """Return on how many machines the processes that ``torchrun`` started run."""
+    processes, on_this_node = (
+        int(os.environ.get(name, 1)) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE")
+    )
+    return max(1, processes // on_this_node)
 
 
 @contextmanager

@@ -86,6 +86,24 @@ class ShuffleSummary(Settings):
     batch_variance: float
 
 
+class Needs(Settings):
+    """What a training needs of a machine; nothing that the weights depend on.
+
+    Attributes:
+        loading_bytes: of shuffle buffers and batches, at most.
+        model_bytes: of weights, gradients and optimizer.
+        row_bytes: of a row of the data.
+        bytes_per_row: that the forward pass keeps of one row of a micro-batch.
+        operations_per_row: of a forward and a backward pass; products and their sums alone.
+    """
+
+    loading_bytes: int
+    model_bytes: int
+    row_bytes: int
+    bytes_per_row: int
+    operations_per_row: int
+
+
 class TrainingRecipe(Settings):
     """Everything that the weights depend on, but for the code."""
 
@@ -114,6 +132,11 @@ class TrainingRecipe(Settings):
         """How many numbers the target of a row is."""
         return int(np.prod(self._field("target").shape, dtype=np.int64))
 
+    @property
+    def row_bytes(self) -> int:
+        """The bytes of one row."""
+        return dtype_from_json(self.task.dtype).itemsize
+
     def _field(self, name: str) -> np.dtype:
         return dtype_from_json(self.task.dtype)[name]
 
@@ -135,6 +158,7 @@ class Recipe(Settings):
         training: the part that the weights depend on.
         evaluation: the part that the evaluation adds.
         shuffle: how well the training rows are mixed. In no part.
+        needs: memory and operations of the training. In no part.
         shards: id and digest of every shard that the rows touch. In no part: another row of a
             shard that is touched at its edge changes this and nothing else.
         rows_per_shard: of the manifest; pieces are cut at its multiples. In no part either.
@@ -145,6 +169,7 @@ class Recipe(Settings):
     training: TrainingRecipe
     evaluation: EvaluationRecipe
     shuffle: ShuffleSummary
+    needs: Needs
     shards: dict[str, str]
     rows_per_shard: int
     withdrawn: list[tuple[int, int]]
@@ -173,10 +198,24 @@ class Recipe(Settings):
             ) from None
 
     def digest(self, part: Literal["training", "evaluation"]) -> str:
-        """Return the digest of a part, as ``part_digest`` does from the file."""
+        """Return the digest of a part, as ``recipe_facts`` does from the file."""
         return canonical_json.digest(getattr(self, part).model_dump(mode="json"))
 
 
-def part_digest(path: str | os.PathLike, part: Literal["training", "evaluation"]) -> str:
-    """Return the digest of a part of a recipe file, without checking the rest of it."""
-    return canonical_json.digest(canonical_json.read(path, made_by="resolve_splits")[part])
+def recipe_facts(path: str | os.PathLike) -> dict[str, Any]:
+    """Return what the workflow has to know of a recipe file, without checking the rest of it.
+
+    Returns:
+        "training" and "evaluation", the digests of these parts; "settings" and "sizes" of the
+        training; "rows_evaluated"; "needs", None where a version before this one wrote it.
+    """
+    content = canonical_json.read(path, made_by="resolve_splits")
+    training, evaluation = content["training"], content["evaluation"]
+    return {
+        "training": canonical_json.digest(training),
+        "evaluation": canonical_json.digest(evaluation),
+        "settings": training["settings"],
+        "sizes": training["sizes"],
+        "rows_evaluated": sum(end - start for start, end in evaluation["rows"]["ranges"]),
+        "needs": content.get("needs"),
+    }

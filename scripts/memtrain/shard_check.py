@@ -72,16 +72,29 @@ def check_pieces(
     compared = chosen[how]()
     corrupt = corrupt_pieces(data, compared)
     if corrupt:
-        shards = [
-            f"{piece.start // rows_per_shard} (rows {Range(piece.start, piece.end)})"
-            for piece in corrupt
-        ]
-        raise UserError(
-            f"{data}: the bytes of shard{'s' if len(shards) > 1 else ''} {listed(shards)} are not "
-            "those that were indexed, although the file may look untouched. Restore the file; or, "
-            "if the rows were meant to change, run index_shards again (touch the file)."
-        )
+        raise corrupt_rows(data, corrupt, rows_per_shard)
     return len(compared)
+
+
+def corrupt_rows(
+    data: str | os.PathLike, corrupt: Sequence[Piece], rows_per_shard: int
+) -> UserError:
+    """Return the error of pieces whose bytes are not what their digests say.
+
+    Args:
+        data: the record file.
+        corrupt: the pieces.
+        rows_per_shard: of the manifest, to name shards by their numbers.
+    """
+    shards = [
+        f"{piece.start // rows_per_shard} (rows {Range(piece.start, piece.end)})"
+        for piece in corrupt
+    ]
+    return UserError(
+        f"{data}: the bytes of shard{'s' if len(shards) > 1 else ''} {listed(shards)} are not "
+        "those that were indexed, although the file may look untouched. Restore the file; or, "
+        "if the rows were meant to change, run index_shards again (touch the file)."
+    )
 
 
 def _sample(data: str | os.PathLike, pieces: Sequence[Piece]) -> list[Piece]:

@@ -37,7 +37,7 @@ def summarize_rows(
     """Read a piece of a file and return its digest and statistics, in flat memory."""
     digest = new_digest(algorithm)
     parts: list[dict[str, FieldStatistics]] = []
-    for rows in _read_chunks(data, layout, piece):
+    for rows in read_chunks(data, layout, piece):
         digest.update(rows.view(np.uint8).reshape(-1).data)
         parts.append(_field_statistics(rows, layout))
     statistics = {name: merge_all([part[name] for part in parts]) for name in layout.fields}
@@ -49,7 +49,7 @@ def digest_rows(
 ) -> str:
     """Read a piece of a file and return the digest of its bytes, in flat memory."""
     digest = new_digest(algorithm)
-    for rows in _read_chunks(data, layout, piece):
+    for rows in read_chunks(data, layout, piece):
         digest.update(rows.view(np.uint8).reshape(-1).data)
     return f"{algorithm}:{digest.hexdigest()}"
 
@@ -59,7 +59,7 @@ def first_nonfinite(
 ) -> tuple[int, str, int] | None:
     """Return row, field and column of the first NaN or infinity in a piece, or None."""
     start = piece.start
-    for rows in _read_chunks(data, layout, piece):
+    for rows in read_chunks(data, layout, piece):
         found = [
             (start + int(row), name, int(column))
             for name, values in _fields(rows, layout).items()
@@ -72,7 +72,7 @@ def first_nonfinite(
     return None
 
 
-def _read_chunks(
+def read_chunks(
     data: str | os.PathLike, layout: RecordLayout, piece: Range
 ) -> Iterator[np.ndarray]:
     """Yield the rows of a piece in chunks, all in one buffer that the next chunk overwrites."""

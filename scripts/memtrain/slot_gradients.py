@@ -6,6 +6,7 @@ computes it, and the tree that ``gradient_tree`` adds them in.
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import torch
 from torch import nn
@@ -14,12 +15,13 @@ from memtrain.gradient_tree import sizes_of_subtrees, tree_sum_of_rows, tree_sum
 from memtrain.slot_loss import Batch, Dropout, LossOfSlot, SlotsOfWindow, rows_of
 from memtrain.slots_together import SlotsTogether
 
-#: Slots that take longer than this alone gain little from being computed together.
-_SECONDS_WORTH_A_CALL = 2.5e-4
+#: Slots that take this many times as long as their first two rows alone gain little from being
+#: computed together: their time goes into sums, and not into calls.
+_TIMES_WORTH_A_CALL = 2.0
 
-#: What finding out costs, in seconds and in slots computed alone, and the share of a slot's time
-#: that being computed together then saves; measured, roughly.
-_SECONDS_TO_RECORD, _SLOTS_TO_COMPARE, _SHARE_SAVED = 0.06, 400, 0.7
+#: What finding out costs, in slots computed alone (to record the call, and to compare it), and the
+#: share of a slot's time that being computed together then saves; measured, roughly.
+_SLOTS_TO_RECORD, _SLOTS_TO_COMPARE, _SHARE_SAVED = 350, 400, 0.7
 
 #: Gradients that are held at a time to be computed together.
 _BYTES_TOGETHER = 64 << 20
@@ -179,18 +181,26 @@ class SlotGradients:
     def _reason_of_time(self, run: range, window: SlotsOfWindow) -> str | None:
         if self._slots_per_call is not None:
             return None
-        times = []
-        for _ in range(3):  # the first call warms up
-            start = time.perf_counter()
-            self._alone(run.start, window)
-            times.append(time.perf_counter() - start)
-        seconds = min(times)
-        if seconds > _SECONDS_WORTH_A_CALL:
-            return f"one takes {seconds * 1e3:.1f} ms, of which calls are little"
-        saved = _SHARE_SAVED * seconds * len(run) * self._windows
-        if saved < _SECONDS_TO_RECORD + _SLOTS_TO_COMPARE * seconds:
+        if _SHARE_SAVED * len(run) * self._windows < _SLOTS_TO_RECORD + _SLOTS_TO_COMPARE:
             return "the training is too short for more to pay"
+        slot = run.start
+        few = {name: value[:2] for name, value in window.batches[slot].items()}
+        whole, of_few = (
+            self._seconds_alone(slot, replace(window, batches={slot: batch}))
+            for batch in (window.batches[slot], few)
+        )
+        if whole > _TIMES_WORTH_A_CALL * of_few:
+            return f"one takes {whole * 1e3:.1f} ms, of which calls are little"
         return None
+
+    def _seconds_alone(self, slot: int, window: SlotsOfWindow) -> float:
+        """Return the shortest of a few times of one slot; the first call warms up."""
+        times = []
+        for _ in range(4):
+            start = time.perf_counter()
+            self._alone(slot, window)
+            times.append(time.perf_counter() - start)
+        return min(times)
 
 
 def _dtype_of_sums(parameters: list[nn.Parameter]) -> torch.dtype:

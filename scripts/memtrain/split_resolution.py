@@ -3,16 +3,11 @@
 import os
 from collections.abc import Iterator, Sequence
 
-import torch
-
 from memtrain.byte_sizes import format_bytes
 from memtrain.config import Configuration
 from memtrain.errors import UserError, raise_problems
 from memtrain.field_statistics import merge_all
-from memtrain.losses import SummedLoss
 from memtrain.manifest import Manifest, describe_shards
-from memtrain.memmap_dataset import MemmapDataset
-from memtrain.named_objects import describe_exception
 from memtrain.ranges import Range, overlaps, without
 from memtrain.recipe import (
     EvaluationRecipe,
@@ -25,10 +20,10 @@ from memtrain.recipe import (
     TrainingRecipe,
 )
 from memtrain.record_file import dtype_to_json
+from memtrain.rehearsal import rehearse
 from memtrain.row_order import RowOrder, row_order
 from memtrain.shard_summaries import PieceSummary, first_nonfinite
 from memtrain.source import Source
-from memtrain.training_parts import build_training_parts
 from memtrain.training_settings import TrainingSettings
 
 #: The batch variance from which on there is a warning.
@@ -96,9 +91,10 @@ class _Resolver:
         )
         touched = self._manifest.touched([*train, *evaluate])
         order = self._order(split, train)
-        recipe = Recipe(
+        training = self._training(split, train, training_pieces, order)
+        return Recipe(
             split=split,
-            training=self._training(split, train, training_pieces, order),
+            training=training,
             evaluation=EvaluationRecipe(
                 rows=_rows(evaluate, evaluation_pieces),
                 settings=self._configuration.evaluation,
@@ -106,12 +102,11 @@ class _Resolver:
                 class_names=self._source.class_names,
             ),
             shuffle=_shuffle_summary(order, self._source.in_random_order),
+            needs=rehearse(f"splits.{split}: training", training, self._data),
             shards={str(number): self._manifest.shards[number].digest for number in touched},
             rows_per_shard=self._manifest.rows_per_shard,
             withdrawn=[tuple(rows) for rows in left_out],
         )
-        rehearse(f"splits.{split}: training", recipe.training, self._data)
-        return recipe
 
     def _order(self, split: str, ranges: list[Range]) -> RowOrder:
         settings = self._configuration.training_of(split)
@@ -165,58 +160,6 @@ class _Resolver:
             f"{self._data}, row {row}, field {field}, column {column} (in all: "
             f"{describe_shards(shards)}). Mend the data, or leave these rows out of the ranges."
         )
-
-
-def rehearse(where: str, recipe: TrainingRecipe, data: str) -> None:
-    """Try one tiny step, so that what does not fit is found before hours of training.
-
-    Raises:
-        UserError: naming the key that has to change.
-    """
-    random_state = torch.get_rng_state()
-    try:
-        parts = build_training_parts(recipe, torch.device("cpu"), where)
-        dataset = MemmapDataset(data, transform=parts.transform)
-        first = recipe.rows.resolved[0]
-        with _blame(f"{where}.transform", "the transform does not fit the rows"):
-            batch = torch.utils.data.default_collate(
-                dataset.__getitems__(range(first.start, min(first.start + 2, first.end)))
-            )
-            features = batch["features"]
-        parts.model.eval()
-        if isinstance(parts.loss, SummedLoss):
-            with _blame(f"{where}.model", f"the model does not fit rows of {_shape(features)}"):
-                parts.model(features)
-        with _blame(f"{where}.loss", f"{parts.loss.name} does not fit the rows or the model"):
-            parts.loss(parts.model, batch).backward()
-        with _blame(f"{where}.optimizer", "the optimizer cannot take a step"):
-            parts.optimizer.step()
-        if parts.scheduler is not None:
-            with _blame(f"{where}.scheduler", "the schedule cannot be stepped by itself"):
-                parts.scheduler.step()
-    finally:
-        torch.set_rng_state(random_state)
-
-
-class _blame:  # noqa: N801 - reads as a statement
-    """Turns any exception of a block into a problem of one key."""
-
-    def __init__(self, where: str, what: str):
-        self._where, self._what = where, what
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, Exception):
-            raise UserError(
-                f"{self._where}: {self._what}: {describe_exception(error)}. Change this setting, "
-                "or the columns of the dataset."
-            ) from None
-
-
-def _shape(tensor: torch.Tensor) -> str:
-    return f"{tuple(tensor.shape[1:])} features of type {str(tensor.dtype).removeprefix('torch.')}"
 
 
 def _nothing_left(split: str, train: list[Range], evaluate: list[Range]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from memtrain.atomic_files import write_text
 from memtrain.config import Configuration
 from memtrain.errors import UserError, raise_problems
 from memtrain.evaluation_result import Evaluation
+from memtrain.job_benchmark import JobBenchmark
 from memtrain.recipe import Recipe
 
 _MIB = 1 << 20
@@ -29,6 +30,7 @@ class SplitSummary:
         rows_per_second: of its training.
         peak_memory_bytes: of its training.
         batch_variance: of its shuffle, against a uniform one.
+        job: what its training asked for and used, as a job.
     """
 
     rows_trained: int
@@ -38,10 +40,11 @@ class SplitSummary:
     rows_per_second: float
     peak_memory_bytes: int
     batch_variance: float
+    job: JobBenchmark
 
     @classmethod
-    def read(cls, folder: Path) -> "SplitSummary":
-        """Read the files of a split.
+    def read(cls, folder: Path, benchmark: Path | None = None) -> "SplitSummary":
+        """Read the files of a split, and the benchmark of its training if there is one.
 
         Raises:
             UserError: where one is missing, damaged, or of another recipe.
@@ -60,6 +63,7 @@ class SplitSummary:
             resamples=recipe.evaluation.settings.bootstrap,
             batch_variance=recipe.shuffle.batch_variance,
             evaluation=evaluation,
+            job=JobBenchmark.read(benchmark) if benchmark else JobBenchmark(),
             **_read_performance(folder / "performance.json"),
         )
 
@@ -89,20 +93,27 @@ class Summary:
         self.main_metric = splits[0].evaluation.main_metric
 
     @classmethod
-    def read(cls, configuration: Configuration, folder: str | os.PathLike) -> "Summary":
+    def read(
+        cls,
+        configuration: Configuration,
+        folder: str | os.PathLike,
+        benchmarks: str | os.PathLike | None = None,
+    ) -> "Summary":
         """Read what train and evaluate have written for every split of a configuration.
 
         Args:
             configuration: that names the splits.
             folder: with a folder for every split.
+            benchmarks: with a file ``train/<split>.jsonl`` for every split, as far as there are.
 
         Raises:
             UserError: with all files that are missing or damaged.
         """
         splits, problems = [], []
         for name in configuration.split_names:
+            benchmark = Path(benchmarks, "train", f"{name}.jsonl") if benchmarks else None
             try:
-                splits.append(SplitSummary.read(Path(folder) / name))
+                splits.append(SplitSummary.read(Path(folder) / name, benchmark))
             except UserError as error:
                 problems.extend(error.problems)
         raise_problems(problems)
@@ -155,5 +166,9 @@ def _values(split: SplitSummary) -> dict[str, object]:
         "seconds": split.seconds,
         "rows_per_second": split.rows_per_second,
         "peak_memory_mib": split.peak_memory_bytes / _MIB,
+        "asked_memory_mb": split.job.asked_mb,
+        "used_memory_mb": split.job.used_mb,
+        "asked_minutes": split.job.asked_minutes,
+        "used_minutes": None if split.job.seconds is None else split.job.seconds / 60,
         "batch_variance": split.batch_variance,
     }

@@ -37,6 +37,8 @@ def write_table(path: str | os.PathLike, summary: Summary) -> None:
         *(part for group in summary.by_task for part in _quality_of_task(group)),
         _as_markdown(_effort(summary)),
         "\n".join(f"- {line}" for line in _explain_effort()),
+        _as_markdown(_asked(summary)),
+        "\n".join(f"- {line}" for line in _explain_asked()),
     ]
     write_text(path, "\n\n".join(parts) + "\n")
 
@@ -118,6 +120,32 @@ def _explain_effort() -> Iterator[str]:
         "batch variance: of a batch's mean, over that of a uniform shuffle, were the rows sorted\n"
         "  by the target; 1 where they are mixed as a whole, or lie in random order."
     )
+
+
+def _asked(summary: Summary) -> Table:
+    """Return what the trainings asked for as jobs, and what they used, likewise."""
+    names = ["split", "asked MB", "used MB", "asked minutes", "used minutes"]
+    return [names, *map(_asked_of, summary.splits)]
+
+
+def _asked_of(split: SplitSummary) -> list[str]:
+    job = split.job
+    minutes = None if job.seconds is None else job.seconds / 60
+    return [
+        split.evaluation.split,
+        *("-" if value is None else f"{value:,.0f}" for value in (job.asked_mb, job.used_mb)),
+        "-" if job.asked_minutes is None else f"{job.asked_minutes:,.0f}",
+        "-" if minutes is None else f"{minutes:,.1f}",
+    ]
+
+
+def _explain_asked() -> Iterator[str]:
+    yield (
+        "asked, used: of the last try of the training as a job, with the start of its processes.\n"
+        "  Memory that was used counts pages of the data that are mapped; the system takes these\n"
+        "  back where memory runs short."
+    )
+    yield "-: not known, or no limit."
 
 
 def _knows_lowest_loss(summary: Summary) -> bool:

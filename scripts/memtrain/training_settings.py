@@ -168,6 +168,12 @@ class LoadingSettings(Settings):
         description="What shuffle buffers and batches may take together; auto: two thirds of "
         "what the memory cgroup or the machine leaves free.",
     )
+    stage: Literal["never", "auto", "always"] = Field(
+        "auto",
+        description="Whether the rows of a training are copied to the disk of the node first, and "
+        "their digests compared on the way; auto: from network file systems, where several epochs "
+        "make it pay and the disk has the room.",
+    )
 
     @property
     def budget(self) -> int | None:

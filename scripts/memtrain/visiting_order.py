@@ -3,7 +3,7 @@
 Every slot has a chain of its own: the rows that it was given, window after window, are collected in
 groups, and the digest of a group goes into the next. The digest of the training is that of all
 chains, so that it is the same for any number of processes and any number of stops, and
-``order_digest`` computes it from a recipe without training anything.
+``declared_order_digest`` computes it from a recipe without training anything.
 
 After "Unlearning at Scale" (arXiv 2508.12220), which keeps an ordered hash of the rows of every
 micro-batch; here they are collected, so that it costs nothing that can be measured.
@@ -15,7 +15,8 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from memtrain.row_order import RowOrder
+from memtrain.recipe import TrainingRecipe
+from memtrain.row_order import RowOrder, row_order
 
 #: Rows of a slot that are collected before they are digested (a window at least).
 _ROWS_PER_GROUP = 1024
@@ -112,3 +113,20 @@ def order_digest(order: RowOrder, epochs: int, drop_last_window: bool) -> str:
                 sizes = buffer.sizes[window]
                 visited.visit(rows[ends[window] - sizes.sum() : ends[window]], sizes)
     return digest_of_state(visited.state())
+
+
+def declared_order_digest(recipe: TrainingRecipe) -> str:
+    """Return the digest of a training that visits its rows as its recipe says.
+
+    A billion rows take minutes: every row number is computed, and digested, epoch after epoch.
+    """
+    settings = recipe.settings
+    order = row_order(
+        recipe.rows.resolved,
+        recipe.row_bytes,
+        settings.batch_size,
+        settings.accumulation_steps,
+        settings.shuffle,
+        settings.seed,
+    )
+    return order_digest(order, settings.epochs, settings.last_window == "drop")

@@ -78,6 +78,17 @@ def test_a_failure_is_recorded_with_its_reason(tmp_path):
     assert record.message.startswith("rows: found 'many'")
 
 
+def test_a_mistake_ends_the_other_tries_of_the_same_call_of_the_workflow(tmp_path):
+    records = ("--records", "records")
+    here = {"MEMTRAIN_RUN": "01900000-0000-7000-8000-000000000001"}
+    first = generate(tmp_path, *records, settings="{rows: many}", status=1, **here)
+    second = generate(tmp_path, *records, status=1, **here)
+    assert second.stderr == first.stderr
+    assert not (tmp_path / "data.npy").exists()
+    other = {"MEMTRAIN_RUN": "01900000-0000-7000-8000-000000000002"}
+    generate(tmp_path, *records, **other)
+
+
 def test_a_killed_run_is_there_as_started(tmp_path):
     settings = "{rows: 30000000, features: 20}"
     command = [sys.executable, SCRIPTS / "generate_data.py", "--settings", settings]

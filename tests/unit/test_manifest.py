@@ -2,7 +2,9 @@
 
 import hashlib
 import os
+import sys
 
+import blake3
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,9 +12,16 @@ from hypothesis import strategies as st
 
 from memtrain.errors import UserError
 from memtrain.field_statistics import merge_all
-from memtrain.manifest import Manifest, auto_rows_per_shard, index_shards, summarize_rows
+from memtrain.manifest import (
+    Manifest,
+    auto_rows_per_shard,
+    index_shards,
+    part_path,
+    part_paths,
+)
 from memtrain.ranges import Range
-from memtrain.record_file import RecordLayout, read_layout
+from memtrain.record_file import RecordLayout, create, read_layout
+from memtrain.shard_summaries import summarize_rows
 
 ROWS = 300
 
@@ -46,7 +55,7 @@ def test_shards_cover_the_file_and_merge_to_its_statistics(
     assert [row for shard in manifest.shards for row in range(*shard.rows)] == list(range(rows))
     for shard in manifest.shards:
         content = array[shard.rows.start : shard.rows.end].tobytes()
-        assert shard.sha256 == hashlib.sha256(content).hexdigest()
+        assert shard.digest == f"sha256:{hashlib.sha256(content).hexdigest()}"
     for name in ("features", "target"):
         whole = merge_all([shard.statistics[name] for shard in manifest.shards])
         values = array[name].astype(np.float64)
@@ -57,10 +66,15 @@ def test_shards_cover_the_file_and_merge_to_its_statistics(
         assert np.array_equal(whole.maximum, values.max(axis=0))
 
 
+def files(path):
+    """Return the content of a manifest and of its parts."""
+    return [file.read_bytes() for file in (path, *part_paths(path, Manifest.read(path)))]
+
+
 def test_the_manifest_does_not_depend_on_threads(data, tmp_path):
     for threads in (1, 4):
         index_shards(data, 17, threads).write(tmp_path / f"{threads}.json")
-    assert (tmp_path / "1.json").read_bytes() == (tmp_path / "4.json").read_bytes()
+    assert files(tmp_path / "1.json") == files(tmp_path / "4.json")
 
 
 def test_it_reads_back_as_it_was(data, tmp_path):
@@ -69,7 +83,64 @@ def test_it_reads_back_as_it_was(data, tmp_path):
     again = Manifest.read(tmp_path / "m.json")
     assert again.layout == manifest.layout
     again.write(tmp_path / "again.json")
-    assert (tmp_path / "m.json").read_bytes() == (tmp_path / "again.json").read_bytes()
+    assert files(tmp_path / "m.json") == files(tmp_path / "again.json")
+
+
+@pytest.fixture
+def in_parts(tmp_path):
+    """Return rows and their manifest of 2,500 shards, written in three parts."""
+    rows = np.random.default_rng(0).random((5000, 1), dtype=np.float32)
+    np.save(tmp_path / "rows.npy", rows)
+    index_shards(tmp_path / "rows.npy", 2).write(tmp_path / "m.json")
+    return rows, tmp_path / "m.json"
+
+
+def test_only_the_parts_that_are_asked_for_are_read(in_parts):
+    rows, path = in_parts
+    whole = Manifest.read(path)
+    assert len(part_paths(path, whole)) == 3
+    assert [shard.rows for shard in whole.shards] == [Range(n, n + 2) for n in range(0, 5000, 2)]
+    for part in (0, 2):
+        part_path(path, part).unlink()
+    manifest = Manifest.read(path)
+    data = path.parent / "rows.npy"
+    for piece in manifest.pieces(data, [Range(2049, 2052), Range(4000, 4096)]):
+        content = rows[slice(*piece.rows)].tobytes()
+        assert piece.digest == f"sha256:{hashlib.sha256(content).hexdigest()}"
+    with pytest.raises(UserError, match=r"part-00000\.json.*index_shards"):
+        manifest.shards[0]
+
+
+@pytest.mark.parametrize("content", ["{", "{}", '{"shards": []}'])
+def test_a_damaged_part_is_named(in_parts, content):
+    _, path = in_parts
+    part_path(path, 1).write_text(content)
+    with pytest.raises(UserError, match=r"part-00001\.json: .* run index_shards again"):
+        Manifest.read(path).shards[1024]
+
+
+def test_shards_by_blake3(data, tmp_path):
+    index_shards(data, 64, algorithm="blake3").write(tmp_path / "m.json")
+    manifest = Manifest.read(tmp_path / "m.json")
+    rows = np.load(data)
+    for piece in manifest.pieces(data, [Range(0, 100)]):
+        expected = blake3.blake3(rows[slice(*piece.rows)].tobytes()).hexdigest()
+        assert piece.digest == f"blake3:{expected}"
+    manifest.check_belongs_to(data, "m.json")
+    rows["features"][3] = 0
+    refuse(manifest, changed(rows, tmp_path), "bytes of shard 0 (rows [0, 64))")
+
+
+def changed(rows, folder):
+    with create(folder / "changed.npy", rows.dtype, len(rows)) as writer:
+        writer.write(0, rows)
+    return folder / "changed.npy"
+
+
+def test_blake3_that_is_not_installed_is_said(data, monkeypatch):
+    monkeypatch.setitem(sys.modules, "blake3", None)
+    with pytest.raises(UserError, match=r"pip install -r envs/requirements-blake3\.txt"):
+        index_shards(data, 64, algorithm="blake3")
 
 
 @given(start=st.integers(0, ROWS - 1), length=st.integers(1, ROWS))
@@ -83,7 +154,8 @@ def test_pieces_are_exactly_the_rows_of_a_range(tmp_path_factory, start, length)
     pieces = manifest.pieces(path, [wanted])
     assert [row for piece in pieces for row in range(*piece.rows)] == list(range(*wanted))
     for piece in pieces:
-        assert piece.sha256 == hashlib.sha256(array[slice(*piece.rows)].tobytes()).hexdigest()
+        content = array[slice(*piece.rows)].tobytes()
+        assert piece.digest == f"sha256:{hashlib.sha256(content).hexdigest()}"
     mean = merge_all([piece.statistics["row"] for piece in pieces]).mean
     assert np.allclose(mean, array[slice(*wanted)].mean(axis=0), rtol=1e-12)
 

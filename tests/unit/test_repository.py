@@ -111,11 +111,14 @@ def code(tmp_path):
         "package/two.py": "import numpy\n",
         "package/three.py": "y = 2\n",
         "package/unused.py": "z = 3\n",
+        "package/assets/style.css": "not Python",
+        "package/assets/deep/x.js": "",
+        "assets/no_package.txt": "",
         "own/models.py": "from own import layers\n",
         "own/layers.py": "",
     }
     for name, content in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(content)
     return tmp_path
 
@@ -128,6 +131,8 @@ def test_reachable_files_are_found_through_imports(code):
     assert names(reachable_files(code / "script.py", [code]), code) == [
         "script.py",
         "package/__init__.py",
+        "package/assets/deep/x.js",
+        "package/assets/style.css",
         "package/base.py",
         "package/one.py",
         "package/three.py",

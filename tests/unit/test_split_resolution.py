@@ -10,7 +10,7 @@ import pytest
 from memtrain.config_file import parse_configuration
 from memtrain.errors import UserError
 from memtrain.manifest import index_shards
-from memtrain.recipe import Recipe, part_digest
+from memtrain.recipe import Recipe, recipe_facts
 from memtrain.source import Source
 from memtrain.split_resolution import describe_weak_shuffle, resolve_splits
 
@@ -47,7 +47,7 @@ def test_a_recipe_is_complete_and_reads_back(resolve, tmp_path):
     recipe.write(tmp_path / "split.json")
     assert Recipe.read(tmp_path / "split.json") == recipe
     for part in ("training", "evaluation"):
-        assert part_digest(tmp_path / "split.json", part) == recipe.digest(part)
+        assert recipe_facts(tmp_path / "split.json")[part] == recipe.digest(part)
 
 
 def test_the_digest_follows_the_rows_of_the_split_and_no_others(resolve):

@@ -13,6 +13,7 @@ from memtrain.config_file import parse_configuration
 from memtrain.errors import UserError
 from memtrain.evaluation import Evaluator
 from memtrain.evaluation_result import METRIC_LABELS, Evaluation
+from memtrain.job_benchmark import JobBenchmark
 from memtrain.manifest import index_shards
 from memtrain.rounding import rounded
 from memtrain.source import Source
@@ -109,10 +110,10 @@ def test_the_table_is_aligned_and_explained(results, tmp_path):
     summarize.main(results())
     text = (tmp_path / "summary.md").read_text()
     assert text.startswith("# rivers: 3 splits\n")
-    quality, effort = tables_of(text)
+    quality, effort, asked = tables_of(text)
     assert quality[0] == ["split", "R²", "RMSE", "MAE", "MSE", "baseline RMSE"]
     assert effort[0][:3] == ["split", "trained on", "evaluated on"]
-    for table in (quality, effort):
+    for table in (quality, effort, asked):
         assert [row[0] for row in table[2:]] == list(SPLITS)
     assert effort[2][1:3] == ["100", "40"]
     evaluation = Evaluation.read(tmp_path / "splits" / "big" / "evaluation.json")
@@ -129,9 +130,34 @@ def test_the_table_is_aligned_and_explained(results, tmp_path):
     assert max(map(len, text.splitlines())) <= 120
 
 
+def test_what_was_asked_for_stands_beside_what_was_used(results, tmp_path):
+    content = {"s": 90.0, "max_rss": 300.0, "resources": {"mem_mb": 700, "runtime": 6}}
+    files = {
+        "small": json.dumps(content),
+        "big": json.dumps({"s": 3.0, "max_rss": "NA"}),
+        "another": "not JSON",
+    }
+    for split, text in files.items():
+        path = tmp_path / "benchmarks" / "train" / f"{split}.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    summarize.main([*results(), "--benchmarks", str(tmp_path / "benchmarks")])
+    *_, asked = tables_of((tmp_path / "summary.md").read_text())
+    assert asked[0] == ["split", "asked MB", "used MB", "asked minutes", "used minutes"]
+    assert asked[2:] == [
+        ["small", "700", "315", "6", "1.5"],
+        ["big", "-", "-", "-", "0.1"],
+        ["another", "-", "-", "-", "-"],
+    ]
+    with open(tmp_path / "summary.csv") as file:
+        small, big, _ = csv.DictReader(file)
+    assert (small["asked_memory_mb"], small["used_minutes"]) == ("700", "1.5")
+    assert (big["asked_memory_mb"], big["asked_minutes"]) == ("", "")
+
+
 def test_classification(results, tmp_path):
     summarize.main(results(classes=2, class_names=["dry", "wet"], lowest_loss=0.1))
-    quality, _ = tables_of((tmp_path / "summary.md").read_text())
+    quality, *_ = tables_of((tmp_path / "summary.md").read_text())
     names = ["accuracy", "F1", "cross entropy", "baseline accuracy", "cross entropy / lowest"]
     assert quality[0] == ["split", *names]
     with open(tmp_path / "summary.csv") as file:
@@ -189,7 +215,7 @@ def summary_of(values, errors=0.01, baseline=0.0):
             parameters=3,
             steps=2,
         )
-        return SplitSummary(8000, 100, evaluation, 1.0, 2.0, 3 << 20, 1.0)
+        return SplitSummary(8000, 100, evaluation, 1.0, 2.0, 3 << 20, 1.0, JobBenchmark())
 
     return Summary("mock", [split(*item) for item in enumerate(values)])
 

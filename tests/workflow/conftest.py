@@ -65,14 +65,14 @@ class Project:
             change(content)
         (self / "config.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
 
-    def snakemake(self, *arguments, cores=2, check=True):
+    def snakemake(self, *arguments, cores=2, check=True, path=None):
         done = subprocess.run(
             [sys.executable, "-m", "snakemake", "--cores", str(cores), *arguments],
             cwd=self.folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env=environment(),
+            env=environment(path),
         )
         if check:
             assert done.returncode == 0, done.stdout
@@ -100,9 +100,10 @@ class Project:
         }
 
 
-def environment():
+def environment(last=None):
     """Return the environment in which `make` runs things: this Python's folder comes first."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    folders = [Path(sys.executable).parent, os.environ["PATH"], *([last] if last else [])]
+    path = os.pathsep.join(map(str, folders))
     return os.environ | {"PATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
 
 

@@ -111,6 +111,24 @@ def test_a_flipped_byte_is_found_with_the_models_that_it_reaches(project):
     project.lineage("verify", SECOND, status=1)
 
 
+def test_an_order_that_the_recipe_does_not_declare_is_found(project):
+    """As a record would have it of a training whose code visits rows as it likes."""
+    assert "0 findings" in project.lineage("verify", FIRST, SECOND)
+    for path in (project / "results/small/lineage/events").rglob("*.jsonl"):
+        text = path.read_text()
+        if '"name": "train/first"' in text:
+            order = json.loads(text.splitlines()[-1])["run"]["facets"]["memtrain_details"]
+            digest = order["details"]["training"]["order_digest"]
+            path.write_text(text.replace(digest, "sha256:" + 64 * "0"))
+    (project / "results/small/lineage/index.sqlite").unlink()
+    (finding,) = json.loads(project.lineage("verify", FIRST, SECOND, "--json", status=1))[
+        "findings"
+    ]
+    assert finding["kind"] == "order"
+    assert finding["path"] == FIRST
+    assert finding["details"] == {"observed": "sha256:" + 64 * "0", "declared": digest}
+
+
 @pytest.mark.parametrize("how", ["all", "none"])
 def test_a_training_on_a_flipped_byte_fails_where_all_are_verified(project, how):
     flip_byte(project, 2500)

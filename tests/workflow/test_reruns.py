@@ -158,6 +158,13 @@ def test_a_module_edited_that_only_the_summary_reaches(project):
     cause(project, "summary/summary.md", "code:\n  scripts/memtrain/summary.py: sha256:")
 
 
+def test_the_look_of_the_lineage_page_edited(project):
+    style = "scripts/memtrain/lineage/page/assets/page.css"
+    append_line(project / style, "/* a comment */\n")
+    expect(project.snakemake(), "summarize")
+    cause(project, "summary/summary.md", f"code:\n  {style}: sha256:")
+
+
 def test_the_training_script_edited(project):
     append_line(project / "scripts/train.py")
     everything = [job for split in ("first", "second", "share") for job in again(split)]
@@ -213,5 +220,6 @@ def test_a_model_of_ones_own_edited(project):
 
 
 def test_how_it_is_run_is_not_what_is_computed(project):
+    project.configure(lambda content: content.update(loading={"stage": "always"}))
     arguments = ["--set-resources", "train:launcher=python -O", "--retries", "2"]
     expect(project.snakemake(*arguments, cores=1))

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
+from memtrain.job_benchmark import JobBenchmark
 from tests.workflow.conftest import CODE, CONFIGURATION, environment
 
 
@@ -189,3 +190,16 @@ def test_values_reach_the_shell_quoted(new_project):
     project.snakemake()
     assert not (project / "hacked").exists()
     assert (project / "results/quoted/summary/summary.md").exists()
+
+
+def test_every_job_uses_less_than_it_asks_for(finished_project):
+    benchmarks = finished_project / "results/small/benchmarks"
+    seen = 0
+    for path in benchmarks.rglob("*.jsonl"):
+        job = JobBenchmark.read(path)
+        # A job that ends before it is looked at first was seen to use nothing.
+        assert 0 <= job.used_mb < job.asked_mb < 2000, path
+        seen += job.used_mb > 0
+    assert seen >= 6
+    table = (finished_project / "results/small/summary/summary.md").read_text()
+    assert "asked MB" in table

@@ -160,11 +160,25 @@ def _lines_of_run(run: dict[str, Any]) -> Iterator[str]:
     training = run["details"].get("training")
     if training:
         yield f"rows were visited in the order {short(training['order_digest'])}"
+    if job := _batch_job(run["environment"].get("variables", {})):
+        yield job
     machine, packages = run["machine"], run["environment"].get("packages", {})
     yield (
         f"with Python {run['environment'].get('python')}, torch {packages.get('torch', '-')}, on "
         f"{machine.get('host')} ({machine.get('processor')})"
     )
+
+
+def _batch_job(variables: dict[str, str]) -> str | None:
+    """Return which job of a cluster a run was, where it was one."""
+    job, array = variables.get("SLURM_JOB_ID"), variables.get("SLURM_ARRAY_JOB_ID")
+    if job is None:
+        return None
+    if array:
+        job += f" ({array}_{variables.get('SLURM_ARRAY_TASK_ID')})"
+    nodes = variables.get("SLURM_JOB_NODELIST") or variables.get("SLURMD_NODENAME")
+    where = f" on {nodes}" if nodes else ""
+    return f"as job {job} of Slurm{where}, attempt {variables.get('MEMTRAIN_ATTEMPT', '1')}"
 
 
 def short(digest: str | None) -> str:

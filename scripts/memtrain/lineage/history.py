@@ -41,7 +41,7 @@ def history(index: LineageIndex, path: str | None = None) -> list[Entry]:
         index: of the records.
         path: as seen from the project.
     """
-    reasons = _Reasons(index)
+    reasons = Reasons(index)
     runs = index.rows.execute(
         "SELECT id FROM run WHERE ?1 IS NULL OR id IN (SELECT use.run FROM use JOIN version "
         "ON version.id = use.version WHERE use.is_output AND version.path = ?1) "
@@ -51,7 +51,7 @@ def history(index: LineageIndex, path: str | None = None) -> list[Entry]:
     return [_entry(index, row["id"], reasons) for row in runs]
 
 
-def _entry(index: LineageIndex, run: int, reasons: "_Reasons") -> Entry:
+def _entry(index: LineageIndex, run: int, reasons: "Reasons") -> Entry:
     record = index.record_of(run)
     written = index.rows.execute(
         "SELECT version.path, current.version = version.id AND current.run = use.run AS is_last "
@@ -65,7 +65,7 @@ def _entry(index: LineageIndex, run: int, reasons: "_Reasons") -> Entry:
         started_at=record.started_at,
         state=record.state,
         seconds=record.effort.get("seconds"),
-        reason=reasons.of(record),
+        reason=reasons.of(record.parent_id, record.job, record.split),
         message=record.message,
         written={row["path"]: bool(row["is_last"]) for row in written},
     )
@@ -73,24 +73,25 @@ def _entry(index: LineageIndex, run: int, reasons: "_Reasons") -> Entry:
 
 def reason_of(index: LineageIndex, record: RunRecord) -> str | None:
     """Return the reason that Snakemake gave for running a job; None where it was run by hand."""
-    return _Reasons(index).of(record)
+    return Reasons(index).of(record.parent_id, record.job, record.split)
 
 
-class _Reasons:
+class Reasons:
     """Looks up the reasons of jobs in the records of the workflow's runs."""
 
     def __init__(self, index: LineageIndex):
         self._index = index
         self._jobs: dict[str, list[dict[str, Any]]] = {}
 
-    def of(self, record: RunRecord) -> str | None:
-        if record.parent_id is None:
+    def of(self, parent_id: str | None, job: str, split: str | None) -> str | None:
+        """Return why Snakemake ran a job in a run of the workflow; None where it did not."""
+        if parent_id is None:
             return None
-        if record.parent_id not in self._jobs:
-            self._jobs[record.parent_id] = self._read(record.parent_id)
-        for job in self._jobs[record.parent_id]:
-            if (job["job"], job["split"]) == (record.job, record.split):
-                return job["reason"]
+        if parent_id not in self._jobs:
+            self._jobs[parent_id] = self._read(parent_id)
+        for one in self._jobs[parent_id]:
+            if (one["job"], one["split"]) == (job, split):
+                return one["reason"]
         return None
 
     def _read(self, parent_id: str) -> list[dict[str, Any]]:

@@ -13,7 +13,8 @@ from typing import Any
 
 from memtrain.code_files import reachable_files
 from memtrain.config_file import parse_settings_text
-from memtrain.errors import UserError
+from memtrain.errors import PassingError, UserError
+from memtrain.lineage.mistakes import Mistakes
 from memtrain.lineage.privacy import Privacy
 from memtrain.lineage.record_store import RecordStore
 from memtrain.lineage.run_record import CodeRoot, FileUse, PieceUse, RunRecord, State
@@ -29,6 +30,9 @@ from memtrain.stopping import TrainingStopped
 PARENT_RUN = "MEMTRAIN_RUN"
 RECORDS = "MEMTRAIN_RECORDS"
 SETTINGS = "MEMTRAIN_LINEAGE"
+
+#: Set inside of a job of a cluster: which try of the job it is, 1, 2, ...
+ATTEMPT = "MEMTRAIN_ATTEMPT"
 
 _NO_DIGEST = "none"
 
@@ -73,15 +77,25 @@ def recording(
         split: that the run is for.
         quiet: writes nothing, whatever the arguments say; for all processes but the first.
 
+    A mistake of the user's is kept as well: other tries of the same call of the workflow would make
+    it again, and end with it before they do anything.
+
     Raises:
-        UserError: where the run has to be recorded and cannot be.
+        UserError: where the run has to be recorded and cannot be; or for a mistake that an earlier
+            try has ended with.
     """
     recorder = Recorder(Path(script), arguments, split, quiet)
     recorder.start()
     try:
+        recorder.mistakes.raise_known(recorder.name)
         yield recorder
     except TrainingStopped as stopped:
         recorder.end("stopped", str(stopped))
+        raise
+    except UserError as mistake:
+        recorder.end("failed", str(mistake))
+        if not quiet and not isinstance(mistake, PassingError):
+            recorder.mistakes.remember(recorder.name, mistake.problems)
         raise
     except BaseException as error:
         recorder.end("failed", str(error) or type(error).__name__)
@@ -99,6 +113,8 @@ class Recorder:
         self._script, self._split = script.resolve(), split
         self._clock = time.perf_counter()
         self._record: RunRecord | None = None
+        self.name = self._script.stem if split is None else f"{self._script.stem}/{split}"
+        self.mistakes = Mistakes(arguments.records, os.environ.get(PARENT_RUN))
 
     def start(self) -> None:
         """Keep that the run has started."""
@@ -119,6 +135,14 @@ class Recorder:
                 machine=machine(),
             )
             self._store.started(self._record)
+
+    def keep_so_far(self) -> str | None:
+        """Keep what the run has used until now, and return its id; None where none is recorded."""
+        if self._record is None:
+            return None
+        with self._unless_required():
+            self._store.started(self._record)
+        return self._record and self._record.run_id
 
     def end(self, state: State, message: str | None = None) -> None:
         """Keep how the run has ended."""

@@ -90,7 +90,8 @@ class RunRecord:
         environment: "python", "packages" by name, "variables" that are allowed.
         machine: host, processors, memory, GPUs, batch job.
         effort: "seconds", "peak_memory_bytes".
-        details: facts of one kind of job: "training", "metrics", "workflow", "withdrawal".
+        details: facts of one kind of job: "training", "metrics", "workflow", "withdrawal",
+            "verification".
     """
 
     run_id: str

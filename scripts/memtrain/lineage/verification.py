@@ -3,20 +3,23 @@
 import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from memtrain.digests import algorithm_of
 from memtrain.errors import UserError, listed
+from memtrain.lineage.acts import keep_act
 from memtrain.lineage.finding import find_version
 from memtrain.lineage.index import LineageIndex
 from memtrain.lineage.recorder import digest_of_file
 from memtrain.lineage.run_record import FileUse, PieceUse, RunRecord
 from memtrain.manifest import Manifest
 from memtrain.ranges import Range, overlaps
+from memtrain.recipe import Recipe
 from memtrain.record_file import RecordLayout, read_layout
 from memtrain.shard_summaries import digest_rows
+from memtrain.visiting_order import declared_order_digest
 from memtrain.withdrawals import Withdrawal
 
 MANIFEST_FILE = "manifest.json"
@@ -32,7 +35,7 @@ class Finding:
     """Something that is not as it should be.
 
     Attributes:
-        kind: missing, changed, corrupt, withdrawn or unreadable.
+        kind: missing, changed, corrupt, withdrawn, order or unreadable.
         path: of the file, as seen from the project.
         message: what is wrong, and what to do.
         details: of a shard: its number, rows and bytes.
@@ -195,7 +198,10 @@ class Verifier:
                 "snakemake to train it without them.",
                 {"rows": [list(rows) for rows in common]},
             )
-        if self._quick or not (self._project / self._data).exists():
+        if self._quick:
+            return
+        self._verify_order(name, record)
+        if not (self._project / self._data).exists():
             return
         corrupt = self._corrupt(pieces, self._layout())
         if not corrupt:
@@ -206,10 +212,31 @@ class Verifier:
         self._find(
             "corrupt",
             name,
-            f"{name}: rows that it was trained on are others now: shards {listed(shards)}. The "
+            f"{name}: rows that it was trained on are others now: "
+            f"shard{'s' if len(shards) > 1 else ''} {listed(shards)}. The "
             "model is as it was; it cannot be made again from these rows.",
             {"shards": [piece.shard for piece in corrupt]},
         )
+
+    def _verify_order(self, name: str, record: RunRecord) -> None:
+        """Compare the order that rows were visited in with the one that the recipe declares."""
+        path = next((file.path for file in record.inputs if file.role == "recipe"), None)
+        observed = record.details.get("training", {}).get("order_digest")
+        if observed is None or path is None or not (self._project / path).exists():
+            return
+        recipe = self._project / path
+        declaring = Recipe.read(recipe)
+        if declaring.digest("training") != record.parameters.get("recipe"):
+            return
+        declared = declared_order_digest(declaring.training)
+        if declared != observed:
+            self._find(
+                "order",
+                name,
+                f"{name}: its training visited the rows in the order {observed}, and its recipe "
+                f"declares {declared}. Train it anew: `snakemake --forcerun {name}`.",
+                {"observed": observed, "declared": declared},
+            )
 
     def _corrupt(self, pieces: Iterable[PieceUse], layout: RecordLayout) -> list[PieceUse]:
         """Return the pieces whose bytes have another digest; each is read once."""
@@ -247,6 +274,18 @@ class Verifier:
         self, kind: str, path: str, message: str, details: dict[str, Any] | None = None
     ) -> None:
         self._result.findings.append(Finding(kind, path, message, details or {}))
+
+
+def keep_verification(folder: Path, result: Verification) -> None:
+    """Record that everything was compared byte by byte, for the page to show what was found.
+
+    Args:
+        folder: of the records.
+        result: of a verification that neither named files nor was quick.
+    """
+    message = f"{len(result.checked)} files compared byte by byte, {len(result.findings)} findings"
+    facts = {"checked": len(result.checked), "findings": [asdict(one) for one in result.findings]}
+    keep_act(folder, "verify", message, "verification", facts)
 
 
 def _was_touched_by_snakemake(written: FileUse, found: os.stat_result) -> bool:

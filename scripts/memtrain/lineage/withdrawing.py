@@ -1,15 +1,13 @@
 """Withdraws rows and takes that back, with a record of either."""
 
-import getpass
 from collections.abc import Sequence
 from pathlib import Path
 
 from memtrain.errors import UserError, listed
+from memtrain.lineage.acts import keep_act
 from memtrain.lineage.impact import Impact, Reached
 from memtrain.lineage.index import LineageIndex
-from memtrain.lineage.record_store import RecordStore
 from memtrain.lineage.recorder import now
-from memtrain.lineage.run_record import RunRecord
 from memtrain.ranges import Range, overlaps
 from memtrain.record_file import read_layout
 from memtrain.shard_summaries import digest_rows
@@ -59,24 +57,9 @@ def restore(file: Path, dataset: str, rows: Range) -> list[Withdrawal]:
 
 def keep_record(folder: Path, act: str, withdrawals: Sequence[Withdrawal]) -> None:
     """Record that rows were withdrawn or restored, so that the history has it."""
-    from openlineage.client.uuid import generate_new_uuid
-
-    at = now()
-    record = RunRecord(
-        run_id=str(generate_new_uuid()),
-        job=act,
-        started_at=at,
-        ended_at=at,
-        state="completed",
-        message="; ".join(f"rows {one.range}: {one.reason}" for one in withdrawals),
-        details={
-            "withdrawal": {
-                "user": getpass.getuser(),
-                "withdrawals": [one.model_dump(mode="json") for one in withdrawals],
-            }
-        },
-    )
-    RecordStore(folder).ended(record)
+    message = "; ".join(f"rows {one.range}: {one.reason}" for one in withdrawals)
+    content = [one.model_dump(mode="json") for one in withdrawals]
+    keep_act(folder, act, message, "withdrawal", {"withdrawals": content})
 
 
 def models_with(index: LineageIndex, data: str, rows: Sequence[Range]) -> list[Reached]:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from memtrain.lineage.mistakes import Mistakes
 from memtrain.lineage.privacy import Privacy
 from memtrain.lineage.record_store import RecordStore
 from memtrain.lineage.recorder import PARENT_RUN, now
@@ -47,6 +48,11 @@ class WorkflowRun(logging.Handler):
 
         os.environ[PARENT_RUN] = str(generate_new_uuid())
 
+    @property
+    def mistakes(self) -> Mistakes:
+        """The mistakes that have ended jobs of this run."""
+        return Mistakes(self._store.folder, os.environ.get(PARENT_RUN))
+
     def start(self) -> None:
         """Keep that the workflow has started."""
         from importlib.metadata import version
@@ -83,6 +89,7 @@ class WorkflowRun(logging.Handler):
         if self._record is not None:
             self._record.ended_at, self._record.state = now(), state
             self._keep(self._store.ended)
+        self.mistakes.forget()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take from Snakemake's log which job runs, and why."""

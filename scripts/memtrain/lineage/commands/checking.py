@@ -1,8 +1,11 @@
 """verify, withdraw and restore: whether the rows are what they were, and which may be used."""
 
+import sys
+from collections.abc import Sequence
+
 from memtrain.errors import listed
 from memtrain.lineage.commands.question import Commands, Question, add_rows
-from memtrain.lineage.verification import Verifier
+from memtrain.lineage.verification import Verification, Verifier, keep_verification
 from memtrain.lineage.withdrawing import keep_record, models_with, restore, withdraw
 from memtrain.withdrawals import WITHDRAWALS_FILE
 
@@ -21,14 +24,7 @@ def add_commands(commands: Commands) -> None:
 
 def verify(question: Question) -> int:
     """Compare the disk with the records."""
-    verifier = Verifier(
-        question.index,
-        question.project,
-        question.data,
-        question.withdrawals,
-        question.arguments.quick,
-    )
-    result = verifier.verify(question.arguments.paths)
+    result = compared(question, question.arguments.paths, question.arguments.quick)
     lines = [f"{one.kind}: {one.message}" for one in result.findings]
     if result.reached:
         lines.append(f"models reached by corrupt rows: {listed(result.reached)}")
@@ -37,6 +33,20 @@ def verify(question: Question) -> int:
     how = "by size and time" if question.arguments.quick else "byte by byte"
     lines.append(f"{len(result.checked)} files compared {how}, {len(result.findings)} findings")
     return question.answer(result, lines, is_fine=not result.findings)
+
+
+def compared(question: Question, paths: Sequence[str] = (), quick: bool = False) -> Verification:
+    """Compare files with the records; what is found on all, byte by byte, is recorded."""
+    verifier = Verifier(
+        question.index, question.project, question.data, question.withdrawals, quick
+    )
+    result = verifier.verify(paths)
+    if not paths and not quick:
+        try:
+            keep_verification(question.results / "lineage", result)
+        except OSError as error:
+            print(f"warning: what was found cannot be recorded ({error}).", file=sys.stderr)
+    return result
 
 
 def withdraw_rows(question: Question) -> int:

@@ -1,0 +1,94 @@
+"""What a job asks of a cluster, from the work that it does: memory in MB, time in minutes.
+
+Rates and sizes were measured on two cores of a virtual machine, and are taken with a margin. A job
+that was sent again asks for as many times more: ``attempt`` is 1 for the first try.
+"""
+
+import math
+from collections.abc import Mapping
+
+#: A process that has imported PyTorch, in MB, and the share that estimates are raised by.
+_MB_OF_PYTORCH, _MARGIN = 450, 1.25
+
+#: To begin and to end, in minutes, and how many times longer than measured a job may take.
+_MINUTES_AT_LEAST, _TIMES_SLOWER = 5, 3
+
+#: Seconds of a micro-batch whose sums take no time; operations and bytes of rows a second.
+_SECONDS_PER_MICRO_BATCH, _OPERATIONS_PER_SECOND, _BYTES_PER_SECOND = 4e-4, 5e9, 50e6
+
+#: Metrics and figures: their packages, in MB, and what they keep of a row and take for it.
+_MB_OF_METRICS, _BYTES_PER_ROW_EVALUATED, _SECONDS_PER_ROW_EVALUATED = 700, 256, 2e-5
+
+#: Small networks have all slots of a window computed in one call.
+_MOST_BYTES_TOGETHER = 128 << 20
+
+#: The forward pass alone, of the operations of forward and backward.
+_SHARE_OF_FORWARD = 1 / 3
+
+
+def memory_mb(measured_mb: float, attempt: int = 1) -> int:
+    """Return the MB to ask for, of a job that was seen to take so many."""
+    return math.ceil(measured_mb * _MARGIN * attempt)
+
+
+def minutes(seconds: float, attempt: int = 1) -> int:
+    """Return the minutes to ask for, of a job that was seen to take so many seconds."""
+    return math.ceil((_MINUTES_AT_LEAST + seconds * _TIMES_SLOWER / 60) * attempt)
+
+
+def memory_of_training(recipe: Mapping, attempt: int = 1) -> int:
+    """Return the MB of a training: of PyTorch, its rows, its model, and one micro-batch.
+
+    Args:
+        recipe: from ``recipe_facts``.
+        attempt: the number of this try.
+    """
+    needs, settings = recipe["needs"], recipe["settings"]
+    micro_batch = settings["batch_size"] * needs["bytes_per_row"]
+    together = min(micro_batch * settings["accumulation_steps"], _MOST_BYTES_TOGETHER)
+    needed = needs["loading_bytes"] + needs["model_bytes"] + max(micro_batch, together)
+    return memory_mb(_MB_OF_PYTORCH + needed / 1e6, attempt)
+
+
+def minutes_of_training(recipe: Mapping, attempt: int = 1) -> int:
+    """Return the minutes of a training on one process.
+
+    Args:
+        recipe: from ``recipe_facts``.
+        attempt: the number of this try.
+    """
+    sizes, epochs, needs = recipe["sizes"], recipe["settings"]["epochs"], recipe["needs"]
+    per_row = (
+        needs["operations_per_row"] / _OPERATIONS_PER_SECOND
+        + needs["row_bytes"] / _BYTES_PER_SECOND
+    )
+    calls = sizes["micro_batches_per_epoch"] * _SECONDS_PER_MICRO_BATCH
+    return minutes(epochs * (calls + sizes["rows"] * per_row), attempt)
+
+
+def memory_of_evaluation(recipe: Mapping, attempt: int = 1) -> int:
+    """Return the MB of an evaluation: of PyTorch and the metrics, its rows, and its figures.
+
+    Args:
+        recipe: from ``recipe_facts``.
+        attempt: the number of this try.
+    """
+    needs = recipe["needs"]
+    rows = recipe["rows_evaluated"] * _BYTES_PER_ROW_EVALUATED
+    return memory_mb(_MB_OF_METRICS + (rows + needs["model_bytes"]) / 1e6, attempt)
+
+
+def minutes_of_evaluation(recipe: Mapping, attempt: int = 1) -> int:
+    """Return the minutes of an evaluation.
+
+    Args:
+        recipe: from ``recipe_facts``.
+        attempt: the number of this try.
+    """
+    needs = recipe["needs"]
+    per_row = (
+        _SHARE_OF_FORWARD * needs["operations_per_row"] / _OPERATIONS_PER_SECOND
+        + needs["row_bytes"] / _BYTES_PER_SECOND
+        + _SECONDS_PER_ROW_EVALUATED
+    )
+    return minutes(recipe["rows_evaluated"] * per_row, attempt)

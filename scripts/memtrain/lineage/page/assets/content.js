@@ -1,0 +1,78 @@
+// What the page shows, and how numbers, times and names are written.
+"use strict";
+
+const page = JSON.parse(document.getElementById("content").textContent);
+const { files, runs, shared } = page.graph;
+const splitNames = page.splits.map((split) => split.name);
+
+// Nodes of the graph: "f" and the place of a file, "r" and the place of a run.
+const fileNode = (place) => `f${place}`;
+const runNode = (place) => `r${place}`;
+const isRun = (node) => node[0] === "r";
+const thing = (node) => (isRun(node) ? runs : files)[Number(node.slice(1))];
+const splitOf = (node) => thing(node).split;
+const baseName = (path) => path.split("/").at(-1);
+
+function shortPath(file) {
+  return file.split ? `${file.split}/${baseName(file.path)}` : baseName(file.path);
+}
+
+function runName(run) {
+  return run.split ? `${run.job} · ${run.split}` : run.job;
+}
+
+function nodeName(node) {
+  return isRun(node) ? runName(thing(node)) : shortPath(thing(node));
+}
+
+const count = (number) => number.toLocaleString("en-US");
+const plural = (number, noun) => `${count(number)} ${noun}${number === 1 ? "" : "s"}`;
+const rangeText = ([start, end]) => `[${count(start)}, ${count(end)})`;
+const rowsOf = (ranges) => ranges.reduce((sum, [start, end]) => sum + end - start, 0);
+
+function timeText(time) {
+  return time ? `${time.slice(0, 10)} ${time.slice(11, 19)} UTC` : "-";
+}
+
+function bytesText(bytes) {
+  const units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
+  let power = 0;
+  while (bytes >= 1024 && power < units.length - 1) {
+    bytes /= 1024;
+    power += 1;
+  }
+  return `${power ? bytes.toFixed(1) : count(bytes)} ${units[power]}`;
+}
+
+// Ranges that are corrupt (as the last verification found) or withdrawn.
+const findings = page.verification ? page.verification.findings : [];
+const corruptShards = findings.filter((one) => one.kind === "corrupt" && "shard" in one.details);
+const corruptRanges = corruptShards.map((one) => one.details.rows);
+const withdrawnRanges = page.withdrawn.map((one) => one.rows);
+
+function findingsOn(path) {
+  return findings.filter((one) => one.path === path && !("shard" in one.details));
+}
+
+// A model holds withdrawn rows if its own training read some: a recipe may be newer than it.
+function holdsWithdrawn(file) {
+  if (file.role !== "model" || file.run === null) return false;
+  return runs[file.run].inputs.some((input) => common(input.rows ?? [], withdrawnRanges).length);
+}
+
+function common(ranges, others) {
+  return ranges.flatMap(([start, end]) =>
+    others
+      .map((other) => [Math.max(start, other[0]), Math.min(end, other[1])])
+      .filter(([from, to]) => from < to),
+  );
+}
+
+function shardRange(number) {
+  const start = number * page.rows.per_shard;
+  return [start, Math.min(start + page.rows.per_shard, page.rows.count)];
+}
+
+function shardAt(row) {
+  return page.rows.per_shard ? Math.floor(row / page.rows.per_shard) : null;
+}

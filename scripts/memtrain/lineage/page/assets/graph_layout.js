@@ -1,0 +1,145 @@
+// Which cards the graph shows, and where: a card is a run with the files that it wrote. Runs of a
+// kind stand on one card, "200 × train", but for those of the splits that are open.
+"use strict";
+
+const CARD = { width: 176, title: 28, file: 22, pad: 7 };
+// Of a kind, more files than these are one line of a card: "3 figures".
+const LINES_OF_A_KIND = 4;
+const FIGURES = 1;
+
+function cardsOf(open) {
+  const cards = new Map();
+  const shownAs = new Map();
+  for (const [place, run] of runs.entries()) {
+    const isOpen = run.split === null || open.has(run.split);
+    const key = isOpen ? `run ${place}` : `job ${run.job}`;
+    put(cards, key, { run: isOpen ? run : null, job: run.job }).members.push(runNode(place));
+    shownAs.set(runNode(place), key);
+  }
+  for (const [place, file] of files.entries()) {
+    const node = fileNode(place);
+    const isOpen = file.split === null || open.has(file.split);
+    if (file.run === null) {
+      const key = `source ${file.role}`;
+      put(cards, key, { isSource: true, job: file.role }).files.push({ file, node, isOpen: true });
+    } else {
+      cards.get(shownAs.get(runNode(file.run))).files.push({ file, node, isOpen });
+    }
+  }
+  for (const [key, card] of cards) gatherFiles(key, card, shownAs);
+  for (const card of cards.values()) describe(card);
+  return { cards, shownAs, links: linksBetween(shownAs) };
+}
+
+function put(cards, key, content) {
+  if (!cards.has(key)) cards.set(key, { key, members: [], files: [], lines: [], ...content });
+  return cards.get(key);
+}
+
+function gatherFiles(key, card, shownAs) {
+  const byKind = Map.groupBy(card.files, ({ file, isOpen }) =>
+    isOpen && (card.run || card.isSource)
+      ? `open ${file.role}`
+      : `${file.role} ${baseName(file.path)}`,
+  );
+  const kinds = new Map();
+  for (const [kind, all] of byKind) {
+    const isWhole = !kind.startsWith("open ");
+    if (!isWhole && all.length <= (all[0].file.role === "figure" ? FIGURES : LINES_OF_A_KIND)) {
+      for (const one of all) kinds.set(one.node, [one]);
+    } else {
+      kinds.set(kind, all);
+    }
+  }
+  for (const [kind, all] of kinds) {
+    const line = { id: `${key} / ${kind}`, members: all.map((one) => one.node) };
+    line.label = all.length === 1 ? labelOf(all[0].file, card) : labelOfMany(all, card);
+    card.lines.push(line);
+    for (const node of line.members) shownAs.set(node, line.id);
+  }
+  card.lines.sort((one, other) => one.members.length - other.members.length);
+}
+
+function labelOf(file, card) {
+  const isInCard = card.run && file.split === card.run.split;
+  return isInCard ? baseName(file.path) : shortPath(file);
+}
+
+function labelOfMany(all, card) {
+  const names = new Set(all.map(({ file }) => baseName(file.path)));
+  const what = names.size === 1 ? [...names][0] : `${all[0].file.role}s`;
+  return names.size === 1 ? `${count(all.length)} × ${what}` : `${count(all.length)} ${what}`;
+}
+
+function describe(card) {
+  if (card.isSource) {
+    card.title = null;
+  } else if (card.run) {
+    card.title = runName(card.run);
+  } else {
+    card.title = `${count(card.members.length)} × ${card.job}`;
+  }
+  card.width = CARD.width;
+  card.height = (card.title ? CARD.title : CARD.pad) + card.lines.length * CARD.file + CARD.pad;
+}
+
+// Links go from a line of a card to another card, each once.
+function linksBetween(shownAs) {
+  const links = new Map();
+  for (const [place, run] of runs.entries()) {
+    for (const input of run.inputs) {
+      const source = shownAs.get(fileNode(input.file));
+      const target = shownAs.get(runNode(place));
+      const id = `${source} -> ${target}`;
+      if (!links.has(id)) links.set(id, { id, source, target, members: [] });
+      links.get(id).members.push([fileNode(input.file), runNode(place)]);
+    }
+  }
+  return [...links.values()];
+}
+
+// Sets x and y of every card, its middle, and of every link the points that it bends at: from left
+// to right along the links.
+function layOut({ cards, links }) {
+  const graph = new dagre.graphlib.Graph();
+  graph.setGraph({ rankdir: "LR", nodesep: 16, edgesep: 8, ranksep: 42 });
+  graph.setDefaultEdgeLabel(() => ({}));
+  for (const card of cards.values()) {
+    graph.setNode(card.key, { width: card.width, height: card.height });
+  }
+  const from = (link) => link.source.split(" / ")[0];
+  for (const link of links) graph.setEdge(from(link), link.target);
+  dagre.layout(graph);
+  const placeOf = inOrderOfSplits(graph, cards);
+  for (const card of cards.values()) Object.assign(card, pick(graph.node(placeOf(card.key))));
+  for (const link of links) {
+    const bends = graph.edge(placeOf(from(link)), placeOf(link.target)).points.slice(1, -1);
+    // The one point between neighbours is no way around anything.
+    link.bends = bends.length > 1 ? bends : [];
+  }
+}
+
+const pick = ({ x, y }) => ({ x, y });
+
+// The layout knows nothing of the order of splits. Where the cards of one can stand in the place of
+// those of another, they stand in the order of the configuration.
+function inOrderOfSplits(graph, cards) {
+  const keys = new Map();
+  for (const card of cards.values()) {
+    if (card.run?.split) keys.set(`${card.run.job} ${card.run.split}`, card.key);
+  }
+  const placed = (split) => graph.node(keys.get(`train ${split}`));
+  const wanted = splitNames.filter(placed);
+  const found = [...wanted].sort((one, other) => placed(one).y - placed(other).y);
+  const standsAt = new Map(wanted.map((split, place) => [split, found[place]]));
+  const placeOf = (key) => {
+    const run = cards.get(key).run;
+    const other = run?.split && keys.get(`${run.job} ${standsAt.get(run.split)}`);
+    return other ?? key;
+  };
+  const isAlike = [...cards.keys()].every(
+    (key) => cards.get(key).height === cards.get(placeOf(key)).height,
+  );
+  const isWhole = graph.edges().every(({ v, w }) => graph.hasEdge(placeOf(v), placeOf(w)));
+  return isAlike && isWhole ? placeOf : (key) => key;
+}

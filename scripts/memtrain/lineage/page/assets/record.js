@@ -1,0 +1,252 @@
+// The record of what is selected. Everything comes to the screen as text.
+"use strict";
+
+const LISTED = 100;
+
+const HELP = [
+  "Click on anything: what lies upstream and downstream of it lights up, and its record stands " +
+    "here. Of many splits, the graph shows one card; search for a split or click on its rows to " +
+    "open its own.",
+  "Keys: / to search, arrows in the graph and between the splits, Escape to let go.",
+];
+
+const NEVER =
+  "Never: `python scripts/lineage.py page --verify` compares every file and every shard first.";
+
+function element(name, properties, content = []) {
+  const made = Object.assign(document.createElement(name), properties);
+  made.append(...[content].flat().filter((part) => part !== null && part !== ""));
+  return made;
+}
+
+class RecordPanel {
+  constructor(container, onSelect) {
+    this.container = container;
+    this.onSelect = onSelect;
+  }
+
+  show(selection) {
+    const kind = selection ? selection.kind : "overview";
+    this.container.replaceChildren(...this[kind](selection ?? {}).filter(Boolean));
+    this.container.scrollTop = 0;
+  }
+
+  overview() {
+    const all = {
+      splits: count(page.splits.length),
+      rows: count(page.rows.count),
+      shards: page.rows.shards ? count(page.rows.shards) : null,
+      "runs shown": count(runs.length),
+      "files shown": count(files.length),
+    };
+    return [
+      this.heading("dataset", page.dataset),
+      facts(all),
+      section("Compared with the records", [this.verification()]),
+      this.withdrawals(page.withdrawn),
+      section(
+        "How to read this",
+        HELP.map((text) => element("p", {}, text)),
+      ),
+    ];
+  }
+
+  verification() {
+    if (!page.verification) return element("p", {}, NEVER);
+    const { at, checked } = page.verification;
+    const found = findings.length ? `${plural(findings.length, "finding")}:` : "nothing is wrong.";
+    const when = `${plural(checked, "file")}, byte by byte, on ${timeText(at)}`;
+    const lines = [element("p", {}, `${when}: ${found}`)];
+    for (const one of findings.slice(0, LISTED)) lines.push(warning(`${one.kind}: ${one.message}`));
+    return element("div", {}, lines);
+  }
+
+  withdrawals(all) {
+    if (!all.length) return null;
+    const lines = all
+      .slice(0, LISTED)
+      .map((one) =>
+        element("li", {}, [
+          this.link(`rows ${rangeText(one.rows)}`, () => selectRows(one.rows)),
+          ` ${one.reason} (${timeText(one.at)})`,
+        ]),
+      );
+    return section("Withdrawn", [element("ul", {}, lines)]);
+  }
+
+  run({ node, upstream, downstream }) {
+    const run = thing(node);
+    const environment = shared.environment[run.environment];
+    return [
+      this.heading("run", runName(run), run.state),
+      run.message && warning(run.message),
+      facts({
+        started: timeText(run.started_at),
+        ended: run.ended_at ? timeText(run.ended_at) : "it has not",
+        took: run.effort.seconds === undefined ? null : `${count(run.effort.seconds)} s`,
+        "peak memory": run.effort.peak_memory_bytes
+          ? bytesText(run.effort.peak_memory_bytes)
+          : null,
+        why: run.reason,
+        "run id": run.run_id,
+      }),
+      this.reached(upstream, downstream),
+      section("Read", [this.inputs(run)]),
+      section("Wrote", [this.list(targets.get(node))]),
+      section("Measured", [facts(flat(run.details))], true),
+      section("Settings", [facts(run.parameters)], true),
+      section("Code", shared.code[run.code].map(codeOf), true),
+      section("Machine", [facts(this.machine(run))], true),
+      section("Packages", [facts(environment.packages ?? {})], true, false),
+    ];
+  }
+
+  machine(run) {
+    const machine = shared.machine[run.machine];
+    const environment = shared.environment[run.environment];
+    return {
+      host: machine.host,
+      processor: machine.processor,
+      cores: machine.cores,
+      memory: machine.memory_bytes ? bytesText(machine.memory_bytes) : null,
+      GPUs: (machine.gpus ?? []).join(", ") || null,
+      system: machine.system,
+      "Slurm job": machine.slurm_job,
+      Python: environment.python,
+      ...environment.variables,
+    };
+  }
+
+  inputs(run) {
+    return shortened(run.inputs, (input) => this.input(input));
+  }
+
+  input(input) {
+    const words = [this.link(shortPath(files[input.file]), () => selectNode(fileNode(input.file)))];
+    if (input.rows) words.push(` rows ${listed(input.rows.map(rangeText), 4)}`);
+    if (input.earlier) {
+      words.push(element("em", { title: input.earlier }, " an earlier version, overwritten since"));
+    }
+    return element("li", {}, words);
+  }
+
+  file({ node, upstream, downstream }) {
+    const file = thing(node);
+    const readers = targets.get(node);
+    const run = file.run === null ? null : runs[file.run];
+    const made = run && {
+      "written by": this.link(runName(run), () => selectNode(runNode(file.run))),
+      "run id": run.run_id,
+      at: timeText(run.ended_at ?? run.started_at),
+      "code commit": shared.code[run.code].map(commitOf).join(", "),
+      machine: shared.machine[run.machine].host,
+    };
+    return [
+      this.heading(file.role, shortPath(file)),
+      holdsWithdrawn(file)
+        ? warning("withdrawn: it was trained on rows that are withdrawn since")
+        : null,
+      ...findingsOn(file.path).map((one) => warning(`${one.kind}: ${one.message}`)),
+      facts({
+        path: file.path,
+        digest: file.digest ?? "known by its shards",
+        size: file.size === null ? null : bytesText(file.size),
+        ...(made ?? { "written by": "no recorded run" }),
+      }),
+      this.reached(upstream, downstream),
+      run && section("Made from", [this.inputs(run)]),
+      readers.length ? section("Read by", [this.list(readers)]) : null,
+      run && section("Settings", [facts(run.parameters)], true),
+    ];
+  }
+
+  group({ title, self, upstream, downstream }) {
+    return [
+      this.heading("group", title),
+      this.reached(upstream, downstream),
+      section("These are", [this.list([...self])]),
+    ];
+  }
+
+  split({ name, self, upstream, downstream }) {
+    const split = page.splits.find((one) => one.name === name);
+    const used = [...split.train, ...split.evaluate];
+    const isRows = common(used, corruptRanges);
+    return [
+      this.heading("split", name),
+      isRows.length ? warning(`corrupt rows: ${listed(isRows.map(rangeText), 4)}`) : null,
+      ...page.withdrawn
+        .filter((one) => common(used, [one.rows]).length)
+        .map((one) => warning(`withdrawn rows ${rangeText(one.rows)}: ${one.reason}`)),
+      facts({
+        "trained on": listed(split.train.map(rangeText), 6) || "no recipe yet",
+        "evaluated on": listed(split.evaluate.map(rangeText), 6),
+        ...split.facts,
+      }),
+      this.reached(upstream, downstream),
+      section("Its runs", [this.list([...self].filter(isRun))]),
+      section("Its files", [this.list([...self].filter((node) => !isRun(node)))]),
+    ];
+  }
+
+  rows({ shard, ranges: [range], splits, upstream, downstream }) {
+    const uses = (which) => page.splits.filter((one) => common(one[which], [range]).length);
+    const isCorrupt = common([range], corruptRanges).length > 0;
+    const withdrawn = page.withdrawn.filter((one) => common([one.rows], [range]).length);
+    const number = shard ?? (range[1] - range[0] === 1 ? shardAt(range[0]) : null);
+    return [
+      this.heading(
+        "rows",
+        shard === undefined ? `rows ${rangeText(range)}` : `shard ${count(shard)}`,
+      ),
+      isCorrupt ? warning("corrupt: its bytes are not those that were indexed") : null,
+      facts({
+        rows: rangeText(range),
+        shard: number,
+        digest: number === null ? null : page.rows.digests[number],
+        "splits that use them": `${count(splits.size)} of ${count(page.splits.length)}`,
+      }),
+      this.withdrawals(withdrawn),
+      this.reached(upstream, downstream),
+      section("Trained on them", [this.names(uses("train"))]),
+      section("Evaluated on them", [this.names(uses("evaluate"))]),
+    ];
+  }
+
+  names(splits) {
+    if (!splits.length) return element("p", {}, "no split");
+    return shortened(splits, (one) =>
+      element("li", {}, [this.link(one.name, () => selectSplit(one.name))]),
+    );
+  }
+
+  reached(upstream, downstream) {
+    if (!runs.length) return null;
+    const words = (set) => {
+      const of = [...set].filter(isRun).length;
+      return `${plural(of, "run")}, ${plural(set.size - of, "file")}`;
+    };
+    return facts({ upstream: words(upstream), downstream: words(downstream) }, "reached");
+  }
+
+  list(nodes) {
+    return shortened(nodes, (node) => this.item(node));
+  }
+
+  item(node) {
+    return element("li", {}, [this.link(nodeName(node), () => selectNode(node))]);
+  }
+
+  link(text, selectionOf) {
+    const button = element("button", { type: "button", className: "link" }, text);
+    button.addEventListener("click", () => this.onSelect(selectionOf()));
+    return button;
+  }
+
+  heading(kind, name, state) {
+    return element("div", { className: "heading" }, [
+      element("p", { className: "kind" }, state ? `${kind} · ${state}` : kind),
+      element("h2", {}, name),
+    ]);
+  }
+}

@@ -1,0 +1,241 @@
+"""Stage-in: the rows of a training, copied to the disk of the node that it runs on.
+
+The copy has the layout of the whole file, with holes where there are rows of no use: row numbers
+stay what they are, and a ``MemmapDataset`` is opened on either. Rows are compared with the digests
+of the recipe while they are copied. All processes of a node share one copy, trainings of the same
+rows too; it has no name, and is gone with the last of them (``shared_file``).
+"""
+
+import errno
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO, Literal
+
+import numpy as np
+
+from memtrain import canonical_json
+from memtrain.byte_sizes import format_bytes
+from memtrain.digests import algorithm_of, new_digest
+from memtrain.file_systems import FileSystem, file_system_of
+from memtrain.ranges import Range
+from memtrain.recipe import Piece, Recipe
+from memtrain.record_file import RecordLayout, dtype_to_json, read_layout
+from memtrain.shard_check import corrupt_rows
+from memtrain.shard_summaries import read_chunks
+from memtrain.shared_file import shared_file
+from memtrain.stopping import StopRequests, TrainingStopped
+
+#: What is left free on the disk for others, as a share of the disk.
+_RESERVE = 0.05
+
+#: Kinds of file systems whose files are memory, which is counted as that of the job.
+_KINDS_IN_MEMORY = {"tmpfs", "ramfs"}
+
+_THREADS = 2
+
+
+@dataclass(frozen=True)
+class StagedRows:
+    """Where a training reads its rows.
+
+    Attributes:
+        path: of the copy, or of the data file itself.
+        is_copy: which of both; the digests of a copy's rows have been compared.
+    """
+
+    path: str
+    is_copy: bool
+
+
+@contextmanager
+def staged(
+    data: str | os.PathLike,
+    recipe: Recipe,
+    stage: Literal["never", "auto", "always"],
+    nodes: int,
+    stop: StopRequests,
+    quiet: bool = False,
+) -> Iterator[StagedRows]:
+    """Yield where to read the training rows of a recipe: in a copy on this node, where that pays.
+
+    Where a copy cannot be made, because of the room or for any other reason of the disk's, rows are
+    read where they are.
+
+    Args:
+        data: the record file.
+        recipe: of the split.
+        stage: as set under ``loading``.
+        nodes: that train together; each makes a copy of its own.
+        stop: ends the copying before its end.
+        quiet: whether another process tells where rows are read. What was copied tells who did.
+
+    Raises:
+        UserError: naming the shards whose bytes are not what was indexed.
+        TrainingStopped: where a stop was asked for.
+    """
+    folder, epochs = staging_folder(), recipe.training.settings.epochs
+    reason = why_not(stage, file_system_of(data), file_system_of(folder), epochs, nodes)
+    with ExitStack() as stack:
+        rows = StagedRows(os.fspath(data), is_copy=False)
+        if reason is None:
+            staging = _Staging(data, recipe, folder, stop)
+            try:
+                rows = StagedRows(stack.enter_context(staging.copy()), is_copy=True)
+            except OSError as error:
+                reason = f"no copy in {folder}: {error.strerror or error}"
+        if not quiet:
+            where = f"in a copy in {folder}" if rows.is_copy else f"where they are: {reason}"
+            print(f"rows are read {where}", flush=True)
+        yield rows
+
+
+def staging_folder() -> str:
+    """Return the folder of the node's own disk: ``SLURM_TMPDIR``, or ``TMPDIR``, or /tmp."""
+    return os.environ.get("SLURM_TMPDIR") or tempfile.gettempdir()
+
+
+def why_not(
+    stage: Literal["never", "auto", "always"],
+    source: FileSystem,
+    local: FileSystem,
+    epochs: int,
+    nodes: int,
+) -> str | None:
+    """Return why rows are not worth a copy; None where they are.
+
+    An epoch takes every row across the network once, whatever the number of nodes that share it;
+    making a copy takes every row once a node.
+
+    Args:
+        stage: as set under ``loading``.
+        source: that the data file lies on.
+        local: that the copy would lie on.
+        epochs: of the training.
+        nodes: that train together.
+    """
+    if stage == "always":
+        return None
+    if stage == "never":
+        return "stage: never"
+    if not source.is_network:
+        return f"{source.kind} is a file system of this machine"
+    if local.is_network or local.kind in _KINDS_IN_MEMORY:
+        return f"the folder for copies, below {local.mount_point}, is {local.kind}, and no disk"
+    if epochs <= nodes:
+        return f"epochs: {epochs} read them no more often than the copies of {nodes} nodes would"
+    return None
+
+
+def shortage(needed: int, free: int, size: int) -> str | None:
+    """Return what is missing on a disk for a copy; None where there is room.
+
+    Args:
+        needed: bytes of the copy.
+        free: bytes that are free on the disk.
+        size: of the disk, in bytes; a share of it is left to others.
+    """
+    reserve = int(size * _RESERVE)
+    if needed + reserve <= free:
+        return None
+    return (
+        f"{format_bytes(needed)} are needed and {format_bytes(reserve)} are left to others, but "
+        f"{format_bytes(free)} are free"
+    )
+
+
+class _Staging:
+    """Copies the training rows of a recipe."""
+
+    def __init__(self, data: str | os.PathLike, recipe: Recipe, folder: str, stop: StopRequests):
+        self._data, self._folder, self._stop = data, folder, stop
+        self._pieces, self._rows_per_shard = recipe.training.rows.pieces, recipe.rows_per_shard
+        self._layout = read_layout(data)
+
+    def copy(self) -> AbstractContextManager[str]:
+        """Return a context of the path of a copy, which another process may have made."""
+        key = _key_of(self._layout, self._pieces)
+        return shared_file(self._folder, key, self._fill, self._leave_if_asked)
+
+    def _fill(self, copy: BinaryIO) -> None:
+        """Copy header and rows into an empty file."""
+        start = time.perf_counter()
+        self._refuse([piece for piece in self._pieces if piece.end > self._layout.rows])
+        size = self._reserve(copy.fileno())
+        with open(self._data, "rb") as source:
+            _write(copy.fileno(), source.read(self._layout.offset), 0)
+        self._refuse(self._copy_pieces(copy.fileno()))
+        seconds = time.perf_counter() - start
+        print(
+            f"{format_bytes(size)} of rows were copied to {self._folder} and their digests "
+            f"compared in {seconds:.1f} seconds, {size / 1e6 / seconds:,.0f} MB/s",
+            flush=True,
+        )
+
+    def _refuse(self, corrupt: list[Piece]) -> None:
+        if corrupt:
+            raise corrupt_rows(self._data, corrupt, self._rows_per_shard)
+
+    def _reserve(self, copy: int) -> int:
+        """Take the room for all rows before the first is copied, and return how many bytes."""
+        spans = [self._layout.byte_range(piece.start, piece.end) for piece in self._pieces]
+        size = self._layout.offset + sum(last - first for first, last in spans)
+        disk = os.statvfs(self._folder)
+        missing = shortage(size, disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize)
+        if missing:
+            raise OSError(errno.ENOSPC, missing)
+        os.ftruncate(copy, self._layout.file_bytes)
+        for first, last in spans:
+            os.posix_fallocate(copy, first, last - first)
+        return size
+
+    def _copy_pieces(self, copy: int) -> list[Piece]:
+        """Copy all pieces, and return those that are not what their digests say."""
+        pool = ThreadPoolExecutor(_THREADS)
+        try:
+            are_as_indexed = pool.map(lambda piece: self._copy_piece(piece, copy), self._pieces)
+            return [
+                piece
+                for piece, is_as_indexed in zip(self._pieces, are_as_indexed, strict=True)
+                if not is_as_indexed
+            ]
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _copy_piece(self, piece: Piece, copy: int) -> bool:
+        """Copy a piece, and return whether its bytes are what its digest says."""
+        algorithm = algorithm_of(piece.digest)
+        digest = new_digest(algorithm)
+        place, _ = self._layout.byte_range(piece.start, piece.end)
+        for rows in read_chunks(self._data, self._layout, Range(piece.start, piece.end)):
+            self._leave_if_asked()
+            content = rows.view(np.uint8).reshape(-1).data
+            digest.update(content)
+            _write(copy, content, place)
+            place += len(content)
+        return f"{algorithm}:{digest.hexdigest()}" == piece.digest
+
+    def _leave_if_asked(self) -> None:
+        if self._stop.reason:
+            raise TrainingStopped(f"{self._stop.reason}: stopped before its rows were copied")
+
+
+def _key_of(layout: RecordLayout, pieces: Sequence[Piece]) -> str:
+    """Return what the copies of two trainings have in common: the same rows at the same places."""
+    content = {
+        "dtype": dtype_to_json(layout.dtype),
+        "shape": layout.shape,
+        "offset": layout.offset,
+        "pieces": [piece.model_dump() for piece in pieces],
+    }
+    return canonical_json.digest(content).partition(":")[2][:32]
+
+
+def _write(descriptor: int, content: bytes | memoryview, place: int) -> None:
+    while content:
+        written = os.pwrite(descriptor, content, place)
+        content, place = content[written:], place + written

@@ -1,0 +1,192 @@
+"""One Slurm for all tests here, and Snakemake's calls on it, which run beside each other."""
+
+import copy
+import fcntl
+import os
+import shutil
+import textwrap
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.cluster.calls import QUICKLY, Call, Recorder, models, profiles
+from tests.cluster.slurm import CONFIGURATION_FILE, Slurm, program, what_is_missing
+from tests.workflow.conftest import CONFIGURATION, Project, make_project
+
+#: A transform that is slow for as long as a file is there: time to interrupt the training. What
+#: else a split has to go through is told by files as well, so that its recipe does not know of it.
+PREPARING = textwrap.dedent(
+    """
+    import time
+    from pathlib import Path
+
+    import numpy as np
+
+    held = None
+
+
+    def eventful(row, split):
+        global held
+        if Path(f"{split}.large").exists() and held is None:
+            held = np.ones(1_600_000_000 // 8)
+        while Path(f"{split}.stuck").exists():
+            time.sleep(0.1)
+        if Path(f"{split}.slow").exists():
+            time.sleep(0.08)
+        return row
+
+
+    eventful.batched = True
+    """
+)
+
+
+def pytest_collection_modifyitems(items):
+    """Keep all tests of this folder in one process of pytest-xdist: they share one Slurm."""
+    for item in items:
+        if Path(__file__).parent in Path(item.path).parents:
+            item.add_marker(pytest.mark.xdist_group("cluster"))
+
+
+@pytest.fixture(scope="session")
+def slurm(tmp_path_factory):
+    """A Slurm that runs; where none can be, its tests are skipped (or fail, if they may not)."""
+    if reason := what_is_missing():
+        if "MEMTRAIN_TESTS_NEED_SLURM" in os.environ:
+            pytest.fail(reason)
+        pytest.skip(reason)
+    CONFIGURATION_FILE.parent.mkdir(exist_ok=True)
+    # Another process of pytest's may be at it.
+    lock = os.open(CONFIGURATION_FILE.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with Slurm(tmp_path_factory.mktemp("slurm")) as running:
+            yield running
+    finally:
+        os.close(lock)
+
+
+#: Named for what happens to them.
+INTERRUPTED = (
+    "terminated",
+    "warned",
+    "requeued",
+    "preempted",
+    "displaced",
+    "node_lost",
+    "out_of_time",
+    "out_of_memory",
+)
+
+#: What a site would say of these trainings: where each of them runs, and with how much to begin.
+SITE = {
+    "set-resources": {
+        "train": {
+            "slurm_partition": "{'preempted': 'cancelled', 'displaced': 'requeued', "
+            "'node_lost': 'doomed'}.get(wildcards.split, 'main')",
+            "mem_mb": "1200 * attempt",
+            "runtime": "10 * attempt",
+        }
+    }
+}
+
+
+def configuration():
+    """Return settings of trainings that can be interrupted, each by what its name says."""
+    content = copy.deepcopy(CONFIGURATION)
+    content["splits"] = {
+        name: {
+            "train": [0, 1500],
+            "evaluate": [19000, 20000],
+            "training": {"transform": {"name": "preparing:eventful", "split": name}},
+        }
+        for name in (*INTERRUPTED, "on_two_nodes")
+    }
+    content["training"]["epochs"] = 60
+    content["running"] = {"checkpoint": {"steps": 50}}
+    return content
+
+
+@pytest.fixture(scope="session")
+def workstation(tmp_path_factory, repository):
+    """The trainings that the cluster interrupts, run through without it. Not to be changed."""
+    folder = tmp_path_factory.mktemp("workstation") / "x"
+    project = make_project(folder, repository, configuration())
+    (project / "preparing.py").write_text(PREPARING)
+    project.snakemake(*models(*INTERRUPTED, "on_two_nodes"))
+    return project
+
+
+@pytest.fixture(scope="session")
+def without(workstation, tmp_path_factory):
+    """Return a function that moves the workstation's project, without the models of some splits."""
+
+    def make(*splits):
+        folder = tmp_path_factory.mktemp("cluster") / "x"
+        shutil.copytree(workstation.folder, folder)
+        for name in splits:
+            for result in ("model.safetensors", "history.csv", "performance.json"):
+                (folder / "results/small/splits" / name / result).unlink()
+        return Project(folder)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def recorder(tmp_path_factory):
+    return Recorder(tmp_path_factory.mktemp("recorder") / "x", program("sbatch"))
+
+
+@pytest.fixture(scope="session")
+def default_call(slurm, recorder, tmp_path_factory, repository):
+    project = make_project(tmp_path_factory.mktemp("default") / "x", repository)
+    call = Call(project, *profiles("slurm"), *QUICKLY, first_in_path=recorder.folder)
+    yield call
+    call.stop()
+
+
+@pytest.fixture(scope="session")
+def interrupted_call(slurm, without):
+    """Trainings that are slow, stuck or large by the files beside them."""
+    project = without(*INTERRUPTED)
+    (project / "profiles/site").mkdir()
+    (project / "profiles/site/profile.yaml").write_text(yaml.safe_dump(SITE))
+    for name in INTERRUPTED:
+        (project / f"{name}.slow").touch()
+    (project / "out_of_time.stuck").touch()
+    (project / "out_of_memory.large").touch()
+    call = Call(project, *profiles("slurm", "site"), *QUICKLY, *models(*INTERRUPTED))
+    yield call
+    call.stop()
+
+
+@pytest.fixture(scope="session")
+def two_node_call(slurm, without):
+    project = without("on_two_nodes")
+    (project / "on_two_nodes.slow").touch()
+    call = Call(project, *profiles("slurm", "slurm-nodes"), *QUICKLY, *models("on_two_nodes"))
+    yield call
+    call.stop()
+
+
+@pytest.fixture(scope="session")
+def mistaken_call(slurm, tmp_path_factory, repository):
+    """A learning rate that no training survives; two retries where the profile has more."""
+    configuration = copy.deepcopy(CONFIGURATION)
+    configuration["splits"] = {"first": configuration["splits"]["first"]}
+    configuration["training"]["optimizer"] = {"name": "SGD", "lr": 1e30}
+    project = make_project(tmp_path_factory.mktemp("mistaken") / "x", repository, configuration)
+    project.snakemake("--until", "resolve_splits")
+    call = Call(project, *profiles("slurm"), *QUICKLY, "--retries", "2")
+    yield call
+    call.stop()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def started_together(request):
+    """Start the calls of all tests that will run: most of their time, they wait."""
+    wanted = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
+    for name in ("default_call", "mistaken_call", "interrupted_call"):
+        if name in wanted:
+            request.getfixturevalue(name)

@@ -1,0 +1,67 @@
+"""One training on two nodes: it loses a process, is asked to leave, and ends the same."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+SPLIT = "on_two_nodes"
+
+
+@pytest.fixture(scope="session")
+def trained_on_two_nodes(slurm, two_node_call):
+    """The call at its end, the jobs that it took, and what the first one said when it failed."""
+    call = two_node_call
+    call.wait_until(lambda: call.step_of(SPLIT) >= 60)
+    os.kill(second_process(call.project.folder), signal.SIGKILL)
+    call.wait_until(lambda: jobs(slurm)[0]["JobState"] == "FAILED")
+    said = call.log_of(SPLIT)
+    call.wait_until(lambda: len(jobs(slurm)) == 2 and jobs(slurm)[1]["JobState"] == "RUNNING")
+    call.wait_until(lambda: "going on after step" in call.log_of(SPLIT))
+    slurm.ask("scancel", "--signal=TERM", jobs(slurm)[1]["JobId"])
+    (call.project / f"{SPLIT}.slow").unlink()
+    return call.ended(), jobs(slurm), said
+
+
+def jobs(slurm):
+    return slurm.jobs(f"rule_train_wildcards_{SPLIT}")
+
+
+def second_process(folder):
+    """Return the process id of rank 1, by its environment."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.readlink(entry / "cwd") != str(folder):
+                continue
+            variables = (entry / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"RANK=1" in variables:
+            assert b"SLURMD_NODENAME=n2" in variables
+            assert b"LOCAL_RANK=0" in variables
+            assert b"OMP_NUM_THREADS=1" in variables
+            return int(entry.name)
+    raise AssertionError("no second process")
+
+
+def test_the_model_is_that_of_one_process(trained_on_two_nodes, two_node_call, workstation):
+    assert "processes: 2" in two_node_call.log_of(SPLIT)
+    for name in ("model.safetensors", "history.csv"):
+        path = f"results/small/splits/{SPLIT}/{name}"
+        assert (two_node_call.project / path).read_bytes() == (workstation / path).read_bytes()
+
+
+def test_a_lost_process_ends_the_job_with_a_clear_message(trained_on_two_nodes):
+    _, (first, *_), said = trained_on_two_nodes
+    assert first["JobState"] == "FAILED"
+    assert first["NodeList"] == "n[1-2]"
+    assert "train.py: error: process 0 of 2 has lost process 1" in said
+    assert "it goes on from its last checkpoint" in said
+
+
+def test_the_next_jobs_go_on(trained_on_two_nodes, two_node_call):
+    run, (_, second, third), _ = trained_on_two_nodes
+    assert "SIGTERM was received: stopped after step" in run.output
+    assert (second["JobState"], third["JobState"]) == ("FAILED", "COMPLETED")
+    assert "going on after step" in two_node_call.log_of(SPLIT)

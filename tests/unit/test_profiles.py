@@ -1,0 +1,55 @@
+"""Profiles say how to run; rules say what, and know no cluster."""
+
+import re
+
+import pytest
+import yaml
+
+#: What only a site can know, or only a scheduler.
+CLUSTER_FACTS = (
+    r"slurm|sbatch|srun|squeue|scontrol|\bpartition|\baccount|\bqos\b|\bgres\b|\bgpus?\b"
+    r"|\bconstraint|\bnodes?\b|\bretries:"
+)
+
+
+def profile_files(repository):
+    return sorted(repository.glob("profiles/*/profile.yaml"))
+
+
+def test_rules_hold_no_facts_of_a_cluster(repository):
+    for path in [repository / "Snakefile", *repository.glob("rules/*.smk")]:
+        found = re.findall(CLUSTER_FACTS, path.read_text(), re.IGNORECASE)
+        assert not found, f"{path.name}: {found}; this belongs into a profile"
+
+
+def test_every_key_of_a_profile_is_explained(repository):
+    """A comment stands right above every key, or above the keys just before it."""
+    paths = profile_files(repository)
+    assert len(paths) == 4
+    for path in paths:
+        for block in re.split(r"\n{2,}(?=\S)", path.read_text().strip()):
+            assert block.startswith("#"), f"{path.parent.name}: {block}"
+
+
+def test_profiles_go_on_top_of_each_other(repository):
+    """A key of a later profile takes the place of the whole key of an earlier one."""
+    keys = {
+        path.parent.name: set(yaml.safe_load(path.read_text()))
+        for path in profile_files(repository)
+    }
+    assert not keys["default"] & keys["slurm"]
+    assert not keys["slurm"] & (keys["slurm-gpu"] | keys["slurm-nodes"])
+
+
+@pytest.mark.parametrize("name", ["nodes", "processes"])
+def test_the_launcher_of_several_nodes_agrees_with_what_is_asked_for(repository, name):
+    text = (repository / "profiles/slurm-nodes/profile.yaml").read_text()
+    train = yaml.safe_load(text)["set-resources"]["train"]
+    launcher = dict(re.findall(r"--([a-z-]+)=(\S+)", train["launcher"]))
+    if name == "nodes":
+        numbers = {train["nodes"], train["tasks"], int(launcher["nodes"]), int(launcher["nnodes"])}
+        assert len(numbers) == 1
+        assert launcher["ntasks-per-node"] == "1"
+    else:
+        assert int(launcher["nproc-per-node"]) == train["processes_per_node"]
+        assert int(launcher["cpus-per-task"]) == train["cpus_per_task"]

@@ -1,0 +1,316 @@
+"""The lineage page as people use it: opened from the disk in a real browser, clicked, searched."""
+
+import hashlib
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from memtrain.lineage.page.content import page_content
+from memtrain.lineage.page.rendering import write_page
+from memtrain.lineage.page.split_lines import SplitLine
+from memtrain.withdrawals import Withdrawal
+from tests.unit.lineage_of_many import content_of
+from tests.workflow.test_lineage import flip_byte
+
+CHROMIUM = shutil.which("chromium")
+PAGE = "results/small/summary/lineage.html"
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="needs Chromium: apt-get install --no-install-recommends chromium"
+)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def view(browser):
+    """Return a function that opens a page; at the end nothing may have gone wrong on it."""
+    troubles, requests, opened = [], [], set()
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+
+    def view(path, **media):
+        page = context.new_page()
+        page.on("console", lambda message: troubles.append(message.text))
+        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.on("request", lambda request: requests.append(request.url))
+        page.emulate_media(**media)
+        opened.add(Path(path).absolute().as_uri())
+        page.goto(Path(path).absolute().as_uri())
+        return page
+
+    yield view
+    context.close()
+    assert troubles == []
+    assert [url for url in requests if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert {url for url in requests if url.startswith("file:")} <= opened
+
+
+def cards(page, selector="node.card"):
+    """Return what the graph shows: where each thing lies in the window, by its label."""
+    script = """selector => {
+        const { left, top } = document.getElementById("graph").getBoundingClientRect();
+        return graph.cy.nodes(selector).map((node) => {
+            const box = node.renderedBoundingBox({ includeLabels: false, includeOverlays: false });
+            return [node.data("label"), left + box.x1, top + box.y1, left + box.x2, top + box.y2];
+        });
+    }"""
+    return page.evaluate(script, selector)
+
+
+def click(page, card, line=None):
+    """Click on a card of the graph, or on a line of it."""
+    _, left, top, right, bottom = next(box for box in cards(page) if box[0] == card)
+    if line is None:
+        page.mouse.click(left + 20, top + 6)
+        return
+    inside = [
+        box
+        for box in cards(page, "node.line")
+        if box[0] == line and left < box[1] < right and top < box[2] < bottom
+    ]
+    ((_, left, top, right, bottom),) = inside
+    page.mouse.click((left + right) / 2, (top + bottom) / 2)
+
+
+def many(count, job):
+    return f"{count} \N{MULTIPLICATION SIGN} {job}"
+
+
+def lit(page, how):
+    return {label for label, *_ in cards(page, f"node.card.{how}")} - {""}
+
+
+def search(page, text):
+    page.keyboard.press("/")
+    page.fill("#search-text", text)
+    page.keyboard.press("Enter")
+
+
+def record(page):
+    return re.sub(r"\n+", "\n", page.inner_text("#record"))
+
+
+def test_a_click_lights_what_lies_up_and_down_and_shows_the_record(finished_project, view):
+    page = view(finished_project / PAGE)
+    click(page, "train · first", "model.safetensors")
+    assert lit(page, "upstream") == {
+        "generate_data",
+        "index_shards",
+        "resolve_splits",
+        "train · first",
+    }
+    assert lit(page, "downstream") == {"evaluate · first", "summarize"}
+    model = finished_project / "results/small/splits/first/model.safetensors"
+    digest = hashlib.sha256(model.read_bytes()).hexdigest()
+    shown = record(page)
+    assert f"sha256:{digest}" in shown
+    assert "data.npy rows [0, 1,500)" in shown
+    page.click("#record button.link >> text='train · first'")
+    shown = record(page)
+    assert re.search(r"started\s+20\d\d-", shown)
+    for part in ("run · completed", "training.batch_size", "scripts/train.py", "processor"):
+        assert part in page.text_content("#record"), part
+    page.keyboard.press("Escape")
+    assert lit(page, "self") == lit(page, "faded") == set()
+
+
+def test_the_page_of_a_run_that_draws_it_shows_that_run_and_says_so(finished_project, view):
+    page = view(finished_project / PAGE)
+    assert "its own run is shown as running" in page.inner_text("#notes")
+    click(page, "summarize")
+    assert "run · running" in record(page)
+    assert "first/evaluation.json" in record(page)
+
+
+def test_rows_are_searched_and_reach_what_impact_says(finished_project, view):
+    page = view(finished_project / PAGE)
+    search(page, "row 2500")
+    assert "Trained on them\nsecond\nshare" in record(page)
+    reached = json.loads(finished_project.lineage("impact", "--rows", "2500", "--json"))
+    runs = {one["job"].replace("/", " · ") for one in reached}
+    # These only speak about the rows.
+    assert lit(page, "downstream") == runs - {"index_shards", "resolve_splits"}
+    search(page, "shard 19")
+    assert "Evaluated on them\nfirst\nsecond\nshare" in record(page)
+    model = finished_project / "results/small/splits/share/model.safetensors"
+    search(page, hashlib.sha256(model.read_bytes()).hexdigest()[:12])
+    assert "splits/share/model.safetensors" in record(page)
+    search(page, "no such thing")
+    assert page.inner_text("#search-found") == "nothing of that name"
+
+
+def colour_at(page, row, line):
+    """Return the colour in the middle of a split's line, at a row, and those of the style."""
+    script = """([row, line]) => {
+        const canvas = document.getElementById("bars");
+        const x = Math.round((row / page.rows.count) * canvas.width);
+        const copy = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+        copy.drawImage(canvas, x, line * 26 + 13, 1, 1, 0, 0, 1, 1);
+        const [r, g, b] = copy.getImageData(0, 0, 1, 1).data;
+        return "#" + [r, g, b].map((part) => part.toString(16).padStart(2, "0")).join("");
+    }"""
+    return page.evaluate(script, [row, line])
+
+
+def colour_named(page, name):
+    return page.evaluate("name => colours()[name]", name)
+
+
+def test_the_strip_shows_rows_trained_evaluated_corrupt_and_withdrawn(project, view):
+    project.lineage("withdraw", "--rows", "1100:1400", "--reason", "twice in it")
+    flip_byte(project, 2500)
+    answer = project.lineage("page", "before.html")
+    assert "before.html: 3 splits" in answer
+    page = view(project / "before.html")
+    assert colour_at(page, 500, 0) == colour_named(page, "train")
+    assert colour_at(page, 19_500, 0) == colour_named(page, "evaluate")
+    assert colour_at(page, 2500, 1) == colour_named(page, "train")
+    striped = {colour_at(page, row, 0) for row in range(1110, 1390, 10)}
+    assert colour_named(page, "train") not in striped
+    assert len(striped) > 1
+    assert "Never" in record(page)
+
+    answer = project.lineage("page", "after.html", "--verify", status=1)
+    assert "corrupt: results/small/data.npy: shard 2" in answer
+    page = view(project / "after.html")
+    assert "shard 2 (rows [2000, 3000)" in record(page)
+    for line in (1, 2):
+        assert colour_at(page, 2500, line) == colour_named(page, "corrupt")
+    assert colour_at(page, 500, 0) == colour_named(page, "train")
+    click(page, "train · second", "model.safetensors")
+    assert "it cannot be made again" in record(page)
+    click(page, "train · second")
+    assert "why\nMissing output files" in record(page)
+    # What verify finds is remembered until the rows are whole again.
+    flip_byte(project, 2500)
+    project.lineage("page", "known.html")
+    page = view(project / "known.html")
+    assert colour_at(page, 2500, 1) == colour_named(page, "corrupt")
+    project.lineage("verify", status=1)  # the withdrawn rows are left to find
+    project.lineage("page", "whole.html")
+    page = view(project / "whole.html")
+    assert colour_at(page, 2500, 1) == colour_named(page, "train")
+
+
+def test_a_click_on_the_strip_selects_a_split_or_a_shard(finished_project, view):
+    page = view(finished_project / PAGE)
+    box = page.locator("#bars").bounding_box()
+    page.mouse.click(box["x"] + box["width"] * 2500 / 20_000, box["y"] + 26 * 1.5)
+    assert record(page).startswith("split\nsecond")
+    assert "trained on\n[1,700, 3,000)" in record(page)
+    page.mouse.move(box["x"] + box["width"] * 10_500 / 20_000, box["y"] + 26 * 1.5)
+    assert page.inner_text("#under-pointer").endswith("shard 10")
+    page.mouse.down()
+    page.mouse.up()
+    assert record(page).startswith("rows\nshard 10")
+    assert "Trained on them\nno split" in record(page)
+    manifest = json.loads((finished_project / "results/small/manifest/part-00000.json").read_text())
+    assert manifest["shards"][10]["digest"] in record(page)
+
+
+def test_everything_is_reached_with_the_keyboard(finished_project, view):
+    page = view(finished_project / PAGE)
+    page.focus("#graph")
+    seen = []
+    for key in ("ArrowRight", "ArrowDown", "ArrowRight"):
+        page.keyboard.press(key)
+        seen.append(page.inner_text("#record h2"))
+    assert len(set(seen)) == 3
+    page.keyboard.press("Escape")
+    page.focus(".split-line >> nth=0")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    assert record(page).startswith("split\nsecond")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('#record') !== null")
+
+
+def overlaps(boxes, border=2):
+    boxes = [
+        (label, left + border, top + border, right - border, bottom - border)
+        for label, left, top, right, bottom in boxes
+    ]
+    return [
+        (one[0], other[0])
+        for place, one in enumerate(boxes)
+        for other in boxes[:place]
+        if one[1] < other[3] and other[1] < one[3] and one[2] < other[4] and other[2] < one[4]
+    ]
+
+
+def test_200_splits_are_a_few_cards_and_any_of_them_opens(tmp_path, view):
+    write_page(tmp_path / "page.html", content_of(tmp_path / "records"))
+    page = view(tmp_path / "page.html")
+    titles = {label for label, *_ in cards(page)} - {""}
+    assert {many(200, "train"), many(200, "evaluate"), "resolve_splits", "summarize"} <= titles
+    assert len(cards(page)) < 10
+    # 10,000 shards are pixels, not elements: what there is, is there for the splits.
+    assert page.evaluate("document.querySelectorAll('*').length") < 200 * 6
+    search(page, "part_117")
+    assert {"train · part_117", many(199, "train")} <= {label for label, *_ in cards(page)}
+    assert lit(page, "self") == {"train · part_117", "evaluate · part_117"}
+    for name in ("part_001", "part_002", "part_003", "part_004"):
+        search(page, name)
+    assert {"train · part_004", many(196, "train")} <= {label for label, *_ in cards(page)}
+    assert overlaps(cards(page)) == overlaps(cards(page, "node.line")) == []
+    assert page.evaluate("graph.cy.zoom()") >= 0.62
+    search(page, "shard 100")
+    page.check("#only-lit")
+    lines = page.locator(".split-line:visible .name").all_inner_texts()
+    uses = re.search(r"splits that use them\s+(\d+) of 200", record(page))
+    assert len(lines) == int(uses[1]) < 20
+    page.click("#collapse")
+    assert many(200, "train") in {label for label, *_ in cards(page)}
+
+
+HOSTILE = "</script><script>window.broken = 1</script><img src=x onerror='window.broken = 1'>"
+
+
+def test_names_are_text_whatever_they_hold(tmp_path, view):
+    withdrawn = Withdrawal(rows=(0, 1), reason=HOSTILE, at="x", digest="x")
+    lines = [SplitLine(HOSTILE, [(0, 5)], [(5, 9)], {"R²": HOSTILE}, HOSTILE, HOSTILE)]
+    write_page(tmp_path / "page.html", page_content(HOSTILE, lines, withdrawals=[withdrawn]))
+    page = view(tmp_path / "page.html")
+    assert page.inner_text("h1") == HOSTILE
+    page.keyboard.press("/")
+    page.fill("#search-text", "window")
+    assert HOSTILE in page.inner_text("#search-found")
+    page.keyboard.press("Enter")
+    assert HOSTILE in record(page)
+    assert page.evaluate("[window.broken, document.querySelectorAll('img').length]") == [None, 0]
+    assert "No records are kept" in page.inner_text("#notes")
+
+
+def test_no_other_program_may_run_on_it(finished_project, browser):
+    page = browser.new_page()
+    page.goto((finished_project / PAGE).absolute().as_uri())
+    page.evaluate("""() => {
+        const added = document.createElement("script");
+        added.textContent = "window.broken = 1";
+        document.body.append(added);
+    }""")
+    assert page.evaluate("window.broken") is None
+    fetched = page.evaluate("fetch('data:text/plain,x').then(() => 'got it', () => 'refused')")
+    assert fetched == "refused"
+    page.close()
+
+
+def test_dark_and_light(finished_project, view):
+    backgrounds = []
+    for scheme in ("light", "dark"):
+        page = view(finished_project / PAGE, color_scheme=scheme)
+        backgrounds.append(colour_named(page, "page"))
+        assert colour_at(page, 500, 0) == colour_named(page, "train")
+        page.close()
+    assert len(set(backgrounds)) == 2

@@ -1,0 +1,88 @@
+"""Profiles of other sites and the container, as far as they can be tried without the site."""
+
+import os
+import re
+import subprocess
+from importlib.util import find_spec
+
+import pytest
+
+PLUGINS = {
+    "sge": "snakemake_executor_plugin_cluster_generic",
+    "lsf": "snakemake_executor_plugin_lsf",
+    "htcondor": "snakemake_executor_plugin_htcondor",
+}
+
+
+def program(folder, name, text):
+    """Put a shell program of this text into a folder."""
+    (folder / name).write_text(f"#!/bin/sh\n{text}\n")
+    (folder / name).chmod(0o755)
+
+
+def resources_of(output, rule):
+    """Return the resources that a dry-run shows of a rule."""
+    block = re.search(rf"^rule {rule}:\n((?:    .*\n)*)", output, re.MULTILINE)[1]
+    return re.search(r"^    resources: (.*)$", block, re.MULTILINE)[1]
+
+
+@pytest.mark.parametrize("site", PLUGINS)
+def test_a_profile_plans_the_whole_workflow(new_project, site):
+    if not find_spec(PLUGINS[site]):
+        pytest.skip(f"{PLUGINS[site]} is not installed")
+    run = new_project().snakemake("-n", "--profile", f"profiles/{site}")
+    assert run.jobs.count("summarize") == 1
+    assert len(run.jobs) == 10
+    training = resources_of(run.output, "train")
+    assert re.search(r"mem_mb=\d{4}", training)
+    assert "runtime=" in training
+
+
+def test_every_profile_is_tried(repository):
+    profiles = {path.parent.name for path in repository.glob("profiles/*/profile.yaml")}
+    assert set(PLUGINS) <= profiles
+
+
+@pytest.mark.parametrize(
+    ("qstat", "qacct", "status"),
+    [
+        ("exit 0", "exit 1", "running"),
+        ("exit 1", "exit 1", "running"),  # not in the accounts yet
+        ("exit 1", "echo 'failed 0'; echo 'exit_status 0'", "success"),
+        ("exit 1", "echo 'failed 0'; echo 'exit_status 75'", "failed"),
+        ("exit 1", "echo 'failed 100 : assumedly after job'; echo 'exit_status 0'", "failed"),
+    ],
+)
+def test_the_status_of_a_job_of_grid_engine(tmp_path, repository, qstat, qacct, status):
+    program(tmp_path, "qstat", qstat)
+    program(tmp_path, "qacct", qacct)
+    told = subprocess.run(
+        [repository / "profiles/sge/status.sh", "17"],
+        env=os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout == f"{status}\n"
+
+
+def test_without_asking_rules_run_in_no_container_and_with_it_in_the_image(new_project, tmp_path):
+    """A program that says that it is Apptainer, and runs what it is told outside of any image."""
+    calls = tmp_path / "calls"
+    program(
+        tmp_path,
+        "apptainer",
+        'test "$1" = --version && echo "apptainer version 1.4.0" && exit\n'
+        f'echo "$@" >> {calls}\n'
+        'while test "${1##*/}" != bash; do shift; done\n'
+        'exec "$@"',
+    )
+    project, target = new_project(), "results/small/manifest.json"
+    project.snakemake(target, path=tmp_path)
+    assert not calls.exists()
+    project.snakemake(
+        target, "--forceall", "--software-deployment-method", "apptainer", path=tmp_path
+    )
+    text = calls.read_text()
+    assert "envs/memtrain.sif" in text
+    assert {"generate_data.py", "index_shards.py"} <= set(re.findall(r"\w+\.py", text))
