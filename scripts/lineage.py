@@ -9,6 +9,10 @@ Every run of the workflow leaves records below results/<dataset>/lineage/; this 
   diff A [B]        what differs between two results, or two runs of one: why a job ran again
   log [PATH]        the history, also of what has been overwritten since
   page OUT.html     all of it to click through: the graph, and the rows of every split
+  export ...        all this as RO-Crate, PROV, OpenLineage, SLSA provenance or Croissant
+  sign, verify-signature
+                    of exported SLSA provenance
+  replay --to URL   sends the recorded events to an OpenLineage server
 
 Paths are seen from the folder that the workflow runs in. `lineage.py COMMAND --help` has more.
 """
@@ -17,11 +21,18 @@ import argparse
 import sys
 
 from memtrain.errors import UserError
-from memtrain.lineage.commands import checking, comparing, drawing, exploring
+from memtrain.lineage.commands import (
+    checking,
+    comparing,
+    drawing,
+    exploring,
+    exporting,
+    signing,
+)
 from memtrain.lineage.commands.question import Commands
 from memtrain.program import argument_parser, run
 
-GROUPS = (exploring, checking, comparing, drawing)
+GROUPS = (exploring, checking, comparing, drawing, exporting, signing)
 
 EXIT_STATUS = """\
 exit status: 0 nothing found wrong; 1 a finding (a difference, a file that is not what was recorded,

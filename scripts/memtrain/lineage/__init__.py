@@ -12,6 +12,7 @@ floor  modules
 4      workflow_run, impact, explanation, history, finding, acts
 5      difference, verification, withdrawing
 6      page
+7      export
 8      commands
 ====== =====================================================================================
 """

@@ -63,13 +63,24 @@ def explain(index: LineageIndex, version: int) -> Origin:
     return root
 
 
+def writer_of(index: LineageIndex, version: int, before: str | None = None) -> int | None:
+    """Return the last run that wrote a version before a time, or at any time; None for none."""
+    row = index.rows.execute(
+        "SELECT use.run FROM use JOIN run ON run.id = use.run "
+        "WHERE use.version = ? AND use.is_output AND run.state = 'completed' "
+        "ORDER BY run.started_at <= coalesce(?, '9') DESC, run.started_at DESC LIMIT 1",
+        (version, before),
+    ).fetchone()
+    return row["run"] if row else None
+
+
 class _Explainer:
     def __init__(self, index: LineageIndex):
         self._index, self._shown = index, set()
 
     def explain(self, origin: Origin, version: int, before: str | None) -> None:
         """Fill in who made a version, and out of what."""
-        run = self._writer(version, before)
+        run = writer_of(self._index, version, before)
         if run is None:
             if not origin.path.startswith(OUTSIDE) and origin.role not in _MADE_BY_NO_RUN:
                 origin.note = self._note_on(origin.path)
@@ -103,16 +114,6 @@ class _Explainer:
             }
             for piece in self._index.rows.execute(query, (use,))
         ]
-
-    def _writer(self, version: int, before: str | None) -> int | None:
-        """Return the last run that wrote a version before a time, or at any time."""
-        row = self._index.rows.execute(
-            "SELECT use.run FROM use JOIN run ON run.id = use.run "
-            "WHERE use.version = ? AND use.is_output AND run.state = 'completed' "
-            "ORDER BY run.started_at <= coalesce(?, '9') DESC, run.started_at DESC LIMIT 1",
-            (version, before),
-        ).fetchone()
-        return row["run"] if row else None
 
     def _reads(self, run: int) -> list[Any]:
         return self._index.rows.execute(

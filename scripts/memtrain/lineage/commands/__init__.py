@@ -4,7 +4,7 @@
 floor  modules
 ====== =====================================================================================
 0      question
-1      exploring, checking, comparing
+1      exploring, checking, comparing, exporting, signing
 2      drawing
 ====== =====================================================================================
 """

@@ -1,17 +1,11 @@
 """diff and log: what differs between runs, and which there were."""
 
-from pathlib import Path
-
-import memtrain
 from memtrain.errors import UserError, listed
-from memtrain.lineage.commands.question import Commands, Question
+from memtrain.lineage.commands.question import REPOSITORY, Commands, Question
 from memtrain.lineage.difference import GROUPS, difference
 from memtrain.lineage.finding import find_run, find_version, runs_that_wrote
 from memtrain.lineage.history import history, reason_of
 from memtrain.lineage.privacy import Privacy
-
-#: The folder that holds memtrain's Snakefile and scripts.
-_REPOSITORY = Path(memtrain.__file__).resolve().parents[2]
 
 
 def add_commands(commands: Commands) -> None:
@@ -33,7 +27,7 @@ def show_difference(question: Question) -> int:
             raise UserError(f"{first}: only one recorded run wrote it, so there is nothing before.")
         first, second = f"{path}~1", path
     before, after = (index.record_of(find_run(index, project, one)) for one in (first, second))
-    changes = difference(before, after, _REPOSITORY)
+    changes = difference(before, after, REPOSITORY)
     lines = [f"{before.name} {before.started_at} -> {after.name} {after.started_at}"]
     reason = reason_of(index, after)
     if reason:

@@ -9,6 +9,7 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
+import memtrain
 from memtrain.config_file import read_configuration
 from memtrain.lineage.index import LineageIndex
 from memtrain.lineage.privacy import Privacy
@@ -16,6 +17,9 @@ from memtrain.lineage.verification import shard_rows
 from memtrain.ranges import Range
 from memtrain.results_folder import only_results
 from memtrain.withdrawals import WITHDRAWALS_FILE, Withdrawal, read_withdrawals
+
+#: The folder that holds memtrain's Snakefile and scripts.
+REPOSITORY = Path(memtrain.__file__).resolve().parents[2]
 
 
 class Question:
@@ -72,14 +76,30 @@ class Commands:
         )
 
     def question(
-        self, name: str, function: Callable[[Question], int], text: str
+        self, name: str, function: Callable[[Question], int], text: str, more: str = ""
     ) -> argparse.ArgumentParser:
         """Add a command that is answered from the records, and return its parser."""
-        added = self._commands.add_parser(
-            name, parents=[self._of_questions], help=text, description=text
-        )
+        added = self._add(name, text, more, parents=[self._of_questions])
         added.set_defaults(command=lambda arguments: function(Question(arguments)))
         return added
+
+    def task(
+        self, name: str, function: Callable[[argparse.Namespace], int], text: str, more: str = ""
+    ) -> argparse.ArgumentParser:
+        """Add a command that needs no records, and return its parser."""
+        added = self._add(name, text, more)
+        added.set_defaults(command=function)
+        return added
+
+    def _add(self, name: str, text: str, more: str, **others: Any) -> argparse.ArgumentParser:
+        return self._commands.add_parser(
+            name,
+            help=text,
+            description=text,
+            epilog=more,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            **others,
+        )
 
 
 def as_json(content: Any) -> Any:

@@ -1,0 +1,9 @@
+"""Lineage in the formats of others: a module a format, all of which write down one provenance.
+
+====== =====================================================================================
+floor  modules
+====== =====================================================================================
+0      packages, provenance
+1      rocrate, prov, openlineage, slsa, croissant, signing, replaying
+====== =====================================================================================
+"""

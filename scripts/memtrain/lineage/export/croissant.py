@@ -1,0 +1,152 @@
+"""Croissant 1.1 metadata of a dataset: its file, its fields, their types and shapes.
+
+Croissant wants the sha256 of the whole file. What a record has of it is taken over where the file
+is still the one that was recorded; otherwise it is taken now, and the file is read once.
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from memtrain.atomic_files import write_text
+from memtrain.errors import UserError
+from memtrain.lineage.export.provenance import hexadecimal
+from memtrain.lineage.recorder import digest_of_file
+from memtrain.record_file import RecordLayout
+from memtrain.source import Source
+
+_NPY = "https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html"
+
+#: Terms of the standard, as its specification lists them, and one of our own.
+_CONTEXT = {
+    "@language": "en",
+    "@vocab": "https://schema.org/",
+    "cr": "http://mlcommons.org/croissant/",
+    "dct": "http://purl.org/dc/terms/",
+    "memtrain": "urn:memtrain:",
+    "rai": "http://mlcommons.org/croissant/RAI/",
+    "sc": "https://schema.org/",
+    "conformsTo": "dct:conformsTo",
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
+    "description": {"@container": "@language"},
+    "examples": {"@id": "cr:examples", "@type": "@json"},
+    "name": {"@container": "@language"},
+} | {
+    term: f"cr:{term}"
+    for term in (
+        *("arrayShape", "citeAs", "column", "containedIn", "equivalentProperty", "extract"),
+        *("field", "fileObject", "fileProperty", "fileSet", "format", "includes", "isArray"),
+        *("isLiveDataset", "jsonPath", "key", "md5", "parentField", "path", "recordSet"),
+        *("references", "regex", "repeated", "replace", "samplingRate", "separator", "source"),
+        *("subField", "transform"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class DatasetFile:
+    """The file of rows and what is known of it.
+
+    Attributes:
+        dataset: the name of the dataset.
+        data: the file of rows.
+        layout: of its rows.
+        source: what its columns mean, and where they came from.
+        digest: "sha256:..." of the whole file; None where it has to be taken.
+        manifest_digest: "sha256:..." of the manifest, which has digests of all shards by parts.
+    """
+
+    dataset: str
+    data: Path
+    layout: RecordLayout
+    source: Source
+    digest: str | None = None
+    manifest_digest: str | None = None
+
+
+def write_croissant(file: DatasetFile, path: Path) -> None:
+    """Write the metadata as JSON-LD; the file of rows is named as seen from its folder."""
+    url = Path(os.path.relpath(file.data.resolve(), path.resolve().parent)).as_posix()
+    write_text(path, json.dumps(metadata(file, url), indent=1) + "\n")
+
+
+def metadata(file: DatasetFile, url: str) -> dict[str, Any]:
+    """Return the metadata.
+
+    Args:
+        file: the file of rows.
+        url: where it is, as seen from the metadata.
+    """
+    sha256 = hexadecimal(file.digest or digest_of_file(file.data), "sha256")
+    distribution = {
+        "@type": "cr:FileObject",
+        "@id": "rows",
+        "name": file.data.name,
+        "description": "One NumPy file, a record a row, to be mapped into memory.",
+        "contentUrl": url,
+        "contentSize": f"{file.layout.file_bytes} B",
+        "encodingFormat": _NPY,
+        "sha256": sha256,
+    }
+    if file.manifest_digest:
+        distribution["memtrain:manifest"] = file.manifest_digest
+    return {
+        "@context": _CONTEXT,
+        "@type": "sc:Dataset",
+        "conformsTo": "http://mlcommons.org/croissant/1.1",
+        "name": file.dataset,
+        "description": _description(file),
+        "distribution": [distribution],
+        "recordSet": [
+            {
+                "@type": "cr:RecordSet",
+                "@id": "row",
+                "name": "row",
+                "description": f"{file.layout.rows} rows, numbered from 0 as they lie in the file.",
+                "field": [
+                    _field(name, dtype, _columns(file.source, name))
+                    for name, dtype in file.layout.fields.items()
+                ],
+            }
+        ],
+    }
+
+
+def _description(file: DatasetFile) -> str:
+    origin = file.source.origin.get("kind", "unknown")
+    return f"{file.layout.rows} rows for {file.source.task}; where they came from: {origin}."
+
+
+def _columns(source: Source, field: str) -> list[str]:
+    return {"features": source.features, "target": source.target}.get(field, [])
+
+
+def _field(name: str, dtype: np.dtype, columns: list[str]) -> dict[str, Any]:
+    base, shape = dtype.subdtype or (dtype, ())
+    field = {
+        "@type": "cr:Field",
+        "@id": f"row/{name}",
+        "name": name,
+        "description": ", ".join(columns) or "values of a row",
+        "dataType": _data_type(base),
+        "source": {"fileObject": {"@id": "rows"}, "extract": {"column": name}},
+    }
+    if shape:
+        field |= {"isArray": True, "arrayShape": ",".join(map(str, shape))}
+    return field
+
+
+def _data_type(dtype: np.dtype) -> str:
+    if dtype.kind == "b":
+        return "sc:Boolean"
+    names = {"f": "Float", "i": "Int", "u": "UInt"}
+    if dtype.kind not in names:
+        raise UserError(
+            f"dtype {dtype}: Croissant has no name for it; it knows booleans, integers and floats."
+        )
+    return f"cr:{names[dtype.kind]}{8 * dtype.itemsize}"

@@ -1,0 +1,291 @@
+"""A Provenance Run Crate: RO-Crate 1.1 with the Workflow Run profiles 0.5, metadata alone.
+
+No data is copied: the crate lies in a folder above the results and describes the files in their
+places. Whatever a run read that is no longer there, or is another now, is a ``CreativeWork``.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from memtrain.atomic_files import write_text
+from memtrain.errors import UserError
+from memtrain.lineage.export.provenance import Provenance, Run, Use
+from memtrain.lineage.export.rocrate_files import Places, piece_entities, row_id
+
+METADATA_FILE = "ro-crate-metadata.json"
+#: What the workflow is called in a crate that it does not lie in.
+WORKFLOW_FILE = "ro-crate-workflow.smk"
+
+_PROFILES = {
+    "https://w3id.org/ro/wfrun/process/0.5": "Process Run Crate",
+    "https://w3id.org/ro/wfrun/workflow/0.5": "Workflow Run Crate",
+    "https://w3id.org/ro/wfrun/provenance/0.5": "Provenance Run Crate",
+    "https://w3id.org/workflowhub/workflow-ro-crate/1.0": "Workflow RO-Crate",
+}
+
+#: Terms beyond those of RO-Crate itself, spelled out so that nobody has to fetch a second context.
+_TERMS = {
+    "oa": "http://www.w3.org/ns/oa#",
+    "sha256": "https://w3id.org/ro/terms/workflow-run#sha256",
+}
+
+_LANGUAGE = "https://w3id.org/workflowhub/workflow-ro-crate#snakemake"
+_COMPLETED = {"@id": "http://schema.org/CompletedActionStatus"}
+
+
+def write_crate(provenance: Provenance, project: Path, folder: Path, snakefile: Path) -> Path:
+    """Write the metadata of a crate, and return its path.
+
+    Args:
+        provenance: what the crate tells.
+        project: the folder that paths are seen from.
+        folder: of the crate; the project, or one that holds it.
+        snakefile: the workflow, copied beside the metadata where it lies outside of the folder.
+
+    Raises:
+        UserError: where the folder is not above the results.
+    """
+    project, folder, snakefile = project.resolve(), folder.resolve(), snakefile.resolve()
+    if not project.is_relative_to(folder):
+        raise UserError(
+            f"{folder}: a crate describes the files that lie below it and copies none; name the "
+            f"folder of the project ({project}) or one above it."
+        )
+    workflow = WORKFLOW_FILE
+    if snakefile.is_relative_to(folder):
+        workflow = snakefile.relative_to(folder).as_posix()
+    else:
+        write_text(folder / WORKFLOW_FILE, snakefile.read_text())
+    graph = list(_Crate(provenance, Places(provenance, project, folder), workflow).entities())
+    content = {"@context": ["https://w3id.org/ro/crate/1.1/context", _TERMS], "@graph": graph}
+    path = folder / METADATA_FILE
+    write_text(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
+    return path
+
+
+class _Crate:
+    def __init__(self, provenance: Provenance, places: Places, workflow: str):
+        self._provenance, self._places, self._workflow = provenance, places, workflow
+        self._jobs = list(dict.fromkeys(run.job for run in provenance.runs))
+
+    def entities(self) -> Iterator[dict[str, Any]]:
+        """Yield every entity once."""
+        runs, calls = self._provenance.runs, self._provenance.calls
+        yield _descriptor()
+        yield self._root()
+        yield from (
+            {"@id": profile, "@type": "CreativeWork", "name": name, "version": profile[-3:]}
+            for profile, name in _PROFILES.items()
+        )
+        yield self._workflow_entity()
+        yield from (self._step(position, job) for position, job in enumerate(self._jobs))
+        yield from self._software()
+        yield from (self._places.entity(file) for file in self._provenance.files)
+        for file, piece in self._provenance.pieces():
+            source, place = self._places.id_of(file), self._provenance.bytes_of(file, piece.rows)
+            yield from piece_entities(source, piece, place)
+        for run in runs:
+            yield self._action(run)
+            yield from _parameters(run)
+        for call in calls:
+            yield from self._call(call)
+        yield from (
+            {"@id": _person(user), "@type": "Person", "name": user}
+            for user in sorted({_user(call) for call in calls})
+        )
+
+    def _root(self) -> dict[str, Any]:
+        in_place = [file for file in self._provenance.files if self._places.is_in_place(file)]
+        runs, calls = self._provenance.runs, self._provenance.calls
+        actions = [*map(_id, runs), *map(_id, calls), *(f"{_id(call)}/engine" for call in calls)]
+        return {
+            "@id": "./",
+            "@type": "Dataset",
+            "name": f"memtrain: {self._provenance.dataset}",
+            "description": (
+                "How the results of a memtrain workflow came about: its runs, the files that each "
+                "read and wrote, and the rows of each shard that it read, counted from 0."
+            ),
+            "datePublished": max(run.ended_at for run in runs),
+            "license": "Not stated: that of the data is for its owner to say.",
+            "conformsTo": _refer(_PROFILES),
+            "mainEntity": {"@id": self._workflow},
+            "hasPart": _refer([self._workflow, *map(self._places.id_of, in_place)]),
+            "mentions": _refer(actions),
+        }
+
+    def _workflow_entity(self) -> dict[str, Any]:
+        return {
+            "@id": self._workflow,
+            "@type": ["File", "SoftwareSourceCode", "ComputationalWorkflow", "HowTo"],
+            "name": "memtrain",
+            "description": "Trains PyTorch models on row ranges of a memory-mapped file.",
+            "encodingFormat": "text/x-snakemake",
+            "programmingLanguage": {"@id": _LANGUAGE},
+            "hasPart": _refer(dict.fromkeys(map(_tool, self._provenance.runs))),
+            "step": _refer(_step_id(job) for job in self._jobs),
+        }
+
+    def _step(self, position: int, job: str) -> dict[str, Any]:
+        tools = dict.fromkeys(_tool(run) for run in self._provenance.runs if run.job == job)
+        return {
+            "@id": _step_id(job),
+            "@type": "HowToStep",
+            "name": job,
+            "position": position,
+            "workExample": _refer(tools),
+        }
+
+    def _software(self) -> Iterator[dict[str, Any]]:
+        """Yield the language, the engines, the scripts and what they ran with."""
+        yield {"@id": _LANGUAGE, "@type": "ComputerLanguage", "name": "Snakemake"} | {
+            "identifier": {"@id": "https://doi.org/10.1093/bioinformatics/bts480"},
+            "url": {"@id": "https://snakemake.github.io"},
+        }
+        for version in sorted({_engine_version(call) for call in self._provenance.calls}):
+            yield {
+                "@id": f"#snakemake/{version}",
+                "@type": "SoftwareApplication",
+                "name": "Snakemake",
+                "version": version,
+                "url": {"@id": "https://snakemake.github.io"},
+            }
+        tools = {_tool(run): run for run in self._provenance.runs}
+        for tool, run in tools.items():
+            commit = next((root["commit"] for root in run.code if root["commit"]), None)
+            yield {"@id": tool, "@type": "SoftwareSourceCode", "name": run.script} | _present(
+                sha256=run.script_digest and run.script_digest.removeprefix("sha256:"),
+                version=commit,
+                softwareRequirements={"@id": _environment(run)},
+                programmingLanguage={"@id": _environment(run)},
+            )
+        for environment, run in {_environment(run): run for run in tools.values()}.items():
+            packages = run.environment.get("packages", {})
+            listed = ", ".join(f"{name} {version}" for name, version in packages.items())
+            yield {
+                "@id": environment,
+                "@type": "ComputerLanguage",
+                "name": f"Python {run.environment.get('python')}",
+                "description": f"With {listed}." if listed else "With unknown packages.",
+            }
+
+    def _action(self, run: Run) -> dict[str, Any]:
+        call = next((one for one in self._provenance.calls if one.run_id == run.parent_id), None)
+        return {
+            "@id": _id(run),
+            "@type": "CreateAction",
+            "name": run.name,
+            "instrument": {"@id": _tool(run)},
+            "object": _refer([*self._read(run.reads), *(_id(run, name) for name in _named(run))]),
+            "result": _refer(self._places.id_of(use.file) for use in run.writes),
+            "startTime": run.started_at,
+            "endTime": run.ended_at,
+            "actionStatus": _COMPLETED,
+        } | _present(agent=call and {"@id": _person(_user(call))})
+
+    def _read(self, uses: Iterable[Use]) -> Iterator[str]:
+        """Yield what a run read: rows by the shards that they lie in, other files as a whole."""
+        for use in uses:
+            source = self._places.id_of(use.file)
+            yield from (row_id(source, piece.rows) for piece in use.pieces)
+            if not use.pieces:
+                yield source
+
+    def _call(self, call: Run) -> Iterator[dict[str, Any]]:
+        """Yield a call of the workflow, and how the engine ordered its jobs."""
+        runs = [run for run in self._provenance.runs if run.parent_id == call.run_id]
+        written = {use.file.number: use.file for run in runs for use in run.writes}
+        read = {
+            use.file.number: use.file
+            for run in runs
+            for use in run.reads
+            if use.file.number not in written
+        }
+        times = {"startTime": call.started_at} | _present(endTime=call.ended_at)
+        by = {"agent": {"@id": _person(_user(call))}}
+        yield {
+            "@id": _id(call),
+            "@type": "CreateAction",
+            "name": f"snakemake {call.details['workflow']['command']}",
+            "instrument": {"@id": self._workflow},
+            "object": _refer(map(self._places.id_of, read.values())),
+            "result": _refer(map(self._places.id_of, written.values())),
+        } | (times | by)
+        orders = [(f"{_id(run)}/order", run) for run in runs]
+        yield {
+            "@id": f"{_id(call)}/engine",
+            "@type": "OrganizeAction",
+            "name": "Snakemake's run of the workflow",
+            "instrument": {"@id": f"#snakemake/{_engine_version(call)}"},
+            "object": _refer(order for order, _ in orders),
+            "result": {"@id": _id(call)},
+        } | (times | by)
+        for order, run in orders:
+            yield {
+                "@id": order,
+                "@type": "ControlAction",
+                "name": f"order of {run.name}",
+                "instrument": {"@id": _step_id(run.job)},
+                "object": {"@id": _id(run)},
+                "actionStatus": _COMPLETED,
+            }
+
+
+def _descriptor() -> dict[str, Any]:
+    conforms = ["https://w3id.org/ro/crate/1.1", list(_PROFILES)[-1]]
+    return {
+        "@id": METADATA_FILE,
+        "@type": "CreativeWork",
+        "about": {"@id": "./"},
+        "conformsTo": _refer(conforms),
+    }
+
+
+def _parameters(run: Run) -> Iterator[dict[str, Any]]:
+    for name, value in _named(run).items():
+        plain = value if isinstance(value, str | int | float) else json.dumps(value)
+        yield {"@id": _id(run, name), "@type": "PropertyValue", "name": name, "value": plain}
+
+
+def _named(run: Run) -> dict[str, Any]:
+    return {name: value for name, value in run.parameters.items() if value is not None}
+
+
+def _id(run: Run, part: str = "") -> str:
+    return f"#run/{run.run_id}" + (f"/{part}" if part else "")
+
+
+def _tool(run: Run) -> str:
+    return f"#{run.script}/{(run.script_digest or 'unknown').removeprefix('sha256:')[:12]}"
+
+
+def _step_id(job: str) -> str:
+    return f"#step/{job}"
+
+
+def _environment(run: Run) -> str:
+    packages = json.dumps(run.environment.get("packages", {}), sort_keys=True)
+    return f"#python/{hashlib.sha256(packages.encode()).hexdigest()[:12]}"
+
+
+def _engine_version(call: Run) -> str:
+    return call.details["workflow"]["snakemake"]
+
+
+def _user(call: Run) -> str:
+    return call.details["workflow"]["user"]
+
+
+def _person(user: str) -> str:
+    return f"#person/{user}"
+
+
+def _refer(ids: Iterable[str]) -> list[dict[str, str]]:
+    return [{"@id": one} for one in ids]
+
+
+def _present(**properties: Any) -> dict[str, Any]:
+    return {name: value for name, value in properties.items() if value is not None}

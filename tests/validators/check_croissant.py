@@ -1,0 +1,33 @@
+"""Reads Croissant metadata by mlcroissant; run by the validators' Python.
+
+usage: check_croissant.py FILE
+"""
+
+import json
+import sys
+
+import mlcroissant
+
+
+def main(path):
+    try:
+        dataset = mlcroissant.Dataset(path)
+    except mlcroissant.ValidationError as error:
+        print(error)
+        return 1
+    metadata = dataset.metadata
+    (file,), (rows,) = metadata.distribution, metadata.record_sets
+    found = {
+        "name": metadata.name,
+        "sha256": file.sha256,
+        "url": file.content_url,
+        "fields": {
+            field.name: [str(field.data_types[0]), field.array_shape] for field in rows.fields
+        },
+    }
+    print(json.dumps(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
