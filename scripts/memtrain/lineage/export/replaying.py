@@ -86,8 +86,8 @@ def endpoint_of(url: str) -> str:
         raise UserError(f"--to {url}: this is no http URL; use for instance http://localhost:5000.")
     if parts.username or parts.password:
         raise UserError(
-            f"--to: a URL is seen by others, so it must hold no user and no password. Set {API_KEY} "
-            "in the environment instead."
+            f"--to: a URL is seen by others, so it must hold no user and no password. Set "
+            f"{API_KEY} in the environment instead."
         )
     return urlunsplit(parts if parts.path.strip("/") else parts._replace(path=_PATH))
 
