@@ -4,7 +4,7 @@
 floor  modules
 ====== =====================================================================================
 0      packages, provenance
-1      rocrate_files, prov, openlineage, slsa, croissant, signing, replaying
-2      rocrate
+1      rocrate_files, prov, openlineage, slsa, croissant, replaying
+2      rocrate, signing
 ====== =====================================================================================
 """
