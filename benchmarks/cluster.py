@@ -4,8 +4,6 @@ Starts the Slurm of the tests, of four nodes on this machine; needs what they ne
 measured while the nodes take no jobs, so that nothing runs beside it.
 """
 
-import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +13,7 @@ from pathlib import Path
 
 import yaml
 
-from benchmarks.workflow_overhead import CODE, REPOSITORY
+from benchmarks.many_splits import environment, make_resolved_project
 
 SPLITS_SUBMITTED, SPLITS_RUN = 200, 16
 
@@ -39,8 +37,10 @@ def main() -> str:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with Slurm(folder / "slurm") as slurm:
-            submitted = make_project(folder / "submitted", SPLITS_SUBMITTED)
-            run = make_project(folder / "run", SPLITS_RUN)
+            submitted, run = (
+                make_resolved_project(folder / name, splits, rows_trained=500)
+                for name, splits in (("submitted", SPLITS_SUBMITTED), ("run", SPLITS_RUN))
+            )
             rows = [submission(slurm, submitted, way) for way in WAYS]
             ends = [to_the_end(run, way) for way in WAYS]
     return "\n".join(
@@ -62,34 +62,13 @@ def main() -> str:
     )
 
 
-def make_project(folder: Path, splits: int) -> Path:
-    """Return a project whose splits are resolved and not yet trained."""
-    folder.mkdir()
-    for name in CODE:
-        copy = shutil.copytree if (REPOSITORY / name).is_dir() else shutil.copy
-        copy(REPOSITORY / name, folder / name)
-    configuration = {
-        "dataset": {"name": "x", "mock": {"rows": 10_000, "features": 3}},
-        "splits": {
-            f"s{number}": {"train": [number, number + 500], "evaluate": [9000, 9100]}
-            for number in range(splits)
-        },
-    }
-    (folder / "config.yaml").write_text(yaml.safe_dump(configuration))
-    done = call(folder, "--cores", "2", "--quiet", "all", "--until", "resolve_splits")
-    if done.wait():
-        raise RuntimeError((folder / "snakemake.txt").read_text())
-    return folder
-
-
 def call(folder: Path, *arguments: str) -> subprocess.Popen:
     """Start Snakemake in a folder."""
     with open(folder / "snakemake.txt", "w") as output:
         return subprocess.Popen(
             [sys.executable, "-m", "snakemake", *arguments],
             cwd=folder,
-            env=os.environ
-            | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"},
+            env=environment(),
             stdout=output,
             stderr=subprocess.STDOUT,
         )

@@ -5,17 +5,11 @@ without a single function: what Snakemake itself takes for such a graph.
 """
 
 import shutil
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
-import yaml
-
+from benchmarks.many_splits import make_resolved_project, snakemake
 from benchmarks.measuring import compare
-
-REPOSITORY = Path(__file__).resolve().parents[1]
-CODE = ["Snakefile", "rules", "scripts", "profiles", "envs", "report"]
 
 PLAIN_RULES = """
 SPLITS = [f"s{number}" for number in range(%d)]
@@ -78,18 +72,7 @@ rule summarize:
 
 def make_project(folder: Path, splits: int) -> None:
     """Make a project whose splits are resolved and not yet trained, and its plain counterpart."""
-    for name in CODE:
-        copy = shutil.copytree if (REPOSITORY / name).is_dir() else shutil.copy
-        copy(REPOSITORY / name, folder / name)
-    configuration = {
-        "dataset": {"name": "x", "mock": {"rows": 10_000, "features": 3}},
-        "splits": {
-            f"s{number}": {"train": [number, number + 50], "evaluate": [9000, 9100]}
-            for number in range(splits)
-        },
-    }
-    (folder / "config.yaml").write_text(yaml.safe_dump(configuration))
-    snakemake(folder, "--quiet", "all", "--until", "resolve_splits")
+    make_resolved_project(folder, splits, rows_trained=50)
     results = folder / "results" / "x"
     shutil.copy(results / "data.npy", folder)
     shutil.copytree(results / "splits", folder / "splits", copy_function=shutil.copy)
@@ -105,14 +88,6 @@ def reachable(scripts: Path, script: str) -> list[Path]:
     from memtrain.code_files import reachable_files
 
     return reachable_files(scripts / f"{script}.py", [scripts])
-
-
-def snakemake(folder: Path, *arguments: str) -> None:
-    """Run Snakemake in a folder."""
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    if done.returncode:
-        raise RuntimeError(done.stdout + done.stderr)
 
 
 def main() -> str:

@@ -170,12 +170,12 @@ def threads_of_training(wildcards):
     return CONFIGURATION.training_of(wildcards.split).threads
 
 
-def by_recipe(resource):
-    """Return a resource function: what a recipe says that is needed; until there is one, little."""
+def by_recipe(resource, before):
+    """Return a resource function: what a recipe says that is needed; ``before`` there is one."""
 
     def needed(wildcards, attempt):
         recipe = recipe_of(wildcards.split)
-        return resource(recipe, attempt) if recipe and recipe["needs"] else 1
+        return resource(recipe, attempt) if recipe and recipe["needs"] else before
 
     return needed
 
@@ -188,7 +188,7 @@ def minutes_of_training(wildcards, attempt):
     """
     if workflow.is_main_process and workflow.local_exec:
         return 0
-    return by_recipe(asked.minutes_of_training)(wildcards, attempt)
+    return by_recipe(asked.minutes_of_training, before=10)(wildcards, attempt)
 
 
 def state_of_training(wildcards):

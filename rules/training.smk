@@ -18,7 +18,7 @@ rule train:
         "../envs/memtrain.yaml"
     threads: threads_of_training
     resources:
-        mem_mb=by_recipe(asked.memory_of_training),
+        mem_mb=by_recipe(asked.memory_of_training, before=1000),
         runtime=minutes_of_training,
         launcher="python",
         running=settings_text(CONFIGURATION.running),
@@ -74,8 +74,8 @@ rule evaluate:
         "../envs/memtrain.yaml"
     threads: threads_of_training
     resources:
-        mem_mb=by_recipe(asked.memory_of_evaluation),
-        runtime=by_recipe(asked.minutes_of_evaluation),
+        mem_mb=by_recipe(asked.memory_of_evaluation, before=1000),
+        runtime=by_recipe(asked.minutes_of_evaluation, before=10),
         loading=settings_text(CONFIGURATION.loading),
     params:
         recipe=recipe_digest("evaluation"),

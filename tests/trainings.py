@@ -123,4 +123,4 @@ def unnamed_files(folder):
             continue
         if name.startswith(f"{folder}/") and name.endswith("(deleted)"):
             held.append(name)
-    return held
+    return sorted(set(held))

@@ -3,7 +3,6 @@
 import csv
 import io
 import os
-import resource
 import socket
 from dataclasses import asdict, astuple, dataclass, fields
 
@@ -12,6 +11,7 @@ import torch
 
 from memtrain import canonical_json
 from memtrain.atomic_files import write_bytes, write_text
+from memtrain.peak_memory import peak_memory_bytes
 
 #: The key of the recipe's digest in the metadata of ``model.safetensors``. The only key there:
 #: safetensors writes several in no fixed order, and the file is promised to be the same bytes.
@@ -101,7 +101,7 @@ class Performance:
             saving_share=effort.saving_seconds / effort.seconds,
             runs=effort.runs,
             processes=processes,
-            peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            peak_memory_bytes=peak_memory_bytes(),
             peak_gpu_memory_bytes=torch.cuda.max_memory_allocated(device) if on_gpu else None,
             device=torch.cuda.get_device_name(device) if on_gpu else "cpu",
             threads=torch.get_num_threads(),

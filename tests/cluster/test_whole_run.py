@@ -7,19 +7,7 @@ import shutil
 import pytest
 
 from tests.cluster.calls import QUICKLY, Call, Recorder, profiles
-from tests.workflow.conftest import Project, make_project
-
-#: Promised to be the same everywhere, and by no more than a recipe and the code.
-PROMISED = [
-    "data.npy",
-    "source.json",
-    "manifest.json",
-    "splits/*/split.json",
-    "splits/*/model.safetensors",
-    "splits/*/history.csv",
-    "splits/*/evaluation.json",
-    "splits/*/predictions.npy",
-]
+from tests.workflow.conftest import REPRODUCIBLE, Project, make_project
 
 
 @pytest.fixture(scope="session")
@@ -31,9 +19,9 @@ def default_workstation(tmp_path_factory, repository):
 
 def test_the_results_are_those_of_the_workstation(default_call, default_workstation):
     default_call.ended()
-    results = default_call.project.results(*PROMISED, name="mock")
-    assert results == default_workstation.results(*PROMISED, name="mock")
-    assert len(results) == 3 + 5 * 4
+    results = default_call.project.results(*REPRODUCIBLE, name="mock")
+    assert results == default_workstation.results(*REPRODUCIBLE, name="mock")
+    assert len(results) == 4 + 5 * 4
 
 
 def test_what_the_cluster_made_is_not_made_again_on_the_workstation(default_call, tmp_path):

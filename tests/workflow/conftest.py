@@ -27,6 +27,19 @@ evaluation: {bootstrap: 5}
 """
 )
 
+#: Promised to be the same everywhere.
+REPRODUCIBLE = [
+    "data.npy",
+    "source.json",
+    "manifest.json",
+    "manifest/*.json",
+    "splits/*/split.json",
+    "splits/*/model.safetensors",
+    "splits/*/history.csv",
+    "splits/*/evaluation.json",
+    "splits/*/predictions.npy",
+]
+
 CODE = ["Snakefile", "rules", "scripts", "profiles", "envs", "report", "schemas", "config.yaml"]
 
 

@@ -18,9 +18,10 @@ from memtrain.lineage.mistakes import Mistakes
 from memtrain.lineage.privacy import Privacy
 from memtrain.lineage.record_store import RecordStore
 from memtrain.lineage.run_record import CodeRoot, FileUse, PieceUse, RunRecord, State
-from memtrain.lineage.surroundings import code_root, environment, machine, peak_memory_bytes
+from memtrain.lineage.surroundings import code_root, environment, machine
 from memtrain.lineage_settings import LineageSettings
 from memtrain.manifest import SHARDS_PER_PART, Manifest
+from memtrain.peak_memory import peak_memory_bytes
 from memtrain.ranges import Range
 from memtrain.recipe import Recipe, Rows
 from memtrain.stopping import TrainingStopped

@@ -115,13 +115,3 @@ def _gpus() -> list[str]:
     if torch is None or not torch.cuda.is_available():
         return []
     return [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
-
-
-def peak_memory_bytes() -> int | None:
-    """Return the largest resident memory of this process so far."""
-    # getrusage begins with what the parent had when it forked; this does not.
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:
-        return None
-    return next((int(line.split()[1]) << 10 for line in lines if line.startswith("VmHWM")), None)
