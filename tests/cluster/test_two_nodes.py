@@ -29,20 +29,24 @@ def jobs(slurm):
 
 
 def second_process(folder):
-    """Return the process id of rank 1, by its environment."""
+    """Return the process id of rank 1; which node has it is a matter of who came first."""
+    variables = {process: found for process, found in environments(folder) if "RANK" in found}
+    assert {found["SLURMD_NODENAME"] for found in variables.values()} == {"n1", "n2"}
+    assert {found["LOCAL_RANK"] for found in variables.values()} == {"0"}
+    assert {found["OMP_NUM_THREADS"] for found in variables.values()} == {"1"}
+    (process,) = (process for process, found in variables.items() if found["RANK"] == "1")
+    return process
+
+
+def environments(folder):
+    """Yield the process id and the variables of everything that runs in a folder."""
     for entry in Path("/proc").glob("[0-9]*"):
         try:
-            if os.readlink(entry / "cwd") != str(folder):
-                continue
-            variables = (entry / "environ").read_bytes().split(b"\0")
+            if os.readlink(entry / "cwd") == str(folder):
+                words = (entry / "environ").read_bytes().decode(errors="replace").split("\0")
+                yield int(entry.name), dict(word.split("=", 1) for word in words if "=" in word)
         except OSError:
             continue
-        if b"RANK=1" in variables:
-            assert b"SLURMD_NODENAME=n2" in variables
-            assert b"LOCAL_RANK=0" in variables
-            assert b"OMP_NUM_THREADS=1" in variables
-            return int(entry.name)
-    raise AssertionError("no second process")
 
 
 def test_the_model_is_that_of_one_process(trained_on_two_nodes, two_node_call, workstation):
