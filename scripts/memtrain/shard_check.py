@@ -3,7 +3,6 @@
 import os
 import random
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 from memtrain.digests import algorithm_of
@@ -11,7 +10,8 @@ from memtrain.errors import UserError, listed
 from memtrain.ranges import Range
 from memtrain.recipe import Piece
 from memtrain.record_file import read_layout
-from memtrain.shard_summaries import digest_rows
+from memtrain.selecting import selected
+from memtrain.shard_summaries import chunks_of, digest_chunks
 
 #: What a sample reads at most, and how many pieces it is at most.
 _SAMPLE_BYTES = 64 << 20
@@ -31,19 +31,15 @@ def corrupt_pieces(data: str | os.PathLike, pieces: Sequence[Piece]) -> list[Pie
         UserError: where the file cannot be read, or ends before the last row.
     """
     layout = read_layout(data)
+    with open(data, "rb", buffering=0) as file:
 
-    def is_corrupt(piece: Piece) -> bool:
-        if piece.end > layout.rows:
-            return True
-        rows = Range(piece.start, piece.end)
-        return digest_rows(data, layout, rows, algorithm_of(piece.digest)) != piece.digest
+        def is_corrupt(piece: Piece) -> bool:
+            if piece.end > layout.rows:
+                return True
+            chunks = chunks_of(file, layout, Range(piece.start, piece.end))
+            return digest_chunks(chunks, algorithm_of(piece.digest)) != piece.digest
 
-    with ThreadPoolExecutor(_THREADS) as pool:
-        return [
-            piece
-            for piece, corrupt in zip(pieces, pool.map(is_corrupt, pieces), strict=True)
-            if corrupt
-        ]
+        return selected(pieces, is_corrupt, _THREADS)
 
 
 def check_pieces(

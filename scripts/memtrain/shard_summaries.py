@@ -1,9 +1,10 @@
 """What is kept of rows: the digest of their bytes and the statistics of their fields."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -48,8 +49,13 @@ def digest_rows(
     data: str | os.PathLike, layout: RecordLayout, piece: Range, algorithm: str = "sha256"
 ) -> str:
     """Read a piece of a file and return the digest of its bytes, in flat memory."""
+    return digest_chunks(read_chunks(data, layout, piece), algorithm)
+
+
+def digest_chunks(chunks: Iterable[np.ndarray], algorithm: str = "sha256") -> str:
+    """Return the digest of the bytes of all chunks of rows, one after the other."""
     digest = new_digest(algorithm)
-    for rows in read_chunks(data, layout, piece):
+    for rows in chunks:
         digest.update(rows.view(np.uint8).reshape(-1).data)
     return f"{algorithm}:{digest.hexdigest()}"
 
@@ -76,24 +82,36 @@ def read_chunks(
     data: str | os.PathLike, layout: RecordLayout, piece: Range
 ) -> Iterator[np.ndarray]:
     """Yield the rows of a piece in chunks, all in one buffer that the next chunk overwrites."""
+    with Path(data).open("rb", buffering=0) as file:
+        yield from chunks_of(file, layout, piece)
+
+
+def chunks_of(file: BinaryIO, layout: RecordLayout, piece: Range) -> Iterator[np.ndarray]:
+    """Yield the same of a file that is open; several threads may read from one.
+
+    Raises:
+        UserError: where the file ends before the last row.
+    """
     rows_per_chunk = _rows_per_chunk(layout)
     buffer = np.empty((min(rows_per_chunk, piece.rows), *layout.row_shape), layout.dtype)
-    with Path(data).open("rb", buffering=0) as file:
-        for start in range(piece.start, piece.end, rows_per_chunk):
-            rows = buffer[: min(rows_per_chunk, piece.end - start)]
-            first, _ = layout.byte_range(start, start)
-            target = rows.view(np.uint8).reshape(-1)
-            read = 0
-            while read < len(target):
-                count = os.preadv(file.fileno(), [target[read:].data], first + read)
-                if count == 0:
-                    raise UserError(
-                        f"{data}: it ends at byte {first + read:,}, within row "
-                        f"{start + read // layout.row_bytes}, where {layout.rows:,} rows were "
-                        "announced. Write the file anew."
-                    )
-                read += count
-            yield rows
+    for start in range(piece.start, piece.end, rows_per_chunk):
+        rows = buffer[: min(rows_per_chunk, piece.end - start)]
+        _read_rows(file, layout, start, rows.view(np.uint8).reshape(-1))
+        yield rows
+
+
+def _read_rows(file: BinaryIO, layout: RecordLayout, start: int, target: np.ndarray) -> None:
+    first, _ = layout.byte_range(start, start)
+    read = 0
+    while read < len(target):
+        count = os.preadv(file.fileno(), [target[read:].data], first + read)
+        if count == 0:
+            raise UserError(
+                f"{file.name}: it ends at byte {first + read:,}, within row "
+                f"{start + read // layout.row_bytes}, where {layout.rows:,} rows were "
+                "announced. Write the file anew."
+            )
+        read += count
 
 
 def _rows_per_chunk(layout: RecordLayout) -> int:

@@ -7,11 +7,11 @@ rows too; it has no name, and is gone with the last of them (``shared_file``).
 """
 
 import errno
+import hashlib
 import os
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import BinaryIO, Literal
@@ -20,13 +20,14 @@ import numpy as np
 
 from memtrain import canonical_json
 from memtrain.byte_sizes import format_bytes
-from memtrain.digests import algorithm_of, new_digest
+from memtrain.digests import algorithm_of
 from memtrain.file_systems import FileSystem, file_system_of
 from memtrain.ranges import Range
 from memtrain.recipe import Piece, Recipe
 from memtrain.record_file import RecordLayout, dtype_to_json, read_layout
+from memtrain.selecting import selected
 from memtrain.shard_check import corrupt_rows
-from memtrain.shard_summaries import read_chunks
+from memtrain.shard_summaries import chunks_of, digest_chunks
 from memtrain.shared_file import shared_file
 from memtrain.stopping import StopRequests, TrainingStopped
 
@@ -153,22 +154,22 @@ class _Staging:
 
     def __init__(self, data: str | os.PathLike, recipe: Recipe, folder: str, stop: StopRequests):
         self._data, self._folder, self._stop = data, folder, stop
-        self._pieces, self._rows_per_shard = recipe.training.rows.pieces, recipe.rows_per_shard
+        self._rows, self._rows_per_shard = recipe.training.rows, recipe.rows_per_shard
         self._layout = read_layout(data)
 
     def copy(self) -> AbstractContextManager[str]:
         """Return a context of the path of a copy, which another process may have made."""
-        key = _key_of(self._layout, self._pieces)
+        key = _key_of(self._layout, self._rows.pieces)
         return shared_file(self._folder, key, self._fill, self._leave_if_asked)
 
     def _fill(self, copy: BinaryIO) -> None:
         """Copy header and rows into an empty file."""
         start = time.perf_counter()
-        self._refuse([piece for piece in self._pieces if piece.end > self._layout.rows])
+        self._refuse([piece for piece in self._rows.pieces if piece.end > self._layout.rows])
         size = self._reserve(copy.fileno())
         with open(self._data, "rb") as source:
             _write(copy.fileno(), source.read(self._layout.offset), 0)
-        self._refuse(self._copy_pieces(copy.fileno()))
+            self._refuse(self._copy_pieces(source, copy))
         seconds = time.perf_counter() - start
         print(
             f"{format_bytes(size)} of rows were copied to {self._folder} and their digests "
@@ -182,7 +183,7 @@ class _Staging:
 
     def _reserve(self, copy: int) -> int:
         """Take the room for all rows before the first is copied, and return how many bytes."""
-        spans = [self._layout.byte_range(piece.start, piece.end) for piece in self._pieces]
+        spans = [self._layout.byte_range(rows.start, rows.end) for rows in self._rows.resolved]
         size = self._layout.offset + sum(last - first for first, last in spans)
         disk = os.statvfs(self._folder)
         missing = shortage(size, disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize)
@@ -193,31 +194,24 @@ class _Staging:
             os.posix_fallocate(copy, first, last - first)
         return size
 
-    def _copy_pieces(self, copy: int) -> list[Piece]:
+    def _copy_pieces(self, source: BinaryIO, copy: BinaryIO) -> list[Piece]:
         """Copy all pieces, and return those that are not what their digests say."""
-        pool = ThreadPoolExecutor(_THREADS)
-        try:
-            are_as_indexed = pool.map(lambda piece: self._copy_piece(piece, copy), self._pieces)
-            return [
-                piece
-                for piece, is_as_indexed in zip(self._pieces, are_as_indexed, strict=True)
-                if not is_as_indexed
-            ]
-        finally:
-            pool.shutdown(cancel_futures=True)
 
-    def _copy_piece(self, piece: Piece, copy: int) -> bool:
-        """Copy a piece, and return whether its bytes are what its digest says."""
-        algorithm = algorithm_of(piece.digest)
-        digest = new_digest(algorithm)
+        def copy_and_compare(piece: Piece) -> bool:
+            copied = self._copied(piece, source, copy.fileno())
+            return digest_chunks(copied, algorithm_of(piece.digest)) != piece.digest
+
+        return selected(self._rows.pieces, copy_and_compare, _THREADS)
+
+    def _copied(self, piece: Piece, source: BinaryIO, copy: int) -> Iterator[np.ndarray]:
+        """Yield the rows of a piece in chunks, each copied."""
         place, _ = self._layout.byte_range(piece.start, piece.end)
-        for rows in read_chunks(self._data, self._layout, Range(piece.start, piece.end)):
+        for rows in chunks_of(source, self._layout, Range(piece.start, piece.end)):
             self._leave_if_asked()
             content = rows.view(np.uint8).reshape(-1).data
-            digest.update(content)
             _write(copy, content, place)
             place += len(content)
-        return f"{algorithm}:{digest.hexdigest()}" == piece.digest
+            yield rows
 
     def _leave_if_asked(self) -> None:
         if self._stop.reason:
@@ -226,13 +220,15 @@ class _Staging:
 
 def _key_of(layout: RecordLayout, pieces: Sequence[Piece]) -> str:
     """Return what the copies of two trainings have in common: the same rows at the same places."""
-    content = {
+    file = {
         "dtype": dtype_to_json(layout.dtype),
         "shape": layout.shape,
         "offset": layout.offset,
-        "pieces": [piece.model_dump() for piece in pieces],
     }
-    return canonical_json.digest(content).partition(":")[2][:32]
+    digest = hashlib.sha256(canonical_json.dumps(file).encode())
+    for piece in pieces:
+        digest.update(f"\n{piece.start} {piece.end} {piece.digest}".encode())
+    return digest.hexdigest()[:32]
 
 
 def _write(descriptor: int, content: bytes | memoryview, place: int) -> None:
