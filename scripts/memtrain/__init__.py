@@ -11,7 +11,8 @@ floor  modules
        byte_sizes, dataset_settings, training_settings, mount_table, file_systems,
        memory_limits, gradient_tree, processes, stopping, optimizer_step, training_progress,
        lineage_settings, results_folder, digests, asked_resources,
-       job_benchmark, shared_file, peak_memory, preempted_jobs, selecting
+       job_benchmark, shared_file, peak_memory, preempted_jobs, selecting,
+       file_names
 1      record_file, config, training_history, training_result, figures, checkpoint,
        sharding
 2      config_file, memmap_dataset, row_order, shard_summaries, recipe, source, optimizers,

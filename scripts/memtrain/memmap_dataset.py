@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 from torch.utils.data._utils.collate import collate, default_collate_fn_map
 
 from memtrain.errors import UserError
+from memtrain.file_names import name_of
 from memtrain.record_file import RecordLayout, check_size, map_rows, read_layout
 
 #: Integers that PyTorch computes with only in part are widened to the next that it has whole.
@@ -226,7 +227,9 @@ def _tensor_dtype(filename: str, dtype: np.dtype) -> np.dtype:
         return np.dtype(np.float32)
     if dtype.kind in "iub" and dtype.name != "uint64":
         return _WIDENED.get(dtype.name, dtype.newbyteorder("="))
-    raise ValueError(f"{filename} holds {dtype}, which tensors do not have; store numbers instead")
+    raise ValueError(
+        f"{name_of(filename)} holds {dtype}, which tensors do not have; store numbers instead"
+    )
 
 
 def to_tensors(row: Any) -> Any:

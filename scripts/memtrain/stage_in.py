@@ -21,6 +21,7 @@ import numpy as np
 from memtrain import canonical_json
 from memtrain.byte_sizes import format_bytes
 from memtrain.digests import algorithm_of
+from memtrain.file_names import called
 from memtrain.file_systems import FileSystem, file_system_of
 from memtrain.ranges import Range
 from memtrain.recipe import Piece, Recipe
@@ -86,7 +87,9 @@ def staged(
         if reason is None:
             staging = _Staging(data, recipe, folder, stop)
             try:
-                rows = StagedRows(stack.enter_context(staging.copy()), is_copy=True)
+                copy = stack.enter_context(staging.copy())
+                stack.enter_context(called(copy, f"the copy of {rows.path} in {folder}"))
+                rows = StagedRows(copy, is_copy=True)
             except OSError as error:
                 reason = f"no copy in {folder}: {error.strerror or error}"
         if not quiet:

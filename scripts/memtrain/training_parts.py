@@ -8,6 +8,7 @@ import torch
 from torch import nn, optim
 
 from memtrain.errors import UserError
+from memtrain.file_names import name_of
 from memtrain.losses import Loss, build_loss
 from memtrain.memmap_dataset import MemmapDataset
 from memtrain.models import build_model
@@ -97,13 +98,13 @@ def open_rows(
     last = max(piece.end for piece in rows.resolved)
     if found != recipe.task.dtype:
         raise UserError(
-            f"{data}: its rows are {found}, but the recipe was made for {recipe.task.dtype}. Run "
-            "resolve_splits again."
+            f"{name_of(data)}: its rows are {found}, but the recipe was made for "
+            f"{recipe.task.dtype}. Run resolve_splits again."
         )
     if last > dataset.layout.rows:
         raise UserError(
-            f"{data}: it has {dataset.layout.rows:,} rows, but the recipe has rows up to {last:,}. "
-            "Run resolve_splits again."
+            f"{name_of(data)}: it has {dataset.layout.rows:,} rows, but the recipe has rows up to "
+            f"{last:,}. Run resolve_splits again."
         )
     return dataset
 

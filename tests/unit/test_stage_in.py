@@ -12,11 +12,13 @@ import numpy as np
 import psutil
 import pytest
 
+from memtrain.block_readers import RowFile
+from memtrain.errors import UserError
 from memtrain.file_systems import FileSystem
 from memtrain.manifest import index_shards
 from memtrain.memmap_dataset import MemmapDataset
 from memtrain.recipe import Piece
-from memtrain.record_file import create
+from memtrain.record_file import create, read_layout
 from memtrain.stage_in import shortage, staged, why_not
 from memtrain.stopping import StopRequests, TrainingStopped
 from tests.trainings import Training, unnamed_files, wait_until
@@ -77,6 +79,26 @@ def test_every_reader_reads_the_copy(new_training, local_disk, reader):
     said = from_copy.run("--loading", f"{{stage: always, reader: {reader}}}")
     assert COPIED in said
     assert from_copy.digests() == from_file.digests()
+
+
+def test_messages_name_the_data_and_not_the_path_of_the_copy(new_training, local_disk):
+    training = new_training("one")
+    said = training.run(*ALWAYS)
+    name = f"the copy of {training.data} in {local_disk}"
+    assert re.search(rf"^reader: .*\({re.escape(name)} lies on ", said, re.MULTILINE)
+    assert "/proc/" not in said
+
+
+def test_errors_name_the_data_and_not_the_path_of_the_copy(resolve, local_disk):
+    data, recipe = resolve(FEATURES, TARGET, SETTINGS, shard=100)
+    with staged(data, recipe, "always", 1, StopRequests()) as rows:
+        file = RowFile(rows.path, read_layout(rows.path))
+        os.truncate(rows.path, 100_000)
+        for read in (file.require_size, lambda: read_layout(rows.path)):
+            with pytest.raises(UserError, match="file has 100,000") as error:
+                read()
+            assert str(error.value).startswith(f"the copy of {data} in {local_disk}: ")
+        file.close()
 
 
 def test_only_the_rows_of_the_training_are_copied(resolve, local_disk):
