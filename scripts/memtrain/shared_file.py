@@ -3,10 +3,12 @@
 The file has no name: the kernel frees it when the last process that holds it ends, however it ends,
 by SIGKILL too. A lock file beside it says under which number which process holds it, so that others
 reach it through ``/proc/<process>/fd``. Who has locked the lock file may fill a new file; whoever
-wants the same one waits. The last one removes the lock file; one that a killed process left, a few
-bytes, is removed by whoever comes next.
+wants the same one waits, and fills another where it cannot see into the process that holds it. The
+last one removes the lock file; one that a killed process left, a few bytes, is removed by whoever
+comes next.
 """
 
+import errno
 import fcntl
 import glob
 import os
@@ -37,7 +39,7 @@ def shared_file(
         wait: called every now and then while another process fills the file; may raise.
 
     Raises:
-        OSError: where the folder cannot be used.
+        OSError: where the folder cannot be used, or ``/proc`` leads to no file of this process.
     """
     prefix = Path(folder) / _prefix()
     _remove_abandoned(prefix)
@@ -45,6 +47,8 @@ def shared_file(
         held = lock.open_held()
         file = held or tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115
         try:
+            # Looked at first: nothing is filled that cannot be reached.
+            path = _path_that_leads_to(file)
             if held is None:
                 fill(file)
             lock.add(file)
@@ -54,7 +58,7 @@ def shared_file(
             raise
     with file:
         try:
-            yield _path_of(os.getpid(), file.fileno())
+            yield path
         finally:
             # Without the folder there is nothing to be tidied up in it.
             with suppress(OSError), _locked(lock.path) as lock:
@@ -163,6 +167,15 @@ def _prefix() -> str:
 
 def _path_of(process: int, descriptor: int) -> str:
     return f"/proc/{process}/fd/{descriptor}"
+
+
+def _path_that_leads_to(file: BinaryIO) -> str:
+    path = _path_of(os.getpid(), file.fileno())
+    # In a namespace of processes without a /proc of its own, our number there is another process.
+    with suppress(OSError):
+        if os.path.samestat(os.stat(path), os.fstat(file.fileno())):
+            return path
+    raise OSError(errno.ENXIO, f"{path} does not lead to the file that this process has open there")
 
 
 def _line_of(file: BinaryIO) -> str:

@@ -37,12 +37,13 @@ with shared_file(folder, key, fill) as path:
 
 
 @contextmanager
-def other(folder, content="of another", key="k"):
-    """Yield another process that shares the file."""
+def other(folder, content="of another", key="k", within=()):
+    """Yield another process that shares the file, started by the arguments of ``within``."""
     process = subprocess.Popen(
-        [sys.executable, "-c", OTHER, str(folder), key, content],
+        [*within, sys.executable, "-c", OTHER, str(folder), key, content],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
         env=os.environ | {"PYTHONPATH": str(SCRIPTS)},
     )
@@ -51,6 +52,14 @@ def other(folder, content="of another", key="k"):
             yield process
         finally:
             process.kill()
+
+
+def namespaces(*kinds, setup="true"):
+    """Return arguments that run a program in namespaces of its own, after a shell's setup."""
+    within = ["unshare", "--map-root-user", *kinds, "sh", "-c", f'{setup} && exec "$@"', "sh"]
+    if subprocess.run([*within, "true"], capture_output=True).returncode:
+        pytest.skip(f"no namespaces can be made here: {' '.join(kinds)}, {setup}")
+    return within
 
 
 def says(process):
@@ -97,6 +106,41 @@ def test_files_of_other_keys_are_others(tmp_path):
 def test_another_process_shares_it(tmp_path):
     with shared_file(tmp_path, "k", fill_with(b"ours")), other(tmp_path) as process:
         assert says(process) == "holding ours"
+
+
+def test_who_cannot_see_into_the_process_that_holds_it_fills_another(tmp_path):
+    """Containers that users start are namespaces of users, within which others are locked."""
+    with (
+        shared_file(tmp_path, "k", fill_with(b"ours")) as path,
+        other(tmp_path, within=namespaces()) as process,
+    ):
+        assert says(process) == "filling"
+        go_on(process)
+        assert says(process) == "holding of another"
+        assert Path(path).read_bytes() == b"ours"
+        go_on(process)
+        assert process.wait() == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("kinds", "setup"),
+    [(("--pid", "--kill-child"), "true"), (("--mount",), "mount --bind {others} /proc/$$/fd")],
+    ids=["numbers of another namespace", "other files at the numbers"],
+)
+def test_nothing_is_filled_where_proc_leads_elsewhere(tmp_path, kinds, setup):
+    folder, others = tmp_path / "folder", tmp_path / "others"
+    folder.mkdir()
+    others.mkdir()
+    for descriptor in range(3, 20):
+        (others / str(descriptor)).write_text("another")
+    within = namespaces(*kinds, setup=setup.format(others=others))
+    with other(folder, within=within) as process:
+        said, _ = process.communicate(timeout=30)
+        assert process.returncode == 1
+    assert "does not lead to the file" in said
+    assert "filling" not in said
+    assert list(folder.iterdir()) == []
 
 
 def test_who_comes_while_it_is_filled_waits(tmp_path):
