@@ -9,11 +9,16 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 
 import torch
 from torch import distributed
 
 from memtrain.errors import PassingError, UserError
+
+#: How long one process waits for another. Each node may copy its rows before the first exchange,
+#: some hours sooner than others; one that is lost is noticed at once, by its closed connection.
+_PATIENCE = timedelta(hours=12)
 
 
 @dataclass(frozen=True)
@@ -125,7 +130,7 @@ def joined(device: torch.device) -> Iterator[Processes]:
         return
     on_gpu = device.type == "cuda"
     distributed.init_process_group(
-        "nccl" if on_gpu else "gloo", device_id=device if on_gpu else None
+        "nccl" if on_gpu else "gloo", timeout=_PATIENCE, device_id=device if on_gpu else None
     )
     try:
         yield Processes(distributed.get_rank(), count)
