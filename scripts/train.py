@@ -71,13 +71,14 @@ def main(argv: list[str] | None = None) -> int:
             recipe = Recipe.read(args.split)
             if is_first:
                 describe_inputs(args, recipe, record)
+            checkpoints = checkpoints_of(args, recipe)
             with (
                 StopRequests(args.max_minutes or None) as stop,
-                rows_of(args, recipe, stop, quiet=not is_first) as rows,
+                rows_of(args, recipe, checkpoints, stop, quiet=not is_first) as rows,
             ):
                 if is_first and not rows.is_copy:
                     check_rows(args, recipe, record)
-                train(args, recipe, rows, stop, record)
+                train(args, recipe, rows, checkpoints, stop, record)
     except TrainingStopped as stopped:
         if is_first:
             print(stopped, file=sys.stderr)
@@ -99,10 +100,15 @@ def describe_inputs(args: argparse.Namespace, recipe: Recipe, record: Recorder) 
 
 
 def rows_of(
-    args: argparse.Namespace, recipe: Recipe, stop: StopRequests, quiet: bool
+    args: argparse.Namespace,
+    recipe: Recipe,
+    checkpoints: CheckpointFolder | None,
+    stop: StopRequests,
+    quiet: bool,
 ) -> AbstractContextManager[StagedRows]:
     """Return a context in which the rows lie where they are to be read."""
-    return staged(args.data, recipe, loading_of(args).stage, count_nodes(), stop, quiet)
+    stage, steps_done = loading_of(args).stage, checkpoints.noted_step() if checkpoints else 0
+    return staged(args.data, recipe, stage, count_nodes(), stop, quiet, steps_done)
 
 
 def check_rows(args: argparse.Namespace, recipe: Recipe, record: Recorder) -> None:
@@ -115,13 +121,13 @@ def train(
     args: argparse.Namespace,
     recipe: Recipe,
     rows: StagedRows,
+    checkpoints: CheckpointFolder | None,
     stop: StopRequests,
     record: Recorder,
 ) -> None:
     """Train, and write what comes out."""
     device = choose_device(recipe.training.settings.device)
     with joined(device) as processes:
-        checkpoints = checkpoints_of(args, recipe, device)
         around = Surroundings(
             device, processes, loading_of(args), running_of(args), checkpoints, stop
         )
@@ -148,10 +154,11 @@ def train(
         print(f"{effort.seconds:.1f} seconds, {effort.rows_per_second:,.0f} rows/s")
 
 
-def checkpoints_of(args: argparse.Namespace, recipe: Recipe, device) -> CheckpointFolder | None:
+def checkpoints_of(args: argparse.Namespace, recipe: Recipe) -> CheckpointFolder | None:
     """Return the checkpoints of this training; None without --state."""
     if args.state is None:
         return None
+    device = choose_device(recipe.training.settings.device)
     script = Path(__file__).resolve()
     code = [*reachable_files(script, [script.parent]), *own_modules(recipe)]
     return CheckpointFolder(args.state, fingerprint_of(recipe.digest("training"), code, device))

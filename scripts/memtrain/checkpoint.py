@@ -90,6 +90,13 @@ class CheckpointFolder:
             if file.name not in names:
                 file.unlink(missing_ok=True)
 
+    def noted_step(self) -> int:
+        """Return the step that ``newest`` will return unless a state is damaged; reads no state.
+
+        For what is worth knowing before it is needed: nothing is said of what is passed over.
+        """
+        return next((step for step in self._steps() if not self._problem_of_note(step)), 0)
+
     def newest(self) -> int:
         """Return the step of the newest checkpoint that can be gone on from; 0 where there is none.
 
@@ -129,10 +136,12 @@ class CheckpointFolder:
 
     def _problem(self, step: int) -> str | None:
         """Return what is wrong with a checkpoint, as the end of a sentence, or None."""
+        return self._problem_of_note(step) or self._problem_of_state(step)
+
+    def _problem_of_note(self, step: int) -> str | None:
         try:
-            note = canonical_json.read(self._path(step, ".json"), made_by="train")
-            version, fingerprint = note["version"], note["fingerprint"]
-            size, digest = note["bytes"], note["sha256"]
+            keys, note = ("version", "fingerprint", "bytes", "sha256"), self._note(step)
+            version, fingerprint, *_ = (note[key] for key in keys)
         except (UserError, KeyError, TypeError):
             return f"its note {self._path(step, '.json').name} is damaged"
         if version != _VERSION:
@@ -140,6 +149,11 @@ class CheckpointFolder:
         others = [key for key, value in self._fingerprint.items() if fingerprint.get(key) != value]
         if others:
             return f"it belongs to another training (another {' and '.join(others)})"
+        return None
+
+    def _problem_of_state(self, step: int) -> str | None:
+        note = self._note(step)
+        size, digest = note["bytes"], note["sha256"]
         try:
             with open(self._path(step), "rb") as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()
@@ -151,6 +165,9 @@ class CheckpointFolder:
         if found != digest:
             return "it is damaged: its digest is not the one that was noted when it was written"
         return None
+
+    def _note(self, step: int) -> Any:
+        return canonical_json.read(self._path(step, ".json"), made_by="train")
 
     def _steps(self) -> list[int]:
         """Return the steps of all checkpoints, the newest first."""

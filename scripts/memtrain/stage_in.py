@@ -23,6 +23,7 @@ from memtrain.byte_sizes import format_bytes
 from memtrain.digests import algorithm_of
 from memtrain.file_names import called
 from memtrain.file_systems import FileSystem, file_system_of
+from memtrain.memory_limits import AvailableMemory, available_memory
 from memtrain.ranges import Range
 from memtrain.recipe import Piece, Recipe
 from memtrain.record_file import RecordLayout, dtype_to_json, read_layout
@@ -37,6 +38,10 @@ _RESERVE = 0.05
 
 #: Kinds of file systems whose files are memory, which is counted as that of the job.
 _KINDS_IN_MEMORY = {"tmpfs", "ramfs"}
+
+#: Of the memory that is left, what a copy may take beside what the recipe says that the training
+#: needs: libraries, and trainings beside this one, take more than can be said before they have.
+_SHARE_OF_MEMORY = 1 / 2
 
 _THREADS = 2
 
@@ -62,11 +67,12 @@ def staged(
     nodes: int,
     stop: StopRequests,
     quiet: bool = False,
+    steps_done: int = 0,
 ) -> Iterator[StagedRows]:
     """Yield where to read the training rows of a recipe: in a copy on this node, where that pays.
 
     Where a copy cannot be made, because of the room or for any other reason of the disk's, rows are
-    read where they are.
+    read where they are. Messages call the copy by the data file and the folder.
 
     Args:
         data: the record file.
@@ -75,12 +81,14 @@ def staged(
         nodes: that train together; each makes a copy of its own.
         stop: ends the copying before its end.
         quiet: whether another process tells where rows are read. What was copied tells who did.
+        steps_done: of the training, by earlier runs.
 
     Raises:
         UserError: naming the shards whose bytes are not what was indexed.
         TrainingStopped: where a stop was asked for.
     """
-    folder, epochs = staging_folder(), recipe.training.settings.epochs
+    folder, sizes = staging_folder(), recipe.training.sizes
+    epochs = (sizes.steps - steps_done) / sizes.steps_per_epoch
     reason = why_not(stage, file_system_of(data), file_system_of(folder), epochs, nodes)
     with ExitStack() as stack:
         rows = StagedRows(os.fspath(data), is_copy=False)
@@ -107,7 +115,7 @@ def why_not(
     stage: Literal["never", "auto", "always"],
     source: FileSystem,
     local: FileSystem,
-    epochs: int,
+    epochs: float,
     nodes: int,
 ) -> str | None:
     """Return why rows are not worth a copy; None where they are.
@@ -119,7 +127,7 @@ def why_not(
         stage: as set under ``loading``.
         source: that the data file lies on.
         local: that the copy would lie on.
-        epochs: of the training.
+        epochs: that are left of the training.
         nodes: that train together.
     """
     if stage == "always":
@@ -131,7 +139,8 @@ def why_not(
     if local.is_network or local.kind in _KINDS_IN_MEMORY:
         return f"the folder for copies, below {local.mount_point}, is {local.kind}, and no disk"
     if epochs <= nodes:
-        return f"epochs: {epochs} read them no more often than the copies of {nodes} nodes would"
+        read_by = "a copy" if nodes == 1 else f"the copies of {nodes} nodes"
+        return f"epochs left: {epochs:.3g} read them no more often than {read_by} would"
     return None
 
 
@@ -152,12 +161,30 @@ def shortage(needed: int, free: int, size: int) -> str | None:
     )
 
 
+def shortage_of_memory(needed: int, own: int, memory: AvailableMemory) -> str | None:
+    """Return what is missing for a copy that is memory of the job; None where there is enough.
+
+    Args:
+        needed: bytes of the copy.
+        own: bytes that the training itself needs.
+        memory: that is left, before both.
+    """
+    room = max(0, int(memory.bytes * _SHARE_OF_MEMORY) - own)
+    if needed <= room:
+        return None
+    return (
+        f"it would be memory of this job: {format_bytes(needed)} are needed, but beside the "
+        f"training {memory.source} leaves {format_bytes(room)} for it"
+    )
+
+
 class _Staging:
     """Copies the training rows of a recipe."""
 
     def __init__(self, data: str | os.PathLike, recipe: Recipe, folder: str, stop: StopRequests):
         self._data, self._folder, self._stop = data, folder, stop
         self._rows, self._rows_per_shard = recipe.training.rows, recipe.rows_per_shard
+        self._own_bytes = recipe.needs.loading_bytes + recipe.needs.model_bytes
         self._layout = read_layout(data)
 
     def copy(self) -> AbstractContextManager[str]:
@@ -188,14 +215,19 @@ class _Staging:
         """Take the room for all rows before the first is copied, and return how many bytes."""
         spans = [self._layout.byte_range(rows.start, rows.end) for rows in self._rows.resolved]
         size = self._layout.offset + sum(last - first for first, last in spans)
-        disk = os.statvfs(self._folder)
-        missing = shortage(size, disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize)
-        if missing:
+        if missing := self._shortage(size):
             raise OSError(errno.ENOSPC, missing)
         os.ftruncate(copy, self._layout.file_bytes)
         for first, last in spans:
             os.posix_fallocate(copy, first, last - first)
         return size
+
+    def _shortage(self, size: int) -> str | None:
+        disk = os.statvfs(self._folder)
+        missing = shortage(size, disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize)
+        if missing is None and file_system_of(self._folder).kind in _KINDS_IN_MEMORY:
+            return shortage_of_memory(size, self._own_bytes, available_memory())
+        return missing
 
     def _copy_pieces(self, source: BinaryIO, copy: BinaryIO) -> list[Piece]:
         """Copy all pieces, and return those that are not what their digests say."""

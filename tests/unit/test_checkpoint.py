@@ -43,6 +43,17 @@ def test_the_newest_is_gone_on_from_and_the_last_two_are_kept(folder):
     assert names(folder) == ["step-15.json", "step-15.pt", "step-20.json", "step-20.pt"]
 
 
+def test_what_is_noted_is_told_without_a_look_at_the_state(folder):
+    assert folder.noted_step() == 0
+    for step in (5, 10):
+        folder.save(step, state(step))
+    (folder.folder / "step-10.pt").unlink()
+    assert reopened(folder).noted_step() == 10
+    assert reopened(folder, code="another").noted_step() == 0
+    (folder.folder / "step-10.json").write_text("{}")
+    assert reopened(folder).noted_step() == 5
+
+
 def test_there_may_be_none(folder):
     assert folder.newest() == 0
     folder.remove()

@@ -17,9 +17,10 @@ from memtrain.errors import UserError
 from memtrain.file_systems import FileSystem
 from memtrain.manifest import index_shards
 from memtrain.memmap_dataset import MemmapDataset
+from memtrain.memory_limits import AvailableMemory
 from memtrain.recipe import Piece
 from memtrain.record_file import create, read_layout
-from memtrain.stage_in import shortage, staged, why_not
+from memtrain.stage_in import shortage, shortage_of_memory, staged, why_not
 from memtrain.stopping import StopRequests, TrainingStopped
 from tests.trainings import Training, unnamed_files, wait_until
 
@@ -130,7 +131,9 @@ def test_only_the_rows_of_the_training_are_copied(resolve, local_disk):
         ("auto", DISK, DISK, 9, 1, "xfs is a file system of this machine"),
         ("auto", NFS, LUSTRE, 9, 1, "below /scratch, is lustre, and no disk"),
         ("auto", NFS, MEMORY, 9, 1, "below /tmp, is tmpfs, and no disk"),
-        ("auto", NFS, DISK, 1, 1, "epochs: 1 "),
+        ("auto", NFS, DISK, 1, 1, "epochs left: 1 read them no more often than a copy would"),
+        ("auto", NFS, DISK, 0.25, 1, "epochs left: 0.25 "),
+        ("auto", NFS, DISK, 1.01, 1, None),
         ("auto", NFS, DISK, 4, 4, "copies of 4 nodes"),
     ],
 )
@@ -144,6 +147,16 @@ def test_room_is_left_to_others():
     assert shortage(needed=901, free=950, size=1000) == (
         "901 B are needed and 50 B are left to others, but 950 B are free"
     )
+
+
+def test_memory_is_left_to_the_training():
+    left = AvailableMemory(1000, "the memory cgroup /job")
+    assert shortage_of_memory(needed=400, own=100, memory=left) is None
+    assert shortage_of_memory(needed=401, own=100, memory=left) == (
+        "it would be memory of this job: 401 B are needed, but beside the training the memory "
+        "cgroup /job leaves 400 B for it"
+    )
+    assert "leaves 0 B" in shortage_of_memory(needed=1, own=501, memory=left)
 
 
 @pytest.mark.parametrize("stage", ["auto", "never"])
