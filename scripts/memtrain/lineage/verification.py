@@ -19,7 +19,6 @@ from memtrain.ranges import Range, overlaps
 from memtrain.recipe import Recipe
 from memtrain.record_file import RecordLayout, read_layout
 from memtrain.shard_summaries import digest_rows
-from memtrain.visiting_order import declared_order_digest
 from memtrain.withdrawals import Withdrawal
 
 MANIFEST_FILE = "manifest.json"
@@ -228,6 +227,9 @@ class Verifier:
         declaring = Recipe.read(recipe)
         if declaring.digest("training") != record.parameters.get("recipe"):
             return
+        # Imported here: it brings PyTorch, and all other questions answer a second sooner without.
+        from memtrain.visiting_order import declared_order_digest
+
         declared = declared_order_digest(declaring.training)
         if declared != observed:
             self._find(
