@@ -1,4 +1,4 @@
-"""Validates events by OpenLineage's schemas and by our own, each facet by the one that it names.
+"""Validates events by OpenLineage's schemas and our own, each facet by the one that it names.
 
 The schemas in ``openlineage/`` are those of the specification, unchanged, by the versions that
 events name (Apache-2.0, The OpenLineage Authors, https://github.com/OpenLineage/OpenLineage).

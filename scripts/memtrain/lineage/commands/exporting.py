@@ -3,7 +3,7 @@
 from contextlib import suppress
 from pathlib import Path
 
-from memtrain.errors import UserError
+from memtrain.errors import UserError, counted
 from memtrain.lineage.commands.question import REPOSITORY, Commands, Question
 from memtrain.lineage.export.croissant import DatasetFile, write_croissant
 from memtrain.lineage.export.openlineage import all_events, events_of, write_events
@@ -71,10 +71,12 @@ def export(question: Question) -> int:
         return _croissant(question)
     provenance, notes = _provenance(question)
     _BY_PROVENANCE[arguments.format](question, provenance)
-    rows = sum(1 for _ in provenance.pieces())
-    line = f"{arguments.target}: {len(provenance.runs)} runs, {len(provenance.files)} files, "
+    rows = counted(sum(1 for _ in provenance.pieces()), "range")
+    runs, files = counted(len(provenance.runs), "run"), counted(len(provenance.files), "file")
     content = {"target": str(arguments.target), "notes": notes, "runs": len(provenance.runs)}
-    return question.answer(content, [*notes, line + f"{rows} ranges of rows by shards"])
+    return question.answer(
+        content, [*notes, f"{arguments.target}: {runs}, {files}, {rows} of rows by shards"]
+    )
 
 
 def _provenance(question: Question) -> tuple[Provenance, list[str]]:
