@@ -1,6 +1,7 @@
 # memtrain: `make run` for the default run, `make test` for the tests. Everything else is below.
 
 VENV := .venv
+VALIDATORS := .venv-validators
 CORES ?= all
 
 # The environment's own programs come first for everything that is run, rules included.
@@ -17,7 +18,7 @@ run: $(VENV)/installed ## run the workflow on config.yaml and print its summary
 	@summary=results/$$(python -c 'import yaml; print(yaml.safe_load(open("config.yaml"))["dataset"]["name"])')/summary/summary.md; \
 	  echo; echo "Summary: $$summary"; echo; cat $$summary
 
-test: $(VENV)/installed-dev ## run all tests but those that need a Slurm of their own
+test: $(VENV)/installed-dev $(VALIDATORS)/installed ## run all tests but those that need a Slurm of their own
 	pytest --numprocesses auto --ignore tests/cluster
 
 test-cluster: $(VENV)/installed-dev ## run the tests on Slurm (apt-get install slurm-wlm munge)
@@ -57,8 +58,8 @@ schema: $(VENV)/installed ## write schemas/config.schema.json anew from the sett
 	PYTHONPATH=scripts python -c 'from memtrain.config_file import config_schema; print(config_schema(), end="")' \
 	  > schemas/config.schema.json
 
-clean: ## remove the environment; results stay
-	rm -rf $(VENV)
+clean: ## remove the environments; results stay
+	rm -rf $(VENV) $(VALIDATORS)
 
 $(VENV)/installed: envs/requirements.txt
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"memtrain needs Python 3.11 or newer; python3 is {sys.version.split()[0]}")'
@@ -68,4 +69,9 @@ $(VENV)/installed: envs/requirements.txt
 
 $(VENV)/installed-dev: $(wildcard envs/requirements-*.txt) $(VENV)/installed
 	$(VENV)/bin/pip install --quiet --requirement envs/requirements-dev.txt
+	touch $@
+
+$(VALIDATORS)/installed: envs/requirements-validators.txt
+	python3 -m venv $(VALIDATORS)
+	$(VALIDATORS)/bin/pip install --quiet --requirement envs/requirements-validators.txt
 	touch $@

@@ -36,6 +36,11 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f" Did you mean '{nearest[0]}'?" if nearest else ""
 
 
+def counted(number: int, noun: str) -> str:
+    """Return "1 file", "2 files" for the noun "file"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def listed(words: Iterable[object], limit: int = 20) -> str:
     """Return the words as "a, b, c", cut after ``limit`` of them."""
     words = [str(word) for word in words]

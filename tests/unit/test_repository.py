@@ -36,9 +36,35 @@ def test_conda_and_pip_have_one_set_of_versions(repository):
 def test_the_environment_is_the_pinned_one(repository):
     from importlib.metadata import version
 
-    for path in ("requirements.txt", "requirements-dev.txt"):
+    for path in ("requirements.txt", *installed_for_tests(repository)):
         for name, pinned in pins(repository / "envs" / path).items():
             assert version(name).split("+")[0] == pinned, name
+
+
+def installed_for_tests(repository):
+    """Return the files that `requirements-dev.txt` is made of, itself among them."""
+    lines = (repository / "envs/requirements-dev.txt").read_text().splitlines()
+    included = [line.removeprefix("-r ") for line in lines if line.startswith("-r ")]
+    return [*(name for name in included if name != "requirements.txt"), "requirements-dev.txt"]
+
+
+def test_every_line_of_the_requirements_is_an_exact_version_given_once(repository):
+    for path in sorted((repository / "envs").glob("requirements*.txt")):
+        lines = [line for line in path.read_text().splitlines() if line and line[0] != "#"]
+        pinned = [line for line in lines if not line.startswith("-r ")]
+        assert len(pinned) == len(pins(path)), path
+    main = pins(repository / "envs/requirements.txt")
+    together = [*main]
+    for path in installed_for_tests(repository):
+        together += pins(repository / "envs" / path)
+    assert len(together) == len(set(together))
+
+
+def test_validators_have_versions_of_the_workflow_but_the_one_that_they_refuse(repository):
+    main = pins(repository / "envs/requirements.txt")
+    validators = pins(repository / "envs/requirements-validators.txt")
+    differing = {name for name in set(main) & set(validators) if main[name] != validators[name]}
+    assert differing == {"rich"}
 
 
 def floors(plan):

@@ -156,7 +156,7 @@ def test_a_training_on_a_flipped_byte_fails_where_all_are_verified(project, how)
 def test_withdrawn_rows_leave_exactly_the_models_that_held_them(project):
     before = models(project)
     answer = project.lineage("withdraw", "--rows", "1100:1200", "--reason", "a <b> 'person'")
-    assert f"holds them: {FIRST}\n1 models hold them" in answer
+    assert f"holds them: {FIRST}\nheld by 1 model;" in answer
     found = project.lineage("verify", status=1)
     assert f"withdrawn: {FIRST}: it was trained on rows that are withdrawn: [1100, 1200)" in found
     assert "WITHDRAWN: rows [1100, 1200)" in project.lineage("explain", FIRST, status=1)
@@ -294,7 +294,7 @@ def test_a_damaged_record_is_named_and_nothing_else_is_lost(project):
     record.write_text(record.read_text()[:100])
     answer = project.lineage("verify", status=1)
     assert "this record cannot be read" in answer
-    assert "41 files compared" in answer or "files compared byte by byte" in answer
+    assert "files compared byte by byte" in answer
 
 
 def test_questions_that_make_no_sense_are_2(project):

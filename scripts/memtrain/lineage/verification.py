@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from memtrain.digests import algorithm_of
-from memtrain.errors import UserError, listed
+from memtrain.errors import UserError, counted, listed
 from memtrain.lineage.acts import keep_act
 from memtrain.lineage.finding import find_version
 from memtrain.lineage.index import LineageIndex
@@ -19,7 +19,6 @@ from memtrain.ranges import Range, overlaps
 from memtrain.recipe import Recipe
 from memtrain.record_file import RecordLayout, read_layout
 from memtrain.shard_summaries import digest_rows
-from memtrain.visiting_order import declared_order_digest
 from memtrain.withdrawals import Withdrawal
 
 MANIFEST_FILE = "manifest.json"
@@ -228,6 +227,9 @@ class Verifier:
         declaring = Recipe.read(recipe)
         if declaring.digest("training") != record.parameters.get("recipe"):
             return
+        # Imported here: it brings PyTorch, and all other questions answer a second sooner without.
+        from memtrain.visiting_order import declared_order_digest
+
         declared = declared_order_digest(declaring.training)
         if declared != observed:
             self._find(
@@ -283,7 +285,8 @@ def keep_verification(folder: Path, result: Verification) -> None:
         folder: of the records.
         result: of a verification that neither named files nor was quick.
     """
-    message = f"{len(result.checked)} files compared byte by byte, {len(result.findings)} findings"
+    compared = counted(len(result.checked), "file")
+    message = f"{compared} compared byte by byte, {counted(len(result.findings), 'finding')}"
     facts = {"checked": len(result.checked), "findings": [asdict(one) for one in result.findings]}
     keep_act(folder, "verify", message, "verification", facts)
 

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from memtrain.errors import listed
+from memtrain.errors import counted, listed
 from memtrain.lineage.commands.question import Commands, Question, add_rows
 from memtrain.lineage.verification import Verification, Verifier, keep_verification
 from memtrain.lineage.withdrawing import keep_record, models_with, restore, withdraw
@@ -31,7 +31,8 @@ def verify(question: Question) -> int:
     if result.cleared:
         lines.append(f"models whose rows are as they were: {listed(result.cleared)}")
     how = "by size and time" if question.arguments.quick else "byte by byte"
-    lines.append(f"{len(result.checked)} files compared {how}, {len(result.findings)} findings")
+    files, findings = counted(len(result.checked), "file"), counted(len(result.findings), "finding")
+    lines.append(f"{files} compared {how}, {findings}")
     return question.answer(result, lines, is_fine=not result.findings)
 
 
@@ -58,7 +59,9 @@ def withdraw_rows(question: Question) -> int:
     models = models_with(question.index, question.data, [rows])
     lines = [f"rows {rows} are withdrawn ({WITHDRAWALS_FILE}); commit that file"]
     lines += [f"holds them: {one.path}" for one in models]
-    lines.append(f"{len(models)} models hold them; snakemake trains exactly these without them")
+    lines.append(
+        f"held by {counted(len(models), 'model')}; snakemake trains exactly these without them"
+    )
     return question.answer({"withdrawal": added.model_dump(), "models": models}, lines)
 
 

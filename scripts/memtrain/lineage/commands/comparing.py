@@ -1,6 +1,6 @@
 """diff and log: what differs between runs, and which there were."""
 
-from memtrain.errors import UserError, listed
+from memtrain.errors import UserError, counted, listed
 from memtrain.lineage.commands.question import REPOSITORY, Commands, Question
 from memtrain.lineage.difference import GROUPS, difference
 from memtrain.lineage.finding import find_run, find_version, runs_that_wrote
@@ -57,4 +57,4 @@ def show_history(question: Question) -> int:
         overwritten = [path for path, is_last in entry.written.items() if not is_last]
         if overwritten:
             lines.append(f"    overwritten since: {listed(overwritten, 6)}")
-    return question.answer(entries, [*lines, f"{len(entries)} runs"])
+    return question.answer(entries, [*lines, counted(len(entries), "run")])

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from memtrain.errors import counted
 from memtrain.lineage.commands.question import Commands, Question, add_rows
 from memtrain.lineage.explanation import Origin, explain, short
 from memtrain.lineage.finding import find_version
@@ -88,4 +89,4 @@ def lines_of_impact(reached: list[Reached]) -> list[str]:
         age = "" if one.is_current else "  (overwritten since)"
         lines.append(f"       {one.path}  {short(one.digest)}{age}")
     models = [one.path for one in reached if one.role == "model"]
-    return [*lines, f"{len(reached)} files, {len(models)} of them models"]
+    return [*lines, f"{counted(len(reached), 'file')}, {len(models)} of them models"]

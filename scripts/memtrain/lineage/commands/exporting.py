@@ -1,8 +1,9 @@
 """export and replay: lineage in the formats of others, and to the servers of others."""
 
+from contextlib import suppress
 from pathlib import Path
 
-from memtrain.errors import UserError
+from memtrain.errors import UserError, counted
 from memtrain.lineage.commands.question import REPOSITORY, Commands, Question
 from memtrain.lineage.export.croissant import DatasetFile, write_croissant
 from memtrain.lineage.export.openlineage import all_events, events_of, write_events
@@ -13,7 +14,7 @@ from memtrain.lineage.export.rocrate import write_crate
 from memtrain.lineage.export.slsa import write_statement
 from memtrain.lineage.finding import find_version
 from memtrain.lineage.recorder import digest_of_file
-from memtrain.record_file import read_layout
+from memtrain.record_file import RecordLayout, read_layout
 from memtrain.source import Source
 
 _FORMATS = """\
@@ -70,10 +71,12 @@ def export(question: Question) -> int:
         return _croissant(question)
     provenance, notes = _provenance(question)
     _BY_PROVENANCE[arguments.format](question, provenance)
-    rows = sum(1 for _ in provenance.pieces())
-    line = f"{arguments.target}: {len(provenance.runs)} runs, {len(provenance.files)} files, "
+    rows = counted(sum(1 for _ in provenance.pieces()), "range")
+    runs, files = counted(len(provenance.runs), "run"), counted(len(provenance.files), "file")
     content = {"target": str(arguments.target), "notes": notes, "runs": len(provenance.runs)}
-    return question.answer(content, [*notes, line + f"{rows} ranges of rows by shards"])
+    return question.answer(
+        content, [*notes, f"{arguments.target}: {runs}, {files}, {rows} of rows by shards"]
+    )
 
 
 def _provenance(question: Question) -> tuple[Provenance, list[str]]:
@@ -84,7 +87,7 @@ def _provenance(question: Question) -> tuple[Provenance, list[str]]:
         question.index,
         question.dataset,
         question.data,
-        read_layout(data) if data.exists() else None,
+        _layout_of(data),
         [one.version for one in found] if found else None,
     )
     if not provenance.runs:
@@ -92,6 +95,13 @@ def _provenance(question: Question) -> tuple[Provenance, list[str]]:
             "no recorded run that ended well made any of it, so there is nothing to write."
         )
     return provenance, [f"note: {one.path}: {one.note}" for one in found if one.note]
+
+
+def _layout_of(data: Path) -> RecordLayout | None:
+    """Return the layout of the file of rows; None where it is gone, or is no such file any more."""
+    with suppress(UserError):
+        return read_layout(data)
+    return None
 
 
 def _rocrate(question: Question, provenance: Provenance) -> None:

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from memtrain.errors import UserError
+from memtrain.errors import UserError, counted
 from memtrain.lineage.commands.question import Commands
 from memtrain.lineage.export.signing import make_key, sign, verified_statement
 from memtrain.lineage.recorder import digest_of_file
@@ -64,7 +64,8 @@ def verify_signature(arguments: argparse.Namespace) -> int:
             raise UserError(f"{path}: there is no such file.")
         if digest_of_file(path) not in digests:
             wrong.append(path)
-    print(f"{arguments.file}: signed by {arguments.key}; it speaks of {len(subjects)} files")
+    subjects_in_all = counted(len(subjects), "file")
+    print(f"{arguments.file}: signed by {arguments.key}; it speaks of {subjects_in_all}")
     for path in arguments.paths:
         print(f"{path}: {'NOT one of them, byte for byte' if path in wrong else 'one of them'}")
     return 1 if wrong else 0
