@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
@@ -178,6 +178,22 @@ def by_recipe(resource, before):
         return resource(recipe, attempt) if recipe and recipe["needs"] else before
 
     return needed
+
+
+def memory_of_training(wildcards, attempt):
+    """Return the MB of a training on one machine, by its recipe, for all processes there."""
+    asked_of_all = partial(asked.memory_of_training, processes=processes_together())
+    return by_recipe(asked_of_all, before=1000)(wildcards, attempt)
+
+
+def processes_together():
+    """Return how many processes torchrun starts on a machine, by the profile; 0 without."""
+    of_profile = workflow.resource_settings.overwrite_resources.get("train", {})
+    return (
+        of_profile["processes_per_node"].value
+        if "processes_per_node" in of_profile
+        else 0
+    )
 
 
 def minutes_of_training(wildcards, attempt):

@@ -18,7 +18,7 @@ rule train:
         "../envs/memtrain.yaml"
     threads: threads_of_training
     resources:
-        mem_mb=by_recipe(asked.memory_of_training, before=1000),
+        mem_mb=memory_of_training,
         runtime=minutes_of_training,
         launcher="python",
         running=settings_text(CONFIGURATION.running),

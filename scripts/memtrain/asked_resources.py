@@ -36,18 +36,22 @@ def minutes(seconds: float, attempt: int = 1) -> int:
     return math.ceil((_MINUTES_AT_LEAST + seconds * _TIMES_SLOWER / 60) * attempt)
 
 
-def memory_of_training(recipe: Mapping, attempt: int = 1) -> int:
+def memory_of_training(recipe: Mapping, attempt: int = 1, processes: int = 0) -> int:
     """Return the MB of a training: of PyTorch, its rows, its model, and one micro-batch.
 
     Args:
         recipe: from ``recipe_facts``.
         attempt: the number of this try.
+        processes: that ``torchrun`` starts on a machine, each of which takes as much; it has
+            imported PyTorch itself. 0 for a training that runs without it.
     """
     needs, settings = recipe["needs"], recipe["settings"]
     micro_batch = settings["batch_size"] * needs["bytes_per_row"]
     together = min(micro_batch * settings["accumulation_steps"], _MOST_BYTES_TOGETHER)
     needed = needs["loading_bytes"] + needs["model_bytes"] + max(micro_batch, together)
-    return memory_mb(_MB_OF_PYTORCH + needed / 1e6, attempt)
+    of_one = _MB_OF_PYTORCH + needed / 1e6
+    of_all = processes * of_one + _MB_OF_PYTORCH if processes else of_one
+    return memory_mb(of_all, attempt)
 
 
 def minutes_of_training(recipe: Mapping, attempt: int = 1) -> int:

@@ -3,12 +3,14 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from memtrain import asked_resources as asked
 from memtrain.recipe import recipe_facts
+from tests.cgroups import UnavailableError, memory_cgroup
 
 GENERATOR = np.random.default_rng(0)
 FEATURES = GENERATOR.random((4000, 64), dtype=np.float32)
@@ -42,14 +44,35 @@ def recipe_of(resolve, tmp_path):
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_training_stays_below_the_memory_that_is_asked_for(recipe_of, tmp_path, repository, name):
     data, recipe = recipe_of(SETTINGS[name])
-    command = [sys.executable, str(repository / "scripts/train.py"), "--data", data]
-    command += ["--split", str(recipe), "--state", str(tmp_path / "state")]
-    for output in ("model", "history", "performance"):
-        command += [f"--{output}", str(tmp_path / output)]
+    command = [sys.executable, *training(repository, tmp_path, data, recipe)]
     subprocess.run(command, check=True, capture_output=True)
     used = json.loads((tmp_path / "performance").read_text())["peak_memory_bytes"] / 1e6
     needed = asked.memory_of_training(recipe_facts(recipe))
     assert used <= needed <= 3 * used
+
+
+def training(repository, folder, data, recipe):
+    """Return the arguments of Python that train a recipe."""
+    outputs = [f"--{output}={folder / output}" for output in ("model", "history", "performance")]
+    inputs = [f"--data={data}", f"--split={recipe}", f"--state={folder / 'state'}"]
+    return [str(repository / "scripts/train.py"), *inputs, *outputs]
+
+
+@pytest.mark.parametrize("name", ["small", "wide"])
+def test_processes_of_one_machine_stay_below_what_is_asked_for_all(
+    recipe_of, tmp_path, repository, name
+):
+    data, recipe = recipe_of(SETTINGS[name])
+    needed = asked.memory_of_training(recipe_facts(recipe), processes=2)
+    command = [Path(sys.executable).with_name("torchrun"), "--standalone", "--nproc-per-node=2"]
+    command += training(repository, tmp_path, data, recipe)
+    try:
+        with memory_cgroup(needed * 10**6) as cgroup:
+            done = cgroup.run(command, capture_output=True, text=True)
+            assert (done.returncode, cgroup.oom_kills) == (0, 0), done.stderr
+            assert needed <= 3 * cgroup.peak_bytes / 1e6
+    except UnavailableError as error:
+        pytest.skip(str(error))
 
 
 def test_every_try_asks_for_more(recipe_of):
