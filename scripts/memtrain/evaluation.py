@@ -29,7 +29,7 @@ from memtrain.record_file import create
 from memtrain.trained_weights import load_weights
 from memtrain.training_parts import (
     be_deterministic,
-    build_training_parts,
+    build_model_parts,
     choose_device,
     first_row,
     open_rows,
@@ -100,7 +100,7 @@ class Evaluator:
         torch.set_num_threads(settings.threads)
         be_deterministic(settings.reduction == "reproducible")
         self._device = choose_device(settings.device)
-        self._parts = build_training_parts(recipe.training, self._device)
+        self._parts = build_model_parts(recipe.training, self._device)
         load_weights(model, self._parts.model, recipe.digest("training"))
         self._parts.model.eval()
         self._dataset = open_rows(

@@ -91,7 +91,7 @@ class Trainer:
         self._is_sharded = settings.sharding == "fsdp" and around.processes.count > 1
         self._slots = around.processes.slots(settings.accumulation_steps, needs_tree=self._is_exact)
         torch.set_num_threads(settings.threads)
-        be_deterministic(self._is_exact)
+        be_deterministic(self._is_exact, settings.compile)
         self._parts = build_training_parts(
             self._recipe, around.device, shard=self._shard if self._is_sharded else None
         )

@@ -20,29 +20,35 @@ from memtrain.transforms import Row, build_transform
 
 
 @dataclass(frozen=True)
-class TrainingParts:
-    """What a training is made of."""
+class ModelParts:
+    """What an evaluation is made of."""
 
     transform: Callable[[Row], Row] | None
     model: nn.Module
     loss: Loss
+
+
+@dataclass(frozen=True)
+class TrainingParts(ModelParts):
+    """What a training is made of."""
+
     optimizer: optim.Optimizer
     scheduler: optim.lr_scheduler.LRScheduler | None
 
 
-def build_training_parts(
+def build_model_parts(
     recipe: TrainingRecipe,
     device: torch.device,
     where: str = "training",
     shard: Callable[[nn.Module], None] | None = None,
-) -> TrainingParts:
-    """Build what a recipe names, with the initial weights of its seed.
+) -> ModelParts:
+    """Build what a recipe names but for the optimizer, with the initial weights of its seed.
 
     Args:
         recipe: the training part of a recipe.
         device: where model and loss go.
         where: the key of the settings, for errors.
-        shard: cuts the model among processes, before the optimizer takes its parameters.
+        shard: cuts the model among processes.
 
     Raises:
         UserError: naming the key that chose something that is not there or does not fit.
@@ -56,14 +62,24 @@ def build_training_parts(
         model.to(device)
     else:
         shard(model)
-    optimizer = build_optimizer(f"{where}.optimizer", settings.optimizer, model)
-    return TrainingParts(
-        transform=transform_of(recipe, where),
-        model=model,
-        loss=loss.to(device),
-        optimizer=optimizer,
-        scheduler=build_scheduler(f"{where}.scheduler", settings.scheduler, optimizer),
-    )
+    return ModelParts(transform_of(recipe, where), model, loss.to(device))
+
+
+def build_training_parts(
+    recipe: TrainingRecipe,
+    device: torch.device,
+    where: str = "training",
+    shard: Callable[[nn.Module], None] | None = None,
+) -> TrainingParts:
+    """Build all that a recipe names, as ``build_model_parts`` does, and what trains the model.
+
+    Raises:
+        UserError: naming the key that chose something that is not there or does not fit.
+    """
+    parts, settings = build_model_parts(recipe, device, where, shard), recipe.settings
+    optimizer = build_optimizer(f"{where}.optimizer", settings.optimizer, parts.model)
+    scheduler = build_scheduler(f"{where}.scheduler", settings.scheduler, optimizer)
+    return TrainingParts(**vars(parts), optimizer=optimizer, scheduler=scheduler)
 
 
 def transform_of(recipe: TrainingRecipe, where: str = "training") -> Callable[[Row], Row] | None:
@@ -126,8 +142,16 @@ def choose_device(setting: str) -> torch.device:
     return torch.device(kind, int(os.environ.get("LOCAL_RANK", 0)))
 
 
-def be_deterministic(exact: bool) -> None:
-    """Let PyTorch use algorithms that give the same bits again, and refuse those that do not."""
-    torch.use_deterministic_algorithms(exact)
+def be_deterministic(exact: bool, compiled: bool = False) -> None:
+    """Let PyTorch use algorithms that give the same bits again, and refuse those that do not.
+
+    Args:
+        exact: whether to.
+        compiled: whether the compiler has to know as well, which takes a second to import.
+    """
+    if compiled:
+        torch.use_deterministic_algorithms(exact)
+    else:
+        torch.set_deterministic_debug_mode("error" if exact else "default")
     # Memory that is not yet written would be filled, for programs that read it all the same.
     torch.utils.deterministic.fill_uninitialized_memory = False
