@@ -8,7 +8,7 @@ CORES ?= all
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-cluster bench bench-peers report flights digits lint schema clean
+.PHONY: help run test bench bench-peers report flights digits lint schema clean
 
 help: ## show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | column -t -s '|'
@@ -18,11 +18,8 @@ run: $(VENV)/installed ## run the workflow on config.yaml and print its summary
 	@summary=results/$$(python -c 'import yaml; print(yaml.safe_load(open("config.yaml"))["dataset"]["name"])')/summary/summary.md; \
 	  echo; echo "Summary: $$summary"; echo; cat $$summary
 
-test: $(VENV)/installed-dev $(VALIDATORS)/installed ## run all tests but those that need a Slurm of their own
-	pytest --numprocesses auto --ignore tests/cluster
-
-test-cluster: $(VENV)/installed-dev ## run the tests on Slurm (apt-get install slurm-wlm munge)
-	pytest tests/cluster
+test: $(VENV)/installed-dev $(VALIDATORS)/installed ## run all tests (on Slurm too, where slurm-wlm and munge are installed)
+	pytest --numprocesses auto --dist loadgroup
 
 lint: $(VENV)/installed-dev ## check style, format, rules and the schema
 	ruff check .

@@ -1,5 +1,6 @@
 """What tests of several files share."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,11 @@ from memtrain.source import Source
 from memtrain.split_resolution import resolve_splits
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def pytest_xdist_auto_num_workers():
+    """Return one process more than there are cores: the tests on Slurm wait most of their time."""
+    return len(os.sched_getaffinity(0)) + 1
 
 
 @pytest.fixture(scope="session")
