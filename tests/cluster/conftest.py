@@ -5,7 +5,6 @@ import fcntl
 import os
 import shutil
 import textwrap
-from pathlib import Path
 
 import pytest
 import yaml
@@ -40,17 +39,6 @@ PREPARING = textwrap.dedent(
     eventful.batched = True
     """
 )
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """Keep all tests of this folder in one process of pytest-xdist: they share one Slurm.
-
-    First, since pytest-xdist looks at the groups in this hook as well.
-    """
-    for item in items:
-        if Path(__file__).parent in Path(item.path).parents:
-            item.add_marker(pytest.mark.xdist_group("cluster"))
 
 
 @pytest.fixture(scope="session")

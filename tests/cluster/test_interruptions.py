@@ -7,6 +7,9 @@ import pytest
 from tests.cluster.calls import models
 from tests.cluster.conftest import INTERRUPTED
 
+#: All tests of this folder share one Slurm, so that they run in one process of pytest-xdist.
+pytestmark = pytest.mark.xdist_group("cluster")
+
 
 @pytest.fixture(scope="session")
 def interrupted(slurm, interrupted_call):

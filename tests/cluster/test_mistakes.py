@@ -1,6 +1,11 @@
 """A mistake of the user's on a cluster: told once, at the end, and no work done for it twice."""
 
+import pytest
+
 from memtrain.lineage.record_store import RecordStore
+
+#: All tests of this folder share one Slurm, so that they run in one process of pytest-xdist.
+pytestmark = pytest.mark.xdist_group("cluster")
 
 
 def test_a_mistake_is_told_at_the_end_in_the_words_of_the_log(mistaken_call):

@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+#: All tests of this folder share one Slurm, so that they run in one process of pytest-xdist.
+pytestmark = pytest.mark.xdist_group("cluster")
+
 SPLIT = "on_two_nodes"
 
 

@@ -9,6 +9,9 @@ import pytest
 from tests.cluster.calls import QUICKLY, Call, Recorder, profiles
 from tests.workflow.conftest import REPRODUCIBLE, Project, make_project
 
+#: All tests of this folder share one Slurm, so that they run in one process of pytest-xdist.
+pytestmark = pytest.mark.xdist_group("cluster")
+
 
 @pytest.fixture(scope="session")
 def default_workstation(tmp_path_factory, repository):
