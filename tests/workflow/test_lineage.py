@@ -289,12 +289,22 @@ def test_two_projects_on_one_disk_run_at_once(new_project):
         ]
 
 
-def test_a_damaged_record_is_named_and_nothing_else_is_lost(project):
-    (record, *_) = sorted((project / "results/small/lineage/events").glob("*/*"))
+@pytest.mark.parametrize("was_indexed", [False, True])
+def test_a_damaged_record_is_named_and_nothing_else_is_lost(project, was_indexed):
+    index = project / "results/small/lineage/index.sqlite"
+    index.unlink(missing_ok=True)
+    if was_indexed:
+        project.lineage("log")
+    (record,) = (
+        path
+        for path in (project / "results/small/lineage/events").glob("*/*")
+        if '"train/first"' in path.read_text()
+    )
     record.write_text(record.read_text()[:100])
     answer = project.lineage("verify", status=1)
     assert "this record cannot be read" in answer
     assert "files compared byte by byte" in answer
+    assert SECOND in answer
 
 
 def test_questions_that_make_no_sense_are_2(project):

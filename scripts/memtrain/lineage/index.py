@@ -16,10 +16,11 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+from memtrain.errors import UserError
 from memtrain.lineage.record_store import DamagedRecord, RecordStore
 from memtrain.lineage.run_record import FileUse, RunRecord
 
@@ -107,12 +108,33 @@ class LineageIndex:
         return facts | shared
 
     def record_of(self, run: int) -> RunRecord:
-        """Return the whole record of a run, by its number in the index."""
+        """Return the whole record of a run, by its number in the index.
+
+        Raises:
+            UserError: where it was damaged since it was indexed.
+        """
         (name,) = self.rows.execute("SELECT record FROM run WHERE id = ?", (run,)).fetchone()
         found = self.store.read(name)
         if not isinstance(found, RunRecord):
-            raise sqlite3.DatabaseError(f"{name} was there a moment ago")
+            raise UserError(
+                f"{self.store.folder / name}: this record could be read when it was indexed, and "
+                "cannot any more. `lineage.py verify` goes on without it."
+            )
         return found
+
+    def anew_if_damaged(self) -> "LineageIndex":
+        """Return this index; a new one where a record was damaged since it was indexed.
+
+        Reads every record: records are never changed, so that no other question looks again.
+        """
+        query = "SELECT name FROM record WHERE problem IS NULL"
+        names = [name for (name,) in self.rows.execute(query)]
+        if all(isinstance(self.store.read(name), RunRecord) for name in names):
+            return self
+        self.close()
+        with suppress(OSError):
+            (self.store.folder / INDEX_FILE).unlink()
+        return LineageIndex(self.store.folder)
 
 
 def _refreshed(store: RecordStore) -> sqlite3.Connection:

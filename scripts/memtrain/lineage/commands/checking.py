@@ -38,6 +38,8 @@ def verify(question: Question) -> int:
 
 def compared(question: Question, paths: Sequence[str] = (), quick: bool = False) -> Verification:
     """Compare files with the records; what is found on all, byte by byte, is recorded."""
+    if not paths and not quick:
+        question.index = question.index.anew_if_damaged()
     verifier = Verifier(
         question.index, question.project, question.data, question.withdrawals, quick
     )
