@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
-from memtrain.program import argument_parser
+from memtrain.cli.entry_point import argument_parser
 
 BENCHMARKS = [
     "loading",

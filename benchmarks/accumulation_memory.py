@@ -46,7 +46,7 @@ def _peaks(reduction: str) -> dict[int, float]:
 
 
 def _draw(found: dict[str, dict[int, float]]) -> None:
-    from memtrain.figures import BLUE, ORANGE, Head, figure
+    from memtrain.reporting.figures.style import BLUE, ORANGE, Head, figure
 
     head = Head(
         f"The same step of {ROWS:,} rows, in smaller pieces",

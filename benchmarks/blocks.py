@@ -12,8 +12,8 @@ from benchmarks.ceilings import memory_copy, random_block_reads, random_gather
 from benchmarks.loading import RowByRowDataset
 from benchmarks.measuring import Comparison, compare, spread
 from benchmarks.record_files import drop_from_page_cache, numbered_rows, read_ahead_kib
-from memtrain.block_loader import BlockLoader
-from memtrain.memmap_dataset import MemmapDataset
+from memtrain.data.memmap_dataset import MemmapDataset
+from memtrain.loading.block_loader import BlockLoader
 
 BATCH = 1024
 #: (columns, rows): half a GiB or more each, above the shuffle buffer of 256 MiB.

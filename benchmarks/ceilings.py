@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from memtrain.block_readers import RowFile, aligned_bytes
-from memtrain.memmap_dataset import MemmapDataset
+from memtrain.data.memmap_dataset import MemmapDataset
+from memtrain.loading.readers import RowFile, aligned_bytes
 
 #: Reads under way at a time.
 _THREADS = 8

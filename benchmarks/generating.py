@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.measuring import compare
-from memtrain.dataset_settings import MockSettings
-from memtrain.mock_data import mock_dtype, write_mock_data
+from memtrain.config.dataset import MockSettings
+from memtrain.data.mock_rows import mock_dtype, write_mock_data
 
 ROWS, FEATURES = 2_000_000, 20
 

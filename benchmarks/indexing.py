@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmarks.measuring import compare
-from memtrain.dataset_settings import MockSettings
-from memtrain.manifest import auto_rows_per_shard, index_shards
-from memtrain.mock_data import write_mock_data
-from memtrain.record_file import map_rows, read_layout
+from memtrain.config.dataset import MockSettings
+from memtrain.data.manifest import auto_rows_per_shard, index_shards
+from memtrain.data.mock_rows import write_mock_data
+from memtrain.data.record_file import map_rows, read_layout
 
 ROWS, THREADS = 4_000_000, 2
 

@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from memtrain.lineage.explanation import explain
-from memtrain.lineage.impact import Impact
-from memtrain.lineage.index import INDEX_FILE, LineageIndex
-from memtrain.lineage.record_store import RecordStore
-from memtrain.lineage.run_record import CodeRoot, FileUse, PieceUse, RunRecord
-from memtrain.ranges import Range, cut
+from memtrain.core.ranges import Range, cut
+from memtrain.lineage.queries.explain import explain
+from memtrain.lineage.queries.impact import Impact
+from memtrain.lineage.queries.index import INDEX_FILE, LineageIndex
+from memtrain.lineage.records.record_store import RecordStore
+from memtrain.lineage.records.run_record import CodeRoot, FileUse, PieceUse, RunRecord
 
 SHARDS, ROWS_PER_SHARD, MODELS, RANGES = 10_000, 100_000, 5_000, 20
 DATA = "results/large/data.npy"

@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks.measuring import compare
-from memtrain.memmap_dataset import MemmapDataset
+from memtrain.data.memmap_dataset import MemmapDataset
 
 ROWS, COLUMNS, BATCH = 200_000, 20, 256
 

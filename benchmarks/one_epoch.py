@@ -16,10 +16,10 @@ import numpy as np
 import torch
 
 from benchmarks.ceilings import random_block_reads
-from memtrain.block_loader import BlockLoader
-from memtrain.memmap_dataset import MemmapDataset
-from memtrain.program import argument_parser
-from memtrain.training_settings import ShuffleSettings
+from memtrain.cli.entry_point import argument_parser
+from memtrain.config.training import ShuffleSettings
+from memtrain.data.memmap_dataset import MemmapDataset
+from memtrain.loading.block_loader import BlockLoader
 
 BATCH = 1024
 

@@ -9,9 +9,9 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from memtrain.block_readers import RowFile
-from memtrain.memmap_dataset import MemmapDataset
-from memtrain.record_file import create
+from memtrain.data.memmap_dataset import MemmapDataset
+from memtrain.data.record_file import create
+from memtrain.loading.readers import RowFile
 
 _ROWS_AT_A_TIME = 1 << 14
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from benchmarks.measuring import spread
 from benchmarks.training_speed import recipe_of
-from memtrain.dataset_settings import MockSettings
-from memtrain.manifest import index_shards
-from memtrain.mock_data import write_mock_data
-from memtrain.recipe import Piece
-from memtrain.shard_check import check_pieces
+from memtrain.config.dataset import MockSettings
+from memtrain.data.manifest import index_shards
+from memtrain.data.mock_rows import write_mock_data
+from memtrain.recipes.integrity import check_pieces
+from memtrain.recipes.recipe import Piece
 
 SCRIPTS = Path(__file__).resolve().parents[1] / "scripts"
 RUNS = 9

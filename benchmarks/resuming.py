@@ -6,10 +6,10 @@ from statistics import median
 
 from benchmarks.measuring import spread
 from benchmarks.record_files import drop_from_page_cache, numbered_rows
-from memtrain.block_loader import BlockLoader
-from memtrain.memmap_dataset import MemmapDataset
-from memtrain.ranges import Range
-from memtrain.row_order import RowOrder
+from memtrain.core.ranges import Range
+from memtrain.data.memmap_dataset import MemmapDataset
+from memtrain.loading.block_loader import BlockLoader
+from memtrain.loading.row_order import RowOrder
 
 ROWS, COLUMNS, BATCH = 3_000_000, 128, 1024
 RUNS = 7

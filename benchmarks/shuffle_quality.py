@@ -14,17 +14,17 @@ from types import SimpleNamespace
 import matplotlib
 import numpy as np
 
-from memtrain.config_file import parse_configuration
-from memtrain.dataset_settings import MockSettings
-from memtrain.manifest import index_shards
-from memtrain.memmap_dataset import MemmapDataset
-from memtrain.mock_data import write_mock_data
-from memtrain.ranges import Range
-from memtrain.record_file import create
-from memtrain.row_order import RowOrder
-from memtrain.source import Source
-from memtrain.split_resolution import resolve_splits
-from memtrain.trainer import Trainer
+from memtrain.config.dataset import MockSettings
+from memtrain.config.reading import parse_configuration
+from memtrain.core.ranges import Range
+from memtrain.data.manifest import index_shards
+from memtrain.data.memmap_dataset import MemmapDataset
+from memtrain.data.mock_rows import write_mock_data
+from memtrain.data.record_file import create
+from memtrain.data.source import Source
+from memtrain.loading.row_order import RowOrder
+from memtrain.planning.split_resolution import resolve_splits
+from memtrain.training.trainer import Trainer
 
 ROWS, BATCH, EPOCHS = 1 << 20, 1024, 3
 #: Rows of 128 float32 in a block of 256 KiB.
@@ -196,7 +196,7 @@ def _error(recipe: object, data: str, weights: dict) -> float:
     """Return the mean squared error of a model over all rows."""
     import torch
 
-    from memtrain.training_parts import build_training_parts
+    from memtrain.components.build import build_training_parts
 
     parts = build_training_parts(recipe.training, torch.device("cpu"))
     parts.model.load_state_dict(weights)

@@ -8,14 +8,14 @@ from statistics import median
 from typing import Any
 
 from benchmarks.measuring import compare, spread
-from memtrain.accumulation import Window
-from memtrain.config_file import parse_configuration
-from memtrain.dataset_settings import MockSettings
-from memtrain.manifest import index_shards
-from memtrain.mock_data import write_mock_data
-from memtrain.recipe import Recipe
-from memtrain.split_resolution import resolve_splits
-from memtrain.trainer import Trainer
+from memtrain.config.dataset import MockSettings
+from memtrain.config.reading import parse_configuration
+from memtrain.data.manifest import index_shards
+from memtrain.data.mock_rows import write_mock_data
+from memtrain.planning.split_resolution import resolve_splits
+from memtrain.recipes.recipe import Recipe
+from memtrain.training.accumulation.tree import Window
+from memtrain.training.trainer import Trainer
 
 #: Features, hidden, rows, batch size, accumulation steps, epochs: config.yaml's network as it is
 #: there, and a larger one on more rows than the shuffle buffer holds.

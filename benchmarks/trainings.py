@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from memtrain.recipe import Recipe
+from memtrain.recipes.recipe import Recipe
 
 SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "train.py"
 

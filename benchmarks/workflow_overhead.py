@@ -85,7 +85,7 @@ def make_project(folder: Path, splits: int) -> None:
 
 def reachable(scripts: Path, script: str) -> list[Path]:
     """Return the code that a script can reach."""
-    from memtrain.code_files import reachable_files
+    from memtrain.workflow.reachable_code import reachable_files
 
     return reachable_files(scripts / f"{script}.py", [scripts])
 

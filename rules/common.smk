@@ -11,15 +11,17 @@ from snakemake.exceptions import WorkflowError
 SCRIPTS = Path(workflow.basedir) / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from memtrain import asked_resources as asked, canonical_json
-from memtrain.atomic_files import write_text
-from memtrain.code_files import own_module_files, reachable_files
-from memtrain.config_file import configuration_text, parse_configuration
-from memtrain.errors import UserError
-from memtrain.interpreter import WORKFLOW_PYTHON
-from memtrain.preempted_jobs import PreemptedJobs
-from memtrain.recipe import recipe_facts
-from memtrain.withdrawals import WITHDRAWALS_FILE
+from memtrain.workflow import job_resources as asked
+
+from memtrain.system import canonical_json
+from memtrain.system.atomic_files import write_text
+from memtrain.workflow.reachable_code import own_module_files, reachable_files
+from memtrain.config.reading import configuration_text, parse_configuration
+from memtrain.core.errors import UserError
+from memtrain.cli.environment_check import WORKFLOW_PYTHON
+from memtrain.workflow.preempted_jobs import PreemptedJobs
+from memtrain.recipes.recipe import recipe_facts
+from memtrain.recipes.withdrawals import WITHDRAWALS_FILE
 
 # Tells the scripts which Python to expect: one that finds itself under another says so.
 os.environ.update({WORKFLOW_PYTHON: sys.executable})
@@ -222,7 +224,7 @@ def settings_text(settings):
 def imported_files():
     """Return the files that the setting `dataset.import.path` stands for, seen from here."""
     # Imported here, where there is something to import: reading tables takes a large package.
-    from memtrain.table_files import source_files
+    from memtrain.data.tables.files import source_files
 
     return [
         str(file) for file in or_stop(source_files, CONFIGURATION.dataset.import_.path)

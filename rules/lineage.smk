@@ -2,8 +2,8 @@
 
 from snakemake.logging import logger
 
-from memtrain.lineage import recorder
-from memtrain.lineage.workflow_run import WorkflowRun
+from memtrain.lineage.records import recorder
+from memtrain.lineage.records.workflow_run import WorkflowRun
 
 # In the environment, for all scripts alike; jobs of a cluster read this file again, and are handed
 # the id of the run.

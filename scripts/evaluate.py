@@ -18,14 +18,14 @@ bootstrap:` in config.yaml). All of it depends on recipe, model and code alone.
 import argparse
 from pathlib import Path
 
-from memtrain.code_files import own_module_files
-from memtrain.evaluation import Evaluator
-from memtrain.lineage.recorder import Recorder, add_lineage_arguments, pieces_of, recording
-from memtrain.loading_arguments import add_loading_arguments, loading_of
-from memtrain.program import argument_parser, run
-from memtrain.recipe import Recipe
-from memtrain.shard_check import check_pieces
-from memtrain.training_history import read_history
+from memtrain.cli.entry_point import argument_parser, run
+from memtrain.cli.loading_arguments import add_loading_arguments, loading_of
+from memtrain.evaluation.evaluator import Evaluator
+from memtrain.lineage.records.recorder import Recorder, add_lineage_arguments, pieces_of, recording
+from memtrain.recipes.integrity import check_pieces
+from memtrain.recipes.recipe import Recipe
+from memtrain.training.history import read_history
+from memtrain.workflow.reachable_code import own_module_files
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -84,7 +84,7 @@ def describe_inputs(args: argparse.Namespace, recipe: Recipe, record: Recorder) 
 def draw(*arguments: object) -> None:
     """Draw the figures."""
     # Imported when there is something to draw: a mistake on the command line is told at once.
-    from memtrain.evaluation_figures import draw_evaluation
+    from memtrain.reporting.figures.split import draw_evaluation
 
     draw_evaluation(*arguments)
 

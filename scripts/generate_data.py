@@ -10,13 +10,13 @@ the first ones as they were.
 
 import argparse
 
-from memtrain.config_file import parse_settings_text
-from memtrain.dataset_settings import MockSettings
-from memtrain.lineage.recorder import add_lineage_arguments, recording
-from memtrain.mock_data import mock_dtype, write_mock_data
-from memtrain.program import argument_parser, run
-from memtrain.progress import Progress
-from memtrain.ranges import Range
+from memtrain.cli.entry_point import argument_parser, run
+from memtrain.config.dataset import MockSettings
+from memtrain.config.reading import parse_settings_text
+from memtrain.core.ranges import Range
+from memtrain.data.mock_rows import mock_dtype, write_mock_data
+from memtrain.lineage.records.recorder import add_lineage_arguments, recording
+from memtrain.system.progress import Progress
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:

@@ -15,15 +15,15 @@ on every machine. Memory need not hold them, but the disk must, twice, until the
 import argparse
 from contextlib import AbstractContextManager, nullcontext
 
-from memtrain import record_file
-from memtrain.config_file import parse_settings_text
-from memtrain.dataset_settings import ImportSettings
-from memtrain.external_shuffle import ShuffledWriter, shuffled
-from memtrain.lineage.recorder import add_lineage_arguments, recording
-from memtrain.program import argument_parser, run
-from memtrain.ranges import Range
-from memtrain.record_file import RecordWriter
-from memtrain.table_import import TableImport
+from memtrain.cli.entry_point import argument_parser, run
+from memtrain.config.dataset import ImportSettings
+from memtrain.config.reading import parse_settings_text
+from memtrain.core.ranges import Range
+from memtrain.data import record_file
+from memtrain.data.external_shuffle import ShuffledWriter, shuffled
+from memtrain.data.record_file import RecordWriter
+from memtrain.data.tables.importer import TableImport
+from memtrain.lineage.records.recorder import add_lineage_arguments, recording
 
 SETTINGS = """\
 settings, as under `dataset: import:` in config.yaml:

@@ -7,8 +7,9 @@ statistics and the digest of any range of rows are had without reading it whole.
 
 import argparse
 
-from memtrain.lineage.recorder import add_lineage_arguments, pieces_of_manifest, recording
-from memtrain.manifest import (
+from memtrain.cli.entry_point import argument_parser, run
+from memtrain.core.ranges import Range
+from memtrain.data.manifest import (
     Manifest,
     auto_rows_per_shard,
     layout_with_rows,
@@ -16,9 +17,8 @@ from memtrain.manifest import (
     summarize_shards,
     write_manifest,
 )
-from memtrain.program import argument_parser, run
-from memtrain.progress import Progress
-from memtrain.ranges import Range
+from memtrain.lineage.records.recorder import add_lineage_arguments, pieces_of_manifest, recording
+from memtrain.system.progress import Progress
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:

@@ -20,7 +20,8 @@ Paths are seen from the folder that the workflow runs in. `lineage.py COMMAND --
 import argparse
 import sys
 
-from memtrain.errors import UserError
+from memtrain.cli.entry_point import argument_parser, run
+from memtrain.core.errors import UserError
 from memtrain.lineage.commands import (
     checking,
     comparing,
@@ -29,8 +30,7 @@ from memtrain.lineage.commands import (
     exporting,
     signing,
 )
-from memtrain.lineage.commands.question import Commands
-from memtrain.program import argument_parser, run
+from memtrain.lineage.commands.base import Commands
 
 GROUPS = (exploring, checking, comparing, drawing, exporting, signing)
 

@@ -12,17 +12,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from memtrain.config_file import read_configuration
-from memtrain.errors import listed
-from memtrain.lineage.recorder import add_lineage_arguments, recording
-from memtrain.manifest import Manifest
-from memtrain.program import argument_parser, run
-from memtrain.ranges import Range, count_rows
-from memtrain.recipe import Recipe
-from memtrain.shard_summaries import digest_rows
-from memtrain.source import Source
-from memtrain.split_resolution import describe_weak_shuffle, resolve_splits
-from memtrain.withdrawals import WITHDRAWALS_FILE, Withdrawal, read_withdrawals
+from memtrain.cli.entry_point import argument_parser, run
+from memtrain.config.reading import read_configuration
+from memtrain.core.errors import listed
+from memtrain.core.ranges import Range, count_rows
+from memtrain.data.manifest import Manifest
+from memtrain.data.shard_summaries import digest_rows
+from memtrain.data.source import Source
+from memtrain.lineage.records.recorder import add_lineage_arguments, recording
+from memtrain.planning.split_resolution import describe_weak_shuffle, resolve_splits
+from memtrain.recipes.recipe import Recipe
+from memtrain.recipes.withdrawals import WITHDRAWALS_FILE, Withdrawal, read_withdrawals
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:

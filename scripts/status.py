@@ -18,12 +18,12 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
-from memtrain import canonical_json
-from memtrain.config import Configuration
-from memtrain.config_file import read_configuration
-from memtrain.program import argument_parser, run
-from memtrain.results_folder import only_results
-from memtrain.training_status import TrainingStatus, statuses
+from memtrain.cli.entry_point import argument_parser, run
+from memtrain.config.reading import read_configuration
+from memtrain.config.results import only_results
+from memtrain.config.schema import Configuration
+from memtrain.reporting.training_status import TrainingStatus, statuses
+from memtrain.system import canonical_json
 
 _SECONDS_BETWEEN_LOOKS = 1.0
 
@@ -61,7 +61,7 @@ def print_once(trainings: list[TrainingStatus]) -> None:
     # Imported here: scripts that read JSON need not wait for it.
     from rich.console import Console
 
-    from memtrain.status_table import StatusTable
+    from memtrain.reporting.status_table import StatusTable
 
     on_terminal = sys.stdout.isatty()
     Console(width=None if on_terminal else 160).print(StatusTable(trainings))
@@ -71,7 +71,7 @@ def watch(configuration: Configuration, results: Path) -> None:
     """Renew the table until every training is finished."""
     from rich.live import Live
 
-    from memtrain.status_table import StatusTable
+    from memtrain.reporting.status_table import StatusTable
 
     def look() -> StatusTable:
         nonlocal trainings

@@ -19,18 +19,18 @@ The page is drawn from the records (--records); without any it shows the rows al
 import argparse
 from pathlib import Path
 
-from memtrain.config import Configuration
-from memtrain.config_file import read_configuration
-from memtrain.lineage.index import LineageIndex
+from memtrain.cli.entry_point import argument_parser, run
+from memtrain.config.reading import read_configuration
+from memtrain.config.schema import Configuration
+from memtrain.data.manifest import Manifest
 from memtrain.lineage.page.content import page_content
 from memtrain.lineage.page.rendering import write_page
 from memtrain.lineage.page.split_lines import read_split_lines
-from memtrain.lineage.recorder import Recorder, add_lineage_arguments, recording
-from memtrain.manifest import Manifest
-from memtrain.program import argument_parser, run
-from memtrain.summary import Summary
-from memtrain.summary_table import write_table
-from memtrain.withdrawals import WITHDRAWALS_FILE, read_withdrawals
+from memtrain.lineage.queries.index import LineageIndex
+from memtrain.lineage.records.recorder import Recorder, add_lineage_arguments, recording
+from memtrain.recipes.withdrawals import WITHDRAWALS_FILE, read_withdrawals
+from memtrain.reporting.summary import Summary
+from memtrain.reporting.summary_table import write_table
 
 #: Of every split, by what it is.
 READ_OF_SPLITS = {
@@ -91,7 +91,7 @@ def main(argv: list[str] | None = None) -> int:
 def draw(path: str, summary: Summary) -> None:
     """Draw the comparison."""
     # Imported when there is something to draw: missing files are told at once.
-    from memtrain.summary_figures import draw_comparison
+    from memtrain.reporting.figures.comparison import draw_comparison
 
     draw_comparison(path, summary)
 

@@ -22,19 +22,19 @@ from pathlib import Path
 # Read when CUDA starts; without it, matrix products may be summed in another order every time.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
-from memtrain.checkpoint import CheckpointFolder, fingerprint_of
-from memtrain.code_files import own_module_files, reachable_files
-from memtrain.lineage.recorder import Recorder, add_lineage_arguments, pieces_of, recording
-from memtrain.loading_arguments import add_loading_arguments, loading_of
-from memtrain.processes import count_nodes, joined
-from memtrain.program import argument_parser, run
-from memtrain.recipe import Recipe
-from memtrain.running_arguments import add_running_arguments, running_of
-from memtrain.shard_check import check_pieces
-from memtrain.stage_in import StagedRows, staged
-from memtrain.stopping import STOPPED, StopRequests, TrainingStopped
-from memtrain.trainer import Surroundings, Trainer
-from memtrain.training_parts import choose_device
+from memtrain.cli.entry_point import argument_parser, run
+from memtrain.cli.loading_arguments import add_loading_arguments, loading_of
+from memtrain.cli.running_arguments import add_running_arguments, running_of
+from memtrain.components.build import choose_device
+from memtrain.lineage.records.recorder import Recorder, add_lineage_arguments, pieces_of, recording
+from memtrain.recipes.integrity import check_pieces
+from memtrain.recipes.recipe import Recipe
+from memtrain.training.checkpoint import CheckpointFolder, fingerprint_of
+from memtrain.training.distributed.process_group import count_nodes, joined
+from memtrain.training.staging import StagedRows, staged
+from memtrain.training.stopping import STOPPED, StopRequests, TrainingStopped
+from memtrain.training.trainer import Surroundings, Trainer
+from memtrain.workflow.reachable_code import own_module_files, reachable_files
 
 EPILOG = f"""\
 exit status {STOPPED}: asked to stop, and the state is saved; run it again to go on."""

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from memtrain.memory_limits import V2, MemoryCgroup, memory_cgroups
+from memtrain.system.memory import V2, MemoryCgroup, memory_cgroups
 
 _SECONDS_TO_EMPTY = 10.0
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from memtrain.config_file import parse_configuration
-from memtrain.manifest import index_shards
-from memtrain.record_file import create, record_dtype
-from memtrain.source import Source
-from memtrain.split_resolution import resolve_splits
+from memtrain.config.reading import parse_configuration
+from memtrain.data.manifest import index_shards
+from memtrain.data.record_file import create, record_dtype
+from memtrain.data.source import Source
+from memtrain.planning.split_resolution import resolve_splits
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

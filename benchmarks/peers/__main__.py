@@ -18,7 +18,7 @@ from benchmarks.peers.machine import describe, load
 from benchmarks.peers.record_files import write_rows
 from benchmarks.peers.rounds import Settings, measure
 from benchmarks.peers.tables import table
-from memtrain.program import argument_parser
+from memtrain.cli.entry_point import argument_parser
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from memtrain.record_file import create
+from memtrain.data.record_file import create
 
 #: Up to here, float32 holds every row number.
 MOST_ROWS = 1 << 24

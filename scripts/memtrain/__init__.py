@@ -32,6 +32,6 @@ floor  modules
 ====== =====================================================================================
 """
 
-from memtrain.interpreter import require_environment
+from memtrain.cli.environment_check import require_environment
 
 require_environment()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from memtrain.lineage.record_store import RecordStore
+from memtrain.lineage.records.record_store import RecordStore
 
 #: All tests of this folder share one Slurm, so that they run in one process of pytest-xdist.
 pytestmark = pytest.mark.xdist_group("cluster")

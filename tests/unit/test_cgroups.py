@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from memtrain.memory_limits import V1, V2, MemoryCgroup
+from memtrain.system.memory import V1, V2, MemoryCgroup
 from tests import cgroups
 from tests.cgroups import LimitedMemory, UnavailableError, memory_cgroup
 

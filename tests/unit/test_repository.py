@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 import memtrain
-from memtrain.code_files import module_files, reachable_files
+from memtrain.workflow.reachable_code import module_files, reachable_files
 
 
 def pins(path):

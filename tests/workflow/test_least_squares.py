@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from memtrain.ranges import Range
-from memtrain.recipe import Recipe
+from memtrain.core.ranges import Range
+from memtrain.recipes.recipe import Recipe
 
 
 def rows_of(data, ranges):

@@ -11,8 +11,8 @@ import pytest
 from memtrain.lineage.page.content import page_content
 from memtrain.lineage.page.rendering import write_page
 from memtrain.lineage.page.split_lines import SplitLine
-from memtrain.withdrawals import Withdrawal
-from tests.unit.lineage_of_many import content_of
+from memtrain.recipes.withdrawals import Withdrawal
+from tests.unit.lineage.lineage_of_many import content_of
 from tests.workflow.test_lineage import flip_byte
 
 CHROMIUM = shutil.which("chromium")

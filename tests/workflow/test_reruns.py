@@ -153,9 +153,9 @@ def test_an_evaluation_range_changed(project):
 
 
 def test_a_module_edited_that_only_the_summary_reaches(project):
-    append_line(project / "scripts/memtrain/summary.py")
+    append_line(project / "scripts/memtrain/reporting/summary.py")
     expect(project.snakemake(), "summarize")
-    cause(project, "summary/summary.md", "code:\n  scripts/memtrain/summary.py: sha256:")
+    cause(project, "summary/summary.md", "code:\n  scripts/memtrain/reporting/summary.py: sha256:")
 
 
 def test_the_look_of_the_lineage_page_edited(project):

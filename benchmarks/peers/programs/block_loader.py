@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from memtrain.block_loader import BlockLoader
-from memtrain.memmap_dataset import MemmapDataset
+from memtrain.data.memmap_dataset import MemmapDataset
+from memtrain.loading.block_loader import BlockLoader
 
 
 def loader(

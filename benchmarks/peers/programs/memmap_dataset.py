@@ -4,7 +4,7 @@ from pathlib import Path
 
 from torch.utils.data import DataLoader
 
-from memtrain.memmap_dataset import MemmapDataset
+from memtrain.data.memmap_dataset import MemmapDataset
 
 
 def loader(path: Path, folder: Path, batch_size: int, workers: int) -> DataLoader:

@@ -3,11 +3,11 @@
 import sys
 from collections.abc import Sequence
 
-from memtrain.errors import counted, listed
-from memtrain.lineage.commands.question import Commands, Question, add_rows
-from memtrain.lineage.verification import Verification, Verifier, keep_verification
-from memtrain.lineage.withdrawing import keep_record, models_with, restore, withdraw
-from memtrain.withdrawals import WITHDRAWALS_FILE
+from memtrain.core.errors import counted, listed
+from memtrain.lineage.commands.base import Commands, Question, add_rows
+from memtrain.lineage.queries.verify import Verification, Verifier, keep_verification
+from memtrain.lineage.queries.withdraw import keep_record, models_with, restore, withdraw
+from memtrain.recipes.withdrawals import WITHDRAWALS_FILE
 
 
 def add_commands(commands: Commands) -> None:

@@ -1,11 +1,11 @@
 """diff and log: what differs between runs, and which there were."""
 
-from memtrain.errors import UserError, counted, listed
-from memtrain.lineage.commands.question import REPOSITORY, Commands, Question
-from memtrain.lineage.difference import GROUPS, difference
-from memtrain.lineage.finding import find_run, find_version, runs_that_wrote
-from memtrain.lineage.history import history, reason_of
-from memtrain.lineage.privacy import Privacy
+from memtrain.core.errors import UserError, counted, listed
+from memtrain.lineage.commands.base import REPOSITORY, Commands, Question
+from memtrain.lineage.queries.diff import GROUPS, difference
+from memtrain.lineage.queries.history import history, reason_of
+from memtrain.lineage.queries.lookup import find_run, find_version, runs_that_wrote
+from memtrain.lineage.records.privacy import Privacy
 
 
 def add_commands(commands: Commands) -> None:

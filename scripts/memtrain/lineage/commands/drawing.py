@@ -1,14 +1,14 @@
 """page: everything that is known, on one page that people click through."""
 
-from memtrain.config_file import read_configuration
+from memtrain.config.reading import read_configuration
+from memtrain.data.manifest import Manifest
+from memtrain.lineage.commands.base import Commands, Question
 from memtrain.lineage.commands.checking import compared
-from memtrain.lineage.commands.question import Commands, Question
-from memtrain.lineage.index import LineageIndex
 from memtrain.lineage.page.content import page_content
 from memtrain.lineage.page.rendering import write_page
 from memtrain.lineage.page.split_lines import read_split_lines
-from memtrain.lineage.verification import MANIFEST_FILE
-from memtrain.manifest import Manifest
+from memtrain.lineage.queries.index import LineageIndex
+from memtrain.lineage.queries.verify import MANIFEST_FILE
 
 
 def add_commands(commands: Commands) -> None:

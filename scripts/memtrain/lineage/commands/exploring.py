@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 
-from memtrain.errors import counted
-from memtrain.lineage.commands.question import Commands, Question, add_rows
-from memtrain.lineage.explanation import Origin, explain, short
-from memtrain.lineage.finding import find_version
-from memtrain.lineage.impact import Impact, Reached
-from memtrain.ranges import overlaps
-from memtrain.withdrawals import Withdrawal
+from memtrain.core.errors import counted
+from memtrain.core.ranges import overlaps
+from memtrain.lineage.commands.base import Commands, Question, add_rows
+from memtrain.lineage.queries.explain import Origin, explain, short
+from memtrain.lineage.queries.impact import Impact, Reached
+from memtrain.lineage.queries.lookup import find_version
+from memtrain.recipes.withdrawals import Withdrawal
 
 
 def add_commands(commands: Commands) -> None:

@@ -3,19 +3,19 @@
 from contextlib import suppress
 from pathlib import Path
 
-from memtrain.errors import UserError, counted
-from memtrain.lineage.commands.question import REPOSITORY, Commands, Question
+from memtrain.core.errors import UserError, counted
+from memtrain.data.record_file import RecordLayout, read_layout
+from memtrain.data.source import Source
+from memtrain.lineage.commands.base import REPOSITORY, Commands, Question
 from memtrain.lineage.export.croissant import DatasetFile, write_croissant
 from memtrain.lineage.export.openlineage import all_events, events_of, write_events
 from memtrain.lineage.export.prov import write_prov
 from memtrain.lineage.export.provenance import Provenance, provenance_of
-from memtrain.lineage.export.replaying import replay
+from memtrain.lineage.export.replay import replay
 from memtrain.lineage.export.rocrate import write_crate
 from memtrain.lineage.export.slsa import write_statement
-from memtrain.lineage.finding import find_version
-from memtrain.lineage.recorder import digest_of_file
-from memtrain.record_file import RecordLayout, read_layout
-from memtrain.source import Source
+from memtrain.lineage.queries.lookup import find_version
+from memtrain.lineage.records.recorder import digest_of_file
 
 _FORMATS = """\
 formats:

@@ -3,10 +3,10 @@
 import argparse
 from pathlib import Path
 
-from memtrain.errors import UserError, counted
-from memtrain.lineage.commands.question import Commands
-from memtrain.lineage.export.signing import make_key, sign, verified_statement
-from memtrain.lineage.recorder import digest_of_file
+from memtrain.core.errors import UserError, counted
+from memtrain.lineage.commands.base import Commands
+from memtrain.lineage.export.sign import make_key, sign, verified_statement
+from memtrain.lineage.records.recorder import digest_of_file
 
 _SIGN = """\
   lineage.py sign --new-key lineage.key           once: makes lineage.key and lineage.key.pub

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from memtrain.atomic_files import write_text
-from memtrain.errors import UserError
+from memtrain.core.errors import UserError
+from memtrain.data.record_file import RecordLayout
+from memtrain.data.source import Source
 from memtrain.lineage.export.provenance import hexadecimal
-from memtrain.lineage.recorder import digest_of_file
-from memtrain.record_file import RecordLayout
-from memtrain.source import Source
+from memtrain.lineage.records.recorder import digest_of_file
+from memtrain.system.atomic_files import write_text
 
 _NPY = "https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html"
 

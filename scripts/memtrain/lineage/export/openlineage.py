@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from memtrain.atomic_files import written_aside
 from memtrain.lineage.export.provenance import Provenance
-from memtrain.lineage.index import LineageIndex
+from memtrain.lineage.queries.index import LineageIndex
+from memtrain.system.atomic_files import written_aside
 
 
 def write_events(events: Sequence[dict[str, Any]], path: Path) -> None:

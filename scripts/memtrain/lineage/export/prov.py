@@ -4,11 +4,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from memtrain.atomic_files import write_text
-from memtrain.errors import UserError, listed
-from memtrain.lineage.export.packages import require
+from memtrain.core.errors import UserError, listed
+from memtrain.lineage.export.optional import require
 from memtrain.lineage.export.provenance import File, Provenance, Run
-from memtrain.lineage.run_record import PieceUse
+from memtrain.lineage.records.run_record import PieceUse
+from memtrain.system.atomic_files import write_text
 
 #: Serialisations by the suffix of the file. The package knows XML and RDF too, with more packages.
 FORMATS = {".json": "json", ".provn": "provn"}

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from memtrain.lineage.explanation import writer_of
-from memtrain.lineage.index import LineageIndex
-from memtrain.lineage.run_record import PieceUse
-from memtrain.ranges import Range
-from memtrain.record_file import RecordLayout
+from memtrain.core.ranges import Range
+from memtrain.data.record_file import RecordLayout
+from memtrain.lineage.queries.explain import writer_of
+from memtrain.lineage.queries.index import LineageIndex
+from memtrain.lineage.records.run_record import PieceUse
 
 
 @dataclass(frozen=True)

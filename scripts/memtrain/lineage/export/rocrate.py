@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from memtrain.atomic_files import write_text
-from memtrain.errors import UserError
+from memtrain.core.errors import UserError
 from memtrain.lineage.export.provenance import Provenance, Run, Use
 from memtrain.lineage.export.rocrate_files import Places, piece_entities, row_id
+from memtrain.system.atomic_files import write_text
 
 METADATA_FILE = "ro-crate-metadata.json"
 #: What the workflow is called in a crate that it does not lie in.

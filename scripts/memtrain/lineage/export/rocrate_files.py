@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from memtrain.core.ranges import Range
 from memtrain.lineage.export.provenance import File, Provenance, hexadecimal
-from memtrain.lineage.privacy import OUTSIDE
-from memtrain.lineage.run_record import PieceUse
-from memtrain.ranges import Range
+from memtrain.lineage.records.privacy import OUTSIDE
+from memtrain.lineage.records.run_record import PieceUse
 
 _MEDIA_TYPES = {
     ".csv": "text/csv",

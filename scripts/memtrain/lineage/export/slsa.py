@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from memtrain.atomic_files import write_text
-from memtrain.errors import UserError, listed
+from memtrain.core.errors import UserError, listed
 from memtrain.lineage.export.provenance import Provenance, Run, Use
+from memtrain.system.atomic_files import write_text
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://slsa.dev/provenance/v1"

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from memtrain.lineage.index import LineageIndex
+from memtrain.data.manifest import Manifest
 from memtrain.lineage.page.graph import lineage_graph
 from memtrain.lineage.page.last_verification import last_verification
 from memtrain.lineage.page.split_lines import SplitLine
-from memtrain.lineage.recorder import now
-from memtrain.manifest import Manifest
-from memtrain.withdrawals import Withdrawal
+from memtrain.lineage.queries.index import LineageIndex
+from memtrain.lineage.records.recorder import now
+from memtrain.recipes.withdrawals import Withdrawal
 
 #: Of more shards than these, the page has the borders alone.
 _DIGESTS_AT_MOST = 20_000

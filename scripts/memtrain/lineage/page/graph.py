@@ -7,8 +7,8 @@ since, the run's use of it says so.
 from collections.abc import Collection
 from typing import Any
 
-from memtrain.lineage.history import Reasons
-from memtrain.lineage.index import LineageIndex
+from memtrain.lineage.queries.history import Reasons
+from memtrain.lineage.queries.index import LineageIndex
 
 #: Jobs whose result comes from exactly the ranges that they read.
 _USE_THEIR_RANGES = ("train", "evaluate")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from memtrain.lineage.index import LineageIndex
+from memtrain.lineage.queries.index import LineageIndex
 
 
 def last_verification(index: LineageIndex) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from memtrain.atomic_files import write_text
+from memtrain.system.atomic_files import write_text
 
 ASSETS = Path(__file__).parent / "assets"
 

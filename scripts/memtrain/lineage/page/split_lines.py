@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from memtrain.config import Configuration
-from memtrain.errors import UserError
-from memtrain.recipe import Recipe
-from memtrain.rounding import rounded
-from memtrain.summary import SplitSummary
+from memtrain.config.schema import Configuration
+from memtrain.core.errors import UserError
+from memtrain.core.number_format import rounded
+from memtrain.recipes.recipe import Recipe
+from memtrain.reporting.summary import SplitSummary
 
 
 @dataclass(frozen=True)

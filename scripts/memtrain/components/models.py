@@ -1,0 +1,110 @@
+"""What is trained: two small networks of our own, and any class of the user's."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import nn
+
+from memtrain.config.objects import build, import_object, takes_argument
+from memtrain.config.types import Choice
+from memtrain.core.errors import UserError, did_you_mean, listed
+
+
+class LinearModel(nn.Module):
+    """One affine map of the flattened features."""
+
+    def __init__(self, in_features: int, out_features: int):
+        super().__init__()
+        self.output = nn.Linear(in_features, out_features)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Map features (rows, ...) to outputs (rows, out_features)."""
+        return self.output(_flat_floats(features))
+
+
+class Mlp(nn.Module):
+    """Affine maps with ReLU between them.
+
+    Args:
+        in_features: numbers of a row.
+        out_features: numbers that come out.
+        hidden: the width of every hidden layer.
+        dropout: the share of hidden values that is dropped while training.
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        hidden: Sequence[int] = (64,),
+        dropout: float = 0.0,
+    ):
+        super().__init__()
+        layers: list[nn.Module] = []
+        for left, right in pairwise([in_features, *hidden]):
+            layers += [nn.Linear(left, right), nn.ReLU()]
+            layers += [nn.Dropout(dropout)] if dropout else []
+        self.layers = nn.Sequential(*layers, nn.Linear([in_features, *hidden][-1], out_features))
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Map features (rows, ...) to outputs (rows, out_features)."""
+        return self.layers(_flat_floats(features))
+
+
+_MODELS = {"linear": LinearModel, "mlp": Mlp}
+
+
+def build_model(where: str, choice: Choice, in_features: int, out_features: int) -> nn.Module:
+    """Return the model that a key chose, with fresh weights from PyTorch's global generator.
+
+    Args:
+        where: the key, for errors.
+        choice: linear, mlp, or "package.module:Class", with keyword arguments.
+        in_features: filled in where the class has such a parameter and the key does not set it.
+        out_features: likewise.
+    """
+    if ":" in choice.name:
+        factory = import_object(where, choice.name)
+    elif choice.name in _MODELS:
+        factory = _MODELS[choice.name]
+    else:
+        raise UserError(
+            f"{where}: found {choice.name!r}; known are {listed(_MODELS)} and package.module:Class."
+            f"{did_you_mean(choice.name, _MODELS)}"
+        )
+    filled = {
+        name: value
+        for name, value in (("in_features", in_features), ("out_features", out_features))
+        if takes_argument(factory, name)
+    }
+    model = build(where, factory, **filled | choice.arguments)
+    if not isinstance(model, nn.Module):
+        raise UserError(f"{where}: {choice.name} gives {type(model).__name__}, not an nn.Module.")
+    return model
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Return how many numbers are trained."""
+    return sum(part.numel() for part in model.parameters() if part.requires_grad)
+
+
+def describe_inexact(model: nn.Module) -> str | None:
+    """Return a warning where accumulation cannot be exact, since rows see their micro-batch."""
+    names = [
+        name
+        for name, part in model.named_modules()
+        if isinstance(part, nn.modules.batchnorm._BatchNorm)
+    ]
+    if not names:
+        return None
+    return (
+        f"{type(model).__name__} has BatchNorm ({listed(names, 5)}), which normalizes every row by "
+        "the mean and the variance of its micro-batch: the gradient of a window is then not that "
+        "of its rows as one batch, and depends on batch_size. Use GroupNorm or LayerNorm."
+    )
+
+
+def _flat_floats(features: torch.Tensor) -> torch.Tensor:
+    flat = features.flatten(1)
+    return flat if flat.is_floating_point() else flat.float()

@@ -1,0 +1,282 @@
+"""The file format: a page-aligned ``.npy``, created, opened and checked.
+
+A record file is a valid ``.npy`` (format version 1.0) whose header is padded so that the rows begin
+at byte 4096: ``np.load(path, mmap_mode="r")`` reads it, and so does every tool that reads ``.npy``,
+while blocks of it start on a page. Its dtype is plain (rows of numbers, as a matrix) or structured,
+a record a row.
+
+Format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+"""
+
+import os
+import tokenize
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import BinaryIO
+
+import numpy as np
+from numpy.lib import format as npy
+
+from memtrain.core.errors import UserError
+from memtrain.system.atomic_files import reserve_space, written_aside
+from memtrain.system.display_names import name_of
+
+#: Where the rows of a file that we write begin: one page, so that blocks can be read with O_DIRECT.
+ROWS_OFFSET = 4096
+
+_BYTES_BETWEEN_SYNCS = 64 << 20
+
+#: What the rows of a plain file are called where structured files have field names.
+PLAIN_FIELD = "row"
+
+
+@dataclass(frozen=True)
+class RecordLayout:
+    """How the rows lie in a file: ``rows`` rows of ``row_shape`` values of ``dtype``.
+
+    Attributes:
+        dtype: of one value (plain), or of one record (structured; ``row_shape`` is then ``()``).
+        row_shape: the shape of one row of a plain file.
+        rows: the number of rows.
+        offset: the byte where row 0 begins.
+    """
+
+    dtype: np.dtype
+    row_shape: tuple[int, ...]
+    rows: int
+    offset: int = ROWS_OFFSET
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the whole array."""
+        return (self.rows, *self.row_shape)
+
+    @cached_property
+    def row_bytes(self) -> int:
+        """The bytes of one row."""
+        return self.dtype.itemsize * int(np.prod(self.row_shape, dtype=np.int64))
+
+    @property
+    def file_bytes(self) -> int:
+        """The size that the file must have, in bytes."""
+        return self.offset + self.rows * self.row_bytes
+
+    @property
+    def row_dtype(self) -> np.dtype:
+        """One row as a dtype: the record, or the row shape of a plain file."""
+        return np.dtype((self.dtype, self.row_shape)) if self.row_shape else self.dtype
+
+    @property
+    def fields(self) -> dict[str, np.dtype]:
+        """The dtype of every field, with its shape; a plain file has the one field "row"."""
+        if self.dtype.names is None:
+            return {PLAIN_FIELD: self.row_dtype}
+        return {name: self.dtype.fields[name][0] for name in self.dtype.names}
+
+    def byte_range(self, start: int, end: int) -> tuple[int, int]:
+        """Return the bytes ``[first, last)`` of rows ``[start, end)``."""
+        return self.offset + start * self.row_bytes, self.offset + end * self.row_bytes
+
+
+def record_dtype(**fields: tuple[str, int]) -> np.dtype:
+    """Return a packed record dtype: ``record_dtype(features=("<f4", 20), target=("<f4", 1))``."""
+    return np.dtype([(name, dtype, (width,)) for name, (dtype, width) in fields.items()])
+
+
+def dtype_to_json(dtype: np.dtype) -> object:
+    """Return a dtype as text or lists, as ``.npy`` headers and our JSON files spell it."""
+    return _as_lists(npy.dtype_to_descr(dtype))
+
+
+def dtype_from_json(description: object) -> np.dtype:
+    """Return the dtype that ``dtype_to_json`` described."""
+    return npy.descr_to_dtype(_as_descr(description))
+
+
+def read_layout(path: str | os.PathLike) -> RecordLayout:
+    """Read and check the header of a ``.npy`` file.
+
+    Raises:
+        UserError: where the file is missing, is no ``.npy`` file, holds Python objects or columns
+            in Fortran order, or has another size than its header says.
+    """
+    name = name_of(path)
+    try:
+        with open(path, "rb") as file:
+            shape, fortran_order, dtype = _read_header(file)
+            offset = file.tell()
+    except FileNotFoundError:
+        raise UserError(f"{name}: there is no such file.") from None
+    except (ValueError, TypeError, tokenize.TokenError) as error:
+        # What NumPy raises on a header that is damaged.
+        raise UserError(f"{name}: this is not a .npy file ({error}).") from None
+    if dtype.hasobject:
+        raise UserError(f"{name}: it holds Python objects, which are not read. Save numbers.")
+    if not shape:
+        raise UserError(f"{name}: it holds a single value; rows are needed, an array of them.")
+    if fortran_order and len(shape) > 1:
+        raise UserError(
+            f"{name}: its rows lie column by column (Fortran order). Save it again with "
+            "np.save(path, np.ascontiguousarray(array))."
+        )
+    layout = RecordLayout(dtype=dtype, row_shape=shape[1:], rows=shape[0], offset=offset)
+    check_size(path, layout)
+    return layout
+
+
+def check_size(path: str | os.PathLike, layout: RecordLayout) -> None:
+    """Refuse a file that is not as large as its layout says.
+
+    A mapping that reaches past the end of a file kills the process with SIGBUS when it is touched,
+    without a traceback; so the size is looked at before anything is mapped.
+
+    Raises:
+        UserError: naming both sizes.
+    """
+    found = os.stat(path).st_size
+    if found != layout.file_bytes:
+        state = "cut short" if found < layout.file_bytes else "larger than that"
+        raise UserError(
+            f"{name_of(path)}: {layout.rows:,} rows of {layout.row_bytes:,} bytes after a header "
+            f"of {layout.offset:,} make {layout.file_bytes:,} bytes, but the file has {found:,}; "
+            f"it is {state}. Write it anew."
+        )
+
+
+def map_rows(path: str | os.PathLike, layout: RecordLayout) -> np.ndarray:
+    """Map the rows of a file, read-only, after checking its size.
+
+    Returns:
+        A plain array of shape ``layout.shape`` over the mapping. (Not an ``np.memmap``: each view
+        of one costs a microsecond more.)
+    """
+    check_size(path, layout)
+    if layout.rows * layout.row_bytes == 0:
+        return np.empty(layout.shape, layout.dtype)
+    mapped = np.memmap(path, layout.dtype, "r", offset=layout.offset, shape=layout.shape)
+    return mapped.view(np.ndarray)
+
+
+class _BackgroundSync:
+    """Carries a file to the disk while it is still being written.
+
+    A file that is synced at its end alone waits for the disk twice as long as one that the disk has
+    been busy with all the time.
+    """
+
+    def __init__(self, descriptor: int):
+        self._descriptor = descriptor
+        self._pool = ThreadPoolExecutor(1)
+        self._running: Future | None = None
+        self._unsynced_bytes = 0
+
+    def __enter__(self) -> "_BackgroundSync":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._pool.shutdown()
+        if exception[0] is None and self._running is not None:
+            self._running.result()
+
+    def wrote(self, size_bytes: int) -> None:
+        """Count bytes that were written; raise the error of an earlier sync, if it had one."""
+        self._unsynced_bytes += size_bytes
+        running = self._running
+        if self._unsynced_bytes < _BYTES_BETWEEN_SYNCS or (running and not running.done()):
+            return
+        if running:
+            # An error is told once: the sync at the end would not hear of it again.
+            running.result()
+        self._unsynced_bytes = 0
+        self._running = self._pool.submit(os.fdatasync, self._descriptor)
+
+
+class RecordWriter:
+    """Writes rows anywhere in a new record file; several threads may write at once."""
+
+    def __init__(self, descriptor: int, layout: RecordLayout, sync: _BackgroundSync):
+        self._descriptor = descriptor
+        self._sync = sync
+        self.layout = layout
+
+    def write(self, start: int, rows: np.ndarray) -> None:
+        """Write rows ``start``, ``start + 1``, ... of the layout's dtype."""
+        if rows.dtype != self.layout.dtype or rows.shape[1:] != self.layout.row_shape:
+            raise ValueError(f"rows of {rows.dtype} {rows.shape[1:]} in a file of {self.layout}")
+        if start < 0 or start + len(rows) > self.layout.rows:
+            raise ValueError(f"rows {start} to {start + len(rows)} in a file of {self.layout}")
+        first, _ = self.layout.byte_range(start, start)
+        left = memoryview(np.ascontiguousarray(rows)).cast("B") if rows.size else b""
+        while left:
+            written = os.pwrite(self._descriptor, left, first)
+            left, first = left[written:], first + written
+        self._sync.wrote(rows.nbytes)
+
+
+@contextmanager
+def create(
+    path: str | os.PathLike, dtype: np.dtype, rows: int, row_shape: tuple[int, ...] = ()
+) -> Iterator[RecordWriter]:
+    """Create a record file of a known number of rows; it stands at ``path`` when the block ends.
+
+    Args:
+        path: the final name.
+        dtype: of one value (plain, with ``row_shape``) or of one record.
+        rows: the number of rows; rows that are not written are zero bytes.
+        row_shape: the shape of one row of a plain file.
+
+    Raises:
+        UserError: before the first row, where the disk is too full.
+    """
+    layout = RecordLayout(np.dtype(dtype), tuple(row_shape), rows)
+    with written_aside(path) as file, _BackgroundSync(file.fileno()) as sync:
+        reserve_space(file, layout.file_bytes, path)
+        file.write(_padded_header(layout))
+        file.flush()
+        yield RecordWriter(file.fileno(), layout, sync)
+
+
+def _padded_header(layout: RecordLayout) -> bytes:
+    description = repr(
+        {
+            "descr": npy.dtype_to_descr(layout.dtype),
+            "fortran_order": False,
+            "shape": layout.shape,
+        }
+    ).encode("latin1")
+    start = npy.magic(1, 0)
+    length = layout.offset - len(start) - 2
+    if len(description) >= length:
+        raise UserError(
+            f"a record of {len(layout.dtype.names or ())} fields needs a header of "
+            f"{len(description):,} bytes; {length - 1:,} are there. Use fewer or shorter names."
+        )
+    return start + length.to_bytes(2, "little") + description.ljust(length - 1) + b"\n"
+
+
+def _read_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
+    version = npy.read_magic(file)
+    if version == (3, 0):
+        raise ValueError("version 3.0 of the format: use field names of plain letters")
+    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    return read(file)
+
+
+def _as_lists(description: object) -> object:
+    return (
+        [_as_lists(part) for part in description]
+        if isinstance(description, list | tuple)
+        else description
+    )
+
+
+def _as_descr(description: object) -> object:
+    if not isinstance(description, list):
+        return description
+    return [
+        (name, _as_descr(dtype), *(tuple(part) for part in shape))
+        for name, dtype, *shape in description
+    ]

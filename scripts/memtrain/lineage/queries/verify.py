@@ -1,0 +1,322 @@
+"""Compares what lies on the disk with what was recorded."""
+
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from memtrain.core.errors import UserError, counted, listed
+from memtrain.core.ranges import Range, overlaps
+from memtrain.data.manifest import Manifest
+from memtrain.data.record_file import RecordLayout, read_layout
+from memtrain.data.shard_summaries import digest_rows
+from memtrain.lineage.queries.index import LineageIndex
+from memtrain.lineage.queries.lookup import find_version
+from memtrain.lineage.records.recorder import digest_of_file
+from memtrain.lineage.records.run_record import FileUse, PieceUse, RunRecord
+from memtrain.lineage.records.user_actions import keep_act
+from memtrain.recipes.recipe import Recipe
+from memtrain.recipes.withdrawals import Withdrawal
+from memtrain.system.digests import algorithm_of
+
+MANIFEST_FILE = "manifest.json"
+
+_THREADS = 2
+
+#: Snakemake touches the outputs of a job once it sees that the job has ended.
+_SECONDS_UNTIL_TOUCHED = 300
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is not as it should be.
+
+    Attributes:
+        kind: missing, changed, corrupt, withdrawn, order or unreadable.
+        path: of the file, as seen from the project.
+        message: what is wrong, and what to do.
+        details: of a shard: its number, rows and bytes.
+    """
+
+    kind: str
+    path: str
+    message: str
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Verification:
+    """What was compared, and what was found.
+
+    Attributes:
+        checked: paths of the files that were compared.
+        findings: what is wrong.
+        reached: models that were trained on rows that are corrupt now.
+        cleared: models whose rows are all as they were.
+    """
+
+    checked: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    reached: list[str] = field(default_factory=list)
+    cleared: list[str] = field(default_factory=list)
+
+
+class Verifier:
+    """Verifies files of one dataset.
+
+    Args:
+        index: of the records.
+        project: the folder that paths are seen from.
+        data: the path of the rows, seen from there.
+        withdrawals: of the dataset.
+        quick: compares sizes and times of modification alone.
+    """
+
+    def __init__(
+        self,
+        index: LineageIndex,
+        project: Path,
+        data: str,
+        withdrawals: Sequence[Withdrawal],
+        quick: bool = False,
+    ):
+        self._index, self._project, self._data = index, project, data
+        self._withdrawn = [one.range for one in withdrawals]
+        self._quick = quick
+        self._result = Verification()
+        self._is_corrupt: dict[tuple[Range, str], bool] = {}
+
+    def verify(self, paths: Sequence[str] = ()) -> Verification:
+        """Verify files; everything that the records say lies here, unless files are named.
+
+        Of a model, the rows that it was trained on are compared too; of the data, every shard.
+        """
+        for damaged in self._index.damaged:
+            self._find("unreadable", str(damaged.path), str(damaged))
+        if paths:
+            names = [find_version(self._index, self._project, path).path for path in paths]
+        else:
+            rows = self._index.rows.execute("SELECT path FROM current ORDER BY path")
+            names = [row["path"] for row in rows]
+        models = []
+        for name in names:
+            self._verify_file(name)
+            record = self._writer(name)
+            if record is not None and _role_in(record, name) == "model":
+                models.append((name, record))
+        if self._data in names:
+            self._verify_data()
+        for name, record in models:
+            self._verify_model(name, record)
+        return self._result
+
+    def _verify_file(self, name: str) -> None:
+        """Compare a file with its last version; rows of the data are compared by their shards."""
+        self._result.checked.append(name)
+        path = self._project / name
+        row = self._index.rows.execute(
+            "SELECT version.*, use.run FROM current JOIN version ON version.id = current.version "
+            "JOIN use ON use.version = version.id AND use.run = current.run AND use.is_output "
+            "WHERE current.path = ?",
+            (name,),
+        ).fetchone()
+        if not path.exists():
+            self._find("missing", name, f"{name}: it is gone. Run snakemake to make it again.")
+            return
+        if row is None:
+            return
+        written = next(file for file in self._writer(name).outputs if file.path == name)
+        found = os.stat(path)
+        if name == self._data and self._was_indexed(name, found):
+            return
+        if found.st_size != written.size:
+            is_same = False
+        elif self._quick:
+            is_same = _was_touched_by_snakemake(written, found)
+        else:
+            # The data is compared shard by shard.
+            is_same = name == self._data or digest_of_file(path) == written.digest
+        if not is_same:
+            self._find("changed", name, self._describe_change(name, written, found))
+
+    def _was_indexed(self, name: str, found: os.stat_result) -> bool:
+        """Return whether these rows, changed after they were written, were indexed since."""
+        record = self._last("index_shards")
+        uses = record.inputs if record else []
+        return any(
+            use.path == name and (use.size, use.modified_ns) == (found.st_size, found.st_mtime_ns)
+            for use in uses
+        )
+
+    def _describe_change(self, name: str, written: FileUse, found: os.stat_result) -> str:
+        job = self._writer(name).name
+        what = (
+            f"{found.st_size:,} bytes where {written.size:,} were written"
+            if found.st_size != written.size
+            else "its time of modification is another"
+            if self._quick
+            else "its bytes are others"
+        )
+        return (
+            f"{name}: it is not what {job} wrote ({what}). Restore it, or run `snakemake "
+            f"--forcerun {name}`."
+        )
+
+    def _verify_data(self) -> None:
+        """Compare every shard; that the manifest is as it was written is seen by its own digest."""
+        manifest = (self._project / self._data).parent / MANIFEST_FILE
+        if self._quick or not manifest.exists() or not (self._project / self._data).exists():
+            return
+        shards = [
+            PieceUse(number, shard.rows, shard.digest)
+            for number, shard in enumerate(Manifest.read(manifest).shards)
+        ]
+        layout = self._layout()
+        for piece in self._corrupt(shards, layout):
+            start, end = layout.byte_range(*piece.rows)
+            self._find(
+                "corrupt",
+                self._data,
+                f"{self._data}: shard {piece.shard} (rows {piece.rows}, bytes [{start}, {end})) is "
+                "not what was indexed. Restore these bytes, or withdraw the shard.",
+                {"shard": piece.shard, "rows": list(piece.rows), "bytes": [start, end]},
+            )
+
+    def _verify_model(self, name: str, record: RunRecord) -> None:
+        """Compare the rows that a model was trained on; and none may have been withdrawn."""
+        pieces = _pieces(record)
+        ranges = [rows for file in record.inputs for part in file.rows.values() for rows in part]
+        common = sorted(set(overlaps(ranges, self._withdrawn)))
+        if common:
+            self._find(
+                "withdrawn",
+                name,
+                f"{name}: it was trained on rows that are withdrawn: {listed(common)}. Run "
+                "snakemake to train it without them.",
+                {"rows": [list(rows) for rows in common]},
+            )
+        if self._quick:
+            return
+        self._verify_order(name, record)
+        if not (self._project / self._data).exists():
+            return
+        corrupt = self._corrupt(pieces, self._layout())
+        if not corrupt:
+            self._result.cleared.append(name)
+            return
+        self._result.reached.append(name)
+        shards = [f"{piece.shard} (rows {piece.rows})" for piece in corrupt]
+        self._find(
+            "corrupt",
+            name,
+            f"{name}: rows that it was trained on are others now: "
+            f"shard{'s' if len(shards) > 1 else ''} {listed(shards)}. The "
+            "model is as it was; it cannot be made again from these rows.",
+            {"shards": [piece.shard for piece in corrupt]},
+        )
+
+    def _verify_order(self, name: str, record: RunRecord) -> None:
+        """Compare the order that rows were visited in with the one that the recipe declares."""
+        path = next((file.path for file in record.inputs if file.role == "recipe"), None)
+        observed = record.details.get("training", {}).get("order_digest")
+        if observed is None or path is None or not (self._project / path).exists():
+            return
+        recipe = self._project / path
+        declaring = Recipe.read(recipe)
+        if declaring.digest("training") != record.parameters.get("recipe"):
+            return
+        # Imported here: it brings PyTorch, and all other questions answer a second sooner without.
+        from memtrain.loading.order_digest import declared_order_digest
+
+        declared = declared_order_digest(declaring.training)
+        if declared != observed:
+            self._find(
+                "order",
+                name,
+                f"{name}: its training visited the rows in the order {observed}, and its recipe "
+                f"declares {declared}. Train it anew: `snakemake --forcerun {name}`.",
+                {"observed": observed, "declared": declared},
+            )
+
+    def _corrupt(self, pieces: Iterable[PieceUse], layout: RecordLayout) -> list[PieceUse]:
+        """Return the pieces whose bytes have another digest; each is read once."""
+        pieces = list(pieces)
+        unknown = [one for one in pieces if (one.rows, one.digest) not in self._is_corrupt]
+
+        def look(piece: PieceUse) -> bool:
+            if piece.rows.end > layout.rows:
+                return True
+            algorithm = algorithm_of(piece.digest)
+            digest = digest_rows(self._project / self._data, layout, piece.rows, algorithm)
+            return digest != piece.digest
+
+        with ThreadPoolExecutor(_THREADS) as pool:
+            for piece, is_corrupt in zip(unknown, pool.map(look, unknown), strict=True):
+                self._is_corrupt[piece.rows, piece.digest] = is_corrupt
+        return [piece for piece in pieces if self._is_corrupt[piece.rows, piece.digest]]
+
+    def _layout(self) -> RecordLayout:
+        return read_layout(self._project / self._data)
+
+    def _last(self, job: str) -> RunRecord | None:
+        row = self._index.rows.execute(
+            "SELECT id FROM run WHERE job = ? AND state = 'completed' "
+            "ORDER BY ended_at DESC LIMIT 1",
+            (job,),
+        ).fetchone()
+        return self._index.record_of(row["id"]) if row else None
+
+    def _writer(self, name: str) -> RunRecord | None:
+        row = self._index.rows.execute("SELECT run FROM current WHERE path = ?", (name,)).fetchone()
+        return self._index.record_of(row["run"]) if row else None
+
+    def _find(
+        self, kind: str, path: str, message: str, details: dict[str, Any] | None = None
+    ) -> None:
+        self._result.findings.append(Finding(kind, path, message, details or {}))
+
+
+def keep_verification(folder: Path, result: Verification) -> None:
+    """Record that everything was compared byte by byte, for the page to show what was found.
+
+    Args:
+        folder: of the records.
+        result: of a verification that neither named files nor was quick.
+    """
+    compared = counted(len(result.checked), "file")
+    message = f"{compared} compared byte by byte, {counted(len(result.findings), 'finding')}"
+    facts = {"checked": len(result.checked), "findings": [asdict(one) for one in result.findings]}
+    keep_act(folder, "verify", message, "verification", facts)
+
+
+def _was_touched_by_snakemake(written: FileUse, found: os.stat_result) -> bool:
+    """Return whether a file has the time that it was written, or that Snakemake gave it after."""
+    return 0 <= found.st_mtime_ns - written.modified_ns <= _SECONDS_UNTIL_TOUCHED * 10**9
+
+
+def _pieces(record: RunRecord) -> list[PieceUse]:
+    return [piece for file in record.inputs for piece in file.pieces]
+
+
+def _role_in(record: RunRecord, name: str) -> str | None:
+    return next((file.role for file in record.outputs if file.path == name), None)
+
+
+def shard_rows(results: Path, shard: int) -> Range:
+    """Return the rows of a shard.
+
+    Args:
+        results: the folder of the dataset.
+        shard: its number.
+
+    Raises:
+        UserError: where there is no such shard.
+    """
+    shards = Manifest.read(results / MANIFEST_FILE).shards
+    if not 0 <= shard < len(shards):
+        raise UserError(
+            f"--shard {shard}: {results / MANIFEST_FILE} has the shards 0 to {len(shards) - 1}."
+        )
+    return shards[shard].rows

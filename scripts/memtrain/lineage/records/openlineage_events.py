@@ -1,0 +1,271 @@
+"""Run records as OpenLineage events, and back.
+
+A run is two events: START, and COMPLETE, FAIL or ABORT. What the standard has a facet for stands in
+that facet; what it has none for stands in facets of our own, whose names begin with "memtrain_" and
+whose schemas are in ``schemas/lineage.schema.json``. See https://openlineage.io/docs/spec.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from memtrain.core.ranges import Range
+from memtrain.lineage.records.run_record import CodeRoot, FileUse, PieceUse, RunRecord
+
+#: Of all jobs and datasets; a dataset's name is its path as seen from the project.
+NAMESPACE = "memtrain"
+PRODUCER = "urn:memtrain"
+SCHEMA = "urn:memtrain:lineage.schema.json"
+
+_KINDS = {"completed": "COMPLETE", "failed": "FAIL", "stopped": "ABORT", "running": "RUNNING"}
+_STATES = {kind: state for state, kind in _KINDS.items()}
+
+#: A condition takes 300 bytes a range; of more than these, our own facet alone has them.
+_RANGES_IN_CONDITIONS = 1000
+
+#: The facts of a run that have a facet each, by the attribute of ``RunRecord``.
+_RUN_FACTS = ("environment", "machine", "effort")
+
+
+def to_events(record: RunRecord) -> list[dict[str, Any]]:
+    """Return the events of a run: its start, and its end if it has ended."""
+    if record.ended_at is None:
+        return [_event(record, "START", record.started_at)]
+    # What is known at the end stands in the last event, and need not stand there twice.
+    start = RunRecord(record.run_id, record.job, record.started_at, record.split, record.parent_id)
+    return [
+        _event(start, "START", record.started_at),
+        _event(record, _KINDS[record.state], record.ended_at),
+    ]
+
+
+def from_events(events: Iterable[dict[str, Any]]) -> RunRecord:
+    """Return the record of a run from its events; facets of other versions are left out.
+
+    Raises:
+        ValueError: where these are not the events of a run.
+    """
+    events = list(events)
+    try:
+        first, last = events[0], events[-1]
+        facets, job = last["run"].get("facets", {}), last["job"]
+        parent = facets.get("parent")
+        name, _, split = job["name"].partition("/")
+        has_ended = last["eventType"] != "START"
+        return RunRecord(
+            run_id=last["run"]["runId"],
+            job=name,
+            split=split or None,
+            parent_id=parent["run"]["runId"] if parent else None,
+            started_at=first["eventTime"],
+            ended_at=last["eventTime"] if has_ended else None,
+            state=_STATES[last["eventType"]] if has_ended else "running",
+            message=facets.get("errorMessage", {}).get("message"),
+            inputs=[_file(dataset, "inputFacets") for dataset in last.get("inputs", [])],
+            outputs=[_file(dataset, "outputFacets") for dataset in last.get("outputs", [])],
+            parameters={
+                one["key"]: json.loads(one["value"])
+                for one in facets.get("executionParameters", {}).get("parameters", [])
+            },
+            code=[CodeRoot(**root) for root in facets.get("memtrain_code", {}).get("roots", [])],
+            details=facets.get("memtrain_details", {}).get("details", {}),
+            **{name: facets.get(f"memtrain_{name}", {}).get("facts", {}) for name in _RUN_FACTS},
+        )
+    except (IndexError, KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(f"these are not the events of a run ({error!r})") from None
+
+
+def _event(record: RunRecord, kind: str, at: str) -> dict[str, Any]:
+    # Imported here: it takes a third of a second, and only who writes has to wait for it.
+    from openlineage.client.event_v2 import Job, Run, RunEvent, RunState
+    from openlineage.client.serde import Serde
+
+    event = Serde.to_dict(
+        RunEvent(
+            eventTime=at,
+            producer=PRODUCER,
+            eventType=RunState[kind],
+            run=Run(record.run_id),
+            job=Job(NAMESPACE, record.name),
+        )
+    )
+    event["run"]["facets"] = dict(_run_facets(record))
+    event["job"]["facets"] = dict(_job_facets(record))
+    event["inputs"] = [_dataset(file, "inputFacets") for file in record.inputs]
+    event["outputs"] = [_dataset(file, "outputFacets") for file in record.outputs]
+    return event
+
+
+def _run_facets(record: RunRecord) -> Iterator[tuple[str, dict[str, Any]]]:
+    from openlineage.client.generated import (
+        environment_variables_run,
+        error_message_run,
+        execution_parameters_run,
+        parent_run,
+        processing_engine_run,
+    )
+
+    if record.parent_id:
+        run, job = parent_run.Run(record.parent_id), parent_run.Job(NAMESPACE, "workflow")
+        yield "parent", _standard(parent_run.ParentRunFacet(run, job))
+    if record.message is not None:
+        message = error_message_run.ErrorMessageRunFacet(record.message, "PYTHON")
+        yield "errorMessage", _standard(message)
+    parameters = [
+        execution_parameters_run.ExecutionParameter(
+            key=name, name=name, value=json.dumps(value, sort_keys=True)
+        )
+        for name, value in sorted(record.parameters.items())
+    ]
+    if parameters:
+        facet = execution_parameters_run.ExecutionParametersRunFacet(parameters)
+        yield "executionParameters", _standard(facet)
+    if record.environment:
+        variables = [
+            environment_variables_run.EnvironmentVariable(name, value)
+            for name, value in record.environment["variables"].items()
+        ]
+        facet = environment_variables_run.EnvironmentVariablesRunFacet(variables)
+        yield "environmentVariables", _standard(facet)
+        engine = processing_engine_run.ProcessingEngineRunFacet(
+            version=record.environment["python"], name="Python"
+        )
+        yield "processing_engine", _standard(engine)
+    for name in _RUN_FACTS:
+        if facts := getattr(record, name):
+            yield f"memtrain_{name}", _own("Run", name, facts=facts)
+    if record.code:
+        yield "memtrain_code", _own("Run", "code", roots=[vars(root) for root in record.code])
+    if record.details:
+        yield "memtrain_details", _own("Run", "details", details=record.details)
+
+
+def _job_facets(record: RunRecord) -> Iterator[tuple[str, dict[str, Any]]]:
+    from openlineage.client.generated import job_type_job, source_code_location_job
+
+    kind = job_type_job.JobTypeJobFacet(
+        processingType="BATCH",
+        integration="SNAKEMAKE",
+        jobType="DAG" if record.job == "workflow" else "TASK",
+    )
+    yield "jobType", _standard(kind)
+    if record.code:
+        root = record.code[0]
+        place = source_code_location_job.SourceCodeLocationJobFacet(
+            type="git", url=PRODUCER, path=f"scripts/{record.job}.py", version=root.commit
+        )
+        yield "sourceCodeLocation", _standard(place)
+
+
+def _dataset(file: FileUse, facets_of_use: str) -> dict[str, Any]:
+    """Return a dataset of an event; its facets of use are those of an input or of an output."""
+    from openlineage.client.generated import (
+        dataset_version_dataset,
+        input_statistics_input_dataset,
+        output_statistics_output_dataset,
+    )
+
+    facets = {
+        "memtrain_file": _own(
+            "Dataset", "file", role=file.role, size=file.size, modifiedNs=file.modified_ns
+        )
+    }
+    if file.digest:
+        version = dataset_version_dataset.DatasetVersionDatasetFacet(datasetVersion=file.digest)
+        facets["version"] = _standard(version)
+    is_input = facets_of_use == "inputFacets"
+    used_rows = sum(rows.rows for ranges in file.rows.values() for rows in ranges)
+    statistics = {"rowCount": used_rows or file.rows_in_all, "size": file.size}
+    use = {
+        "inputStatistics": _standard(
+            input_statistics_input_dataset.InputStatisticsInputDatasetFacet(**statistics)
+        )
+    }
+    if not is_input:
+        use = {
+            "outputStatistics": _standard(
+                output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(**statistics)
+            )
+        }
+    if file.rows or file.pieces or file.rows_in_all is not None:
+        use["memtrain_rows"] = _own(
+            "InputDataset" if is_input else "OutputDataset",
+            "rows",
+            rowsInAll=file.rows_in_all,
+            parts={part: [list(rows) for rows in ranges] for part, ranges in file.rows.items()},
+            pieces=[
+                [piece.shard, *piece.rows, piece.digest, piece.shard_digest]
+                for piece in file.pieces
+            ],
+        )
+        ranges = sorted({rows for ranges in file.rows.values() for rows in ranges})
+        if 0 < len(ranges) <= _RANGES_IN_CONDITIONS:
+            use["subset"] = _subset(_condition(ranges), is_input)
+    return {"namespace": NAMESPACE, "name": file.path, "facets": facets, facets_of_use: use}
+
+
+def _condition(ranges: list[Range]) -> Any:
+    """Return the standard's condition for "the row lies in one of these ranges"."""
+    from openlineage.client.generated.base_subset_dataset import (
+        BinarySubsetCondition,
+        CompareSubsetCondition,
+        FieldBaseCompareExpression,
+        LiteralCompareExpression,
+    )
+
+    def compare(sign: str, number: int) -> Any:
+        field, literal = FieldBaseCompareExpression("row"), LiteralCompareExpression(str(number))
+        return CompareSubsetCondition(field, literal, sign)
+
+    conditions = [
+        BinarySubsetCondition(
+            compare("GREATER_EQUAL_THAN", rows.start), compare("LESS_THAN", rows.end), "AND"
+        )
+        for rows in ranges
+    ]
+    # In pairs of pairs, so that thousands of ranges do not nest thousands deep.
+    while len(conditions) > 1:
+        pairs = [conditions[at : at + 2] for at in range(0, len(conditions), 2)]
+        conditions = [
+            BinarySubsetCondition(*pair, "OR") if len(pair) == 2 else pair[0] for pair in pairs
+        ]
+    return conditions[0]
+
+
+def _subset(condition: Any, is_input: bool) -> dict[str, Any]:
+    from openlineage.client.generated import base_subset_dataset as subset
+
+    if is_input:
+        return _standard(subset.InputSubsetInputDatasetFacet(condition))
+    return _standard(subset.OutputSubsetOutputDatasetFacet(condition))
+
+
+def _file(dataset: dict[str, Any], facets_of_use: str) -> FileUse:
+    facets, use = dataset.get("facets", {}), dataset.get(facets_of_use, {})
+    file, rows = facets.get("memtrain_file", {}), use.get("memtrain_rows", {})
+    return FileUse(
+        path=dataset["name"],
+        role=file.get("role", "file"),
+        size=file.get("size", 0),
+        modified_ns=file.get("modifiedNs", 0),
+        digest=facets.get("version", {}).get("datasetVersion"),
+        rows={
+            part: [Range(*pair) for pair in ranges]
+            for part, ranges in rows.get("parts", {}).items()
+        },
+        pieces=[
+            PieceUse(shard, Range(start, end), digest, shard_digest)
+            for shard, start, end, digest, shard_digest in rows.get("pieces", [])
+        ],
+        rows_in_all=rows.get("rowsInAll"),
+    )
+
+
+def _standard(facet: Any) -> dict[str, Any]:
+    from openlineage.client.serde import Serde
+
+    return Serde.to_dict(facet) | {"_producer": PRODUCER}
+
+
+def _own(kind: str, name: str, **content: Any) -> dict[str, Any]:
+    return {"_producer": PRODUCER, "_schemaURL": f"{SCHEMA}#/$defs/{name}{kind}Facet", **content}

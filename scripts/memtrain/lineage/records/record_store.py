@@ -1,0 +1,103 @@
+"""The records of a dataset: a file a run, written once and never changed.
+
+::
+
+    lineage/started/<run id>.jsonl           a run that runs, or was killed without a word
+    lineage/events/<yyyy-mm>/<run id>.jsonl  a run that ended: a line an event
+
+A file is written by the run alone, aside, synced and renamed; so any number of runs may record at
+once, on any file system, and none can tear the file of another.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from memtrain.lineage.records.openlineage_events import from_events, to_events
+from memtrain.lineage.records.run_record import RunRecord
+from memtrain.system.atomic_files import write_text
+
+
+@dataclass(frozen=True)
+class DamagedRecord:
+    """A file that should be a record and is none."""
+
+    path: Path
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: this record cannot be read ({self.problem}); it is left out."
+
+
+class RecordStore:
+    """The records below one folder.
+
+    Args:
+        folder: ``results/<dataset>/lineage``.
+    """
+
+    def __init__(self, folder: str | os.PathLike):
+        self.folder = Path(folder)
+
+    def started(self, record: RunRecord) -> None:
+        """Keep that a run has started."""
+        _write(self._started_path(record), record)
+
+    def ended(self, record: RunRecord) -> None:
+        """Keep how a run has ended."""
+        month = record.started_at[:7]
+        _write(self.folder / "events" / month / f"{record.run_id}.jsonl", record)
+        self._started_path(record).unlink(missing_ok=True)
+
+    def names(self) -> set[str]:
+        """Return the files of all records, seen from the folder.
+
+        A run that was killed between its two files has both; the end counts.
+        """
+        events = {
+            f"events/{month.name}/{file.name}": file.name
+            for month in _entries(self.folder / "events")
+            for file in _entries(Path(month.path))
+            if file.name.endswith(".jsonl") and not file.name.startswith(".")
+        }
+        ended = set(events.values())
+        started = {
+            f"started/{file.name}"
+            for file in _entries(self.folder / "started")
+            if file.name.endswith(".jsonl")
+            and not file.name.startswith(".")
+            and file.name not in ended
+        }
+        return set(events) | started
+
+    def read(self, name: str) -> RunRecord | DamagedRecord | None:
+        """Return a record; None where it is no longer there, since its run has just ended."""
+        path = self.folder / name
+        try:
+            return from_events(json.loads(line) for line in path.read_text().splitlines())
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            return DamagedRecord(path, str(error))
+
+    def events(self, name: str) -> list[dict]:
+        """Return the events of a record as they were written."""
+        return [json.loads(line) for line in (self.folder / name).read_text().splitlines()]
+
+    def _started_path(self, record: RunRecord) -> Path:
+        return self.folder / "started" / f"{record.run_id}.jsonl"
+
+
+def _write(path: Path, record: RunRecord) -> None:
+    lines = [json.dumps(event, sort_keys=True, allow_nan=False) for event in to_events(record)]
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def _entries(folder: Path) -> Iterator[os.DirEntry]:
+    try:
+        with os.scandir(folder) as entries:
+            yield from entries
+    except (FileNotFoundError, NotADirectoryError):
+        return

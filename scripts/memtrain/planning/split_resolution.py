@@ -1,0 +1,235 @@
+"""From ranges and settings to recipes: every split, resolved against the data and tried out."""
+
+import os
+from collections.abc import Iterator, Sequence
+
+from memtrain.config.schema import Configuration
+from memtrain.config.training import TrainingSettings
+from memtrain.core.byte_sizes import format_bytes
+from memtrain.core.errors import UserError, raise_problems
+from memtrain.core.ranges import Range, overlaps, without
+from memtrain.data.field_statistics import merge_all
+from memtrain.data.manifest import Manifest, describe_shards
+from memtrain.data.record_file import dtype_to_json
+from memtrain.data.shard_summaries import PieceSummary, first_nonfinite
+from memtrain.data.source import Source
+from memtrain.loading.row_order import RowOrder, row_order
+from memtrain.planning.dry_run import rehearse
+from memtrain.recipes.recipe import (
+    EvaluationRecipe,
+    Piece,
+    Recipe,
+    Rows,
+    ShuffleSummary,
+    Sizes,
+    Task,
+    TrainingRecipe,
+)
+
+#: The batch variance from which on there is a warning.
+_WEAK_SHUFFLE = 2.0
+
+
+def resolve_splits(
+    configuration: Configuration,
+    data: str | os.PathLike,
+    manifest: Manifest,
+    source: Source,
+    withdrawn: Sequence[Range] = (),
+) -> list[Recipe]:
+    """Return the recipe of every split of a configuration.
+
+    Args:
+        configuration: with the splits and the settings.
+        data: the record file.
+        manifest: of that file.
+        source: of that file.
+        withdrawn: rows that every range leaves out.
+
+    Raises:
+        UserError: with everything that is wrong with any split: ranges outside the data, overlaps,
+            values that are not finite, models, losses and transforms that do not fit.
+    """
+    resolver = _Resolver(configuration, os.fspath(data), manifest, source, withdrawn)
+    recipes, problems = [], []
+    for split in configuration.split_names:
+        try:
+            recipes.append(resolver.resolve(split))
+        except UserError as error:
+            problems.extend(error.problems)
+    raise_problems(problems)
+    return recipes
+
+
+class _Resolver:
+    """Resolves one split after the other against the same file."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        data: str,
+        manifest: Manifest,
+        source: Source,
+        withdrawn: Sequence[Range],
+    ):
+        self._configuration, self._withdrawn = configuration, withdrawn
+        self._data, self._manifest, self._source = data, manifest, source
+
+    def resolve(self, split: str) -> Recipe:
+        train, evaluate, problems = self._configuration.ranges_of(split, self._manifest.layout.rows)
+        raise_problems(problems)
+        left_out = sorted({*overlaps([*train, *evaluate], self._withdrawn)})
+        train, evaluate = without(train, self._withdrawn), without(evaluate, self._withdrawn)
+        raise_problems(_nothing_left(split, train, evaluate))
+        training_pieces = self._manifest.pieces(self._data, train)
+        evaluation_pieces = self._manifest.pieces(self._data, evaluate)
+        raise_problems(
+            [
+                *self._nonfinite_values(split, "training", training_pieces),
+                *self._nonfinite_values(split, "evaluation", evaluation_pieces),
+            ]
+        )
+        touched = self._manifest.touched([*train, *evaluate])
+        order = self._order(split, train)
+        training = self._training(split, train, training_pieces, order)
+        return Recipe(
+            split=split,
+            training=training,
+            evaluation=EvaluationRecipe(
+                rows=_rows(evaluate, evaluation_pieces),
+                settings=self._configuration.evaluation,
+                lowest_loss=self._source.lowest_loss,
+                class_names=self._source.class_names,
+            ),
+            shuffle=_shuffle_summary(order, self._source.in_random_order),
+            needs=rehearse(f"splits.{split}: training", training, self._data),
+            shards={str(number): self._manifest.shards[number].digest for number in touched},
+            rows_per_shard=self._manifest.rows_per_shard,
+            withdrawn=[tuple(rows) for rows in left_out],
+        )
+
+    def _order(self, split: str, ranges: list[Range]) -> RowOrder:
+        settings = self._configuration.training_of(split)
+        return row_order(
+            ranges,
+            self._manifest.layout.row_bytes,
+            settings.batch_size,
+            settings.accumulation_steps,
+            settings.shuffle,
+            settings.seed,
+        )
+
+    def _training(
+        self, split: str, ranges: list[Range], pieces: list[PieceSummary], order: RowOrder
+    ) -> TrainingRecipe:
+        settings = self._configuration.training_of(split)
+        fields = self._manifest.layout.fields
+        return TrainingRecipe(
+            rows=_rows(ranges, pieces),
+            task=Task(
+                kind=self._source.task,
+                classes=self._source.classes,
+                dtype=dtype_to_json(self._manifest.layout.dtype),
+                features=self._source.features,
+                target=self._source.target,
+            ),
+            statistics={
+                name: merge_all([piece.statistics[name] for piece in pieces]).to_json()
+                for name in fields
+            },
+            settings=settings,
+            sizes=_sizes(f"splits.{split}", order, settings),
+        )
+
+    def _nonfinite_values(self, split: str, use: str, pieces: list[PieceSummary]) -> Iterator[str]:
+        """Yield a problem where rows hold NaN or infinity: how many, and where the first is."""
+        damaged = [
+            piece
+            for piece in pieces
+            if any(part.nonfinite.any() for part in piece.statistics.values())
+        ]
+        if not damaged:
+            return
+        count = sum(
+            int(part.nonfinite.sum()) for piece in damaged for part in piece.statistics.values()
+        )
+        row, field, column = first_nonfinite(self._data, self._manifest.layout, damaged[0].rows)
+        shards = self._manifest.touched([piece.rows for piece in damaged])
+        yield (
+            f"splits.{split}: {count} of its {use} values are NaN or infinite; the first is in "
+            f"{self._data}, row {row}, field {field}, column {column} (in all: "
+            f"{describe_shards(shards)}). Mend the data, or leave these rows out of the ranges."
+        )
+
+
+def _nothing_left(split: str, train: list[Range], evaluate: list[Range]) -> Iterator[str]:
+    for key, ranges in (("train", train), ("evaluate", evaluate)):
+        if not ranges:
+            yield (
+                f"splits.{split}.{key}: all of its rows are withdrawn. Give it other rows, or "
+                "remove the split."
+            )
+
+
+def _rows(ranges: list[Range], pieces: list[PieceSummary]) -> Rows:
+    return Rows(
+        ranges=[tuple(piece) for piece in ranges],
+        pieces=[
+            Piece(start=piece.rows.start, end=piece.rows.end, digest=piece.digest)
+            for piece in pieces
+        ],
+    )
+
+
+def _shuffle_summary(order: RowOrder, in_random_order: bool) -> ShuffleSummary:
+    return ShuffleSummary(
+        rows_per_block=order.rows_per_block,
+        blocks_per_buffer=order.blocks_per_buffer,
+        permutes_all_rows=order.in_one_buffer,
+        in_random_order=in_random_order,
+        batch_variance=1.0 if in_random_order else order.batch_variance,
+    )
+
+
+def describe_weak_shuffle(recipe: Recipe) -> str | None:
+    """Return a warning where sorted rows would reach the model badly mixed; else None."""
+    found, settings = recipe.shuffle, recipe.training.settings
+    if found.batch_variance <= _WEAK_SHUFFLE:
+        return None
+    key = f"splits.{recipe.split}: training.shuffle"
+    if settings.shuffle is None:
+        advice = "Use a shuffle (`shuffle: {buffer_bytes: 256MiB}`)"
+    else:
+        # What 1 + (B-1)/W = 2 asks for.
+        block_bytes = settings.shuffle.buffer_bytes // found.blocks_per_buffer
+        wanted = block_bytes * recipe.training.sizes.rows_per_step
+        smaller = max(4096, settings.shuffle.buffer_bytes // recipe.training.sizes.rows_per_step)
+        advice = (
+            f"Raise shuffle.buffer_bytes to {format_bytes(wanted)}, or lower shuffle.block_bytes "
+            f"to {format_bytes(smaller)}"
+        )
+    return (
+        f"{key}: if rows lie sorted by the target, the mean of a batch varies "
+        f"{found.batch_variance:.3g} times as much as that of a uniform shuffle. {advice}; or "
+        "import the rows with `shuffle_once: <seed>`, once and for all."
+    )
+
+
+def _sizes(where: str, order: RowOrder, settings: TrainingSettings) -> Sizes:
+    rows_per_step = order.rows_per_window
+    drops = settings.last_window == "drop"
+    if drops and not order.full_windows:
+        raise UserError(
+            f"{where}: {order.rows} training rows do not fill one accumulation window of "
+            f"{settings.batch_size} x {settings.accumulation_steps} = {rows_per_step} rows, and "
+            "`last_window: drop` drops the short one. Use `last_window: step`, or a smaller "
+            "`batch_size` or `accumulation_steps`."
+        )
+    steps_per_epoch = order.full_windows if drops else order.windows
+    return Sizes(
+        rows=order.rows,
+        micro_batches_per_epoch=order.micro_batches(windows=steps_per_epoch),
+        steps_per_epoch=steps_per_epoch,
+        steps=steps_per_epoch * settings.epochs,
+        rows_per_step=rows_per_step,
+    )

@@ -1,0 +1,113 @@
+"""The loss, step by step."""
+
+import os
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+
+from memtrain.evaluation.result import Evaluation
+from memtrain.recipes.recipe import TrainingRecipe
+from memtrain.reporting.figures.style import BLUE, GREEN, GREY, ORANGE, PALE, Head, figure
+from memtrain.training.history import History
+
+#: Of more steps than these, the least and the greatest loss of neighbours are drawn.
+_MOST_POINTS = 1000
+
+#: So few are marked one by one.
+_FEW_POINTS = 50
+
+#: The smoothed line is a mean over this share of the steps.
+_SMOOTHED_SHARE = 0.03
+
+#: Losses that are the squared error or the cross entropy that ``lowest_loss`` speaks of.
+_OF_LOWEST_LOSS = ("MSELoss", "CrossEntropyLoss", "NLLLoss", "BCELoss", "BCEWithLogitsLoss")
+
+
+def draw_learning_curve(
+    path: str | os.PathLike,
+    head: Head,
+    recipe: TrainingRecipe,
+    evaluation: Evaluation,
+    history: History,
+) -> None:
+    """Draw the loss of every step, and the loss on the evaluation rows.
+
+    Args:
+        path: of the PNG file.
+        head: what the figure is called.
+        recipe: of the training.
+        evaluation: of its model.
+        history: of the training.
+    """
+    with figure(path, 6.4, 3.6, head) as drawn:
+        axes = drawn.subplots()
+        _draw_losses(axes, history.loss)
+        _mark_epochs(axes, history.epoch)
+        _draw_level(axes, evaluation.loss, ORANGE, "evaluation rows")
+        loss = recipe.settings.loss
+        if loss.name in _OF_LOWEST_LOSS and not loss.arguments:
+            _draw_level(axes, evaluation.lowest_loss, GREEN, "lowest possible")
+        axes.set(xlabel="optimizer step", ylabel=f"{loss.name}, mean of a row")
+        axes.set_xlim(0.5, history.steps + 0.5)
+        if _falls_far(history.loss):
+            _take_logarithms(axes)
+        axes.legend(loc="upper right")
+
+
+def _draw_losses(axes: Axes, losses: np.ndarray) -> None:
+    steps = np.arange(1, len(losses) + 1)
+    if len(losses) <= _MOST_POINTS:
+        line = {"marker": ".", "alpha": 0.6} if len(losses) <= _FEW_POINTS else {"alpha": 0.3}
+        axes.plot(steps, losses, color=BLUE, linewidth=0.8, label="accumulation windows", **line)
+    else:
+        borders = np.arange(_MOST_POINTS) * len(losses) // _MOST_POINTS
+        low, high = np.minimum.reduceat(losses, borders), np.maximum.reduceat(losses, borders)
+        label = "accumulation windows, from least to greatest"
+        axes.fill_between(steps[borders], low, high, color=BLUE, alpha=0.3, lw=0, label=label)
+    window = max(1, round(len(losses) * _SMOOTHED_SHARE))
+    if window > 1:
+        shown = np.unique(np.linspace(0, len(losses) - 1, _MOST_POINTS).astype(np.int64))
+        smoothed = _smooth(losses, window)[shown]
+        axes.plot(steps[shown], smoothed, color=BLUE, linewidth=1.6, label=f"mean of {window:,}")
+
+
+def _smooth(values: np.ndarray, window: int) -> np.ndarray:
+    """Return the mean of up to ``window`` values around each value; fewer at the ends."""
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    place = np.arange(len(values))
+    start = np.maximum(place - window // 2, 0)
+    end = np.minimum(place + window // 2 + 1, len(values))
+    return (sums[end] - sums[start]) / (end - start)
+
+
+def _mark_epochs(axes: Axes, epochs: np.ndarray) -> None:
+    """Mark the first step of every epoch, or of some where there are many."""
+    first_steps = np.flatnonzero(np.diff(epochs, prepend=epochs[0] - 1)) + 1
+    every = -(-len(first_steps) // 10)
+    marked = first_steps[::every]
+    above = axes.secondary_xaxis("top")
+    above.set_xticks(marked, [str(epoch) for epoch in epochs[marked - 1]])
+    above.tick_params(length=0)
+    above.spines[:].set_visible(False)
+    above.set_xlabel("epoch", color=GREY, loc="left", size=8)
+    axes.vlines(marked[1:], 0, 1, transform=axes.get_xaxis_transform(), color=PALE, linewidth=0.6)
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.grid(False, axis="x")
+
+
+def _draw_level(axes: Axes, loss: float | None, colour: str, label: str) -> None:
+    if loss:
+        axes.axhline(loss, color=colour, linewidth=1.2, linestyle=(0, (4, 2)), label=label)
+
+
+def _falls_far(losses: np.ndarray) -> bool:
+    return losses.min() > 0 and losses.max() / losses.min() > 8
+
+
+def _take_logarithms(axes: Axes) -> None:
+    axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter(NullFormatter())

@@ -1,0 +1,64 @@
+"""JSON in one spelling: the same content is always the same bytes.
+
+Keys are sorted, numbers are written as Python's ``repr`` (the shortest text that reads back as the
+same float), and NaN and infinity, which JSON does not have, are refused.
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from memtrain.core.errors import UserError
+from memtrain.system.atomic_files import write_text
+
+
+def dumps(content: Any) -> str:
+    """Return the content as one line of canonical JSON."""
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def digest(content: Any) -> str:
+    """Return "sha256:" and the digest of the content's canonical JSON."""
+    return "sha256:" + hashlib.sha256(dumps(content).encode()).hexdigest()
+
+
+def write(path: str | os.PathLike, content: Any) -> None:
+    """Write the content as canonical JSON, in lines that people can read."""
+    write_text(path, _in_lines(content) + "\n")
+
+
+def read(path: str | os.PathLike, made_by: str) -> Any:
+    """Return what a JSON file holds.
+
+    Args:
+        path: the file.
+        made_by: the script that writes such files, for the error's remedy.
+
+    Raises:
+        UserError: where the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text())
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such file. Run {made_by} to make it.") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise UserError(
+            f"{path}: this is not a JSON file ({error}). Remove it and run {made_by} again."
+        ) from None
+
+
+def _in_lines(content: Any, indent: str = "") -> str:
+    """Return mappings, and lists that hold them, an item a line; anything else on one line."""
+    deeper = indent + " "
+    if isinstance(content, dict) and content:
+        items = [
+            f"{deeper}{json.dumps(key)}: {_in_lines(content[key], deeper)}"
+            for key in sorted(content)
+        ]
+        return "{\n" + ",\n".join(items) + f"\n{indent}}}"
+    if isinstance(content, list) and any(isinstance(item, dict) for item in content):
+        items = [deeper + _in_lines(item, deeper) for item in content]
+        return "[\n" + ",\n".join(items) + f"\n{indent}]"
+    return json.dumps(content, sort_keys=True, allow_nan=False)

@@ -1,0 +1,176 @@
+"""Losses of the user's own: trained with, evaluated, and mended where they are wrong."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from torch import nn
+
+import evaluate
+import summarize
+from memtrain.core.errors import UserError
+from memtrain.evaluation.evaluator import Evaluator
+from memtrain.evaluation.result import Evaluation
+from memtrain.training.trainer import Trainer
+
+GENERATOR = np.random.default_rng(0)
+FEATURES = GENERATOR.integers(0, 17, (200, 6)).astype(np.float32)
+NUMBERS = (FEATURES @ [1, -2, 3, 0.5, 0, 1]).astype(np.float32)
+CLASSES = FEATURES[:, :3].argmax(1).astype(np.int64)
+
+
+def cross_entropy(model, batch, weight=1.0):
+    target = batch["target"].reshape(-1)
+    return weight * nn.functional.cross_entropy(model(batch["features"]), target, reduction="sum")
+
+
+def squares(model, batch):
+    return (model(batch["features"]) - batch["target"]).square().sum()
+
+
+class Autoencoder(nn.Module):
+    def __init__(self, in_features):
+        super().__init__()
+        self.inside = nn.Sequential(nn.Linear(in_features, 3), nn.Linear(3, in_features))
+
+    def forward(self, features):
+        return self.inside(features)
+
+
+def reconstruction(model, batch):
+    return (model(batch["features"]) - batch["features"]).square().sum()
+
+
+def of_each_row(model, batch):
+    return (model(batch["features"]) - batch["target"]).square()
+
+
+def no_loss(model, batch):
+    return 3.0
+
+
+@pytest.fixture
+def run(resolve, tmp_path):
+    """Return a function that trains and evaluates one split; gives weights and evaluation."""
+
+    def run(training, target, classes=None, name="one"):
+        data, recipe = resolve(FEATURES, target, training, classes=classes)
+        folder = tmp_path / "splits" / name
+        recipe = recipe.model_copy(update={"split": name})
+        recipe.write(folder / "split.json")
+        paths = [folder / part for part in ("model.safetensors", "history.csv", "performance.json")]
+        Trainer(recipe, data).run().write(*paths)
+        arguments = {
+            "data": data,
+            "split": folder / "split.json",
+            "model": paths[0],
+            "history": paths[1],
+            "evaluation": folder / "evaluation.json",
+            "predictions": folder / "predictions.npy",
+            "figures": folder / "figures",
+        }
+        given = [part for key, value in arguments.items() for part in (f"--{key}", str(value))]
+        assert evaluate.main(given) == 0
+        weights = safetensors.torch.load_file(paths[0])
+        evaluation = Evaluation.read(folder / "evaluation.json")
+        return weights, evaluation, np.load(folder / "predictions.npy"), folder
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("builtin", "own", "target", "classes"),
+    [("CrossEntropyLoss", "cross_entropy", CLASSES, 3), ("MSELoss", "squares", NUMBERS, None)],
+)
+def test_an_own_loss_is_as_good_as_the_same_of_torch(run, builtin, own, target, classes):
+    settings = {"model": "linear", "optimizer": {"name": "Adam", "lr": 0.01}}
+    one = run(settings | {"loss": builtin}, target, classes, "one")
+    two = run(settings | {"loss": f"{__name__}:{own}"}, target, classes, "two")
+    assert all(torch.equal(one[0][name], two[0][name]) for name in one[0])
+    assert one[1].metrics == two[1].metrics
+    assert one[1].errors == two[1].errors
+    assert one[1].baseline == two[1].baseline
+    assert one[1].loss == pytest.approx(two[1].loss)
+    assert np.array_equal(one[2], two[2])
+
+
+def test_an_argument_of_an_own_loss(run):
+    settings = {"model": "linear", "loss": {"name": f"{__name__}:cross_entropy", "weight": 2.0}}
+    once = run({"model": "linear", "loss": f"{__name__}:cross_entropy"}, CLASSES, 3, "one")
+    twice = run(settings, CLASSES, 3, "two")
+    assert twice[1].loss != once[1].loss
+
+
+AUTOENCODER = {"model": f"{__name__}:Autoencoder", "loss": f"{__name__}:reconstruction"}
+
+
+def test_of_an_autoencoder_only_the_loss_is_known(run):
+    weights, evaluation, predictions, folder = run(AUTOENCODER, NUMBERS)
+    model = Autoencoder(6)
+    model.load_state_dict(weights)
+    with torch.no_grad():
+        outputs = model(torch.from_numpy(FEATURES)).numpy()
+    assert evaluation.task == "other"
+    expected = ((outputs - FEATURES) ** 2).sum(1).mean()
+    assert evaluation.metrics == {"loss": pytest.approx(expected, rel=1e-5)}
+    assert evaluation.errors == evaluation.baseline == {"loss": None}
+    assert evaluation.per_target is None
+    assert np.allclose(predictions["prediction"], outputs, atol=1e-5)
+    assert np.array_equal(predictions["target"][:, 0], NUMBERS)
+    assert len(list((folder / "figures").glob("*.png"))) == 3
+
+
+def test_splits_of_different_tasks_stand_side_by_side(run, tmp_path):
+    run({"model": "linear"}, NUMBERS, name="numbers")
+    run(AUTOENCODER, NUMBERS, name="images")
+    run({"model": "mlp"}, NUMBERS, name="more_numbers")
+    splits = ("images", "numbers", "more_numbers")
+    ranges = {"train": [0, 10], "evaluate": [10, 20]}
+    configuration = {
+        "dataset": {"name": "mixed", "mock": {"rows": 200}},
+        "splits": dict.fromkeys(splits, ranges),
+    }
+    (tmp_path / "config.json").write_text(json.dumps(configuration))
+    given = {
+        "config": "config.json",
+        "splits": "splits",
+        "csv": "summary.csv",
+        "table": "summary.md",
+        "figure": "comparison.png",
+    }
+    arguments = [part for key, value in given.items() for part in (f"--{key}", tmp_path / value)]
+    assert summarize.main(list(map(str, arguments))) == 0
+    with open(tmp_path / "summary.csv") as file:
+        lines = {line["split"]: line for line in csv.DictReader(file)}
+    assert lines["images"]["r2"] == ""
+    assert float(lines["numbers"]["r2"]) < 1
+    text = (tmp_path / "summary.md").read_text()
+    assert text.index("| images ") < text.index("| numbers ") < text.index("| more_numbers ")
+    assert "less is better" in text
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        ("of_each_row", "not the sum of the losses of the rows, a tensor without dimensions"),
+        ("no_loss", "gives <class 'float'>, not the sum"),
+        ("none_such", "has no 'none_such'"),
+        ("Autoencoder", "does not take"),
+    ],
+)
+def test_what_is_wrong_with_a_loss_is_told_before_the_training(resolve, loss, message):
+    with pytest.raises(UserError, match=r"splits\.one: training\.loss") as caught:
+        resolve(FEATURES, NUMBERS, {"model": "linear", "loss": f"{__name__}:{loss}"})
+    assert message in str(caught.value)
+
+
+def test_an_evaluation_does_not_train(run, resolve):
+    weights, *_, folder = run({"model": "linear", "loss": f"{__name__}:squares"}, NUMBERS)
+    data, recipe = resolve(FEATURES, NUMBERS, {"model": "linear", "loss": f"{__name__}:squares"})
+    evaluator = Evaluator(recipe, data, folder / "model.safetensors")
+    evaluator.run(folder / "again.npy", 1)
+    found = evaluator._parts.model.state_dict()
+    assert all(torch.equal(weights[name], found[name]) for name in weights)

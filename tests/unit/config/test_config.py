@@ -1,0 +1,224 @@
+"""The configuration: what is understood, and what is said about mistakes."""
+
+import copy
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memtrain.config.reading import configuration_text, parse_configuration, read_configuration
+from memtrain.core.errors import UserError
+
+VALID = yaml.safe_load(
+    """
+dataset: {name: mock, mock: {rows: 1000, features: 3}}
+splits:
+  a: {train: [0, 500], evaluate: [500, 1000]}
+  b: {train: [[0, "10%"], ["50%", 800]], evaluate: ["80%", "100%"], training: {epochs: 5}}
+training: {optimizer: {name: SGD, lr: 0.1, momentum: 0.9}, epochs: 2}
+"""
+)
+
+
+def changed(**changes):
+    content = copy.deepcopy(VALID)
+    for path, value in changes.items():
+        *folders, key = path.split("__")
+        part = content
+        for folder in folders:
+            part = part.setdefault(folder, {})
+        part[key] = value
+    return content
+
+
+def problems_of(content):
+    with pytest.raises(UserError) as caught:
+        parse_configuration(content)
+    return caught.value.problems
+
+
+def test_ranges_in_rows_and_percent():
+    configuration = parse_configuration(VALID)
+    assert configuration.ranges_of("b", 1000) == ([(0, 100), (500, 800)], [(800, 1000)], [])
+    assert configuration.ranges_of("b", 1001)[1] == [(800, 1001)]
+
+
+def test_numbers_that_yaml_reads_as_text():
+    content = yaml.safe_load("{lr: 1e-3, eps: 1E-8, betas: [9e-1, 0.99]}")
+    assert isinstance(content["lr"], str)
+    configuration = parse_configuration(changed(training__optimizer={"name": "Adam", **content}))
+    assert configuration.training.optimizer.arguments == {
+        "lr": 0.001,
+        "eps": 1e-8,
+        "betas": [0.9, 0.99],
+    }
+    rows = parse_configuration(changed(dataset__mock__rows="1e3")).dataset.mock.rows
+    assert (rows, type(rows)) == (1000, int)
+
+
+def test_a_split_overrides_defaults():
+    configuration = parse_configuration(
+        changed(splits__a__training={"optimizer": {"lr": 0.5}, "model": "linear"})
+    )
+    own = configuration.training_of("a")
+    assert own.optimizer.arguments == {"lr": 0.5, "momentum": 0.9}
+    assert (own.optimizer.name, own.model.name, own.epochs) == ("SGD", "linear", 2)
+    assert configuration.training_of("b").epochs == 5
+
+
+def test_sizes_of_the_shuffle_are_read_as_people_write_them():
+    content = changed(training={"shuffle": {"block_bytes": "1MiB", "buffer_bytes": "1.5 GiB"}})
+    content["splits"] = {
+        "as_is": {"train": [0, 1], "evaluate": [1, 2]},
+        "own": {
+            "train": [0, 1],
+            "evaluate": [1, 2],
+            "training": {"shuffle": {"buffer_bytes": 2**22}},
+        },
+        "in_order": {"train": [0, 1], "evaluate": [1, 2], "training": {"shuffle": "none"}},
+    }
+    configuration = parse_configuration(content)
+    sizes = {
+        split: shuffle and (shuffle.block_bytes, shuffle.buffer_bytes)
+        for split in content["splits"]
+        if (shuffle := configuration.training_of(split).shuffle) or True
+    }
+    assert sizes == {
+        "as_is": (2**20, 3 * 2**29),
+        "own": (2**20, 2**22),
+        "in_order": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("section", "expected"),
+    [
+        ({"training": {"shuffle": {"block_bytes": "big"}}}, "a size like 256KiB is needed"),
+        (
+            {"training": {"shuffle": {"block_bytes": "2MiB", "buffer_bytes": "1MiB"}}},
+            "less than the one block",
+        ),
+        ({"training": {"shuffle": {"buffer": 5}}}, "buffer"),
+        ({"loading": {"reader": "fast"}}, "fast"),
+        ({"loading": {"memory_budget": "much"}}, "much"),
+    ],
+)
+def test_mistakes_in_shuffle_and_loading_are_told(section, expected):
+    assert expected in " ".join(problems_of(changed(**section)))
+
+
+def test_null_in_a_split_takes_the_schedule_away():
+    schedule = {"name": "StepLR", "step_size": 3}
+    content = changed(training__scheduler=schedule, splits__a__training={"scheduler": None})
+    configuration = parse_configuration(content)
+    assert configuration.training_of("a").scheduler is None
+    assert configuration.training_of("b").scheduler.name == "StepLR"
+
+
+def test_folds_cover_every_row_once():
+    content = changed(folds=3)
+    del content["splits"]
+    configuration = parse_configuration(content)
+    evaluated = []
+    for split in configuration.split_names:
+        train, evaluate, problems = configuration.ranges_of(split, 1000)
+        assert not problems
+        assert sum(piece.rows for piece in train + evaluate) == 1000
+        evaluated += evaluate
+    assert evaluated == [(0, 333), (333, 666), (666, 1000)]
+
+
+def test_a_configuration_can_be_written_and_read_back(tmp_path):
+    configuration = parse_configuration(changed(splits__0={"train": [0, 1], "evaluate": [1, 2]}))
+    (tmp_path / "config.yaml").write_text(configuration_text(configuration))
+    again = read_configuration(tmp_path / "config.yaml")
+    assert again == configuration
+    assert again.split_names == ["a", "b", "0"]
+    assert [again.training_of(split) for split in "ab"] == [
+        configuration.training_of(split) for split in "ab"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (changed(training__epoch=3), ["training.epoch", "3", "Did you mean 'epochs'?"]),
+        (changed(splits__a__training={"batchsize": 3}), ["splits.a.training.batchsize", "batch_s"]),
+        (changed(training__epochs="many"), ["training.epochs", "'many'", "valid integer"]),
+        (changed(training__epochs=0), ["training.epochs", "found 0", "greater than or equal to 1"]),
+        (changed(training__epochs=True), ["training.epochs", "True", "number"]),
+        (changed(training__last_window="dorp"), ["training.last_window", "Did you mean 'drop'?"]),
+        (changed(dataset__name="../x"), ["dataset.name", "'../x'", "letters"]),
+        (changed(splits__b__evaluate=[800, 2000]), ["splits.b.evaluate", "2000", "has 1000 rows"]),
+        (changed(splits__a__train=[7, 7]), ["splits.a.train", "[7, 7]", "empty"]),
+        (changed(splits__a__train=["0%", "0.01%"]), ["splits.a.train", "0.01%", "empty"]),
+        (changed(splits__a__train=[9, 7]), ["splits.a.train", "[9, 7]", "backwards"]),
+        (changed(splits__a__train=["90%", 7]), ["splits.a.train", "backwards"]),
+        (changed(splits__a__train=[0, "120%"]), ["splits.a.train", "'120%'"]),
+        (changed(splits__a__train=[0]), ["splits.a.train", "[start, end]"]),
+        (changed(splits__a__train=[[0, 9], [5, 20]]), ["splits.a.train", "[5, 9)", "two"]),
+        (changed(splits__a__evaluate=[400, 600]), ["splits.a", "[400, 500)", "allow_overlap"]),
+        (changed(shards={"rows": "few"}), ["shards.rows", "'few'", "auto"]),
+        (changed(folds=3), ["splits", "folds", "both"]),
+        (changed(splits={}), ["splits", "folds", "neither"]),
+        (changed(splits={"folds": 5}), ["splits.folds", "in place of `splits`"]),
+        (changed(dataset__mock=None), ["dataset", "neither", "mock", "import"]),
+        (
+            changed(dataset__import={"path": "x", "features": ["a"], "target": ["b"]}),
+            ["dataset", "both", "Remove one"],
+        ),
+        (changed(dataset={"mock": {"rows": 9}}), ["dataset.name", "missing"]),
+        ("just text", ["'just text'"]),
+    ],
+)
+def test_a_mistake_names_key_value_and_remedy(content, expected):
+    (problem,) = problems_of(content)
+    for part in expected:
+        assert part in problem
+
+
+def test_allow_overlap_allows_it():
+    parse_configuration(changed(splits__a__evaluate=[400, 600], splits__a__allow_overlap=True))
+
+
+def test_all_mistakes_are_told_at_once():
+    content = changed(
+        training__epoch=3, training__batch_size=-1, dataset__mock__target="mpl", shard={"rows": 3}
+    )
+    problems = problems_of(content)
+    assert len(problems) == 4
+    assert any("Did you mean 'mlp'?" in problem for problem in problems)
+    assert any("Did you mean 'shards'?" in problem for problem in problems)
+
+
+def test_a_file_that_is_missing_or_not_yaml(tmp_path):
+    with pytest.raises(UserError, match=r"none\.yaml: .*No such file"):
+        read_configuration(tmp_path / "none.yaml")
+    (tmp_path / "bad.yaml").write_text("a: [1, 2")
+    with pytest.raises(UserError, match=r"bad\.yaml: this is not YAML"):
+        read_configuration(tmp_path / "bad.yaml")
+
+
+def test_no_python_object_is_made_from_yaml(tmp_path):
+    (tmp_path / "evil.yaml").write_text("a: !!python/object/apply:os.system ['touch x']")
+    with pytest.raises(UserError, match="this is not YAML"):
+        read_configuration(tmp_path / "evil.yaml")
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    ),
+    st.sampled_from(["dataset", "splits", "training", "shards", "folds", "dataset__import"]),
+)
+def test_any_content_is_understood_or_refused_with_a_message(part, where):
+    content = changed(**{where: part})
+    try:
+        parse_configuration(content)
+    except UserError as error:
+        problems = error.problems
+    else:
+        return
+    assert all(problems)

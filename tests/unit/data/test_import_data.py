@@ -1,0 +1,392 @@
+"""Rows of a user's own come into a record file: from any kind of file, exactly, or not at all."""
+
+import csv
+import gzip
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import zipfile
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyarrow import feather, ipc, parquet
+
+import import_data
+from memtrain.config.dataset import ImportSettings
+from memtrain.core.errors import UserError
+from memtrain.data.source import Source
+
+SCRIPT = Path(import_data.__file__)
+
+
+def run_import(path, folder=None, **keys):
+    """Import into a folder; return the records and the source."""
+    folder = Path(folder or tempfile.mkdtemp())
+    data, source = folder / "out" / "data.npy", folder / "out" / "source.json"
+    arguments = ["--data", str(data), "--source", str(source)]
+    import_data.main(["--settings", json.dumps({"path": str(path), **keys}), *arguments])
+    return np.load(data), Source.read(source)
+
+
+def refusal(path, **keys):
+    """Return the problems that an import is refused for; nothing may have been written."""
+    with tempfile.TemporaryDirectory() as folder:
+        with pytest.raises(UserError) as error:
+            run_import(path, folder, **keys)
+        assert list(Path(folder).rglob("*.*")) == []
+    return "\n".join(error.value.problems)
+
+
+# Every kind of file
+
+
+def as_records(columns):
+    return np.rec.fromarrays(list(columns.values()), names=list(columns)).view(np.ndarray)
+
+
+def as_table(columns):
+    return pa.table({name: pa.array(values) for name, values in columns.items()})
+
+
+def write_csv(path, columns, opened=open):
+    with opened(path, "wt", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(zip(*(values.tolist() for values in columns.values()), strict=True))
+
+
+def write_zip(path, columns):
+    write_csv(path.with_name("member.csv"), columns)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.write(path.with_name("member.csv"), "member.csv")
+
+
+def write_stream(path, columns):
+    table = as_table(columns)
+    with ipc.new_stream(path, table.schema) as writer:
+        writer.write_table(table)
+
+
+WRITERS = {
+    "t.npy": lambda path, columns: np.save(path, as_records(columns)),
+    "t.npz": lambda path, columns: np.savez(path, **columns),
+    "t.csv": write_csv,
+    "t.csv.gz": lambda path, columns: write_csv(path, columns, gzip.open),
+    "t.zip": write_zip,
+    "t.parquet": lambda path, columns: parquet.write_table(as_table(columns), path),
+    "t.arrow": write_stream,
+    "t.feather": lambda path, columns: feather.write_feather(as_table(columns), path),
+}
+
+WORDS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=4)
+ROWS = st.lists(
+    st.tuples(
+        st.just(float("nan")) | st.floats(-1e100, 1e100) | st.sampled_from([1 / 3, -0.0, np.inf]),
+        st.integers(-(2**63), 2**63 - 1),
+        st.booleans(),
+        WORDS,
+        st.integers(0, 2**63 - 1),
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(ROWS, st.sampled_from(["drop", "mean"]))
+def test_the_same_rows_give_the_same_bytes_from_every_kind(rows, missing):
+    x, k, flag, word, y = zip(*rows, strict=True)
+    columns = {
+        "x": np.array(x, np.float64),
+        "k": np.array(k, np.int64),
+        "flag": np.array(flag),
+        "word": np.array(word, str),
+        "y": np.array(y, np.int64),
+    }
+    keys = {
+        "features": ["x", "k", "flag", "word"],
+        "target": ["y"],
+        "dtypes": {"x": "float64", "k": "int64", "y": "int64"},
+        "categories": ["word"],
+        "missing": missing,
+    }
+    outcomes = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name, write in WRITERS.items():
+            path = Path(folder) / name
+            write(path, columns)
+            try:
+                records, source = run_import(path, folder, **keys)
+                outcomes[name] = (records.dtype, records.tobytes(), source.features, source.classes)
+            except UserError as error:
+                # An empty word, or no number to take the mean of: told alike, but for the file.
+                outcomes[name] = re.sub(r"\S*/t\.[^\s,)]*", "t", str(error))
+    assert all(outcome == outcomes["t.npy"] for outcome in outcomes.values()), outcomes
+
+
+NUMBERS = {"x": np.array([0.5, 1.5, 2.5]), "y": np.array([1.0, 2.0, 4.0])}
+XY = {"features": ["x"], "target": ["y"]}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_rows_are_written_as_records(tmp_path, name):
+    WRITERS[name](tmp_path / name, NUMBERS)
+    records, source = run_import(tmp_path / name, **XY)
+    assert records.dtype == np.dtype([("features", "<f4", (1,)), ("target", "<f4", (1,))])
+    assert records["features"].tolist() == [[0.5], [1.5], [2.5]]
+    assert records["target"].tolist() == [[1.0], [2.0], [4.0]]
+    assert (source.features, source.target, source.task) == (["x"], ["y"], "regression")
+
+
+def test_columns_of_a_matrix_go_by_number(tmp_path):
+    np.save(tmp_path / "m.npy", np.arange(6).reshape(2, 3))
+    records, source = run_import(tmp_path / "m.npy", features=[2, 0], target=[1])
+    assert records["features"].tolist() == [[2, 0], [5, 3]]
+    assert records["target"].tolist() == [[1], [4]]
+    assert source.features == ["2", "0"]
+
+
+def test_a_block_of_numbers_becomes_as_many_columns(tmp_path):
+    pixels = np.array([[1, 2], [3, 4], [5, 6]], np.float32)
+    np.savez(tmp_path / "b.npz", pixels=pixels, y=NUMBERS["y"])
+    records, source = run_import(tmp_path / "b.npz", features=["pixels"], target=["y"])
+    np.testing.assert_array_equal(records["features"], pixels)
+    assert source.features == ["pixels[0]", "pixels[1]"]
+
+
+def test_blocks_must_be_of_one_width(tmp_path):
+    np.savez(tmp_path / "a.npz", x=np.zeros((2, 2)), y=np.zeros(2))
+    np.savez(tmp_path / "b.npz", x=np.zeros((2, 3)), y=np.zeros(2))
+    assert "b.npz, column 'x': rows of 3 numbers follow rows of 2" in refusal(tmp_path, **XY)
+
+
+def test_a_folder_of_mixed_kinds_is_read_in_the_order_of_names(tmp_path):
+    for number, (name, write) in enumerate(WRITERS.items()):
+        write(tmp_path / f"{number}.{name}", {"x": np.array([number]), "y": np.array([-number])})
+    (tmp_path / "member.csv").unlink()
+    records, source = run_import(tmp_path, **XY)
+    assert records["features"][:, 0].tolist() == list(range(len(WRITERS)))
+    assert [file["path"] for file in source.origin["files"]] == [
+        f"{tmp_path.as_posix()}/{number}.{name}" for number, name in enumerate(WRITERS)
+    ]
+
+
+# Missing values
+
+GAPS = "a,b,w,y\n1,,p,1\n2,4,,2\n3,8,q,3\n,6,p,4\n,6,p,\n"
+ABW = {"features": ["a", "b", "w"], "target": ["y"], "categories": ["w"]}
+
+
+def test_missing_values_are_told_of_all_columns(tmp_path):
+    (tmp_path / "t.csv").write_text(GAPS)
+    problems = refusal(tmp_path / "t.csv", **ABW).split("\n")
+    for problem, (column, count, row) in zip(
+        problems, [("a", 2, 4), ("b", 1, 1), ("w", 1, 2), ("y", 1, 5)], strict=True
+    ):
+        where = f"({count}, the first in {tmp_path}/t.csv, row {row})"
+        assert problem.startswith(f"column '{column}' has missing values {where}.")
+        assert "missing: drop" in problem
+
+
+@pytest.mark.parametrize(
+    ("text", "keys", "message"),
+    [
+        (GAPS, ABW, "column 'w' has missing values (1, "),
+        (GAPS, ABW, "A category has no mean; use `missing: drop`"),
+        (GAPS, ABW, "A target has no mean; use `missing: drop`"),
+        ("x,y\n,1\n,2\n", XY, "column 'x': there is no value to take the mean of"),
+        (
+            "x,y\n1,1\n,1\n2,1\n",
+            XY | {"dtypes": {"x": "int64"}},
+            "column 'x': its mean, 1.5, does not fit the type int64",
+        ),
+    ],
+)
+def test_what_has_no_mean(tmp_path, text, keys, message):
+    (tmp_path / "t.csv").write_text(text)
+    assert message in refusal(tmp_path / "t.csv", **keys, missing="mean")
+
+
+def test_no_rows_left(tmp_path):
+    (tmp_path / "t.csv").write_text("x,y\n1,\n,2\n")
+    problem = refusal(tmp_path / "t.csv", **XY, missing="drop")
+    assert "no rows are left; 2 were read and 2 dropped" in problem
+    (tmp_path / "t.csv").write_text("x,y\n")
+    assert "no rows are left; 0 were read" in refusal(tmp_path / "t.csv", **XY)
+
+
+# What is refused
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_text_in_a_column_of_numbers_is_found(tmp_path, name):
+    x = np.char.mod("%d", np.arange(140_000))
+    x[66_000] = "sixty"
+    x[135_000] = "more"
+    WRITERS[name](tmp_path / name, {"x": x, "y": np.arange(140_000)})
+    problem = refusal(tmp_path / name, **XY)
+    assert re.search(rf"{name}\S*, row 66,001, column 'x': found the text 'sixty'", problem)
+    assert "categories" in problem
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype", "message"),
+    [
+        (pa.array([1, 1.5]), "int64", "t.parquet, row 2, column 'x': 1.5 does not fit the type"),
+        (pa.array([1, 300]), "uint8", "t.parquet, row 2, column 'x': 300 does not fit the type"),
+        (pa.array([1, None]), "int64", "column 'x' has missing values (1, "),
+        (pa.array([date(2013, 1, 1)]), "int8", "t.parquet, column 'x': it is of the type date32"),
+    ],
+)
+def test_values_that_do_not_fit_are_named(tmp_path, values, dtype, message):
+    table = pa.table({"x": values, "y": np.zeros(len(values))})
+    parquet.write_table(table, tmp_path / "t.parquet")
+    assert message in refusal(tmp_path / "t.parquet", **XY, dtypes={"x": dtype})
+
+
+@pytest.mark.parametrize(
+    ("y", "keys", "message"),
+    [
+        ([0, -1], {"dtypes": {"y": "int64"}}, "row 2, column 'y': classes count from 0"),
+        ([[0, 1], [1, 1]], {"dtypes": {"y": "int64"}}, "a class is one number, and this is 2"),
+        ([0.5, 1], {"categories": ["y"]}, "of text or integers; this column is of the type double"),
+        ([0, 1], {"categories": ["y"], "dtypes": {"y": "float32"}}, "dtypes: found float32"),
+        ([0, 1], {"target": ["x", "y"], "features": ["z"], "categories": ["y"]}, "found x, y;"),
+        (
+            [0, 1],
+            {"target": ["x", "y"], "features": ["z"], "dtypes": {"target": "int8"}},
+            "a class is one column",
+        ),
+    ],
+)
+def test_targets_that_are_no_class(tmp_path, y, keys, message):
+    np.savez(tmp_path / "t.npz", x=np.zeros(2), y=np.array(y), z=np.zeros(2))
+    assert message in refusal(tmp_path / "t.npz", **(XY | keys))
+
+
+def test_all_problems_are_told_at_once(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b,c,y\n1,p,,1\nq,2,,2\nr,s,3,300\n")
+    problems = refusal(
+        tmp_path / "t.csv", features=["a", "b", "c"], target=["y"], dtypes={"y": "uint8"}
+    ).split("\n")
+    assert [re.sub(r".*t\.csv|[:.;].*", "", problem) for problem in problems] == [
+        ", row 2, column 'a'",
+        ", row 1, column 'b'",
+        ", row 3, column 'y'",
+        ", row 1)",
+    ]
+
+
+def test_columns_that_are_not_there(tmp_path):
+    write_csv(tmp_path / "a.csv", {"distance": NUMBERS["x"], "delay": NUMBERS["y"]})
+    write_csv(tmp_path / "b.csv", {"distance": NUMBERS["x"], "late": NUMBERS["y"]})
+    keys = {"features": ["distanse", "distance"], "target": ["delay"]}
+    assert refusal(tmp_path, **keys).split("\n") == [
+        f"{tmp_path}/a.csv and 1 more: there is no column 'distanse'. Did you mean 'distance'? "
+        "The columns are distance, delay.",
+        f"{tmp_path}/b.csv: there is no column 'delay'. The columns are distance, late.",
+    ]
+
+
+def test_a_column_that_stands_twice(tmp_path):
+    (tmp_path / "t.csv").write_text("x,x,y\n1,2,3\n")
+    assert "the column 'x' stands in it more than once" in refusal(tmp_path / "t.csv", **XY)
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("none.npz", "none.npz: no such file"),
+        ("*.npz", "*.npz: no such file"),
+        ("t.xlsx", "t.xlsx: files of this kind are not read"),
+        ("t.parquet", "t.parquet: it cannot be read"),
+        ("t.npy", "t.npy: this is not a .npy file"),
+        ("u.npy", "u.npy: this is not a .npy file"),
+        ("t.csv", "t.csv, row 2: it has 3 cells, but there are 2 columns"),
+    ],
+)
+def test_files_that_cannot_be_read(tmp_path, path, message):
+    (tmp_path / "t.xlsx").touch()
+    (tmp_path / "t.parquet").write_bytes(b"PAR1 and then nothing PAR1")
+    (tmp_path / "t.npy").write_bytes(b"\x93NUMPY\x01\x00\x02\x00({")
+    (tmp_path / "u.npy").write_bytes(b"\x93NUMPY\x01\x00\x12\x00{b'a': 1, 'b': 2}\n")
+    (tmp_path / "t.csv").write_text("x,y\n1,2\n1,2,3\n")
+    assert message in refusal(tmp_path / path, **XY)
+
+
+def test_settings_are_checked(tmp_path):
+    assert "there is no such key" in refusal(tmp_path, **XY, misssing="drop")
+
+
+def test_a_mistake_ends_the_script_with_one_line_and_no_file(tmp_path):
+    (tmp_path / "t.csv").write_text("x,y\n1,2\nabc,2\n")
+    keys = yaml.safe_dump({"path": "t.csv", **XY})
+    done = subprocess.run(
+        [sys.executable, SCRIPT, "--settings", keys, "--data", "d.npy", "--source", "s.json"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "import_data.py: error: t.csv, row 2, column 'x': found the text 'abc'" in done.stderr
+    assert sorted(os.listdir(tmp_path)) == ["t.csv"]
+
+
+def test_help_teaches_the_settings(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        import_data.main(["--help"])
+    text = capsys.readouterr().out
+    for word in (*ImportSettings.model_fields, "example:", "exit status"):
+        assert word in text
+
+
+# What is written down
+
+
+def test_the_source_tells_where_rows_came_from(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("data").mkdir()
+    Path("data/t.csv").write_text(GAPS)
+    content = Path("data/t.csv").read_bytes()
+    _, source = run_import("data/*.csv", tmp_path, **ABW, missing="drop")
+    assert "5 rows read, 4 dropped, 1 written, 4,112 bytes" in capsys.readouterr().out
+    assert source == Source(
+        features=["a", "b", "w=q"],
+        target=["y"],
+        task="regression",
+        origin={
+            "kind": "import",
+            "settings": {
+                "path": "data/*.csv",
+                "dtypes": {},
+                "missing": "drop",
+                "shuffle_once": None,
+                **ABW,
+            },
+            "files": [
+                {
+                    "path": "data/t.csv",
+                    "bytes": len(content),
+                    "sha256": hashlib.sha256(content).hexdigest(),
+                }
+            ],
+            "categories": {"w": ["q"]},
+            "means": {},
+            "rows_read": 5,
+            "rows_dropped": 4,
+        },
+    )
+    first = Path("out/source.json").read_bytes(), Path("out/data.npy").read_bytes()
+    run_import("data/*.csv", tmp_path, **ABW, missing="drop")
+    assert first == (Path("out/source.json").read_bytes(), Path("out/data.npy").read_bytes())

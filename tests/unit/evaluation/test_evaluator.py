@@ -1,0 +1,367 @@
+"""Evaluations, from rows and weights to predictions, metrics and figures."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+from torch import nn
+
+import evaluate
+from memtrain.config.schema import EvaluationSettings
+from memtrain.core.errors import UserError
+from memtrain.evaluation.evaluator import Evaluator
+from memtrain.evaluation.result import Evaluation
+from memtrain.training.history import read_history
+from memtrain.training.result import RECIPE_KEY
+from memtrain.training.trainer import Trainer
+
+GENERATOR = np.random.default_rng(0)
+FEATURES = GENERATOR.random((300, 4), dtype=np.float32)
+NUMBERS = (FEATURES @ [1, -2, 3, 0.5] + 0.3 * GENERATOR.random(300)).astype(np.float32)
+CLASSES = np.digitize(NUMBERS, [0.8, 1.6])
+RANGES = [[250, 300], [10, 60]]
+FIGURES = ["learning_curve.png", "predicted_against_true.png", "residuals.png"]
+
+
+class Split:
+    """A trained split: the files that train leaves, and the arguments of evaluate."""
+
+    def __init__(self, folder, data, recipe):
+        self.folder, self.data, self.recipe = folder, data, recipe
+        self.model, self.history = folder / "model.safetensors", folder / "history.csv"
+        recipe.write(folder / "split.json")
+
+    def arguments(self, output):
+        return [
+            *("--data", self.data),
+            *("--split", str(self.folder / "split.json")),
+            *("--model", str(self.model)),
+            *("--history", str(self.history)),
+            *("--evaluation", str(output / "evaluation.json")),
+            *("--predictions", str(output / "predictions.npy")),
+            *("--figures", str(output / "figures")),
+        ]
+
+    def evaluate(self):
+        """Return the evaluation and the predictions, without the figures."""
+        path = self.folder / "predictions.npy"
+        evaluation = Evaluator(self.recipe, self.data, self.model).run(path, steps=7)
+        return evaluation, np.load(path)
+
+    def set_weights(self, change):
+        weights = safetensors.torch.load_file(self.model)
+        digest = {RECIPE_KEY: self.recipe.digest("training")}
+        safetensors.torch.save_file(change(weights), self.model, metadata=digest)
+
+
+@pytest.fixture
+def train(resolve, tmp_path):
+    """Return a function that trains a small model on small rows; gives the split."""
+
+    def train(target, training=None, task=None, evaluation=None, **how):
+        data, recipe = resolve(FEATURES, target, training, evaluate=RANGES, **how)
+        parts = {"training": recipe.training, "evaluation": recipe.evaluation}
+        if task:
+            changed = parts["training"].task.model_copy(update=task)
+            parts["training"] = parts["training"].model_copy(update={"task": changed})
+        parts["evaluation"] = parts["evaluation"].model_copy(update=evaluation or {})
+        recipe = recipe.model_copy(update=parts)
+        split = Split(tmp_path, data, recipe)
+        trained = Trainer(recipe, data).run()
+        trained.write(split.model, split.history, tmp_path / "performance.json")
+        return split
+
+    return train
+
+
+def without_resamples():
+    return {"settings": EvaluationSettings(bootstrap=0)}
+
+
+def rows_of(ranges):
+    return np.concatenate([np.arange(*piece) for piece in ranges])
+
+
+def test_regression(train, tmp_path, capsys):
+    split = train(NUMBERS, evaluation={"lowest_loss": 0.0075})
+    assert evaluate.main(split.arguments(tmp_path)) == 0
+    assert "100 rows evaluated; R² " in capsys.readouterr().out
+    content = json.loads((tmp_path / "evaluation.json").read_text())
+    predictions = np.load(tmp_path / "predictions.npy")
+    rows = rows_of(RANGES)
+    assert predictions["row"].tolist() == rows.tolist()
+    assert predictions["target"][:, 0].tolist() == NUMBERS[rows].tolist()
+
+    said = predictions["prediction"].astype(np.float64)[:, 0]
+    true = NUMBERS[rows].astype(np.float64)
+    mse = ((said - true) ** 2).mean()
+    assert content["metrics"] == pytest.approx(
+        {
+            "mse": mse,
+            "rmse": mse**0.5,
+            "mae": np.abs(said - true).mean(),
+            "r2": 1 - mse / true.var(),
+        }
+    )
+    mean = NUMBERS.astype(np.float64).mean()
+    assert content["baseline"]["mse"] == pytest.approx(((true - mean) ** 2).mean())
+    analytic = ((said - true) ** 2).std() / math.sqrt(100)
+    assert content["errors"]["mse"] == pytest.approx(analytic, rel=0.3)
+    assert content["loss"] == pytest.approx(mse, rel=1e-5)
+    assert content["ratio_to_lowest_loss"] == pytest.approx(mse / 0.0075)
+    facts = ("split", "task", "rows", "ranges", "nonfinite_rows", "parameters", "per_target")
+    assert {name: content[name] for name in facts} == {
+        "split": "one",
+        "task": "regression",
+        "rows": 100,
+        "ranges": RANGES,
+        "nonfinite_rows": 0,
+        "parameters": 4 * 64 + 64 + 64 + 1,
+        "per_target": None,
+    }
+    assert content["steps"] == read_history(split.history).steps == 9
+    assert content["recipe"] == split.recipe.digest("training")
+    assert content["evaluation_recipe"] == split.recipe.digest("evaluation")
+    assert sorted(os.listdir(tmp_path / "figures")) == FIGURES
+
+
+def test_the_model_is_the_trained_one_in_eval_mode(train):
+    split = train(NUMBERS, {"model": {"name": "mlp", "dropout": 0.9}})
+    _, predictions = split.evaluate()
+    weights = safetensors.torch.load_file(split.model)
+    hidden, output = [
+        (weights[f"layers.{number}.weight"], weights[f"layers.{number}.bias"]) for number in (0, 3)
+    ]
+    features = torch.from_numpy(FEATURES[rows_of(RANGES)])
+    expected = nn.functional.linear(nn.functional.linear(features, *hidden).relu(), *output)
+    np.testing.assert_allclose(predictions["prediction"], expected.numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_ranges_do_not_matter_but_for_the_order(train):
+    split = train(NUMBERS, evaluation=without_resamples())
+    cut = {"rows": split.recipe.evaluation.rows.model_copy(update={"ranges": [(10, 40), (40, 60)]})}
+    whole = {"rows": split.recipe.evaluation.rows.model_copy(update={"ranges": [(10, 60)]})}
+    found = []
+    for change in (cut, whole):
+        parts = {"evaluation": split.recipe.evaluation.model_copy(update=change)}
+        split.recipe = split.recipe.model_copy(update=parts)
+        found.append(split.evaluate())
+    assert found[0][0].metrics == pytest.approx(found[1][0].metrics)
+    np.testing.assert_allclose(found[0][1]["prediction"], found[1][1]["prediction"], rtol=1e-5)
+
+
+def test_the_same_bytes_in_two_processes(train, tmp_path):
+    """Also where one of them has figures of the user's own style, and another order of sets."""
+    split = train(NUMBERS)
+    (tmp_path / "matplotlibrc").write_text("font.size: 20\naxes.facecolor: red\n")
+    settings = {"PYTHONHASHSEED": "3", "MATPLOTLIBRC": str(tmp_path / "matplotlibrc")}
+    command = [sys.executable, evaluate.__file__, *split.arguments(tmp_path / "two")]
+    process = subprocess.Popen(
+        command, env=os.environ | settings, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    evaluate.main(split.arguments(tmp_path / "one"))
+    assert process.wait(60) == 0
+    names = ["evaluation.json", "predictions.npy", *(f"figures/{name}" for name in FIGURES)]
+    for name in names:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+@pytest.fixture(scope="module")
+def own_models(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("own")
+    (folder / "own_parts.py").write_text(
+        "import numpy as np\n"
+        "from torch import nn\n"
+        "class LogSoftmaxModel(nn.Sequential):\n"
+        "    def __init__(self, in_features, out_features):\n"
+        "        super().__init__(nn.Linear(in_features, out_features), nn.LogSoftmax(1))\n"
+        "def logarithm(row):\n"
+        "    return row | {'target': np.log(row['target'] + 9)}\n"
+    )
+    sys.path.append(str(folder))
+    yield
+    sys.path.remove(str(folder))
+
+
+@pytest.mark.parametrize(
+    "training",
+    [
+        {"loss": "CrossEntropyLoss"},
+        {"loss": "NLLLoss", "model": "own_parts:LogSoftmaxModel"},
+    ],
+    ids=["logits", "log-probabilities"],
+)
+def test_classification(train, tmp_path, own_models, training):
+    names = {"class_names": ["low", "middle", "high"], "lowest_loss": 0.5}
+    split = train(CLASSES, training, classes=3, evaluation=names)
+    evaluate.main(split.arguments(tmp_path))
+    evaluation = Evaluation.read(tmp_path / "evaluation.json")
+    predictions = np.load(tmp_path / "predictions.npy")
+    probabilities, true = predictions["prediction"].astype(np.float64), CLASSES[rows_of(RANGES)]
+    assert predictions["target"][:, 0].tolist() == true.tolist()
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
+    entropy = -np.log(probabilities[range(100), true]).mean()
+    assert evaluation.metrics["cross_entropy"] == pytest.approx(entropy, rel=1e-5)
+    assert evaluation.loss == pytest.approx(entropy, rel=1e-5)
+    assert evaluation.ratio_to_lowest_loss == pytest.approx(2 * entropy, rel=1e-5)
+    hits = probabilities.argmax(axis=1) == true
+    assert evaluation.metrics["accuracy"] == hits.mean()
+    shares = np.bincount(CLASSES) / 300
+    assert evaluation.baseline["accuracy"] == (true == shares.argmax()).mean()
+    assert evaluation.baseline["cross_entropy"] == pytest.approx(-np.log(shares[true]).mean())
+    assert sorted(os.listdir(tmp_path / "figures")) == FIGURES
+
+
+def test_two_classes_from_one_logit(train):
+    target = (CLASSES > 0).astype(np.int64)
+    evaluation, predictions = train(target, {"loss": "BCEWithLogitsLoss"}, classes=2).evaluate()
+    probabilities, true = predictions["prediction"].astype(np.float64), target[rows_of(RANGES)]
+    assert probabilities.shape == (100, 2)
+    assert evaluation.metrics["cross_entropy"] == pytest.approx(
+        -np.log(probabilities[range(100), true]).mean(), rel=1e-5
+    )
+    assert evaluation.loss == pytest.approx(evaluation.metrics["cross_entropy"], rel=1e-5)
+
+
+def test_log_odds_of_a_number_become_a_probability(train):
+    share = NUMBERS.clip(0, 3) / 3
+    evaluation, predictions = train(share, {"loss": "BCEWithLogitsLoss"}).evaluate()
+    said = predictions["prediction"].astype(np.float64)[:, 0]
+    true = share[rows_of(RANGES)]
+    assert evaluation.metrics["mse"] == pytest.approx(((said - true) ** 2).mean(), rel=1e-5)
+    cross_entropy = -(true * np.log(said) + (1 - true) * np.log(1 - said)).mean()
+    assert evaluation.loss == pytest.approx(cross_entropy, rel=1e-5)
+
+
+def test_several_targets(train, tmp_path):
+    target = np.stack([NUMBERS, 5 * NUMBERS[::-1]], axis=1)
+    split = train(target, {"model": "linear"}, task={"target": ["low", "high"]})
+    evaluate.main(split.arguments(tmp_path))
+    evaluation = Evaluation.read(tmp_path / "evaluation.json")
+    predictions = np.load(tmp_path / "predictions.npy")
+    left = predictions["prediction"].astype(np.float64) - predictions["target"]
+    mse = (left**2).mean(axis=0)
+    assert list(evaluation.per_target) == ["high", "low"]
+    for name, expected in zip(["low", "high"], mse, strict=True):
+        part = evaluation.per_target[name]
+        assert part.metrics["mse"] == pytest.approx(expected)
+        assert part.metrics["rmse"] == pytest.approx(expected**0.5)
+        assert part.errors["mse"] > 0
+        assert part.baseline["mse"] > 0
+    assert evaluation.metrics["mse"] == pytest.approx(mse.mean())
+    assert evaluation.metrics["rmse"] == pytest.approx((mse**0.5).mean())
+
+
+def test_bootstrap_0_leaves_the_errors_empty(train):
+    evaluation, _ = train(NUMBERS, evaluation=without_resamples()).evaluate()
+    assert set(evaluation.errors.values()) == {None}
+    assert None not in evaluation.metrics.values()
+
+
+def test_a_lowest_loss_of_zero_has_no_ratio(train):
+    evaluation, _ = train(NUMBERS, evaluation={"lowest_loss": 0.0}).evaluate()
+    assert evaluation.lowest_loss == 0
+    assert evaluation.ratio_to_lowest_loss is None
+
+
+def test_a_target_that_the_transform_changes_has_no_baseline(train, own_models):
+    how = {"transform": "own_parts:logarithm"}
+    evaluation, predictions = train(NUMBERS, how, evaluation={"lowest_loss": 0.1}).evaluate()
+    expected = np.log(NUMBERS[rows_of(RANGES)] + 9)
+    np.testing.assert_allclose(predictions["target"][:, 0], expected, rtol=1e-6)
+    assert set(evaluation.baseline.values()) == {None}
+    assert evaluation.ratio_to_lowest_loss is None
+    assert evaluation.metrics["mse"] > 0
+
+
+def test_classes_that_were_not_counted_have_no_baseline(train):
+    target = np.arange(300) * 5
+    how = {"loss": "CrossEntropyLoss", "model": "linear"}
+    evaluation, predictions = train(target, how, classes=1500).evaluate()
+    assert predictions["prediction"].shape == (100, 1500)
+    assert set(evaluation.baseline.values()) == {None}
+    assert None not in evaluation.metrics.values()
+
+
+@pytest.mark.parametrize("classes", [None, 3])
+def test_a_model_that_gives_nan(train, tmp_path, capsys, classes):
+    loss = "CrossEntropyLoss" if classes else "MSELoss"
+    split = train(CLASSES if classes else NUMBERS, {"loss": loss}, classes=classes)
+    split.set_weights(lambda weights: {name: part * math.nan for name, part in weights.items()})
+    assert evaluate.main(split.arguments(tmp_path)) == 0
+    warning = capsys.readouterr().err
+    assert "warning: split one: the model's predictions are NaN or infinite for 100" in warning
+    assert "first for row 250" in warning
+    evaluation = Evaluation.read(tmp_path / "evaluation.json")
+    assert evaluation.nonfinite_rows == 100
+    assert set(evaluation.metrics.values()) == set(evaluation.errors.values()) == {None}
+    assert evaluation.loss is None
+    assert None not in evaluation.baseline.values()
+    assert np.isnan(np.load(tmp_path / "predictions.npy")["prediction"]).all()
+    assert sorted(os.listdir(tmp_path / "figures")) == FIGURES
+
+
+def refused(split):
+    with pytest.raises(UserError) as refusal:
+        Evaluator(split.recipe, split.data, split.model)
+    return str(refusal.value)
+
+
+def test_a_model_of_another_recipe_is_refused(train):
+    split = train(NUMBERS)
+    changed = split.recipe.training.settings.model_copy(update={"seed": 1})
+    parts = {"training": split.recipe.training.model_copy(update={"settings": changed})}
+    old, split.recipe = split.recipe, split.recipe.model_copy(update=parts)
+    message = refused(split)
+    assert (
+        f"{split.model}: this model was trained by the recipe {old.digest('training')}" in message
+    )
+    assert message.endswith("Run train again.")
+
+
+def test_a_model_file_that_is_missing_damaged_or_of_another_model(train):
+    split = train(NUMBERS)
+    whole = split.model.read_bytes()
+    split.set_weights(lambda weights: weights | {"layers.0.bias": torch.zeros(3)})
+    assert "layers.0.bias is (3,) and should be (64,)" in refused(split)
+    split.set_weights(lambda weights: {"other": torch.zeros(3)})
+    assert "other is (3,) and should be None" in refused(split)
+    safetensors.torch.save_file({"x": torch.zeros(1)}, split.model)
+    assert "was trained by the recipe None" in refused(split)
+    split.model.write_bytes(whole[:100])
+    assert "this is not a safetensors file" in refused(split)
+    split.model.unlink()
+    assert refused(split) == f"{split.model}: there is no such file. Run train to make it."
+
+
+def test_data_of_other_rows_is_refused(train, write_rows):
+    split = train(NUMBERS)
+    write_rows(FEATURES[:299], NUMBERS[:299])
+    assert "it has 299 rows, but the recipe has rows up to 300" in refused(split)
+    write_rows(FEATURES, NUMBERS.astype(np.float64))
+    assert "Run resolve_splits again" in refused(split)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "there is no such file. Run train to make it"),
+        ("", "this is not the history of a training"),
+        ("step,epoch,rows,loss\n", "it has no steps"),
+        ("step,epoch,rows\n1,1,8\n", "'loss' is not in list"),
+        ("step,epoch,rows,loss\n1,1,8,much\n", "this is not the history of a training"),
+    ],
+)
+def test_a_history_that_is_missing_or_damaged(tmp_path, content, message):
+    path = tmp_path / "history.csv"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(UserError, match=message) as refusal:
+        read_history(path)
+    assert str(refusal.value).startswith(str(path))

@@ -1,0 +1,154 @@
+"""The index: as new as the records, whatever happened to them or to it."""
+
+import os
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from memtrain.lineage.queries.index import INDEX_FILE, LineageIndex
+from memtrain.lineage.records.record_store import RecordStore
+from tests.unit.lineage.lineage_records import Records, file, rows, rows_written
+
+
+def runs(folder):
+    index = LineageIndex(folder)
+    found = [tuple(row) for row in index.rows.execute("SELECT job, state FROM run ORDER BY run_id")]
+    index.close()
+    return found
+
+
+@pytest.fixture
+def records(tmp_path):
+    records = Records(tmp_path / "lineage")
+    records.add("first", outputs=[file("a")])
+    records.add("second", [file("a")], [file("b")])
+    return records
+
+
+@pytest.fixture
+def folder(records):
+    return records.store.folder
+
+
+def test_records_that_are_new_are_added(records, folder):
+    assert runs(folder) == [("first", "completed"), ("second", "completed")]
+    before = (folder / INDEX_FILE).stat().st_ino
+    assert runs(folder) == [("first", "completed"), ("second", "completed")]
+    assert (folder / INDEX_FILE).stat().st_ino == before
+    records.add("third", state="failed", message="no")
+    assert runs(folder)[2] == ("third", "failed")
+
+
+def test_a_run_that_ends_takes_the_place_of_itself(records, folder):
+    started = records.add("third", [file("b")], state="running")
+    assert runs(folder)[2] == ("third", "running")
+    started.ended_at, started.state = "2026-01-02T00:00:00Z", "completed"
+    records.store.ended(started)
+    assert runs(folder)[2:] == [("third", "completed")]
+    index = LineageIndex(folder)
+    assert index.rows.execute("SELECT count(*) FROM use").fetchone()[0] == 4
+    index.close()
+
+
+def test_a_run_killed_between_its_two_files_has_ended(records, folder):
+    record = records.add("third")
+    RecordStore(folder).started(record)
+    assert runs(folder)[2:] == [("third", "completed")]
+
+
+def test_records_that_are_gone_are_gone(records, folder):
+    runs(folder)
+    for path in sorted(folder.glob("events/*/*"))[:1]:
+        path.unlink()
+    assert runs(folder) == [("second", "completed")]
+
+
+@pytest.mark.parametrize("content", ["", '{"eventType": "COM', "[]\n", "{}\n", "\0\0", "7\n"])
+def test_a_damaged_record_is_named_and_the_others_are_there(records, folder, content):
+    (path, *_) = sorted(folder.glob("events/*/*"))
+    path.write_text(content)
+    index = LineageIndex(folder)
+    (damaged,) = index.damaged
+    assert str(damaged).startswith(f"{path}: this record cannot be read")
+    index.close()
+    assert runs(folder) == [("second", "completed")]
+
+
+def test_records_of_other_versions_are_read(records, folder):
+    (path, *_) = sorted(folder.glob("events/*/*"))
+    event = (
+        '{"eventType": "%s", "eventTime": "2025-01-01T00:00:00Z", "run": {"runId": '
+        '"01900000-0000-7000-8000-000000000001", "facets": {"new_facet": {"x": 1}}}, '
+        '"job": {"namespace": "memtrain", "name": "train/a"}, "inputs": [{"namespace": '
+        '"memtrain", "name": "old.txt"}], "later": true}'
+    )
+    path.write_text(f"{event % 'START'}\n{event % 'COMPLETE'}\n")
+    assert runs(folder)[0] == ("train", "completed")
+    index = LineageIndex(folder)
+    assert not index.damaged
+    index.close()
+
+
+@pytest.mark.parametrize("content", [b"", b"no database", b"SQLite format 3\0" + bytes(2000)])
+def test_a_damaged_index_is_made_anew(records, folder, content):
+    (folder / INDEX_FILE).write_bytes(content)
+    assert len(runs(folder)) == 2
+
+
+def test_an_index_of_another_version_is_made_anew(records, folder):
+    runs(folder)
+    with sqlite3.connect(folder / INDEX_FILE) as connection:
+        connection.execute("PRAGMA user_version = 999")
+        connection.execute("DELETE FROM run")
+    assert len(runs(folder)) == 2
+
+
+def test_a_folder_that_cannot_be_written_to_is_answered_from_memory(records, folder):
+    # Not as root, whom no permission stops; and once everything is imported, which may be root's.
+    program = (
+        f"import os, sys; sys.path[:0] = {sys.path!r};"
+        "from memtrain.lineage.queries.index import LineageIndex;"
+        "os.geteuid() or os.setuid(65534);"
+        f"index = LineageIndex({str(folder)!r});"
+        "print(index.rows.execute('SELECT count(*) FROM run').fetchone()[0])"
+    )
+    temporary = Path(tempfile.gettempdir()).resolve()
+    for path in [folder, *folder.parents]:
+        if temporary in path.resolve().parents:
+            os.chmod(path, 0o555 if path == folder else 0o755)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.stdout == "2\n", done.stderr
+    assert not (folder / INDEX_FILE).exists()
+
+
+def test_rows_are_the_version_that_was_written_last(tmp_path):
+    records = Records(tmp_path)
+    records.add("make", outputs=[rows_written("data", (0, 9), text="1")])
+    reading = rows("data", (0, 9))
+    records.add("read", [reading], [file("x")])
+    # Written by hand after that: no run has written what this one reads.
+    changed = rows("data", (0, 9))
+    object.__setattr__(changed, "modified_ns", 5)
+    records.add("read", [changed], [file("y")])
+    # Made again, the same bytes, and read again.
+    records.add("make", outputs=[rows_written("data", (0, 9), text="1")])
+    again = rows("data", (0, 9))
+    object.__setattr__(again, "modified_ns", 7)
+    records.add("read", [again], [file("z")])
+    index = LineageIndex(tmp_path)
+    versions = [
+        row["version"]
+        for row in index.rows.execute(
+            "SELECT version FROM use WHERE role = 'rows' ORDER BY run, is_output"
+        )
+    ]
+    index.close()
+    made, first, by_hand, made_again, last = versions
+    assert made == first == made_again == last
+    assert by_hand != made

@@ -1,0 +1,42 @@
+"""What tests of loading share: files of rows, the page cache, open threads and files."""
+
+import gc
+import os
+import threading
+
+import numpy as np
+
+from memtrain.config.training import ShuffleSettings
+from memtrain.data.memmap_dataset import MemmapDataset
+from memtrain.loading import readers as block_readers
+
+ROWS = 3000
+READERS = ["mmap", "pread", "direct"]
+#: 21 floats a row: blocks of 49 rows that begin in the middle of pages.
+SMALL = ShuffleSettings(block_bytes=4116, buffer_bytes=40000)
+
+
+def drop_from_cache(path):
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def is_cached(path):
+    dataset = MemmapDataset(path)
+    file = block_readers.RowFile(path, dataset.layout)
+    try:
+        return file.is_cached(np.array([0]), np.array([dataset.layout.rows]))
+    finally:
+        file.close()
+
+
+def rows_of(batch):
+    return batch["target"][:, 0].long().tolist()
+
+
+def open_things():
+    """The threads of this process, and the record files that it holds open."""
+    gc.collect()
+    files = [os.path.realpath(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd")]
+    return threading.active_count(), sorted(name for name in files if name.endswith(".npy"))

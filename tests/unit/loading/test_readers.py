@@ -1,0 +1,171 @@
+"""How blocks come from the disk, and what happens where they do not."""
+
+import os
+import time
+
+import numpy as np
+import pytest
+
+from memtrain.core.errors import UserError
+from memtrain.data.memmap_dataset import MemmapDataset
+from memtrain.loading import readers as block_readers
+from memtrain.loading.block_loader import BlockLoader
+from memtrain.loading.readers import choose_reader
+from memtrain.system.file_systems import FileSystem
+from tests.unit.loading.orders import (
+    READERS,
+    SMALL,
+    drop_from_cache,
+    is_cached,
+    open_things,
+    rows_of,
+)
+
+
+def test_what_is_in_the_page_cache_is_not_copied(plain):
+    with open(plain, "rb") as file:
+        file.read()
+    for reader in READERS:
+        assert list(BlockLoader(MemmapDataset(plain), 64, SMALL, reader=reader))
+    drop_from_cache(plain)
+    assert not is_cached(plain)
+    list(BlockLoader(MemmapDataset(plain), 64, SMALL, reader="direct"))
+    assert not is_cached(plain), "direct reads leave the page cache to others"
+    list(BlockLoader(MemmapDataset(plain), 64, SMALL, reader="pread"))
+    assert is_cached(plain)
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("cached", [True, False])
+def test_a_file_that_shrinks_is_an_error_that_names_file_and_byte(plain, reader, cached):
+    size = os.stat(plain).st_size
+    loader = BlockLoader(MemmapDataset(plain), 8, SMALL, reader=reader, epochs=50)
+    if not cached:
+        drop_from_cache(plain)
+    batches = iter(loader)
+    next(batches)
+    os.truncate(plain, size // 3)
+    with pytest.raises(UserError, match=r"plain.npy: there is nothing at byte [\d,]+; .* had"):
+        assert all(batch[0, 0] == batch[0, 127] for batch in batches)
+    assert open_things()[1] == []
+
+
+def test_a_file_of_another_size_is_refused(plain):
+    dataset = MemmapDataset(plain)
+    os.truncate(plain, 8192)
+    with pytest.raises(UserError, match="cut short"):
+        next(iter(BlockLoader(dataset, 8)))
+
+
+class FailingReads:
+    """Reads that are slow, come back in pieces, and fail at some byte."""
+
+    def __init__(self, fails_at=None, short_at=None):
+        self.fails_at, self.short_at = fails_at, short_at
+
+    def __call__(self, descriptor, targets, place, flags=0):
+        if flags:
+            raise BlockingIOError(11, "not cached")
+        time.sleep(0.001)
+        size = min(1000, len(targets[0]))
+        if self.fails_at is not None and place <= self.fails_at < place + size:
+            raise OSError(5, "Input/output error")
+        if self.short_at is not None and place + size > self.short_at:
+            size = max(0, self.short_at - place)
+        return REAL_PREADV(descriptor, [targets[0][:size]], place)
+
+
+REAL_PREADV = os.preadv
+
+
+def test_slow_reads_in_pieces_give_the_same_rows(records, monkeypatch):
+    expected = [rows_of(batch) for batch in BlockLoader(MemmapDataset(records), 50, SMALL)]
+    drop_from_cache(records)
+    monkeypatch.setattr(block_readers.os, "preadv", FailingReads())
+    loader = BlockLoader(MemmapDataset(records), 50, SMALL, reader="pread")
+    assert [rows_of(batch) for batch in loader] == expected
+
+
+@pytest.mark.parametrize(
+    ("reads", "message"),
+    [
+        (
+            FailingReads(fails_at=150_000),
+            r"data.npy: reading at byte 1[45]\d,\d\d\d failed .*Input",
+        ),
+        (FailingReads(short_at=150_000), r"data.npy: there is nothing at byte 1[5-9]\d,\d\d\d"),
+    ],
+)
+def test_reads_that_fail_name_file_and_byte(records, monkeypatch, reads, message):
+    before = open_things()
+    drop_from_cache(records)
+    monkeypatch.setattr(block_readers.os, "preadv", reads)
+    with pytest.raises(UserError, match=message):
+        list(BlockLoader(MemmapDataset(records), 50, SMALL, reader="pread"))
+    assert open_things() == before
+
+
+def leave_early(loader):
+    for _ in loader:
+        raise ZeroDivisionError
+
+
+def test_threads_and_files_are_gone_after_an_iteration(records):
+    before = open_things()
+    for reader in READERS:
+        loader = BlockLoader(MemmapDataset(records), 50, SMALL, reader=reader)
+        drop_from_cache(records)
+        iterator = iter(loader)
+        next(iterator)
+        assert open_things() != before
+        del iterator
+        assert open_things() == before
+        list(loader)
+        assert open_things() == before
+        with pytest.raises(ZeroDivisionError):
+            leave_early(loader)
+        assert open_things() == before
+
+
+def test_a_transform_that_fails_leaves_nothing_open(records):
+    before = open_things()
+
+    def fail(row):
+        raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError, match="no"):
+        list(BlockLoader(MemmapDataset(records, transform=fail), 50, SMALL))
+    assert open_things() == before
+
+
+@pytest.mark.parametrize(
+    ("system", "reader"),
+    [("ext4", "mmap"), ("nfs4", "pread"), ("lustre", "pread"), ("fuse.sshfs", "pread")],
+)
+def test_auto_takes_the_reader_that_suits_the_file_system(monkeypatch, system, reader):
+    found = FileSystem(system, "/data", system != "ext4")
+    monkeypatch.setattr(block_readers, "file_system_of", lambda path: found)
+    chosen, reason = choose_reader("auto", "/data/rows.npy")
+    assert chosen == reader
+    assert system in reason
+    assert "/data" in reason
+
+
+def test_network_files_are_never_mapped(plain, monkeypatch):
+    found = FileSystem("nfs4", "/", is_network=True)
+    monkeypatch.setattr(block_readers, "file_system_of", lambda path: found)
+    monkeypatch.setattr(block_readers.RowFile, "mapped", lambda self: pytest.fail("mapped"))
+    rows = first_column(BlockLoader(MemmapDataset(plain), 64, SMALL))
+    assert np.array_equal(np.sort(rows), np.arange(3000))
+
+
+def test_without_populating_the_kernel_is_asked_by_reading(plain, monkeypatch):
+    """As on Linux before 5.14: the advice is unknown there."""
+    monkeypatch.setattr(block_readers, "_MADV_POPULATE_READ", 9999)
+    drop_from_cache(plain)
+    rows = first_column(BlockLoader(MemmapDataset(plain), 64, SMALL, reader="mmap"))
+    assert np.array_equal(np.sort(rows), np.arange(3000))
+
+
+def first_column(loader):
+    return np.concatenate([batch[:, 0].numpy().copy() for batch in loader])

@@ -1,0 +1,142 @@
+"""Figures: every row is counted, whatever the rows, and everything can be drawn."""
+
+import math
+import os
+import struct
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from memtrain.data.record_file import create
+from memtrain.evaluation.histograms import Predictions, count_classification, count_regression
+from memtrain.evaluation.predictions import prediction_dtype
+from memtrain.evaluation.result import Evaluation
+from memtrain.reporting.figures.classification import draw_classification
+from memtrain.reporting.figures.learning_curve import draw_learning_curve
+from memtrain.reporting.figures.regression import draw_regression
+from memtrain.reporting.figures.style import Head, shortened
+from memtrain.training.history import History
+
+GENERATOR = np.random.default_rng(0)
+HEAD = Head("split: R² 0.5", "10 rows")
+
+
+def write_predictions(path, kind, target, predicted):
+    records = np.empty(len(target), prediction_dtype(kind, predicted.shape[1], predicted.shape[1]))
+    records["target"], records["prediction"] = target, predicted
+    with create(path, records.dtype, len(records)) as writer:
+        writer.write(0, records)
+    return Predictions(path)
+
+
+def test_every_finite_row_is_counted_for_the_figures(tmp_path):
+    target = GENERATOR.standard_normal((5000, 2))
+    predicted = target + GENERATOR.standard_normal((5000, 2))
+    predicted[7], predicted[8] = math.nan, 1e30
+    rows = write_predictions(tmp_path / "numbers.npy", "regression", target, predicted)
+    for counts in count_regression(rows, 2):
+        for grid in (counts.against_true, counts.residuals):
+            assert grid.rows == 4999
+            assert 1 <= grid.outside <= 20
+        low, high = counts.against_true.x
+        assert low < -2.5
+        assert 2.5 < high < 10
+        rising = [
+            counts.against_true.counts[start:end].sum() for start, end in pairwise([0, 9, 18])
+        ]
+        assert 0 < rising[0] < rising[1]
+
+
+@pytest.mark.parametrize("classes", [3, 350])
+def test_every_row_is_counted_in_the_confusion(tmp_path, classes):
+    target = GENERATOR.integers(classes, size=(3000, 1))
+    predicted = GENERATOR.random((3000, classes))
+    predicted /= predicted.sum(axis=1, keepdims=True)
+    rows = write_predictions(tmp_path / "classes.npy", "classification", target, predicted)
+    counts = count_classification(rows, classes)
+    per_cell = counts.classes_per_cell
+    assert counts.confusion.sum() == counts.rows.sum() == 3000
+    said = predicted.astype(np.float32).argmax(axis=1)
+    expected = np.zeros_like(counts.confusion)
+    np.add.at(expected, (target[:, 0] // per_cell, said // per_cell), 1)
+    assert (counts.confusion == expected).all()
+    assert len(expected) <= 100
+    assert counts.correct.sum() == (said == target[:, 0]).sum()
+
+
+def size_of_png(path):
+    """Width and height in pixels."""
+    return struct.unpack(">II", path.read_bytes()[16:24])
+
+
+@pytest.mark.parametrize(
+    ("rows", "names"),
+    [
+        (1, ["y"]),
+        (2000, ["price in $_{x per $", "高さ, a name that is longer than its figure" * 9]),
+        (30, [f"y{number}" for number in range(7)]),
+    ],
+    ids=["one row", "names", "targets"],
+)
+def test_figures_of_a_regression(tmp_path, rows, names):
+    target = 1e6 * GENERATOR.standard_normal((rows, len(names)))
+    predictions = write_predictions(tmp_path / "rows.npy", "regression", target, target / 2)
+    draw_regression(tmp_path, HEAD, names, predictions)
+    for name in ("predicted_against_true.png", "residuals.png"):
+        width, height = size_of_png(tmp_path / name)
+        assert 500 < width < 2200
+        assert 500 < height < 1500
+
+
+def test_long_names_are_cut():
+    assert shortened("abcd", 4) == "abcd"
+    assert shortened("abcde", 4) == "abc…"
+
+
+def test_a_constant_prediction_can_be_drawn(tmp_path):
+    target = np.ones((20, 1))
+    predictions = write_predictions(tmp_path / "rows.npy", "regression", target, target)
+    draw_regression(tmp_path, HEAD, ["y"], predictions)
+
+
+@pytest.mark.parametrize("classes", [1, 13, 350])
+def test_figures_of_a_classification(tmp_path, classes):
+    target = GENERATOR.integers(classes, size=(50, 1))
+    probabilities = GENERATOR.dirichlet(np.ones(classes), size=50)
+    path = tmp_path / "rows.npy"
+    predictions = write_predictions(path, "classification", target, probabilities)
+    draw_classification(tmp_path, HEAD, [f"${number}$" for number in range(classes)], predictions)
+    for name in ("predicted_against_true.png", "residuals.png"):
+        assert 500 < max(size_of_png(tmp_path / name)) < 1300
+
+
+@pytest.mark.parametrize(
+    ("losses", "lowest_loss"),
+    [([1.0], None), ([1.0, 0.5, 0.01], 0.005), ([0.0, 3.0, -5.0, 0.0], -9.0), (range(5000), None)],
+    ids=["one step", "decades", "not positive", "many steps"],
+)
+def test_learning_curves(tmp_path, resolve, losses, lowest_loss):
+    _, recipe = resolve(np.zeros((4, 1), np.float32), np.zeros(4, np.float32))
+    metrics = dict.fromkeys(["r2", "rmse", "mae", "mse"], 1.0)
+    evaluation = Evaluation(
+        split="one",
+        task="regression",
+        rows=4,
+        ranges=[(0, 4)],
+        nonfinite_rows=0,
+        metrics=metrics,
+        errors=metrics,
+        baseline=metrics,
+        loss=0.5,
+        lowest_loss=lowest_loss,
+        ratio_to_lowest_loss=None,
+        recipe="",
+        evaluation_recipe="",
+        parameters=2,
+        steps=len(losses),
+    )
+    epochs = np.arange(len(losses)) // 3 + 1
+    history = History(epochs, np.array(losses, np.float64))
+    draw_learning_curve(tmp_path / "curve.png", HEAD, recipe.training, evaluation, history)
+    assert 20_000 < os.path.getsize(tmp_path / "curve.png") < 200_000

@@ -1,0 +1,270 @@
+"""What people see of trainings that run, from the files that these leave."""
+
+import json
+import os
+import pty
+import select
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+import yaml
+
+import status
+from memtrain.core.errors import UserError
+from memtrain.training.progress_file import (
+    PROGRESS_FILE,
+    TrainingProgress,
+    is_gone,
+    process_identity,
+)
+from tests.trainings import wait_until
+
+SPLITS = ["first", "second", "third"]
+
+
+def progress(**changes):
+    now = time.time()
+    alive = TrainingProgress(
+        split="first",
+        state="running",
+        step=40,
+        steps=160,
+        epoch=2,
+        epochs=5,
+        loss=0.125,
+        rows_per_second=12345.0,
+        waiting_share=0.25,
+        seconds_left=90.0,
+        checkpoint_step=30,
+        checkpoint_at=now - 65,
+        started_at=now - 100,
+        updated_at=now,
+        host="node7",
+        process=process_identity(),
+        processes=2,
+        job="4711",
+        message=None,
+    )
+    return replace(alive, **changes)
+
+
+@pytest.fixture
+def results(tmp_path):
+    folder = tmp_path / "results" / "rows"
+    folder.mkdir(parents=True)
+    configure(folder, SPLITS)
+    return folder
+
+
+def configure(folder, names):
+    splits = {name: {"train": [0, 50], "evaluate": [50, 100]} for name in names}
+    content = {"dataset": {"name": "rows", "mock": {"rows": 100}}, "splits": splits}
+    (folder / "config.yaml").write_text(yaml.safe_dump(content))
+
+
+def finish(folder, split):
+    outputs = folder / "splits" / split
+    outputs.mkdir(parents=True)
+    (outputs / "model.safetensors").touch()
+    lines = [f"{step},{1 + step // 100},128,{1 / step},0.001,0.5" for step in range(1, 301)]
+    header = "step,epoch,rows,loss,learning_rate,gradient_norm"
+    (outputs / "history.csv").write_text("\n".join([header, *lines]) + "\n")
+    performance = {"rows_per_second": 999.0, "waiting_share": 0.5, "host": "n", "processes": 1}
+    (outputs / "performance.json").write_text(json.dumps(performance))
+
+
+def look(capsys, results, *arguments):
+    assert status.main([str(results), *arguments]) == 0
+    return capsys.readouterr().out
+
+
+def look_as_json(capsys, results):
+    found = json.loads(look(capsys, results, "--json"))
+    assert found["results"] == str(results)
+    return {one["split"]: one for one in found["splits"]}
+
+
+def test_each_state_is_told(capsys, results):
+    finish(results, "third")
+    progress().write(results / "state" / "first")
+    found = look_as_json(capsys, results)
+    assert {name: one["state"] for name, one in found.items()} == {
+        "first": "running",
+        "second": "waiting",
+        "third": "finished",
+    }
+    assert found["first"]["step"] == 40
+    assert found["first"]["checkpoint_age"] == pytest.approx(65, abs=5)
+    assert found["third"] | {"step": 300, "steps": 300, "loss": 1 / 300} == found["third"]
+    table = look(capsys, results, "--once")
+    for part in (
+        "40/160",
+        "2/5",
+        "0.125",
+        "12,345",
+        "25%",
+        "1:30",
+        "1:05 ago",
+        "node7 x2 job 4711",
+    ):
+        assert part in table
+    assert "1 running, 1 waiting, 1 finished" in table
+
+
+@pytest.mark.parametrize("state", ["stopped", "failed"])
+def test_why_it_ended_and_where_it_will_go_on(capsys, results, state):
+    progress(state=state, message="SIGTERM was received").write(results / "state" / "first")
+    assert look_as_json(capsys, results)["first"]["state"] == state
+    table = look(capsys, results, "--once")
+    assert "first: SIGTERM was received; it will go on after step 30" in table
+
+
+def test_one_that_is_not_heard_of_is_lost(capsys, results):
+    folder, long_ago = results / "state" / "first", time.time() - 61
+    progress(updated_at=long_ago, process="other:1:1:1").write(folder)
+    # By the clock of the file system it was a moment ago.
+    assert look_as_json(capsys, results)["first"]["state"] == "running"
+    os.utime(folder / PROGRESS_FILE, (long_ago, long_ago))
+    assert look_as_json(capsys, results)["first"]["state"] == "lost"
+    # And by the clock of its machine: the other one may be wrong.
+    progress(process="other:1:1:1").write(folder)
+    os.utime(folder / PROGRESS_FILE, (long_ago, long_ago))
+    assert look_as_json(capsys, results)["first"]["state"] == "running"
+
+
+def test_one_whose_process_was_killed_is_lost_at_once(capsys, results):
+    program = (
+        "import sys, time; sys.path.insert(0, 'scripts');"
+        "from memtrain.training.progress_file import process_identity;"
+        "print(process_identity(), flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True
+    ) as process:
+        identity = process.stdout.readline().strip()
+        progress(process=identity).write(results / "state" / "first")
+        assert look_as_json(capsys, results)["first"]["state"] == "running"
+        process.kill()
+        process.wait()
+    assert look_as_json(capsys, results)["first"]["state"] == "lost"
+
+
+def test_a_process_elsewhere_or_another_of_that_number_is_not_mistaken():
+    boot, space, pid, start = process_identity().split(":")
+    assert not is_gone(process_identity())
+    assert is_gone(f"{boot}:{space}:{pid}:{int(start) - 1}")
+    assert not is_gone(f"another-boot:{space}:{pid}:1")
+    assert not is_gone(f"{boot}:1:{pid}:1")
+    assert not is_gone("nonsense:::")
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"split": "first"}', "\0\0\0"])
+def test_a_file_that_cannot_be_read_now_is_no_error(capsys, results, content):
+    folder = results / "state" / "first"
+    folder.mkdir(parents=True)
+    (folder / PROGRESS_FILE).write_text(content)
+    assert look_as_json(capsys, results)["first"]["state"] == "waiting"
+
+
+def test_numbers_that_are_not_finite_are_null(capsys, results):
+    progress(loss=float("nan")).write(results / "state" / "first")
+    assert look_as_json(capsys, results)["first"]["loss"] is None
+
+
+def test_a_file_that_is_replaced_all_the_time_is_always_whole(results):
+    folder, ends = results / "state" / "first", threading.Event()
+    progress().write(folder)
+
+    def replace_it():
+        step = 0
+        while not ends.is_set():
+            progress(step=(step := step + 1)).write(folder)
+
+    thread = threading.Thread(target=replace_it)
+    thread.start()
+    steps_seen = set()
+
+    def another_step_is_seen():
+        found = TrainingProgress.read(folder)
+        assert found is not None
+        steps_seen.add(found.step)
+        return len(steps_seen) > 50
+
+    try:
+        wait_until(another_step_is_seen)
+    finally:
+        ends.set()
+        thread.join()
+
+
+def test_the_only_dataset_is_found_and_several_are_named(capsys, results, monkeypatch):
+    monkeypatch.chdir(results.parents[1])
+    assert status.main(["--json"]) == 0
+    other = results.parent / "other"
+    other.mkdir()
+    configure(other, ["one"])
+    with pytest.raises(UserError, match="name one of results/other, results/rows"):
+        status.main(["--json"])
+    monkeypatch.chdir(other)
+    with pytest.raises(UserError, match=r"config\.yaml: there is none here"):
+        status.main([])
+
+
+class Terminal:
+    """A status program on a terminal of its own."""
+
+    def __init__(self, results, columns, lines):
+        self._end, end = pty.openpty()
+        size = {"COLUMNS": str(columns), "LINES": str(lines), "TERM": "xterm"}
+        script = status.__file__
+        self.process = subprocess.Popen(
+            [sys.executable, script, str(results)], stdout=end, stderr=end, env=os.environ | size
+        )
+        os.close(end)
+        self.text = ""
+
+    def read_until(self, text, seconds=30):
+        deadline = time.monotonic() + seconds
+        while text not in self.text:
+            assert time.monotonic() < deadline, self.text
+            if select.select([self._end], [], [], 0.1)[0]:
+                try:
+                    self.text += os.read(self._end, 65536).decode(errors="replace")
+                except OSError:
+                    break
+        assert text in self.text
+
+
+def test_a_terminal_shows_progress_and_ends_with_the_last_training(results):
+    configure(results, ["first"])
+    folder = results / "state" / "first"
+    progress(step=40).write(folder)
+    terminal = Terminal(results, 130, 30)
+    terminal.read_until("40/160")
+    progress(step=80).write(folder)
+    terminal.read_until("80/160")
+    finish(results, "first")
+    (folder / PROGRESS_FILE).unlink()
+    terminal.read_until("1 finished")
+    assert terminal.process.wait(timeout=30) == 0
+
+
+def test_a_small_terminal_shows_those_that_matter_first(results):
+    names = [f"split_{number:03}" for number in range(500)]
+    configure(results, names)
+    progress(split=names[400], state="failed", message="out of rows").write(
+        results / "state" / names[400]
+    )
+    terminal = Terminal(results, 40, 16)
+    terminal.read_until("not shown)")
+    terminal.process.send_signal(2)
+    assert terminal.process.wait(timeout=30) == 130
+    assert "Traceback" not in terminal.text
+    assert terminal.text.index("split_400") < terminal.text.index("split_000")
+    assert "1 failed, 499 waiting" in terminal.text
+    assert "40/160" in terminal.text
+    assert "12,345" not in terminal.text

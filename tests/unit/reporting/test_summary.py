@@ -1,0 +1,286 @@
+"""Summaries: every split a line, every number with the digits that it deserves."""
+
+import csv
+import json
+import os
+import struct
+
+import numpy as np
+import pytest
+
+import summarize
+from memtrain.config.reading import parse_configuration
+from memtrain.core.errors import UserError
+from memtrain.core.number_format import rounded
+from memtrain.data.manifest import index_shards
+from memtrain.data.source import Source
+from memtrain.evaluation.evaluator import Evaluator
+from memtrain.evaluation.result import METRIC_LABELS, Evaluation
+from memtrain.planning.split_resolution import resolve_splits
+from memtrain.reporting.figures.comparison import draw_comparison
+from memtrain.reporting.summary import SplitSummary, Summary
+from memtrain.reporting.summary_table import write_table
+from memtrain.training.trainer import Trainer
+from memtrain.workflow.job_benchmark import JobBenchmark
+
+GENERATOR = np.random.default_rng(0)
+FEATURES = GENERATOR.random((240, 3), dtype=np.float32)
+NUMBERS = (FEATURES @ [1, -2, 3] + 0.1 * GENERATOR.random(240)).astype(np.float32)
+CLASSES = np.digitize(NUMBERS, [0.8]).astype(np.int64)
+
+SPLITS = {
+    "small": {"train": [0, 100], "evaluate": [200, 240]},
+    "big": {"train": [0, 200], "evaluate": [200, 240], "training": {"epochs": 40}},
+    "another": {"train": [100, 200], "evaluate": [0, 50]},
+}
+
+
+@pytest.fixture
+def results(write_rows, tmp_path):
+    """Return a function that trains and evaluates three splits; gives the arguments."""
+
+    def results(classes=None, **source):
+        data = write_rows(FEATURES, CLASSES if classes else NUMBERS)
+        configuration = {
+            "dataset": {"name": "rivers", "import": {"path": "x", "features": ["x"], "target": []}},
+            "splits": SPLITS,
+            "training": {"loss": "BCEWithLogitsLoss" if classes else "MSELoss"},
+            "evaluation": {"bootstrap": 40},
+        }
+        configuration["dataset"]["import"]["target"] = ["y"]
+        (tmp_path / "config.json").write_text(json.dumps(configuration))
+        kind = "classification" if classes else "regression"
+        origin = Source(["a", "b", "c"], ["y"], kind, classes, **source)
+        settings = parse_configuration(configuration)
+        for recipe in resolve_splits(settings, data, index_shards(data, 64), origin):
+            train_and_evaluate(recipe, str(data), tmp_path / "splits" / recipe.split)
+        return [
+            *("--config", str(tmp_path / "config.json")),
+            *("--splits", str(tmp_path / "splits")),
+            *("--csv", str(tmp_path / "summary.csv")),
+            *("--table", str(tmp_path / "summary.md")),
+            *("--figure", str(tmp_path / "comparison.png")),
+        ]
+
+    return results
+
+
+def train_and_evaluate(recipe, data, folder):
+    recipe.write(folder / "split.json")
+    model, history = folder / "model.safetensors", folder / "history.csv"
+    trained = Trainer(recipe, data).run()
+    trained.write(model, history, folder / "performance.json")
+    evaluation = Evaluator(recipe, data, model).run(folder / "predictions.npy", 5)
+    evaluation.write(folder / "evaluation.json")
+
+
+def tables_of(text):
+    """The tables of a Markdown text, as lists of rows of cells."""
+    tables, lines = [], text.splitlines()
+    for number, line in enumerate(lines):
+        if line.startswith("|"):
+            if not lines[number - 1].startswith("|"):
+                tables.append([])
+            tables[-1].append([cell.strip() for cell in line.strip("|").split("|")])
+    return tables
+
+
+def test_the_csv_holds_every_value_in_full(results, tmp_path):
+    assert summarize.main(results(lowest_loss=0.25)) == 0
+    with open(tmp_path / "summary.csv") as file:
+        lines = list(csv.DictReader(file))
+    assert [line["split"] for line in lines] == list(SPLITS)
+    for line in lines:
+        folder = tmp_path / "splits" / line["split"]
+        evaluation = Evaluation.read(folder / "evaluation.json")
+        performance = json.loads((folder / "performance.json").read_text())
+        for metric in METRIC_LABELS["regression"]:
+            assert float(line[metric]) == evaluation.metrics[metric]
+            assert float(line[f"{metric}_error"]) == evaluation.errors[metric]
+            assert float(line[f"baseline_{metric}"]) == evaluation.baseline[metric]
+        assert float(line["ratio_to_lowest_loss"]) == evaluation.metrics["mse"] / 0.25
+        assert float(line["seconds"]) == performance["seconds"]
+        assert float(line["peak_memory_mib"]) * 2**20 == performance["peak_memory_bytes"]
+        assert int(line["rows_trained"]) == np.diff(SPLITS[line["split"]]["train"]).item()
+        assert int(line["rows_evaluated"]) == evaluation.rows
+        assert (int(line["steps"]), int(line["parameters"])) == (5, evaluation.parameters)
+
+
+def test_the_table_is_aligned_and_explained(results, tmp_path):
+    summarize.main(results())
+    text = (tmp_path / "summary.md").read_text()
+    assert text.startswith("# rivers: 3 splits\n")
+    quality, effort, asked = tables_of(text)
+    assert quality[0] == ["split", "R²", "RMSE", "MAE", "MSE", "baseline RMSE"]
+    assert effort[0][:3] == ["split", "trained on", "evaluated on"]
+    for table in (quality, effort, asked):
+        assert [row[0] for row in table[2:]] == list(SPLITS)
+    assert effort[2][1:3] == ["100", "40"]
+    evaluation = Evaluation.read(tmp_path / "splits" / "big" / "evaluation.json")
+    for metric, cell in zip(METRIC_LABELS["regression"], quality[3][1:5], strict=True):
+        assert cell == rounded(evaluation.metrics[metric], evaluation.errors[metric])
+        assert " ± " in cell
+    assert f"- Best: big, with {evaluation.describe('r2')}." in text
+    assert "from 40 resamples of the evaluation rows" in text
+    assert "lowest" not in text
+    for kind in ("quality", "effort"):
+        block = [line for line in text.splitlines() if line.startswith("|")]
+        start = {"quality": 0, "effort": 5}[kind]
+        assert len({len(line) for line in block[start : start + 5]}) == 1
+    assert max(map(len, text.splitlines())) <= 120
+
+
+def test_what_was_asked_for_stands_beside_what_was_used(results, tmp_path):
+    content = {"s": 90.0, "max_rss": 300.0, "resources": {"mem_mb": 700, "runtime": 6}}
+    files = {
+        "small": json.dumps(content),
+        "big": json.dumps({"s": 3.0, "max_rss": "NA"}),
+        "another": "not JSON",
+    }
+    for split, text in files.items():
+        path = tmp_path / "benchmarks" / "train" / f"{split}.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    summarize.main([*results(), "--benchmarks", str(tmp_path / "benchmarks")])
+    *_, asked = tables_of((tmp_path / "summary.md").read_text())
+    assert asked[0] == ["split", "asked MB", "used MB", "asked minutes", "used minutes"]
+    assert asked[2:] == [
+        ["small", "700", "315", "6", "1.5"],
+        ["big", "-", "-", "-", "0.1"],
+        ["another", "-", "-", "-", "-"],
+    ]
+    with open(tmp_path / "summary.csv") as file:
+        small, big, _ = csv.DictReader(file)
+    assert (small["asked_memory_mb"], small["used_minutes"]) == ("700", "1.5")
+    assert (big["asked_memory_mb"], big["asked_minutes"]) == ("", "")
+
+
+def test_classification(results, tmp_path):
+    summarize.main(results(classes=2, class_names=["dry", "wet"], lowest_loss=0.1))
+    quality, *_ = tables_of((tmp_path / "summary.md").read_text())
+    names = ["accuracy", "F1", "cross entropy", "baseline accuracy", "cross entropy / lowest"]
+    assert quality[0] == ["split", *names]
+    with open(tmp_path / "summary.csv") as file:
+        line = next(csv.DictReader(file))
+    assert 0 <= float(line["accuracy"]) <= 1
+    assert float(line["ratio_to_lowest_loss"]) == float(line["cross_entropy"]) / 0.1
+
+
+def test_missing_and_damaged_files_are_told_all_at_once(results, tmp_path):
+    arguments = results()
+    splits = tmp_path / "splits"
+    (splits / "small" / "evaluation.json").unlink()
+    (splits / "big" / "performance.json").write_text("{}")
+    (splits / "another" / "evaluation.json").write_text('{"split": "another"}')
+    with pytest.raises(UserError) as refusal:
+        summarize.main(arguments)
+    small, big, another = refusal.value.problems
+    path = splits / "small" / "evaluation.json"
+    assert small == f"{path}: there is no such file. Run evaluate to make it."
+    assert str(splits / "big" / "performance.json") in big
+    assert "run train again" in big
+    assert "not an evaluation of this version of memtrain (task: Field required)" in another
+    assert not (tmp_path / "summary.csv").exists()
+
+
+def test_an_evaluation_of_another_recipe_is_refused(results, tmp_path):
+    arguments = results()
+    path = tmp_path / "splits" / "small" / "split.json"
+    recipe = json.loads(path.read_text())
+    recipe["evaluation"]["settings"]["seed"] = 1
+    path.write_text(json.dumps(recipe))
+    with pytest.raises(UserError, match=r"made by another recipe than .*Run train and evaluate"):
+        summarize.main(arguments)
+
+
+def summary_of(values, errors=0.01, baseline=0.0):
+    """The summary of splits with these R²."""
+
+    def split(number, value):
+        metrics = {"r2": value, "rmse": 1.0, "mae": 1.0, "mse": 1.0}
+        evaluation = Evaluation(
+            split=f"fold_{number}",
+            task="regression",
+            rows=10,
+            ranges=[(0, 10)],
+            nonfinite_rows=0,
+            metrics=metrics,
+            errors=dict.fromkeys(metrics, errors),
+            baseline=metrics | {"r2": baseline},
+            loss=1.0,
+            lowest_loss=None,
+            ratio_to_lowest_loss=None,
+            recipe="sha256:1",
+            evaluation_recipe="sha256:2",
+            parameters=3,
+            steps=2,
+        )
+        return SplitSummary(8000, 100, evaluation, 1.0, 2.0, 3 << 20, 1.0, JobBenchmark())
+
+    return Summary("mock", [split(*item) for item in enumerate(values)])
+
+
+def size_of_png(path):
+    """Width and height in pixels."""
+    return struct.unpack(">II", path.read_bytes()[16:24])
+
+
+@pytest.mark.parametrize("splits", [1, 4, 60])
+def test_the_comparison_is_drawn_for_any_number_of_splits(tmp_path, splits):
+    summary = summary_of([0.5 + 0.4 * number / splits for number in range(splits)])
+    for name in ("one.png", "two.png"):
+        draw_comparison(tmp_path / name, summary)
+    width, height = size_of_png(tmp_path / "one.png")
+    assert width == 960
+    assert 200 < height < 1000
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("values", "errors", "baseline"),
+    [
+        ([None], None, None),
+        ([None, 0.5], 0.01, 0.0),
+        ([0.9, 0.91, 0.92], None, 0.0),
+        ([0.5, 0.5], 0.0, None),
+    ],
+    ids=["nothing", "one undefined", "a far baseline", "all alike"],
+)
+def test_the_comparison_takes_what_is_undefined(tmp_path, values, errors, baseline):
+    draw_comparison(tmp_path / "comparison.png", summary_of(values, errors, baseline))
+    assert os.path.getsize(tmp_path / "comparison.png") > 5000
+
+
+def test_undefined_values_are_hyphens_in_the_table_and_nothing_in_the_csv(tmp_path):
+    summary = summary_of([None, 0.5], errors=None)
+    write_table(tmp_path / "summary.md", summary)
+    text = (tmp_path / "summary.md").read_text()
+    assert tables_of(text)[0][2][1] == "-"
+    assert "-: not defined for these rows" in text
+    assert "Best: fold_1, with R² 0.5000." in text
+    summary.write_csv(tmp_path / "summary.csv")
+    with open(tmp_path / "summary.csv") as file:
+        assert [line["r2"] for line in csv.DictReader(file)] == ["", "0.5"]
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [
+        (0.0123, 0.0004, "0.0123 ± 0.0004"),
+        (0.012344, 0.00014, "0.01234 ± 0.00014"),
+        (0.5, 0.0996, "0.50 ± 0.10"),
+        (123456.7, 30.0, "123457 ± 30"),
+        (1234567.0, 30.0, "(1.23457 ± 0.00003)e+06"),
+        (1e-6, 2e-7, "(1.0 ± 0.2)e-06"),
+        (-3.2, 0.4, "-3.2 ± 0.4"),
+        (2.0, 30.0, "2 ± 30"),
+        (0.0, 0.1, "0.00 ± 0.10"),
+        (0.674, None, "0.6740"),
+        (0.0, 0.0, "0.000"),
+        (12345.678, None, "12346"),
+        (1.5e9, None, "1.500e+09"),
+        (None, None, "-"),
+    ],
+)
+def test_numbers_are_rounded_to_their_errors(value, error, text):
+    assert rounded(value, error) == text

@@ -1,0 +1,50 @@
+"""Items selected in several threads: all of them asked once, none queued."""
+
+import threading
+import tracemalloc
+
+import pytest
+
+from memtrain.system.threaded_selection import selected
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_those_that_are_wanted_in_their_order(threads):
+    asked = []
+
+    def is_wanted(number):
+        asked.append(number)
+        return number % 3 == 0
+
+    assert selected(range(1000), is_wanted, threads) == list(range(0, 1000, 3))
+    assert sorted(asked) == list(range(1000))
+
+
+def test_there_may_be_none():
+    assert selected([], lambda item: True, 2) == []
+
+
+def test_threads_work_side_by_side():
+    both = threading.Barrier(2)
+    assert selected("ab", lambda item: both.wait(10) >= 0, 2) == ["a", "b"]
+
+
+def test_an_error_ends_all_threads():
+    asked = []
+
+    def fail(number):
+        asked.append(number)
+        raise KeyError(number)
+
+    with pytest.raises(KeyError):
+        selected(range(1000), fail, 2)
+    assert len(asked) <= 2
+
+
+def test_memory_does_not_grow_with_the_items():
+    tracemalloc.start()
+    try:
+        assert selected(range(100_000), lambda number: False, 2) == []
+        assert tracemalloc.get_traced_memory()[1] < 500_000
+    finally:
+        tracemalloc.stop()

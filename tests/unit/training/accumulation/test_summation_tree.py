@@ -1,0 +1,112 @@
+"""The order in which slots are added: the same, whoever adds which of them."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memtrain.training.accumulation.summation_tree import (
+    add,
+    left_part,
+    sizes_of_subtrees,
+    tree_sum,
+    tree_sum_of_rows,
+    tree_sum_of_runs,
+)
+
+
+class Spelled(str):
+    """Adds up to the text of the sum."""
+
+    def __add__(self, other):
+        return Spelled(f"({self}+{other})")
+
+
+def spelled(slots):
+    return [Spelled(slot) for slot in slots]
+
+
+@pytest.mark.parametrize(
+    ("slots", "expected"),
+    [
+        (1, "0"),
+        (2, "(0+1)"),
+        (3, "((0+1)+2)"),
+        (4, "((0+1)+(2+3))"),
+        (5, "(((0+1)+(2+3))+4)"),
+        (6, "(((0+1)+2)+((3+4)+5))"),
+        (7, "(((0+1)+(2+3))+((4+5)+6))"),
+        (8, "(((0+1)+(2+3))+((4+5)+(6+7)))"),
+    ],
+)
+def test_the_tree_is_this_one(slots, expected):
+    assert tree_sum(spelled(range(slots))) == expected
+
+
+@given(odd=st.integers(0, 4), halvings=st.integers(0, 5), data=st.data())
+def test_runs_of_a_power_of_two_of_processes_are_subtrees(odd, halvings, data):
+    processes = 2 ** data.draw(st.integers(0, halvings))
+    slots = (2 * odd + 1) * 2**halvings
+    share = slots // processes
+    parts = [tree_sum(spelled(range(start, start + share))) for start in range(0, slots, share)]
+    assert tree_sum(parts) == tree_sum(spelled(range(slots)))
+
+
+@given(slots=st.integers(1, 40), empty=st.sets(st.integers(0, 40)))
+def test_empty_slots_count_as_nothing(slots, empty):
+    values = [None if slot in empty else 2.0**-slot for slot in range(slots)]
+    total = tree_sum(values)
+    assert (total or 0.0) == math.fsum(value for value in values if value is not None)
+    assert (total is None) == all(value is None for value in values)
+
+
+def test_nothing_is_not_zero():
+    assert math.copysign(1, add(-0.0, None)) == -1
+    assert math.copysign(1, tree_sum([None, -0.0, None])) == -1
+
+
+@given(slots=st.integers(1, 33), size=st.integers(1, 5), seed=st.integers(0, 99))
+def test_rows_of_a_tensor_are_added_in_the_same_tree(slots, size, seed):
+    values = torch.randn(slots, size, generator=torch.Generator().manual_seed(seed))
+    assert torch.equal(tree_sum_of_rows(values), tree_sum(list(values)))
+
+
+@given(slots=st.integers(1, 64), whole=st.integers(1, 64), start=st.integers(0, 3))
+def test_branches_taken_whole_change_nothing(slots, whole, start):
+    run = range(start * slots, (start + 1) * slots)
+    asked = []
+
+    def of_run(part):
+        asked.append(part)
+        return tree_sum(spelled(part))
+
+    total = tree_sum_of_runs(run, of_run, lambda part: len(part) <= whole)
+    assert total == tree_sum(spelled(run))
+    assert [slot for part in asked for slot in part] == list(run)
+    assert all(len(part) <= whole for part in asked)
+
+
+def test_sums_that_are_held_grow_with_the_logarithm():
+    held, most = 0, 0
+
+    class Counted:
+        def __init__(self):
+            nonlocal held, most
+            held += 1
+            most = max(most, held)
+
+        def __add__(self, other):
+            nonlocal held
+            held -= 2
+            return Counted()
+
+    tree_sum_of_runs(range(1024), lambda part: Counted(), lambda part: False)
+    assert most <= 12
+
+
+def test_sizes_of_branches():
+    assert sizes_of_subtrees(8) == [8, 4, 2, 1]
+    assert sizes_of_subtrees(12) == [12, 6, 3, 2, 1]
+    assert left_part(7) == 4

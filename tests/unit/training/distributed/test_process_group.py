@@ -1,0 +1,71 @@
+"""Processes that train together: how long one waits for another, and when it does not."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+PROGRAM = """
+import sys, time
+import torch
+from torch import distributed
+from memtrain.training.distributed.process_group import joined
+from memtrain.cli.entry_point import run
+
+def main():
+    device = torch.device("cpu")
+    with joined(device) as processes:
+        group = distributed.distributed_c10d._get_default_group()
+        print(group._get_backend(device).options._timeout.total_seconds(), flush=True)
+        if processes.is_first:
+            sys.stdin.readline()
+        processes.from_first(1, device)
+
+run(main)
+"""
+
+
+@contextmanager
+def started(rank, port, repository):
+    environment = {
+        "PYTHONPATH": str(repository / "scripts"),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "WORLD_SIZE": "2",
+        "RANK": str(rank),
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM],
+        env=os.environ | environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def free_port():
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return found.getsockname()[1]
+
+
+def test_one_waits_for_hours_but_not_for_one_that_is_lost(repository):
+    port = free_port()
+    with started(0, port, repository) as first, started(1, port, repository) as second:
+        # Copying the rows of a node may take hours longer than those of another.
+        assert [float(one.stdout.readline()) for one in (first, second)] == [12 * 3600] * 2
+        first.send_signal(signal.SIGKILL)
+        start_of_wait = time.monotonic()
+        _, said = second.communicate(timeout=60)
+        assert time.monotonic() - start_of_wait < 30
+    assert second.returncode == 1
+    assert "process 1 of 2 has lost process 0" in said

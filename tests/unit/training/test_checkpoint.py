@@ -1,0 +1,194 @@
+"""Training state on disk: whole, of the right training, or not used."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from memtrain.core.errors import UserError
+from memtrain.training.checkpoint import CheckpointClock, CheckpointFolder, fingerprint_of
+
+CPU = torch.device("cpu")
+FINGERPRINT = {"recipe": "r", "code": "c", "torch": "t", "device": "cpu"}
+
+
+def state(step):
+    return {"weights": torch.full((1000,), float(step)), "nested": [{"step": step}, (0.9, 0.99)]}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return CheckpointFolder(tmp_path / "state", FINGERPRINT)
+
+
+def reopened(folder, **changes):
+    return CheckpointFolder(folder.folder, FINGERPRINT | changes)
+
+
+def names(folder):
+    return sorted(path.name for path in folder.folder.iterdir())
+
+
+def test_the_newest_is_gone_on_from_and_the_last_two_are_kept(folder):
+    for step in (5, 10, 15):
+        folder.save(step, state(step))
+    assert names(folder) == ["step-10.json", "step-10.pt", "step-15.json", "step-15.pt"]
+    again = reopened(folder)
+    assert again.newest() == 15
+    loaded = again.load(15, CPU)
+    assert torch.equal(loaded["weights"], state(15)["weights"])
+    assert loaded["nested"] == state(15)["nested"]
+    again.save(20, state(20))
+    assert names(folder) == ["step-15.json", "step-15.pt", "step-20.json", "step-20.pt"]
+
+
+def test_what_is_noted_is_told_without_a_look_at_the_state(folder):
+    assert folder.noted_step() == 0
+    for step in (5, 10):
+        folder.save(step, state(step))
+    (folder.folder / "step-10.pt").unlink()
+    assert reopened(folder).noted_step() == 10
+    assert reopened(folder, code="another").noted_step() == 0
+    (folder.folder / "step-10.json").write_text("{}")
+    assert reopened(folder).noted_step() == 5
+
+
+def test_there_may_be_none(folder):
+    assert folder.newest() == 0
+    folder.remove()
+
+
+def flip_a_bit(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(content)
+
+
+DAMAGES = {
+    "a flipped bit": (flip_a_bit, "its digest is not the one"),
+    "cut": (lambda path: os.truncate(path, path.stat().st_size - 100), "bytes where"),
+    "empty": (lambda path: path.write_bytes(b""), "it is damaged: 0 bytes where"),
+    "gone": (Path.unlink, "it cannot be read (No such file or directory)"),
+    "an empty note": (lambda path: path.with_suffix(".json").write_text(""), "is damaged"),
+    "a note of another kind": (lambda path: path.with_suffix(".json").write_text("[1]"), "damaged"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_one_is_passed_over_for_the_one_before(folder, capsys, damage):
+    folder.save(5, state(5))
+    folder.save(10, state(10))
+    hurt, message = DAMAGES[damage]
+    hurt(folder.folder / "step-10.pt")
+    again = reopened(folder)
+    assert again.newest() == 5
+    assert "step-10" in (said := capsys.readouterr().err)
+    assert message in said
+    assert again.load(5, CPU)["nested"][0]["step"] == 5
+    again.save(7, state(7))
+    assert names(folder) == ["step-5.json", "step-5.pt", "step-7.json", "step-7.pt"]
+
+
+@pytest.mark.parametrize("part", sorted(FINGERPRINT))
+def test_the_state_of_another_training_is_not_used(folder, capsys, part):
+    folder.save(900, state(900))
+    other = reopened(folder, **{part: "other"})
+    assert other.newest() == 0
+    assert f"belongs to another training (another {part})" in capsys.readouterr().err
+    # It is still there for the other one, until this one has something to save.
+    assert reopened(folder).newest() == 900
+    other.save(3, state(3))
+    assert names(folder) == ["step-3.json", "step-3.pt"]
+
+
+def test_a_state_that_was_not_finished_does_not_count(folder):
+    folder.save(5, state(5))
+    (folder.folder / ".step-9.pt.abc.part").write_bytes(b"half")
+    (folder.folder / "step-9.pt").write_bytes(b"without its note")
+    again = reopened(folder)
+    assert again.newest() == 5
+    again.save(9, state(9))
+    assert names(folder) == ["step-5.json", "step-5.pt", "step-9.json", "step-9.pt"]
+
+
+class Evil:
+    def __reduce__(self):
+        return os.system, ("touch /tmp/memtrain-was-here",)
+
+
+def test_no_code_of_a_state_is_run(folder):
+    folder.save(5, {"x": Evil()})
+    with pytest.raises(UserError, match="cannot be read"):
+        reopened(folder).load(5, CPU)
+    assert not Path("/tmp/memtrain-was-here").exists()
+
+
+def test_the_folder_is_removed_whole(folder):
+    folder.save(5, state(5))
+    (folder.folder / "progress.json").write_text("{}")
+    folder.remove()
+    assert not folder.folder.exists()
+
+
+def test_the_fingerprint_knows_every_line_of_code(tmp_path):
+    one, two = tmp_path / "one.py", tmp_path / "two.py"
+    one.write_text("a")
+    two.write_text("b")
+    before = fingerprint_of("r", [one, two], CPU)
+    assert before == fingerprint_of("r", [two, one], CPU)
+    assert before != fingerprint_of("s", [one, two], CPU)
+    two.write_text("c")
+    changed = fingerprint_of("r", [one, two], CPU)
+    assert [key for key in before if before[key] != changed[key]] == ["code"]
+
+
+def test_when_the_next_is_due():
+    assert [step for step in range(1, 10) if CheckpointClock(None, 3).is_due(step)] == [3, 6, 9]
+    clock = CheckpointClock(1e-9, None)
+    assert clock.is_due(1)
+    clock = CheckpointClock(10, None)
+    assert not clock.is_due(1)
+
+
+def schedules():
+    import torch.optim.lr_scheduler as kinds
+
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1, momentum=0.9)
+    yield kinds.StepLR(optimizer, 2)
+    yield kinds.MultiStepLR(optimizer, [2, 4])
+    yield kinds.ConstantLR(optimizer)
+    yield kinds.LinearLR(optimizer)
+    yield kinds.ExponentialLR(optimizer, 0.9)
+    yield kinds.PolynomialLR(optimizer)
+    yield kinds.CosineAnnealingLR(optimizer, 5)
+    yield kinds.CosineAnnealingWarmRestarts(optimizer, 5)
+    yield kinds.OneCycleLR(optimizer, 0.1, total_steps=50)
+    yield kinds.CyclicLR(optimizer, 0.01, 0.1)
+
+
+@pytest.mark.parametrize("schedule", list(schedules()), ids=lambda one: type(one).__name__)
+def test_schedules_go_on(folder, schedule):
+    for _ in range(3):
+        schedule.optimizer.step()
+        schedule.step()
+    folder.save(3, schedule.state_dict())
+    loaded = folder.load(3, CPU)
+    assert loaded.keys() == schedule.state_dict().keys()
+    schedule.load_state_dict(loaded)
+    schedule.step()
+
+
+OPTIMIZERS = "SGD Adam AdamW Adamax NAdam RAdam RMSprop Rprop Adagrad Adadelta ASGD Adafactor"
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS.split())
+def test_optimizers_go_on(folder, name):
+    parameter = torch.nn.Parameter(torch.ones(3, 3))
+    optimizer = getattr(torch.optim, name)([parameter], lr=0.01)
+    for _ in range(2):
+        parameter.grad = torch.ones(3, 3)
+        optimizer.step()
+    folder.save(2, optimizer.state_dict())
+    optimizer.load_state_dict(folder.load(2, CPU))
+    optimizer.step()

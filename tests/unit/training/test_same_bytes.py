@@ -1,0 +1,397 @@
+"""The same bytes: any number of processes, run through, or killed and gone on."""
+
+import csv
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import psutil
+import pytest
+import safetensors.torch
+
+from tests.trainings import Training, wait_until
+from tests.unit.loading.orders import drop_from_cache
+
+GENERATOR = np.random.default_rng(4)
+FEATURES = GENERATOR.random((403, 64), dtype=np.float32)
+TARGET = (FEATURES @ GENERATOR.standard_normal(64)).astype(np.float32)
+CLASSES = (FEATURES[:, :8].argmax(1)).astype(np.int64)
+
+#: What a project of a user's has: a network, and a transform that kills its process when told to.
+OWN = """
+import os
+import signal
+
+import torch
+from torch import nn
+
+
+class Convolutional(nn.Module):
+    def __init__(self, out_features):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(1, 4, 3, padding=1), nn.GroupNorm(2, 4), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(4, 8, 3, padding=1), nn.ReLU(), nn.Dropout(0.25), nn.Flatten(),
+            nn.Linear(128, out_features),
+        )
+
+    def forward(self, features):
+        return self.layers(features.reshape(-1, 1, 8, 8))
+
+
+class Wide(nn.Linear):
+    def __init__(self, out_features):
+        super().__init__(64, out_features)
+        self.rest = nn.Parameter(torch.zeros(3_000_000))
+
+
+batches = 0
+
+
+def counted(row):
+    global batches
+    batches += 1
+    rank, batch = os.environ.get("KILL_AT", "0:-1").split(":")
+    if batches == int(batch) and rank == os.environ.get("RANK", "0"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return row
+
+
+counted.batched = True
+"""
+
+CASES = {
+    "linear": {
+        "model": "linear",
+        "optimizer": {"name": "SGD", "lr": 0.01, "momentum": 0.9},
+        "last_window": "drop",
+    },
+    "mlp": {
+        "model": {"name": "mlp", "hidden": [32, 16], "dropout": 0.2},
+        "optimizer": {"name": "Adam", "lr": 0.01},
+        "last_window": "step",
+    },
+    "convolutional": {
+        "model": "own:Convolutional",
+        "loss": {"name": "CrossEntropyLoss", "weight": [1, 1, 2, 1, 1, 1, 1, 3]},
+        "optimizer": {"name": "AdamW", "lr": 0.01, "weight_decay": 0.1},
+        "scheduler": {"name": "OneCycleLR", "max_lr": 0.02, "total_steps": 50},
+        "clip_norm": 0.5,
+        "last_window": "step",
+    },
+}
+SIZES = {"batch_size": 8, "accumulation_steps": 8, "epochs": 4, "seed": 11}
+
+#: Micro-batches of such a training, transformed one after the other.
+MICRO_BATCHES = 200
+
+OFTEN = ("--running", "{checkpoint: {steps: 1}}")
+NOW_AND_THEN = ("--running", "{checkpoint: {steps: 3}}")
+
+
+@pytest.fixture
+def new_training(resolve, tmp_path, monkeypatch):
+    """Return a function that makes a training of a case, in a folder of its own."""
+    (tmp_path / "own.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def make(name, case=None, **changes):
+        settings = SIZES | (CASES[case] if case else {}) | {"transform": "own:counted"} | changes
+        is_class = case == "convolutional"
+        target, classes = (CLASSES, 8) if is_class else (TARGET, None)
+        data, recipe = resolve(FEATURES, target, settings, classes=classes)
+        training = Training(tmp_path / name, data, recipe)
+        shutil.copy(tmp_path / "own.py", training.folder)
+        return training
+
+    return make
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_one_two_and_four_processes_give_the_same_bytes(new_training, case):
+    one = new_training("one", case)
+    one.run()
+    assert not one.state.exists()
+    for processes in (2, 4):
+        several = new_training(f"{processes}", case)
+        several.run(processes=processes)
+        assert several.digests() == one.digests()
+        assert several.performance()["processes"] == processes
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_killed_at_random_steps_and_gone_on(new_training, case):
+    """Four times each, twice in a row among them; with several processes and then with one."""
+    through = new_training("through", case)
+    through.run()
+    chosen = random.Random(case)
+    killed = new_training("killed", case)
+    before = 0
+    for number in range(4):
+        batch = chosen.randrange(1, MICRO_BATCHES // 3)
+        said = killed.run(*NOW_AND_THEN, status=-9, KILL_AT=f"0:{batch}")
+        assert ("going on after step" in said) == bool(before), (number, said)
+        # The second of two in a row is killed before there is anything new to save.
+        before = max(killed.checkpoints(), default=0)
+        if number == 1:
+            killed.run(*NOW_AND_THEN, status=-9, KILL_AT="0:1")
+    killed.run(*NOW_AND_THEN)
+    assert killed.digests() == through.digests()
+    assert killed.performance()["runs"] >= 2
+
+
+def test_killed_with_two_processes_and_gone_on_with_one_and_four(new_training):
+    through = new_training("through", "mlp")
+    through.run()
+    killed = new_training("killed", "mlp")
+    killed.run(*NOW_AND_THEN, processes=2, status=None, KILL_AT="1:40")
+    steps = killed.checkpoints()
+    assert steps
+    killed.run(*NOW_AND_THEN, status=-9, KILL_AT="0:60")
+    assert killed.checkpoints() > steps
+    assert "going on after" in killed.run(*NOW_AND_THEN, processes=4)
+    assert killed.digests() == through.digests()
+
+
+def test_killed_while_saving(new_training):
+    """A state of 36 MB is being written most of the time; a kill then leaves a part of it."""
+    big = {"model": "own:Wide", "optimizer": "Adam", "epochs": 2}
+    through = new_training("through", **big)
+    through.run()
+    killed = new_training("killed", **big)
+    for number in range(3):
+        with killed.started(*OFTEN) as process:
+            wait_until(
+                lambda number=number: (
+                    len(killed.checkpoints()) >= min(number + 1, 2)
+                    and list(killed.state.glob(".step-*.pt.*"))
+                )
+            )
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        assert list(killed.state.glob(".step-*"))
+    assert "going on after" in killed.run(*OFTEN)
+    assert killed.digests() == through.digests()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_signal_lets_it_save_and_leave(new_training, number, processes):
+    long = {"epochs": 3000}
+    training = new_training("stopped", "mlp", **long)
+    with training.started(processes=processes) as process:
+        wait_until(lambda: training.is_at(6))
+        process.send_signal(number)
+        said, _ = process.communicate(timeout=60)
+    # torchrun has a status of its own for processes that did not leave with 0.
+    assert process.returncode == (75 if processes == 1 else 1), said
+    (step,) = training.checkpoints()
+    progress = training.progress()
+    assert progress["state"] == "stopped"
+    assert progress["step"] == progress["checkpoint_step"] == step
+    assert f"{number.name} was received: stopped after step {step:,}" in progress["message"]
+    assert "Traceback" not in said or processes == 2
+
+
+def test_a_signal_to_one_of_two_processes_stops_both_at_the_same_step(new_training):
+    training = new_training("stopped", "mlp", epochs=3000)
+    with training.started(processes=2) as process:
+        wait_until(lambda: training.is_at(6))
+        workers = psutil.Process(process.pid).children()
+        (second,) = (one for one in workers if one.environ().get("RANK") == "1")
+        second.send_signal(signal.SIGTERM)
+        said, _ = process.communicate(timeout=60)
+    (step,) = training.checkpoints()
+    assert training.progress()["step"] == step
+    assert f"another process was asked to stop: stopped after step {step:,}" in said
+
+
+def test_the_end_of_its_time_lets_it_save_and_leave(new_training):
+    through = new_training("through", "mlp", epochs=40)
+    through.run()
+    training = new_training("stopped", "mlp", epochs=40)
+    stops = 0
+    while not (training.folder / "model.safetensors").exists():
+        said = training.run("--max-minutes", "0.004" if stops < 2 else "0", status=None)
+        if stops < 2:
+            assert "the 0.004 minutes of this job are nearly over: stopped after step" in said
+        stops += 1
+    assert stops == 3
+    assert training.digests() == through.digests()
+    assert training.performance()["runs"] == 3
+
+
+@pytest.mark.parametrize("damaged", ["step-*.pt", "step-*.json"])
+def test_a_damaged_state_is_passed_over_for_the_one_before(new_training, damaged):
+    through = new_training("through", "linear")
+    through.run()
+    training = new_training("one", "linear")
+    training.run(*OFTEN, status=-9, KILL_AT="0:50")
+    before, last = training.checkpoints()
+    for file in training.state.glob(damaged.replace("*", str(last))):
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 1
+        file.write_bytes(content)
+    said = training.run()
+    assert f"step-{last}" in said
+    assert f"going on after step {before}" in said
+    assert training.digests() == through.digests()
+
+
+def test_where_every_state_is_damaged_training_starts_anew(new_training):
+    through = new_training("through", "linear")
+    through.run()
+    training = new_training("one", "linear")
+    training.run(*OFTEN, status=-9, KILL_AT="0:50")
+    for file in training.state.glob("step-*.pt"):
+        os.truncate(file, 10)
+    said = training.run()
+    assert said.count("it is damaged: 10 bytes where") == 2
+    assert "going on after" not in said
+    assert training.digests() == through.digests()
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_half_precision_gives_the_same_bytes_too(new_training, precision):
+    one = new_training("one", "linear", precision=precision)
+    one.run()
+    two = new_training("two", "linear", precision=precision)
+    two.run(processes=2)
+    assert two.digests() == one.digests()
+    whole = new_training("whole", "linear")
+    whole.run()
+    assert whole.digests() != one.digests()
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler")
+def test_compiled_training_gives_the_same_bytes_again(new_training):
+    """Also where the last micro-batch is short and filled up, and after a kill."""
+    settings = {"compile": True, "last_window": "step", "epochs": 2}
+    found = []
+    for name, kill in (("through", None), ("killed", "0:60")):
+        training = new_training(name, "linear", **settings)
+        if kill:
+            training.run(*OFTEN, status=-9, KILL_AT=kill)
+        training.run(*OFTEN)
+        found.append(training.digests())
+    assert found[0] == found[1]
+    plain = new_training("plain", "linear", **settings | {"compile": False})
+    plain.run()
+    weights = [
+        safetensors.torch.load_file(tmp.folder / "model.safetensors") for tmp in (training, plain)
+    ]
+    for name, value in weights[0].items():
+        assert np.allclose(value, weights[1][name], rtol=1e-4, atol=1e-6)
+
+
+def test_state_of_other_settings_is_not_used(new_training):
+    training = new_training("one", "linear")
+    training.run(*OFTEN, status=-9, KILL_AT="0:50")
+    assert training.checkpoints()
+    through = new_training("through", "linear", seed=12)
+    through.run()
+    other = new_training("one", "linear", seed=12)
+    assert "belongs to another training (another recipe)" in other.run()
+    assert other.digests() == through.digests()
+
+
+def test_state_of_other_code_is_not_used(new_training):
+    training = new_training("one", "linear")
+    training.run(*OFTEN, status=-9, KILL_AT="0:50")
+    with open(training.folder / "own.py", "a") as file:
+        file.write("\n# another line\n")
+    assert "belongs to another training (another code)" in training.run()
+
+
+@pytest.mark.parametrize(
+    ("steps", "processes", "message"),
+    [
+        (6, 4, "6 slots were to be shared by 4 processes, but so many processes do not divide"),
+        (6, 3, "6 slots were to be shared by 3 processes, but gradients are added in a tree"),
+    ],
+)
+def test_processes_that_cannot_share_the_slots_are_named(new_training, steps, processes, message):
+    training = new_training("one", "linear", accumulation_steps=steps)
+    said = training.run(processes=processes, status=None)
+    assert message in said
+    assert "Use one of [1, 2] processes" in said
+
+
+def test_fast_and_sharded_training_come_to_the_same_within_rounding(new_training):
+    found = []
+    for sharding, processes in (("none", 1), ("none", 2), ("fsdp", 2)):
+        training = new_training(
+            f"{sharding}{processes}",
+            "mlp",
+            model={"name": "mlp", "hidden": [32, 16]},
+            reduction="fast",
+            sharding=sharding,
+        )
+        training.run(*OFTEN, processes=processes, status=None, KILL_AT=f"{processes - 1}:90")
+        assert training.checkpoints()
+        assert "going on after" in training.run(*OFTEN, processes=processes)
+        weights = safetensors.torch.load_file(training.folder / "model.safetensors")
+        with open(training.folder / "history.csv") as file:
+            losses = [float(line["loss"]) for line in csv.DictReader(file)]
+        found.append((weights, losses))
+    (weights, losses), *others = found
+    for other_weights, other_losses in others:
+        assert other_losses == pytest.approx(losses, rel=1e-4)
+        for name, value in weights.items():
+            assert np.allclose(value, other_weights[name], rtol=1e-3, atol=1e-5), name
+
+
+READ = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from memtrain.loading.block_loader import BlockLoader
+from memtrain.data.memmap_dataset import MemmapDataset
+from memtrain.config.training import ShuffleSettings
+
+shuffle = ShuffleSettings(block_bytes=64 << 10, buffer_bytes=1 << 20)
+loader = BlockLoader(
+    MemmapDataset(sys.argv[2]), 64, shuffle, accumulation_steps=8, reader="direct",
+    slots=range(int(sys.argv[3]), int(sys.argv[4])),
+)
+assert loader.order.in_lanes
+
+
+def bytes_read():
+    with open("/proc/self/io") as file:
+        return int(dict(line.split(": ") for line in file)["read_bytes"])
+
+
+before = bytes_read()
+rows = sum(len(batch) for batch in loader)
+print(bytes_read() - before, rows)
+"""
+
+
+def test_processes_together_read_little_more_than_one(tmp_path, repository):
+    """Counted by the kernel, of a file that is on the disk alone; each reads its own lanes."""
+    path = str(tmp_path / "rows.npy")
+    np.save(path, np.zeros((65536, 128), np.float32))
+
+    def read(start, end):
+        drop_from_cache(path)
+        command = [sys.executable, "-c", READ, str(repository / "scripts"), path]
+        done = subprocess.check_output([*command, str(start), str(end)], text=True)
+        return np.array(list(map(int, done.split())))
+
+    alone = read(0, 8)
+    assert alone[0] >= 65536 * 512
+    for processes in (2, 4):
+        share = 8 // processes
+        together = sum(read(start, start + share) for start in range(0, 8, share))
+        assert together[1] == alone[1] == 65536
+        assert together[0] <= 1.05 * alone[0]
+
+
+def test_the_log_says_how_slots_were_computed(new_training):
+    said = new_training("one", "linear").run()
+    assert re.search(r"slots in one call: \d of 8", said)

@@ -1,0 +1,351 @@
+"""Stage-in: a training reads its rows in a copy, and nothing else is different."""
+
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from memtrain.core.errors import UserError
+from memtrain.data.manifest import index_shards
+from memtrain.data.memmap_dataset import MemmapDataset
+from memtrain.data.record_file import create, read_layout
+from memtrain.loading.readers import RowFile
+from memtrain.recipes.recipe import Piece
+from memtrain.system.file_systems import FileSystem
+from memtrain.system.memory import AvailableMemory
+from memtrain.training.staging import shortage, shortage_of_memory, staged, why_not
+from memtrain.training.stopping import StopRequests, TrainingStopped
+from tests.trainings import Training, unnamed_files, wait_until
+
+GENERATOR = np.random.default_rng(7)
+FEATURES = GENERATOR.random((3000, 32), dtype=np.float32)
+TARGET = FEATURES.sum(1)
+SETTINGS = {"model": "linear", "batch_size": 8, "accumulation_steps": 4, "epochs": 3}
+#: Rows that begin and end within pages and within shards of 100 rows.
+TRAIN = [[50, 777], [1234, 2990]]
+
+NEVER = ("--loading", "{stage: never}")
+ALWAYS = ("--loading", "{stage: always}")
+COPIED = "rows were copied to"
+
+DISK, MEMORY = FileSystem("xfs", "/local", False), FileSystem("tmpfs", "/tmp", False)
+NFS, LUSTRE = FileSystem("nfs4", "/home", True), FileSystem("lustre", "/scratch", True)
+
+
+@pytest.fixture
+def local_disk(tmp_path, monkeypatch):
+    """The folder that copies are made in."""
+    folder = tmp_path / "local disk"
+    folder.mkdir()
+    monkeypatch.setenv("SLURM_TMPDIR", str(folder))
+    return folder
+
+
+@pytest.fixture
+def new_training(resolve, tmp_path):
+    """Return a function that makes a training in a folder of its own."""
+
+    def make(name, **changes):
+        return Training(
+            tmp_path / name,
+            *resolve(FEATURES, TARGET, SETTINGS | changes, train=TRAIN, shard=100),
+        )
+
+    return make
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_the_same_bytes_from_a_copy(new_training, local_disk, processes):
+    from_file, from_copy = new_training("file"), new_training("copy")
+    assert "rows are read where they are: stage: never" in from_file.run(*NEVER)
+    said = from_copy.run(*ALWAYS, processes=processes)
+    assert from_copy.digests() == from_file.digests()
+    # Both processes read it, and one has made it.
+    assert said.count(COPIED) == 1
+    assert f"rows are read in a copy in {local_disk}" in said
+    assert list(local_disk.iterdir()) == []
+
+
+@pytest.mark.parametrize("reader", ["mmap", "pread", "direct"])
+def test_every_reader_reads_the_copy(new_training, local_disk, reader):
+    from_file, from_copy = new_training("file"), new_training("copy")
+    from_file.run(*NEVER)
+    said = from_copy.run("--loading", f"{{stage: always, reader: {reader}}}")
+    assert COPIED in said
+    assert from_copy.digests() == from_file.digests()
+
+
+def test_messages_name_the_data_and_not_the_path_of_the_copy(new_training, local_disk):
+    training = new_training("one")
+    said = training.run(*ALWAYS)
+    name = f"the copy of {training.data} in {local_disk}"
+    assert re.search(rf"^reader: .*\({re.escape(name)} lies on ", said, re.MULTILINE)
+    assert "/proc/" not in said
+
+
+def test_errors_name_the_data_and_not_the_path_of_the_copy(resolve, local_disk):
+    data, recipe = resolve(FEATURES, TARGET, SETTINGS, shard=100)
+    with staged(data, recipe, "always", 1, StopRequests()) as rows:
+        file = RowFile(rows.path, read_layout(rows.path))
+        os.truncate(rows.path, 100_000)
+        for read in (file.require_size, lambda: read_layout(rows.path)):
+            with pytest.raises(UserError, match="file has 100,000") as error:
+                read()
+            assert str(error.value).startswith(f"the copy of {data} in {local_disk}: ")
+        file.close()
+
+
+def test_only_the_rows_of_the_training_are_copied(resolve, local_disk):
+    data, recipe = resolve(FEATURES, TARGET, SETTINGS, train=[[50, 150], [2900, 2950]], shard=100)
+    with staged(data, recipe, "always", 1, StopRequests()) as rows:
+        assert rows.is_copy
+        whole, copy = MemmapDataset(data), MemmapDataset(rows.path)
+        assert copy.layout == whole.layout
+        for start, end in recipe.training.rows.ranges:
+            at = np.arange(start, end)
+            assert np.array_equal(
+                copy.__getitems__(at).batch["features"], whole.__getitems__(at).batch["features"]
+            )
+        # The rest are holes, and a file system keeps whole pages.
+        held = os.stat(rows.path)
+        assert held.st_size == os.stat(data).st_size
+        assert 150 * whole.layout.row_bytes < held.st_blocks * 512 < 0.3 * held.st_size
+        assert not MemmapDataset(rows.path)[1000]["features"].any()
+
+
+@pytest.mark.parametrize(
+    ("stage", "source", "local", "epochs", "nodes", "reason"),
+    [
+        ("always", DISK, DISK, 1, 1, None),
+        ("always", NFS, LUSTRE, 1, 8, None),
+        ("never", NFS, DISK, 9, 1, "stage: never"),
+        ("auto", NFS, DISK, 2, 1, None),
+        ("auto", LUSTRE, DISK, 5, 4, None),
+        ("auto", DISK, DISK, 9, 1, "xfs is a file system of this machine"),
+        ("auto", NFS, LUSTRE, 9, 1, "below /scratch, is lustre, and no disk"),
+        ("auto", NFS, MEMORY, 9, 1, "below /tmp, is tmpfs, and no disk"),
+        ("auto", NFS, DISK, 1, 1, "epochs left: 1 read them no more often than a copy would"),
+        ("auto", NFS, DISK, 0.25, 1, "epochs left: 0.25 "),
+        ("auto", NFS, DISK, 1.01, 1, None),
+        ("auto", NFS, DISK, 4, 4, "copies of 4 nodes"),
+    ],
+)
+def test_when_a_copy_pays(stage, source, local, epochs, nodes, reason):
+    found = why_not(stage, source, local, epochs, nodes)
+    assert found is None if reason is None else reason in found
+
+
+def test_room_is_left_to_others():
+    assert shortage(needed=900, free=950, size=1000) is None
+    assert shortage(needed=901, free=950, size=1000) == (
+        "901 B are needed and 50 B are left to others, but 950 B are free"
+    )
+
+
+def test_memory_is_left_to_the_training():
+    left = AvailableMemory(1000, "the memory cgroup /job")
+    assert shortage_of_memory(needed=400, own=100, memory=left) is None
+    assert shortage_of_memory(needed=401, own=100, memory=left) == (
+        "it would be memory of this job: 401 B are needed, but beside the training the memory "
+        "cgroup /job leaves 400 B for it"
+    )
+    assert "leaves 0 B" in shortage_of_memory(needed=1, own=501, memory=left)
+
+
+@pytest.mark.parametrize("stage", ["auto", "never"])
+def test_rows_of_this_machine_are_read_where_they_are(new_training, local_disk, stage):
+    said = new_training("one").run("--loading", f"{{stage: {stage}}}")
+    assert re.search("^rows are read where they are: ", said, re.MULTILINE)
+    assert COPIED not in said
+
+
+def test_killed_while_rows_are_copied(resolve, tmp_path, local_disk):
+    features = np.zeros((300_000, 64), np.float32)
+    training = Training(tmp_path / "x", *resolve(features, features[:, 0], SETTINGS, shard=10_000))
+    # With SIGSTOP it is still copying when it is looked at, however busy the machine is.
+    for _ in range(10):
+        with training.started(*ALWAYS, "--max-minutes", "0.2") as process:
+            wait_until(lambda: unnamed_files(local_disk))
+            process.send_signal(signal.SIGSTOP)
+            (lock,) = local_disk.iterdir()
+            was_copying = lock.stat().st_size == 0 and len(unnamed_files(local_disk)) == 1
+            process.kill()
+            said = process.stdout.read()
+        assert unnamed_files(local_disk) == []
+        if was_copying:
+            break
+    assert was_copying
+    assert COPIED not in said
+    with StopRequests() as stop:
+        recipe = training.recipe
+        with staged(training.data, recipe, "always", 1, stop) as rows:
+            assert rows.is_copy
+    assert list(local_disk.iterdir()) == []
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_killed_while_training_and_gone_on(new_training, local_disk, processes):
+    through, killed = new_training("through", epochs=12), new_training("killed", epochs=12)
+    through.run(*NEVER)
+    often = ("--running", "{checkpoint: {steps: 5}}")
+    with killed.started(*ALWAYS, *often, processes=processes) as process:
+        wait_until(lambda: killed.checkpoints())
+        # torchrun's processes are in sessions of their own, and outlive it.
+        for one in [*psutil.Process(process.pid).children(), process]:
+            one.kill()
+        process.wait()
+    wait_until(lambda: not unnamed_files(local_disk))
+    said = killed.run(*ALWAYS, processes=processes)
+    assert "going on after step" in said
+    assert said.count(COPIED) == 1
+    assert killed.digests() == through.digests()
+    assert list(local_disk.iterdir()) == []
+
+
+def test_a_stop_ends_the_copying(resolve, local_disk):
+    data, recipe = resolve(FEATURES, TARGET, SETTINGS, shard=100)
+    with StopRequests() as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        error = pytest.raises(TrainingStopped, match="SIGTERM was received: stopped before its")
+        with error, staged(data, recipe, "always", 1, stop):
+            pass
+    assert list(local_disk.iterdir()) == []
+    assert unnamed_files(local_disk) == []
+
+
+def test_two_trainings_of_the_same_rows_share_a_copy(new_training, local_disk):
+    first, second = new_training("first", epochs=100_000), new_training("second", seed=5)
+    alone = new_training("alone", seed=5)
+    alone.run(*NEVER)
+    with first.started(*ALWAYS) as process:
+        wait_until(lambda: first.is_at(1))
+        said = second.run(*ALWAYS)
+        process.send_signal(signal.SIGTERM)
+        output = process.stdout.read()
+        assert process.wait() == 75
+    assert COPIED in output
+    assert COPIED not in said
+    assert f"rows are read in a copy in {local_disk}" in said
+    assert second.digests() == alone.digests()
+    assert list(local_disk.iterdir()) == []
+
+
+def test_a_disk_that_refuses_is_done_without(new_training, local_disk):
+    """Room that a quota or a limit does not give is only found out by asking for it."""
+    from_file, limited = new_training("file"), new_training("limited")
+    from_file.run(*NEVER)
+
+    def refuse_large_files():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+
+    done = subprocess.run(
+        limited.command(*ALWAYS),
+        cwd=limited.folder,
+        env=limited.environment({}),
+        capture_output=True,
+        text=True,
+        preexec_fn=refuse_large_files,
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"where they are: no copy in {local_disk}: File too large" in done.stdout
+    assert limited.digests() == from_file.digests()
+    assert list(local_disk.iterdir()) == []
+
+
+def test_a_full_disk_is_done_without(new_training, local_disk):
+    from_file, training = new_training("file"), new_training("full")
+    from_file.run(*NEVER)
+    mount = 'mount -t tmpfs -o size=300k none "$SLURM_TMPDIR" && exec "$@"'
+    within = ["unshare", "--map-root-user", "--mount", "sh", "-c", mount, "sh"]
+    if subprocess.run([*within, "true"], capture_output=True).returncode:
+        pytest.skip("no file systems can be mounted here")
+    done = subprocess.run(
+        [*within, *training.command(*ALWAYS)],
+        cwd=training.folder,
+        env=training.environment({}),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    # 2,483 rows of 132 bytes and a page.
+    assert re.search(
+        r"no copy in .*: 324.1 KiB are needed and .* but 300 KiB are free", done.stdout
+    )
+    assert training.digests() == from_file.digests()
+
+
+def test_a_folder_that_is_not_there_is_done_without(new_training):
+    said = new_training("one").run(*ALWAYS, SLURM_TMPDIR="/not/there")
+    assert "no copy in /not/there: No such file or directory" in said
+
+
+def test_corrupt_rows_are_found_on_the_way(new_training, local_disk):
+    training = new_training("one")
+    with open(training.data, "r+b") as file:
+        for row in (60, 500, 1000, 2950):  # row 1000 is not trained on
+            file.seek(4096 + row * 132)
+            file.write(b"\xff")
+    said = training.run(*ALWAYS, status=1)
+    wanted = "shards 0 (rows [50, 100)), 5 (rows [500, 600)), 29 (rows [2900, 2990)) are not those"
+    assert wanted in said
+    assert not (training.folder / "model.safetensors").exists()
+    assert list(local_disk.iterdir()) == []
+
+
+def test_rows_that_are_not_there_are_found(resolve, local_disk):
+    data, recipe = resolve(FEATURES, TARGET, SETTINGS, shard=100)
+    with create(data, MemmapDataset(data).layout.dtype, 2950):
+        pass
+    rows = recipe.training.rows
+    assert rows.pieces[-1] == Piece(start=2900, end=3000, digest=rows.pieces[-1].digest)
+    error = pytest.raises(Exception, match=r"shard 29 \(rows \[2900, 3000\)\) are not those")
+    with error, staged(data, recipe, "always", 1, StopRequests()):
+        pass
+
+
+def test_copying_takes_flat_memory(resolve, tmp_path, local_disk):
+    features = np.zeros((600_000, 64), np.float32)
+    data, recipe = resolve(features, features[:, 0], SETTINGS, shard=100_000)
+    recipe.write(tmp_path / "split.json")
+    code = """
+import sys
+from memtrain.system.peak_memory import peak_memory_bytes
+from memtrain.recipes.recipe import Recipe
+from memtrain.training.staging import staged
+from memtrain.training.stopping import StopRequests
+
+recipe = Recipe.read(sys.argv[2])
+before = peak_memory_bytes()
+with staged(sys.argv[1], recipe, "always", 1, StopRequests()) as rows:
+    assert rows.is_copy
+    print("bytes", peak_memory_bytes() - before)
+"""
+    scripts = Path(__file__).resolve().parents[2] / "scripts"
+    output = subprocess.check_output(
+        [sys.executable, "-c", code, data, str(tmp_path / "split.json")],
+        env=os.environ | {"PYTHONPATH": str(scripts)},
+        text=True,
+    )
+    assert os.stat(data).st_size > 150_000_000
+    assert int(re.search(r"bytes (\d+)", output)[1]) < 20_000_000
+
+
+def test_digests_by_another_algorithm(resolve, local_disk, tmp_path):
+    data, recipe = resolve(FEATURES, TARGET, SETTINGS, shard=100)
+    manifest = index_shards(data, 100, algorithm="blake3")
+    pieces = [
+        Piece(start=shard.rows.start, end=shard.rows.end, digest=shard.digest)
+        for shard in manifest.shards
+    ]
+    rows = recipe.training.rows.model_copy(update={"pieces": pieces})
+    training = recipe.training.model_copy(update={"rows": rows})
+    recipe = recipe.model_copy(update={"training": training})
+    with staged(data, recipe, "always", 1, StopRequests()) as staged_rows:
+        assert staged_rows.is_copy

@@ -1,0 +1,34 @@
+"""When a training has to leave before its end."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from memtrain.training.stopping import SIGNALS, StopRequests
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_asks_for_a_stop_and_nothing_else(number):
+    before = signal.getsignal(number)
+    with StopRequests() as stop:
+        assert stop.reason is None
+        os.kill(os.getpid(), number)
+        assert stop.reason == f"{number.name} was received"
+    assert signal.getsignal(number) is before
+
+
+@pytest.mark.parametrize(("minutes", "seconds_before"), [(100, 300), (10, 60), (1, 30), (0.1, 3)])
+def test_the_margin(minutes, seconds_before, monkeypatch):
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    stop = StopRequests(minutes)
+    now += minutes * 60 - seconds_before - 0.01
+    assert stop.reason is None
+    now += 0.02
+    assert stop.reason == f"the {minutes} minutes of this job are nearly over"
+
+
+def test_there_may_be_no_limit():
+    assert StopRequests().reason is None

@@ -1,0 +1,108 @@
+"""What jobs ask for, beside what trainings of the same recipes use."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from memtrain.recipes.recipe import recipe_facts
+from memtrain.workflow import job_resources as asked
+from tests.cgroups import UnavailableError, memory_cgroup
+
+GENERATOR = np.random.default_rng(0)
+FEATURES = GENERATOR.random((2048, 64), dtype=np.float32)
+TARGET = FEATURES.sum(1)
+
+SETTINGS = {
+    "small": {"batch_size": 16},
+    "wide": {"batch_size": 64, "model": {"name": "mlp", "hidden": [2048, 2048]}},
+    "adam": {"batch_size": 64, "model": {"name": "mlp", "hidden": [1500] * 4}, "optimizer": "Adam"},
+    "batch": {"batch_size": 2048, "model": {"name": "mlp", "hidden": [4096]}},
+    "slots": {
+        "batch_size": 16,
+        "accumulation_steps": 128,
+        "model": {"name": "mlp", "hidden": [900]},
+    },
+}
+
+
+@pytest.fixture
+def recipe_of(resolve, tmp_path):
+    """Return a function that resolves settings; gives the data and the recipe's file."""
+
+    def recipe_of(settings):
+        data, recipe = resolve(FEATURES, TARGET, settings, shard=1000)
+        recipe.write(tmp_path / "split.json")
+        return data, tmp_path / "split.json"
+
+    return recipe_of
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_training_stays_below_the_memory_that_is_asked_for(recipe_of, tmp_path, repository, name):
+    data, recipe = recipe_of(SETTINGS[name])
+    command = [sys.executable, *training(repository, tmp_path, data, recipe)]
+    subprocess.run(command, check=True, capture_output=True)
+    used = json.loads((tmp_path / "performance").read_text())["peak_memory_bytes"] / 1e6
+    needed = asked.memory_of_training(recipe_facts(recipe))
+    assert used <= needed <= 3 * used
+
+
+def training(repository, folder, data, recipe):
+    """Return the arguments of Python that train a recipe."""
+    outputs = [f"--{output}={folder / output}" for output in ("model", "history", "performance")]
+    inputs = [f"--data={data}", f"--split={recipe}", f"--state={folder / 'state'}"]
+    return [str(repository / "scripts/train.py"), *inputs, *outputs]
+
+
+@pytest.mark.parametrize("name", ["wide"])
+def test_processes_of_one_machine_stay_below_what_is_asked_for_all(
+    recipe_of, tmp_path, repository, name
+):
+    data, recipe = recipe_of(SETTINGS[name])
+    needed = asked.memory_of_training(recipe_facts(recipe), processes=2)
+    command = [Path(sys.executable).with_name("torchrun"), "--standalone", "--nproc-per-node=2"]
+    command += training(repository, tmp_path, data, recipe)
+    try:
+        with memory_cgroup(needed * 10**6) as cgroup:
+            done = cgroup.run(command, capture_output=True, text=True)
+            assert (done.returncode, cgroup.oom_kills) == (0, 0), done.stderr
+            assert needed <= 3 * cgroup.peak_bytes / 1e6
+    except UnavailableError as error:
+        pytest.skip(str(error))
+
+
+def test_every_try_asks_for_more(recipe_of):
+    _, recipe = recipe_of(SETTINGS["small"])
+    facts = recipe_facts(recipe)
+    for resource in (
+        asked.memory_of_training,
+        asked.minutes_of_training,
+        asked.memory_of_evaluation,
+        asked.minutes_of_evaluation,
+    ):
+        first, second, third = (resource(facts, attempt) for attempt in (1, 2, 3))
+        assert second == pytest.approx(2 * first, abs=1)
+        assert third == pytest.approx(3 * first, abs=2)
+
+
+@pytest.mark.parametrize(
+    ("change", "resource"),
+    [
+        ({"epochs": 3000}, asked.minutes_of_training),
+        ({"model": {"name": "mlp", "hidden": [4096, 4096]}}, asked.minutes_of_training),
+        ({"model": {"name": "mlp", "hidden": [4096, 4096]}}, asked.memory_of_training),
+        (
+            {"model": {"name": "mlp", "hidden": [4096]}, "batch_size": 4000},
+            asked.memory_of_training,
+        ),
+    ],
+)
+def test_more_work_asks_for_more(recipe_of, change, resource):
+    _, recipe = recipe_of(SETTINGS["small"])
+    before = resource(recipe_facts(recipe))
+    _, recipe = recipe_of(SETTINGS["small"] | change)
+    assert resource(recipe_facts(recipe)) > 1.2 * before
