@@ -25,6 +25,7 @@ lint: $(VENV)/installed-dev ## check style, format, rules and the schema
 	ruff check .
 	ruff format --check .
 	snakefmt --check Snakefile rules
+	PYTHONPATH=scripts lint-imports --no-cache
 	snakemake --lint
 	pytest -q tests/unit/test_schema.py
 

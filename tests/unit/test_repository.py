@@ -1,14 +1,10 @@
 """What holds for the repository as a whole."""
 
-import ast
-import importlib
 import re
-from pathlib import Path
 
 import pytest
 import yaml
 
-import memtrain
 from memtrain.workflow.reachable_code import module_files, reachable_files
 
 
@@ -67,49 +63,6 @@ def test_validators_have_versions_of_the_workflow_but_the_one_that_they_refuse(r
     assert differing == {"rich"}
 
 
-def floors(plan):
-    rows = re.findall(r"^(\d)      (.*(?:\n       .*)*)", plan, re.MULTILINE)
-    return {name: int(floor) for floor, names in rows for name in re.findall(r"\w+", names)}
-
-
-def packages():
-    scripts = Path(memtrain.__file__).parents[1]
-    return [
-        ".".join(path.parent.relative_to(scripts).parts)
-        for path in sorted(scripts.glob("memtrain/**/__init__.py"))
-    ]
-
-
-@pytest.mark.parametrize("package", packages())
-def test_modules_import_only_from_floors_below(package):
-    found = importlib.import_module(package)
-    plan, folder = floors(found.__doc__), Path(found.__file__).parent
-    folders = {path.parent.name: path.parent for path in folder.glob("*/__init__.py")}
-    if package == "memtrain":
-        del folders["lineage"]
-    files = {path.stem: [path] for path in folder.glob("*.py")}
-    files |= {name: sorted(inside.rglob("*.py")) for name, inside in folders.items()}
-    del files["__init__"]
-    assert set(files) == set(plan), f"the table in {package}/__init__.py lists other modules"
-    for name, path in ((name, path) for name, paths in files.items() for path in paths):
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("memtrain"):
-                for other in modules_of(node, package):
-                    within = name in folders and other == name
-                    assert plan[other] < plan[name] or plan[other] == plan[name] == 0 or within, (
-                        f"{path.name} (floor {plan[name]}) imports {other} (floor {plan[other]})"
-                    )
-
-
-def modules_of(node, package):
-    """Return the modules of a package that an import names."""
-    if node.module == package:
-        return [alias.name for alias in node.names]
-    parts = node.module.removeprefix(f"{package}.").split(".")
-    assert package != "memtrain" or parts[0] != "lineage", "lineage is used by the scripts alone"
-    return [parts[0]] if node.module.startswith(f"{package}.") else []
-
-
 def test_every_rule_has_its_script_and_every_script_its_rule(repository):
     rules = set()
     for path in repository.glob("rules/*.smk"):
@@ -134,7 +87,11 @@ def code(tmp_path):
         "package/__init__.py": "from package.base import x\n",
         "package/base.py": "x = 1\n",
         "package/one.py": "def later():\n    from .three import y\n",
-        "package/two.py": "import numpy\n",
+        "package/two.py": (
+            "import numpy, typing\n"
+            "if typing.TYPE_CHECKING:\n    import package.unused\nelse:\n    import package.four\n"
+        ),
+        "package/four.py": "",
         "package/three.py": "y = 2\n",
         "package/unused.py": "z = 3\n",
         "package/assets/style.css": "not Python",
@@ -160,6 +117,7 @@ def test_reachable_files_are_found_through_imports(code):
         "package/assets/deep/x.js",
         "package/assets/style.css",
         "package/base.py",
+        "package/four.py",
         "package/one.py",
         "package/three.py",
         "package/two.py",

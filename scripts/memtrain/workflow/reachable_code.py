@@ -56,8 +56,8 @@ def own_module_files(choices: Iterable[Any], here: Path) -> list[Path]:
 
 
 def _imported_modules(file: Path) -> Iterator[str]:
-    """Yield the dotted names that a file imports, anywhere in it."""
-    for node in ast.walk(ast.parse(file.read_bytes(), filename=str(file))):
+    """Yield the dotted names that a file imports when it runs, anywhere in it."""
+    for node in _nodes_that_run(ast.parse(file.read_bytes(), filename=str(file))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -65,6 +65,23 @@ def _imported_modules(file: Path) -> Iterator[str]:
             yield module
             # `from package import module` names a file as often as it names an object.
             yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def _nodes_that_run(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield a tree's nodes, without those that only type checkers read."""
+    queue = [tree]
+    while queue:
+        node = queue.pop()
+        yield node
+        if isinstance(node, ast.If) and _is_type_checking(node.test):
+            queue += node.orelse
+        else:
+            queue += ast.iter_child_nodes(node)
+
+
+def _is_type_checking(test: ast.expr) -> bool:
+    """Return whether a condition is ``TYPE_CHECKING`` or ``typing.TYPE_CHECKING``."""
+    return "TYPE_CHECKING" in (getattr(test, "id", None), getattr(test, "attr", None))
 
 
 def _absolute(node: ast.ImportFrom, file: Path) -> str:
