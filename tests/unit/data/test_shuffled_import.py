@@ -9,7 +9,7 @@ from pyarrow import csv, parquet
 from memtrain.config.dataset import MockSettings
 from memtrain.data.mock_rows import write_mock_data
 from memtrain.data.source import Source
-from tests.unit.test_import_data import XY, refusal, run_import, write_csv
+from tests.unit.data.test_import_data import XY, refusal, run_import, write_csv
 
 
 def write_sorted(path, rows=2000):

@@ -12,7 +12,7 @@ import pytest
 from memtrain.system.shared_file import shared_file
 from tests.trainings import unnamed_files
 
-SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
 
 #: A process that says what it does, and goes on when a line comes in.
 OTHER = """

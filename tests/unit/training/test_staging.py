@@ -327,7 +327,7 @@ with staged(sys.argv[1], recipe, "always", 1, StopRequests()) as rows:
     assert rows.is_copy
     print("bytes", peak_memory_bytes() - before)
 """
-    scripts = Path(__file__).resolve().parents[2] / "scripts"
+    scripts = Path(__file__).resolve().parents[3] / "scripts"
     output = subprocess.check_output(
         [sys.executable, "-c", code, data, str(tmp_path / "split.json")],
         env=os.environ | {"PYTHONPATH": str(scripts)},
