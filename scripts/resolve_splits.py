@@ -14,8 +14,8 @@ from pathlib import Path
 
 from memtrain.cli.entry_point import argument_parser, run
 from memtrain.config.reading import read_configuration
-from memtrain.core.errors import listed
 from memtrain.core.ranges import Range, count_rows
+from memtrain.core.wording import listed
 from memtrain.data.manifest import Manifest
 from memtrain.data.shard_summaries import digest_rows
 from memtrain.data.source import Source

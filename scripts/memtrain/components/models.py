@@ -8,7 +8,8 @@ from torch import nn
 
 from memtrain.config.objects import build, import_object, takes_argument
 from memtrain.config.types import Choice
-from memtrain.core.errors import UserError, did_you_mean, listed
+from memtrain.core.errors import UserError
+from memtrain.core.wording import did_you_mean, listed
 
 
 class LinearModel(nn.Module):

@@ -12,7 +12,8 @@ import numpy as np
 
 from memtrain.config.objects import build, import_object
 from memtrain.config.types import Choice
-from memtrain.core.errors import UserError, did_you_mean, listed
+from memtrain.core.errors import UserError
+from memtrain.core.wording import did_you_mean, listed
 from memtrain.data.field_statistics import FieldStatistics
 
 Row = dict[str, np.ndarray]

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from memtrain.config.types import Count, Name, Number, Seed, Settings, read_number
-from memtrain.core.errors import did_you_mean, listed
+from memtrain.core.wording import did_you_mean, listed
 
 
 class MockSettings(Settings):

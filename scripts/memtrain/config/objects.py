@@ -11,7 +11,8 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from memtrain.core.errors import UserError, did_you_mean, listed
+from memtrain.core.errors import UserError
+from memtrain.core.wording import did_you_mean, listed
 
 
 def import_object(where: str, path: str) -> Any:

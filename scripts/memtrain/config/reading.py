@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from memtrain.config.schema import Configuration
 from memtrain.config.types import Settings
-from memtrain.core.errors import UserError, did_you_mean, listed, raise_problems
+from memtrain.core.errors import UserError, raise_problems
+from memtrain.core.wording import did_you_mean, listed
 
 
 def read_configuration(path: str | os.PathLike) -> Configuration:

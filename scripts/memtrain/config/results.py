@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from memtrain.core.errors import UserError, listed
+from memtrain.core.errors import UserError
+from memtrain.core.wording import listed
 
 
 def only_results(folder: str | Path) -> Path:

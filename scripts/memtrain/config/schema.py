@@ -18,8 +18,8 @@ from memtrain.config.training import (
     TrainingSettings,
 )
 from memtrain.config.types import Name, PartialChoice, Seed, Settings, read_number
-from memtrain.core.errors import listed
 from memtrain.core.ranges import Range, overlaps, parse_bound, resolve_bound, self_overlaps
+from memtrain.core.wording import listed
 
 
 def _check_shard_rows(value: Any) -> int | str:

@@ -1,14 +1,13 @@
-"""Mistakes that a user can mend, told without a traceback and all at once."""
+"""Errors that a user can correct: shown without a traceback, and all at once."""
 
-import difflib
 from collections.abc import Iterable
 
 
 class UserError(Exception):
     """One or more mistakes of the user's.
 
-    Each problem is one sentence or two: the key or the file, the value found, what would be right,
-    and what to do about it.
+    Each problem is one or two sentences. They name the key or the file, the value found and what
+    would be right, and say what to do.
     """
 
     def __init__(self, *problems: str):
@@ -19,8 +18,11 @@ class UserError(Exception):
         return "\n".join(self.problems)
 
 
-class PassingError(UserError):
-    """What another try may not meet: memory that was short, a process that was lost."""
+class TransientError(UserError):
+    """An error that may not occur when the program runs again: too little memory, a lost process.
+
+    No mistake in the configuration is behind it, so that the same run may succeed another time.
+    """
 
 
 def raise_problems(problems: Iterable[str]) -> None:
@@ -28,21 +30,3 @@ def raise_problems(problems: Iterable[str]) -> None:
     problems = list(problems)
     if problems:
         raise UserError(*problems)
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return " Did you mean 'x'?" for the nearest known word, or an empty string."""
-    nearest = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.6)
-    return f" Did you mean '{nearest[0]}'?" if nearest else ""
-
-
-def counted(number: int, noun: str) -> str:
-    """Return "1 file", "2 files" for the noun "file"."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def listed(words: Iterable[object], limit: int = 20) -> str:
-    """Return the words as "a, b, c", cut after ``limit`` of them."""
-    words = [str(word) for word in words]
-    rest = len(words) - limit
-    return ", ".join(words[:limit]) + (f" and {rest} more" if rest > 0 else "")

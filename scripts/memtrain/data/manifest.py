@@ -13,8 +13,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from memtrain.core.errors import UserError, listed
+from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range, cut
+from memtrain.core.wording import listed
 from memtrain.data.field_statistics import FieldStatistics
 from memtrain.data.record_file import (
     RecordLayout,

@@ -14,7 +14,7 @@ import torch
 
 from memtrain.config.training import ShuffleSettings
 from memtrain.core.byte_sizes import format_bytes
-from memtrain.core.errors import PassingError
+from memtrain.core.errors import TransientError
 from memtrain.core.ranges import Range, self_overlaps
 from memtrain.data.memmap_dataset import MemmapDataset
 from memtrain.loading.batch_gatherer import Batch, BatchGatherer, memory_of_gathering
@@ -101,7 +101,7 @@ class BlockLoader:
 
     Raises:
         ValueError: for sizes or ranges that make no sense.
-        UserError: where the budget is too small (PassingError), or the file is not what the
+        UserError: where the budget is too small (TransientError), or the file is not what the
             dataset opened.
     """
 
@@ -350,7 +350,7 @@ class BlockLoader:
             return
         share = budget / self.memory_bytes
         buffer = self.order.rows_per_buffer * self.dataset.layout.row_bytes
-        raise PassingError(
+        raise TransientError(
             f"memory_budget: {format_bytes(self.memory_bytes)} are needed for buffers of "
             f"{format_bytes(buffer)} and the batches of a window, but the budget is "
             f"{format_bytes(budget)} ({why}). Allow a memory_budget of "

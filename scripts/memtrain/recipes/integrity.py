@@ -5,8 +5,9 @@ import random
 from collections.abc import Sequence
 from typing import Literal
 
-from memtrain.core.errors import UserError, listed
+from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range
+from memtrain.core.wording import listed
 from memtrain.data.record_file import read_layout
 from memtrain.data.shard_summaries import chunks_of, digest_chunks
 from memtrain.recipes.recipe import Piece

@@ -16,7 +16,8 @@ from memtrain.components.build import (
 )
 from memtrain.components.models import count_parameters, describe_inexact
 from memtrain.config.training import LoadingSettings, RunningSettings
-from memtrain.core.errors import UserError, listed
+from memtrain.core.errors import UserError
+from memtrain.core.wording import listed
 from memtrain.data.memmap_dataset import MemmapDataset
 from memtrain.loading.block_loader import BlockLoader
 from memtrain.loading.order_digest import VisitingOrder, digest_of_state

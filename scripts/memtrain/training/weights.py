@@ -5,7 +5,8 @@ import os
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
-from memtrain.core.errors import UserError, listed
+from memtrain.core.errors import UserError
+from memtrain.core.wording import listed
 from memtrain.training.result import RECIPE_KEY
 
 

@@ -28,7 +28,8 @@ from numpy.lib import format as npy
 from pyarrow import csv as arrow_csv
 from pyarrow import ipc, parquet
 
-from memtrain.core.errors import UserError, listed, raise_problems
+from memtrain.core.errors import UserError, raise_problems
+from memtrain.core.wording import listed
 from memtrain.data.record_file import RecordLayout, read_layout
 
 #: What a batch should take: large enough that a call costs nothing beside the work it does.

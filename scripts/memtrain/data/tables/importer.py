@@ -16,7 +16,8 @@ import numpy as np
 import pyarrow as pa
 
 from memtrain.config.dataset import ImportSettings
-from memtrain.core.errors import UserError, did_you_mean, listed, raise_problems
+from memtrain.core.errors import UserError, raise_problems
+from memtrain.core.wording import did_you_mean, listed
 from memtrain.data.external_shuffle import ShuffledWriter
 from memtrain.data.record_file import RecordWriter, record_dtype
 from memtrain.data.source import Source

@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Sequence
 
-from memtrain.core.errors import counted, listed
+from memtrain.core.wording import counted, listed
 from memtrain.lineage.commands.base import Commands, Question, add_rows
 from memtrain.lineage.queries.verify import Verification, Verifier, keep_verification
 from memtrain.lineage.queries.withdraw import keep_record, models_with, restore, withdraw

@@ -1,6 +1,7 @@
 """diff and log: what differs between runs, and which there were."""
 
-from memtrain.core.errors import UserError, counted, listed
+from memtrain.core.errors import UserError
+from memtrain.core.wording import counted, listed
 from memtrain.lineage.commands.base import REPOSITORY, Commands, Question
 from memtrain.lineage.queries.diff import GROUPS, difference
 from memtrain.lineage.queries.history import history, reason_of

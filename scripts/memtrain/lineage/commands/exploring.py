@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from memtrain.core.errors import counted
 from memtrain.core.ranges import overlaps
+from memtrain.core.wording import counted
 from memtrain.lineage.commands.base import Commands, Question, add_rows
 from memtrain.lineage.queries.explain import Origin, explain, short
 from memtrain.lineage.queries.impact import Impact, Reached

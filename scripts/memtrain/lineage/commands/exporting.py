@@ -3,7 +3,8 @@
 from contextlib import suppress
 from pathlib import Path
 
-from memtrain.core.errors import UserError, counted
+from memtrain.core.errors import UserError
+from memtrain.core.wording import counted
 from memtrain.data.record_file import RecordLayout, read_layout
 from memtrain.data.source import Source
 from memtrain.lineage.commands.base import REPOSITORY, Commands, Question

@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from memtrain.core.errors import UserError, counted
+from memtrain.core.errors import UserError
+from memtrain.core.wording import counted
 from memtrain.lineage.commands.base import Commands
 from memtrain.lineage.export.sign import make_key, sign, verified_statement
 from memtrain.lineage.records.recorder import digest_of_file

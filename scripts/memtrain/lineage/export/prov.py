@@ -4,7 +4,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from memtrain.core.errors import UserError, listed
+from memtrain.core.errors import UserError
+from memtrain.core.wording import listed
 from memtrain.lineage.export.optional import require
 from memtrain.lineage.export.provenance import File, Provenance, Run
 from memtrain.lineage.records.run_record import PieceUse

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from memtrain.core.errors import UserError, listed
+from memtrain.core.errors import UserError
+from memtrain.core.wording import listed
 from memtrain.lineage.export.provenance import Provenance, Run, Use
 from memtrain.system.atomic_files import write_text
 

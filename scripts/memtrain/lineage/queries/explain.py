@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from memtrain.core.errors import listed
 from memtrain.core.ranges import Range
+from memtrain.core.wording import listed
 from memtrain.lineage.queries.index import LineageIndex
 from memtrain.lineage.records.privacy import OUTSIDE
 

@@ -4,7 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from memtrain.core.errors import UserError, did_you_mean
+from memtrain.core.errors import UserError
+from memtrain.core.wording import did_you_mean
 from memtrain.lineage.queries.index import LineageIndex
 from memtrain.lineage.records.privacy import Privacy
 from memtrain.lineage.records.recorder import digest_of_file

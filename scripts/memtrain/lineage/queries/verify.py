@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from memtrain.core.errors import UserError, counted, listed
+from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range, overlaps
+from memtrain.core.wording import counted, listed
 from memtrain.data.manifest import Manifest
 from memtrain.data.record_file import RecordLayout, read_layout
 from memtrain.data.shard_summaries import digest_rows

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from memtrain.core.errors import UserError, listed
+from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range, overlaps
+from memtrain.core.wording import listed
 from memtrain.data.record_file import read_layout
 from memtrain.data.shard_summaries import digest_rows
 from memtrain.lineage.queries.impact import Impact, Reached

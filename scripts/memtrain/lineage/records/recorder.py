@@ -13,7 +13,7 @@ from typing import Any
 
 from memtrain.config.lineage import LineageSettings
 from memtrain.config.reading import parse_settings_text
-from memtrain.core.errors import PassingError, UserError
+from memtrain.core.errors import TransientError, UserError
 from memtrain.core.ranges import Range
 from memtrain.data.manifest import SHARDS_PER_PART, Manifest
 from memtrain.lineage.records.environment_capture import code_root, environment, machine
@@ -95,7 +95,7 @@ def recording(
         raise
     except UserError as mistake:
         recorder.end("failed", str(mistake))
-        if not quiet and not isinstance(mistake, PassingError):
+        if not quiet and not isinstance(mistake, TransientError):
             recorder.mistakes.remember(recorder.name, mistake.problems)
         raise
     except BaseException as error:

@@ -14,7 +14,7 @@ from datetime import timedelta
 import torch
 from torch import distributed
 
-from memtrain.core.errors import PassingError, UserError
+from memtrain.core.errors import TransientError, UserError
 
 #: How long one process waits for another. Each node may copy its rows before the first exchange,
 #: some hours sooner than others; one that is lost is noticed at once, by its closed connection.
@@ -103,7 +103,7 @@ class Processes:
         try:
             yield
         except RuntimeError as error:
-            raise PassingError(
+            raise TransientError(
                 f"process {self.rank} of {self.count} has lost {partner} ({error}). It was killed, "
                 "or its node is gone. Run the training again: it goes on from its last checkpoint."
             ) from None
