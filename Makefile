@@ -53,7 +53,7 @@ digits: $(VENV)/installed ## run the workflow on 1,797 images of digits (example
 	@cat examples/digits/results/digits/summary/summary.md
 
 schema: $(VENV)/installed ## write schemas/config.schema.json anew from the settings
-	PYTHONPATH=scripts python -c 'from memtrain.config.reading import config_schema; print(config_schema(), end="")' \
+	PYTHONPATH=scripts python -c 'from memtrain.config.schema import config_schema; print(config_schema(), end="")' \
 	  > schemas/config.schema.json
 
 clean: ## remove the environments; results stay

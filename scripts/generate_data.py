@@ -12,7 +12,7 @@ import argparse
 
 from memtrain.cli.entry_point import argument_parser, run
 from memtrain.config.dataset import MockSettings
-from memtrain.config.reading import parse_settings_text
+from memtrain.config.parsing import parse_settings_text
 from memtrain.core.ranges import Range
 from memtrain.data.mock_rows import mock_dtype, write_mock_data
 from memtrain.lineage.records.recorder import add_lineage_arguments, recording

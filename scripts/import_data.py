@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, nullcontext
 
 from memtrain.cli.entry_point import argument_parser, run
 from memtrain.config.dataset import ImportSettings
-from memtrain.config.reading import parse_settings_text
+from memtrain.config.parsing import parse_settings_text
 from memtrain.core.ranges import Range
 from memtrain.data import record_file
 from memtrain.data.external_shuffle import ShuffledWriter, shuffled

@@ -2,7 +2,7 @@
 
 import argparse
 
-from memtrain.config.reading import parse_settings_text
+from memtrain.config.parsing import parse_settings_text
 from memtrain.config.training import RunningSettings
 
 

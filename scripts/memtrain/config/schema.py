@@ -4,6 +4,8 @@
 ``schemas/`` is generated from these models.
 """
 
+import json
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
@@ -124,6 +126,15 @@ def _resolve_ranges(where: str, pairs: list, rows: int, problems: list[str]) -> 
     return ranges
 
 
+def _check_no_folds(splits: Any) -> Any:
+    if isinstance(splits, dict) and isinstance(splits.get("folds"), int):
+        raise ValueError(
+            "splits.folds is a number and no split; for a cross-validation, write `folds: N` in "
+            "place of `splits`"
+        )
+    return splits
+
+
 class EvaluationSettings(Settings):
     """How models are evaluated."""
 
@@ -138,7 +149,7 @@ class Configuration(Settings):
 
     dataset: DatasetSettings = Field(description="Where the rows come from.")
     shards: ShardSettings = Field(ShardSettings(), description="How finely they are indexed.")
-    splits: dict[Name, SplitSettings] = Field(
+    splits: Annotated[dict[Name, SplitSettings], BeforeValidator(_check_no_folds)] = Field(
         default_factory=dict, description="What is trained and evaluated, by name."
     )
     folds: Annotated[int, BeforeValidator(read_number), Field(ge=2)] | None = Field(
@@ -206,3 +217,15 @@ class Configuration(Settings):
         start, end = (rows * edge // self.folds for edge in (fold, fold + 1))
         train = [Range(0, start), Range(end, rows)]
         return [piece for piece in train if piece.rows], [Range(start, end)], []
+
+    def range_problems(self, rows: int) -> Iterator[str]:
+        """Yield what is wrong with the ranges of all splits in a file of ``rows`` rows."""
+        for split in self.split_names:
+            yield from self.ranges_of(split, rows)[2]
+
+
+def config_schema() -> str:
+    """Return the JSON schema of the configuration, as ``schemas/`` holds it."""
+    schema = Configuration.model_json_schema()
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    return json.dumps(schema, indent=2) + "\n"

@@ -1,6 +1,7 @@
 """Digests of bytes, each written with the name of its algorithm: "sha256:0123..."."""
 
 import hashlib
+import os
 from typing import Any
 
 from memtrain.core.errors import UserError
@@ -33,3 +34,9 @@ def new_digest(algorithm: str) -> Any:
 def algorithm_of(digest: str) -> str:
     """Return the algorithm of a digest that is written with its name."""
     return digest.partition(":")[0]
+
+
+def digest_of_file(path: str | os.PathLike) -> str:
+    """Return "sha256:" and the digest of a file's bytes."""
+    with open(path, "rb") as file:
+        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"

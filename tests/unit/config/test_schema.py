@@ -5,7 +5,7 @@ import json
 import jsonschema
 import yaml
 
-from memtrain.config.reading import config_schema
+from memtrain.config.schema import config_schema
 
 
 def test_schema_has_not_drifted(repository):

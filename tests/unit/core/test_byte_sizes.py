@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memtrain.config.reading import parse_settings
+from memtrain.config.parsing import parse_settings
 from memtrain.config.types import Bytes, Settings
 from memtrain.core.byte_sizes import format_bytes, parse_bytes
 from memtrain.core.errors import UserError

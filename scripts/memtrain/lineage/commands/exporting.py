@@ -16,7 +16,7 @@ from memtrain.lineage.export.replay import replay
 from memtrain.lineage.export.rocrate import write_crate
 from memtrain.lineage.export.slsa import write_statement
 from memtrain.lineage.queries.lookup import find_version
-from memtrain.lineage.records.recorder import digest_of_file
+from memtrain.system.digests import digest_of_file
 
 _FORMATS = """\
 formats:

@@ -7,7 +7,7 @@ from memtrain.core.errors import UserError
 from memtrain.core.wording import counted
 from memtrain.lineage.commands.base import Commands
 from memtrain.lineage.export.sign import make_key, sign, verified_statement
-from memtrain.lineage.records.recorder import digest_of_file
+from memtrain.system.digests import digest_of_file
 
 _SIGN = """\
   lineage.py sign --new-key lineage.key           once: makes lineage.key and lineage.key.pub

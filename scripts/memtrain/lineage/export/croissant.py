@@ -16,8 +16,8 @@ from memtrain.core.errors import UserError
 from memtrain.data.record_file import RecordLayout
 from memtrain.data.source import Source
 from memtrain.lineage.export.provenance import hexadecimal
-from memtrain.lineage.records.recorder import digest_of_file
 from memtrain.system.atomic_files import write_text
+from memtrain.system.digests import digest_of_file
 
 _NPY = "https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html"
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from memtrain.core.ranges import Range
 from memtrain.lineage.queries.explain import short
-from memtrain.lineage.records.recorder import digest_of_file
 from memtrain.lineage.records.run_record import FileUse, RunRecord
+from memtrain.system.digests import digest_of_file
 
 #: The groups, in the order in which they are shown.
 GROUPS = ("data", "code", "settings", "seed", "environment", "machine", "metrics", "results")

@@ -8,7 +8,7 @@ from memtrain.core.errors import UserError
 from memtrain.core.wording import did_you_mean
 from memtrain.lineage.queries.index import LineageIndex
 from memtrain.lineage.records.privacy import Privacy
-from memtrain.lineage.records.recorder import digest_of_file
+from memtrain.system.digests import digest_of_file
 
 _HASHED_AT_MOST = 1 << 30
 

@@ -15,12 +15,11 @@ from memtrain.data.record_file import RecordLayout, read_layout
 from memtrain.data.shard_summaries import digest_rows
 from memtrain.lineage.queries.index import LineageIndex
 from memtrain.lineage.queries.lookup import find_version
-from memtrain.lineage.records.recorder import digest_of_file
 from memtrain.lineage.records.run_record import FileUse, PieceUse, RunRecord
 from memtrain.lineage.records.user_actions import keep_act
 from memtrain.recipes.recipe import Recipe
 from memtrain.recipes.withdrawals import Withdrawal
-from memtrain.system.digests import algorithm_of
+from memtrain.system.digests import algorithm_of, digest_of_file
 
 MANIFEST_FILE = "manifest.json"
 

@@ -1,7 +1,6 @@
 """Records what a script reads and writes while it does so."""
 
 import argparse
-import hashlib
 import os
 import sys
 import time
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from memtrain.config.lineage import LineageSettings
-from memtrain.config.reading import parse_settings_text
+from memtrain.config.parsing import parse_settings_text
 from memtrain.core.errors import TransientError, UserError
 from memtrain.core.ranges import Range
 from memtrain.data.manifest import SHARDS_PER_PART, Manifest
@@ -22,6 +21,7 @@ from memtrain.lineage.records.privacy import Privacy
 from memtrain.lineage.records.record_store import RecordStore
 from memtrain.lineage.records.run_record import CodeRoot, FileUse, PieceUse, RunRecord, State
 from memtrain.recipes.recipe import Recipe, Rows
+from memtrain.system.digests import digest_of_file
 from memtrain.system.peak_memory import peak_memory_bytes
 from memtrain.training.stopping import TrainingStopped
 from memtrain.workflow.reachable_code import reachable_files
@@ -275,12 +275,6 @@ def pieces_of_manifest(manifest: Manifest) -> list[PieceUse]:
         PieceUse(number, shard.rows, shard.digest, shard.digest)
         for number, shard in enumerate(manifest.shards)
     ]
-
-
-def digest_of_file(path: str | os.PathLike) -> str:
-    """Return "sha256:" and the digest of a file's bytes."""
-    with open(path, "rb") as file:
-        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
 def now() -> str:

@@ -1,0 +1,106 @@
+"""Checks settings of any kind against their model, and reports all of their mistakes at once.
+
+Nothing here knows the configuration as a whole, so that a script that is given only settings of its
+own does not depend on all others.
+"""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from memtrain.config.types import Settings
+from memtrain.core.errors import UserError
+from memtrain.core.wording import did_you_mean, listed
+
+AnySettings = TypeVar("AnySettings", bound=Settings)
+JsonSchema = dict[str, Any]
+
+#: Characters of a found value that a message repeats.
+_LONGEST_VALUE = 200
+
+
+def parse_settings(model: type[AnySettings], content: Any) -> AnySettings:
+    """Return the settings that a mapping of keys to values holds.
+
+    Args:
+        model: the class of the settings.
+        content: as YAML or JSON gives it.
+
+    Raises:
+        UserError: with all problems. Each names the path of the key, the value found and what is
+            allowed; for an unknown key, also the one that was probably meant.
+    """
+    if not isinstance(content, Mapping):
+        raise UserError(f"settings are keys with values; found {content!r}.")
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        schema = model.model_json_schema()
+        raise UserError(*(_describe(problem, schema) for problem in error.errors())) from None
+
+
+def parse_settings_text(model: type[AnySettings], text: str) -> AnySettings:
+    """Return the settings that are written as YAML or JSON, for example on a command line.
+
+    Args:
+        model: the class of the settings.
+        text: what is written.
+
+    Raises:
+        UserError: where the text is not YAML, or with all problems of the settings.
+    """
+    try:
+        return parse_settings(model, yaml.safe_load(text))
+    except yaml.YAMLError as error:
+        raise UserError(f"the settings are not YAML: {text!r}. {error}") from None
+
+
+def _describe(problem: ErrorDetails, schema: JsonSchema) -> str:
+    """Return one problem as a sentence: the key, the value found, and what is allowed."""
+    path = [str(part) for part in problem["loc"]]
+    where = ".".join(path) or "the configuration"
+    if problem["type"] == "extra_forbidden":
+        known = sorted(_schema_at(schema, path[:-1]).get("properties", {}))
+        return (
+            f"{where}: there is no such key (found with the value {problem['input']!r}); known are "
+            f"{listed(known)}.{did_you_mean(path[-1], known)}"
+        )
+    if problem["type"] == "missing":
+        return f"{where}: this key is missing and has no default.{_description(schema, path)}"
+    found = repr(problem["input"])
+    if len(found) > _LONGEST_VALUE:
+        found = f"{found[:_LONGEST_VALUE]} ..."
+    message = problem["msg"].removeprefix("Value error, ").removeprefix("Input ").rstrip(".")
+    end = "" if message.endswith("?") else "."
+    nearest = did_you_mean(problem["input"], _schema_at(schema, path).get("enum", []))
+    return f"{where}: found {found}; {message}{end}{nearest}{_description(schema, path)}"
+
+
+def _description(schema: JsonSchema, path: list[str]) -> str:
+    """Return the description of a key in parentheses, or an empty string."""
+    description = _schema_at(schema, path).get("description", "")
+    return f" ({path[-1]}: {description})" if path and description else ""
+
+
+def _schema_at(schema: JsonSchema, path: list[str]) -> JsonSchema:
+    """Return the part of a JSON schema that describes a key, or an empty one."""
+    part = schema
+    for key in path:
+        part = _resolved(schema, part)
+        part = part.get("properties", {}).get(key) or part.get("additionalProperties")
+        if not isinstance(part, dict):
+            return {}
+    return _resolved(schema, part) | {key: part[key] for key in ("description",) if key in part}
+
+
+def _resolved(schema: JsonSchema, part: JsonSchema) -> JsonSchema:
+    """Return what a reference leads to, or the first alternative that is a mapping of keys."""
+    if "$ref" in part:
+        return _resolved(schema, schema["$defs"][part["$ref"].rsplit("/", 1)[-1]])
+    for alternative in part.get("anyOf", []):
+        if "$ref" in alternative or "properties" in alternative:
+            return _resolved(schema, alternative)
+    return part
