@@ -30,10 +30,10 @@ from memtrain.lineage.records.recorder import Recorder, add_lineage_arguments, p
 from memtrain.recipes.integrity import check_pieces
 from memtrain.recipes.recipe import Recipe
 from memtrain.training.checkpoint import CheckpointFolder, fingerprint_of
-from memtrain.training.distributed.process_group import count_nodes, joined
+from memtrain.training.distributed.process_group import count_nodes, joined_process_group
 from memtrain.training.staging import StagedRows, staged
 from memtrain.training.stopping import STOPPED, StopRequests, TrainingStopped
-from memtrain.training.trainer import Surroundings, Trainer
+from memtrain.training.trainer import RunContext, Trainer
 from memtrain.workflow.reachable_code import own_module_files, reachable_files
 
 EPILOG = f"""\
@@ -65,22 +65,22 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Train one split."""
     args = parse_arguments(argv)
-    is_first = int(os.environ.get("RANK", 0)) == 0
+    is_main = int(os.environ.get("RANK", 0)) == 0
     try:
-        with recording(__file__, args, Path(args.split).parent.name, quiet=not is_first) as record:
+        with recording(__file__, args, Path(args.split).parent.name, quiet=not is_main) as record:
             recipe = Recipe.read(args.split)
-            if is_first:
+            if is_main:
                 describe_inputs(args, recipe, record)
             checkpoints = checkpoints_of(args, recipe)
             with (
                 StopRequests(args.max_minutes or None) as stop,
-                rows_of(args, recipe, checkpoints, stop, quiet=not is_first) as rows,
+                rows_of(args, recipe, checkpoints, stop, quiet=not is_main) as rows,
             ):
-                if is_first and not rows.is_copy:
+                if is_main and not rows.is_copy:
                     check_rows(args, recipe, record)
                 train(args, recipe, rows, checkpoints, stop, record)
     except TrainingStopped as stopped:
-        if is_first:
+        if is_main:
             print(stopped, file=sys.stderr)
         return STOPPED
     return 0
@@ -127,31 +127,29 @@ def train(
 ) -> None:
     """Train, and write what comes out."""
     device = choose_device(recipe.training.settings.device)
-    with joined(device) as processes:
-        around = Surroundings(
-            device, processes, loading_of(args), running_of(args), checkpoints, stop
-        )
-        trainer = Trainer(recipe, rows.path, around)
-        if processes.is_first:
+    with joined_process_group(device) as group:
+        context = RunContext(device, group, loading_of(args), running_of(args), checkpoints, stop)
+        trainer = Trainer(recipe, rows.path, context)
+        if group.is_main:
             print(trainer.describe(), flush=True)
         result = trainer.run()
-        if not processes.is_first:
+        if not group.is_main:
             return
         result.write(model=args.model, history=args.history, performance=args.performance)
         for role in ("model", "history", "performance"):
             record.wrote(getattr(args, role), role)
-        effort = result.performance
+        performance = result.performance
         record.tell(
             "training",
             order_digest=result.order_digest,
             steps=len(result.history),
-            runs=effort.runs,
-            processes=effort.processes,
-            device=effort.device,
+            runs=performance.runs,
+            processes=performance.processes,
+            device=performance.device,
         )
         if checkpoints:
             checkpoints.remove()
-        print(f"{effort.seconds:.1f} seconds, {effort.rows_per_second:,.0f} rows/s")
+        print(f"{performance.seconds:.1f} seconds, {performance.rows_per_second:,.0f} rows/s")
 
 
 def checkpoints_of(args: argparse.Namespace, recipe: Recipe) -> CheckpointFolder | None:

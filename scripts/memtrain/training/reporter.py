@@ -11,12 +11,12 @@ from typing import Literal
 from memtrain.recipes.recipe import Recipe
 from memtrain.system.progress import Progress
 from memtrain.training.progress_file import TrainingProgress, process_identity
-from memtrain.training.result import Effort, StepRecord
+from memtrain.training.result import StepRecord, TrainingCost
 
 _SECONDS_BETWEEN_FILES = 1.0
 
 
-class TrainingReport:
+class TrainingReporter:
     """Tells how far a training has come. Used as a context; an exception in it is a failure.
 
     Args:
@@ -49,10 +49,10 @@ class TrainingReport:
             (first_step, time.time()) if first_step else None
         )
         self._record: StepRecord | None = None
-        self._effort = Effort()
+        self._cost = TrainingCost()
         self._is_stopped = False
 
-    def __enter__(self) -> "TrainingReport":
+    def __enter__(self) -> "TrainingReporter":
         self._progress.__enter__()
         self._write("running")
         return self
@@ -62,10 +62,10 @@ class TrainingReport:
         if isinstance(error, Exception) and not self._is_stopped:
             self._write("failed", str(error))
 
-    def step(self, record: StepRecord, effort: Effort) -> None:
+    def step(self, record: StepRecord, cost: TrainingCost) -> None:
         """Tell of a step."""
-        self._record, self._effort = record, effort
-        rate = effort.rows / max(effort.seconds, 1e-9)
+        self._record, self._cost = record, cost
+        rate = cost.rows / max(cost.seconds, 1e-9)
         self._progress.advance(1, f"loss {record.loss:.6g}, {rate:,.0f} rows/s")
         if time.monotonic() - self._last_file >= _SECONDS_BETWEEN_FILES:
             self._write("running")
@@ -85,7 +85,7 @@ class TrainingReport:
         self._last_file = time.monotonic()
         if self._folder is None:
             return
-        record, effort = self._record, self._effort
+        record, cost = self._record, self._cost
         step = record.step if record else self._first_step
         done = step - self._first_step
         elapsed = time.time() - self._started_at
@@ -98,8 +98,8 @@ class TrainingReport:
             epoch=record.epoch if record else 0,
             epochs=self._epochs,
             loss=record.loss if record else None,
-            rows_per_second=effort.rows / effort.seconds if effort.seconds else None,
-            waiting_share=effort.waiting_seconds / effort.seconds if effort.seconds else None,
+            rows_per_second=cost.rows / cost.seconds if cost.seconds else None,
+            waiting_share=cost.waiting_seconds / cost.seconds if cost.seconds else None,
             seconds_left=elapsed * (self._steps - step) / done if done else None,
             checkpoint_step=checkpoint_step,
             checkpoint_at=checkpoint_at,

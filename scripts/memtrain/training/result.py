@@ -40,7 +40,7 @@ class StepRecord:
 
 
 @dataclass
-class Effort:
+class TrainingCost:
     """What a training has cost so far, all its runs.
 
     Attributes:
@@ -91,15 +91,15 @@ class Performance:
     torch: str
 
     @classmethod
-    def measured(cls, effort: Effort, processes: int, device: torch.device) -> "Performance":
+    def measured(cls, cost: TrainingCost, processes: int, device: torch.device) -> "Performance":
         """Return the performance of a training that just ended in this process."""
         on_gpu = device.type == "cuda"
         return cls(
-            seconds=effort.seconds,
-            rows_per_second=effort.rows / effort.seconds,
-            waiting_share=effort.waiting_seconds / effort.seconds,
-            saving_share=effort.saving_seconds / effort.seconds,
-            runs=effort.runs,
+            seconds=cost.seconds,
+            rows_per_second=cost.rows / cost.seconds,
+            waiting_share=cost.waiting_seconds / cost.seconds,
+            saving_share=cost.saving_seconds / cost.seconds,
+            runs=cost.runs,
             processes=processes,
             peak_memory_bytes=peak_memory_bytes(),
             peak_gpu_memory_bytes=torch.cuda.max_memory_allocated(device) if on_gpu else None,

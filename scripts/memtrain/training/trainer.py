@@ -22,19 +22,19 @@ from memtrain.data.memmap_dataset import MemmapDataset
 from memtrain.loading.block_loader import BlockLoader
 from memtrain.loading.order_digest import VisitingOrder, digest_of_state
 from memtrain.recipes.recipe import Recipe
-from memtrain.training.accumulation.ddp import FastAccumulator
+from memtrain.training.accumulation.ddp import DdpAccumulator
 from memtrain.training.accumulation.slot_gradients import SlotGradients
-from memtrain.training.accumulation.slot_loss import Dropout, LossOfSlot
+from memtrain.training.accumulation.slot_loss import MicroBatchRng, SlotLoss
 from memtrain.training.accumulation.tree import Batch, NonFiniteLossError, TreeAccumulator, Window
 from memtrain.training.checkpoint import CheckpointClock, CheckpointFolder
 from memtrain.training.distributed.fsdp import ModelState, shard
-from memtrain.training.distributed.process_group import Processes
+from memtrain.training.distributed.process_group import ProcessGroup
 from memtrain.training.optimizer_step import OptimizerStep
-from memtrain.training.reporter import TrainingReport
+from memtrain.training.reporter import TrainingReporter
 from memtrain.training.result import (
-    Effort,
     Performance,
     StepRecord,
+    TrainingCost,
     TrainingResult,
     records_from_tensor,
     records_to_tensor,
@@ -51,12 +51,12 @@ _NO_ROWS = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class RunContext:
     """What a training runs in, and no result depends on.
 
     Attributes:
         device: of this process.
-        processes: that train together.
+        group: the processes that train together.
         loading: how rows are moved.
         running: how often state is saved, and how many slots are computed in one call.
         checkpoints: where the state is; None for no state.
@@ -64,7 +64,7 @@ class Surroundings:
     """
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    processes: Processes = field(default_factory=Processes)
+    group: ProcessGroup = field(default_factory=ProcessGroup)
     loading: LoadingSettings = field(default_factory=LoadingSettings)
     running: RunningSettings = field(default_factory=RunningSettings)
     checkpoints: CheckpointFolder | None = None
@@ -77,24 +77,24 @@ class Trainer:
     Args:
         recipe: of the split.
         data: the record file whose rows the recipe names.
-        surroundings: what it runs in.
+        context: what it runs in.
 
     Raises:
         UserError: where the settings name something that is not there, the file does not hold the
             rows, or the processes cannot share the slots.
     """
 
-    def __init__(self, recipe: Recipe, data: str, surroundings: Surroundings | None = None):
+    def __init__(self, recipe: Recipe, data: str, context: RunContext | None = None):
         self._whole_recipe, self._recipe = recipe, recipe.training
         self._settings = settings = recipe.training.settings
-        self._around = around = surroundings or Surroundings()
+        self._context = context = context or RunContext()
         self._is_exact = settings.reduction == "reproducible"
-        self._is_sharded = settings.sharding == "fsdp" and around.processes.count > 1
-        self._slots = around.processes.slots(settings.accumulation_steps, needs_tree=self._is_exact)
+        self._is_sharded = settings.sharding == "fsdp" and context.group.world_size > 1
+        self._slots = context.group.slots(settings.accumulation_steps, needs_tree=self._is_exact)
         torch.set_num_threads(settings.threads)
         be_deterministic(self._is_exact, settings.compile)
         self._parts = build_training_parts(
-            self._recipe, around.device, shard=self._shard if self._is_sharded else None
+            self._recipe, context.device, shard=self._shard if self._is_sharded else None
         )
         dataset = open_rows(data, self._recipe, self._recipe.rows, self._parts.transform)
         self._loader = self._load(dataset)
@@ -105,16 +105,16 @@ class Trainer:
             self._parts.scheduler,
             settings.clip_norm,
             settings.precision == "float16",
-            around.device,
+            context.device,
         )
         self._state = ModelState(self._parts.model, self._parts.optimizer, self._is_sharded)
-        self._clock = CheckpointClock(**around.running.checkpoint.model_dump())
+        self._clock = CheckpointClock(**context.running.checkpoint.model_dump())
         self._history: list[StepRecord] = []
-        self._effort = Effort()
+        self._cost = TrainingCost()
 
     def describe(self) -> str:
         """Return what will be done, in one line a fact, for the log before the first step."""
-        sizes, settings, around = self._recipe.sizes, self._settings, self._around
+        sizes, settings, context = self._recipe.sizes, self._settings, self._context
         lines = [
             f"rows: {sizes.rows:,} in {listed(self._recipe.rows.resolved)}",
             f"micro-batches: {sizes.micro_batches_per_epoch:,} an epoch of "
@@ -124,8 +124,8 @@ class Trainer:
             f"steps: {sizes.steps_per_epoch:,} an epoch, {sizes.steps:,} in {settings.epochs} "
             "epochs",
             f"parameters: {count_parameters(self._parts.model):,}",
-            f"device: {around.device}, threads: {settings.threads}, processes: "
-            f"{around.processes.count}",
+            f"device: {context.device}, threads: {settings.threads}, processes: "
+            f"{context.group.world_size}",
             self._loader.describe(),
         ]
         inexact = describe_inexact(self._parts.model)
@@ -139,17 +139,17 @@ class Trainer:
             UserError: where a loss is not finite, with the step and the rows.
         """
         self._resume()
-        self._effort.runs += 1
+        self._cost.runs += 1
         self._parts.model.train()
-        is_first, checkpoints = self._around.processes.is_first, self._around.checkpoints
-        folder = checkpoints.folder if is_first and checkpoints else None
+        is_main, checkpoints = self._context.group.is_main, self._context.checkpoints
+        folder = checkpoints.folder if is_main and checkpoints else None
         steps_before = len(self._history)
-        with TrainingReport(
+        with TrainingReporter(
             self._whole_recipe,
             folder,
-            self._around.processes.count,
+            self._context.group.world_size,
             steps_before,
-            quiet=not is_first,
+            quiet=not is_main,
         ) as report:
             self._run(report)
         return TrainingResult(
@@ -158,19 +158,19 @@ class Trainer:
             history=self._history,
             order_digest=digest_of_state(self._visited_by_all()),
             performance=Performance.measured(
-                self._effort, self._around.processes.count, self._around.device
+                self._cost, self._context.group.world_size, self._context.device
             ),
         )
 
-    def _run(self, report: TrainingReport) -> None:
-        earlier, start = self._effort.seconds, time.perf_counter()
+    def _run(self, report: TrainingReporter) -> None:
+        earlier, start = self._cost.seconds, time.perf_counter()
         steps, windows = self._recipe.sizes.steps, self._windows()
         while len(self._history) < steps:
             record, stops = self._step(next(windows))
             self._history.append(record)
-            self._effort.rows += record.rows
-            self._effort.seconds = earlier + time.perf_counter() - start
-            report.step(record, self._effort)
+            self._cost.rows += record.rows
+            self._cost.seconds = earlier + time.perf_counter() - start
+            report.step(record, self._cost)
             if record.step == steps:
                 break
             if stops or self._has_to_save(record.step):
@@ -189,7 +189,7 @@ class Trainer:
             start = time.perf_counter()
             has_rows = any(sizes[slot] for slot in self._slots)
             batches: list[Batch] = next(windows) if has_rows else []
-            self._effort.waiting_seconds += time.perf_counter() - start
+            self._cost.waiting_seconds += time.perf_counter() - start
             if has_rows:
                 self._visited.visit(self._loader.rows, [sizes[slot] for slot in self._slots])
             else:
@@ -205,7 +205,7 @@ class Trainer:
     def _step(self, window: Window) -> tuple[StepRecord, bool]:
         """Take one optimizer step; return what happened, and whether to stop after it."""
         step, epoch = window.step, window.step // self._recipe.sizes.steps_per_epoch
-        stop = self._around.stop
+        stop = self._context.stop
         try:
             accumulated = self._accumulator.accumulate(
                 window, self._optimizer.scale, lambda: stop.reason is not None
@@ -232,93 +232,93 @@ class Trainer:
         ), accumulated.stops
 
     def _resume(self) -> None:
-        checkpoints, processes = self._around.checkpoints, self._around.processes
+        checkpoints, group = self._context.checkpoints, self._context.group
         if checkpoints is None:
             return
-        step = checkpoints.newest() if processes.is_first else 0
-        step = processes.from_first(step, self._around.device)
+        step = checkpoints.newest() if group.is_main else 0
+        step = group.broadcast(step, self._context.device)
         if not step:
             return
-        state = checkpoints.load(step, self._around.device)
+        state = checkpoints.load(step, self._context.device)
         self._state.load(state)
         self._optimizer.load(state)
         self._visited.load(state["visited"])
         self._history = records_from_tensor(state["history"])
-        self._effort = Effort(**state["effort"])
+        self._cost = TrainingCost(**state["cost"])
         self._note(f"going on after step {step:,}, from {checkpoints.folder}")
 
     def _has_to_save(self, step: int) -> bool:
-        is_due, processes = self._clock.is_due(step), self._around.processes
-        if processes.count == 1 or self._clock.counts_steps:
+        is_due, group = self._clock.is_due(step), self._context.group
+        if group.world_size == 1 or self._clock.counts_steps:
             return is_due
         # All bring their part of the state at the same step, and clocks differ. Asking takes as
         # long as adding a small gradient, so it is not done after every step.
         if step % _STEPS_BETWEEN_LOOKS:
             return False
-        return bool(processes.from_first(is_due, self._around.device))
+        return bool(group.broadcast(is_due, self._context.device))
 
-    def _save(self, report: TrainingReport) -> None:
-        checkpoints, start = self._around.checkpoints, time.perf_counter()
+    def _save(self, report: TrainingReporter) -> None:
+        checkpoints, start = self._context.checkpoints, time.perf_counter()
         if checkpoints is None:
             return
         step, state = len(self._history), self._state.save()
         state["visited"] = self._visited_by_all()
-        if self._around.processes.is_first:
+        if self._context.group.is_main:
             state |= self._optimizer.save()
             state |= {
                 "history": records_to_tensor(self._history),
-                "effort": vars(self._effort),
+                "cost": vars(self._cost),
             }
             checkpoints.save(step, state)
             report.saved(step)
         self._clock.note()
-        self._effort.saving_seconds += time.perf_counter() - start
+        self._cost.saving_seconds += time.perf_counter() - start
 
     def _visited_by_all(self) -> torch.Tensor:
-        around = self._around
-        return around.processes.add_up(self._visited.state().to(around.device)).cpu()
+        context = self._context
+        return context.group.all_reduce_sum(self._visited.state().to(context.device)).cpu()
 
-    def _leave(self, report: TrainingReport) -> None:
+    def _leave(self, report: TrainingReporter) -> None:
         step = len(self._history)
-        reason = self._around.stop.reason or "another process was asked to stop"
-        kept = "its state is saved" if self._around.checkpoints else "no --state was given"
+        reason = self._context.stop.reason or "another process was asked to stop"
+        kept = "its state is saved" if self._context.checkpoints else "no --state was given"
         message = f"{reason}: stopped after step {step:,} of {self._recipe.sizes.steps:,}; {kept}"
         report.stopped(message)
         raise TrainingStopped(message)
 
     def _shard(self, model: torch.nn.Module) -> None:
-        shard(model, self._around.processes, self._around.device)
+        shard(model, self._context.group, self._context.device)
 
-    def _build_accumulator(self, dataset: MemmapDataset) -> TreeAccumulator | FastAccumulator:
-        settings, around = self._settings, self._around
-        slots, device = settings.accumulation_steps, around.device
-        loss = LossOfSlot(self._parts.model, self._parts.loss, settings.precision, device)
-        dropout = Dropout(settings.seed, slots, device)
+    def _build_accumulator(self, dataset: MemmapDataset) -> TreeAccumulator | DdpAccumulator:
+        settings, context = self._settings, self._context
+        slots, device = settings.accumulation_steps, context.device
+        loss = SlotLoss(self._parts.model, self._parts.loss, settings.precision, device)
+        rng = MicroBatchRng(settings.seed, slots, device)
         if not self._is_exact:
-            return FastAccumulator(
+            return DdpAccumulator(
                 loss,
-                dropout,
+                rng,
                 slots,
-                around.processes,
+                context.group,
                 device,
                 lambda: first_row(dataset, self._recipe.rows, device),
                 self._is_sharded,
                 settings.compile,
             )
-        per_call = around.running.slots_per_call
+        per_call = context.running.slots_per_call
         gradients = SlotGradients(
             loss,
             settings.batch_size,
-            dropout,
+            rng,
             None if per_call == "auto" else per_call,
             self._recipe.sizes.steps,
             settings.compile,
             self._note,
         )
-        return TreeAccumulator(gradients, slots, around.processes, device)
+        return TreeAccumulator(gradients, slots, context.group, device)
 
     def _load(self, dataset: MemmapDataset) -> BlockLoader:
-        settings, around = self._settings, self._around
+        settings, context = self._settings, self._context
         return BlockLoader(
             dataset,
             settings.batch_size,
@@ -329,9 +329,9 @@ class Trainer:
             slots=self._slots,
             epochs=settings.epochs,
             drop_last_window=settings.last_window == "drop",
-            reader=around.loading.reader,
-            memory_budget=around.loading.budget,
-            device=around.device,
+            reader=context.loading.reader,
+            memory_budget=context.loading.budget,
+            device=context.device,
             gather_ahead=self._has_a_core_to_spare(dataset),
             tell_rows=True,
         )
@@ -339,12 +339,12 @@ class Trainer:
     def _has_a_core_to_spare(self, dataset: MemmapDataset) -> bool:
         """Return whether rows can be gathered beside a step, and a window is worth a thread."""
         window_bytes = self._recipe.sizes.rows_per_step * dataset.layout.row_bytes
-        busy = self._settings.threads * self._around.processes.count
+        busy = self._settings.threads * self._context.group.world_size
         is_free = len(os.sched_getaffinity(0)) > busy
         return is_free and window_bytes >= _BYTES_WORTH_A_THREAD
 
     def _note(self, text: str) -> None:
-        if self._around.processes.is_first:
+        if self._context.group.is_main:
             print(text, flush=True)
 
     def _describe_nonfinite(self, error: NonFiniteLossError, step: int, epoch: int) -> str:

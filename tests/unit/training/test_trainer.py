@@ -15,7 +15,7 @@ from memtrain.core.errors import UserError
 from memtrain.core.random_streams import torch_seed
 from memtrain.core.ranges import Range
 from memtrain.loading.row_order import RowOrder
-from memtrain.training.trainer import Surroundings, Trainer
+from memtrain.training.trainer import RunContext, Trainer
 
 GENERATOR = np.random.default_rng(0)
 FEATURES = GENERATOR.random((300, 4), dtype=np.float32)
@@ -163,7 +163,7 @@ def test_no_way_of_loading_changes_a_byte(resolve, tmp_path, shuffle):
     ):
         for cores in (1, 2):
             paths = [tmp_path / f"{name}-{number}-{cores}" for name in "mhp"]
-            trainer = Trainer(recipe, data, Surroundings(loading=LoadingSettings(**loading)))
+            trainer = Trainer(recipe, data, RunContext(loading=LoadingSettings(**loading)))
             trainer._loader._gathers_ahead = cores == 2
             trainer.run().write(*paths)
             digests.add(tuple(path.read_bytes() for path in paths[:2]))
@@ -173,7 +173,7 @@ def test_no_way_of_loading_changes_a_byte(resolve, tmp_path, shuffle):
 def test_a_budget_that_is_too_small_is_told_before_the_first_step(resolve):
     data, recipe = resolve(FEATURES, TARGET, {"model": "linear"})
     with pytest.raises(UserError, match=r"memory_budget: .* are needed"):
-        Trainer(recipe, data, Surroundings(loading=LoadingSettings(memory_budget=1000)))
+        Trainer(recipe, data, RunContext(loading=LoadingSettings(memory_budget=1000)))
 
 
 @pytest.mark.parametrize("model", ["linear", {"name": "mlp", "hidden": [8], "dropout": 0.5}])
@@ -329,8 +329,8 @@ def test_the_number_of_slots_in_one_call_changes_no_byte(resolve, tmp_path):
     data, recipe = resolve(FEATURES, TARGET, settings)
     digests = set()
     for per_call in (1, 2, 4, 8, "auto"):
-        around = Surroundings(running=RunningSettings(slots_per_call=per_call))
+        context = RunContext(running=RunningSettings(slots_per_call=per_call))
         paths = [tmp_path / f"{name}-{per_call}" for name in "mhp"]
-        Trainer(recipe, data, around).run().write(*paths)
+        Trainer(recipe, data, context).run().write(*paths)
         digests.add(tuple(path.read_bytes() for path in paths[:2]))
     assert len(digests) == 1

@@ -1,7 +1,7 @@
 """The gradient of every slot, computed alone, and their sum over a run of slots.
 
 What defines the bytes of a training is the gradient of every slot by itself, as ``torch.autograd``
-computes it, and the tree that ``gradient_tree`` adds them in.
+computes it, and the tree that ``summation_tree`` adds them in.
 """
 
 import time
@@ -13,9 +13,9 @@ from torch import nn
 
 from memtrain.training.accumulation.slot_loss import (
     Batch,
-    Dropout,
-    LossOfSlot,
-    SlotsOfWindow,
+    MicroBatchRng,
+    SlotLoss,
+    WindowSlots,
     rows_of,
 )
 from memtrain.training.accumulation.summation_tree import (
@@ -23,7 +23,7 @@ from memtrain.training.accumulation.summation_tree import (
     tree_sum_of_rows,
     tree_sum_of_runs,
 )
-from memtrain.training.accumulation.vmapped_slots import SlotsTogether
+from memtrain.training.accumulation.vmapped_slots import VmappedSlots
 
 #: Slots that take this many times as long as their first two rows alone gain little from being
 #: computed together: their time goes into sums, and not into calls.
@@ -45,9 +45,9 @@ class SlotGradients:
     buffers, weighed by the rows of the slot, so that their sum is the mean change.
 
     Args:
-        loss_of_slot: with the model.
+        slot_loss: with the model.
         batch_size: rows of a full micro-batch.
-        dropout: the random streams of micro-batches.
+        rng: the random streams of micro-batches.
         slots_per_call: the most slots that are computed together; None for as many as pay.
         windows: that there are to compute, which has to pay for finding out.
         compiled: whether the model is compiled.
@@ -56,21 +56,21 @@ class SlotGradients:
 
     def __init__(
         self,
-        loss_of_slot: LossOfSlot,
+        slot_loss: SlotLoss,
         batch_size: int,
-        dropout: Dropout,
+        rng: MicroBatchRng,
         slots_per_call: int | None = None,
         windows: int = 1 << 30,
         compiled: bool = False,
         note: Callable[[str], None] = print,
     ):
-        self._loss, self._batch_size, self._dropout = loss_of_slot, batch_size, dropout
+        self._loss, self._batch_size, self._rng = slot_loss, batch_size, rng
         self._slots_per_call, self._windows, self._note = slots_per_call, windows, note
-        self.parameters = [part for part in loss_of_slot.model.parameters() if part.requires_grad]
-        self._buffers = [part for part in loss_of_slot.model.buffers() if part.dtype != torch.bool]
+        self.parameters = [part for part in slot_loss.model.parameters() if part.requires_grad]
+        self._buffers = [part for part in slot_loss.model.buffers() if part.dtype != torch.bool]
         self._dtype = _dtype_of_sums(self.parameters)
-        self._compiled = torch.compile(loss_of_slot, dynamic=False) if compiled else None
-        self._together: SlotsTogether | None = None
+        self._compiled = torch.compile(slot_loss, dynamic=False) if compiled else None
+        self._together: VmappedSlots | None = None
         self._is_settled = False
 
     def sum_of(
@@ -89,7 +89,7 @@ class SlotGradients:
             The vector (None where all slots are empty), and the summed loss of every slot that is
             not empty, scalars.
         """
-        window = SlotsOfWindow(step, batches, rows, torch.tensor(rows / scale, dtype=torch.float64))
+        window = WindowSlots(step, batches, rows, torch.tensor(rows / scale, dtype=torch.float64))
         full = {slot for slot, batch in batches.items() if rows_of(batch) == self._batch_size}
         if not self._is_settled and len(full) == len(run):
             self._settle(run, window)
@@ -127,10 +127,10 @@ class SlotGradients:
             change = part.view_as(buffer)
             buffer += change if buffer.is_floating_point() else change.round().to(buffer.dtype)
 
-    def _alone(self, slot: int, window: SlotsOfWindow) -> tuple[torch.Tensor, torch.Tensor]:
+    def _alone(self, slot: int, window: WindowSlots) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the vector of one slot, and its summed loss."""
         batch = window.batches[slot]
-        self._dropout.seed(window.step, slot)
+        self._rng.seed(window.step, slot)
         before = [buffer.clone() for buffer in self._buffers]
         summed = self._summed_loss(batch)
         gradients = torch.autograd.grad(
@@ -162,7 +162,7 @@ class SlotGradients:
             return self._compiled(batch) if is_full else self._loss(batch)
         return self._compiled(*_padded(batch, self._batch_size))
 
-    def _settle(self, run: range, window: SlotsOfWindow) -> None:
+    def _settle(self, run: range, window: WindowSlots) -> None:
         """Find out, by the first full window, which slots can be computed together."""
         self._is_settled = True
         limit = self._slots_per_call or len(run)
@@ -171,7 +171,7 @@ class SlotGradients:
         fitting = [size for size in sizes if size * vector_bytes <= _BYTES_TOGETHER]
         reason = self._reason_for_one(sizes, fitting) or self._reason_of_time(run, window)
         if reason is None:
-            together = SlotsTogether(self._loss, self._dtype)
+            together = VmappedSlots(self._loss, self._dtype)
             reason = together.try_sizes(fitting, run, window, self._alone)
             self._together = together if reason is None else None
         if reason is None:
@@ -188,7 +188,7 @@ class SlotGradients:
             return "the model has buffers, which every slot may change"
         return None if fitting else "the gradients of more would take much memory"
 
-    def _reason_of_time(self, run: range, window: SlotsOfWindow) -> str | None:
+    def _reason_of_time(self, run: range, window: WindowSlots) -> str | None:
         if self._slots_per_call is not None:
             return None
         if _SHARE_SAVED * len(run) * self._windows < _SLOTS_TO_RECORD + _SLOTS_TO_COMPARE:
@@ -203,7 +203,7 @@ class SlotGradients:
             return f"one takes {whole * 1e3:.1f} ms, of which calls are little"
         return None
 
-    def _seconds_alone(self, slot: int, window: SlotsOfWindow) -> float:
+    def _seconds_alone(self, slot: int, window: WindowSlots) -> float:
         """Return the shortest of a few times of one slot; the first call warms up."""
         times = []
         for _ in range(4):

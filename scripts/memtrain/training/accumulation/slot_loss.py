@@ -15,7 +15,7 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torc
 
 
 @dataclass(frozen=True)
-class SlotsOfWindow:
+class WindowSlots:
     """What the slots of a window are computed from.
 
     Attributes:
@@ -31,7 +31,7 @@ class SlotsOfWindow:
     divisor: torch.Tensor
 
 
-class LossOfSlot(nn.Module):
+class SlotLoss(nn.Module):
     """The sum of the losses of a micro-batch, computed in the precision of the recipe."""
 
     def __init__(self, model: nn.Module, loss: Loss, precision: str, device: torch.device):
@@ -54,7 +54,7 @@ class LossOfSlot(nn.Module):
             return self.loss(self.model, batch, *weighted)
 
 
-class Dropout:
+class MicroBatchRng:
     """The random numbers of every micro-batch: those of its step and slot, whoever computes it.
 
     Args:

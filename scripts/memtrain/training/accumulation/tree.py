@@ -15,7 +15,7 @@ import torch
 from memtrain.training.accumulation.slot_gradients import SlotGradients
 from memtrain.training.accumulation.slot_loss import Batch
 from memtrain.training.accumulation.summation_tree import add, tree_sum
-from memtrain.training.distributed.process_group import Processes
+from memtrain.training.distributed.process_group import ProcessGroup
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -70,16 +70,16 @@ class TreeAccumulator:
     Args:
         gradients: of the slots.
         slots: of a window.
-        processes: that share them.
+        group: the processes that share them.
         device: that tensors travel from.
     """
 
     def __init__(
-        self, gradients: SlotGradients, slots: int, processes: Processes, device: torch.device
+        self, gradients: SlotGradients, slots: int, group: ProcessGroup, device: torch.device
     ):
-        self._gradients, self._processes, self._device = gradients, processes, device
+        self._gradients, self._group, self._device = gradients, group, device
         self._slots = slots
-        self._own = processes.slots(slots)
+        self._own = group.slots(slots)
 
     def accumulate(
         self, window: Window, scale: float, has_to_stop: Callable[[], bool]
@@ -112,7 +112,7 @@ class TreeAccumulator:
         """
         run = self._own
         while len(run) < self._slots:
-            partner = self._processes.rank ^ (len(run) // len(self._own))
+            partner = self._group.rank ^ (len(run) // len(self._own))
             is_left = run.start % (2 * len(run)) == 0
             other = (
                 range(run.stop, run.stop + len(run))
@@ -120,7 +120,7 @@ class TreeAccumulator:
                 else range(run.start - len(run), run.start)
             )
             sent = self._gradients.or_zeros(vector)
-            theirs, their_facts = self._processes.exchange([sent, facts.to(self._device)], partner)
+            theirs, their_facts = self._group.exchange([sent, facts.to(self._device)], partner)
             their_facts = their_facts.cpu()
             facts[other.start : other.stop] = their_facts[other.start : other.stop]
             facts[-1] = max(facts[-1], their_facts[-1])

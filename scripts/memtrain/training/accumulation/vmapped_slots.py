@@ -17,7 +17,7 @@ import torch
 from torch.func import functional_call, grad, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 
-from memtrain.training.accumulation.slot_loss import Batch, LossOfSlot, SlotsOfWindow, rows_of
+from memtrain.training.accumulation.slot_loss import Batch, SlotLoss, WindowSlots, rows_of
 
 #: Windows that are computed both ways before their slots are taken together, at least; of few slots
 #: in a call more, since fewer slots differ as a whole less often. Where kernels differed at all,
@@ -29,19 +29,17 @@ _CALLS_COMPARED, _OF_FEW_SLOTS = 32, 1024
 _NOISE = 0.02
 
 
-class SlotsTogether:
+class VmappedSlots:
     """Computes several full slots in one call.
 
     Attributes:
         sizes: numbers of slots that gave the same bits as one by one.
     """
 
-    def __init__(self, loss_of_slot: LossOfSlot, dtype: torch.dtype):
-        self._loss, self._dtype = loss_of_slot, dtype
+    def __init__(self, slot_loss: SlotLoss, dtype: torch.dtype):
+        self._loss, self._dtype = slot_loss, dtype
         self._parameters = {
-            name: part.detach()
-            for name, part in loss_of_slot.named_parameters()
-            if part.requires_grad
+            name: part.detach() for name, part in slot_loss.named_parameters() if part.requires_grad
         }
         self._recorded: dict[int, Callable] = {}
 
@@ -50,7 +48,7 @@ class SlotsTogether:
         """Numbers of slots that gave the same bits as one by one."""
         return set(self._recorded)
 
-    def __call__(self, run: range, window: SlotsOfWindow) -> tuple[torch.Tensor, torch.Tensor]:
+    def __call__(self, run: range, window: WindowSlots) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the vectors (slots, n) and the summed losses (slots,) of a run of slots."""
         with torch.no_grad():
             return self._recorded[len(run)](
@@ -61,8 +59,8 @@ class SlotsTogether:
         self,
         sizes: list[int],
         run: range,
-        window: SlotsOfWindow,
-        alone: Callable[[int, SlotsOfWindow], tuple[torch.Tensor, torch.Tensor]],
+        window: WindowSlots,
+        alone: Callable[[int, WindowSlots], tuple[torch.Tensor, torch.Tensor]],
     ) -> str | None:
         """Record the largest number of slots that gives the bits of the slots alone.
 
@@ -90,14 +88,14 @@ class SlotsTogether:
             del self._recorded[size]
         return "more give other bits"
 
-    def _agrees(self, run: range, window: SlotsOfWindow, alone: Callable) -> bool:
+    def _agrees(self, run: range, window: WindowSlots, alone: Callable) -> bool:
         vectors, summed = self(run, window)
         pairs = [alone(slot, window) for slot in run]
         return torch.equal(vectors, torch.stack([vector for vector, _ in pairs])) and torch.equal(
             summed, torch.stack([loss for _, loss in pairs])
         )
 
-    def _variations(self, run: range, window: SlotsOfWindow, count: int) -> Iterator[SlotsOfWindow]:
+    def _variations(self, run: range, window: WindowSlots, count: int) -> Iterator[WindowSlots]:
         """Yield the window with its rows mixed, while the parameters are others than they are.
 
         Parameters that begin as zeros would hide what their gradients do to others.
@@ -114,7 +112,7 @@ class SlotsTogether:
             for name, part in self._parameters.items():
                 part.copy_(before[name])
 
-    def _record(self, run: range, window: SlotsOfWindow) -> Callable:
+    def _record(self, run: range, window: WindowSlots) -> Callable:
         arguments = (self._parameters, _stacked(run, window.batches), window.divisor)
         with warnings.catch_warnings():
             # That some operation is slower under vmap; whether it pays is looked at as a whole.

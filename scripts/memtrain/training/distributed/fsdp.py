@@ -16,20 +16,20 @@ from torch.distributed.checkpoint.state_dict import (
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 
-from memtrain.training.distributed.process_group import Processes
+from memtrain.training.distributed.process_group import ProcessGroup
 
 #: Whole, on the CPU of the first process.
 _GATHERED = StateDictOptions(full_state_dict=True, cpu_offload=True)
 _WHOLE = StateDictOptions(full_state_dict=True)
 
 
-def shard(model: nn.Module, processes: Processes, device: torch.device) -> None:
+def shard(model: nn.Module, group: ProcessGroup, device: torch.device) -> None:
     """Cut the parameters of a model among the processes, layer by layer, in place.
 
     The whole of a layer is in memory only while it is computed. (The units are the children of the
     model, and of containers among them, as torchtitan cuts a transformer by its blocks.)
     """
-    mesh = init_device_mesh(device.type, (processes.count,))
+    mesh = init_device_mesh(device.type, (group.world_size,))
     for layer in _layers(model):
         fully_shard(layer, mesh=mesh)
     fully_shard(model, mesh=mesh)

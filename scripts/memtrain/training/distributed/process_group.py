@@ -1,7 +1,7 @@
 """The processes that train together, as ``torchrun`` starts them.
 
 Process r of W owns the slots [r·S/W, (r+1)·S/W) of every accumulation window: its run is a subtree
-of the tree that ``gradient_tree`` adds gradients in, so that W processes add in the same order as
+of the tree that ``summation_tree`` adds gradients in, so that W processes add in the same order as
 one.
 """
 
@@ -22,19 +22,19 @@ _PATIENCE = timedelta(hours=12)
 
 
 @dataclass(frozen=True)
-class Processes:
+class ProcessGroup:
     """This process among those that train together.
 
     Attributes:
         rank: of this process, 0, 1, ...
-        count: how many there are.
+        world_size: how many there are.
     """
 
     rank: int = 0
-    count: int = 1
+    world_size: int = 1
 
     @property
-    def is_first(self) -> bool:
+    def is_main(self) -> bool:
         """Whether this is the process that writes the files."""
         return self.rank == 0
 
@@ -49,9 +49,9 @@ class Processes:
             UserError: where the slots cannot be shared evenly, or not as subtrees.
         """
         wanted = None
-        if accumulation_steps % self.count:
+        if accumulation_steps % self.world_size:
             wanted = "so many processes do not divide the slots"
-        elif needs_tree and self.count & (self.count - 1):
+        elif needs_tree and self.world_size & (self.world_size - 1):
             wanted = (
                 "gradients are added in a tree of pairs, which only a power of two of processes "
                 "can share (`reduction: fast` takes any number that divides the slots)"
@@ -64,10 +64,10 @@ class Processes:
             ]
             raise UserError(
                 f"training.accumulation_steps: {accumulation_steps} slots were to be shared by "
-                f"{self.count} processes, but {wanted}. Use one of {possible} processes, or "
+                f"{self.world_size} processes, but {wanted}. Use one of {possible} processes, or "
                 "another number of accumulation_steps (which trains another model)."
             )
-        share = accumulation_steps // self.count
+        share = accumulation_steps // self.world_size
         return range(self.rank * share, (self.rank + 1) * share)
 
     def exchange(self, tensors: Sequence[torch.Tensor], partner: int) -> list[torch.Tensor]:
@@ -82,16 +82,16 @@ class Processes:
                 request.wait()
         return received
 
-    def add_up(self, tensor: torch.Tensor) -> torch.Tensor:
+    def all_reduce_sum(self, tensor: torch.Tensor) -> torch.Tensor:
         """Return the sum over all processes, in whatever order is fastest."""
-        if self.count > 1:
+        if self.world_size > 1:
             with self._unless_lost("another process"):
                 distributed.all_reduce(tensor)
         return tensor
 
-    def from_first(self, number: int, device: torch.device) -> int:
+    def broadcast(self, number: int, device: torch.device) -> int:
         """Return the number that the first process gave."""
-        if self.count == 1:
+        if self.world_size == 1:
             return number
         shared = torch.tensor(number, dtype=torch.int64, device=device)
         with self._unless_lost("process 0"):
@@ -104,8 +104,9 @@ class Processes:
             yield
         except RuntimeError as error:
             raise TransientError(
-                f"process {self.rank} of {self.count} has lost {partner} ({error}). It was killed, "
-                "or its node is gone. Run the training again: it goes on from its last checkpoint."
+                f"process {self.rank} of {self.world_size} has lost {partner} ({error}). It "
+                "was killed, or its node is gone. Run the training again: it goes on from its last "
+                "checkpoint."
             ) from None
 
 
@@ -118,7 +119,7 @@ def count_nodes() -> int:
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[Processes]:
+def joined_process_group(device: torch.device) -> Iterator[ProcessGroup]:
     """Join the processes that ``torchrun`` started; alone where it did not.
 
     Args:
@@ -126,13 +127,13 @@ def joined(device: torch.device) -> Iterator[Processes]:
     """
     count = int(os.environ.get("WORLD_SIZE", 1))
     if count == 1:
-        yield Processes()
+        yield ProcessGroup()
         return
     on_gpu = device.type == "cuda"
     distributed.init_process_group(
         "nccl" if on_gpu else "gloo", timeout=_PATIENCE, device_id=device if on_gpu else None
     )
     try:
-        yield Processes(distributed.get_rank(), count)
+        yield ProcessGroup(distributed.get_rank(), count)
     finally:
         distributed.destroy_process_group()

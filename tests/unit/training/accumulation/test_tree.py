@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from memtrain.training.accumulation.ddp import FastAccumulator
+from memtrain.training.accumulation.ddp import DdpAccumulator
 from memtrain.training.accumulation.slot_gradients import SlotGradients
-from memtrain.training.accumulation.slot_loss import Dropout, LossOfSlot
+from memtrain.training.accumulation.slot_loss import MicroBatchRng, SlotLoss
 from memtrain.training.accumulation.tree import NonFiniteLossError, TreeAccumulator, Window
-from memtrain.training.distributed.process_group import Processes
+from memtrain.training.distributed.process_group import ProcessGroup
 from memtrain.training.optimizer_step import OptimizerStep
 
 CPU = torch.device("cpu")
@@ -49,16 +49,16 @@ def window_of(features, target, batch_size, slots, step=0):
 
 
 def tree(model, slots, batch_size, loss="MSELoss", slots_per_call=None, notes=None):
-    loss_of_slot = LossOfSlot(model, Loss(loss), "float32", CPU)
+    slot_loss = SlotLoss(model, Loss(loss), "float32", CPU)
     note = notes.append if notes is not None else lambda text: None
-    dropout = Dropout(0, slots, CPU)
-    gradients = SlotGradients(loss_of_slot, batch_size, dropout, slots_per_call, note=note)
-    return TreeAccumulator(gradients, slots, Processes(), CPU)
+    rng = MicroBatchRng(0, slots, CPU)
+    gradients = SlotGradients(slot_loss, batch_size, rng, slots_per_call, note=note)
+    return TreeAccumulator(gradients, slots, ProcessGroup(), CPU)
 
 
 def fast(model, slots, batch_size, loss="MSELoss"):
-    loss_of_slot = LossOfSlot(model, Loss(loss), "float32", CPU)
-    return FastAccumulator(loss_of_slot, Dropout(0, slots, CPU), slots, Processes(), CPU, dict)
+    slot_loss = SlotLoss(model, Loss(loss), "float32", CPU)
+    return DdpAccumulator(slot_loss, MicroBatchRng(0, slots, CPU), slots, ProcessGroup(), CPU, dict)
 
 
 def never():
@@ -135,15 +135,15 @@ def test_slots_are_computed_in_one_call_where_that_is_the_same():
 
 
 def test_a_graph_that_gives_other_bits_is_not_used(monkeypatch):
-    from memtrain.training.accumulation.vmapped_slots import SlotsTogether
+    from memtrain.training.accumulation.vmapped_slots import VmappedSlots
 
-    right = SlotsTogether._of_stacked
+    right = VmappedSlots._of_stacked
 
     def wrong(self, *arguments):
         vectors, summed = right(self, *arguments)
         return vectors * (1 + 2e-7), summed
 
-    monkeypatch.setattr(SlotsTogether, "_of_stacked", wrong)
+    monkeypatch.setattr(VmappedSlots, "_of_stacked", wrong)
     notes = []
     model = nn.Sequential(nn.Linear(20, 64), nn.ReLU(), nn.Linear(64, 1))
     tree(model, 8, 16, slots_per_call=8, notes=notes).accumulate(mlp_window(), 1.0, never)

@@ -12,17 +12,17 @@ PROGRAM = """
 import sys, time
 import torch
 from torch import distributed
-from memtrain.training.distributed.process_group import joined
+from memtrain.training.distributed.process_group import joined_process_group
 from memtrain.cli.entry_point import run
 
 def main():
     device = torch.device("cpu")
-    with joined(device) as processes:
-        group = distributed.distributed_c10d._get_default_group()
-        print(group._get_backend(device).options._timeout.total_seconds(), flush=True)
-        if processes.is_first:
+    with joined_process_group(device) as group:
+        torch_group = distributed.distributed_c10d._get_default_group()
+        print(torch_group._get_backend(device).options._timeout.total_seconds(), flush=True)
+        if group.is_main:
             sys.stdin.readline()
-        processes.from_first(1, device)
+        group.broadcast(1, device)
 
 run(main)
 """
