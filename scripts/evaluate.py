@@ -18,6 +18,10 @@ bootstrap:` in config.yaml). All of it depends on recipe, model and code alone.
 import argparse
 from pathlib import Path
 
+from memtrain.cli.environment_check import require_environment
+
+require_environment()
+
 from memtrain.cli.entry_point import argument_parser, run
 from memtrain.cli.loading_arguments import add_loading_arguments, loading_of
 from memtrain.evaluation.evaluator import Evaluator

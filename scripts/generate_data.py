@@ -10,6 +10,10 @@ the first ones as they were.
 
 import argparse
 
+from memtrain.cli.environment_check import require_environment
+
+require_environment()
+
 from memtrain.cli.entry_point import argument_parser, run
 from memtrain.config.dataset import MockSettings
 from memtrain.config.parsing import parse_settings_text

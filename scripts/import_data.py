@@ -15,6 +15,10 @@ on every machine. Memory need not hold them, but the disk must, twice, until the
 import argparse
 from contextlib import AbstractContextManager, nullcontext
 
+from memtrain.cli.environment_check import require_environment
+
+require_environment()
+
 from memtrain.cli.entry_point import argument_parser, run
 from memtrain.config.dataset import ImportSettings
 from memtrain.config.parsing import parse_settings_text
@@ -74,11 +78,9 @@ def main(argv: list[str] | None = None) -> int:
         record.set(**{"import": settings.model_dump(mode="json")}, seed=settings.shuffle_once)
         rows = TableImport(settings)
         rows.survey()
-        with (
-            record_file.create(args.data, rows.dtype, rows.rows) as writer,
-            ordering(settings, writer, args.data) as ordered,
-        ):
-            rows.write(ordered)
+        with record_file.create(args.data, rows.dtype, rows.rows) as writer:
+            with ordering(settings, writer, args.data) as ordered:
+                rows.write(ordered)
         source = rows.source()
         source.write(args.source)
         for file in source.origin["files"]:

@@ -7,6 +7,10 @@ statistics and the digest of any range of rows are had without reading it whole.
 
 import argparse
 
+from memtrain.cli.environment_check import require_environment
+
+require_environment()
+
 from memtrain.cli.entry_point import argument_parser, run
 from memtrain.core.ranges import Range
 from memtrain.data.manifest import (

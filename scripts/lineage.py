@@ -20,6 +20,10 @@ Paths are seen from the folder that the workflow runs in. `lineage.py COMMAND --
 import argparse
 import sys
 
+from memtrain.cli.environment_check import require_environment
+
+require_environment()
+
 from memtrain.cli.entry_point import argument_parser, run
 from memtrain.core.errors import UserError
 from memtrain.lineage.commands import (

@@ -18,6 +18,10 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
+from memtrain.cli.environment_check import require_environment
+
+require_environment()
+
 from memtrain.cli.entry_point import argument_parser, run
 from memtrain.config.reading import read_configuration
 from memtrain.config.results import only_results

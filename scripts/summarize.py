@@ -19,6 +19,10 @@ The page is drawn from the records (--records); without any it shows the rows al
 import argparse
 from pathlib import Path
 
+from memtrain.cli.environment_check import require_environment
+
+require_environment()
+
 from memtrain.cli.entry_point import argument_parser, run
 from memtrain.config.reading import read_configuration
 from memtrain.config.schema import Configuration

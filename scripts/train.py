@@ -22,6 +22,10 @@ from pathlib import Path
 # Read when CUDA starts; without it, matrix products may be summed in another order every time.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
+from memtrain.cli.environment_check import require_environment
+
+require_environment()
+
 from memtrain.cli.entry_point import argument_parser, run
 from memtrain.cli.loading_arguments import add_loading_arguments, loading_of
 from memtrain.cli.running_arguments import add_running_arguments, running_of
@@ -72,13 +76,11 @@ def main(argv: list[str] | None = None) -> int:
             if is_main:
                 describe_inputs(args, recipe, record)
             checkpoints = checkpoints_of(args, recipe)
-            with (
-                StopRequests(args.max_minutes or None) as stop,
-                rows_of(args, recipe, checkpoints, stop, quiet=not is_main) as rows,
-            ):
-                if is_main and not rows.is_copy:
-                    check_rows(args, recipe, record)
-                train(args, recipe, rows, checkpoints, stop, record)
+            with StopRequests(args.max_minutes or None) as stop:
+                with rows_of(args, recipe, checkpoints, stop, quiet=not is_main) as rows:
+                    if is_main and not rows.is_copy:
+                        check_rows(args, recipe, record)
+                    train(args, recipe, rows, checkpoints, stop, record)
     except TrainingStopped as stopped:
         if is_main:
             print(stopped, file=sys.stderr)

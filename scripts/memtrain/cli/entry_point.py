@@ -1,6 +1,7 @@
-"""How every script starts and ends: exit codes, and errors that a user can read."""
+"""How every script starts and ends: its help, its messages, its exit status."""
 
 import argparse
+import logging
 import os
 import sys
 from collections.abc import Callable
@@ -12,11 +13,19 @@ EXIT_STATUS = """\
 exit status: 0 done; 1 a mistake in the configuration or the data, named on standard error;
 2 the command line is wrong."""
 
+_log = logging.getLogger(__name__)
+
 
 def argument_parser(
-    description: str, epilog: str = "", exit_status: str = EXIT_STATUS
+    description: str | None, epilog: str = "", exit_status: str = EXIT_STATUS
 ) -> argparse.ArgumentParser:
-    """Return a parser whose help keeps the line breaks of the description."""
+    """Return a parser whose help keeps the line breaks of its texts.
+
+    Args:
+        description: what the program does: the docstring of its file.
+        epilog: text below the list of arguments.
+        exit_status: what the exit statuses of the program mean.
+    """
     return argparse.ArgumentParser(
         description=description,
         epilog="\n\n".join(filter(None, [epilog, exit_status])),
@@ -25,19 +34,56 @@ def argument_parser(
 
 
 def run(main: Callable[[], int]) -> None:
-    """Run ``main`` and leave with its exit status; a ``UserError`` is printed and gives 1."""
-    # A user's model or transform lies in the folder that the workflow runs in.
+    """Run a program and leave with its exit status.
+
+    A ``UserError`` is logged, a line for each of its problems, and ends with status 1.
+
+    Args:
+        main: the program; it reads its arguments from ``sys.argv`` and returns its exit status.
+    """
+    show_messages()
+    # The user's own models and transforms lie in the folder that the workflow runs in.
     sys.path.append(os.getcwd())
     try:
         status = main()
     except UserError as error:
         for problem in error.problems:
-            print(f"{Path(sys.argv[0]).name}: error: {problem}", file=sys.stderr)
+            _log.error(problem)
         status = 1
     except KeyboardInterrupt:
         status = 130
     except BrokenPipeError:
-        # Whoever read the output has seen enough (`... | head`); Python would complain at its end.
+        # The reader of the output has seen enough (`... | head`). Python would complain at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 141
     sys.exit(status)
+
+
+def show_messages() -> None:
+    """Write what memtrain logs to standard error, from the level INFO on.
+
+    Of several processes that work together only the first one speaks; the others log errors alone.
+    """
+    handler = logging.StreamHandler()
+    handler.setFormatter(_MessageFormatter())
+    handler.addFilter(_is_for_this_rank)
+    logger = logging.getLogger("memtrain")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(handler)
+    # A user's module may have set up the root logger, which would write everything a second time.
+    logger.propagate = False
+
+
+class _MessageFormatter(logging.Formatter):
+    """Puts "warning: " before warnings, and the program's name and "error: " before errors."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        if record.levelno >= logging.ERROR:
+            return f"{Path(sys.argv[0]).name}: error: {text}"
+        return f"warning: {text}" if record.levelno >= logging.WARNING else text
+
+
+def _is_for_this_rank(record: logging.LogRecord) -> bool:
+    """Return whether this process says it; torchrun and srun set RANK."""
+    return record.levelno >= logging.ERROR or os.environ.get("RANK", "0") == "0"

@@ -1,5 +1,6 @@
 """How scripts start, tell their progress, and end."""
 
+import ast
 import io
 import os
 import subprocess
@@ -86,6 +87,68 @@ def test_a_python_without_the_packages_is_named(repository):
     assert done.returncode == 1
     assert "it has no package numpy, torch" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_an_old_python_comes_as_far_as_the_check(repository, script):
+    """It reads the whole file before it runs the first line."""
+    package = repository / "scripts/memtrain"
+    check = [package / "__init__.py", package / "cli/__init__.py", *package.glob("cli/environ*.py")]
+    for path in (repository / "scripts" / f"{script}.py", *check):
+        ast.parse(path.read_text(), feature_version=(3, 8))
+
+
+def test_importing_a_module_never_leaves_even_in_a_wrong_environment(repository):
+    modules = [
+        ".".join(path.relative_to(repository / "scripts").with_suffix("").parts)
+        for path in sorted((repository / "scripts/memtrain").rglob("*.py"))
+    ]
+    program = (
+        "import sys, importlib\n"
+        "for name in sys.argv[1:]:\n"
+        "    try:\n"
+        "        importlib.import_module(name)\n"
+        "    except ImportError:\n"
+        "        pass\n"
+        "print('still here')\n"
+    )
+    folder = repository / "scripts"
+    # -S: without the installed packages.
+    command = [sys.executable, "-S", "-c", program, *modules]
+    wrong = {"PYTHONPATH": str(folder), "MEMTRAIN_PYTHON": "/elsewhere/bin/python"}
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | wrong)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "still here\n", "")
+
+
+def logged(rank):
+    program = (
+        "import logging\n"
+        "from memtrain.cli.entry_point import run\n"
+        "from memtrain.core.errors import UserError\n"
+        "log = logging.getLogger('memtrain.some.module')\n"
+        "def main():\n"
+        "    logging.basicConfig()\n"
+        "    log.debug('not shown')\n"
+        "    log.info('3 files')\n"
+        "    log.warning('one is old')\n"
+        "    raise UserError('a is 1', 'b is 2')\n"
+        "run(main)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"RANK": rank, "PYTHONPATH": "scripts"},
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    return done.stderr.splitlines()
+
+
+def test_messages_go_to_standard_error_and_only_the_first_rank_says_them(repository, monkeypatch):
+    monkeypatch.chdir(repository)
+    errors = ["-c: error: a is 1", "-c: error: b is 2"]
+    assert logged("0") == ["3 files", "warning: one is old", *errors]
+    assert logged("1") == errors
 
 
 class Terminal(io.StringIO):
