@@ -1,11 +1,15 @@
-"""What kind of file system a file lies on: a disk of this machine, or one across a network."""
+"""The mounted file systems: which one holds a path, and whether a network lies in between."""
 
 import os
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from memtrain.system.mount_table import is_below, parse_mounts
-
+# Not psutil.disk_partitions, which does not tell which folder of a file system is mounted: in a
+# container, the memory cgroup of a process is found by that folder alone (see memory.py).
 _MOUNT_TABLE = "/proc/self/mountinfo"
+
+_ESCAPED_CHARACTER = re.compile(r"\\([0-7]{3})")
 
 _REMOTE_KINDS = {"9p", "afs", "cifs", "coda", "dvs", "nfs", "nfs4", "smb3", "smbfs", "virtiofs"}
 _PARALLEL_KINDS = {"beegfs", "ceph", "gpfs", "lustre", "orangefs", "panfs", "pvfs2", "wekafs"}
@@ -17,9 +21,9 @@ class FileSystem:
     """A mounted file system.
 
     Attributes:
-        kind: as the kernel names it, "ext4" or "nfs4"; "unknown" where it does not say.
-        mount_point: the folder that it is mounted on.
-        is_network: whether reading may go across a network, so that many small reads are slow.
+        kind: the kernel's name for it, such as "ext4" or "nfs4"; "unknown" where there is none.
+        mount_point: the folder on which it is mounted.
+        is_network: whether a read may cross a network, so that many small reads are slow.
     """
 
     kind: str
@@ -27,14 +31,31 @@ class FileSystem:
     is_network: bool
 
 
+@dataclass(frozen=True)
+class Mount:
+    """One line of the kernel's table of mounts.
+
+    Attributes:
+        root: the folder of the file system that is mounted: "/", or deeper for a bind mount.
+        mount_point: the folder on which it is mounted.
+        kind: the kernel's name for the file system: "ext4", "nfs4", "cgroup2", ...
+        options: the options of the whole file system; for cgroups of version 1, their controllers.
+    """
+
+    root: str
+    mount_point: str
+    kind: str
+    options: frozenset[str]
+
+
 _UNKNOWN = FileSystem("unknown", "/", is_network=False)
 
 
-def file_system_of(path: str | os.PathLike) -> FileSystem:
-    """Return the file system that a path lies on, or would lie on once it is made.
+def file_system_of(path: str | os.PathLike[str]) -> FileSystem:
+    """Return the file system that holds a path, or that would hold it once it is made.
 
-    Links are followed. Where the kernel keeps no table of mounts, the answer is a local file system
-    of an unknown kind.
+    Links are followed. On a system without ``/proc``, the answer is a local file system of an
+    unknown kind.
     """
     try:
         with open(_MOUNT_TABLE, "rb") as table:
@@ -45,23 +66,54 @@ def file_system_of(path: str | os.PathLike) -> FileSystem:
 
 
 def find_file_system(path: str, mountinfo: str) -> FileSystem:
-    """Find a path in a table of mounts.
+    """Return the file system of a path according to a table of mounts.
 
     Args:
-        path: absolute and without links.
+        path: an absolute path without links.
         mountinfo: the text of ``/proc/self/mountinfo``.
     """
     found = _UNKNOWN
     for mount in parse_mounts(mountinfo):
-        # Of two mounts on one folder the later one covers the earlier one, as automounts do.
-        as_deep = len(mount.mount_point) >= len(found.mount_point)
-        if as_deep and is_below(path, mount.mount_point):
+        # Of two mounts on one folder, the later covers the earlier. Automounts are made that way.
+        is_as_deep = len(mount.mount_point) >= len(found.mount_point)
+        if is_as_deep and is_below(path, mount.mount_point):
             found = FileSystem(mount.kind, mount.mount_point, _is_network(mount.kind))
     return found
 
 
+def parse_mounts(mountinfo: str) -> Iterator[Mount]:
+    """Yield the mounts of a table, in its order; lines of another form are skipped.
+
+    The format: https://man7.org/linux/man-pages/man5/proc_pid_mountinfo.5.html
+
+    Args:
+        mountinfo: the text of ``/proc/self/mountinfo``.
+    """
+    for line in mountinfo.split("\n"):
+        place, separator, file_system = line.partition(" - ")
+        place_fields = place.split(" ")
+        file_system_fields = file_system.split(" ")
+        if separator and len(place_fields) >= 6:
+            yield Mount(
+                root=_unescaped(place_fields[3]),
+                mount_point=_unescaped(place_fields[4]),
+                kind=file_system_fields[0],
+                options=frozenset(file_system_fields[-1].split(",")),
+            )
+
+
+def is_below(path: str, folder: str) -> bool:
+    """Return whether an absolute path is the folder itself or lies anywhere below it."""
+    return path == folder or path.startswith(folder.rstrip("/") + "/")
+
+
+def _unescaped(field: str) -> str:
+    """Decode blanks, line ends and backslashes, which the kernel writes as octal numbers."""
+    return _ESCAPED_CHARACTER.sub(lambda match: chr(int(match[1], 8)), field)
+
+
 def _is_network(kind: str) -> bool:
-    # Behind FUSE may be anything, and often is a network: sshfs, object stores, clients of parallel
-    # file systems. Only "fuseblk" is said to be a block device of this machine.
-    behind_fuse = kind == "fuse" or kind.startswith("fuse.")
-    return behind_fuse or kind in _REMOTE_KINDS | _PARALLEL_KINDS | _CLUSTER_KINDS
+    # Anything may be behind FUSE, and often it is a network: sshfs, object stores, the clients of
+    # parallel file systems. "fuseblk" alone is always a block device of this machine.
+    is_behind_fuse = kind == "fuse" or kind.startswith("fuse.")
+    return is_behind_fuse or kind in _REMOTE_KINDS | _PARALLEL_KINDS | _CLUSTER_KINDS

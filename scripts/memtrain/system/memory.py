@@ -1,4 +1,4 @@
-"""How much memory this process may still take before it is killed for it or refused more."""
+"""How much memory this process may still take, and how much it has taken at most."""
 
 import os
 import re
@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from memtrain.core.byte_sizes import format_bytes
-from memtrain.system.mount_table import Mount, is_below, parse_mounts
+from memtrain.system.file_systems import Mount, is_below, parse_mounts
 
 
 @dataclass(frozen=True)
@@ -15,9 +17,9 @@ class AvailableMemory:
     """Memory that can still be taken.
 
     Attributes:
-        bytes: how much; 0 where a limit is reached.
-        source: whose memory it is, to be named in a message: "the memory cgroup /slurm/job_7
-            (limit 4 GiB, 1.2 GiB in use)".
+        bytes: the size; 0 where a limit is reached.
+        source: what sets the limit, in words for a message: "the memory cgroup /slurm/job_7 (limit
+            4 GiB, 1.2 GiB in use)".
     """
 
     bytes: int
@@ -26,13 +28,13 @@ class AvailableMemory:
 
 @dataclass(frozen=True)
 class CgroupVersion:
-    """What one of the two versions of cgroups calls things.
+    """The names that one of the two versions of cgroups uses.
 
     Attributes:
-        mount_kind: the kind of file system that its folders are.
-        limits: the files of a cgroup's limits, of which the lowest holds.
-        usage: the file of the memory in use, cached pages of files among it.
-        cached: the keys in ``memory.stat`` of these pages, of all cgroups below as well.
+        mount_kind: the kind of file system that its folders lie in.
+        limits: the files that hold the limits of a cgroup; the lowest limit counts.
+        usage: the file that holds the memory in use, including cached pages of files.
+        cached: the keys of ``memory.stat`` that count those pages, including all cgroups below.
     """
 
     mount_kind: str
@@ -57,12 +59,12 @@ V2 = CgroupVersion(
 
 @dataclass(frozen=True)
 class MemoryCgroup:
-    """A memory cgroup that this process is in.
+    """A memory cgroup that this process belongs to.
 
     Attributes:
-        version: of cgroups.
-        folder: its files.
-        name: its path as the kernel tells it.
+        version: the version of cgroups.
+        folder: the folder of its files.
+        name: its path, as the kernel reports it.
     """
 
     version: CgroupVersion
@@ -70,24 +72,42 @@ class MemoryCgroup:
     name: str
 
 
-def available_memory(root: str | os.PathLike = "/") -> AvailableMemory:
-    """Return the memory that the machine, the memory cgroups and ``ulimit -v`` all leave.
+def available_memory(root: str | os.PathLike[str] = "/") -> AvailableMemory:
+    """Return the memory that the machine, the memory cgroups and ``ulimit -v`` all leave free.
 
-    Cached pages of files count as free, as they do in the kernel's own ``MemAvailable``: they are
-    given up when memory is asked for, and the rows of a large file would else be "in use" once they
-    are read.
+    Cached pages of files count as free, as they do in the kernel's own ``MemAvailable``: the kernel
+    gives them up as soon as memory is asked for. Otherwise the rows of a large file would be "in
+    use" as soon as they were read.
 
     Args:
-        root: the folder that ``proc`` and ``sys`` lie in.
+        root: the folder in which the ``proc`` and ``sys`` of the cgroups lie.
     """
-    root = Path(root)
-    cgroups = filter(None, map(_left_by_cgroup, memory_cgroups(root)))
-    everything = [_left_by_machine(root), *_left_by_address_space(root), *cgroups]
-    return min(everything, key=lambda left: left.bytes)
+    cgroups = (_left_by_cgroup(cgroup) for cgroup in memory_cgroups(root))
+    left = [
+        _left_by_machine(),
+        *_left_by_address_space(),
+        *(left for left in cgroups if left is not None),
+    ]
+    return min(left, key=lambda memory: memory.bytes)
 
 
-def memory_cgroups(root: str | os.PathLike = "/") -> Iterator[MemoryCgroup]:
-    """Yield the memory cgroup of this process and all around it, from the inmost to the outmost."""
+def peak_memory_bytes() -> int:
+    """Return the largest resident memory that this process has had so far, in bytes."""
+    # psutil does not tell the peak, and that of getrusage begins with what the parent process had.
+    peak_kib = _number(r"VmHWM:\s+(\d+) kB", _text(Path("/proc/self/status")))
+    if peak_kib is None:
+        import resource  # not on Windows
+
+        peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak_kib * 1024
+
+
+def memory_cgroups(root: str | os.PathLike[str] = "/") -> Iterator[MemoryCgroup]:
+    """Yield the memory cgroup of this process and all around it, from the innermost outwards.
+
+    Args:
+        root: the folder in which ``proc`` and ``sys`` lie.
+    """
     root = Path(root)
     mounts = list(parse_mounts(_text(root / "proc/self/mountinfo")))
     for line in _text(root / "proc/self/cgroup").splitlines():
@@ -96,28 +116,30 @@ def memory_cgroups(root: str | os.PathLike = "/") -> Iterator[MemoryCgroup]:
             tops = [mount for mount in mounts if mount.kind == V2.mount_kind]
             yield from _upwards(V2, root, tops, name)
         elif "memory" in controllers.split(","):
-            of_version = [mount for mount in mounts if mount.kind == V1.mount_kind]
-            tops = [mount for mount in of_version if "memory" in mount.options]
+            mounts_v1 = [mount for mount in mounts if mount.kind == V1.mount_kind]
+            tops = [mount for mount in mounts_v1 if "memory" in mount.options]
             yield from _upwards(V1, root, tops, name)
 
 
 def _upwards(
     version: CgroupVersion, root: Path, tops: list[Mount], name: str
 ) -> Iterator[MemoryCgroup]:
+    """Yield a cgroup and all around it, up to the mount of the topmost that can be seen."""
     for top in tops:
         folder = root / top.mount_point.lstrip("/")
-        inmost = _below(top, name)
-        for below in (inmost, *inmost.parents):
-            if (folder / below).is_dir():
-                cgroup = os.path.normpath(Path(top.root) / below)
-                yield MemoryCgroup(version, folder / below, cgroup)
+        innermost = _path_below(top, name)
+        for path in (innermost, *innermost.parents):
+            if (folder / path).is_dir():
+                cgroup_name = os.path.normpath(Path(top.root) / path)
+                yield MemoryCgroup(version, folder / path, cgroup_name)
 
 
-def _below(top: Mount, name: str) -> Path:
-    """Return where a cgroup lies below a mount; where it does not, that is the mount itself.
+def _path_below(top: Mount, name: str) -> Path:
+    """Return the path of a cgroup below a mount, or an empty path where it lies elsewhere.
 
-    In a container, the name may be told as the host sees it, and the mount show nothing of the
-    host. (A name with ".." is that of a cgroup outside the container's.)
+    In a container, the kernel may report the name that the host uses, while the mount shows nothing
+    of the host. A name with ".." is that of a cgroup outside the container's. In both cases the
+    mount itself is the cgroup.
     """
     if not is_below(name, top.root) or ".." in Path(name).parts:
         return Path()
@@ -125,6 +147,7 @@ def _below(top: Mount, name: str) -> Path:
 
 
 def _left_by_cgroup(cgroup: MemoryCgroup) -> AvailableMemory | None:
+    """Return the memory that a cgroup leaves; None where it sets no limit."""
     numbers = [_text(cgroup.folder / name).strip() for name in cgroup.version.limits]
     limits = [int(number) for number in numbers if number.isdecimal()]
     usage = _text(cgroup.folder / cgroup.version.usage).strip()
@@ -135,27 +158,29 @@ def _left_by_cgroup(cgroup: MemoryCgroup) -> AvailableMemory | None:
     return _left(f"the memory cgroup {cgroup.name}", "limit", min(limits), int(usage) - cached)
 
 
-def _left_by_machine(root: Path) -> AvailableMemory:
-    table = _text(root / "proc/meminfo")
-    total, available = (
-        _number(rf"{key}: +(\d+) kB", table) for key in ("MemTotal", "MemAvailable")
-    )
-    if total is None or available is None:
+def _left_by_machine() -> AvailableMemory:
+    try:
+        memory = psutil.virtual_memory()
+    except OSError:
+        # In a root folder where no /proc is mounted.
         total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         return AvailableMemory(total, f"the machine (memory {format_bytes(total)})")
-    return _left("the machine", "memory", total * 1024, (total - available) * 1024)
+    return _left("the machine", "memory", memory.total, memory.total - memory.available)
 
 
-def _left_by_address_space(root: Path) -> Iterator[AvailableMemory]:
-    limit = _number(r"Max address space +(\d+) ", _text(root / "proc/self/limits"))
-    used = _number(r"VmSize:\s+(\d+) kB", _text(root / "proc/self/status"))
-    if limit is not None and used is not None:
-        yield _left("the address space of the process", "ulimit -v", limit, used * 1024)
+def _left_by_address_space() -> Iterator[AvailableMemory]:
+    """Yield the memory that ``ulimit -v`` leaves, where it is set."""
+    import resource  # not on Windows, where this module can still be imported
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY:
+        used = psutil.Process().memory_info().vms
+        yield _left("the address space of the process", "ulimit -v", limit, used)
 
 
-def _left(whose: str, called: str, size: int, used: int) -> AvailableMemory:
+def _left(whose: str, limit_name: str, size: int, used: int) -> AvailableMemory:
     used = max(0, used)
-    numbers = f"{called} {format_bytes(size)}, {format_bytes(used)} in use"
+    numbers = f"{limit_name} {format_bytes(size)}, {format_bytes(used)} in use"
     return AvailableMemory(max(0, size - used), f"{whose} ({numbers})")
 
 
@@ -165,6 +190,7 @@ def _number(pattern: str, text: str) -> int | None:
 
 
 def _text(path: Path) -> str:
+    """Return the text of a file; nothing where it cannot be read."""
     try:
         return os.fsdecode(path.read_bytes())
     except OSError:

@@ -11,7 +11,7 @@ import torch
 
 from memtrain.system import canonical_json
 from memtrain.system.atomic_files import write_bytes, write_text
-from memtrain.system.peak_memory import peak_memory_bytes
+from memtrain.system.memory import peak_memory_bytes
 
 #: The key of the recipe's digest in the metadata of ``model.safetensors``. The only key there:
 #: safetensors writes several in no fixed order, and the file is promised to be the same bytes.

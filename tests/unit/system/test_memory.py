@@ -1,10 +1,11 @@
-"""The memory that is left: on machines made of files, and in a real memory cgroup."""
+"""The memory that is left: on machines made of files, under real limits, and at its peak."""
 
 import json
 import os
 import subprocess
 import sys
 
+import psutil
 import pytest
 
 from memtrain.system.file_systems import file_system_of
@@ -28,27 +29,17 @@ class Machine:
 
     def __init__(self, root):
         self.root = root
+        fields = ["Buffers", "Cached", "Active", "Inactive", "Shmem"]
         self.write(
             "proc/meminfo",
-            "MemTotal:       16777216 kB\nMemFree:   1048576 kB\nMemAvailable:   10485760 kB\n",
+            "MemTotal:       16777216 kB\nMemFree:   1048576 kB\nMemAvailable:   10485760 kB\n"
+            + "".join(f"{field}: 0 kB\n" for field in fields),
         )
-        self.limit_address_space("unlimited", 300 * MIB)
 
     def write(self, path, text):
         file = self.root / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text)
-
-    def limit_address_space(self, limit, used):
-        self.write(
-            "proc/self/limits",
-            "Limit                     Soft Limit           Hard Limit           Units     \n"
-            f"Max address space         {limit!s:20} unlimited            bytes     \n"
-            "Max file locks            unlimited            unlimited            locks     \n",
-        )
-        self.write(
-            "proc/self/status", f"Name:\tpython\nVmPeak:\t 9 kB\nVmSize:\t{used // 1024} kB\n"
-        )
 
     def join(self, cgroup, mountinfo):
         self.write("proc/self/cgroup", cgroup)
@@ -78,7 +69,8 @@ class Machine:
 
 
 @pytest.fixture
-def machine(tmp_path):
+def machine(tmp_path, monkeypatch):
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path / "proc"), raising=False)
     return Machine(tmp_path)
 
 
@@ -88,11 +80,23 @@ def test_without_limits_the_machine_sets_it(machine):
     )
 
 
-def test_a_limit_of_the_address_space(machine):
-    machine.limit_address_space(2 * GIB, GIB // 2)
-    assert machine.available == AvailableMemory(
-        3 * GIB // 2, "the address space of the process (ulimit -v 2 GiB, 512 MiB in use)"
-    )
+LIMITED = """
+import resource
+from memtrain.system.memory import available_memory
+
+resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
+before = available_memory()
+taken = bytearray(500 << 20)
+after = available_memory()
+print(before.bytes, after.bytes, after.source, sep="\\n")
+"""
+
+
+def test_a_limit_of_the_address_space(python):
+    before, after, source = python(LIMITED).splitlines()
+    assert 500 * MIB <= int(before) - int(after) < 501 * MIB
+    assert int(after) < 2 * GIB - 500 * MIB
+    assert source.startswith("the address space of the process (ulimit -v 2 GiB, ")
 
 
 def test_a_cgroup_of_version_1(machine):
@@ -204,7 +208,8 @@ def test_figures_of_different_moments_are_no_credit(machine):
     assert machine.available.bytes == GIB
 
 
-def test_a_machine_without_proc(tmp_path):
+def test_a_machine_without_proc(tmp_path, monkeypatch):
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(tmp_path / "nothing"), raising=False)
     physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     assert available_memory(tmp_path / "nothing").bytes == physical
 
@@ -212,6 +217,43 @@ def test_a_machine_without_proc(tmp_path):
 def test_this_machine():
     available = available_memory()
     assert 0 < available.bytes <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+PEAK_OF_A_CHILD = """
+import subprocess, sys
+taken = bytearray(b"1") * (300 << 20)
+program = "from memtrain.system.memory import peak_memory_bytes; print(peak_memory_bytes())"
+subprocess.run([sys.executable, "-c", program], check=True)
+"""
+
+PEAK_AFTER_ITS_TIME = """
+from memtrain.system.memory import peak_memory_bytes
+taken = bytearray(b"1") * (300 << 20)
+del taken
+print(peak_memory_bytes())
+"""
+
+
+def test_the_peak_does_not_begin_with_that_of_the_parent(python):
+    assert int(python(PEAK_OF_A_CHILD)) < 150 * MIB
+
+
+def test_the_peak_remembers_memory_that_was_given_back(python):
+    assert 300 * MIB < int(python(PEAK_AFTER_ITS_TIME)) < 450 * MIB
+
+
+@pytest.fixture
+def python(repository):
+    """Return a function that runs a program in a process of its own, and returns its output."""
+
+    def run(program):
+        return subprocess.check_output(
+            [sys.executable, "-c", program],
+            env=os.environ | {"PYTHONPATH": str(repository / "scripts")},
+            text=True,
+        )
+
+    return run
 
 
 REPORT = """

@@ -316,7 +316,7 @@ def test_copying_takes_flat_memory(resolve, tmp_path, local_disk):
     recipe.write(tmp_path / "split.json")
     code = """
 import sys
-from memtrain.system.peak_memory import peak_memory_bytes
+from memtrain.system.memory import peak_memory_bytes
 from memtrain.recipes.recipe import Recipe
 from memtrain.training.staging import staged
 from memtrain.training.stopping import StopRequests

@@ -24,7 +24,7 @@ SETTINGS = {
 }
 MEMORY_OF_IMPORTS = """
 import train
-from memtrain.system.peak_memory import peak_memory_bytes
+from memtrain.system.memory import peak_memory_bytes
 print(peak_memory_bytes())
 """
 

@@ -22,7 +22,7 @@ from memtrain.lineage.records.record_store import RecordStore
 from memtrain.lineage.records.run_record import CodeRoot, FileUse, PieceUse, RunRecord, State
 from memtrain.recipes.recipe import Recipe, Rows
 from memtrain.system.digests import digest_of_file
-from memtrain.system.peak_memory import peak_memory_bytes
+from memtrain.system.memory import peak_memory_bytes
 from memtrain.training.stopping import TrainingStopped
 from memtrain.workflow.reachable_code import reachable_files
 
