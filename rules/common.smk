@@ -20,7 +20,7 @@ from memtrain.config.reading import configuration_text, parse_configuration
 from memtrain.core.errors import UserError
 from memtrain.cli.environment_check import WORKFLOW_PYTHON
 from memtrain.workflow.preempted_jobs import PreemptedJobs
-from memtrain.recipes.recipe import recipe_facts
+from memtrain.recipes.recipe_facts import read_recipe_facts
 from memtrain.recipes.withdrawals import WITHDRAWALS_FILE
 
 # Tells the scripts which Python to expect: one that finds itself under another says so.
@@ -113,7 +113,7 @@ def recipe_digest(part):
 
     def digest(wildcards):
         recipe = recipe_of(wildcards.split)
-        return recipe[part] if recipe else "unknown"
+        return recipe.digests[part] if recipe else "unknown"
 
     return digest
 
@@ -127,7 +127,7 @@ def recipe_of(split):
 @lru_cache(maxsize=None)
 def facts_of_file(path, modified_ns):
     """Return the facts of a recipe; read again only when the file was written again."""
-    return recipe_facts(path)
+    return read_recipe_facts(path)
 
 
 def settings_digest(*sections):
@@ -177,7 +177,9 @@ def by_recipe(resource, before):
 
     def needed(wildcards, attempt):
         recipe = recipe_of(wildcards.split)
-        return resource(recipe, attempt) if recipe and recipe["needs"] else before
+        return (
+            resource(recipe.workload, attempt) if recipe and recipe.workload else before
+        )
 
     return needed
 

@@ -13,7 +13,7 @@ from memtrain.config.objects import describe_exception
 from memtrain.core.errors import UserError
 from memtrain.data.memmap_dataset import MemmapDataset
 from memtrain.loading.block_loader import BlockLoader
-from memtrain.recipes.recipe import Needs, TrainingRecipe
+from memtrain.recipes.recipe import ResourceEstimate, TrainingRecipe
 
 _ROWS = 2
 
@@ -21,7 +21,7 @@ _ROWS = 2
 _ANY_BUDGET = 1 << 62
 
 
-def rehearse(where: str, recipe: TrainingRecipe, data: str) -> Needs:
+def rehearse(where: str, recipe: TrainingRecipe, data: str) -> ResourceEstimate:
     """Try one tiny step, so that what does not fit is found early, and return what it showed.
 
     Args:
@@ -53,7 +53,7 @@ def rehearse(where: str, recipe: TrainingRecipe, data: str) -> Needs:
         if parts.scheduler is not None:
             with _blame(f"{where}.scheduler", "the schedule cannot be stepped by itself"):
                 parts.scheduler.step()
-        return Needs(
+        return ResourceEstimate(
             loading_bytes=_loading_bytes(recipe, dataset),
             model_bytes=_model_bytes(recipe, parts),
             row_bytes=dataset.layout.row_bytes,

@@ -102,7 +102,7 @@ class _Resolver:
                 class_names=self._source.class_names,
             ),
             shuffle=_shuffle_summary(order, self._source.in_random_order),
-            needs=rehearse(f"splits.{split}: training", training, self._data),
+            resource_estimate=rehearse(f"splits.{split}: training", training, self._data),
             shards={str(number): self._manifest.shards[number].digest for number in touched},
             rows_per_shard=self._manifest.rows_per_shard,
             withdrawn=[tuple(rows) for rows in left_out],

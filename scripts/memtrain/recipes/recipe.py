@@ -86,15 +86,16 @@ class ShuffleSummary(Settings):
     batch_variance: float
 
 
-class Needs(Settings):
-    """What a training needs of a machine; nothing that the weights depend on.
+class ResourceEstimate(Settings):
+    """The memory and the work of a training, estimated; the weights do not depend on it.
 
     Attributes:
-        loading_bytes: of shuffle buffers and batches, at most.
-        model_bytes: of weights, gradients and optimizer.
-        row_bytes: of a row of the data.
-        bytes_per_row: that the forward pass keeps of one row of a micro-batch.
-        operations_per_row: of a forward and a backward pass; products and their sums alone.
+        loading_bytes: largest memory of the shuffle buffers and batches.
+        model_bytes: memory of the weights, the gradients and the optimizer's state.
+        row_bytes: size of one row of the data.
+        bytes_per_row: memory that the forward pass keeps for each row of a micro-batch.
+        operations_per_row: floating-point operations of one forward and one backward pass;
+            only matrix products and their sums are counted.
     """
 
     loading_bytes: int
@@ -158,7 +159,7 @@ class Recipe(Settings):
         training: the part that the weights depend on.
         evaluation: the part that the evaluation adds.
         shuffle: how well the training rows are mixed. In no part.
-        needs: memory and operations of the training. In no part.
+        resource_estimate: memory and work of the training. In no part.
         shards: id and digest of every shard that the rows touch. In no part: another row of a
             shard that is touched at its edge changes this and nothing else.
         rows_per_shard: of the manifest; pieces are cut at its multiples. In no part either.
@@ -169,7 +170,7 @@ class Recipe(Settings):
     training: TrainingRecipe
     evaluation: EvaluationRecipe
     shuffle: ShuffleSummary
-    needs: Needs
+    resource_estimate: ResourceEstimate
     shards: dict[str, str]
     rows_per_shard: int
     withdrawn: list[tuple[int, int]]
@@ -198,24 +199,5 @@ class Recipe(Settings):
             ) from None
 
     def digest(self, part: Literal["training", "evaluation"]) -> str:
-        """Return the digest of a part, as ``recipe_facts`` does from the file."""
+        """Return the digest of a part: the same as ``read_recipe_facts`` finds in the file."""
         return canonical_json.digest(getattr(self, part).model_dump(mode="json"))
-
-
-def recipe_facts(path: str | os.PathLike) -> dict[str, Any]:
-    """Return what the workflow has to know of a recipe file, without checking the rest of it.
-
-    Returns:
-        "training" and "evaluation", the digests of these parts; "settings" and "sizes" of the
-        training; "rows_evaluated"; "needs", None where a version before this one wrote it.
-    """
-    content = canonical_json.read(path, made_by="resolve_splits")
-    training, evaluation = content["training"], content["evaluation"]
-    return {
-        "training": canonical_json.digest(training),
-        "evaluation": canonical_json.digest(evaluation),
-        "settings": training["settings"],
-        "sizes": training["sizes"],
-        "rows_evaluated": sum(end - start for start, end in evaluation["rows"]["ranges"]),
-        "needs": content.get("needs"),
-    }

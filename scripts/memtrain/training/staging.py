@@ -184,7 +184,8 @@ class _Staging:
     def __init__(self, data: str | os.PathLike, recipe: Recipe, folder: str, stop: StopRequests):
         self._data, self._folder, self._stop = data, folder, stop
         self._rows, self._rows_per_shard = recipe.training.rows, recipe.rows_per_shard
-        self._own_bytes = recipe.needs.loading_bytes + recipe.needs.model_bytes
+        estimate = recipe.resource_estimate
+        self._own_bytes = estimate.loading_bytes + estimate.model_bytes
         self._layout = read_layout(data)
 
     def copy(self) -> AbstractContextManager[str]:

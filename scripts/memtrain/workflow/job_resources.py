@@ -5,7 +5,8 @@ that was sent again asks for as many times more: ``attempt`` is 1 for the first 
 """
 
 import math
-from collections.abc import Mapping
+
+from memtrain.recipes.recipe_facts import Workload
 
 #: A process that has imported PyTorch, in MB, and the share that estimates are raised by.
 _MB_OF_PYTORCH, _MARGIN = 450, 1.25
@@ -36,63 +37,63 @@ def minutes(seconds: float, attempt: int = 1) -> int:
     return math.ceil((_MINUTES_AT_LEAST + seconds * _TIMES_SLOWER / 60) * attempt)
 
 
-def memory_of_training(recipe: Mapping, attempt: int = 1, processes: int = 0) -> int:
+def memory_of_training(workload: Workload, attempt: int = 1, processes: int = 0) -> int:
     """Return the MB of a training: of PyTorch, its rows, its model, and one micro-batch.
 
     Args:
-        recipe: from ``recipe_facts``.
+        workload: work of the split's jobs, by its recipe.
         attempt: the number of this try.
         processes: that ``torchrun`` starts on a machine, each of which takes as much; it has
             imported PyTorch itself. 0 for a training that runs without it.
     """
-    needs, settings = recipe["needs"], recipe["settings"]
-    micro_batch = settings["batch_size"] * needs["bytes_per_row"]
-    together = min(micro_batch * settings["accumulation_steps"], _MOST_BYTES_TOGETHER)
-    needed = needs["loading_bytes"] + needs["model_bytes"] + max(micro_batch, together)
+    estimate = workload.estimate
+    micro_batch = workload.batch_size * estimate.bytes_per_row
+    together = min(micro_batch * workload.accumulation_steps, _MOST_BYTES_TOGETHER)
+    needed = estimate.loading_bytes + estimate.model_bytes + max(micro_batch, together)
     of_one = _MB_OF_PYTORCH + needed / 1e6
     of_all = processes * of_one + _MB_OF_PYTORCH if processes else of_one
     return memory_mb(of_all, attempt)
 
 
-def minutes_of_training(recipe: Mapping, attempt: int = 1) -> int:
+def minutes_of_training(workload: Workload, attempt: int = 1) -> int:
     """Return the minutes of a training on one process.
 
     Args:
-        recipe: from ``recipe_facts``.
+        workload: work of the split's jobs, by its recipe.
         attempt: the number of this try.
     """
-    sizes, epochs, needs = recipe["sizes"], recipe["settings"]["epochs"], recipe["needs"]
+    estimate = workload.estimate
     per_row = (
-        needs["operations_per_row"] / _OPERATIONS_PER_SECOND
-        + needs["row_bytes"] / _BYTES_PER_SECOND
+        estimate.operations_per_row / _OPERATIONS_PER_SECOND
+        + estimate.row_bytes / _BYTES_PER_SECOND
     )
-    calls = sizes["micro_batches_per_epoch"] * _SECONDS_PER_MICRO_BATCH
-    return minutes(epochs * (calls + sizes["rows"] * per_row), attempt)
+    calls = workload.micro_batches_per_epoch * _SECONDS_PER_MICRO_BATCH
+    per_epoch = calls + workload.training_rows * per_row
+    return minutes(workload.epochs * per_epoch, attempt)
 
 
-def memory_of_evaluation(recipe: Mapping, attempt: int = 1) -> int:
+def memory_of_evaluation(workload: Workload, attempt: int = 1) -> int:
     """Return the MB of an evaluation: of PyTorch and the metrics, its rows, and its figures.
 
     Args:
-        recipe: from ``recipe_facts``.
+        workload: work of the split's jobs, by its recipe.
         attempt: the number of this try.
     """
-    needs = recipe["needs"]
-    rows = recipe["rows_evaluated"] * _BYTES_PER_ROW_EVALUATED
-    return memory_mb(_MB_OF_METRICS + (rows + needs["model_bytes"]) / 1e6, attempt)
+    rows = workload.evaluation_rows * _BYTES_PER_ROW_EVALUATED
+    return memory_mb(_MB_OF_METRICS + (rows + workload.estimate.model_bytes) / 1e6, attempt)
 
 
-def minutes_of_evaluation(recipe: Mapping, attempt: int = 1) -> int:
+def minutes_of_evaluation(workload: Workload, attempt: int = 1) -> int:
     """Return the minutes of an evaluation.
 
     Args:
-        recipe: from ``recipe_facts``.
+        workload: work of the split's jobs, by its recipe.
         attempt: the number of this try.
     """
-    needs = recipe["needs"]
+    estimate = workload.estimate
     per_row = (
-        _SHARE_OF_FORWARD * needs["operations_per_row"] / _OPERATIONS_PER_SECOND
-        + needs["row_bytes"] / _BYTES_PER_SECOND
+        _SHARE_OF_FORWARD * estimate.operations_per_row / _OPERATIONS_PER_SECOND
+        + estimate.row_bytes / _BYTES_PER_SECOND
         + _SECONDS_PER_ROW_EVALUATED
     )
-    return minutes(recipe["rows_evaluated"] * per_row, attempt)
+    return minutes(workload.evaluation_rows * per_row, attempt)

@@ -12,7 +12,8 @@ from memtrain.core.errors import UserError
 from memtrain.data.manifest import index_shards
 from memtrain.data.source import Source
 from memtrain.planning.split_resolution import describe_weak_shuffle, resolve_splits
-from memtrain.recipes.recipe import Recipe, recipe_facts
+from memtrain.recipes.recipe import Recipe
+from memtrain.recipes.recipe_facts import RecipeFacts, read_recipe_facts
 
 GENERATOR = np.random.default_rng(0)
 FEATURES = GENERATOR.random((100, 4), dtype=np.float32)
@@ -46,8 +47,19 @@ def test_a_recipe_is_complete_and_reads_back(resolve, tmp_path):
     assert training.settings.optimizer.arguments == {"lr": 0.001}
     recipe.write(tmp_path / "split.json")
     assert Recipe.read(tmp_path / "split.json") == recipe
-    for part in ("training", "evaluation"):
-        assert recipe_facts(tmp_path / "split.json")[part] == recipe.digest(part)
+    digests = read_recipe_facts(tmp_path / "split.json").digests
+    assert digests == {part: recipe.digest(part) for part in ("training", "evaluation")}
+
+
+def test_a_recipe_of_another_version_has_digests_and_no_workload(resolve, tmp_path):
+    _, recipe = resolve(FEATURES, TARGET)
+    recipe.write(tmp_path / "split.json")
+    facts = read_recipe_facts(tmp_path / "split.json")
+    assert facts.workload.evaluation_rows == recipe.evaluation.rows.count
+    content = json.loads((tmp_path / "split.json").read_text())
+    content["needs"] = content.pop("resource_estimate")
+    (tmp_path / "split.json").write_text(json.dumps(content))
+    assert read_recipe_facts(tmp_path / "split.json") == RecipeFacts(facts.digests, None)
 
 
 def test_the_digest_follows_the_rows_of_the_split_and_no_others(resolve):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from memtrain.recipes.recipe import recipe_facts
+from memtrain.recipes.recipe_facts import read_recipe_facts
 from memtrain.workflow import job_resources as asked
 from tests.cgroups import UnavailableError, memory_cgroup
 
@@ -47,7 +47,7 @@ def test_a_training_stays_below_the_memory_that_is_asked_for(recipe_of, tmp_path
     command = [sys.executable, *training(repository, tmp_path, data, recipe)]
     subprocess.run(command, check=True, capture_output=True)
     used = json.loads((tmp_path / "performance").read_text())["peak_memory_bytes"] / 1e6
-    needed = asked.memory_of_training(recipe_facts(recipe))
+    needed = asked.memory_of_training(read_recipe_facts(recipe).workload)
     assert used <= needed <= 3 * used
 
 
@@ -63,7 +63,7 @@ def test_processes_of_one_machine_stay_below_what_is_asked_for_all(
     recipe_of, tmp_path, repository, name
 ):
     data, recipe = recipe_of(SETTINGS[name])
-    needed = asked.memory_of_training(recipe_facts(recipe), processes=2)
+    needed = asked.memory_of_training(read_recipe_facts(recipe).workload, processes=2)
     command = [Path(sys.executable).with_name("torchrun"), "--standalone", "--nproc-per-node=2"]
     command += training(repository, tmp_path, data, recipe)
     try:
@@ -77,14 +77,14 @@ def test_processes_of_one_machine_stay_below_what_is_asked_for_all(
 
 def test_every_try_asks_for_more(recipe_of):
     _, recipe = recipe_of(SETTINGS["small"])
-    facts = recipe_facts(recipe)
+    workload = read_recipe_facts(recipe).workload
     for resource in (
         asked.memory_of_training,
         asked.minutes_of_training,
         asked.memory_of_evaluation,
         asked.minutes_of_evaluation,
     ):
-        first, second, third = (resource(facts, attempt) for attempt in (1, 2, 3))
+        first, second, third = (resource(workload, attempt) for attempt in (1, 2, 3))
         assert second == pytest.approx(2 * first, abs=1)
         assert third == pytest.approx(3 * first, abs=2)
 
@@ -103,6 +103,6 @@ def test_every_try_asks_for_more(recipe_of):
 )
 def test_more_work_asks_for_more(recipe_of, change, resource):
     _, recipe = recipe_of(SETTINGS["small"])
-    before = resource(recipe_facts(recipe))
+    before = resource(read_recipe_facts(recipe).workload)
     _, recipe = recipe_of(SETTINGS["small"] | change)
-    assert resource(recipe_facts(recipe)) > 1.2 * before
+    assert resource(read_recipe_facts(recipe).workload) > 1.2 * before

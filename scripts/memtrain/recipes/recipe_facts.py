@@ -1,0 +1,83 @@
+"""What the workflow has to know of a recipe: the digests of its parts and the work that it means.
+
+The rules read this from every ``split.json``, in every job. So the rest of the file is not
+checked, and a recipe that another version of memtrain wrote is no error: it is made again.
+"""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from memtrain.recipes.recipe import ResourceEstimate
+from memtrain.system import canonical_json
+
+
+@dataclass(frozen=True)
+class Workload:
+    """The work of the jobs of a split, from which memory and time are estimated.
+
+    Attributes:
+        batch_size: rows of a micro-batch.
+        accumulation_steps: micro-batches of an optimizer step.
+        epochs: number of times that the training visits every row.
+        training_rows: number of rows to train on.
+        micro_batches_per_epoch: number of micro-batches in which they are visited once.
+        evaluation_rows: number of rows to evaluate on.
+        estimate: memory and operations of the training.
+    """
+
+    batch_size: int
+    accumulation_steps: int
+    epochs: int
+    training_rows: int
+    micro_batches_per_epoch: int
+    evaluation_rows: int
+    estimate: ResourceEstimate
+
+
+@dataclass(frozen=True)
+class RecipeFacts:
+    """What the workflow has to know of a recipe.
+
+    Attributes:
+        digests: digest of each part of the recipe, by the part's name: "training", "evaluation".
+        workload: work of the split's jobs; None where another version of memtrain wrote the
+            file, with other keys.
+    """
+
+    digests: dict[str, str]
+    workload: Workload | None
+
+
+def read_recipe_facts(path: str | os.PathLike) -> RecipeFacts:
+    """Read the facts of a recipe, without checking the rest of the file.
+
+    Args:
+        path: ``split.json``, from resolve_splits.
+
+    Raises:
+        UserError: where the file is missing or no JSON.
+    """
+    recipe = canonical_json.read(path, made_by="resolve_splits")
+    digests = {part: canonical_json.digest(recipe[part]) for part in ("training", "evaluation")}
+    try:
+        workload = _workload(recipe)
+    except (KeyError, ValidationError):
+        workload = None
+    return RecipeFacts(digests, workload)
+
+
+def _workload(recipe: dict[str, Any]) -> Workload:
+    settings = recipe["training"]["settings"]
+    sizes = recipe["training"]["sizes"]
+    return Workload(
+        batch_size=settings["batch_size"],
+        accumulation_steps=settings["accumulation_steps"],
+        epochs=settings["epochs"],
+        training_rows=sizes["rows"],
+        micro_batches_per_epoch=sizes["micro_batches_per_epoch"],
+        evaluation_rows=sum(end - start for start, end in recipe["evaluation"]["rows"]["ranges"]),
+        estimate=ResourceEstimate.model_validate(recipe["resource_estimate"]),
+    )
