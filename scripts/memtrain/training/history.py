@@ -1,22 +1,50 @@
-"""``history.csv``: what happened at every step of a training, read back."""
+"""``history.csv``: what happened at every optimizer step of a training."""
 
+import csv
+import io
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass, fields
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from memtrain.core.errors import UserError
+from memtrain.system.atomic_files import write_text
+
+#: Bytes at the end of the file in which ``read_last_step`` looks for the last line.
+_LAST_BYTES = 4096
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """One optimizer step, a line of ``history.csv``.
+
+    Attributes:
+        step: number of the step: 1, 2, ...
+        epoch: number of its epoch: 1, 2, ...
+        rows: rows in the accumulation window.
+        loss: mean loss of a row of the window, before the step.
+        learning_rate: learning rate of the step (of the first parameter group).
+        gradient_norm: Euclidean norm of the accumulated gradient.
+    """
+
+    step: int
+    epoch: int
+    rows: int
+    loss: float
+    learning_rate: float
+    gradient_norm: float
 
 
 @dataclass(frozen=True)
 class History:
-    """What happened at every step, from ``history.csv``; arrays of (steps,).
+    """The columns of ``history.csv`` that others read; arrays of shape (steps,).
 
     Attributes:
-        epoch: int64, 1, 2, ...
-        loss: float64, the mean loss of a row of the accumulation window, before the step.
+        epoch: number of the epoch, int64: 1, 2, ...
+        loss: mean loss of a row of the accumulation window, before the step, float64.
     """
 
     epoch: np.ndarray
@@ -24,15 +52,24 @@ class History:
 
     @property
     def steps(self) -> int:
-        """How many steps there were."""
+        """Number of optimizer steps."""
         return len(self.loss)
 
 
+def write_history(path: str | os.PathLike, records: Sequence[StepRecord]) -> None:
+    """Write ``history.csv``, with a line of column names first."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([field.name for field in fields(StepRecord)])
+    writer.writerows(astuple(record) for record in records)
+    write_text(path, text.getvalue())
+
+
 def read_history(path: str | os.PathLike) -> History:
-    """Read the history of a training.
+    """Read ``history.csv``.
 
     Raises:
-        UserError: where the file is missing or is no history.
+        UserError: if the file is missing or is not a history.
     """
     path = Path(path)
     if not path.exists():
@@ -52,3 +89,32 @@ def read_history(path: str | os.PathLike) -> History:
             f"{path}: this is not the history of a training ({error}). Remove it and run train "
             "again."
         ) from None
+
+
+def read_last_step(path: str | os.PathLike) -> StepRecord | None:
+    """Return the last step of a history without reading the lines before it.
+
+    Returns:
+        The step, or None if the file cannot be read now.
+    """
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _LAST_BYTES))
+            last_line = file.read().decode().split()[-1]
+        step, epoch, rows, *numbers = last_line.split(",")
+        return StepRecord(int(step), int(epoch), int(rows), *map(float, numbers))
+    except (OSError, ValueError, IndexError, TypeError):
+        return None
+
+
+def to_array(records: Sequence[StepRecord]) -> np.ndarray:
+    """Return records as float64 (steps, fields); exact, since every field fits into a float64."""
+    return np.array([astuple(record) for record in records], np.float64)
+
+
+def from_array(numbers: np.ndarray) -> list[StepRecord]:
+    """Return the records that ``to_array`` turned into numbers."""
+    return [
+        StepRecord(int(step), int(epoch), int(rows), *others)
+        for step, epoch, rows, *others in numbers.tolist()
+    ]

@@ -10,8 +10,9 @@ from typing import Literal
 
 from memtrain.recipes.recipe import Recipe
 from memtrain.system.progress import Progress
+from memtrain.training.history import StepRecord
+from memtrain.training.performance import TrainingCost
 from memtrain.training.progress_file import TrainingProgress, process_identity
-from memtrain.training.result import StepRecord, TrainingCost
 
 _SECONDS_BETWEEN_FILES = 1.0
 

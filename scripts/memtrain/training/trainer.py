@@ -29,16 +29,11 @@ from memtrain.training.accumulation.tree import Batch, NonFiniteLossError, TreeA
 from memtrain.training.checkpoint import CheckpointClock, CheckpointFolder
 from memtrain.training.distributed.fsdp import ModelState, shard
 from memtrain.training.distributed.process_group import ProcessGroup
+from memtrain.training.history import StepRecord, from_array, to_array
 from memtrain.training.optimizer_step import OptimizerStep
+from memtrain.training.performance import TrainingCost, measure_performance
 from memtrain.training.reporter import TrainingReporter
-from memtrain.training.result import (
-    Performance,
-    StepRecord,
-    TrainingCost,
-    TrainingResult,
-    records_from_tensor,
-    records_to_tensor,
-)
+from memtrain.training.result import TrainingResult
 from memtrain.training.stopping import StopRequests, TrainingStopped
 
 #: A window of so many bytes takes longer to gather than it takes to wake a thread.
@@ -157,7 +152,7 @@ class Trainer:
             weights=self._state.weights(),
             history=self._history,
             order_digest=digest_of_state(self._visited_by_all()),
-            performance=Performance.measured(
+            performance=measure_performance(
                 self._cost, self._context.group.world_size, self._context.device
             ),
         )
@@ -243,7 +238,7 @@ class Trainer:
         self._state.load(state)
         self._optimizer.load(state)
         self._visited.load(state["visited"])
-        self._history = records_from_tensor(state["history"])
+        self._history = from_array(state["history"].cpu().numpy())
         self._cost = TrainingCost(**state["cost"])
         self._note(f"going on after step {step:,}, from {checkpoints.folder}")
 
@@ -266,7 +261,7 @@ class Trainer:
         if self._context.group.is_main:
             state |= self._optimizer.save()
             state |= {
-                "history": records_to_tensor(self._history),
+                "history": torch.from_numpy(to_array(self._history)),
                 "cost": vars(self._cost),
             }
             checkpoints.save(step, state)

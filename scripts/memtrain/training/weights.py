@@ -1,26 +1,48 @@
-"""The weights that a training has left, read back."""
+"""``model.safetensors``: the weights of a trained model, with the digest of their recipe."""
 
 import os
+from collections.abc import Mapping
 
+import safetensors.torch
+import torch
 from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from memtrain.core.errors import UserError
 from memtrain.core.wording import listed
-from memtrain.training.result import RECIPE_KEY
+from memtrain.system.atomic_files import write_bytes
+
+#: Metadata key of the digest of the training recipe. It is the only key, because safetensors writes
+#: several keys in random order, and the file must always have the same bytes.
+RECIPE_KEY = "recipe"
+
+
+def write_weights(
+    path: str | os.PathLike, weights: Mapping[str, torch.Tensor], recipe_digest: str
+) -> None:
+    """Write the weights of a model.
+
+    Args:
+        path: file to write, ``model.safetensors``.
+        weights: tensors by name, on any device.
+        recipe_digest: digest of the training part of the recipe.
+    """
+    # Clones, because tied weights share memory, which safetensors refuses.
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in weights.items()}
+    write_bytes(path, safetensors.torch.save(tensors, metadata={RECIPE_KEY: recipe_digest}))
 
 
 def load_weights(path: str | os.PathLike, model: nn.Module, recipe_digest: str) -> None:
     """Load the weights of a file into a model.
 
     Args:
-        path: ``model.safetensors``, from train.
-        model: that the recipe describes.
-        recipe_digest: of the training part of that recipe.
+        path: file that train wrote, ``model.safetensors``.
+        model: model built from the recipe.
+        recipe_digest: digest of the training part of that recipe.
 
     Raises:
-        UserError: where the file is missing or damaged, was trained by another recipe, or holds
-            other tensors than the model has.
+        UserError: if the file is missing or damaged, was trained by another recipe, or holds other
+            tensors than the model has.
     """
     path = os.fspath(path)
     if not os.path.exists(path):
@@ -38,25 +60,21 @@ def load_weights(path: str | os.PathLike, model: nn.Module, recipe_digest: str) 
             f"{path}: this model was trained by the recipe {found}, but the split's is "
             f"{recipe_digest}. Run train again."
         )
-    _check_tensors(path, tensors, model)
+    _check_shapes(path, tensors, model)
     model.load_state_dict(tensors)
 
 
-def _check_tensors(path: str, tensors: dict, model: nn.Module) -> None:
-    there = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+def _check_shapes(path: str, tensors: Mapping[str, torch.Tensor], model: nn.Module) -> None:
+    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     needed = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     differing = sorted(
-        name for name in there.keys() | needed.keys() if there.get(name) != needed.get(name)
+        name for name in found.keys() | needed.keys() if found.get(name) != needed.get(name)
     )
     if differing:
+        differences = (
+            f"{name} is {found.get(name)} and should be {needed.get(name)}" for name in differing
+        )
         raise UserError(
             f"{path}: it does not hold the weights of {type(model).__name__}: "
-            + listed(
-                (
-                    f"{name} is {there.get(name)} and should be {needed.get(name)}"
-                    for name in differing
-                ),
-                limit=5,
-            )
-            + ". The model's code has changed since; run train again."
+            f"{listed(differences, limit=5)}. The model's code has changed since; run train again."
         )

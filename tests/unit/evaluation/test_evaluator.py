@@ -18,8 +18,8 @@ from memtrain.core.errors import UserError
 from memtrain.evaluation.evaluator import Evaluator
 from memtrain.evaluation.result import Evaluation
 from memtrain.training.history import read_history
-from memtrain.training.result import RECIPE_KEY
 from memtrain.training.trainer import Trainer
+from memtrain.training.weights import RECIPE_KEY
 
 GENERATOR = np.random.default_rng(0)
 FEATURES = GENERATOR.random((300, 4), dtype=np.float32)

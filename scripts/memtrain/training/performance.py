@@ -1,0 +1,123 @@
+"""``performance.json``: what a training cost, which depends on the machine."""
+
+import os
+import socket
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING
+
+from memtrain.core.errors import UserError
+from memtrain.system import canonical_json
+from memtrain.system.memory import peak_memory_bytes
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass
+class TrainingCost:
+    """What a training has cost so far, summed over all its runs.
+
+    Attributes:
+        rows: rows that all processes have trained on.
+        seconds: time spent training, from the first step of each run to its end.
+        waiting_seconds: part of ``seconds`` spent waiting for rows.
+        saving_seconds: part of ``seconds`` spent saving checkpoints.
+        runs: how many times the training was started.
+    """
+
+    rows: int = 0
+    seconds: float = 0.0
+    waiting_seconds: float = 0.0
+    saving_seconds: float = 0.0
+    runs: int = 0
+
+    @property
+    def rows_per_second(self) -> float | None:
+        """Rows trained on per second; None before the first step."""
+        return self.rows / self.seconds if self.seconds else None
+
+    @property
+    def waiting_share(self) -> float | None:
+        """Share of the time spent waiting for rows; None before the first step."""
+        return self.waiting_seconds / self.seconds if self.seconds else None
+
+
+@dataclass(frozen=True)
+class Performance:
+    """The content of ``performance.json``.
+
+    Attributes:
+        seconds: duration of the training, all runs together, without the start of the program.
+        rows_per_second: rows that all processes trained on, divided by ``seconds``.
+        waiting_share: share of ``seconds`` spent waiting for rows.
+        saving_share: share of ``seconds`` spent saving checkpoints.
+        runs: how many times the training was started: once, and once more after every stop.
+        processes: how many processes trained together in the last run.
+        peak_memory_bytes: largest resident memory of the process so far.
+        peak_gpu_memory_bytes: largest memory that PyTorch took on the GPU; None without a GPU.
+        device: name of the GPU, or "cpu".
+        threads: threads of PyTorch.
+        host: name of the machine.
+        torch: version of PyTorch.
+    """
+
+    seconds: float
+    rows_per_second: float
+    waiting_share: float
+    saving_share: float
+    runs: int
+    processes: int
+    peak_memory_bytes: int
+    peak_gpu_memory_bytes: int | None
+    device: str
+    threads: int
+    host: str
+    torch: str
+
+    def write(self, path: str | os.PathLike) -> None:
+        """Write ``performance.json``."""
+        canonical_json.write(path, asdict(self))
+
+    @classmethod
+    def read(cls, path: str | os.PathLike) -> "Performance":
+        """Read ``performance.json``.
+
+        Raises:
+            UserError: if the file is missing, damaged or incomplete.
+        """
+        content = canonical_json.read(path, made_by="train")
+        try:
+            return cls(**{field.name: content[field.name] for field in fields(cls)})
+        except (KeyError, TypeError):
+            names = ", ".join(field.name for field in fields(cls))
+            raise UserError(
+                f"{path}: this does not hold {names}. Remove it and run train again."
+            ) from None
+
+
+def measure_performance(cost: TrainingCost, processes: int, device: "torch.device") -> Performance:
+    """Return the performance of a training that has just ended in this process.
+
+    Args:
+        cost: time and rows of the training; at least one step.
+        processes: how many processes trained together.
+        device: device of this process.
+    """
+    # Imported here, because programs that only read the file need not wait for it.
+    import torch
+
+    on_gpu = device.type == "cuda"
+    return Performance(
+        seconds=cost.seconds,
+        rows_per_second=cost.rows / cost.seconds,
+        waiting_share=cost.waiting_seconds / cost.seconds,
+        saving_share=cost.saving_seconds / cost.seconds,
+        runs=cost.runs,
+        processes=processes,
+        peak_memory_bytes=peak_memory_bytes(),
+        peak_gpu_memory_bytes=torch.cuda.max_memory_allocated(device) if on_gpu else None,
+        device=torch.cuda.get_device_name(device) if on_gpu else "cpu",
+        threads=torch.get_num_threads(),
+        host=socket.gethostname(),
+        torch=torch.__version__,
+    )
