@@ -18,7 +18,7 @@ include: "rules/common.smk"
 
 
 pathvars:
-    results=f"results/{CONFIGURATION.dataset.name}",
+    results=str(RESULTS.root),
 
 
 wildcard_constraints:

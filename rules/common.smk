@@ -17,6 +17,7 @@ from memtrain.system import canonical_json
 from memtrain.system.atomic_files import write_text
 from memtrain.workflow.reachable_code import own_module_files, reachable_files
 from memtrain.config.reading import configuration_text, parse_configuration
+from memtrain.config.results import ResultsLayout
 from memtrain.core.errors import UserError
 from memtrain.cli.environment_check import WORKFLOW_PYTHON
 from memtrain.workflow.preempted_jobs import PreemptedJobs
@@ -37,9 +38,9 @@ def or_stop(read, *arguments):
 
 
 CONFIGURATION = or_stop(parse_configuration, config)
-RESULTS = Path("results") / CONFIGURATION.dataset.name
-CONFIGURATION_FILE = RESULTS / "config.yaml"
-RECORDS = RESULTS / "lineage"
+RESULTS = ResultsLayout.of_dataset(CONFIGURATION.dataset.name)
+CONFIGURATION_FILE = RESULTS.configuration
+RECORDS = RESULTS.records
 
 
 def write_configuration():
@@ -62,12 +63,12 @@ def withdrawals_if_any():
 
 def folder_of_splits(wildcards):
     """Return the folder that holds a folder for every split."""
-    return str(RESULTS / "splits")
+    return str(RESULTS.splits)
 
 
 def folder_of_benchmarks(wildcards):
     """Return the folder that holds a folder of benchmarks for every rule."""
-    return str(RESULTS / "benchmarks")
+    return str(RESULTS.benchmarks)
 
 
 def any_of(names):
@@ -120,7 +121,7 @@ def recipe_digest(part):
 
 def recipe_of(split):
     """Return what there is to know of a recipe; None before there is one."""
-    path = RESULTS / "splits" / split / "split.json"
+    path = RESULTS.split(split).recipe
     return facts_of_file(path, path.stat().st_mtime_ns) if path.exists() else None
 
 
@@ -215,7 +216,7 @@ def state_of_training(wildcards):
     """Return the folder of a training's checkpoints: no output, since those of a job that failed
     are removed.
     """
-    return str(RESULTS / "state" / wildcards.split)
+    return str(RESULTS.state(wildcards.split))
 
 
 def settings_text(settings):

@@ -18,6 +18,7 @@ require_environment()
 
 from memtrain.cli.entry_point import argument_parser, run
 from memtrain.config.reading import read_configuration
+from memtrain.config.results import SplitLayout
 from memtrain.core.ranges import Range, count_rows
 from memtrain.core.wording import listed
 from memtrain.data.manifest import Manifest
@@ -66,7 +67,7 @@ def main(argv: list[str] | None = None) -> int:
             [one.range for one in withdrawals],
         )
         for recipe in recipes:
-            path = Path(args.splits) / recipe.split / "split.json"
+            path = SplitLayout(Path(args.splits, recipe.split)).recipe
             recipe.write(path)
             describe(recipe)
             record.wrote(path, "recipe", part=recipe.split)

@@ -16,7 +16,6 @@ import argparse
 import sys
 import time
 from dataclasses import asdict
-from pathlib import Path
 
 from memtrain.cli.environment_check import require_environment
 
@@ -24,7 +23,7 @@ require_environment()
 
 from memtrain.cli.entry_point import argument_parser, run
 from memtrain.config.reading import read_configuration
-from memtrain.config.results import only_results
+from memtrain.config.results import ResultsLayout
 from memtrain.config.schema import Configuration
 from memtrain.reporting.training_status import TrainingStatus, statuses
 from memtrain.system import canonical_json
@@ -48,11 +47,11 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Show the trainings."""
     args = parse_arguments(argv)
-    results = Path(args.results) if args.results else only_results(Path("results"))
-    configuration = read_configuration(results / "config.yaml")
+    results = ResultsLayout.find(args.results)
+    configuration = read_configuration(results.configuration)
     if args.json:
         splits = [asdict(one) for one in statuses(configuration, results)]
-        print(canonical_json.dumps({"results": str(results), "splits": splits}))
+        print(canonical_json.dumps({"results": str(results.root), "splits": splits}))
     elif args.once or not sys.stdout.isatty():
         print_once(list(statuses(configuration, results)))
     else:
@@ -71,7 +70,7 @@ def print_once(trainings: list[TrainingStatus]) -> None:
     Console(width=None if on_terminal else 160).print(StatusTable(trainings))
 
 
-def watch(configuration: Configuration, results: Path) -> None:
+def watch(configuration: Configuration, results: ResultsLayout) -> None:
     """Renew the table until every training is finished."""
     from rich.live import Live
 

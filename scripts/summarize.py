@@ -25,6 +25,7 @@ require_environment()
 
 from memtrain.cli.entry_point import argument_parser, run
 from memtrain.config.reading import read_configuration
+from memtrain.config.results import SplitLayout
 from memtrain.config.schema import Configuration
 from memtrain.data.manifest import Manifest
 from memtrain.lineage.page.content import page_content
@@ -35,13 +36,6 @@ from memtrain.lineage.records.recorder import Recorder, add_lineage_arguments, r
 from memtrain.recipes.withdrawals import WITHDRAWALS_FILE, read_withdrawals
 from memtrain.reporting.summary import Summary
 from memtrain.reporting.summary_table import write_table
-
-#: Of every split, by what it is.
-READ_OF_SPLITS = {
-    "recipe": "split.json",
-    "evaluation": "evaluation.json",
-    "performance": "performance.json",
-}
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -80,8 +74,9 @@ def main(argv: list[str] | None = None) -> int:
         write_table(args.table, summary)
         draw(args.figure, summary)
         for split in configuration.split_names:
-            for role, file in READ_OF_SPLITS.items():
-                record.reads(Path(args.splits, split, file), role)
+            files = SplitLayout(Path(args.splits, split))
+            for role in ("recipe", "evaluation", "performance"):
+                record.reads(getattr(files, role), role)
         record.reads(args.config, "configuration")
         for path in (args.csv, args.table, args.figure):
             record.wrote(path, "summary")

@@ -1,23 +1,145 @@
-"""Finds the results of a dataset."""
+"""Where the results of a dataset lie: the only module that spells a path below ``results/``.
 
+Rules spell their outputs once more, as Snakemake's patterns. What lies inside ``state/<split>/``,
+``lineage/`` and ``manifest/`` is named by the modules that write there.
+"""
+
+import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from memtrain.core.errors import UserError
 from memtrain.core.wording import listed
 
+RESULTS_FOLDER = "results"
 
-def only_results(folder: str | Path) -> Path:
-    """Return the only dataset below a folder.
 
-    Raises:
-        UserError: where there is none, or several.
+@dataclass(frozen=True)
+class SplitLayout:
+    """The files of one split.
+
+    Attributes:
+        folder: ``results/<dataset>/splits/<split>``.
     """
-    found = sorted(path.parent for path in Path(folder).glob("*/config.yaml"))
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise UserError(f"{folder} has several datasets; name one of {listed(found)}.")
-    raise UserError(
-        f"{folder}/<dataset>/config.yaml: there is none here. The workflow writes it when it "
-        "starts; name the folder of a dataset, or run this where `results` lies."
-    )
+
+    folder: Path
+
+    @property
+    def recipe(self) -> Path:
+        """The recipe, from resolve_splits."""
+        return self.folder / "split.json"
+
+    @property
+    def model(self) -> Path:
+        """The weights, from train."""
+        return self.folder / "model.safetensors"
+
+    @property
+    def history(self) -> Path:
+        """The table with a line for every optimizer step, from train."""
+        return self.folder / "history.csv"
+
+    @property
+    def performance(self) -> Path:
+        """Time, memory and machine of the training, from train."""
+        return self.folder / "performance.json"
+
+    @property
+    def evaluation(self) -> Path:
+        """Losses and metrics of the model, from evaluate."""
+        return self.folder / "evaluation.json"
+
+
+@dataclass(frozen=True)
+class ResultsLayout:
+    """The files and folders of one dataset.
+
+    Attributes:
+        root: ``results/<dataset>``.
+    """
+
+    root: Path
+
+    @classmethod
+    def of_dataset(cls, name: str) -> "ResultsLayout":
+        """Return the layout of a dataset, seen from the working directory."""
+        return cls(Path(RESULTS_FOLDER, name))
+
+    @classmethod
+    def find(cls, folder: str | os.PathLike | None = None) -> "ResultsLayout":
+        """Return the layout of a dataset that has been run before.
+
+        Args:
+            folder: the folder of the dataset; None for the only one below ``results``.
+
+        Raises:
+            UserError: where no folder is given and there is no dataset, or several.
+        """
+        if folder is not None:
+            return cls(Path(folder))
+        found = [cls(path) for path in sorted(Path(RESULTS_FOLDER).glob("*"))]
+        found = [layout for layout in found if layout.configuration.exists()]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            names = listed(layout.root for layout in found)
+            raise UserError(f"{RESULTS_FOLDER} has several datasets; name one of {names}.")
+        raise UserError(
+            f"{cls.of_dataset('<dataset>').configuration}: there is no such file here. The "
+            "workflow writes it when it starts. Name the folder of a dataset, or run this in the "
+            f"folder that holds {RESULTS_FOLDER}."
+        )
+
+    @property
+    def configuration(self) -> Path:
+        """The configuration as the workflow understood it."""
+        return self.root / "config.yaml"
+
+    @property
+    def data(self) -> Path:
+        """The record file with all rows."""
+        return self.root / "data.npy"
+
+    @property
+    def source(self) -> Path:
+        """What the rows were made or imported from."""
+        return self.root / "source.json"
+
+    @property
+    def manifest(self) -> Path:
+        """The manifest of the shards; its parts lie in a folder of the same name beside it."""
+        return self.root / "manifest.json"
+
+    @property
+    def splits(self) -> Path:
+        """The folder that holds a folder for every split."""
+        return self.root / "splits"
+
+    def split(self, name: str) -> SplitLayout:
+        """Return the layout of a split."""
+        return SplitLayout(self.splits / name)
+
+    def state(self, split: str) -> Path:
+        """Return the folder for the checkpoints and the progress of the training of a split."""
+        return self.root / "state" / split
+
+    @property
+    def records(self) -> Path:
+        """The folder of the lineage records."""
+        return self.root / "lineage"
+
+    @property
+    def benchmarks(self) -> Path:
+        """The folder of Snakemake's benchmarks."""
+        return self.root / "benchmarks"
+
+
+def split_benchmark(benchmarks: str | os.PathLike, rule: str, split: str) -> Path:
+    """Return the benchmark that Snakemake writes of the job of a rule for a split.
+
+    Args:
+        benchmarks: the folder of Snakemake's benchmarks.
+        rule: "train" or "evaluate".
+        split: the name of the split.
+    """
+    return Path(benchmarks, rule, f"{split}.jsonl")

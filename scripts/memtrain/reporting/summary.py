@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from memtrain.config.results import SplitLayout, split_benchmark
 from memtrain.config.schema import Configuration
 from memtrain.core.errors import UserError, raise_problems
 from memtrain.evaluation.result import Evaluation
@@ -43,19 +44,18 @@ class SplitSummary:
     job: JobBenchmark
 
     @classmethod
-    def read(cls, folder: Path, benchmark: Path | None = None) -> "SplitSummary":
+    def read(cls, files: SplitLayout, benchmark: Path | None = None) -> "SplitSummary":
         """Read the files of a split, and the benchmark of its training if there is one.
 
         Raises:
             UserError: where one is missing, damaged, or of another recipe.
         """
-        recipe = Recipe.read(folder / "split.json")
-        path = folder / "evaluation.json"
-        evaluation = Evaluation.read(path)
+        recipe = Recipe.read(files.recipe)
+        evaluation = Evaluation.read(files.evaluation)
         found = (evaluation.recipe, evaluation.evaluation_recipe)
         if found != (recipe.digest("training"), recipe.digest("evaluation")):
             raise UserError(
-                f"{path}: it was made by another recipe than {folder / 'split.json'}. Run train "
+                f"{files.evaluation}: it was made by another recipe than {files.recipe}. Run train "
                 "and evaluate again."
             )
         return cls(
@@ -64,7 +64,7 @@ class SplitSummary:
             batch_variance=recipe.shuffle.batch_variance,
             evaluation=evaluation,
             job=JobBenchmark.read(benchmark) if benchmark else JobBenchmark(),
-            **_read_performance(folder / "performance.json"),
+            **_read_performance(files.performance),
         )
 
 
@@ -111,9 +111,9 @@ class Summary:
         """
         splits, problems = [], []
         for name in configuration.split_names:
-            benchmark = Path(benchmarks, "train", f"{name}.jsonl") if benchmarks else None
+            benchmark = split_benchmark(benchmarks, "train", name) if benchmarks else None
             try:
-                splits.append(SplitSummary.read(Path(folder) / name, benchmark))
+                splits.append(SplitSummary.read(SplitLayout(Path(folder, name)), benchmark))
             except UserError as error:
                 problems.extend(error.problems)
         raise_problems(problems)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from memtrain.config.results import ResultsLayout, SplitLayout
 from memtrain.config.schema import Configuration
 from memtrain.training.progress_file import TrainingProgress, is_gone, seconds_since
 
@@ -18,8 +19,6 @@ STATES: tuple[State, ...] = ("failed", "lost", "stopped", "running", "waiting", 
 
 #: A running training says so every second, but for steps and checkpoints that take longer.
 SECONDS_TO_LOST = 60.0
-
-_RESULTS = ("model.safetensors", "history.csv", "performance.json")
 
 #: Bytes at the end of a history that its last line is looked for in.
 _LAST_BYTES = 4096
@@ -57,25 +56,25 @@ class TrainingStatus:
     message: str | None = None
 
 
-def statuses(configuration: Configuration, results: str | os.PathLike) -> Iterator[TrainingStatus]:
+def statuses(configuration: Configuration, results: ResultsLayout) -> Iterator[TrainingStatus]:
     """Yield the status of the training of every split, in the order of the configuration.
 
     Args:
         configuration: with the splits.
-        results: the folder of the dataset.
+        results: of the dataset.
     """
     for split in configuration.split_names:
-        yield _status(split, Path(results))
+        yield _status(split, results)
 
 
-def _status(split: str, results: Path) -> TrainingStatus:
-    folder, outputs = results / "state" / split, results / "splits" / split
+def _status(split: str, results: ResultsLayout) -> TrainingStatus:
+    folder, files = results.state(split), results.split(split)
     progress = TrainingProgress.read(folder)
     if progress is not None:
         return _of_progress(progress, folder)
-    if all((outputs / name).exists() for name in _RESULTS):
-        return _of_results(split, outputs)
-    steps = _read_json(outputs / "split.json").get("training", {}).get("sizes", {}).get("steps")
+    if all(path.exists() for path in (files.model, files.history, files.performance)):
+        return _of_results(split, files)
+    steps = _read_json(files.recipe).get("training", {}).get("sizes", {}).get("steps")
     return TrainingStatus(split, "waiting", step=0, steps=steps)
 
 
@@ -109,9 +108,9 @@ def _of_progress(progress: TrainingProgress, folder: Path) -> TrainingStatus:
     )
 
 
-def _of_results(split: str, outputs: Path) -> TrainingStatus:
-    performance = _read_json(outputs / "performance.json")
-    last = _last_record(outputs / "history.csv")
+def _of_results(split: str, files: SplitLayout) -> TrainingStatus:
+    performance = _read_json(files.performance)
+    last = _last_record(files.history)
     step, epoch = (int(last[name]) if name in last else None for name in ("step", "epoch"))
     return TrainingStatus(
         split=split,

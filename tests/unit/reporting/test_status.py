@@ -210,7 +210,7 @@ def test_the_only_dataset_is_found_and_several_are_named(capsys, results, monkey
     with pytest.raises(UserError, match="name one of results/other, results/rows"):
         status.main(["--json"])
     monkeypatch.chdir(other)
-    with pytest.raises(UserError, match=r"config\.yaml: there is none here"):
+    with pytest.raises(UserError, match=r"config\.yaml: there is no such file here"):
         status.main([])
 
 

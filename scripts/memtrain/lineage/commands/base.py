@@ -11,7 +11,7 @@ from typing import Any
 
 import memtrain
 from memtrain.config.reading import read_configuration
-from memtrain.config.results import only_results
+from memtrain.config.results import ResultsLayout
 from memtrain.core.ranges import Range
 from memtrain.lineage.queries.index import LineageIndex
 from memtrain.lineage.queries.verify import shard_rows
@@ -27,16 +27,16 @@ class Question:
 
     def __init__(self, arguments: argparse.Namespace):
         self.arguments, self.project = arguments, Path.cwd()
-        self.results = Path(arguments.results) if arguments.results else only_results("results")
-        self.index = LineageIndex(self.results / "lineage")
-        self.data = Privacy(self.project).path(self.results / "data.npy")
+        self.results = ResultsLayout.find(arguments.results)
+        self.index = LineageIndex(self.results.records)
+        self.data = Privacy(self.project).path(self.results.data)
         for damaged in self.index.damaged:
             print(f"warning: {damaged}", file=sys.stderr)
 
     @property
     def dataset(self) -> str:
         """The name of the dataset."""
-        return read_configuration(self.results / "config.yaml").dataset.name
+        return read_configuration(self.results.configuration).dataset.name
 
     @property
     def withdrawals(self) -> list[Withdrawal]:
@@ -46,7 +46,7 @@ class Question:
     def rows(self) -> Range:
         """The rows that the command line names, or those of the shard that it names."""
         if self.arguments.shard is not None:
-            return shard_rows(self.results, self.arguments.shard)
+            return shard_rows(self.results.manifest, self.arguments.shard)
         return self.arguments.rows
 
     def answer(self, content: Any, lines: Iterable[str], is_fine: bool = True) -> int:

@@ -46,7 +46,7 @@ def compared(question: Question, paths: Sequence[str] = (), quick: bool = False)
     result = verifier.verify(paths)
     if not paths and not quick:
         try:
-            keep_verification(question.results / "lineage", result)
+            keep_verification(question.results.records, result)
         except OSError as error:
             print(f"warning: what was found cannot be recorded ({error}).", file=sys.stderr)
     return result
@@ -57,7 +57,7 @@ def withdraw_rows(question: Question) -> int:
     rows, file = question.rows(), question.project / WITHDRAWALS_FILE
     data = question.project / question.data
     added = withdraw(file, question.dataset, data, rows, question.arguments.reason)
-    keep_record(question.results / "lineage", "withdraw", [added])
+    keep_record(question.results.records, "withdraw", [added])
     models = models_with(question.index, question.data, [rows])
     lines = [f"rows {rows} are withdrawn ({WITHDRAWALS_FILE}); commit that file"]
     lines += [f"holds them: {one.path}" for one in models]
@@ -71,6 +71,6 @@ def restore_rows(question: Question) -> int:
     """Take withdrawals back."""
     file = question.project / WITHDRAWALS_FILE
     taken_back = restore(file, question.dataset, question.rows())
-    keep_record(question.results / "lineage", "restore", taken_back)
+    keep_record(question.results.records, "restore", taken_back)
     lines = [f"rows {one.range} may be used again ({one.reason})" for one in taken_back]
     return question.answer([one.model_dump() for one in taken_back], lines)

@@ -8,7 +8,6 @@ from memtrain.lineage.page.content import page_content
 from memtrain.lineage.page.rendering import write_page
 from memtrain.lineage.page.split_lines import read_split_lines
 from memtrain.lineage.queries.index import LineageIndex
-from memtrain.lineage.queries.verify import MANIFEST_FILE
 
 
 def add_commands(commands: Commands) -> None:
@@ -24,16 +23,16 @@ def add_commands(commands: Commands) -> None:
 
 def draw_page(question: Question) -> int:
     """Write the page of a dataset."""
-    configuration = read_configuration(question.results / "config.yaml")
+    configuration = read_configuration(question.results.configuration)
     found = compared(question).findings if question.arguments.verify else []
-    manifest = question.results / MANIFEST_FILE
+    manifest = question.results.manifest
     content = page_content(
         configuration.dataset.name,
-        read_split_lines(configuration, question.results / "splits"),
+        read_split_lines(configuration, question.results.splits),
         Manifest.read(manifest) if manifest.exists() else None,
         question.withdrawals,
         # Opened anew: it has the record of the comparison.
-        LineageIndex(question.results / "lineage"),
+        LineageIndex(question.results.records),
     )
     write_page(question.arguments.out, content)
     lines = [f"{one.kind}: {one.message}" for one in found]

@@ -136,7 +136,7 @@ _BY_PROVENANCE = {
 def _croissant(question: Question) -> int:
     if question.arguments.paths:
         raise UserError("export croissant describes the dataset, not its results: name no PATH.")
-    data, manifest = question.project / question.data, question.results / "manifest.json"
+    data, manifest = question.project / question.data, question.results.manifest
     found = find_version(question.index, question.project, question.data)
     row = question.index.rows.execute(
         "SELECT digest FROM version WHERE id = ?", (found.version,)
@@ -145,7 +145,7 @@ def _croissant(question: Question) -> int:
         question.dataset,
         data,
         read_layout(data),
-        Source.read(question.results / "source.json"),
+        Source.read(question.results.source),
         # Of a file that has changed since, the recorded digest is that of another.
         digest=None if found.note else row["digest"],
         manifest_digest=digest_of_file(manifest) if manifest.exists() else None,

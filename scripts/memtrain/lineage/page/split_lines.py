@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from memtrain.config.results import SplitLayout
 from memtrain.config.schema import Configuration
 from memtrain.core.errors import UserError
 from memtrain.core.number_format import rounded
@@ -38,17 +39,17 @@ def read_split_lines(configuration: Configuration, folder: str | os.PathLike) ->
         configuration: that names the splits.
         folder: with a folder for every split.
     """
-    return [_line(name, Path(folder) / name) for name in configuration.split_names]
+    return [_line(name, SplitLayout(Path(folder, name))) for name in configuration.split_names]
 
 
-def _line(name: str, folder: Path) -> SplitLine:
+def _line(name: str, files: SplitLayout) -> SplitLine:
     try:
-        recipe = Recipe.read(folder / "split.json")
+        recipe = Recipe.read(files.recipe)
     except UserError:
         return SplitLine(name)
     rows = {"train": recipe.training.rows.ranges, "evaluate": recipe.evaluation.rows.ranges}
     try:
-        return SplitLine(name, **rows, **_quality(SplitSummary.read(folder)))
+        return SplitLine(name, **rows, **_quality(SplitSummary.read(files)))
     except UserError:
         return SplitLine(name, **rows)
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from memtrain.config.results import ResultsLayout
 from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range, overlaps
 from memtrain.core.wording import counted, listed
@@ -20,8 +21,6 @@ from memtrain.lineage.records.user_actions import keep_act
 from memtrain.recipes.recipe import Recipe
 from memtrain.recipes.withdrawals import Withdrawal
 from memtrain.system.digests import algorithm_of, digest_of_file
-
-MANIFEST_FILE = "manifest.json"
 
 _THREADS = 2
 
@@ -166,7 +165,7 @@ class Verifier:
 
     def _verify_data(self) -> None:
         """Compare every shard; that the manifest is as it was written is seen by its own digest."""
-        manifest = (self._project / self._data).parent / MANIFEST_FILE
+        manifest = ResultsLayout((self._project / self._data).parent).manifest
         if self._quick or not manifest.exists() or not (self._project / self._data).exists():
             return
         shards = [
@@ -304,19 +303,17 @@ def _role_in(record: RunRecord, name: str) -> str | None:
     return next((file.role for file in record.outputs if file.path == name), None)
 
 
-def shard_rows(results: Path, shard: int) -> Range:
+def shard_rows(manifest: Path, shard: int) -> Range:
     """Return the rows of a shard.
 
     Args:
-        results: the folder of the dataset.
+        manifest: of the dataset.
         shard: its number.
 
     Raises:
         UserError: where there is no such shard.
     """
-    shards = Manifest.read(results / MANIFEST_FILE).shards
+    shards = Manifest.read(manifest).shards
     if not 0 <= shard < len(shards):
-        raise UserError(
-            f"--shard {shard}: {results / MANIFEST_FILE} has the shards 0 to {len(shards) - 1}."
-        )
+        raise UserError(f"--shard {shard}: {manifest} has the shards 0 to {len(shards) - 1}.")
     return shards[shard].rows
