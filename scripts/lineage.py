@@ -1,20 +1,8 @@
-"""Ask what made a result, and what a row, a shard or a file has reached.
+"""Find out what made a result, and what a row, a shard or a file has been used for.
 
-Every run of the workflow leaves records below results/<dataset>/lineage/; this program reads them.
-
-  explain PATH      the tree upstream of a result, down to the source of its rows
-  impact ...        everything downstream of rows, a shard, a digest or a file
-  verify [PATH]     compares the disk with the records, and says which models are touched
-  withdraw, restore rows that no split may use any more; the next snakemake trains without them
-  diff A [B]        what differs between two results, or two runs of one: why a job ran again
-  log [PATH]        the history, also of what has been overwritten since
-  page OUT.html     all of it to click through: the graph, and the rows of every split
-  export ...        all this as RO-Crate, PROV, OpenLineage, SLSA provenance or Croissant
-  sign, verify-signature
-                    of exported SLSA provenance
-  replay --to URL   sends the recorded events to an OpenLineage server
-
-Paths are seen from the folder that the workflow runs in. `lineage.py COMMAND --help` has more.
+Every run of the workflow leaves a record below results/<dataset>/lineage/, and these commands read
+the records. Run them in the folder of the project; paths are relative to that folder.
+`lineage.py COMMAND --help` explains a command.
 """
 
 import argparse
@@ -27,36 +15,56 @@ require_environment()
 from memtrain.cli.entry_point import argument_parser, run
 from memtrain.core.errors import UserError
 from memtrain.lineage.commands import (
-    checking,
-    comparing,
-    drawing,
-    exploring,
-    exporting,
-    signing,
+    diff,
+    explain,
+    export,
+    impact,
+    log,
+    page,
+    replay,
+    restore,
+    sign,
+    verify,
+    verify_signature,
+    withdraw,
 )
 from memtrain.lineage.commands.base import Commands
 
-GROUPS = (exploring, checking, comparing, drawing, exporting, signing)
+#: The commands, in the order in which ``--help`` lists them.
+COMMANDS = (
+    explain,
+    impact,
+    verify,
+    withdraw,
+    restore,
+    diff,
+    log,
+    page,
+    export,
+    sign,
+    verify_signature,
+    replay,
+)
 
 EXIT_STATUS = """\
-exit status: 0 nothing found wrong; 1 a finding (a difference, a file that is not what was recorded,
-a record that cannot be read); 2 the command line is wrong."""
+exit status: 0 no finding; 1 a finding (a difference, a file that is not what was recorded, a record
+that cannot be read); 2 a mistake in the command line or in the data, named on standard error."""
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
-    """Return the command line's arguments; ``command`` is the function that answers."""
+    """Return the command line's arguments; ``run`` is the function of the chosen command."""
     parser = argument_parser(__doc__, exit_status=EXIT_STATUS)
     commands = Commands(parser)
-    for group in GROUPS:
-        group.add_commands(commands)
+    for command in COMMANDS:
+        command.add_parser(commands)
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Answer one question."""
+    """Run one command."""
     arguments = parse_arguments(argv)
     try:
-        return arguments.command(arguments)
+        return arguments.run(arguments)
     except UserError as error:
         for problem in error.problems:
             print(f"lineage.py: error: {problem}", file=sys.stderr)

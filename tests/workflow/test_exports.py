@@ -240,7 +240,7 @@ def forged(envelope):
     ("arguments", "message"),
     [
         (("sign", "--key", "config.yaml", "config.yaml"), "no private key"),
-        (("sign", "--key", "k"), "wants the FILE"),
+        (("sign", "--key", "k"), "needs the FILE"),
         (("sign", "--key", "gone", "config.yaml"), "gone: it cannot be read"),
         (("sign", "--new-key", "config.yaml"), "no key is ever overwritten"),
         (("verify-signature", "--key", "config.yaml", "config.yaml"), "no public key"),

@@ -105,8 +105,8 @@ def test_a_flipped_byte_is_found_with_the_models_that_it_reaches(project):
     project.lineage("verify", "--quick")
     answer = project.lineage("verify", status=1)
     assert "shard 2 (rows [2000, 3000), bytes [" in answer
-    assert f"models reached by corrupt rows: {SECOND}, {SHARE}\n" in answer
-    assert f"models whose rows are as they were: {FIRST}\n" in answer
+    assert f"models trained on corrupt rows: {SECOND}, {SHARE}\n" in answer
+    assert f"models whose rows are unchanged: {FIRST}\n" in answer
     project.lineage("verify", FIRST)
     project.lineage("verify", SECOND, status=1)
 
@@ -156,10 +156,12 @@ def test_a_training_on_a_flipped_byte_fails_where_all_are_verified(project, how)
 def test_withdrawn_rows_leave_exactly_the_models_that_held_them(project):
     before = models(project)
     answer = project.lineage("withdraw", "--rows", "1100:1200", "--reason", "a <b> 'person'")
-    assert f"holds them: {FIRST}\nheld by 1 model;" in answer
+    assert f"trained on some of them: {FIRST}\n1 model trained on them;" in answer
     found = project.lineage("verify", status=1)
     assert f"withdrawn: {FIRST}: it was trained on rows that are withdrawn: [1100, 1200)" in found
-    assert "WITHDRAWN: rows [1100, 1200)" in project.lineage("explain", FIRST, status=1)
+    assert "WITHDRAWN: it was made from rows [1100, 1200)" in project.lineage(
+        "explain", FIRST, status=1
+    )
     run = project.snakemake()
     assert run.jobs == ["evaluate first", "resolve_splits", "summarize", "train first"]
     project.lineage("verify")

@@ -1,9 +1,9 @@
-"""What all commands share: how they are added, how they are asked, and how they answer."""
+"""What all commands share: how they are added, what they are answered from, and how they answer."""
 
 import argparse
 import json
+import logging
 import re
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
@@ -21,17 +21,31 @@ from memtrain.recipes.withdrawals import WITHDRAWALS_FILE, Withdrawal, read_with
 #: The folder that holds memtrain's Snakefile and scripts.
 REPOSITORY = Path(memtrain.__file__).resolve().parents[2]
 
+_log = logging.getLogger(__name__)
 
-class Question:
-    """A command line, and what is needed to answer it from the records."""
+
+class Query:
+    """The arguments of a command, and the records that answer it.
+
+    Args:
+        arguments: the parsed command line.
+
+    Attributes:
+        arguments: the parsed command line.
+        project: the folder of the project, which is the current folder.
+        results: the files of the dataset.
+        index: the index of the dataset's records.
+        data: the path of the file of rows, relative to the project.
+    """
 
     def __init__(self, arguments: argparse.Namespace):
-        self.arguments, self.project = arguments, Path.cwd()
+        self.arguments = arguments
+        self.project = Path.cwd()
         self.results = ResultsLayout.find(arguments.results)
         self.index = LineageIndex(self.results.records)
         self.data = Privacy(self.project).path(self.results.data)
         for damaged in self.index.damaged:
-            print(f"warning: {damaged}", file=sys.stderr)
+            _log.warning("%s", damaged)
 
     @property
     def dataset(self) -> str:
@@ -39,18 +53,32 @@ class Question:
         return read_configuration(self.results.configuration).dataset.name
 
     @property
+    def withdrawals_file(self) -> Path:
+        """The file that lists the withdrawn rows of all datasets."""
+        return self.project / WITHDRAWALS_FILE
+
+    @property
     def withdrawals(self) -> list[Withdrawal]:
-        """Of the dataset."""
-        return read_withdrawals(self.project / WITHDRAWALS_FILE, self.dataset)
+        """The withdrawals of the dataset."""
+        return read_withdrawals(self.withdrawals_file, self.dataset)
 
     def rows(self) -> Range:
-        """The rows that the command line names, or those of the shard that it names."""
+        """Return the rows of ``--rows``, or those of the shard of ``--shard``."""
         if self.arguments.shard is not None:
             return shard_rows(self.results.manifest, self.arguments.shard)
         return self.arguments.rows
 
     def answer(self, content: Any, lines: Iterable[str], is_fine: bool = True) -> int:
-        """Print the answer, and return the exit status."""
+        """Print an answer to standard output, and return the exit status.
+
+        Args:
+            content: the answer for programs, printed as JSON where ``--json`` is given.
+            lines: the answer for people.
+            is_fine: whether the answer holds no finding.
+
+        Returns:
+            0; 1 where there is a finding, or a record that cannot be read.
+        """
         if self.arguments.json:
             print(json.dumps(as_json(content), indent=1))
         else:
@@ -62,49 +90,69 @@ class Commands:
     """The commands of a parser.
 
     Args:
-        parser: to add them to; what it parses has the answering function as ``command``.
+        parser: the parser to add commands to. The arguments that it parses hold the function that
+            runs the chosen command as ``run``.
     """
 
     def __init__(self, parser: argparse.ArgumentParser):
         self._commands = parser.add_subparsers(required=True, metavar="COMMAND")
-        self._of_questions = argparse.ArgumentParser(add_help=False)
-        self._of_questions.add_argument(
-            "--results", help="results/<dataset>; the only one there is unless given"
+        self._query_arguments = argparse.ArgumentParser(add_help=False)
+        self._query_arguments.add_argument(
+            "--results",
+            metavar="FOLDER",
+            help="the results of the dataset, results/<dataset>; may be left out where there is "
+            "only one dataset",
         )
-        self._of_questions.add_argument(
+        self._query_arguments.add_argument(
             "--json", action="store_true", help="print JSON, for programs"
         )
 
-    def question(
-        self, name: str, function: Callable[[Question], int], text: str, more: str = ""
+    def add_query(
+        self, name: str, run: Callable[[Query], int], summary: str, details: str = ""
     ) -> argparse.ArgumentParser:
-        """Add a command that is answered from the records, and return its parser."""
-        added = self._add(name, text, more, parents=[self._of_questions])
-        added.set_defaults(command=lambda arguments: function(Question(arguments)))
+        """Add a command that is answered from the records.
+
+        Args:
+            name: the name of the command.
+            run: the function that prints the answer and returns the exit status.
+            summary: a line of help.
+            details: more help, shown below the arguments.
+
+        Returns:
+            The parser of the command, for its own arguments.
+        """
+        added = self._add(name, summary, details, parents=[self._query_arguments])
+        added.set_defaults(run=lambda arguments: run(Query(arguments)))
         return added
 
-    def task(
-        self, name: str, function: Callable[[argparse.Namespace], int], text: str, more: str = ""
+    def add_task(
+        self,
+        name: str,
+        run: Callable[[argparse.Namespace], int],
+        summary: str,
+        details: str = "",
     ) -> argparse.ArgumentParser:
-        """Add a command that needs no records, and return its parser."""
-        added = self._add(name, text, more)
-        added.set_defaults(command=function)
+        """Add a command that needs no records; see ``add_query``."""
+        added = self._add(name, summary, details)
+        added.set_defaults(run=run)
         return added
 
-    def _add(self, name: str, text: str, more: str, **others: Any) -> argparse.ArgumentParser:
+    def _add(
+        self, name: str, summary: str, details: str, **options: Any
+    ) -> argparse.ArgumentParser:
         return self._commands.add_parser(
             name,
-            help=text,
-            description=text,
-            epilog=more,
+            help=summary,
+            description=f"{summary[0].upper()}{summary[1:]}.",
+            epilog=details,
             formatter_class=argparse.RawDescriptionHelpFormatter,
-            **others,
+            **options,
         )
 
 
 def as_json(content: Any) -> Any:
-    """Return dataclasses as mappings, at any depth."""
-    if is_dataclass(content):
+    """Return dataclasses, at any depth, as mappings."""
+    if is_dataclass(content) and not isinstance(content, type):
         return as_json(asdict(content))
     if isinstance(content, dict):
         return {name: as_json(value) for name, value in content.items()}
@@ -113,18 +161,26 @@ def as_json(content: Any) -> Any:
     return content
 
 
-def add_rows(parser: argparse.ArgumentParser) -> Any:
-    """Add the options that name rows; one of the group is needed."""
+def add_row_arguments(parser: argparse.ArgumentParser) -> Any:
+    """Add ``--rows`` and ``--shard``, one of which is required.
+
+    Returns:
+        Their group, for more arguments that exclude each other.
+    """
     group = parser.add_mutually_exclusive_group(required=True)
-    group.add_argument("--rows", type=parse_rows, metavar="A:B", help="rows A to B-1")
-    group.add_argument("--shard", type=int, metavar="N", help="the rows of a shard, by its number")
+    group.add_argument(
+        "--rows", type=_parse_rows, metavar="START:END", help="rows START to END-1; or one row"
+    )
+    group.add_argument("--shard", type=int, metavar="N", help="the rows of shard number N")
     return group
 
 
-def parse_rows(text: str) -> Range:
+def _parse_rows(text: str) -> Range:
     """Return "A:B" as the rows [A, B), and "A" as that one row."""
     match = re.fullmatch(r"(\d+)(?::(\d+))?", text)
     rows = match and Range(int(match[1]), int(match[2]) if match[2] else int(match[1]) + 1)
     if not rows or rows.rows <= 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not START:END with START before END")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither a row number nor START:END with START before END"
+        )
     return rows

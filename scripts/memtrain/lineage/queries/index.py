@@ -83,6 +83,9 @@ class LineageIndex:
 
     def __init__(self, folder: str | os.PathLike):
         self.store = RecordStore(folder)
+        self._open()
+
+    def _open(self) -> None:
         self.rows = _refreshed(self.store)
         self.rows.row_factory = sqlite3.Row
         self.damaged = [
@@ -122,19 +125,19 @@ class LineageIndex:
             )
         return found
 
-    def anew_if_damaged(self) -> "LineageIndex":
-        """Return this index; a new one where a record was damaged since it was indexed.
+    def renew_if_damaged(self) -> None:
+        """Build the index again if a record was damaged since it was indexed.
 
-        Reads every record: records are never changed, so that no other question looks again.
+        This reads every record. Other questions do not, since records never change.
         """
         query = "SELECT name FROM record WHERE problem IS NULL"
         names = [name for (name,) in self.rows.execute(query)]
         if all(isinstance(self.store.read(name), RunRecord) for name in names):
-            return self
+            return
         self.close()
         with suppress(OSError):
             (self.store.folder / INDEX_FILE).unlink()
-        return LineageIndex(self.store.folder)
+        self._open()
 
 
 def _refreshed(store: RecordStore) -> sqlite3.Connection:

@@ -1,5 +1,6 @@
 """Compares what lies on the disk with what was recorded."""
 
+import logging
 import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,8 @@ from memtrain.recipes.withdrawals import Withdrawal
 from memtrain.system.digests import algorithm_of, digest_of_file
 
 _THREADS = 2
+
+_log = logging.getLogger(__name__)
 
 #: Snakemake touches the outputs of a job once it sees that the job has ended.
 _SECONDS_UNTIL_TOUCHED = 300
@@ -81,7 +84,9 @@ class Verifier:
         withdrawals: Sequence[Withdrawal],
         quick: bool = False,
     ):
-        self._index, self._project, self._data = index, project, data
+        self._index = index
+        self._project = project
+        self._data = data
         self._withdrawn = [one.range for one in withdrawals]
         self._quick = quick
         self._result = Verification()
@@ -275,6 +280,29 @@ class Verifier:
         self, kind: str, path: str, message: str, details: dict[str, Any] | None = None
     ) -> None:
         self._result.findings.append(Finding(kind, path, message, details or {}))
+
+
+def verify_everything(
+    index: LineageIndex, project: Path, data: str, withdrawals: Sequence[Withdrawal]
+) -> Verification:
+    """Compare all files and rows with the records, and record what was found.
+
+    The index is built again first where a record was damaged since it was indexed. Where the
+    result cannot be recorded, a warning says so.
+
+    Args:
+        index: the index of the dataset's records.
+        project: the folder of the project.
+        data: the path of the file of rows, relative to the project.
+        withdrawals: the withdrawals of the dataset.
+    """
+    index.renew_if_damaged()
+    result = Verifier(index, project, data, withdrawals).verify()
+    try:
+        keep_verification(index.store.folder, result)
+    except OSError as error:
+        _log.warning("the result of this comparison cannot be recorded (%s).", error)
+    return result
 
 
 def keep_verification(folder: Path, result: Verification) -> None:

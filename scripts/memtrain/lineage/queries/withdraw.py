@@ -56,14 +56,14 @@ def restore(file: Path, dataset: str, rows: Range) -> list[Withdrawal]:
     return meant
 
 
-def keep_record(folder: Path, act: str, withdrawals: Sequence[Withdrawal]) -> None:
+def record_withdrawals(folder: Path, act: str, withdrawals: Sequence[Withdrawal]) -> None:
     """Record that rows were withdrawn or restored, so that the history has it."""
     message = "; ".join(f"rows {one.range}: {one.reason}" for one in withdrawals)
     content = [one.model_dump(mode="json") for one in withdrawals]
     keep_act(folder, act, message, "withdrawal", {"withdrawals": content})
 
 
-def models_with(index: LineageIndex, data: str, rows: Sequence[Range]) -> list[Reached]:
+def models_trained_on(index: LineageIndex, data: str, rows: Sequence[Range]) -> list[Reached]:
     """Return the present models that were trained on some of the rows."""
     return [
         one

@@ -1,0 +1,59 @@
+"""The command ``diff``: what differs between two results, or two runs."""
+
+from memtrain.core.errors import UserError
+from memtrain.lineage.commands.base import REPOSITORY, Commands, Query
+from memtrain.lineage.queries.diff import GROUPS, difference
+from memtrain.lineage.queries.history import reason_of
+from memtrain.lineage.queries.lookup import find_run, runs_that_wrote
+from memtrain.lineage.records.privacy import Privacy
+
+
+def add_parser(commands: Commands) -> None:
+    """Add the command and its arguments."""
+    parser = commands.add_query(
+        "diff", run, "show what differs between two results or two runs, and why a job ran again"
+    )
+    parser.add_argument(
+        "a", metavar="A", help="a result, the id of a run, or PATH~1 for the last run but one"
+    )
+    parser.add_argument(
+        "b",
+        metavar="B",
+        nargs="?",
+        help="another; where it is left out, the last two runs that wrote A are compared",
+    )
+
+
+def run(query: Query) -> int:
+    """Print what differs between two runs."""
+    index = query.index
+    before, after = (
+        index.record_of(find_run(index, query.project, name)) for name in _two_names(query)
+    )
+    changes = difference(before, after, REPOSITORY)
+    reason = reason_of(index, after)
+    lines = [f"{before.name} {before.started_at} -> {after.name} {after.started_at}"]
+    if reason:
+        lines.append(f"why the later one ran: {reason}")
+    for group in GROUPS:
+        if changes[group]:
+            lines.append(f"{group}:")
+        for change in changes[group]:
+            lines += [f"  {change}", *(f"      {line}" for line in change.lines)]
+    if not any(changes.values()):
+        lines.append("nothing differs")
+    content = {"before": before.run_id, "after": after.run_id, "reason": reason, **changes}
+    return query.answer(content, lines, is_fine=not any(changes.values()))
+
+
+def _two_names(query: Query) -> tuple[str, str]:
+    """Return the names of the earlier and of the later run."""
+    first, second = query.arguments.a, query.arguments.b
+    if second is not None:
+        return first, second
+    path = Privacy(query.project).path(first)
+    if len(runs_that_wrote(query.index, path)) < 2:
+        raise UserError(
+            f"{first}: only one recorded run wrote it, so there is no earlier one to compare with."
+        )
+    return f"{path}~1", path

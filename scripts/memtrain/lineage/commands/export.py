@@ -1,0 +1,152 @@
+"""The command ``export``: lineage in the formats of others."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from memtrain.core.errors import UserError
+from memtrain.core.wording import counted
+from memtrain.data.record_file import RecordLayout, read_layout
+from memtrain.data.source import Source
+from memtrain.lineage.commands.base import REPOSITORY, Commands, Query
+from memtrain.lineage.export.croissant import DatasetFile, write_croissant
+from memtrain.lineage.export.openlineage import all_events, events_of, write_events
+from memtrain.lineage.export.prov import write_prov
+from memtrain.lineage.export.provenance import Provenance, provenance_of
+from memtrain.lineage.export.rocrate import write_crate
+from memtrain.lineage.export.slsa import write_statement
+from memtrain.lineage.queries.lookup import find_version
+from memtrain.system.digests import digest_of_file
+
+_DETAILS = """\
+formats:
+  rocrate FOLDER    a Provenance Run Crate 0.5 (RO-Crate 1.1) of all files below FOLDER, the project
+                    or a folder above it; writes ro-crate-metadata.json and copies no data
+  prov FILE         W3C PROV, as PROV-JSON (FILE.json) or PROV-N (FILE.provn)
+  openlineage FILE  the recorded events, one a line, the oldest first
+  slsa FILE         an in-toto statement with SLSA provenance, which `lineage.py sign` signs
+  croissant FILE    Croissant metadata of the dataset, with the sha256 of the whole file of rows
+
+prov needs packages of its own (pip install -r envs/requirements-lineage.txt), as do the commands
+sign and verify-signature.
+
+Shards with blake3 digests keep them: a crate holds them as identifiers, since RO-Crate has a term
+for sha256 alone; a statement holds them under the name blake3, which verifiers that know sha256
+alone ignore. Index with `shards: {digest: sha256}` to avoid this."""
+
+
+def add_parser(commands: Commands) -> None:
+    """Add the command and its arguments."""
+    parser = commands.add_query(
+        "export", run, "write the lineage of results in a format of others", _DETAILS
+    )
+    parser.add_argument(
+        "format", choices=[*_WRITERS, "croissant"], help="the format to write, see below"
+    )
+    parser.add_argument(
+        "target", type=Path, metavar="TARGET", help="the file to write, or the folder of the crate"
+    )
+    parser.add_argument(
+        "paths",
+        nargs="*",
+        metavar="PATH",
+        help="the results to export, with everything upstream of them (default: all that are "
+        "current)",
+    )
+
+
+def run(query: Query) -> int:
+    """Write an export, and print what it holds."""
+    arguments = query.arguments
+    if arguments.format == "croissant":
+        return _write_croissant(query)
+    provenance, notes = _provenance(query)
+    _WRITERS[arguments.format](query, provenance)
+    ranges = counted(sum(1 for _ in provenance.pieces()), "range")
+    runs = counted(len(provenance.runs), "run")
+    files = counted(len(provenance.files), "file")
+    content = {"target": str(arguments.target), "notes": notes, "runs": len(provenance.runs)}
+    summary = f"{arguments.target}: {runs}, {files}, {ranges} of rows, cut at shard borders"
+    return query.answer(content, [*notes, summary])
+
+
+def _provenance(query: Query) -> tuple[Provenance, list[str]]:
+    """Return what is to be exported, and notes on results that have changed since."""
+    found = [find_version(query.index, query.project, path) for path in query.arguments.paths]
+    provenance = provenance_of(
+        query.index,
+        dataset=query.dataset,
+        data=query.data,
+        layout=_layout_of(query.project / query.data),
+        versions=[one.version for one in found] if found else None,
+    )
+    if not provenance.runs:
+        raise UserError(
+            "no recorded run that completed made any of these results, so there is nothing to "
+            "export."
+        )
+    return provenance, [f"note: {one.path}: {one.note}" for one in found if one.note]
+
+
+def _layout_of(data: Path) -> RecordLayout | None:
+    """Return the layout of the file of rows; None where the file is gone or holds no rows."""
+    with suppress(UserError):
+        return read_layout(data)
+    return None
+
+
+def _write_crate(query: Query, provenance: Provenance) -> None:
+    write_crate(
+        provenance,
+        project=query.project,
+        folder=query.arguments.target,
+        snakefile=REPOSITORY / "Snakefile",
+    )
+
+
+def _write_prov(query: Query, provenance: Provenance) -> None:
+    write_prov(provenance, query.arguments.target)
+
+
+def _write_events(query: Query, provenance: Provenance) -> None:
+    # Without paths: all events, those of failed runs and of overwritten results included.
+    chosen = query.arguments.paths
+    events = events_of(query.index, provenance) if chosen else all_events(query.index)
+    write_events(events, query.arguments.target)
+
+
+def _write_statement(query: Query, provenance: Provenance) -> None:
+    write_statement(provenance, query.arguments.target)
+
+
+_WRITERS: dict[str, Callable[[Query, Provenance], None]] = {
+    "rocrate": _write_crate,
+    "prov": _write_prov,
+    "openlineage": _write_events,
+    "slsa": _write_statement,
+}
+
+
+def _write_croissant(query: Query) -> int:
+    if query.arguments.paths:
+        raise UserError("export croissant describes the dataset, not its results: name no PATH.")
+    data = query.project / query.data
+    manifest = query.results.manifest
+    found = find_version(query.index, query.project, query.data)
+    row = query.index.rows.execute(
+        "SELECT digest FROM version WHERE id = ?", (found.version,)
+    ).fetchone()
+    file = DatasetFile(
+        dataset=query.dataset,
+        data=data,
+        layout=read_layout(data),
+        source=Source.read(query.results.source),
+        # Where the file has changed since, the recorded digest is not that of its bytes.
+        digest=None if found.note else row["digest"],
+        manifest_digest=digest_of_file(manifest) if manifest.exists() else None,
+    )
+    write_croissant(file, query.arguments.target)
+    rows = counted(file.layout.rows, "row")
+    fields = counted(len(file.layout.fields), "field")
+    line = f"{query.arguments.target}: {rows}, {fields}"
+    return query.answer({"target": str(query.arguments.target)}, [line])

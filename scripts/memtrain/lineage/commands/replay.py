@@ -1,0 +1,41 @@
+"""The command ``replay``: sends the recorded events to an OpenLineage server."""
+
+from memtrain.lineage.commands.base import Commands, Query
+from memtrain.lineage.export.openlineage import all_events
+from memtrain.lineage.export.replay import API_KEY, replay
+
+_DETAILS = f"""\
+The environment variable {API_KEY} holds the API key, where the server wants one. Events
+that the server does not accept are named, and the others are sent all the same."""
+
+
+def add_parser(commands: Commands) -> None:
+    """Add the command and its arguments."""
+    parser = commands.add_query(
+        "replay", run, "send the recorded events to an OpenLineage server", _DETAILS
+    )
+    parser.add_argument(
+        "--to",
+        required=True,
+        metavar="URL",
+        help="the server (http://localhost:5000), which takes POST /api/v1/lineage; or its "
+        "endpoint, where that has another path",
+    )
+    parser.add_argument(
+        "--since",
+        default="",
+        metavar="TIME",
+        help="send only events of this time and later (2026-01-31T12:00)",
+    )
+
+
+def run(query: Query) -> int:
+    """Send the recorded events, and print those that were not accepted."""
+    since = query.arguments.since
+    events = [one for one in all_events(query.index) if one["eventTime"] >= since]
+    result = replay(events, query.arguments.to)
+    lines = [f"not accepted: {problem}" for problem in result.failed]
+    if result.problem:
+        lines.append(f"stopped: {result.problem}; go on with --since {result.stopped_at}")
+    lines.append(f"{result.sent} of {len(events)} events sent")
+    return query.answer(result, lines, is_fine=not (result.failed or result.problem))

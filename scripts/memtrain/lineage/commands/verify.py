@@ -1,0 +1,49 @@
+"""The command ``verify``: whether files and rows are still what was recorded."""
+
+from memtrain.core.wording import counted, listed
+from memtrain.lineage.commands.base import Commands, Query
+from memtrain.lineage.queries.verify import Verification, Verifier, verify_everything
+
+
+def add_parser(commands: Commands) -> None:
+    """Add the command and its arguments."""
+    parser = commands.add_query(
+        "verify", run, "compare the files on the disk with the records, and the rows with them"
+    )
+    parser.add_argument(
+        "paths", nargs="*", metavar="PATH", help="the files to compare (default: all)"
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="compare sizes and times of modification only; read no content",
+    )
+
+
+def run(query: Query) -> int:
+    """Compare the disk with the records, and print what differs."""
+    result = _verify(query)
+    lines = [f"{one.kind}: {one.message}" for one in result.findings]
+    if result.reached:
+        lines.append(f"models trained on corrupt rows: {listed(result.reached)}")
+    if result.cleared:
+        lines.append(f"models whose rows are unchanged: {listed(result.cleared)}")
+    how = "by size and time" if query.arguments.quick else "byte by byte"
+    files = counted(len(result.checked), "file")
+    findings = counted(len(result.findings), "finding")
+    lines.append(f"{files} compared {how}, {findings}")
+    return query.answer(result, lines, is_fine=not result.findings)
+
+
+def _verify(query: Query) -> Verification:
+    arguments = query.arguments
+    if not arguments.paths and not arguments.quick:
+        return verify_everything(query.index, query.project, query.data, query.withdrawals)
+    verifier = Verifier(
+        query.index,
+        project=query.project,
+        data=query.data,
+        withdrawals=query.withdrawals,
+        quick=arguments.quick,
+    )
+    return verifier.verify(arguments.paths)
