@@ -15,6 +15,7 @@ if not workflow.overwrite_configfiles:
 
 
 include: "rules/common.smk"
+include: "rules/lineage.smk"
 
 
 pathvars:
@@ -29,13 +30,12 @@ report: "report/workflow.rst"
 
 
 # For --software-deployment-method apptainer alone; envs/memtrain.def says how it is built.
-container: relative([Path(workflow.basedir) / "envs/memtrain.sif"])[0]
+container: os.path.relpath(Path(workflow.basedir) / "envs/memtrain.sif")
 
 
 include: "rules/data.smk"
 include: "rules/training.smk"
 include: "rules/reporting.smk"
-include: "rules/lineage.smk"
 
 
 onstart:

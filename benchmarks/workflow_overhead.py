@@ -77,17 +77,17 @@ def make_project(folder: Path, splits: int) -> None:
     shutil.copy(results / "data.npy", folder)
     shutil.copytree(results / "splits", folder / "splits", copy_function=shutil.copy)
     train, evaluate = (
-        [str(path.relative_to(folder)) for path in reachable(folder / "scripts", script)]
+        [str(path.relative_to(folder)) for path in code(folder / "scripts", script)]
         for script in ("train", "evaluate")
     )
     (folder / "Plain").write_text(PLAIN_RULES % (splits, train, evaluate))
 
 
-def reachable(scripts: Path, script: str) -> list[Path]:
-    """Return the code that a script can reach."""
-    from memtrain.workflow.reachable_code import reachable_files
+def code(scripts: Path, script: str) -> list[Path]:
+    """Return the code that the results of a script depend on."""
+    from memtrain.workflow.result_code import result_code
 
-    return reachable_files(scripts / f"{script}.py", [scripts])
+    return [file.path for file in result_code(scripts / f"{script}.py")]
 
 
 def main() -> str:

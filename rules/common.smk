@@ -15,7 +15,7 @@ from memtrain.workflow import job_resources as asked
 
 from memtrain.system import canonical_json
 from memtrain.system.atomic_files import write_text
-from memtrain.workflow.reachable_code import own_module_files, reachable_files
+from memtrain.workflow.result_code import own_code, result_code
 from memtrain.config.reading import configuration_text, parse_configuration
 from memtrain.config.results import ResultsLayout
 from memtrain.core.errors import UserError
@@ -78,12 +78,12 @@ def any_of(names):
 
 @lru_cache
 def code_of(script):
-    """Return the files that a script can reach, the script first."""
-    return relative(reachable_files(SCRIPTS / f"{script}.py", [SCRIPTS]))
+    """Return the files that the results of a script depend on, the script first."""
+    return relative(result_code(SCRIPTS / f"{script}.py"))
 
 
 def code_of_split(script):
-    """Return an input function: the same, and the user's own modules that a split names."""
+    """Return an input function: those files, and the user's own modules that a split names."""
 
     def files(wildcards):
         return code_of(script) + own_modules(wildcards.split)
@@ -93,15 +93,13 @@ def code_of_split(script):
 
 @lru_cache
 def own_modules(split):
-    """Return the files of the modules that the settings of a split name, where they lie here."""
-    settings = CONFIGURATION.training_of(split)
-    chosen = (settings.model, settings.transform, settings.loss)
-    return relative(own_module_files(chosen, Path.cwd()))
+    """Return the user's own modules that the settings of a split name."""
+    return relative(own_code(CONFIGURATION.training_of(split), Path.cwd()))
 
 
 def relative(files):
-    """Return paths as seen from the working directory, so that both can be moved together."""
-    return [os.path.relpath(file) for file in files]
+    """Return paths relative to the working directory, so that both can be moved together."""
+    return [os.path.relpath(file.path) for file in files]
 
 
 def recipe_digest(part):

@@ -16,13 +16,15 @@ if CONFIGURATION.dataset.mock:
             "../envs/memtrain.yaml"
         threads: 2
         resources:
+            recording=recording_arguments,
             mem_mb=memory(500),
             runtime=minutes_of_writing,
         params:
             settings=settings_text(CONFIGURATION.dataset.mock),
         shell:
-            "python {input.code[0]} --settings {params.settings:q}"
-            " --data {output.data} --source {output.source} --threads {threads} > {log} 2>&1"
+            "python {input.code[0]:q} --settings {params.settings:q}"
+            " --data {output.data} --source {output.source} --threads {threads}"
+            " {resources.recording} > {log:q} 2>&1"
 
 else:
 
@@ -40,13 +42,15 @@ else:
         conda:
             "../envs/memtrain.yaml"
         resources:
+            recording=recording_arguments,
             mem_mb=memory(1000),
             runtime=minutes(mb_per_second=5),
         params:
             settings=settings_text(CONFIGURATION.dataset.import_),
         shell:
-            "python {input.code[0]} --settings {params.settings:q}"
-            " --data {output.data} --source {output.source} > {log} 2>&1"
+            "python {input.code[0]:q} --settings {params.settings:q}"
+            " --data {output.data} --source {output.source}"
+            " {resources.recording} > {log:q} 2>&1"
 
 
 rule index_shards:
@@ -64,15 +68,17 @@ rule index_shards:
         "../envs/memtrain.yaml"
     threads: 2
     resources:
+        recording=recording_arguments,
         mem_mb=memory(500),
         runtime=minutes(mb_per_second=200),
     params:
         rows=CONFIGURATION.shards.rows,
         digest=CONFIGURATION.shards.digest,
     shell:
-        "python {input.code[0]} --data {input.data} --manifest {output.manifest}"
+        "python {input.code[0]:q} --data {input.data} --manifest {output.manifest}"
         " --rows-per-shard {params.rows} --digest {params.digest}"
-        " --threads {threads} > {log} 2>&1"
+        " --threads {threads}"
+        " {resources.recording} > {log:q} 2>&1"
 
 
 checkpoint resolve_splits:
@@ -94,6 +100,7 @@ checkpoint resolve_splits:
     conda:
         "../envs/memtrain.yaml"
     resources:
+        recording=recording_arguments,
         mem_mb=memory(1000),
         runtime=minutes(mb_per_second=100),
     params:
@@ -102,7 +109,7 @@ checkpoint resolve_splits:
         folder=folder_of_splits,
         withdrawals=WITHDRAWALS_FILE,
     shell:
-        "python {input.code[0]} --config {params.config} --data {input.data}"
+        "python {input.code[0]:q} --config {params.config} --data {input.data}"
         " --manifest {input.manifest} --source {input.source} --splits {params.folder}"
         " --withdrawals {params.withdrawals}"
-        " > {log} 2>&1"
+        " {resources.recording} > {log:q} 2>&1"

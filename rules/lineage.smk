@@ -2,31 +2,34 @@
 
 from snakemake.logging import logger
 
-from memtrain.lineage.records import recorder
-from memtrain.lineage.records.workflow_run import WorkflowRun
-
-# In the environment, for all scripts alike; jobs of a cluster read this file again, and are handed
-# the id of the run.
-os.environ.update(
-    {
-        recorder.RECORDS: str(RECORDS),
-        recorder.SETTINGS: settings_text(CONFIGURATION.lineage),
-    }
+from memtrain.lineage.records.arguments import (
+    RecordingOptions,
+    recording_command_line,
 )
+from memtrain.lineage.records.workflow_run import (
+    WorkflowRun,
+    inherited_run_id,
+    new_run_id,
+)
+
+RUN_ID = new_run_id() if workflow.is_main_process else inherited_run_id()
 
 WORKFLOW_RUN = WorkflowRun(
+    RUN_ID,
     RECORDS,
-    Path(workflow.main_snakefile),
-    CONFIGURATION.as_given(),
-    CONFIGURATION.lineage.required,
+    snakefile=Path(workflow.main_snakefile),
+    configuration=CONFIGURATION.as_given(),
+    required=CONFIGURATION.lineage.required,
 )
 
-if workflow.is_main_process:
-    WORKFLOW_RUN.announce()
-else:
-    # Snakemake itself knows only once the rules are read.
-    told = dict(zip(sys.argv, sys.argv[1:]))
-    os.environ[recorder.ATTEMPT] = told.get("--attempt", "1")
+
+def recording_arguments(wildcards, attempt):
+    """Return the arguments by which a script records its run, quoted for the shell.
+
+    They are a resource, since Snakemake runs no job again for those.
+    """
+    options = RecordingOptions(RECORDS, CONFIGURATION.lineage, RUN_ID, attempt)
+    return recording_command_line(options)
 
 
 def start_recording():
@@ -37,7 +40,7 @@ def start_recording():
 
 def end_recording_of_failure():
     """Repeat the mistakes that ended jobs, once each and last of all, and keep that it failed."""
-    for job, problems in WORKFLOW_RUN.mistakes.by_job().items():
+    for job, problems in WORKFLOW_RUN.failures.by_job().items():
         lines = "\n".join(f"  - {problem}" for problem in problems)
         logger.error(f"{job} cannot be made:\n{lines}")
     WORKFLOW_RUN.end("failed")

@@ -45,6 +45,7 @@ rule summarize:
     conda:
         "../envs/memtrain.yaml"
     resources:
+        recording=recording_arguments,
         mem_mb=memory(500),
         runtime=minutes(mb_per_second=1),
     params:
@@ -53,8 +54,8 @@ rule summarize:
         withdrawals=WITHDRAWALS_FILE,
         benchmarks=folder_of_benchmarks,
     shell:
-        "python {input.code[0]} --config {params.config} --splits {params.folder}"
+        "python {input.code[0]:q} --config {params.config} --splits {params.folder}"
         " --benchmarks {params.benchmarks}"
         " --csv {output.table} --table {output.text} --figure {output.comparison}"
         " --page {output.page} --manifest {input.manifest} --withdrawals {params.withdrawals}"
-        " > {log} 2>&1"
+        " {resources.recording} > {log:q} 2>&1"

@@ -18,6 +18,7 @@ rule train:
         "../envs/memtrain.yaml"
     threads: threads_of_training
     resources:
+        recording=recording_arguments,
         mem_mb=memory_of_training,
         runtime=minutes_of_training,
         launcher="python",
@@ -28,11 +29,12 @@ rule train:
         state=state_of_training,
     shell:
         # exec: a signal that is to stop the training must not end a shell that waits for it.
-        "exec {resources.launcher} {input.code[0]} --data {input.data} --split {input.split}"
+        "exec {resources.launcher} {input.code[0]:q} --data {input.data} --split {input.split}"
         " --model {output.model} --history {output.history}"
         " --performance {output.performance} --state {params.state}"
         " --max-minutes {resources.runtime} --running {resources.running:q}"
-        " --loading {resources.loading:q} > {log} 2>&1"
+        " --loading {resources.loading:q}"
+        " {resources.recording} > {log:q} 2>&1"
 
 
 rule evaluate:
@@ -74,6 +76,7 @@ rule evaluate:
         "../envs/memtrain.yaml"
     threads: threads_of_training
     resources:
+        recording=recording_arguments,
         mem_mb=by_recipe(asked.memory_of_evaluation, before=1000),
         runtime=by_recipe(asked.minutes_of_evaluation, before=10),
         loading=settings_text(CONFIGURATION.loading),
@@ -81,7 +84,8 @@ rule evaluate:
         recipe=recipe_digest("evaluation"),
         figures=subpath(output.predicted, parent=True),
     shell:
-        "python {input.code[0]} --data {input.data} --split {input.split}"
+        "python {input.code[0]:q} --data {input.data} --split {input.split}"
         " --model {input.model} --history {input.history}"
         " --evaluation {output.evaluation} --predictions {output.predictions}"
-        " --figures {params.figures} --loading {resources.loading:q} > {log} 2>&1"
+        " --figures {params.figures} --loading {resources.loading:q}"
+        " {resources.recording} > {log:q} 2>&1"

@@ -23,13 +23,15 @@ from memtrain.cli.environment_check import require_environment
 require_environment()
 
 from memtrain.cli.entry_point import argument_parser, run
-from memtrain.cli.loading_arguments import add_loading_arguments, loading_of
+from memtrain.cli.settings_arguments import add_loading_arguments, loading_settings
 from memtrain.evaluation.evaluator import Evaluator
-from memtrain.lineage.records.recorder import Recorder, add_lineage_arguments, pieces_of, recording
+from memtrain.lineage.records.arguments import add_recording_arguments
+from memtrain.lineage.records.recorder import Recorder, recording
+from memtrain.lineage.records.row_pieces import pieces_of_recipe
 from memtrain.recipes.integrity import check_pieces
 from memtrain.recipes.recipe import Recipe
 from memtrain.training.history import read_history
-from memtrain.workflow.reachable_code import own_module_files
+from memtrain.workflow.result_code import own_code
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -43,7 +45,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--predictions", required=True, help="the record file to write, .npy")
     parser.add_argument("--figures", required=True, help="the folder to draw in")
     add_loading_arguments(parser)
-    add_lineage_arguments(parser)
+    add_recording_arguments(parser)
     return parser.parse_args(argv)
 
 
@@ -53,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
     with recording(__file__, args, Path(args.split).parent.name) as record:
         recipe, history = Recipe.read(args.split), read_history(args.history)
         describe_inputs(args, recipe, record)
-        evaluator = Evaluator(recipe, args.data, args.model, loading_of(args))
+        evaluator = Evaluator(recipe, args.data, args.model, loading_settings(args))
         evaluation = evaluator.run(args.predictions, history.steps)
         draw(args.figures, recipe, evaluation, args.predictions, history)
         evaluation.write(args.evaluation)
@@ -70,15 +72,13 @@ def main(argv: list[str] | None = None) -> int:
 def describe_inputs(args: argparse.Namespace, recipe: Recipe, record: Recorder) -> None:
     """Record what the evaluation reads, and that its rows are those that were indexed."""
     rows, settings = recipe.evaluation.rows, recipe.training.settings
-    record.reaches(
-        own_module_files((settings.model, settings.transform, settings.loss), Path.cwd())
-    )
+    record.reaches(own_code(settings, Path.cwd()))
     record.set(
         recipe=recipe.digest("evaluation"),
         evaluation=recipe.evaluation.settings.model_dump(mode="json"),
         seed=recipe.evaluation.settings.seed,
     )
-    record.reads_rows(args.data, {"": rows.resolved}, pieces_of(rows, recipe))
+    record.reads_rows(args.data, {"": rows.resolved}, pieces_of_recipe(rows, recipe))
     record.reads(args.split, "recipe")
     record.reads(args.model, "model")
     record.reads(args.history, "history")

@@ -19,7 +19,8 @@ from memtrain.config.dataset import MockSettings
 from memtrain.config.parsing import parse_settings_text
 from memtrain.core.ranges import Range
 from memtrain.data.mock_rows import mock_dtype, write_mock_data
-from memtrain.lineage.records.recorder import add_lineage_arguments, recording
+from memtrain.lineage.records.arguments import add_recording_arguments
+from memtrain.lineage.records.recorder import recording
 from memtrain.system.progress import Progress
 
 
@@ -39,7 +40,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", required=True, help="the record file to write")
     parser.add_argument("--source", required=True, help="the JSON file to write")
     parser.add_argument("--threads", type=int, default=2, help="chunks at a time (default: 2)")
-    add_lineage_arguments(parser)
+    add_recording_arguments(parser)
     return parser.parse_args(argv)
 
 

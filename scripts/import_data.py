@@ -27,7 +27,8 @@ from memtrain.data import record_file
 from memtrain.data.external_shuffle import ShuffledWriter, shuffled
 from memtrain.data.record_file import RecordWriter
 from memtrain.data.tables.importer import TableImport
-from memtrain.lineage.records.recorder import add_lineage_arguments, recording
+from memtrain.lineage.records.arguments import add_recording_arguments
+from memtrain.lineage.records.recorder import recording
 
 SETTINGS = """\
 settings, as under `dataset: import:` in config.yaml:
@@ -57,7 +58,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--settings", required=True, help="YAML or JSON; see below")
     parser.add_argument("--data", required=True, help="the record file to write")
     parser.add_argument("--source", required=True, help="the JSON file to write")
-    add_lineage_arguments(parser)
+    add_recording_arguments(parser)
     return parser.parse_args(argv)
 
 

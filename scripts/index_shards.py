@@ -21,7 +21,9 @@ from memtrain.data.manifest import (
     summarize_shards,
     write_manifest,
 )
-from memtrain.lineage.records.recorder import add_lineage_arguments, pieces_of_manifest, recording
+from memtrain.lineage.records.arguments import add_recording_arguments
+from memtrain.lineage.records.recorder import recording
+from memtrain.lineage.records.row_pieces import pieces_of_manifest
 from memtrain.system.progress import Progress
 
 
@@ -43,7 +45,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         "--digest", choices=["sha256", "blake3"], default="sha256", help="(default: sha256)"
     )
     parser.add_argument("--threads", type=int, default=2, help="shards at a time (default: 2)")
-    add_lineage_arguments(parser)
+    add_recording_arguments(parser)
     args = parser.parse_args(argv)
     if args.rows_per_shard != "auto" and not args.rows_per_shard.isdigit():
         parser.error(f"--rows-per-shard: {args.rows_per_shard!r} is neither a number nor auto")

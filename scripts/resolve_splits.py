@@ -24,7 +24,8 @@ from memtrain.core.wording import listed
 from memtrain.data.manifest import Manifest
 from memtrain.data.shard_summaries import digest_rows
 from memtrain.data.source import Source
-from memtrain.lineage.records.recorder import add_lineage_arguments, recording
+from memtrain.lineage.records.arguments import add_recording_arguments
+from memtrain.lineage.records.recorder import recording
 from memtrain.planning.split_resolution import describe_weak_shuffle, resolve_splits
 from memtrain.recipes.recipe import Recipe
 from memtrain.recipes.withdrawals import WITHDRAWALS_FILE, Withdrawal, read_withdrawals
@@ -45,7 +46,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         default=WITHDRAWALS_FILE,
         help=f"rows that are left out of every range (default: {WITHDRAWALS_FILE}, if it exists)",
     )
-    add_lineage_arguments(parser)
+    add_recording_arguments(parser)
     return parser.parse_args(argv)
 
 

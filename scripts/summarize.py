@@ -32,7 +32,8 @@ from memtrain.lineage.page.content import page_content
 from memtrain.lineage.page.rendering import write_page
 from memtrain.lineage.page.split_lines import read_split_lines
 from memtrain.lineage.queries.index import LineageIndex
-from memtrain.lineage.records.recorder import Recorder, add_lineage_arguments, recording
+from memtrain.lineage.records.arguments import add_recording_arguments
+from memtrain.lineage.records.recorder import Recorder, recording
 from memtrain.recipes.withdrawals import WITHDRAWALS_FILE, read_withdrawals
 from memtrain.reporting.summary import Summary
 from memtrain.reporting.summary_table import write_table
@@ -60,7 +61,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         default=WITHDRAWALS_FILE,
         help="rows that the page shows as withdrawn (default: %(default)s, if it is there)",
     )
-    add_lineage_arguments(parser)
+    add_recording_arguments(parser)
     return parser.parse_args(argv)
 
 

@@ -14,8 +14,8 @@ first: to a file in $SLURM_TMPDIR, $TMPDIR or /tmp that has no name, so that not
 """
 
 import argparse
+import logging
 import os
-import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -26,11 +26,17 @@ from memtrain.cli.environment_check import require_environment
 
 require_environment()
 
-from memtrain.cli.entry_point import argument_parser, run
-from memtrain.cli.loading_arguments import add_loading_arguments, loading_of
-from memtrain.cli.running_arguments import add_running_arguments, running_of
+from memtrain.cli.entry_point import argument_parser, is_main_rank, run
+from memtrain.cli.settings_arguments import (
+    add_loading_arguments,
+    add_running_arguments,
+    loading_settings,
+    running_settings,
+)
 from memtrain.components.build import choose_device
-from memtrain.lineage.records.recorder import Recorder, add_lineage_arguments, pieces_of, recording
+from memtrain.lineage.records.arguments import add_recording_arguments
+from memtrain.lineage.records.recorder import Recorder, recording
+from memtrain.lineage.records.row_pieces import pieces_of_recipe
 from memtrain.recipes.integrity import check_pieces
 from memtrain.recipes.recipe import Recipe
 from memtrain.training.checkpoint import CheckpointFolder, fingerprint_of
@@ -38,7 +44,9 @@ from memtrain.training.distributed.process_group import count_nodes, joined_proc
 from memtrain.training.staging import StagedRows, staged
 from memtrain.training.stopping import STOPPED, StopRequests, TrainingStopped
 from memtrain.training.trainer import RunContext, Trainer
-from memtrain.workflow.reachable_code import own_module_files, reachable_files
+from memtrain.workflow.result_code import code_digest, own_code, result_code
+
+_log = logging.getLogger("memtrain.train")
 
 EPILOG = f"""\
 exit status {STOPPED}: asked to stop, and the state is saved; run it again to go on."""
@@ -62,59 +70,58 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     add_running_arguments(parser)
     add_loading_arguments(parser)
-    add_lineage_arguments(parser)
+    add_recording_arguments(parser)
     return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Train one split."""
     args = parse_arguments(argv)
-    is_main = int(os.environ.get("RANK", 0)) == 0
     try:
-        with recording(__file__, args, Path(args.split).parent.name, quiet=not is_main) as record:
+        with recording(__file__, args, Path(args.split).parent.name) as record:
             recipe = Recipe.read(args.split)
-            if is_main:
-                describe_inputs(args, recipe, record)
+            if is_main_rank():
+                record_inputs(args, recipe, record)
             checkpoints = checkpoints_of(args, recipe)
             with StopRequests(args.max_minutes or None) as stop:
-                with rows_of(args, recipe, checkpoints, stop, quiet=not is_main) as rows:
-                    if is_main and not rows.is_copy:
+                with staged_rows(args, recipe, checkpoints, stop) as rows:
+                    if is_main_rank() and not rows.is_copy:
                         check_rows(args, recipe, record)
                     train(args, recipe, rows, checkpoints, stop, record)
     except TrainingStopped as stopped:
-        if is_main:
-            print(stopped, file=sys.stderr)
+        _log.info(stopped)
         return STOPPED
     return 0
 
 
-def describe_inputs(args: argparse.Namespace, recipe: Recipe, record: Recorder) -> None:
+def record_inputs(args: argparse.Namespace, recipe: Recipe, record: Recorder) -> None:
     """Record what the training reads."""
     rows = recipe.training.rows
-    record.reaches(own_modules(recipe))
+    record.reaches(own_code(recipe.training.settings, Path.cwd()))
     record.set(
         recipe=recipe.digest("training"),
         training=recipe.training.settings.model_dump(mode="json"),
         seed=recipe.training.settings.seed,
     )
-    record.reads_rows(args.data, {"": rows.resolved}, pieces_of(rows, recipe))
+    record.reads_rows(args.data, {"": rows.resolved}, pieces_of_recipe(rows, recipe))
     record.reads(args.split, "recipe")
 
 
-def rows_of(
+def staged_rows(
     args: argparse.Namespace,
     recipe: Recipe,
     checkpoints: CheckpointFolder | None,
     stop: StopRequests,
-    quiet: bool,
 ) -> AbstractContextManager[StagedRows]:
-    """Return a context in which the rows lie where they are to be read."""
-    stage, steps_done = loading_of(args).stage, checkpoints.noted_step() if checkpoints else 0
+    """Return a context in which the rows lie where the training reads them."""
+    stage = loading_settings(args).stage
+    steps_done = checkpoints.noted_step() if checkpoints else 0
+    quiet = not is_main_rank()
     return staged(args.data, recipe, stage, count_nodes(), stop, quiet, steps_done)
 
 
 def check_rows(args: argparse.Namespace, recipe: Recipe, record: Recorder) -> None:
-    """See that the rows are those that were indexed; of a copy this is known."""
+    """Refuse rows that are not those that were indexed. A copy was compared while it was made."""
     pieces, how = recipe.training.rows.pieces, record.settings.verify_shards
     check_pieces(args.data, pieces, how, recipe.rows_per_shard)
 
@@ -127,10 +134,12 @@ def train(
     stop: StopRequests,
     record: Recorder,
 ) -> None:
-    """Train, and write what comes out."""
+    """Train, and write the results."""
     device = choose_device(recipe.training.settings.device)
     with joined_process_group(device) as group:
-        context = RunContext(device, group, loading_of(args), running_of(args), checkpoints, stop)
+        context = RunContext(
+            device, group, loading_settings(args), running_settings(args), checkpoints, stop
+        )
         trainer = Trainer(recipe, rows.path, context)
         if group.is_main:
             print(trainer.describe(), flush=True)
@@ -158,16 +167,10 @@ def checkpoints_of(args: argparse.Namespace, recipe: Recipe) -> CheckpointFolder
     """Return the checkpoints of this training; None without --state."""
     if args.state is None:
         return None
-    device = choose_device(recipe.training.settings.device)
-    script = Path(__file__).resolve()
-    code = [*reachable_files(script, [script.parent]), *own_modules(recipe)]
-    return CheckpointFolder(args.state, fingerprint_of(recipe.digest("training"), code, device))
-
-
-def own_modules(recipe: Recipe) -> list[Path]:
-    """Return the files of the user's own that the recipe names."""
     settings = recipe.training.settings
-    return own_module_files((settings.model, settings.transform, settings.loss), Path.cwd())
+    code = code_digest([*result_code(Path(__file__)), *own_code(settings, Path.cwd())])
+    device = choose_device(settings.device)
+    return CheckpointFolder(args.state, fingerprint_of(recipe.digest("training"), code, device))
 
 
 if __name__ == "__main__":

@@ -2,10 +2,7 @@
 
 import re
 
-import pytest
 import yaml
-
-from memtrain.workflow.reachable_code import module_files, reachable_files
 
 
 def pins(path):
@@ -78,67 +75,3 @@ def test_no_source_file_is_too_long(repository):
             if path.suffix in (".py", ".smk"):
                 assert len(path.read_text().splitlines()) <= 400, path
     assert len((repository / "Snakefile").read_text().splitlines()) < 60
-
-
-@pytest.fixture
-def code(tmp_path):
-    files = {
-        "script.py": "import os, package.one\nfrom package import two\n",
-        "package/__init__.py": "from package.base import x\n",
-        "package/base.py": "x = 1\n",
-        "package/one.py": "def later():\n    from .three import y\n",
-        "package/two.py": (
-            "import numpy, typing\n"
-            "if typing.TYPE_CHECKING:\n    import package.unused\nelse:\n    import package.four\n"
-        ),
-        "package/four.py": "",
-        "package/three.py": "y = 2\n",
-        "package/unused.py": "z = 3\n",
-        "package/assets/style.css": "not Python",
-        "package/assets/deep/x.js": "",
-        "assets/no_package.txt": "",
-        "own/models.py": "from own import layers\n",
-        "own/layers.py": "",
-    }
-    for name, content in files.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(content)
-    return tmp_path
-
-
-def names(files, root):
-    return [str(path.relative_to(root)) for path in files]
-
-
-def test_reachable_files_are_found_through_imports(code):
-    assert names(reachable_files(code / "script.py", [code]), code) == [
-        "script.py",
-        "package/__init__.py",
-        "package/assets/deep/x.js",
-        "package/assets/style.css",
-        "package/base.py",
-        "package/four.py",
-        "package/one.py",
-        "package/three.py",
-        "package/two.py",
-    ]
-
-
-def test_files_of_a_module_of_ones_own(code):
-    assert names(module_files("own.models", [code]), code) == ["own/layers.py", "own/models.py"]
-    assert module_files("torch.nn", [code]) == []
-
-
-def test_reading_finds_what_importing_loads(repository):
-    """The reading is checked against Python itself, for every script."""
-    import subprocess
-    import sys
-
-    scripts = repository / "scripts"
-    for script in scripts.glob("*.py"):
-        program = (
-            f"import sys; sys.path.insert(0, {str(scripts)!r}); import {script.stem};"
-            "print(*(m.__file__ for n, m in sys.modules.items() if n.startswith('memtrain')))"
-        )
-        loaded = subprocess.check_output([sys.executable, "-c", program], text=True).split()
-        assert set(loaded) <= {str(path) for path in reachable_files(script, [scripts])}

@@ -74,6 +74,14 @@ def show_messages() -> None:
     logger.propagate = False
 
 
+def is_main_rank() -> bool:
+    """Return whether this process is the only one, or the first of several that work together.
+
+    torchrun says so by RANK. Known before the processes have found each other, and without torch.
+    """
+    return int(os.environ.get("RANK", 0)) == 0
+
+
 class _MessageFormatter(logging.Formatter):
     """Puts "warning: " before warnings, and the program's name and "error: " before errors."""
 
@@ -85,5 +93,5 @@ class _MessageFormatter(logging.Formatter):
 
 
 def _is_for_this_rank(record: logging.LogRecord) -> bool:
-    """Return whether this process says it; torchrun and srun set RANK."""
-    return record.levelno >= logging.ERROR or os.environ.get("RANK", "0") == "0"
+    """Return whether this process says it."""
+    return record.levelno >= logging.ERROR or is_main_rank()

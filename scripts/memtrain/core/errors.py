@@ -25,6 +25,10 @@ class TransientError(UserError):
     """
 
 
+class Interrupted(Exception):  # noqa: N818 - it is no error
+    """A program leaves before its end since it was asked to; nothing went wrong."""
+
+
 def raise_problems(problems: Iterable[str]) -> None:
     """Raise one ``UserError`` with all of the problems, or return where there are none."""
     problems = list(problems)

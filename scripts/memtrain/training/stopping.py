@@ -4,6 +4,8 @@ import signal
 import time
 from types import FrameType
 
+from memtrain.core.errors import Interrupted
+
 #: What schedulers send before they end a job.
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
@@ -15,7 +17,7 @@ _MARGIN_SHARE = 0.05
 _MARGIN_MINUTES = 1.0
 
 
-class TrainingStopped(Exception):  # noqa: N818 - nothing went wrong
+class TrainingStopped(Interrupted):
     """The training saved its state and left before its end."""
 
 

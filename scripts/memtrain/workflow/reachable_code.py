@@ -1,74 +1,133 @@
-"""Which files a script can reach: itself, and what it imports, found by reading them.
+"""Finds the files that a file of code can reach: the file itself and what it imports.
 
-Nothing is imported to find out, and nothing is typed by hand: a rule that lists these files as
-inputs runs again when a line that it can reach has changed, and for no other line. What a package
-keeps in a folder ``assets`` beside its modules, whoever reaches the package reaches too.
+The files are read to find out, and nothing is imported; nor does anybody type lists of files by
+hand. The files in a folder ``assets`` beside the modules of a package belong to all its modules.
 """
 
 import ast
-from collections.abc import Iterable, Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Any
 
 
-def reachable_files(start: Path, roots: Sequence[Path]) -> list[Path]:
-    """Return a script and every file that it can import, directly or not.
+@dataclass(frozen=True, order=True)
+class CodeFile:
+    """A file of code.
+
+    Attributes:
+        name: the path relative to the folder that the file is imported from, like
+            "memtrain/core/errors.py"; it stays the same wherever that folder lies.
+        path: where the file lies.
+    """
+
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class SearchPath:
+    """Where modules are looked for. Modules that are found nowhere are installed, and left out.
+
+    Attributes:
+        folders: folders of modules of any name, the first one first.
+        packages: the folder around a package, by the name of the package; for packages that are in
+            none of the folders.
+    """
+
+    folders: Sequence[Path]
+    packages: Mapping[str, Path] = field(default_factory=dict)
+
+    def of_module(self, module: str) -> Iterator[Path]:
+        """Yield the folders that a module may lie in."""
+        yield from self.folders
+        if (folder := self.packages.get(module.partition(".")[0])) is not None:
+            yield folder
+
+
+def reachable_code(
+    start: Sequence[CodeFile], search: SearchPath, outside: Sequence[str] = ()
+) -> list[CodeFile]:
+    """Return files of code and every file that they can import, directly or not.
 
     Args:
-        start: the script.
-        roots: folders that modules are looked for in, in this order; what is found in none of them
-            (the standard library, installed packages) is left out.
+        start: the files to start from.
+        search: where modules are looked for.
+        outside: beginnings of names of files that are left out. What only these files import is
+            not found either.
 
     Returns:
-        The script first, then the others in alphabetical order.
+        The files to start from, then the others by their names.
     """
-    found, queue = {start}, [start]
+    found, queue = set(start), list(start)
     while queue:
-        for module in _imported_modules(queue.pop()):
-            for file in _files_of(module, roots):
-                if file not in found:
+        for module in imported_modules(queue.pop().path):
+            for file in module_files(module, search):
+                if file not in found and not file.name.startswith(tuple(outside)):
                     found.add(file)
-                    if file.suffix == ".py":
+                    if file.path.suffix == ".py":
                         queue.append(file)
-    return [start, *sorted(found - {start})]
+    return [*start, *sorted(found - set(start))]
 
 
-def module_files(module: str, roots: Sequence[Path]) -> list[Path]:
-    """Return the file of a module, with every file that it can reach; empty where it is installed.
-
-    Args:
-        module: like "package.module".
-        roots: as for ``reachable_files``.
-    """
-    files = list(_files_of(module, roots))
-    return sorted({reached for file in files for reached in reachable_files(file, roots)})
-
-
-def own_module_files(choices: Iterable[Any], here: Path) -> list[Path]:
-    """Return the files behind things that settings chose as "package.module:name".
+def module_files(module: str, search: SearchPath) -> list[CodeFile]:
+    """Return the file of a module, the ``__init__.py`` of every package around it, and its assets.
 
     Args:
-        choices: with a ``name``; those without a colon are not the user's own.
-        here: the folder that the user's modules lie in; installed ones are left out.
+        module: the name of the module, like "package.module".
+        search: where it is looked for.
+
+    Returns:
+        The files; none for a module that is installed.
     """
-    modules = {choice.name.partition(":")[0] for choice in choices if ":" in choice.name}
-    return sorted({file for module in modules for file in module_files(module, [here])})
+    for folder in search.of_module(module) if module else ():
+        parts = folder.joinpath(*module.split("."))
+        candidates = (parts.with_suffix(".py"), parts / "__init__.py")
+        target = next((path for path in candidates if path.is_file()), None)
+        if target is not None:
+            paths = [*_inits_around(target, folder), target, *_assets(target.parent)]
+            return [CodeFile(path.relative_to(folder).as_posix(), path) for path in paths]
+    return []
 
 
-def _imported_modules(file: Path) -> Iterator[str]:
-    """Yield the dotted names that a file imports when it runs, anywhere in it."""
+def _inits_around(file: Path, folder: Path) -> list[Path]:
+    """Return the ``__init__.py`` of every package that a file lies in, below a folder."""
+    packages = [parent for parent in file.parents if parent.is_relative_to(folder)]
+    inits = (package / "__init__.py" for package in packages if package != folder)
+    return [init for init in inits if init != file and init.is_file()]
+
+
+def _assets(folder: Path) -> list[Path]:
+    """Return the files in the folder ``assets`` of a package; none if the folder is no package."""
+    if not (folder / "__init__.py").is_file():
+        return []
+    return sorted(path for path in folder.glob("assets/**/*") if path.is_file())
+
+
+def imported_modules(file: Path) -> Sequence[str]:
+    """Return the dotted names of what a file imports when it runs, anywhere in it.
+
+    For ``from package import name`` this has "package" and "package.name", which may be a module.
+    """
+    return _imported_modules(file, os.stat(file).st_mtime_ns)
+
+
+@cache
+def _imported_modules(file: Path, modified_ns: int) -> tuple[str, ...]:
+    # Kept: the rules ask for the code of every script, and the scripts share most of it.
+    modules: list[str] = []
     for node in _nodes_that_run(ast.parse(file.read_bytes(), filename=str(file))):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            modules += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             module = _absolute(node, file)
-            yield module
-            # `from package import module` names a file as often as it names an object.
-            yield from (f"{module}.{alias.name}" for alias in node.names)
+            modules += [module, *(f"{module}.{alias.name}" for alias in node.names)]
+    return tuple(modules)
 
 
 def _nodes_that_run(tree: ast.AST) -> Iterator[ast.AST]:
-    """Yield a tree's nodes, without those that only type checkers read."""
+    """Yield the nodes of a tree, but not those that only type checkers read."""
     queue = [tree]
     while queue:
         node = queue.pop()
@@ -85,31 +144,12 @@ def _is_type_checking(test: ast.expr) -> bool:
 
 
 def _absolute(node: ast.ImportFrom, file: Path) -> str:
-    """Return the module of a `from` import; of a relative one, seen from the file's package."""
+    """Return the absolute name of the module of a ``from`` import."""
     if not node.level:
         return node.module or ""
     package = file.parents[node.level - 1]
-    names = []
+    names: list[str] = []
     while (package / "__init__.py").exists():
         names.insert(0, package.name)
         package = package.parent
     return ".".join([*names, *filter(None, [node.module])])
-
-
-def _files_of(module: str, roots: Sequence[Path]) -> Iterator[Path]:
-    """Yield the file of a module, the ``__init__.py`` of every package around it, and assets."""
-    parts = module.split(".")
-    for root in roots:
-        file = root.joinpath(*parts).with_suffix(".py")
-        package = root.joinpath(*parts, "__init__.py")
-        target = next((path for path in (file, package) if path.is_file()), None)
-        if target is None or not module:
-            continue
-        for depth in range(1, len(parts)):
-            around = root.joinpath(*parts[:depth], "__init__.py")
-            if around.is_file():
-                yield around
-        yield target
-        if (target.parent / "__init__.py").is_file():
-            yield from sorted(file for file in target.parent.glob("assets/**/*") if file.is_file())
-        return

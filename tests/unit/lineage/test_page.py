@@ -11,7 +11,7 @@ from memtrain.lineage.page.last_verification import last_verification
 from memtrain.lineage.page.rendering import ASSETS, PROGRAMS, render
 from memtrain.lineage.page.split_lines import SplitLine
 from memtrain.lineage.queries.index import LineageIndex
-from memtrain.lineage.records.user_actions import keep_act
+from memtrain.lineage.records.user_actions import record_action
 from memtrain.recipes.withdrawals import Withdrawal
 from tests.unit.lineage.lineage_of_many import content_of
 from tests.unit.lineage.lineage_records import Records, file, rows, rows_written
@@ -103,7 +103,7 @@ def test_a_run_that_goes_on_is_shown_for_whom_asks(tmp_path):
 def test_findings_hold_until_the_file_is_written_or_the_rows_are_indexed_again(tmp_path):
     def verified(*findings):
         facts = {"checked": 3, "findings": findings}
-        keep_act(tmp_path, "verify", "", "verification", facts)
+        record_action(tmp_path, "verify", "", kind="verification", facts=facts)
 
     def found():
         return [

@@ -1,5 +1,6 @@
 """Records: written by real scripts, whole or not there, and nothing in them that is private."""
 
+import argparse
 import concurrent.futures
 import json
 import os
@@ -10,7 +11,14 @@ from pathlib import Path
 import pytest
 import yaml
 
+from memtrain.config.lineage import LineageSettings
 from memtrain.core.ranges import Range
+from memtrain.lineage.records.arguments import (
+    RecordingOptions,
+    add_recording_arguments,
+    recording_command_line,
+    recording_options,
+)
 from memtrain.lineage.records.privacy import Privacy
 from memtrain.lineage.records.record_store import RecordStore
 from memtrain.lineage.records.run_record import RunRecord
@@ -44,8 +52,8 @@ def records_in(folder):
 
 def test_a_run_is_recorded_with_what_it_wrote_and_ran_with(tmp_path):
     parent = "01900000-0000-7000-8000-000000000001"
-    environment = {"MEMTRAIN_RUN": parent, "OMP_NUM_THREADS": "1", "HOME_TOKEN": "private"}
-    generate(tmp_path, "--records", "records", **environment)
+    given = ["--records", "records", "--workflow-run", parent, "--attempt", "2"]
+    generate(tmp_path, *given, OMP_NUM_THREADS="1", HOME_TOKEN="private")
     (record,) = records_in(tmp_path / "records")
     assert (record.name, record.state, record.parent_id) == ("generate_data", "completed", parent)
     data, source = record.outputs
@@ -58,12 +66,31 @@ def test_a_run_is_recorded_with_what_it_wrote_and_ran_with(tmp_path):
     assert record.environment["packages"]["numpy"]
     assert record.environment["variables"]["OMP_NUM_THREADS"] == "1"
     assert record.machine["cores"] >= 1
+    assert record.machine["attempt"] == 2
     assert record.effort["peak_memory_bytes"] > 1e6
     assert "scripts/generate_data.py" in record.code[0].files
     (text,) = [path.read_text() for path in (tmp_path / "records").glob("events/*/*")]
     assert "private" not in text
     assert str(tmp_path) not in text
     assert not list((tmp_path / "records/started").iterdir())
+
+
+def test_only_arguments_say_where_a_run_is_recorded(tmp_path):
+    """Two workflows in one process have one environment."""
+    generate(tmp_path, MEMTRAIN_RECORDS="records", MEMTRAIN_RUN="x", MEMTRAIN_LINEAGE="{no: key}")
+    assert not (tmp_path / "records").exists()
+
+
+@pytest.mark.parametrize("folder", [None, "it's $(here)/lineage"])
+def test_options_come_through_a_shell_as_they_were(folder):
+    settings = LineageSettings(required=True, environment=["A 'B'"])
+    options = RecordingOptions(folder and Path(folder), settings, folder and "id", 3)
+    parser = argparse.ArgumentParser()
+    add_recording_arguments(parser)
+    words = subprocess.check_output(
+        ["sh", "-c", f"printf '%s\\n' {recording_command_line(options)}"], text=True
+    ).splitlines()
+    assert recording_options(parser.parse_args(words)) == options
 
 
 def test_without_a_folder_nothing_is_recorded(tmp_path):
@@ -79,14 +106,13 @@ def test_a_failure_is_recorded_with_its_reason(tmp_path):
 
 
 def test_a_mistake_ends_the_other_tries_of_the_same_call_of_the_workflow(tmp_path):
-    records = ("--records", "records")
-    here = {"MEMTRAIN_RUN": "01900000-0000-7000-8000-000000000001"}
-    first = generate(tmp_path, *records, settings="{rows: many}", status=1, **here)
-    second = generate(tmp_path, *records, status=1, **here)
+    call = "01900000-0000-7000-8000-00000000000"
+    here = ("--records", "records", "--workflow-run", f"{call}1")
+    first = generate(tmp_path, *here, settings="{rows: many}", status=1)
+    second = generate(tmp_path, *here, status=1)
     assert second.stderr == first.stderr
     assert not (tmp_path / "data.npy").exists()
-    other = {"MEMTRAIN_RUN": "01900000-0000-7000-8000-000000000002"}
-    generate(tmp_path, *records, **other)
+    generate(tmp_path, "--records", "records", "--workflow-run", f"{call}2")
 
 
 def test_a_killed_run_is_there_as_started(tmp_path):
@@ -138,13 +164,12 @@ def test_a_full_disk_is_said_and_tears_nothing(tmp_path):
 def record_some(folder, number):
     program = (
         "import sys; from memtrain.lineage.records.record_store import RecordStore;"
-        "from memtrain.lineage.records.recorder import now;"
-        "from memtrain.lineage.records.run_record import RunRecord;"
+        "from memtrain.lineage.records.run_record import RunRecord, utc_now;"
         "from openlineage.client.uuid import generate_new_uuid\n"
         "for turn in range(5):\n"
-        f"  r = RunRecord(str(generate_new_uuid()), 'job{number}', now(), split=str(turn))\n"
+        f"  r = RunRecord(str(generate_new_uuid()), 'job{number}', utc_now(), split=str(turn))\n"
         f"  store = RecordStore({str(folder)!r}); store.started(r)\n"
-        "  r.ended_at, r.state = now(), 'completed'\n"
+        "  r.ended_at, r.state = utc_now(), 'completed'\n"
         "  store.ended(r)\n"
     )
     environment = os.environ | {"PYTHONPATH": str(SCRIPTS)}

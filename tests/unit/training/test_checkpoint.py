@@ -131,16 +131,14 @@ def test_the_folder_is_removed_whole(folder):
     assert not folder.folder.exists()
 
 
-def test_the_fingerprint_knows_every_line_of_code(tmp_path):
-    one, two = tmp_path / "one.py", tmp_path / "two.py"
-    one.write_text("a")
-    two.write_text("b")
-    before = fingerprint_of("r", [one, two], CPU)
-    assert before == fingerprint_of("r", [two, one], CPU)
-    assert before != fingerprint_of("s", [one, two], CPU)
-    two.write_text("c")
-    changed = fingerprint_of("r", [one, two], CPU)
-    assert [key for key in before if before[key] != changed[key]] == ["code"]
+def test_the_fingerprint_knows_recipe_code_and_device():
+    before = fingerprint_of("r", "c", CPU)
+    for key, after in {
+        "recipe": fingerprint_of("s", "c", CPU),
+        "code": fingerprint_of("r", "d", CPU),
+        "device": fingerprint_of("r", "c", torch.device("cuda")),
+    }.items():
+        assert [name for name in before if before[name] != after[name]] == [key]
 
 
 def test_when_the_next_is_due():

@@ -9,7 +9,7 @@ from memtrain.lineage.page.graph import lineage_graph
 from memtrain.lineage.page.last_verification import last_verification
 from memtrain.lineage.page.split_lines import SplitLine
 from memtrain.lineage.queries.index import LineageIndex
-from memtrain.lineage.records.recorder import now
+from memtrain.lineage.records.run_record import utc_now
 from memtrain.recipes.withdrawals import Withdrawal
 
 #: Of more shards than these, the page has the borders alone.
@@ -51,7 +51,7 @@ def page_content(
         graph = lineage_graph(index, [split.name for split in splits], running)
     return {
         "dataset": dataset,
-        "made_at": now(),
+        "made_at": utc_now(),
         "notes": [*([NOT_ENDED] if running else []), *notes],
         "rows": _rows(manifest, splits),
         "splits": [asdict(split) for split in splits],

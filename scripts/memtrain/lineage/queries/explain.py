@@ -160,7 +160,8 @@ def _lines_of_run(run: dict[str, Any]) -> Iterator[str]:
     training = run["details"].get("training")
     if training:
         yield f"rows were visited in the order {short(training['order_digest'])}"
-    if job := _batch_job(run["environment"].get("variables", {})):
+    variables, attempt = run["environment"].get("variables", {}), run["machine"].get("attempt", 1)
+    if job := _batch_job(variables, attempt):
         yield job
     machine, packages = run["machine"], run["environment"].get("packages", {})
     yield (
@@ -169,7 +170,7 @@ def _lines_of_run(run: dict[str, Any]) -> Iterator[str]:
     )
 
 
-def _batch_job(variables: dict[str, str]) -> str | None:
+def _batch_job(variables: dict[str, str], attempt: int) -> str | None:
     """Return which job of a cluster a run was, where it was one."""
     job, array = variables.get("SLURM_JOB_ID"), variables.get("SLURM_ARRAY_JOB_ID")
     if job is None:
@@ -178,7 +179,7 @@ def _batch_job(variables: dict[str, str]) -> str | None:
         job += f" ({array}_{variables.get('SLURM_ARRAY_TASK_ID')})"
     nodes = variables.get("SLURM_JOB_NODELIST") or variables.get("SLURMD_NODENAME")
     where = f" on {nodes}" if nodes else ""
-    return f"as job {job} of Slurm{where}, attempt {variables.get('MEMTRAIN_ATTEMPT', '1')}"
+    return f"as job {job} of Slurm{where}, attempt {attempt}"
 
 
 def short(digest: str | None) -> str:

@@ -18,7 +18,7 @@ from memtrain.data.shard_summaries import digest_rows
 from memtrain.lineage.queries.index import LineageIndex
 from memtrain.lineage.queries.lookup import find_version
 from memtrain.lineage.records.run_record import FileUse, PieceUse, RunRecord
-from memtrain.lineage.records.user_actions import keep_act
+from memtrain.lineage.records.user_actions import record_action
 from memtrain.recipes.recipe import Recipe
 from memtrain.recipes.withdrawals import Withdrawal
 from memtrain.system.digests import algorithm_of, digest_of_file
@@ -315,7 +315,7 @@ def keep_verification(folder: Path, result: Verification) -> None:
     compared = counted(len(result.checked), "file")
     message = f"{compared} compared byte by byte, {counted(len(result.findings), 'finding')}"
     facts = {"checked": len(result.checked), "findings": [asdict(one) for one in result.findings]}
-    keep_act(folder, "verify", message, "verification", facts)
+    record_action(folder, "verify", message, kind="verification", facts=facts)
 
 
 def _was_touched_by_snakemake(written: FileUse, found: os.stat_result) -> bool:

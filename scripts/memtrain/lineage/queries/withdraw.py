@@ -10,8 +10,8 @@ from memtrain.data.record_file import read_layout
 from memtrain.data.shard_summaries import digest_rows
 from memtrain.lineage.queries.impact import Impact, Reached
 from memtrain.lineage.queries.index import LineageIndex
-from memtrain.lineage.records.recorder import now
-from memtrain.lineage.records.user_actions import keep_act
+from memtrain.lineage.records.run_record import utc_now
+from memtrain.lineage.records.user_actions import record_action
 from memtrain.recipes.withdrawals import Withdrawal, read_withdrawals, write_withdrawals
 
 
@@ -32,7 +32,7 @@ def withdraw(file: Path, dataset: str, data: Path, rows: Range, reason: str) -> 
             "restore these first."
         )
     digest = digest_rows(data, layout, rows)
-    added = Withdrawal(rows=tuple(rows), reason=reason, at=now(), digest=digest)
+    added = Withdrawal(rows=tuple(rows), reason=reason, at=utc_now(), digest=digest)
     write_withdrawals(file, dataset, [*before, added])
     return added
 
@@ -60,7 +60,7 @@ def record_withdrawals(folder: Path, act: str, withdrawals: Sequence[Withdrawal]
     """Record that rows were withdrawn or restored, so that the history has it."""
     message = "; ".join(f"rows {one.range}: {one.reason}" for one in withdrawals)
     content = [one.model_dump(mode="json") for one in withdrawals]
-    keep_act(folder, act, message, "withdrawal", {"withdrawals": content})
+    record_action(folder, act, message, kind="withdrawal", facts={"withdrawals": content})
 
 
 def models_trained_on(index: LineageIndex, data: str, rows: Sequence[Range]) -> list[Reached]:

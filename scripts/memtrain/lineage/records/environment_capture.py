@@ -1,4 +1,4 @@
-"""Facts about what a run ran with: code, packages, machine."""
+"""Finds out what a run runs with: its code, its packages, its machine."""
 
 import hashlib
 import os
@@ -13,12 +13,12 @@ from typing import Any
 from memtrain.lineage.records.privacy import is_secret
 from memtrain.lineage.records.run_record import CodeRoot
 
-#: Variables that change what is computed or say which job it was, and never hold a secret.
+#: Environment variables that are always recorded. They change what is computed or tell which job it
+#: was, and never hold a secret.
 ALLOWED_VARIABLES = (
     "CUBLAS_WORKSPACE_CONFIG",
     "CUDA_VISIBLE_DEVICES",
     "LOCAL_WORLD_SIZE",
-    "MEMTRAIN_ATTEMPT",
     "MKL_NUM_THREADS",
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -38,7 +38,13 @@ _GIT_SECONDS = 5
 
 
 def code_root(name: str, folder: Path, files: Iterable[Path]) -> CodeRoot:
-    """Return digests of files of code, and what git says of their folder."""
+    """Return the digests of files of code, and the state of git in their folder.
+
+    Args:
+        name: the name of the root.
+        folder: the folder that the paths of the files are relative to.
+        files: the files.
+    """
     commit, is_clean = _git_state(folder)
     digests = {
         os.path.relpath(file, folder): "sha256:" + hashlib.sha256(file.read_bytes()).hexdigest()
@@ -48,7 +54,7 @@ def code_root(name: str, folder: Path, files: Iterable[Path]) -> CodeRoot:
 
 
 def _git_state(folder: Path) -> tuple[str | None, bool | None]:
-    """Return the commit of a folder and whether it is clean; None for both without git."""
+    """Return the commit of a folder and whether it is clean; None and None without git."""
     command = ["git", "-C", str(folder), "status", "--porcelain=v2", "--branch"]
     try:
         done = subprocess.run(
@@ -67,7 +73,15 @@ def _git_state(folder: Path) -> tuple[str | None, bool | None]:
 
 
 def environment(more_variables: Sequence[str] = ()) -> dict[str, Any]:
-    """Return Python's version, the installed packages, and variables that may be recorded."""
+    """Return the version of Python, the installed packages, and environment variables.
+
+    Args:
+        more_variables: names of variables to record beside ``ALLOWED_VARIABLES``. Those whose names
+            announce a secret are left out all the same.
+
+    Returns:
+        "python", a version; "packages", versions by name; "variables", values by name.
+    """
     names = [*ALLOWED_VARIABLES, *(name for name in more_variables if not is_secret(name))]
     return {
         "python": platform.python_version(),
@@ -77,7 +91,7 @@ def environment(more_variables: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def _packages() -> dict[str, str]:
-    # The names of folders say it; importlib.metadata would open a file for each.
+    # Read from the names of folders: importlib.metadata would open a file for each package.
     found: dict[str, str] = {}
     for folder in map(Path, reversed(sys.path)):
         for info in folder.glob("*.dist-info") if folder.is_dir() else ():
@@ -86,8 +100,12 @@ def _packages() -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def machine() -> dict[str, Any]:
-    """Return what the run ran on."""
+def machine(attempt: int = 1) -> dict[str, Any]:
+    """Return the machine, and which job of a cluster this process is.
+
+    Args:
+        attempt: 1 for the first try of the job.
+    """
     return {
         "host": socket.gethostname(),
         "system": f"{platform.system()} {platform.release()}",
@@ -97,6 +115,7 @@ def machine() -> dict[str, Any]:
         "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         "gpus": _gpus(),
         "slurm_job": os.environ.get("SLURM_JOB_ID"),
+        "attempt": attempt,
     }
 
 
@@ -110,7 +129,7 @@ def _processor() -> str:
 
 
 def _gpus() -> list[str]:
-    # Asked only where PyTorch is loaded anyway: others do not compute on a GPU.
+    # Only if PyTorch is loaded anyway: a script that does not load it computes nothing on a GPU.
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_available():
         return []

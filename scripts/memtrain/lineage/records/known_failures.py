@@ -1,7 +1,8 @@
 """Mistakes of the user's that ended jobs, kept for as long as one call of the workflow lasts.
 
-Snakemake runs a job again whatever it failed of. A try that follows a mistake finds it here, and
-ends with the same words; the workflow repeats them at its end, below all other output.
+Snakemake runs a job again whatever the reason for its failure. The second try of a job that failed
+by a mistake finds the mistake here and ends with the same words at once; and the workflow repeats
+all mistakes at its end, below all other output.
 """
 
 import json
@@ -14,19 +15,24 @@ from memtrain.core.errors import UserError
 from memtrain.system.atomic_files import write_text
 
 
-class Mistakes:
-    """The mistakes of one call of the workflow.
+class KnownFailures:
+    """The mistakes that ended jobs of one call of the workflow.
 
     Args:
-        records: the folder of the records; None where none are kept, and no mistakes either.
-        run_id: of the workflow; None outside of one.
+        records: the folder of the records; None where no records are kept, and no mistakes either.
+        workflow_run: the id of the run of the workflow; None outside of one.
     """
 
-    def __init__(self, records: str | os.PathLike | None, run_id: str | None):
-        self._folder = Path(records, "mistakes", run_id) if records and run_id else None
+    def __init__(self, records: str | os.PathLike | None, workflow_run: str | None):
+        self._folder = Path(records, "mistakes", workflow_run) if records and workflow_run else None
 
     def remember(self, job: str, problems: Sequence[str]) -> None:
-        """Keep what was wrong with a job. Where that cannot be written, it is made again."""
+        """Keep the problems that ended a job. If they cannot be written, the next try finds them.
+
+        Args:
+            job: the name of the job, like "train/first".
+            problems: a sentence or two each.
+        """
         if self._folder is None:
             return
         content = {"job": job, "problems": list(problems)}
@@ -37,7 +43,7 @@ class Mistakes:
             pass
 
     def raise_known(self, job: str) -> None:
-        """Raise the mistake that ended an earlier try.
+        """Raise the mistake that ended an earlier try of a job, if there was one.
 
         Raises:
             UserError: with the same problems.
@@ -46,8 +52,8 @@ class Mistakes:
             raise UserError(*problems)
 
     def by_job(self) -> dict[str, list[str]]:
-        """Return the problems of every job that ended by a mistake."""
-        found = {}
+        """Return the problems of every job that ended by a mistake, by the name of the job."""
+        found: dict[str, list[str]] = {}
         for path in sorted(self._folder.glob("*.json")) if self._folder else ():
             try:
                 content = json.loads(path.read_text())
@@ -57,6 +63,6 @@ class Mistakes:
         return found
 
     def forget(self) -> None:
-        """Remove them all: the call is over."""
+        """Remove all mistakes, when the call of the workflow is over."""
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)

@@ -1,26 +1,27 @@
-"""What is recorded of a run, in our own words; ``openlineage_events`` writes it as events."""
+"""The record of a run as dataclasses; ``openlineage_events`` turns it into events and back."""
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 from memtrain.core.ranges import Range
 
 State = Literal["running", "completed", "failed", "stopped"]
 
-#: Files that speak about rows and hold none: who uses rows by them names the rows itself, so that
-#: a question about rows does not follow them.
+#: Roles of files that describe rows and hold none. A run that uses rows by such a file records the
+#: rows themselves, so a search for everything that rows have reached does not follow these files.
 ROLES_ABOUT_ROWS = ("manifest", "recipe", "source", "configuration", "withdrawals")
 
 
 @dataclass(frozen=True)
 class PieceUse:
-    """Rows of one shard that a run used.
+    """The rows of one shard that a run used.
 
     Attributes:
-        shard: its number.
-        rows: of the shard, those that were used.
-        digest: of exactly these rows, "sha256:...".
-        shard_digest: of the whole shard.
+        shard: the number of the shard.
+        rows: the rows that were used.
+        digest: the digest of exactly these rows, "sha256:...".
+        shard_digest: the digest of the whole shard; None where it is not known.
     """
 
     shard: int
@@ -34,15 +35,15 @@ class FileUse:
     """A file that a run read or wrote.
 
     Attributes:
-        path: as seen from the project.
+        path: the path, relative to the project.
         role: what the file was to the run: rows, recipe, model, ...
-        size: bytes.
-        modified_ns: its time of modification, Unix nanoseconds.
-        digest: "sha256:..." of the file; None of rows that are known by their shards.
-        rows: the ranges of its rows, by the part of the run that used them ("" for the whole run);
-            empty where the file is used as a whole.
+        size: the size of the file in bytes.
+        modified_ns: the time of its last modification, in Unix nanoseconds.
+        digest: the digest of the file, "sha256:..."; None for rows, whose shards have digests.
+        rows: the ranges of rows that were used, by the part of the run that used them ("" for the
+            whole run); empty for a file that was used as a whole.
         pieces: the same rows, cut at the borders of shards, with their digests.
-        rows_in_all: of a file of rows, how many it has.
+        rows_in_all: the number of rows in a file of rows; None for other files.
     """
 
     path: str
@@ -57,13 +58,13 @@ class FileUse:
 
 @dataclass(frozen=True)
 class CodeRoot:
-    """Files of code below one folder.
+    """The files of code below one folder.
 
     Attributes:
         name: "memtrain", or "project" for the user's own modules.
-        commit: of git; None where the folder is under no version control.
-        is_clean: whether git knew of no change of a file that it tracks.
-        files: digests by path, seen from the folder.
+        commit: the commit that git has checked out there; None without version control.
+        is_clean: whether all files that git tracks there are as committed; None without git.
+        files: digests by path, relative to the folder.
     """
 
     name: str
@@ -77,21 +78,23 @@ class RunRecord:
     """A run of a script, or of the workflow as a whole.
 
     Attributes:
-        run_id: a UUID that grows with time.
-        job: the script's name, or "workflow".
-        split: that the run was for; None for none.
-        parent_id: of the run of the workflow.
-        started_at, ended_at: ISO 8601, UTC.
-        state: how it ended; running until it did.
-        message: why it failed or stopped.
-        inputs, outputs: files.
+        run_id: a UUID; those of later runs are greater.
+        job: the name of the script, or "workflow".
+        started_at: the time of the start, ISO 8601 in UTC.
+        split: the split that the run was for; None for a run that was for all of them.
+        parent_id: the id of the run of the workflow; None for a script that was started by hand.
+        ended_at: the time of the end, ISO 8601 in UTC; None for a run that has not ended.
+        state: how the run ended, or "running".
+        message: why the run failed or stopped.
+        inputs: the files that the run read.
+        outputs: the files that the run wrote.
         parameters: settings and digests, by dotted names.
-        code: what the script could reach.
-        environment: "python", "packages" by name, "variables" that are allowed.
-        machine: host, processors, memory, GPUs, batch job.
-        effort: "seconds", "peak_memory_bytes".
-        details: facts of one kind of job: "training", "metrics", "workflow", "withdrawal",
-            "verification".
+        code: the code that the script could reach.
+        environment: "python", "packages" by name, and "variables" that are allowed.
+        machine: host, processors, memory, GPUs, batch job and attempt.
+        effort: "seconds" and "peak_memory_bytes".
+        details: facts that only some kinds of jobs have: "training", "metrics", "workflow",
+            "withdrawal", "verification".
     """
 
     run_id: str
@@ -113,11 +116,11 @@ class RunRecord:
 
     @property
     def name(self) -> str:
-        """The job with its split: "train/first"."""
+        """The job with its split, like "train/first"."""
         return self.job if self.split is None else f"{self.job}/{self.split}"
 
     def facts(self) -> dict[str, Any]:
-        """Return everything but the files, as JSON."""
+        """Return everything but the inputs and outputs, as JSON."""
         own = {name: value for name, value in vars(self).items() if name not in _FILES}
         code = [
             {"root": root.name, "commit": root.commit, "is_clean": root.is_clean}
@@ -128,3 +131,8 @@ class RunRecord:
 
 
 _FILES = ("inputs", "outputs")
+
+
+def utc_now() -> str:
+    """Return the time, ISO 8601 in UTC, to the microsecond."""
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

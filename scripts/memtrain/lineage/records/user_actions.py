@@ -1,31 +1,32 @@
-"""Records what a person did with a dataset, so that the history and the page have it."""
+"""Records what a person did with a dataset, so that the history and the page show it."""
 
 import getpass
 from pathlib import Path
 from typing import Any
 
 from memtrain.lineage.records.record_store import RecordStore
-from memtrain.lineage.records.recorder import now
-from memtrain.lineage.records.run_record import RunRecord
+from memtrain.lineage.records.run_record import RunRecord, utc_now
 
 
-def keep_act(folder: Path, act: str, message: str, kind: str, facts: dict[str, Any]) -> None:
-    """Record an act.
+def record_action(
+    folder: Path, action: str, message: str, *, kind: str, facts: dict[str, Any]
+) -> None:
+    """Record an action.
 
     Args:
-        folder: of the records.
-        act: what was done, as the command is called.
-        message: what came of it, for the history.
-        kind: of the facts, by which ``RunRecord.details`` has them.
-        facts: as JSON.
+        folder: the folder of the records.
+        action: the name of the command that a person called.
+        message: what came of it, as the history shows it.
+        kind: the key of ``RunRecord.details`` under which the facts are kept.
+        facts: what was done, as JSON.
     """
-    # Imported here: those who only ask need none of it.
+    # Imported here: commands that record nothing need not wait for it.
     from openlineage.client.uuid import generate_new_uuid
 
-    at = now()
+    at = utc_now()
     record = RunRecord(
         run_id=str(generate_new_uuid()),
-        job=act,
+        job=action,
         started_at=at,
         ended_at=at,
         state="completed",

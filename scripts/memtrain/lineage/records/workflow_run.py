@@ -5,70 +5,90 @@ import logging
 import os
 import platform
 import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from memtrain.lineage.records.environment_capture import code_root, environment, machine
-from memtrain.lineage.records.known_failures import Mistakes
+from memtrain.lineage.records.known_failures import KnownFailures
 from memtrain.lineage.records.privacy import Privacy
 from memtrain.lineage.records.record_store import RecordStore
-from memtrain.lineage.records.recorder import PARENT_RUN, now
-from memtrain.lineage.records.run_record import RunRecord, State
+from memtrain.lineage.records.run_record import RunRecord, State, utc_now
+
+#: Environment variable with the id of the run of the workflow. Snakemake on the node of a cluster
+#: reads the rules anew and is told nothing by the one that submitted it; the environment is what
+#: they share. The rules alone read it: scripts get the id as an argument.
+_RUN_ID = "MEMTRAIN_RUN"
+
+_log = logging.getLogger(__name__)
+
+
+@cache
+def new_run_id() -> str:
+    """Return a new id for the run of the workflow that this process is, and keep it for its jobs.
+
+    Every call in a process returns the same id: one call of Snakemake is one run, however many
+    modules it has.
+    """
+    # Imported here: jobs of a cluster read the rules too, and do not need it.
+    from openlineage.client.uuid import generate_new_uuid
+
+    os.environ[_RUN_ID] = str(generate_new_uuid())
+    return os.environ[_RUN_ID]
+
+
+def inherited_run_id() -> str | None:
+    """Return the id of the run of the workflow that started this process; None if none did."""
+    return os.environ.get(_RUN_ID)
 
 
 class WorkflowRun(logging.Handler):
-    """Records one call of Snakemake; a handler of its log, which tells of every job.
-
-    Its id is in the environment from the start, so that all jobs find it, those of a cluster too.
+    """Records one call of Snakemake. It is a handler of Snakemake's log, which tells of every job.
 
     Args:
+        run_id: the id of the run.
         records: the folder of the records.
-        snakefile: of the workflow.
-        configuration: as it was understood.
-        required: whether to stop where it cannot be recorded.
+        snakefile: the main file of the workflow.
+        configuration: the configuration as it was understood.
+        required: whether to stop the workflow if its run cannot be recorded.
     """
 
     def __init__(
         self,
+        run_id: str,
         records: Path,
+        *,
         snakefile: Path,
         configuration: dict[str, Any],
         required: bool,
     ):
         super().__init__()
-        self._store, self._required = RecordStore(records), required
-        self._snakefile, self._configuration = snakefile, configuration
+        self._run_id = run_id
+        self._store = RecordStore(records)
+        self._snakefile = snakefile
+        self._configuration = configuration
+        self._required = required
         self._jobs: list[dict[str, Any]] = []
         self._record: RunRecord | None = None
 
-    def announce(self) -> None:
-        """Give the run its id, for the jobs to find."""
-        # Imported here: jobs of a cluster read the rules too, and need none of it.
-        from openlineage.client.uuid import generate_new_uuid
-
-        os.environ[PARENT_RUN] = str(generate_new_uuid())
-
     @property
-    def mistakes(self) -> Mistakes:
+    def failures(self) -> KnownFailures:
         """The mistakes that have ended jobs of this run."""
-        return Mistakes(self._store.folder, os.environ.get(PARENT_RUN))
+        return KnownFailures(self._store.folder, self._run_id)
 
     def start(self) -> None:
         """Keep that the workflow has started."""
         from importlib.metadata import version
 
-        privacy, rules = Privacy(Path.cwd()), self._snakefile.parent / "rules"
+        privacy = Privacy(Path.cwd())
+        folder = self._snakefile.parent
+        rules = [self._snakefile, *sorted((folder / "rules").glob("*.smk"))]
         self._record = RunRecord(
-            run_id=os.environ[PARENT_RUN],
+            run_id=self._run_id,
             job="workflow",
-            started_at=now(),
-            code=[
-                code_root(
-                    "memtrain",
-                    self._snakefile.parent,
-                    [self._snakefile, *sorted(rules.glob("*.smk"))],
-                )
-            ],
+            started_at=utc_now(),
+            code=[code_root("memtrain", folder, rules)],
             environment=environment(),
             machine=machine(),
             details={
@@ -82,31 +102,33 @@ class WorkflowRun(logging.Handler):
                 }
             },
         )
-        self._keep(self._store.started)
+        self._keep(self._store.started, self._record)
 
     def end(self, state: State) -> None:
         """Keep how the workflow has ended, with the reasons of its jobs."""
         if self._record is not None:
-            self._record.ended_at, self._record.state = now(), state
-            self._keep(self._store.ended)
-        self.mistakes.forget()
+            self._record.ended_at = utc_now()
+            self._record.state = state
+            self._keep(self._store.ended, self._record)
+        self.failures.forget()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take from Snakemake's log which job runs, and why."""
-        if getattr(getattr(record, "event", None), "value", None) != "job_info":
+        told = vars(record)
+        if getattr(told.get("event"), "value", None) != "job_info":
             return
         self._jobs.append(
             {
-                "job": record.rule_name,
-                "split": (record.wildcards or {}).get("split"),
-                "reason": Privacy(Path.cwd()).text(record.reason),
+                "job": told["rule_name"],
+                "split": (told["wildcards"] or {}).get("split"),
+                "reason": Privacy(Path.cwd()).text(told["reason"]),
             }
         )
 
-    def _keep(self, how: Any) -> None:
+    def _keep(self, write: Callable[[RunRecord], None], record: RunRecord) -> None:
         try:
-            how(self._record)
+            write(record)
         except OSError as error:
             if self._required:
                 raise
-            print(f"warning: the workflow's run cannot be recorded ({error}).", file=sys.stderr)
+            _log.warning("the workflow's run cannot be recorded (%s).", error)

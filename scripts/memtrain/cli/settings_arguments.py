@@ -1,0 +1,45 @@
+"""Command-line arguments that are whole sections of the configuration, as YAML or JSON."""
+
+import argparse
+
+from memtrain.config.parsing import parse_settings_text
+from memtrain.config.training import LoadingSettings, RunningSettings
+
+
+def add_loading_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add ``--loading``, for a script that reads rows."""
+    parser.add_argument(
+        "--loading",
+        default="{}",
+        help="how rows are read, as under `loading:` in config.yaml: '{reader: auto | mmap | "
+        "pread | direct, memory_budget: 512MiB, stage: never | auto | always}'. No result depends "
+        "on it",
+    )
+
+
+def loading_settings(arguments: argparse.Namespace) -> LoadingSettings:
+    """Return the settings of ``--loading``.
+
+    Raises:
+        UserError: with everything that is wrong with them.
+    """
+    return parse_settings_text(LoadingSettings, arguments.loading)
+
+
+def add_running_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add ``--running``, for a script that trains."""
+    parser.add_argument(
+        "--running",
+        default="{}",
+        help="how the training is run, as under `running:` in config.yaml: '{slots_per_call: auto "
+        "| N, checkpoint: {minutes: M} | {steps: N}}'. No result depends on it",
+    )
+
+
+def running_settings(arguments: argparse.Namespace) -> RunningSettings:
+    """Return the settings of ``--running``.
+
+    Raises:
+        UserError: with everything that is wrong with them.
+    """
+    return parse_settings_text(RunningSettings, arguments.running)

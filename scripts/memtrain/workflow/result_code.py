@@ -1,0 +1,107 @@
+"""The code that a result depends on, and the digest of it.
+
+This is the only place that says which code no result depends on. The rules list the files of
+``result_code`` as inputs, and the fingerprint of a checkpoint has their digest.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from memtrain.config.training import TrainingSettings
+from memtrain.workflow.reachable_code import CodeFile, SearchPath, module_files, reachable_code
+
+_PACKAGE = "memtrain"
+
+#: The folder around the imported package.
+_IMPORTED_FROM = Path(__file__).resolve().parents[2]
+
+#: What no rows, recipes, models, histories, evaluations and predictions depend on. A change in
+#: these folders and files makes none of them again.
+OUTSIDE = (
+    "memtrain/cli/",
+    "memtrain/frontdoor/",
+    "memtrain/lineage/",
+    "memtrain/reporting/",
+    "memtrain/system/progress.py",
+    "memtrain/workflow/",
+)
+
+#: What figures, tables and pages do depend on, by the script that makes them.
+_INSIDE = {
+    "draw": ("memtrain/reporting/",),
+    "summarize": ("memtrain/lineage/", "memtrain/reporting/"),
+}
+
+
+def script_code(script: Path) -> list[CodeFile]:
+    """Return a script and every file that it can reach.
+
+    Modules are looked for in the folder of the script, and those of memtrain also where the
+    imported package lies, which is another folder if memtrain is installed.
+
+    Args:
+        script: the file of the script.
+
+    Returns:
+        The script first, then the others by their names.
+
+    Raises:
+        RuntimeError: if the package memtrain is not found.
+    """
+    return _script_code(script, outside=())
+
+
+def result_code(script: Path) -> list[CodeFile]:
+    """Return the files that the results of a script depend on.
+
+    Left out are the files of ``OUTSIDE`` and what the script can reach only through them.
+
+    Args:
+        script: the file of the script.
+
+    Returns:
+        The script first, then the others by their names.
+
+    Raises:
+        RuntimeError: if the package memtrain is not found.
+    """
+    inside = _INSIDE.get(script.stem, ())
+    return _script_code(script, outside=[part for part in OUTSIDE if part not in inside])
+
+
+def own_code(settings: TrainingSettings, folder: Path) -> list[CodeFile]:
+    """Return the user's own files that settings name, with every file that those can reach.
+
+    Args:
+        settings: the settings of a training. Model, transform and loss are the user's own if their
+            names have a colon, like "package.module:Network".
+        folder: the folder that the user's modules lie in. Modules that are not found there are
+            installed, and left out.
+    """
+    search = SearchPath([folder])
+    names = [chosen.name for chosen in (settings.model, settings.transform, settings.loss)]
+    modules = sorted({name.partition(":")[0] for name in names if ":" in name})
+    start = [file for module in modules for file in module_files(module, search)]
+    return sorted(set(reachable_code(start, search)))
+
+
+def code_digest(files: Iterable[CodeFile]) -> str:
+    """Return the digest of the names and the contents of files of code, in any order."""
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        content = file.path.read_bytes()
+        digest.update(f"{file.name} {len(content)}\n".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def _script_code(script: Path, outside: Iterable[str]) -> list[CodeFile]:
+    search = SearchPath([script.parent], {_PACKAGE: _IMPORTED_FROM})
+    code = reachable_code([CodeFile(script.name, script)], search, list(outside))
+    if not any(file.name == f"{_PACKAGE}/__init__.py" for file in code):
+        raise RuntimeError(
+            f"{script}: its code is not known, since the package {_PACKAGE} is neither beside it "
+            f"nor in {_IMPORTED_FROM}."
+        )
+    return code

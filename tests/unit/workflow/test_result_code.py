@@ -1,0 +1,189 @@
+"""Which code a result depends on, and which code a script may reach at all."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from memtrain.config.training import TrainingSettings
+from memtrain.workflow.result_code import OUTSIDE, code_digest, own_code, result_code, script_code
+
+#: What every script that records its run reaches, beside what its results depend on.
+RECORDING = {"cli", "lineage/records", "workflow", "config", "core", "system"}
+
+#: The folders of the package that the results of a script may depend on.
+RESULTS = {
+    "generate_data": {"config", "core", "data", "system"},
+    "import_data": {"config", "core", "data", "data/tables", "system"},
+    "index_shards": {"core", "data", "system"},
+    "resolve_splits": {
+        *("components", "config", "core", "data", "loading", "planning", "recipes", "system"),
+    },
+    "train": {
+        *("components", "config", "core", "data", "loading", "recipes", "system"),
+        *("training", "training/accumulation", "training/distributed"),
+    },
+    "evaluate": {
+        *("components", "config", "core", "data", "evaluation", "loading", "recipes", "system"),
+        *("training",),
+    },
+    "summarize": {
+        *("config", "core", "data", "evaluation", "recipes", "system"),
+        *("reporting", "reporting/figures"),
+        *("lineage/page", "lineage/queries", "lineage/records"),
+    },
+}
+
+#: The folders that a script reaches for other ends.
+BESIDE = {"evaluate": {"reporting", "reporting/figures"}}
+
+RULES = sorted(RESULTS)
+
+
+def folders(names):
+    """Return the folders below memtrain that files of these names lie in."""
+    folders = {str(Path(name).parent.relative_to("memtrain")) for name in names if "/" in name}
+    # The assets of a package belong to its modules; parents of folders hold an empty __init__.py.
+    return {folder.partition("/assets")[0] for folder in folders} - {".", "lineage"}
+
+
+@pytest.mark.parametrize("script", RULES)
+def test_the_folders_that_results_depend_on(repository, script):
+    code = result_code(repository / f"scripts/{script}.py")
+    assert folders(file.name for file in code) == RESULTS[script]
+
+
+@pytest.mark.parametrize("script", RULES)
+def test_the_folders_that_a_script_reaches(repository, script):
+    """By reading, and by importing: what Python really loads is among what reading finds."""
+    scripts = repository / "scripts"
+    read = {str(file.path) for file in script_code(scripts / f"{script}.py")}
+    program = (
+        f"import sys; sys.path.insert(0, {str(scripts)!r}); import {script};"
+        "print(*(m.__file__ for n, m in sys.modules.items() if n.startswith('memtrain')))"
+    )
+    loaded = set(subprocess.check_output([sys.executable, "-c", program], text=True).split())
+    assert loaded <= read
+    allowed = RESULTS[script] | RECORDING | BESIDE.get(script, set())
+    for files in (read, loaded):
+        assert folders(os.path.relpath(path, scripts) for path in files) <= allowed
+
+
+@pytest.mark.parametrize("script", ["lineage", "status"])
+def test_reading_finds_what_importing_loads(repository, script):
+    scripts = repository / "scripts"
+    read = {str(file.path) for file in script_code(scripts / f"{script}.py")}
+    program = (
+        f"import sys; sys.path.insert(0, {str(scripts)!r}); import {script};"
+        "print(*(m.__file__ for n, m in sys.modules.items() if n.startswith('memtrain')))"
+    )
+    loaded = subprocess.check_output([sys.executable, "-c", program], text=True).split()
+    assert set(loaded) <= read
+
+
+def test_everything_outside_is_there(repository):
+    scripts = repository / "scripts"
+    missing = [name for name in OUTSIDE if not (scripts / name).exists()]
+    assert missing in ([], ["memtrain/frontdoor/"])
+
+
+def test_the_package_itself_leads_nowhere(tmp_path, repository):
+    """`import memtrain` offers the public names, and a script that imports it reaches no other."""
+    (tmp_path / "script.py").write_text("import memtrain\n")
+    assert [file.name for file in script_code(tmp_path / "script.py")] == [
+        "script.py",
+        "memtrain/__init__.py",
+    ]
+    program = "import sys, memtrain; print([n for n in sys.modules if n.startswith('memtrain.')])"
+    environment = os.environ | {"PYTHONPATH": str(repository / "scripts")}
+    loaded = subprocess.check_output([sys.executable, "-c", program], text=True, env=environment)
+    assert loaded == "[]\n"
+
+
+@pytest.fixture
+def scripts(tmp_path, repository):
+    """A copy of the scripts, to edit."""
+    ignored = shutil.ignore_patterns("__pycache__")
+    return shutil.copytree(repository / "scripts", tmp_path / "scripts", ignore=ignored)
+
+
+def digest(scripts, script):
+    return code_digest(result_code(scripts / f"{script}.py"))
+
+
+@pytest.mark.parametrize(
+    ("file", "changed"),
+    [
+        ("memtrain/lineage/records/privacy.py", {"summarize"}),
+        ("memtrain/reporting/summary.py", {"summarize"}),
+        ("memtrain/lineage/page/assets/page.css", {"summarize"}),
+        ("memtrain/cli/entry_point.py", set()),
+        ("memtrain/workflow/result_code.py", set()),
+        ("memtrain/system/progress.py", set()),
+        ("memtrain/training/trainer.py", {"train"}),
+        ("memtrain/training/history.py", {"train", "evaluate"}),
+        ("memtrain/planning/dry_run.py", {"resolve_splits"}),
+        ("memtrain/core/errors.py", set(RULES)),
+        ("train.py", {"train"}),
+    ],
+)
+def test_an_edit_changes_the_digests_of_what_depends_on_the_file(scripts, file, changed):
+    before = {script: digest(scripts, script) for script in RULES}
+    with open(scripts / file, "a") as opened:
+        opened.write("\n")
+    assert {script for script in RULES if digest(scripts, script) != before[script]} == changed
+
+
+def test_the_digest_knows_names_by_their_folders_and_not_where_these_lie(scripts, tmp_path):
+    before = digest(scripts, "train")
+    moved = scripts.rename(tmp_path / "moved")
+    assert digest(moved, "train") == before
+    one, other = moved / "memtrain/core/__init__.py", moved / "memtrain/loading/__init__.py"
+    one.write_text("# one\n")
+    first = digest(moved, "train")
+    one.write_text("")
+    other.write_text("# one\n")
+    assert len({before, first, digest(moved, "train")}) == 3
+
+
+def test_scripts_beside_which_no_package_lies_use_the_imported_one(scripts, repository, tmp_path):
+    """As where memtrain is installed from a wheel."""
+    alone = tmp_path / "elsewhere"
+    alone.mkdir()
+    shutil.copy(scripts / "train.py", alone)
+    assert digest(alone, "train") == digest(scripts, "train")
+    files = {file.name: file.path for file in result_code(alone / "train.py")}
+    assert files["memtrain/core/errors.py"] == repository / "scripts/memtrain/core/errors.py"
+
+
+def test_code_without_the_package_is_an_error(tmp_path):
+    (tmp_path / "script.py").write_text("import os\n")
+    with pytest.raises(RuntimeError, match="the package memtrain is neither beside it nor in"):
+        result_code(tmp_path / "script.py")
+
+
+def test_the_users_own_code(tmp_path):
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/models.py").write_text("from own import layers\n")
+    (tmp_path / "own/layers.py").write_text("import torch\n")
+    (tmp_path / "losses.py").write_text("")
+    settings = TrainingSettings.model_validate(
+        {"model": "own.models:Net", "loss": "losses:Loss", "transform": "torch.nn:Identity"}
+    )
+    found = [file.name for file in own_code(settings, tmp_path)]
+    assert found == ["losses.py", "own/layers.py", "own/models.py"]
+    assert own_code(TrainingSettings(), tmp_path) == []
+
+
+def test_rules_never_wait_for_torch(repository):
+    """Every job reads the rules, and they import this folder."""
+    folder = repository / "scripts/memtrain/workflow"
+    modules = [f"memtrain.workflow.{path.stem}" for path in folder.glob("[!_]*.py")]
+    assert len(modules) >= 5
+    program = f"import sys, {', '.join(modules)}; print('torch' in sys.modules)"
+    environment = os.environ | {"PYTHONPATH": str(repository / "scripts")}
+    loaded = subprocess.check_output([sys.executable, "-c", program], text=True, env=environment)
+    assert loaded == "False\n"
