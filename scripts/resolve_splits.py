@@ -22,7 +22,7 @@ from memtrain.config.results import SplitLayout
 from memtrain.core.ranges import Range, count_rows
 from memtrain.core.wording import listed
 from memtrain.data.manifest import Manifest
-from memtrain.data.shard_summaries import digest_rows
+from memtrain.data.row_digests import digest_rows
 from memtrain.data.source import Source
 from memtrain.lineage.records.arguments import add_recording_arguments
 from memtrain.lineage.records.recorder import recording

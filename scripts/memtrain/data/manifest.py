@@ -23,7 +23,8 @@ from memtrain.data.record_file import (
     dtype_to_json,
     read_layout,
 )
-from memtrain.data.shard_summaries import PieceSummary, digest_rows, summarize_rows
+from memtrain.data.row_digests import digest_rows
+from memtrain.data.shard_summaries import PieceSummary, summarize_rows
 from memtrain.system import canonical_json
 from memtrain.system.digests import new_digest
 

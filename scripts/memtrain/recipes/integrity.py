@@ -1,44 +1,60 @@
-"""Compares rows on the disk with the digests that a recipe has of them."""
+"""Compares rows on the disk with the digests that were taken when they were indexed."""
 
 import os
 import random
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, Protocol, TypeVar
 
 from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range
 from memtrain.core.wording import listed
 from memtrain.data.record_file import read_layout
-from memtrain.data.shard_summaries import chunks_of, digest_chunks
+from memtrain.data.row_chunks import read_chunks_from
+from memtrain.data.row_digests import chunks_have_digest
 from memtrain.recipes.recipe import Piece
-from memtrain.system.digests import algorithm_of
 from memtrain.system.threaded_selection import selected
 
-#: What a sample reads at most, and how many pieces it is at most.
+#: Most bytes that a sample reads, and most pieces that it consists of.
 _SAMPLE_BYTES = 64 << 20
 _SAMPLE_PIECES = 16
 
 _THREADS = 2
 
 
-def corrupt_pieces(data: str | os.PathLike, pieces: Sequence[Piece]) -> list[Piece]:
-    """Return those pieces whose bytes are not what their digests say.
+class DigestedRows(Protocol):
+    """Rows whose digest is known: a piece of a recipe, a shard of a manifest or of a record."""
+
+    @property
+    def rows(self) -> Range:
+        """The rows."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """Digest of their bytes, with the name of its algorithm: "sha256:..."."""
+        ...
+
+
+DigestedRowsT = TypeVar("DigestedRowsT", bound=DigestedRows)
+
+
+def corrupt_pieces(data: str | os.PathLike, pieces: Sequence[DigestedRowsT]) -> list[DigestedRowsT]:
+    """Return the pieces whose bytes do not have their digest any more.
 
     Args:
         data: the record file.
-        pieces: of a recipe.
+        pieces: the pieces to compare. One that reaches past the end of the file is corrupt.
 
     Raises:
-        UserError: where the file cannot be read, or ends before the last row.
+        UserError: where the file cannot be read.
     """
     layout = read_layout(data)
     with open(data, "rb", buffering=0) as file:
 
-        def is_corrupt(piece: Piece) -> bool:
-            if piece.end > layout.rows:
+        def is_corrupt(piece: DigestedRowsT) -> bool:
+            if piece.rows.end > layout.rows:
                 return True
-            chunks = chunks_of(file, layout, Range(piece.start, piece.end))
-            return digest_chunks(chunks, algorithm_of(piece.digest)) != piece.digest
+            return not chunks_have_digest(read_chunks_from(file, layout, piece.rows), piece.digest)
 
         return selected(pieces, is_corrupt, _THREADS)
 
@@ -51,16 +67,16 @@ def check_pieces(
 ) -> int:
     """Refuse rows that are not those that were indexed.
 
-    A sample is drawn anew every time: what one run does not find, another may.
+    A sample is drawn anew every time: one run may find what another did not.
 
     Args:
         data: the record file.
-        pieces: of the recipe that is about to be used.
-        how: none, a sample, or all of them.
-        rows_per_shard: of the manifest, to name shards by their numbers.
+        pieces: pieces of the recipe that is about to be used.
+        how: whether none of the pieces, a sample or all of them are compared.
+        rows_per_shard: number of rows of a shard of the manifest, which gives shards their numbers.
 
     Returns:
-        How many pieces were compared.
+        The number of pieces that were compared.
 
     Raises:
         UserError: naming every shard that differs, with its rows.
@@ -76,17 +92,14 @@ def check_pieces(
 def corrupt_rows(
     data: str | os.PathLike, corrupt: Sequence[Piece], rows_per_shard: int
 ) -> UserError:
-    """Return the error of pieces whose bytes are not what their digests say.
+    """Return the error that names corrupt pieces.
 
     Args:
         data: the record file.
-        corrupt: the pieces.
-        rows_per_shard: of the manifest, to name shards by their numbers.
+        corrupt: the pieces, at least one.
+        rows_per_shard: number of rows of a shard of the manifest, which gives shards their numbers.
     """
-    shards = [
-        f"{piece.start // rows_per_shard} (rows {Range(piece.start, piece.end)})"
-        for piece in corrupt
-    ]
+    shards = [f"{piece.start // rows_per_shard} (rows {piece.rows})" for piece in corrupt]
     return UserError(
         f"{data}: the bytes of shard{'s' if len(shards) > 1 else ''} {listed(shards)} are not "
         "those that were indexed, although the file may look untouched. Restore the file; or, "
@@ -95,11 +108,13 @@ def corrupt_rows(
 
 
 def _sample(data: str | os.PathLike, pieces: Sequence[Piece]) -> list[Piece]:
-    row_bytes, budget = max(1, read_layout(data).row_bytes), _SAMPLE_BYTES
+    """Return some pieces at random: at least one, and no more bytes than a sample may read."""
+    row_bytes = max(1, read_layout(data).row_bytes)
+    left_bytes = _SAMPLE_BYTES
     chosen: list[Piece] = []
     for piece in random.sample(list(pieces), min(_SAMPLE_PIECES, len(pieces))):
-        budget -= (piece.end - piece.start) * row_bytes
-        if chosen and budget < 0:
+        left_bytes -= piece.rows.rows * row_bytes
+        if chosen and left_bytes < 0:
             break
         chosen.append(piece)
     return chosen

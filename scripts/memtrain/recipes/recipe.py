@@ -29,6 +29,11 @@ class Piece(Settings):
     end: int
     digest: str
 
+    @property
+    def rows(self) -> Range:
+        """The rows ``[start, end)``."""
+        return Range(self.start, self.end)
+
 
 class Rows(Settings):
     """The rows of a training or of an evaluation."""

@@ -19,13 +19,12 @@ from typing import BinaryIO, Literal
 import numpy as np
 
 from memtrain.core.byte_sizes import format_bytes
-from memtrain.core.ranges import Range
 from memtrain.data.record_file import RecordLayout, dtype_to_json, read_layout
-from memtrain.data.shard_summaries import chunks_of, digest_chunks
+from memtrain.data.row_chunks import read_chunks_from
+from memtrain.data.row_digests import chunks_have_digest
 from memtrain.recipes.integrity import corrupt_rows
 from memtrain.recipes.recipe import Piece, Recipe
 from memtrain.system import canonical_json
-from memtrain.system.digests import algorithm_of
 from memtrain.system.display_names import called
 from memtrain.system.file_systems import FileSystem, file_system_of
 from memtrain.system.memory import AvailableMemory, available_memory
@@ -235,14 +234,14 @@ class _Staging:
 
         def copy_and_compare(piece: Piece) -> bool:
             copied = self._copied(piece, source, copy.fileno())
-            return digest_chunks(copied, algorithm_of(piece.digest)) != piece.digest
+            return not chunks_have_digest(copied, piece.digest)
 
         return selected(self._rows.pieces, copy_and_compare, _THREADS)
 
     def _copied(self, piece: Piece, source: BinaryIO, copy: int) -> Iterator[np.ndarray]:
         """Yield the rows of a piece in chunks, each copied."""
         place, _ = self._layout.byte_range(piece.start, piece.end)
-        for rows in chunks_of(source, self._layout, Range(piece.start, piece.end)):
+        for rows in read_chunks_from(source, self._layout, piece.rows):
             self._leave_if_asked()
             content = rows.view(np.uint8).reshape(-1).data
             _write(copy, content, place)

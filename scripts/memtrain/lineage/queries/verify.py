@@ -2,8 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,16 +13,14 @@ from memtrain.core.ranges import Range, overlaps
 from memtrain.core.wording import counted, listed
 from memtrain.data.manifest import Manifest
 from memtrain.data.record_file import RecordLayout, read_layout
-from memtrain.data.shard_summaries import digest_rows
 from memtrain.lineage.queries.index import LineageIndex
 from memtrain.lineage.queries.lookup import find_version
 from memtrain.lineage.records.run_record import FileUse, PieceUse, RunRecord
 from memtrain.lineage.records.user_actions import record_action
+from memtrain.recipes.integrity import corrupt_pieces
 from memtrain.recipes.recipe import Recipe
 from memtrain.recipes.withdrawals import Withdrawal
-from memtrain.system.digests import algorithm_of, digest_of_file
-
-_THREADS = 2
+from memtrain.system.digests import digest_of_file
 
 _log = logging.getLogger(__name__)
 
@@ -178,7 +175,7 @@ class Verifier:
             for number, shard in enumerate(Manifest.read(manifest).shards)
         ]
         layout = self._layout()
-        for piece in self._corrupt(shards, layout):
+        for piece in self._corrupt(shards):
             start, end = layout.byte_range(*piece.rows)
             self._find(
                 "corrupt",
@@ -206,7 +203,7 @@ class Verifier:
         self._verify_order(name, record)
         if not (self._project / self._data).exists():
             return
-        corrupt = self._corrupt(pieces, self._layout())
+        corrupt = self._corrupt(pieces)
         if not corrupt:
             self._result.cleared.append(name)
             return
@@ -244,21 +241,16 @@ class Verifier:
                 {"observed": observed, "declared": declared},
             )
 
-    def _corrupt(self, pieces: Iterable[PieceUse], layout: RecordLayout) -> list[PieceUse]:
+    def _corrupt(self, pieces: Sequence[PieceUse]) -> list[PieceUse]:
         """Return the pieces whose bytes have another digest; each is read once."""
-        pieces = list(pieces)
-        unknown = [one for one in pieces if (one.rows, one.digest) not in self._is_corrupt]
-
-        def look(piece: PieceUse) -> bool:
-            if piece.rows.end > layout.rows:
-                return True
-            algorithm = algorithm_of(piece.digest)
-            digest = digest_rows(self._project / self._data, layout, piece.rows, algorithm)
-            return digest != piece.digest
-
-        with ThreadPoolExecutor(_THREADS) as pool:
-            for piece, is_corrupt in zip(unknown, pool.map(look, unknown), strict=True):
-                self._is_corrupt[piece.rows, piece.digest] = is_corrupt
+        unknown = {
+            key: piece
+            for piece in pieces
+            if (key := (piece.rows, piece.digest)) not in self._is_corrupt
+        }
+        corrupt = corrupt_pieces(self._project / self._data, list(unknown.values()))
+        self._is_corrupt.update(dict.fromkeys(unknown, False))
+        self._is_corrupt.update({(piece.rows, piece.digest): True for piece in corrupt})
         return [piece for piece in pieces if self._is_corrupt[piece.rows, piece.digest]]
 
     def _layout(self) -> RecordLayout:

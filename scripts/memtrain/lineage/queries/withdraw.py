@@ -7,7 +7,7 @@ from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range, overlaps
 from memtrain.core.wording import listed
 from memtrain.data.record_file import read_layout
-from memtrain.data.shard_summaries import digest_rows
+from memtrain.data.row_digests import digest_rows
 from memtrain.lineage.queries.impact import Impact, Reached
 from memtrain.lineage.queries.index import LineageIndex
 from memtrain.lineage.records.run_record import utc_now

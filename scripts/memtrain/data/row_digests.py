@@ -1,0 +1,36 @@
+"""Digests of the bytes of rows, each written with the name of its algorithm: "sha256:0123..."."""
+
+import os
+from collections.abc import Iterable
+
+import numpy as np
+
+from memtrain.core.ranges import Range
+from memtrain.data.record_file import RecordLayout
+from memtrain.data.row_chunks import read_chunks
+from memtrain.system.digests import algorithm_of, new_digest
+
+
+def digest_rows(
+    data: str | os.PathLike, layout: RecordLayout, rows: Range, algorithm: str = "sha256"
+) -> str:
+    """Read some rows of a record file, in flat memory, and return the digest of their bytes."""
+    return digest_chunks(read_chunks(data, layout, rows), algorithm)
+
+
+def digest_chunks(chunks: Iterable[np.ndarray], algorithm: str = "sha256") -> str:
+    """Return the digest of the bytes of all chunks of rows, one after the other."""
+    digest = new_digest(algorithm)
+    for chunk in chunks:
+        digest.update(bytes_of_rows(chunk))
+    return f"{algorithm}:{digest.hexdigest()}"
+
+
+def chunks_have_digest(chunks: Iterable[np.ndarray], digest: str) -> bool:
+    """Return whether the bytes of all chunks of rows, one after the other, have a digest."""
+    return digest_chunks(chunks, algorithm_of(digest)) == digest
+
+
+def bytes_of_rows(rows: np.ndarray) -> memoryview:
+    """Return the bytes of contiguous rows, without a copy."""
+    return rows.view(np.uint8).reshape(-1).data
