@@ -15,6 +15,9 @@ SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "train.py"
 class Training:
     """One training in a folder of its own, which may be run, killed, and run again.
 
+    Attributes:
+        script: train.py of the repository, or of a copy.
+
     Args:
         folder: for what it writes; modules that lie in it can be named by the recipe.
         data: the record file.
@@ -25,6 +28,7 @@ class Training:
         self.folder, self.data = Path(folder), data
         self.folder.mkdir(parents=True, exist_ok=True)
         self.recipe = recipe
+        self.script = SCRIPT
         recipe.write(self.folder / "split.json")
 
     @property
@@ -44,7 +48,7 @@ class Training:
             for part in (f"--{name}", str(self.folder / f"{name}.{suffix}"))
         ]
         given = ["--data", self.data, "--split", "split.json", "--state", "state", *paths]
-        return [*launcher, str(SCRIPT), *given, *arguments]
+        return [*launcher, str(self.script), *given, *arguments]
 
     def run(self, *arguments, processes=1, status=0, **environment):
         """Run to the end; ``status`` is what the process has to leave with (None: anything)."""

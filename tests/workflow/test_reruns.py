@@ -152,6 +152,32 @@ def test_an_evaluation_range_changed(project):
     )
 
 
+OUTSIDE = [
+    "cli/entry_point.py",
+    "lineage/records/privacy.py",
+    "reporting/summary.py",
+    "system/progress.py",
+    "workflow/result_code.py",
+]
+
+
+def test_code_edited_that_no_model_depends_on(project):
+    for file in OUTSIDE:
+        append_line(project / "scripts/memtrain" / file)
+    # The summary shows what reporting/ and lineage/ say.
+    expect(project.snakemake(), "summarize")
+    append_line(project / "scripts/memtrain/cli/entry_point.py")
+    expect(project.snakemake())
+
+
+def test_code_edited_that_a_model_depends_on(project):
+    trained = [f"train {split}" for split in ("first", "second", "share")]
+    append_line(project / "scripts/memtrain/training/optimizer_step.py")
+    run = project.snakemake("--dry-run")
+    assert [job for job in run.jobs if job.startswith("train")] == trained
+    assert not {"generate_data", "index_shards", "resolve_splits"} & set(run.jobs)
+
+
 def test_a_module_edited_that_only_the_summary_reaches(project):
     append_line(project / "scripts/memtrain/reporting/summary.py")
     expect(project.snakemake(), "summarize")

@@ -6,10 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from memtrain.config.training import TrainingSettings
+from memtrain.training.stopping import STOPPED
 from memtrain.workflow.result_code import OUTSIDE, code_digest, own_code, result_code, script_code
+from tests.trainings import Training
 
 #: What every script that records its run reaches, beside what its results depend on.
 RECORDING = {"cli", "lineage/records", "workflow", "config", "core", "system"}
@@ -124,7 +127,7 @@ def digest(scripts, script):
         ("memtrain/workflow/result_code.py", set()),
         ("memtrain/system/progress.py", set()),
         ("memtrain/training/trainer.py", {"train"}),
-        ("memtrain/training/history.py", {"train", "evaluate"}),
+        ("memtrain/components/losses.py", {"resolve_splits", "train", "evaluate"}),
         ("memtrain/planning/dry_run.py", {"resolve_splits"}),
         ("memtrain/core/errors.py", set(RULES)),
         ("train.py", {"train"}),
@@ -132,8 +135,7 @@ def digest(scripts, script):
 )
 def test_an_edit_changes_the_digests_of_what_depends_on_the_file(scripts, file, changed):
     before = {script: digest(scripts, script) for script in RULES}
-    with open(scripts / file, "a") as opened:
-        opened.write("\n")
+    append_line(scripts / file)
     assert {script for script in RULES if digest(scripts, script) != before[script]} == changed
 
 
@@ -147,6 +149,27 @@ def test_the_digest_knows_names_by_their_folders_and_not_where_these_lie(scripts
     one.write_text("")
     other.write_text("# one\n")
     assert len({before, first, digest(moved, "train")}) == 3
+
+
+def test_a_checkpoint_outlives_an_edit_outside_and_none_inside(scripts, tmp_path, resolve):
+    rows = np.random.default_rng(0).random((4000, 4), dtype=np.float32)
+    data, recipe = resolve(rows, rows.sum(1), {"batch_size": 4, "epochs": 20})
+    training = Training(tmp_path / "training", data, recipe)
+    training.script = scripts / "train.py"
+    short = ("--max-minutes", "0.01")
+    training.run(*short, status=STOPPED)
+    for file in ("lineage/records/privacy.py", "cli/entry_point.py", "system/progress.py"):
+        append_line(scripts / "memtrain" / file)
+    assert "going on after step" in training.run(*short, status=STOPPED)
+    append_line(scripts / "memtrain/core/errors.py")
+    said = training.run(*short, status=STOPPED)
+    assert "it belongs to another training (another code)" in said
+    assert "going on after step" not in said
+
+
+def append_line(path):
+    with open(path, "a") as file:
+        file.write("# a comment\n")
 
 
 def test_scripts_beside_which_no_package_lies_use_the_imported_one(scripts, repository, tmp_path):
