@@ -201,7 +201,7 @@ def _error(recipe: object, data: str, weights: dict) -> float:
     parts = build_training_parts(recipe.training, torch.device("cpu"))
     parts.model.load_state_dict(weights)
     dataset = MemmapDataset(data, transform=parts.transform)
-    batch = SimpleNamespace(**dataset.__getitems__(range(len(dataset))).batch)
+    batch = SimpleNamespace(**dataset.gather(range(len(dataset))))
     with torch.no_grad():
         return float(((parts.model(batch.features) - batch.target) ** 2).mean())
 

@@ -127,7 +127,7 @@ def open_rows(
 
 def first_row(dataset: MemmapDataset, rows: Rows, device: torch.device) -> dict[str, torch.Tensor]:
     """Return the first of some rows as a batch of one."""
-    batch = torch.utils.data.default_collate(dataset.__getitems__([rows.resolved[0].start]))
+    batch = dataset.gather([rows.resolved[0].start])
     return {name: value.to(device) for name, value in batch.items()}
 
 

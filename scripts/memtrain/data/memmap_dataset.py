@@ -1,9 +1,9 @@
-"""``MemmapDataset``: rows of a file, or of a range of it, for a PyTorch ``DataLoader``."""
+"""``MemmapDataset``: the rows of a file, or of a range of it, for a PyTorch ``DataLoader``."""
 
 import operator
 import os
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, overload
 
 import numpy as np
 import torch
@@ -11,55 +11,53 @@ from torch.utils.data import Dataset
 from torch.utils.data._utils.collate import collate, default_collate_fn_map
 
 from memtrain.core.errors import UserError
+from memtrain.data import row_decoding
 from memtrain.data.record_file import RecordLayout, check_size, map_rows, read_layout
-from memtrain.system.display_names import name_of
-
-#: Integers that PyTorch computes with only in part are widened to the next that it has whole.
-_WIDENED = {"uint16": np.dtype(np.int32), "uint32": np.dtype(np.int64)}
+from memtrain.data.row_decoding import Arrays, Batch, Transform
 
 
 class MemmapDataset(Dataset):
-    """Rows ``[start_index, end_index)`` of a memory-mapped file, taken from the disk as needed.
+    """Rows ``[start_index, end_index)`` of a memory-mapped file, read from the disk as needed.
 
     ``dataset[i]`` is row ``start_index + i``: a float32 tensor for a plain dtype, a dict of tensors
-    for a structured one. In a record, floats become float32, and integers keep their type (labels
-    and images stay small); both whatever their size and byte order in the file. Tensors are copies:
-    writing to one changes no file.
+    for a structured one. In a record, floats become float32 and integers keep their type, so that
+    labels and images stay small; their size and byte order in the file do not matter. Tensors are
+    copies: writing to one changes no file.
 
-    ``DataLoader(dataset, batch_size=32, shuffle=True)`` fetches a batch with one gather and without
-    any further argument. Its rows reach the default collate function as a ``RowBatch``; a
-    ``collate_fn`` of your own gets that as a sequence of rows.
+    ``DataLoader(dataset, batch_size=32, shuffle=True)`` fetches a batch with one gather and needs
+    no further argument. The default collate function receives the rows as a ``RowBatch``, and a
+    ``collate_fn`` of your own receives the same object as a sequence of rows.
 
-    A pickled dataset holds its arguments and never the rows, so a worker process of any start
-    method opens the file itself.
+    A pickled dataset holds its arguments and never the rows: each worker process opens the file
+    itself, whatever its start method.
 
     Args:
-        filename: a ``.npy`` file, or a raw file of rows without a header.
-        dtype: of one value, or of one record. A raw file needs it; a ``.npy`` file describes
-            itself, and what is passed as well must agree.
-        shape: (rows, ...) of a raw file; of a ``.npy`` file as for ``dtype``.
-        transform: called with one row, a NumPy array or a dict of them, and returns the same or
-            tensors. With an attribute ``batched = True`` it is called with a whole batch: the same
-            with one more axis in front.
+        filename: the path of a ``.npy`` file, or of a raw file of rows without a header.
+        dtype: the dtype of one value, or of one record. A raw file needs it; a ``.npy`` file
+            describes itself, and a dtype that is passed all the same must agree.
+        shape: the shape (rows, ...) of a raw file; for a ``.npy`` file as for ``dtype``.
+        transform: a function of one row, which is a NumPy array or a dict of arrays. It returns
+            the same or tensors. If its attribute ``batched`` is true, it is called with a whole
+            batch instead: arrays with one more axis in front.
         start_index: the first row.
         end_index: the row after the last; None for the end of the file.
 
     Attributes:
         layout: how the rows lie in the file.
-        tensor_dtypes: the dtype of every field in memory; of a plain file under the name None.
+        fields: dtype and row shape of the decoded rows; of records, a dict of them.
 
     Raises:
-        ValueError: where the range does not lie within the rows, or ``dtype`` and ``shape`` are
+        ValueError: if the range does not lie within the rows, or if ``dtype`` and ``shape`` are
             missing for a raw file or disagree with a ``.npy`` file.
-        UserError: where the file is missing or has another size than dtype and shape say.
+        UserError: if the file is missing, or its size is not that of its dtype and shape.
     """
 
     def __init__(
         self,
-        filename: str | os.PathLike,
+        filename: str | os.PathLike[str],
         dtype: Any = None,
         shape: tuple[int, ...] | int | None = None,
-        transform: Callable | None = None,
+        transform: Transform | None = None,
         start_index: int = 0,
         end_index: int | None = None,
     ):
@@ -73,35 +71,47 @@ class MemmapDataset(Dataset):
                 f"rows [{self.start_index}, {self.end_index}) do not lie within the "
                 f"{self.layout.rows} rows of {self.filename}"
             )
-        self.tensor_dtypes = _tensor_dtypes(self.filename, self.layout)
+        self.fields = row_decoding.tensor_fields(self.layout, self.filename)
         self._mapped: np.ndarray | None = None
 
     def __len__(self) -> int:
         return self.end_index - self.start_index
 
-    def __getitem__(self, index: int) -> torch.Tensor | dict[str, torch.Tensor]:
-        """Return one row; a negative index counts from the end of the range."""
+    def __getitem__(self, index: int) -> Any:
+        """Return one row as tensors; a negative index counts from the end of the range."""
         try:
             position = operator.index(index)
         except TypeError:
-            raise TypeError(f"a row is asked for by its number, not by {index!r}") from None
-        row = self._rows[self._checked(position)]
-        if getattr(self.transform, "batched", False):
-            batch = to_tensors(self.transform(self._native(row[np.newaxis])))
-            return _index(batch, 0)
-        row = self._native(row)
-        return to_tensors(self.transform(row) if self.transform else row)
+            raise TypeError(f"the index of a row must be an integer, not {index!r}") from None
+        row = row_decoding.empty_arrays(self.fields)
+        row_decoding.decode(self._rows[self._row_in_file(position)], row)
+        return row_decoding.transform_row(self.transform, row)
 
-    def __getitems__(self, indices: Sequence[int]) -> "RowBatch | list":
-        """Return many rows with one gather, as ``DataLoader`` asks for a batch."""
-        positions = self._checked_all(np.asarray(indices))
-        # mode="clip" spares a buffered copy; the positions have been checked.
-        rows = self._native(np.take(self._rows, positions, axis=0, mode="clip"))
-        if self.transform is None or getattr(self.transform, "batched", False):
-            return RowBatch(to_tensors(self.transform(rows) if self.transform else rows))
-        return [
-            to_tensors(self.transform(_index(rows, position))) for position in range(len(positions))
-        ]
+    def gather(self, indices: Sequence[int] | np.ndarray) -> Any:
+        """Return many rows as one batch, after the transform.
+
+        Args:
+            indices: the rows, in any order; a negative index counts from the end of the range.
+
+        Returns:
+            A tensor (rows, ...) for a plain file, a dict of such tensors for records; or whatever
+            the transform makes of them.
+
+        Raises:
+            IndexError: if an index does not lie within the range.
+        """
+        return row_decoding.transform_batch(self.transform, self._decoded(indices))
+
+    def __getitems__(self, indices: Sequence[int]) -> "RowBatch | list[Any]":
+        """Return many rows with one gather, in the form that ``DataLoader`` asks for.
+
+        A transform of single rows may give rows that cannot be stacked, so those stay a list: the
+        collate function of the ``DataLoader`` decides.
+        """
+        arrays = self._decoded(indices)
+        if self.transform is None or row_decoding.is_batched(self.transform):
+            return RowBatch(row_decoding.transform_batch(self.transform, arrays))
+        return row_decoding.transform_each_row(self.transform, arrays)
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_mapped": None}
@@ -111,49 +121,53 @@ class MemmapDataset(Dataset):
 
     @property
     def _rows(self) -> np.ndarray:
-        # Opened when first used, and so once in every process that uses it.
+        # The file is mapped at the first use, so every process that uses it maps it itself.
         if self._mapped is None:
             self._mapped = map_rows(self.filename, self.layout)
         return self._mapped
 
-    def _checked(self, position: int) -> int:
+    def _decoded(self, indices: Sequence[int] | np.ndarray) -> Arrays:
+        rows_in_file = self._rows_in_file(np.asarray(indices))
+        arrays = row_decoding.empty_arrays(self.fields, len(rows_in_file))
+        row_decoding.gather(self._rows, rows_in_file, arrays)
+        return arrays
+
+    def _row_in_file(self, position: int) -> int:
         if not -len(self) <= position < len(self):
             raise IndexError(f"row {position} of {len(self)}")
         return position + (self.start_index if position >= 0 else self.end_index)
 
-    def _checked_all(self, positions: np.ndarray) -> np.ndarray:
+    def _rows_in_file(self, positions: np.ndarray) -> np.ndarray:
         if len(positions) and not (-len(self) <= positions.min() and positions.max() < len(self)):
             wrong = positions[(positions < -len(self)) | (positions >= len(self))]
             raise IndexError(f"row {wrong[0]} of {len(self)}")
         return positions + np.where(positions < 0, self.end_index, self.start_index)
 
-    def _native(self, rows: np.ndarray) -> np.ndarray | dict[str, np.ndarray]:
-        """Return owned arrays, one a field, in types that tensors have."""
-        if self.layout.dtype.names is None:
-            return np.array(rows, self.tensor_dtypes[None], order="C")
-        return {
-            name: np.array(rows[name], dtype, order="C")
-            for name, dtype in self.tensor_dtypes.items()
-        }
 
-
-class RowBatch(Sequence):
+class RowBatch(Sequence[Any]):
     """A gathered batch that is also the sequence of its rows.
 
-    The default collate function looks at the type of the first row: these rows are of types of
-    their own, registered with it, and so the batch goes through as it was gathered. Anything else
-    that walks over the rows finds ordinary tensors or dicts.
+    The default collate function chooses what to do by the type of the first row. The rows of this
+    sequence have types of their own, registered with that function, so it passes the batch through
+    as it was gathered. Any other code that iterates over the rows finds ordinary tensors or dicts.
     """
 
-    def __init__(self, batch: torch.Tensor | dict[str, torch.Tensor]):
+    def __init__(self, batch: Batch):
         self.batch = batch
 
     def __len__(self) -> int:
-        first = next(iter(self.batch.values())) if isinstance(self.batch, dict) else self.batch
-        return len(first)
+        return len(row_decoding.list_fields(self.batch)[0])
 
-    def __getitem__(self, index: int) -> "_RowTensor | _RowDict":
-        row = _index(self.batch, index)
+    @overload
+    def __getitem__(self, index: int) -> "_RowTensor | _RowDict": ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "RowBatch": ...
+
+    def __getitem__(self, index: int | slice) -> "_RowTensor | _RowDict | RowBatch":
+        if isinstance(index, slice):
+            return RowBatch(row_decoding.map_fields(lambda values: values[index], self.batch))
+        row = row_decoding.nth_row(self.batch, index)
         return _RowDict(row) if isinstance(row, dict) else row.as_subclass(_RowTensor)
 
     def __iter__(self) -> Iterator:
@@ -161,9 +175,10 @@ class RowBatch(Sequence):
 
 
 class _RowTensor(torch.Tensor):
-    """One row of a ``RowBatch``; what is computed from it is a plain tensor."""
+    """One row of a ``RowBatch``; anything computed from it is a plain tensor."""
 
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    # As PyTorch's guide to subclasses does it. The stub of the C function lacks its first argument.
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
 
 class _RowDict(dict):
@@ -179,7 +194,7 @@ def _collate_rows(rows: Any, *, collate_fn_map: dict | None = None) -> Any:
     return collate(plain, collate_fn_map=collate_fn_map)
 
 
-# The extension point that PyTorch documents for batch types of one's own.
+# The extension point that PyTorch documents for batch types of your own.
 default_collate_fn_map[_RowTensor] = _collate_rows
 default_collate_fn_map[_RowDict] = _collate_rows
 
@@ -212,41 +227,3 @@ def _is_npy(filename: str) -> bool:
 
 def _as_shape(shape: tuple[int, ...] | int) -> tuple[int, ...]:
     return (shape,) if isinstance(shape, int) else tuple(shape)
-
-
-def _tensor_dtypes(filename: str, layout: RecordLayout) -> dict[str | None, np.dtype]:
-    """Return the dtype that each field has in memory; of a plain file under the name None."""
-    if layout.dtype.names is None:
-        _tensor_dtype(filename, layout.dtype)
-        return {None: np.dtype(np.float32)}
-    return {name: _tensor_dtype(filename, dtype.base) for name, dtype in layout.fields.items()}
-
-
-def _tensor_dtype(filename: str, dtype: np.dtype) -> np.dtype:
-    if dtype.kind == "f":
-        return np.dtype(np.float32)
-    if dtype.kind in "iub" and dtype.name != "uint64":
-        return _WIDENED.get(dtype.name, dtype.newbyteorder("="))
-    raise ValueError(
-        f"{name_of(filename)} holds {dtype}, which tensors do not have; store numbers instead"
-    )
-
-
-def to_tensors(row: Any) -> Any:
-    """Return a row or a batch, an array or a dict of them, as tensors; float64 becomes float32."""
-    if isinstance(row, dict):
-        return {name: _to_tensor(value) for name, value in row.items()}
-    return _to_tensor(row)
-
-
-def _to_tensor(value: Any) -> torch.Tensor:
-    if isinstance(value, torch.Tensor):
-        return value
-    value = np.asarray(value)
-    return torch.from_numpy(value.astype(np.float32) if value.dtype == np.float64 else value)
-
-
-def _index(row: Any, index: int) -> Any:
-    if isinstance(row, dict):
-        return {name: value[index] for name, value in row.items()}
-    return row[index]

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch.utils.data import default_collate
 
 from memtrain.components.build import (
     be_deterministic,
@@ -192,7 +191,7 @@ class Evaluator:
         first = self._recipe.evaluation.rows.resolved[0]
         rows = range(first.start, min(first.start + _ROWS_COMPARED, first.end))
         plain, transformed = (
-            default_collate(dataset.__getitems__(rows))["target"]
+            dataset.gather(rows)["target"]
             for dataset in (MemmapDataset(self._dataset.filename), self._dataset)
         )
         return torch.equal(plain, transformed)

@@ -1,23 +1,23 @@
-"""Gathers micro-batches out of filled buffers, into memory that is used again and again."""
+"""Gathers micro-batches from filled shuffle buffers, into memory that is used again and again."""
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import default_collate
 
-from memtrain.data.memmap_dataset import MemmapDataset, to_tensors
+from memtrain.data import row_decoding
+from memtrain.data.memmap_dataset import MemmapDataset
+from memtrain.data.row_decoding import Arrays, Batch, TensorFields, list_fields, map_fields
 from memtrain.loading.row_order import BufferOrder
 from memtrain.loading.shuffle_buffer import FilledBuffer
 
-Batch = torch.Tensor | dict[str, torch.Tensor]
+#: Small micro-batches are gathered in groups: as many at a time as fit a core's own cache.
+_GROUP_BYTES = 1 << 20
 
-#: Small micro-batches are gathered several at a time: as many as stay in a core's own cache.
-_GATHERED_BYTES = 1 << 20
-
-#: Where tensors begin. The last bits of a matrix product can depend on it, so it is the same for
-#: every batch, whatever it was gathered with.
+#: Every tensor begins at a multiple of this address, whatever it was gathered with: the last bits
+#: of a matrix product can depend on where its operands begin.
 _ALIGNMENT_BYTES = 64
 
 
@@ -25,82 +25,97 @@ class BatchGatherer:
     """Turns filled buffers into micro-batches.
 
     Args:
-        dataset: whose rows they are, with its transform.
-        batch_size: rows of a micro-batch, but for short ones.
-        lifetime: how many more micro-batches may be taken before one is written over.
-        rows_per_block: of the row order.
-        views: whether rows that lie in order may be handed out where they are.
-        device: where batches go; for a CUDA device they pass through pinned memory.
+        dataset: the dataset that the rows belong to, with its transform.
+        batch_size: the rows of a micro-batch; the last ones of an epoch may have fewer.
+        lifetime: how many more micro-batches may be taken before one is overwritten.
+        rows_per_block: the rows of a block in the row order.
+        views: whether rows that lie in order may be handed out where they are, without a copy.
+        device: where batches go; they reach a CUDA device through pinned memory.
     """
 
     def __init__(
         self,
         dataset: MemmapDataset,
+        *,
         batch_size: int,
         lifetime: int,
         rows_per_block: int,
         views: bool,
         device: torch.device,
     ):
-        self._dataset, self._transform = dataset, dataset.transform
-        self._batch_size, self._rows_per_block = batch_size, rows_per_block
-        self._fields = _fields(dataset)
-        self._gives_views = views and self._transform is None and _are_tensors(dataset)
-        self._at_a_time = _count_at_a_time(self._fields, batch_size)
+        self._fields = dataset.fields
+        self._transform = dataset.transform
+        self._batch_size = batch_size
+        self._rows_per_block = rows_per_block
+        self._gives_views = (
+            views
+            and self._transform is None
+            and row_decoding.are_stored_as_tensors(dataset.layout, self._fields)
+        )
+        self._group_size = _group_size(self._fields, batch_size)
         self._device = device
-        rows = batch_size * self._at_a_time
-        slots = _slots_of_ring(lifetime, self._at_a_time)
-        self._ring = [_Slot(self._fields, rows, device) for _ in range(slots)]
-        self._records = np.empty((rows, *dataset.layout.row_shape), dataset.layout.dtype)
+        rows = batch_size * self._group_size
+        slots = _ring_size(lifetime, self._group_size)
+        self._ring = [_OutputSlot(self._fields, rows, device) for _ in range(slots)]
         self._next_slot = 0
+        #: Raw rows on their way to the output arrays: (rows, ...) in the file's dtype.
+        self._scratch = np.empty((rows, *dataset.layout.row_shape), dataset.layout.dtype)
 
     def batches(
-        self, filled: FilledBuffer, before: Callable[[], None], skipped: int = 0
+        self, filled: FilledBuffer, before_touching: Callable[[], None], skipped: int = 0
     ) -> Iterator[Batch]:
         """Yield the micro-batches of a buffer.
 
         Args:
             filled: the buffer.
-            before: called before rows are touched.
-            skipped: how many of its micro-batches to leave out at the front.
+            before_touching: a function that is called each time before rows are touched.
+            skipped: how many of the first micro-batches to leave out.
         """
         sizes = filled.order.sizes.reshape(-1)
         sizes = sizes[sizes > 0]
-        ends = np.cumsum(sizes)
-        unbroken = _Unbroken(filled.order, self._rows_per_block) if self._gives_views else None
-        for first, count in self._groups(sizes, skipped):
-            end = int(ends[first + count - 1])
-            start = int(ends[first] - sizes[first])
-            before()
-            if unbroken is not None and unbroken.has(start, end):
-                yield from self._views(filled, start, end, count)
+        bounds = [0, *np.cumsum(sizes).tolist()]
+        gapless = _GaplessRows(filled.order, self._rows_per_block) if self._gives_views else None
+        for first, end in self._groups(sizes, skipped):
+            group_bounds = bounds[first : end + 1]
+            before_touching()
+            if gapless is not None and gapless.contains(group_bounds[0], group_bounds[-1]):
+                yield from self._views(filled, group_bounds)
             else:
-                yield from self._gathered(filled, start, end, count)
+                yield from self._gathered(filled, group_bounds)
 
     def _groups(self, sizes: np.ndarray, skipped: int) -> Iterator[tuple[int, int]]:
-        """Yield the first micro-batch and the number of those that are gathered together."""
+        """Yield the micro-batches ``[first, end)`` that are gathered together.
+
+        Args:
+            sizes: int64 (micro-batches,), the rows of each.
+            skipped: the first micro-batch of the first group.
+        """
         full = int((sizes == self._batch_size).sum())
-        for first in range(skipped, full, self._at_a_time):
-            yield first, min(self._at_a_time, full - first)
-        # Short ones would move those after them off their alignment.
+        for first in range(skipped, full, self._group_size):
+            yield first, min(first + self._group_size, full)
+        # A short one would move those behind it off their alignment, so each goes by itself.
         for first in range(max(skipped, full), len(sizes)):
-            yield first, 1
+            yield first, first + 1
 
-    def _views(self, filled: FilledBuffer, start: int, end: int, count: int) -> Iterator[Batch]:
-        place = int(filled.places[start])
-        rows = filled.rows[place : place + end - start]
-        yield from _split(to_tensors(_by_field(rows, self._fields)), count, self._batch_size)
+    def _views(self, filled: FilledBuffer, bounds: list[int]) -> Iterator[Batch]:
+        """Yield micro-batches whose rows lie one after the other, where they lie."""
+        place = int(filled.places[bounds[0]])
+        rows = filled.rows[place : place + bounds[-1] - bounds[0]]
+        yield from _cut(row_decoding.view(rows, self._fields), bounds)
 
-    def _gathered(self, filled: FilledBuffer, start: int, end: int, count: int) -> Iterator[Batch]:
-        if end - start == count * self._batch_size:
-            slot = self._ring[self._next_slot]
-            self._next_slot = (self._next_slot + 1) % len(self._ring)
-        else:
-            # A short micro-batch, of which an epoch has few: memory of its own.
-            slot = _Slot(self._fields, end - start, self._device)
-        slot.wait()
-        self._gather(filled, start, end, slot.arrays)
-        batches = self._transformed(slot, end - start, count)
+    def _gathered(self, filled: FilledBuffer, bounds: list[int]) -> Iterator[Batch]:
+        """Yield micro-batches whose rows are copied to an output slot.
+
+        Args:
+            filled: the buffer.
+            bounds: where the micro-batches begin in the buffer's order, and where the last ends.
+        """
+        slot = self._slot_for(bounds)
+        slot.wait_for_copies()
+        places = filled.places[bounds[0] : bounds[-1]]
+        arrays = row_decoding.slice_rows(slot.arrays, 0, len(places))
+        row_decoding.gather(filled.rows, places, arrays, self._scratch[: len(places)])
+        batches = self._transformed(arrays, bounds)
         if self._device.type == "cpu":
             yield from batches
             return
@@ -108,178 +123,127 @@ class BatchGatherer:
         slot.note_copies()
         yield from moved
 
-    def _gather(self, filled: FilledBuffer, start: int, end: int, arrays: dict) -> None:
-        """Gather rows ``[start, end)`` of a buffer's order into arrays, a field each."""
-        places, rows = filled.places[start:end], end - start
-        # mode="clip" spares a buffered copy; the places are right by their making.
-        if self._fields.keys() == {None} and self._records.dtype == arrays[None].dtype:
-            np.take(filled.rows, places, axis=0, out=arrays[None][:rows], mode="clip")
-            return
-        records = self._records[:rows]
-        np.take(filled.rows, places, axis=0, out=records, mode="clip")
-        for name, array in arrays.items():
-            array[:rows] = records if name is None else records[name]
+    def _slot_for(self, bounds: list[int]) -> "_OutputSlot":
+        rows = bounds[-1] - bounds[0]
+        if rows != (len(bounds) - 1) * self._batch_size:
+            # A short micro-batch. An epoch has few of them, so it gets memory of its own.
+            return _OutputSlot(self._fields, rows, self._device)
+        slot = self._ring[self._next_slot]
+        self._next_slot = (self._next_slot + 1) % len(self._ring)
+        return slot
 
-    def _transformed(self, slot: "_Slot", rows: int, count: int) -> Iterator[Batch]:
-        transform, size = self._transform, self._batch_size
-        if transform is None:
-            yield from _split(_unwrapped(slot.first(rows)), count, size)
-        elif getattr(transform, "row_wise", False):
-            content = transform(_unwrapped(slot.first_arrays(rows)))
-            yield from map(_aligned, _split(to_tensors(content), count, size))
+    def _transformed(self, arrays: Arrays, bounds: list[int]) -> Iterator[Batch]:
+        """Yield the micro-batches of decoded arrays, after the transform."""
+        if self._transform is None:
+            yield from _cut(row_decoding.to_tensors(arrays), bounds)
+        elif row_decoding.is_row_wise(self._transform):
+            together = row_decoding.to_tensors(self._transform(arrays))
+            yield from map(_aligned, _cut(together, bounds))
         else:
-            for start in range(0, rows, size):
-                part = slot.first_arrays(min(rows, start + size), start)
-                yield _aligned(self._transformed_batch(_unwrapped(part)))
-
-    def _transformed_batch(self, batch: Any) -> Batch:
-        if getattr(self._transform, "batched", False):
-            return to_tensors(self._transform(batch))
-        first = next(iter(batch.values())) if isinstance(batch, dict) else batch
-        rows = (_row(batch, number) for number in range(len(first)))
-        return default_collate([to_tensors(self._transform(row)) for row in rows])
+            for batch in _cut(arrays, bounds):
+                yield _aligned(row_decoding.transform_batch(self._transform, batch))
 
 
-def memory_of_gathering(dataset: MemmapDataset, batch_size: int, lifetime: int) -> int:
-    """Return the memory that a ``BatchGatherer`` takes, in bytes."""
-    fields = _fields(dataset)
-    at_a_time = _count_at_a_time(fields, batch_size)
-    group = at_a_time * sum(_bytes_of_batch(fields, batch_size))
-    records = at_a_time * batch_size * dataset.layout.row_bytes
-    return _slots_of_ring(lifetime, at_a_time) * group + records
+def gathering_memory_bytes(dataset: MemmapDataset, batch_size: int, lifetime: int) -> int:
+    """Return the memory that a ``BatchGatherer`` takes, in bytes.
+
+    Args:
+        dataset: its dataset.
+        batch_size: the rows of a micro-batch.
+        lifetime: how many more micro-batches may be taken before one is overwritten.
+    """
+    group_size = _group_size(dataset.fields, batch_size)
+    group_rows = group_size * batch_size
+    row_bytes = sum(field.row_bytes for field in list_fields(dataset.fields))
+    scratch_bytes = group_rows * dataset.layout.row_bytes
+    return _ring_size(lifetime, group_size) * group_rows * row_bytes + scratch_bytes
 
 
-def _slots_of_ring(lifetime: int, at_a_time: int) -> int:
+def _group_size(fields: TensorFields, batch_size: int) -> int:
+    """Return how many micro-batches are gathered together, with each of their tensors aligned."""
+    sizes = [batch_size * field.row_bytes for field in list_fields(fields)]
+    if any(size % _ALIGNMENT_BYTES for size in sizes):
+        return 1
+    return max(1, _GROUP_BYTES // max(1, sum(sizes)))
+
+
+def _ring_size(lifetime: int, group_size: int) -> int:
     """Return how many groups of micro-batches are in memory at a time.
 
-    Groups at the end of a buffer are shorter, at most every other one; three more for the border
-    of an epoch.
+    The last group of a buffer is shorter than the others, so every other group may be. Three more
+    are for the border between two epochs.
     """
-    return 2 * -(-lifetime // at_a_time) + 3
+    return 2 * -(-lifetime // group_size) + 3
 
 
-class _Slot:
-    """Output arrays for one group of micro-batches, a tensor a field."""
+class _OutputSlot:
+    """Memory for one group of micro-batches: the same bytes as tensors and as arrays.
 
-    def __init__(self, fields: dict, rows: int, device: torch.device):
-        pinned = device.type == "cuda"
-        self.tensors = {
-            name: torch.empty((rows, *shape), dtype=_torch_dtype(dtype), pin_memory=pinned)
-            for name, (dtype, shape) in fields.items()
-        }
-        self.arrays = {name: tensor.numpy() for name, tensor in self.tensors.items()}
+    Attributes:
+        arrays: an array (rows, ...) of every field.
+    """
+
+    def __init__(self, fields: TensorFields, rows: int, device: torch.device):
+        is_pinned = device.type == "cuda"
+        tensors = map_fields(
+            lambda field: torch.empty(
+                (rows, *field.shape), dtype=_torch_dtype(field.dtype), pin_memory=is_pinned
+            ),
+            fields,
+        )
+        self.arrays: Arrays = map_fields(lambda tensor: tensor.numpy(), tensors)
+        self._tensors = tensors  # pinned memory stays pinned as long as its tensor lives
         self._copied: torch.cuda.Event | None = None
 
-    def first(self, rows: int) -> dict:
-        """Return the first rows of every tensor."""
-        return {name: tensor[:rows] for name, tensor in self.tensors.items()}
-
-    def first_arrays(self, end: int, start: int = 0) -> dict:
-        """Return rows ``[start, end)`` of every array."""
-        return {name: array[start:end] for name, array in self.arrays.items()}
-
     def note_copies(self) -> None:
-        """Remember that copies to the device are under way."""
+        """Note that copies from here to the device have begun."""
         self._copied = torch.cuda.Event()
         self._copied.record()
 
-    def wait(self) -> None:
-        """Wait until nothing is copied from here any more."""
+    def wait_for_copies(self) -> None:
+        """Wait until all copies from here to the device have ended."""
         if self._copied is not None:
             self._copied.synchronize()
 
 
-class _Unbroken:
-    """Knows which rows of a buffer lie next to each other, by their numbers alone.
+class _GaplessRows:
+    """Tells which rows of a buffer lie next to each other, from their row numbers alone.
 
-    Runs that lie next to each other in the file do so in a buffer of blocks as well where a block
-    begins between them, and only there: whether a batch is a view must not depend on where its rows
-    were read to.
+    Two runs of rows that are neighbours in the file are neighbours in a buffer of blocks too if a
+    block begins between them, and only then. Whether a batch is a view must not depend on where its
+    rows were read to, so the same rule holds for mapped rows.
     """
 
     def __init__(self, order: BufferOrder, rows_per_block: int):
         starts, ends = order.starts, order.ends
-        broken = (starts[1:] != ends[:-1]) | (starts[1:] % rows_per_block != 0)
-        self._breaks = np.cumsum(ends - starts)[:-1][broken]
+        has_gap = (starts[1:] != ends[:-1]) | (starts[1:] % rows_per_block != 0)
+        self._gaps = np.cumsum(ends - starts)[:-1][has_gap]
 
-    def has(self, start: int, end: int) -> bool:
-        """Return whether rows ``[start, end)`` of the order have no break among them."""
-        first, last = np.searchsorted(self._breaks, [start, end - 1], side="right")
+    def contains(self, start: int, end: int) -> bool:
+        """Return whether there is no gap among the rows ``[start, end)`` of the order."""
+        first, last = np.searchsorted(self._gaps, [start, end - 1], side="right")
         return bool(first == last)
 
 
-def _count_at_a_time(fields: dict, batch_size: int) -> int:
-    """Return how many micro-batches are gathered together, each with its tensors aligned."""
-    sizes = _bytes_of_batch(fields, batch_size)
-    if any(size % _ALIGNMENT_BYTES for size in sizes):
-        return 1
-    return max(1, _GATHERED_BYTES // max(1, sum(sizes)))
+def _cut(content: Arrays | Batch, bounds: list[int]) -> Iterator[Any]:
+    """Cut the rows of arrays or tensors into micro-batches.
 
-
-def _bytes_of_batch(fields: dict, batch_size: int) -> list[int]:
-    return [
-        batch_size * dtype.itemsize * int(np.prod(shape, dtype=np.int64))
-        for dtype, shape in fields.values()
-    ]
-
-
-def _fields(dataset: MemmapDataset) -> dict[str | None, tuple[np.dtype, tuple[int, ...]]]:
-    """Return dtype and row shape of every field in memory."""
-    layout = dataset.layout
-    if layout.dtype.names is None:
-        return {None: (dataset.tensor_dtypes[None], layout.row_shape)}
-    return {
-        name: (dataset.tensor_dtypes[name], dtype.shape) for name, dtype in layout.fields.items()
-    }
-
-
-def _are_tensors(dataset: MemmapDataset) -> bool:
-    """Return whether the fields of a file are what tensors are, where they lie."""
-    layout = dataset.layout
-    if layout.dtype.names is None:
-        return layout.dtype == dataset.tensor_dtypes[None]
-    places = [(dtype.base, layout.dtype.fields[name][1]) for name, dtype in layout.fields.items()]
-    return all(
-        found == wanted and place % found.itemsize == 0 and layout.row_bytes % found.itemsize == 0
-        for (found, place), wanted in zip(places, dataset.tensor_dtypes.values(), strict=True)
-    )
-
-
-def _by_field(rows: np.ndarray, fields: dict) -> Any:
-    return rows if None in fields else {name: rows[name] for name in fields}
-
-
-def _unwrapped(content: dict) -> Any:
-    return content.get(None, content)
-
-
-def _row(batch: Any, number: int) -> Any:
-    if isinstance(batch, dict):
-        return {name: value[number] for name, value in batch.items()}
-    return batch[number]
-
-
-def _split(content: Any, count: int, size: int) -> Iterator[Batch]:
-    if count == 1:
-        yield content
-    elif isinstance(content, dict):
-        names = content.keys()
-        for parts in zip(*(value.split(size) for value in content.values()), strict=True):
-            yield dict(zip(names, parts, strict=True))
-    else:
-        yield from content.split(size)
+    Args:
+        content: arrays or tensors of all rows.
+        bounds: where the micro-batches begin, counted from anywhere, and where the last ends.
+    """
+    for start, end in pairwise(bounds):
+        yield row_decoding.slice_rows(content, start - bounds[0], end - bounds[0])
 
 
 def _aligned(batch: Batch) -> Batch:
-    if isinstance(batch, dict):
-        return {name: _aligned(value) for name, value in batch.items()}
-    return batch.clone() if batch.data_ptr() % _ALIGNMENT_BYTES else batch
+    return map_fields(
+        lambda tensor: tensor.clone() if tensor.data_ptr() % _ALIGNMENT_BYTES else tensor, batch
+    )
 
 
 def _to_device(batch: Batch, device: torch.device) -> Batch:
-    if isinstance(batch, dict):
-        return {name: value.to(device, non_blocking=True) for name, value in batch.items()}
-    return batch.to(device, non_blocking=True)
+    return map_fields(lambda tensor: tensor.to(device, non_blocking=True), batch)
 
 
 def _torch_dtype(dtype: np.dtype) -> torch.dtype:

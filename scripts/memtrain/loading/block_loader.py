@@ -17,7 +17,8 @@ from memtrain.core.byte_sizes import format_bytes
 from memtrain.core.errors import TransientError
 from memtrain.core.ranges import Range, self_overlaps
 from memtrain.data.memmap_dataset import MemmapDataset
-from memtrain.loading.batch_gatherer import Batch, BatchGatherer, memory_of_gathering
+from memtrain.data.row_decoding import Batch
+from memtrain.loading.batch_gatherer import BatchGatherer, gathering_memory_bytes
 from memtrain.loading.readers import PAGE_BYTES, READERS, RowFile, choose_reader
 from memtrain.loading.row_order import BufferOrder, row_order
 from memtrain.loading.shuffle_buffer import (
@@ -272,11 +273,11 @@ class BlockLoader:
         stack.callback(filler.close)
         gatherer = BatchGatherer(
             self.dataset,
-            self.order.batch_size,
-            self._lifetime,
-            self.order.rows_per_block,
-            self._lie_on_pages,
-            self._device,
+            batch_size=self.order.batch_size,
+            lifetime=self._lifetime,
+            rows_per_block=self.order.rows_per_block,
+            views=self._lie_on_pages,
+            device=self._device,
         )
         plan = list(self._plan(start))
         for (epoch, number), filled in zip(plan, filler.fill_all(self._orders(plan)), strict=True):
@@ -338,7 +339,7 @@ class BlockLoader:
             rows = -(-rows * len(self.slots) // order.accumulation_steps)
         runs = rows // order.rows_per_block + 2 * (len(order.ranges) + len(self.slots))
         filling = memory_of_filling(rows, min(rows, runs), row_bytes, self._buffer_count)
-        return filling + memory_of_gathering(self.dataset, order.batch_size, self._lifetime)
+        return filling + gathering_memory_bytes(self.dataset, order.batch_size, self._lifetime)
 
     def _check_budget(self, budget: int | None) -> None:
         why = "as set"

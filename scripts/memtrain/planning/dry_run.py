@@ -38,9 +38,7 @@ def rehearse(where: str, recipe: TrainingRecipe, data: str) -> ResourceEstimate:
         dataset = MemmapDataset(data, transform=parts.transform)
         first = recipe.rows.resolved[0]
         with _blame(f"{where}.transform", "the transform does not fit the rows"):
-            batch = torch.utils.data.default_collate(
-                dataset.__getitems__(range(first.start, min(first.start + _ROWS, first.end)))
-            )
+            batch = dataset.gather(range(first.start, min(first.start + _ROWS, first.end)))
             features = batch["features"]
         parts.model.eval()
         if isinstance(parts.loss, SummedLoss):

@@ -63,7 +63,7 @@ def test_all_readers_give_the_bytes_of_the_row_order(records, arguments, cached)
     assert [rows_of(batch) for batch in given_by[0]] == expected
     assert steps >= 1
     for batches in zip(*given_by, strict=True):
-        reference = dataset.__getitems__(rows_of(batches[0])).batch
+        reference = dataset.gather(rows_of(batches[0]))
         for batch in batches:
             assert batch.keys() == reference.keys()
             assert all(torch.equal(batch[name], reference[name]) for name in batch)
