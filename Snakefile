@@ -57,3 +57,4 @@ rule all:
     input:
         rules.summarize.output,
         collect(rules.evaluate.output, split=CONFIGURATION.split_names),
+        collect(rules.draw.output, split=CONFIGURATION.split_names),

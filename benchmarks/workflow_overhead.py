@@ -17,6 +17,7 @@ SPLITS = [f"s{number}" for number in range(%d)]
 rule all:
     input:
         "plain/summary.csv",
+        expand("plain/{split}/one.png", split=SPLITS),
 
 checkpoint resolve_splits:
     input:
@@ -50,11 +51,24 @@ rule evaluate:
     output:
         evaluation="plain/{split}/evaluation",
         predictions="plain/{split}/predictions",
+    log:
+        "plain/{split}/evaluate.log",
+    shell:
+        "python {input.code[0]}"
+
+rule draw:
+    input:
+        code=%r,
+        split=ancient("splits/{split}/split.json"),
+        evaluation="plain/{split}/evaluation",
+        predictions="plain/{split}/predictions",
+        history="plain/{split}/history",
+    output:
         one="plain/{split}/one.png",
         two="plain/{split}/two.png",
         three="plain/{split}/three.png",
     log:
-        "plain/{split}/evaluate.log",
+        "plain/{split}/draw.log",
     shell:
         "python {input.code[0]}"
 
@@ -76,11 +90,11 @@ def make_project(folder: Path, splits: int) -> None:
     results = folder / "results" / "x"
     shutil.copy(results / "data.npy", folder)
     shutil.copytree(results / "splits", folder / "splits", copy_function=shutil.copy)
-    train, evaluate = (
+    train, evaluate, draw = (
         [str(path.relative_to(folder)) for path in code(folder / "scripts", script)]
-        for script in ("train", "evaluate")
+        for script in ("train", "evaluate", "draw")
     )
-    (folder / "Plain").write_text(PLAIN_RULES % (splits, train, evaluate))
+    (folder / "Plain").write_text(PLAIN_RULES % (splits, train, evaluate, draw))
 
 
 def code(scripts: Path, script: str) -> list[Path]:

@@ -1,4 +1,52 @@
-"""Bring the results of all splits together."""
+"""Draw the results of every split, and bring those of all splits together."""
+
+
+rule draw:
+    input:
+        code=code_of("draw"),
+        split=ancient("<results>/splits/{split}/split.json"),
+        evaluation="<results>/splits/{split}/evaluation.json",
+        predictions="<results>/splits/{split}/predictions.npy",
+        history="<results>/splits/{split}/history.csv",
+    output:
+        predictions=report(
+            "<results>/splits/{split}/figures/predictions.png",
+            caption="../report/predictions.rst",
+            category="Splits",
+            subcategory="{split}",
+            labels={"figure": "predictions", "split": "{split}"},
+        ),
+        errors=report(
+            "<results>/splits/{split}/figures/errors.png",
+            caption="../report/errors.rst",
+            category="Splits",
+            subcategory="{split}",
+            labels={"figure": "errors", "split": "{split}"},
+        ),
+        learning=report(
+            "<results>/splits/{split}/figures/learning_curve.png",
+            caption="../report/learning_curve.rst",
+            category="Splits",
+            subcategory="{split}",
+            labels={"figure": "learning curve", "split": "{split}"},
+        ),
+    log:
+        "<results>/logs/draw/{split}.log",
+    benchmark:
+        "<results>/benchmarks/draw/{split}.jsonl"
+    conda:
+        "../envs/memtrain.yaml"
+    resources:
+        recording=recording_arguments,
+        mem_mb=by_recipe(asked.memory_of_drawing, before=1000),
+        runtime=by_recipe(asked.minutes_of_drawing, before=10),
+    params:
+        figures=subpath(output.predictions, parent=True),
+    shell:
+        "python {input.code[0]:q} --split {input.split} --evaluation {input.evaluation}"
+        " --predictions {input.predictions} --history {input.history}"
+        " --figures {params.figures}"
+        " {resources.recording} > {log:q} 2>&1"
 
 
 rule summarize:

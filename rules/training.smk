@@ -47,27 +47,6 @@ rule evaluate:
     output:
         evaluation="<results>/splits/{split}/evaluation.json",
         predictions="<results>/splits/{split}/predictions.npy",
-        predicted=report(
-            "<results>/splits/{split}/figures/predicted_against_true.png",
-            caption="../report/predicted_against_true.rst",
-            category="Splits",
-            subcategory="{split}",
-            labels={"figure": "predicted against true", "split": "{split}"},
-        ),
-        residuals=report(
-            "<results>/splits/{split}/figures/residuals.png",
-            caption="../report/residuals.rst",
-            category="Splits",
-            subcategory="{split}",
-            labels={"figure": "residuals", "split": "{split}"},
-        ),
-        learning=report(
-            "<results>/splits/{split}/figures/learning_curve.png",
-            caption="../report/learning_curve.rst",
-            category="Splits",
-            subcategory="{split}",
-            labels={"figure": "learning curve", "split": "{split}"},
-        ),
     log:
         "<results>/logs/evaluate/{split}.log",
     benchmark:
@@ -82,10 +61,9 @@ rule evaluate:
         loading=settings_text(CONFIGURATION.loading),
     params:
         recipe=recipe_digest("evaluation"),
-        figures=subpath(output.predicted, parent=True),
     shell:
         "python {input.code[0]:q} --data {input.data} --split {input.split}"
         " --model {input.model} --history {input.history}"
         " --evaluation {output.evaluation} --predictions {output.predictions}"
-        " --figures {params.figures} --loading {resources.loading:q}"
+        " --loading {resources.loading:q}"
         " {resources.recording} > {log:q} 2>&1"

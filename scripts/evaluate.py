@@ -7,9 +7,6 @@ Every evaluation row goes through the model once, in order. Written are
   evaluation.json   metrics with standard errors, the same metrics of a baseline that knows only
                     the mean (the shares of the classes) of the training targets, and how far the
                     loss is from the lowest possible one, where that is known
-  figures           predicted_against_true.png, residuals.png, learning_curve.png; of a
-                    classification, the first is the confusion matrix and the second tells how far
-                    its probabilities can be trusted
 
 A standard error is the spread of a metric over resamples of the evaluation rows (`evaluation:
 bootstrap:` in config.yaml). All of it depends on recipe, model and code alone.
@@ -43,7 +40,6 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--history", required=True, help="the steps of that training, from train")
     parser.add_argument("--evaluation", required=True, help="the metrics to write, .json")
     parser.add_argument("--predictions", required=True, help="the record file to write, .npy")
-    parser.add_argument("--figures", required=True, help="the folder to draw in")
     add_loading_arguments(parser)
     add_recording_arguments(parser)
     return parser.parse_args(argv)
@@ -57,13 +53,10 @@ def main(argv: list[str] | None = None) -> int:
         describe_inputs(args, recipe, record)
         evaluator = Evaluator(recipe, args.data, args.model, loading_settings(args))
         evaluation = evaluator.run(args.predictions, history.steps)
-        draw(args.figures, recipe, evaluation, args.predictions, history)
         evaluation.write(args.evaluation)
         record.tell("metrics", **evaluation.metrics)
         record.wrote(args.evaluation, "evaluation")
         record.wrote_rows(args.predictions, recipe.evaluation.rows.resolved)
-        for figure in sorted(Path(args.figures).glob("*.png")):
-            record.wrote(figure, "figure")
     metrics = ", ".join(evaluation.describe(metric) for metric in evaluation.labels)
     print(f"{evaluation.split}: {evaluation.rows:,} rows evaluated; {metrics}")
     return 0
@@ -83,14 +76,6 @@ def describe_inputs(args: argparse.Namespace, recipe: Recipe, record: Recorder) 
     record.reads(args.model, "model")
     record.reads(args.history, "history")
     check_pieces(args.data, rows.pieces, record.settings.verify_shards, recipe.rows_per_shard)
-
-
-def draw(*arguments: object) -> None:
-    """Draw the figures."""
-    # Imported when there is something to draw: a mistake on the command line is told at once.
-    from memtrain.reporting.figures.split import draw_evaluation
-
-    draw_evaluation(*arguments)
 
 
 if __name__ == "__main__":

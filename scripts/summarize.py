@@ -89,11 +89,11 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def draw(path: str, summary: Summary) -> None:
-    """Draw the comparison."""
-    # Imported when there is something to draw: missing files are told at once.
-    from memtrain.reporting.figures.comparison import draw_comparison
+    """Draw the comparison of the splits."""
+    # Imported when there is something to draw: a missing file is reported at once.
+    from memtrain.reporting.summary_figure import draw_summary
 
-    draw_comparison(path, summary)
+    draw_summary(path, summary)
 
 
 def draw_page(args: argparse.Namespace, configuration: Configuration, record: Recorder) -> None:

@@ -149,6 +149,9 @@ def finished_project(tmp_path_factory, repository):
     project = make_project(tmp_path_factory.mktemp("finished") / "x", repository, CONFIGURATION)
     run = project.snakemake()
     assert run.jobs == [
+        "draw first",
+        "draw second",
+        "draw share",
         "evaluate first",
         "evaluate second",
         "evaluate share",

@@ -120,5 +120,5 @@ def test_an_image_network_and_an_own_loss_run_through(new_project, repository):
     with open(project / "losses.py", "a") as file:
         file.write("# an edit\n")
     run = project.snakemake()
-    wanted = ["evaluate images", "resolve_splits", "summarize", "train images"]
+    wanted = ["draw images", "evaluate images", "resolve_splits", "summarize", "train images"]
     assert run.jobs == wanted, run.output

@@ -55,6 +55,9 @@ def test_a_model_is_explained_down_to_the_generator(project):
 def test_every_run_is_recorded_with_the_reason_of_its_job(project):
     entries = json.loads(project.lineage("log", "--json"))
     assert sorted(entry["name"] for entry in entries) == [
+        "draw/first",
+        "draw/second",
+        "draw/share",
         "evaluate/first",
         "evaluate/second",
         "evaluate/share",
@@ -79,6 +82,8 @@ def test_rows_reach_what_was_made_from_them(project):
     assert FIRST not in paths
     assert "results/small/summary/summary.md" in paths
     assert "results/small/splits/first/evaluation.json" not in paths
+    assert "results/small/splits/share/figures/errors.png" in paths
+    assert "results/small/splits/first/figures/errors.png" not in paths
     by_shard = json.loads(project.lineage("impact", "--shard", "19", "--json"))
     assert "results/small/splits/first/evaluation.json" in {one["path"] for one in by_shard}
     assert not {FIRST, SECOND, SHARE} & {one["path"] for one in by_shard}
@@ -88,6 +93,8 @@ def test_the_targets_of_an_impact_make_it_anew(project):
     targets = project.lineage("impact", "--rows", "2500", "--targets").split()
     run = project.snakemake(*targets)
     assert run.jobs == [
+        "draw second",
+        "draw share",
         "evaluate second",
         "evaluate share",
         "index_shards",
@@ -163,7 +170,13 @@ def test_withdrawn_rows_leave_exactly_the_models_that_held_them(project):
         "explain", FIRST, status=1
     )
     run = project.snakemake()
-    assert run.jobs == ["evaluate first", "resolve_splits", "summarize", "train first"]
+    assert run.jobs == [
+        "draw first",
+        "evaluate first",
+        "resolve_splits",
+        "summarize",
+        "train first",
+    ]
     project.lineage("verify")
     recipe = json.loads((project / "results/small/splits/first/split.json").read_text())
     assert recipe["training"]["rows"]["ranges"] == [[0, 1100], [1200, 1500]]

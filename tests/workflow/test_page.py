@@ -110,7 +110,7 @@ def test_a_click_lights_what_lies_up_and_down_and_shows_the_record(finished_proj
         "resolve_splits",
         "train · first",
     }
-    assert lit(page, "downstream") == {"evaluate · first", "summarize"}
+    assert lit(page, "downstream") == {"evaluate · first", "draw · first", "summarize"}
     model = finished_project / "results/small/splits/first/model.safetensors"
     digest = hashlib.sha256(model.read_bytes()).hexdigest()
     shown = record(page)

@@ -8,9 +8,11 @@ import pytest
 
 MODELS = "splits/*/model.safetensors"
 
+SPLITS = ("first", "second", "share")
+
 
 def again(split):
-    return [f"train {split}", f"evaluate {split}"]
+    return [f"train {split}", f"evaluate {split}", f"draw {split}"]
 
 
 def expect(run, *jobs):
@@ -113,7 +115,7 @@ def test_one_row_changed(project, row, splits):
 
 def test_an_evaluated_row_changed(project):
     change_row(project, 19_500)
-    evaluated = [f"evaluate {split}" for split in ("first", "second", "share")]
+    evaluated = [f"{rule} {split}" for rule in ("evaluate", "draw") for split in SPLITS]
     expect(project.snakemake(), "index_shards", "resolve_splits", *evaluated, "summarize")
     cause(project, "splits/share/evaluation.json", "data:\n  bytes of rows [19000, 20000)")
 
@@ -137,14 +139,14 @@ def test_a_learning_rate_changed(project):
 def test_two_values_swapped(project):
     sizes = {"batch_size": 4, "accumulation_steps": 32}
     project.configure(lambda content: content["training"].update(sizes))
-    everything = [job for split in ("first", "second", "share") for job in again(split)]
+    everything = [job for split in SPLITS for job in again(split)]
     expect(project.snakemake(), "resolve_splits", *everything, "summarize")
     cause(project, model("first"), "accumulation_steps: 4 -> 32", "batch_size: 32 -> 4")
 
 
 def test_an_evaluation_range_changed(project):
     project.configure(lambda content: content["splits"]["first"].update(evaluate=[18_000, 19_000]))
-    expect(project.snakemake(), "resolve_splits", "evaluate first", "summarize")
+    expect(project.snakemake(), "resolve_splits", "evaluate first", "draw first", "summarize")
     cause(
         project,
         "splits/first/evaluation.json",
@@ -184,6 +186,27 @@ def test_a_module_edited_that_only_the_summary_reaches(project):
     cause(project, "summary/summary.md", "code:\n  scripts/memtrain/reporting/summary.py: sha256:")
 
 
+def test_a_figure_of_the_splits_edited(project):
+    """A new colour draws again: it trains and evaluates nothing."""
+    append_line(project / "scripts/memtrain/reporting/figures/regression.py")
+    expect(project.snakemake(), *(f"draw {split}" for split in SPLITS))
+    cause(
+        project,
+        "splits/first/figures/predictions.png",
+        "code:\n  scripts/memtrain/reporting/figures/regression.py: sha256:",
+    )
+
+
+def test_the_look_of_all_figures_edited(project):
+    append_line(project / "scripts/memtrain/reporting/figures/style.py")
+    expect(project.snakemake(), *(f"draw {split}" for split in SPLITS), "summarize")
+
+
+def test_a_figure_that_was_deleted(project):
+    (project / "results/small/splits/second/figures/errors.png").unlink()
+    expect(project.snakemake(), "draw second")
+
+
 def test_the_look_of_the_lineage_page_edited(project):
     style = "scripts/memtrain/lineage/page/assets/page.css"
     append_line(project / style, "/* a comment */\n")
@@ -193,7 +216,7 @@ def test_the_look_of_the_lineage_page_edited(project):
 
 def test_the_training_script_edited(project):
     append_line(project / "scripts/train.py")
-    everything = [job for split in ("first", "second", "share") for job in again(split)]
+    everything = [job for split in SPLITS for job in again(split)]
     expect(project.snakemake(), *everything, "summarize")
     cause(project, model("first"), "code:\n  scripts/train.py: sha256:")
     # The model is the same, byte for byte: what is left is what Snakemake says.

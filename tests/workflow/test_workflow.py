@@ -27,8 +27,8 @@ def test_every_promised_file_is_there(finished_project):
             "performance.json",
             "evaluation.json",
             "predictions.npy",
-            "figures/predicted_against_true.png",
-            "figures/residuals.png",
+            "figures/predictions.png",
+            "figures/errors.png",
             "figures/learning_curve.png",
         ]:
             assert (root / "splits" / split / path).is_file(), path
@@ -84,7 +84,7 @@ def test_code_in_one_place_and_data_in_another(tmp_path, finished_project, repos
 def test_report_and_lint(project):
     run = project.snakemake("--report", "report.html")
     text = (project / "report.html").read_text()
-    for part in ("predicted_against_true", "learning_curve", "comparison", "summary.csv"):
+    for part in ("predictions.png", "errors.png", "learning_curve", "comparison", "summary.csv"):
         assert part in text
     assert run.status == 0
     lint = project.snakemake("--lint", check=False)

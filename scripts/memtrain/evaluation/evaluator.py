@@ -21,14 +21,9 @@ from memtrain.components.models import count_parameters
 from memtrain.config.training import LoadingSettings
 from memtrain.core.ranges import at_positions
 from memtrain.data.memmap_dataset import MemmapDataset
-from memtrain.data.record_file import create
 from memtrain.evaluation.metrics import ResampledMetrics, build_metrics, error_of, finite, value_of
-from memtrain.evaluation.predictions import (
-    baseline_of,
-    log_probabilities,
-    predicted_numbers,
-    prediction_dtype,
-)
+from memtrain.evaluation.model_outputs import baseline_of, log_probabilities, predicted_numbers
+from memtrain.evaluation.predictions import create_predictions, prediction_dtype
 from memtrain.evaluation.result import Evaluation, Metrics, TargetEvaluation
 from memtrain.loading.block_loader import BlockLoader
 from memtrain.recipes.recipe import Recipe
@@ -53,24 +48,19 @@ class _Batch:
         target: float64 (rows, targets), or the true classes int64 (rows,).
         said: float64 (rows, targets), or the logarithms of the probabilities (rows, classes).
         summed_loss: the training losses of the rows, added up.
-        targets: how many numbers the target of a row is.
+        kind: as in the evaluation.
     """
 
     rows: np.ndarray
     target: torch.Tensor
     said: torch.Tensor
     summed_loss: float
-    targets: int
+    kind: str
 
-    def records(self, kind: str) -> np.ndarray:
-        """Return the rows as they stand in ``predictions.npy``; ``kind`` as in the evaluation."""
-        predicted = self.said.exp() if kind == "classification" else self.said
-        records = np.empty(len(self.rows), prediction_dtype(kind, self.said.shape[1], self.targets))
-        records["row"] = self.rows
-        records["target"] = self.target.reshape(len(self.rows), -1).numpy()
-        with np.errstate(over="ignore"):
-            records["prediction"] = predicted.numpy()
-        return records
+    @property
+    def predictions(self) -> torch.Tensor:
+        """What ``predictions.npy`` holds."""
+        return self.said.exp() if self.kind == "classification" else self.said
 
 
 class Evaluator:
@@ -119,14 +109,13 @@ class Evaluator:
         tally = _Tally(self._recipe, kind, baseline_of(self._training))
         dtype = prediction_dtype(kind, self._width, self._training.targets)
         with (
-            create(predictions, dtype, rows) as writer,
+            create_predictions(predictions, dtype, rows) as writer,
             Progress("evaluating", rows, "rows") as bar,
         ):
             for batch in self._batches():
-                records = batch.records(kind)
-                writer.write(tally.rows, records)
-                tally.add(batch, records["prediction"])
-                bar.advance(len(records))
+                written = writer.write(batch.rows, batch.target.numpy(), batch.predictions.numpy())
+                tally.add(batch, written)
+                bar.advance(len(batch.rows))
         tally.warn_of_nonfinite()
         return tally.result(steps, count_parameters(self._parts.model), self._keeps_target())
 
@@ -139,7 +128,7 @@ class Evaluator:
             outputs = self._parts.model(moved["features"])
             summed_loss = self._summed_loss(outputs, moved).item()
             interpreted = self._interpret(outputs.cpu(), target)
-            yield _Batch(rows, *interpreted, summed_loss, self._training.targets)
+            yield _Batch(rows, *interpreted, summed_loss, self._kind)
 
     def _summed_loss(self, outputs: torch.Tensor, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         loss = self._parts.loss

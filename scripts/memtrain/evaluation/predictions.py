@@ -1,84 +1,147 @@
-"""What a model says, in the words of its task, and how it is kept: ``predictions.npy``.
+"""``predictions.npy``: what a model predicts for every evaluation row, written and read.
 
-A model gives what its loss takes: a number, the logit of a class, the logarithm of a rate. Metrics
-and people want a number of the target's own kind, or the probability of every class.
+The file is a record file. A record has the fields
+
+  row         int64, the number of the row in the data file
+  target      float32 (targets,), the true numbers; or int64 (1,), the true class
+  prediction  float32 (targets,), the predicted numbers; or float32 (classes,), the probability of
+              every class
+
+This module needs no PyTorch, so that the figures can be drawn without it.
 """
 
-import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import nn
 
-from memtrain.config.types import Choice
-from memtrain.recipes.recipe import TrainingRecipe
+from memtrain.core.errors import UserError
+from memtrain.data.record_file import RecordWriter, create, read_layout
 
-#: Losses whose outputs are the log-odds of 1 against 0.
-_OF_LOG_ODDS = ("BCEWithLogitsLoss", "SoftMarginLoss", "MultiLabelSoftMarginLoss")
+_FIELDS = ("row", "target", "prediction")
+
+_CHUNK_BYTES = 8 << 20
 
 
-def predicted_numbers(loss: Choice, outputs: torch.Tensor) -> torch.Tensor:
-    """Return what a regression predicts, float64 (rows, targets).
-
-    Outputs are taken back to the scale of the target: a float target between 0 and 1 that was
-    learned as log-odds is predicted by the probability.
+def prediction_dtype(kind: str, outputs: int, targets: int) -> np.dtype:
+    """Return the dtype of one record.
 
     Args:
-        loss: that the model was trained with.
-        outputs: of the model, (rows, targets).
-    """
-    outputs = outputs.double().flatten(1)
-    if loss.name in _OF_LOG_ODDS:
-        return outputs.sigmoid()
-    of_logarithms = loss.name == "PoissonNLLLoss" and loss.arguments.get("log_input", True)
-    return outputs.exp() if of_logarithms or loss.name == "KLDivLoss" else outputs
-
-
-def log_probabilities(loss: Choice, outputs: torch.Tensor) -> torch.Tensor:
-    """Return the logarithm of the probability of every class, float64 (rows, classes).
-
-    Scores that are no logits, as those of MultiMarginLoss, are taken for logits: what their
-    softmax says has not been learned as a probability.
-
-    Args:
-        loss: that the model was trained with.
-        outputs: of the model, (rows, classes); of a loss of two classes (rows, 1).
-    """
-    outputs = outputs.double().flatten(1)
-    if loss.name == "NLLLoss":
-        return outputs
-    if loss.name in _OF_LOG_ODDS:
-        return torch.cat([nn.functional.logsigmoid(-outputs), nn.functional.logsigmoid(outputs)], 1)
-    if loss.name == "BCELoss":
-        # As BCELoss itself: a probability that was rounded to 0 or 1 costs 100, not infinity.
-        return torch.cat([(1 - outputs).log(), outputs.log()], 1).clamp(min=-100)
-    return outputs.log_softmax(1)
-
-
-def prediction_dtype(kind: str, width: int, targets: int) -> np.dtype:
-    """Return the dtype of a row of ``predictions.npy``.
-
-    Args:
-        kind: of the task. A classification keeps the true class and the probabilities of all.
-        width: how many numbers the model gives for a row.
-        targets: how many numbers the target of a row is.
+        kind: "classification", or any other task.
+        outputs: the length of a prediction.
+        targets: the length of a target; of a classification it is 1.
     """
     target = ("<i8", (1,)) if kind == "classification" else ("<f4", (targets,))
-    return np.dtype([("row", "<i8"), ("target", *target), ("prediction", "<f4", (width,))])
+    return np.dtype([("row", "<i8"), ("target", *target), ("prediction", "<f4", (outputs,))])
 
 
-def baseline_of(recipe: TrainingRecipe) -> torch.Tensor:
-    """Return what a model says of every row that knows nothing but the training targets.
+class PredictionsWriter:
+    """Writes predictions row after row; see ``create_predictions``."""
 
-    Returns:
-        float64 (1, targets), the means; or (1, classes), the logarithms of the shares of the
-        classes. (NaN where there are too many classes for their statistics.)
+    def __init__(self, writer: RecordWriter, dtype: np.dtype):
+        self._writer = writer
+        self._dtype = dtype
+        self._rows_written = 0
+
+    def write(self, rows: np.ndarray, target: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+        """Write the next rows.
+
+        Args:
+            rows: int64 (rows,), their numbers in the data file.
+            target: (rows, targets), or (rows,) where a target is one number.
+            prediction: (rows, outputs).
+
+        Returns:
+            The predictions as they stand in the file, float32 (rows, outputs). A number that
+            float32 cannot hold is infinite.
+        """
+        records = np.empty(len(rows), self._dtype)
+        records["row"] = rows
+        records["target"] = target.reshape(len(rows), -1)
+        with np.errstate(over="ignore"):
+            records["prediction"] = prediction
+        self._writer.write(self._rows_written, records)
+        self._rows_written += len(rows)
+        return records["prediction"]
+
+
+@contextmanager
+def create_predictions(
+    path: str | os.PathLike, dtype: np.dtype, rows: int
+) -> Iterator[PredictionsWriter]:
+    """Create a predictions file; it stands at ``path`` when the block ends.
+
+    Args:
+        path: the final name.
+        dtype: of one record, from ``prediction_dtype``.
+        rows: the number of rows that will be written.
+
+    Raises:
+        UserError: before the first row, where the disk is too full.
     """
-    statistics = recipe.statistics_of("target")
-    if recipe.task.kind == "regression":
-        return torch.from_numpy(statistics.mean)[np.newaxis]
-    if statistics.values is None:
-        return torch.full((1, recipe.task.classes), math.nan, dtype=torch.float64)
-    counts = torch.zeros(recipe.task.classes, dtype=torch.float64)
-    counts[: len(statistics.values)] = torch.from_numpy(statistics.values)
-    return (counts / counts.sum()).log()[np.newaxis]
+    with create(path, dtype, rows) as writer:
+        yield PredictionsWriter(writer, dtype)
+
+
+@dataclass(frozen=True)
+class PredictedRows:
+    """Rows with their predictions.
+
+    Attributes:
+        target: (rows, targets), the true values.
+        prediction: float32 (rows, outputs).
+    """
+
+    target: np.ndarray
+    prediction: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+
+class Predictions:
+    """The rows of a predictions file whose predictions are finite.
+
+    Args:
+        path: ``predictions.npy``, from evaluate.
+
+    Raises:
+        UserError: where the file is missing or damaged, or holds no predictions.
+    """
+
+    def __init__(self, path: str | os.PathLike):
+        layout = read_layout(path)
+        if layout.dtype.names != _FIELDS:
+            raise UserError(
+                f"{path}: its fields are {layout.dtype.names}, and those of predictions are "
+                f"{_FIELDS}. Remove it and run evaluate again."
+            )
+        self._path = path
+        self._layout = layout
+        self._rows_per_chunk = max(1, _CHUNK_BYTES // layout.row_bytes)
+
+    def __len__(self) -> int:
+        """Return the number of all rows, finite or not."""
+        return self._layout.rows
+
+    def chunks(self, every: int = 1) -> Iterator[PredictedRows]:
+        """Yield the rows in order, a few MiB at a time.
+
+        Args:
+            every: the distance of the rows that are read; 1 reads all of them.
+        """
+        step = max(1, self._rows_per_chunk // every) * every
+        for start in range(0, len(self), step):
+            rows = self._mapped(start, min(start + step, len(self)))[::every]
+            finite = np.isfinite(rows["prediction"]).all(axis=1)
+            yield PredictedRows(rows["target"][finite], rows["prediction"][finite])
+
+    def _mapped(self, start: int, end: int) -> np.ndarray:
+        """Return rows ``[start, end)``, mapped for as long as they are used.
+
+        In a mapping of the whole file, all pages that were read would count as memory in use.
+        """
+        first_byte, _ = self._layout.byte_range(start, end)
+        return np.memmap(self._path, self._layout.dtype, "r", first_byte, (end - start,))

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from memtrain.config.types import Settings
 from memtrain.core.errors import UserError
 from memtrain.core.number_format import rounded
+from memtrain.recipes.recipe import Recipe
 from memtrain.system import canonical_json
 
 #: What people call the metrics of a task; the first is the one that splits are compared by.
@@ -99,7 +100,11 @@ class Evaluation(Settings):
 
     @classmethod
     def read(cls, path: str | os.PathLike) -> "Evaluation":
-        """Read what ``write`` wrote."""
+        """Read what ``write`` wrote.
+
+        Raises:
+            UserError: where the file is missing or damaged.
+        """
         content = canonical_json.read(path, made_by="evaluate")
         try:
             return cls.model_validate(content)
@@ -110,3 +115,20 @@ class Evaluation(Settings):
                 f"({'.'.join(map(str, first['loc']))}: {first['msg']}). Remove it and run evaluate "
                 "again."
             ) from None
+
+    def check_recipe(self, recipe: Recipe, path: str | os.PathLike) -> None:
+        """Check that a recipe is the one that this evaluation was made by.
+
+        Args:
+            recipe: the recipe of the split, as it is now.
+            path: the file of this evaluation, for the message.
+
+        Raises:
+            UserError: where it is another.
+        """
+        digests = (recipe.digest("training"), recipe.digest("evaluation"))
+        if digests != (self.recipe, self.evaluation_recipe):
+            raise UserError(
+                f"{path}: it was made by another recipe than the one that split {recipe.split} "
+                "has now. Run train and evaluate again."
+            )

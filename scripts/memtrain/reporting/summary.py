@@ -52,12 +52,7 @@ class SplitSummary:
         """
         recipe = Recipe.read(files.recipe)
         evaluation = Evaluation.read(files.evaluation)
-        found = (evaluation.recipe, evaluation.evaluation_recipe)
-        if found != (recipe.digest("training"), recipe.digest("evaluation")):
-            raise UserError(
-                f"{files.evaluation}: it was made by another recipe than {files.recipe}. Run train "
-                "and evaluate again."
-            )
+        evaluation.check_recipe(recipe, files.evaluation)
         return cls(
             rows_trained=recipe.training.rows.count,
             resamples=recipe.evaluation.settings.bootstrap,

@@ -17,8 +17,15 @@ _MINUTES_AT_LEAST, _TIMES_SLOWER = 5, 3
 #: Seconds of a micro-batch whose sums take no time; operations and bytes of rows a second.
 _SECONDS_PER_MICRO_BATCH, _OPERATIONS_PER_SECOND, _BYTES_PER_SECOND = 4e-4, 5e9, 50e6
 
-#: Metrics and figures: their packages, in MB, and what they keep of a row and take for it.
+#: Metrics: their packages, in MB, and what they keep of a row and take for it.
 _MB_OF_METRICS, _BYTES_PER_ROW_EVALUATED, _SECONDS_PER_ROW_EVALUATED = 700, 256, 2e-5
+
+#: Figures: memory of the packages that draw them, in MB, and what a row and a step of the history
+#: take. Predictions are counted in flat memory.
+_MB_OF_FIGURES = 200
+_SECONDS_PER_ROW_DRAWN = 5e-6
+_SECONDS_PER_STEP_DRAWN = 3e-6
+_BYTES_PER_STEP_DRAWN = 100
 
 #: Small networks have all slots of a window computed in one call.
 _MOST_BYTES_TOGETHER = 128 << 20
@@ -73,7 +80,7 @@ def minutes_of_training(workload: Workload, attempt: int = 1) -> int:
 
 
 def memory_of_evaluation(workload: Workload, attempt: int = 1) -> int:
-    """Return the MB of an evaluation: of PyTorch and the metrics, its rows, and its figures.
+    """Return the MB of an evaluation: of PyTorch and the metrics, and its rows.
 
     Args:
         workload: work of the split's jobs, by its recipe.
@@ -97,3 +104,31 @@ def minutes_of_evaluation(workload: Workload, attempt: int = 1) -> int:
         + _SECONDS_PER_ROW_EVALUATED
     )
     return minutes(workload.evaluation_rows * per_row, attempt)
+
+
+def memory_of_drawing(workload: Workload, attempt: int = 1) -> int:
+    """Return the MB that drawing the figures of a split takes.
+
+    Args:
+        workload: work of the split's jobs, by its recipe.
+        attempt: the number of this try.
+    """
+    return memory_mb(_MB_OF_FIGURES + _steps(workload) * _BYTES_PER_STEP_DRAWN / 1e6, attempt)
+
+
+def minutes_of_drawing(workload: Workload, attempt: int = 1) -> int:
+    """Return the minutes that drawing the figures of a split takes.
+
+    Args:
+        workload: work of the split's jobs, by its recipe.
+        attempt: the number of this try.
+    """
+    per_row = _SECONDS_PER_ROW_DRAWN + workload.estimate.row_bytes / _BYTES_PER_SECOND
+    counting = workload.evaluation_rows * per_row
+    return minutes(counting + _steps(workload) * _SECONDS_PER_STEP_DRAWN, attempt)
+
+
+def _steps(workload: Workload) -> int:
+    """Return the optimizer steps of a training."""
+    steps_per_epoch = math.ceil(workload.micro_batches_per_epoch / workload.accumulation_steps)
+    return workload.epochs * steps_per_epoch

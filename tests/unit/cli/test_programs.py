@@ -17,6 +17,7 @@ SCRIPTS = [
     "resolve_splits",
     "train",
     "evaluate",
+    "draw",
     "summarize",
     "status",
     "lineage",

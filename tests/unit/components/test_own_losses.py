@@ -70,7 +70,6 @@ def run(resolve, tmp_path):
             "history": paths[1],
             "evaluation": folder / "evaluation.json",
             "predictions": folder / "predictions.npy",
-            "figures": folder / "figures",
         }
         given = [part for key, value in arguments.items() for part in (f"--{key}", str(value))]
         assert evaluate.main(given) == 0
@@ -108,7 +107,7 @@ AUTOENCODER = {"model": f"{__name__}:Autoencoder", "loss": f"{__name__}:reconstr
 
 
 def test_of_an_autoencoder_only_the_loss_is_known(run):
-    weights, evaluation, predictions, folder = run(AUTOENCODER, NUMBERS)
+    weights, evaluation, predictions, _ = run(AUTOENCODER, NUMBERS)
     model = Autoencoder(6)
     model.load_state_dict(weights)
     with torch.no_grad():
@@ -120,7 +119,6 @@ def test_of_an_autoencoder_only_the_loss_is_known(run):
     assert evaluation.per_target is None
     assert np.allclose(predictions["prediction"], outputs, atol=1e-5)
     assert np.array_equal(predictions["target"][:, 0], NUMBERS)
-    assert len(list((folder / "figures").glob("*.png"))) == 3
 
 
 def test_splits_of_different_tasks_stand_side_by_side(run, tmp_path):

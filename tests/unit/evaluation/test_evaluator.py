@@ -1,4 +1,4 @@
-"""Evaluations, from rows and weights to predictions, metrics and figures."""
+"""Evaluations, from rows and weights to predictions and metrics."""
 
 import json
 import math
@@ -26,7 +26,6 @@ FEATURES = GENERATOR.random((300, 4), dtype=np.float32)
 NUMBERS = (FEATURES @ [1, -2, 3, 0.5] + 0.3 * GENERATOR.random(300)).astype(np.float32)
 CLASSES = np.digitize(NUMBERS, [0.8, 1.6])
 RANGES = [[250, 300], [10, 60]]
-FIGURES = ["learning_curve.png", "predicted_against_true.png", "residuals.png"]
 
 
 class Split:
@@ -45,11 +44,10 @@ class Split:
             *("--history", str(self.history)),
             *("--evaluation", str(output / "evaluation.json")),
             *("--predictions", str(output / "predictions.npy")),
-            *("--figures", str(output / "figures")),
         ]
 
     def evaluate(self):
-        """Return the evaluation and the predictions, without the figures."""
+        """Return the evaluation and the predictions."""
         path = self.folder / "predictions.npy"
         evaluation = Evaluator(self.recipe, self.data, self.model).run(path, steps=7)
         return evaluation, np.load(path)
@@ -128,7 +126,6 @@ def test_regression(train, tmp_path, capsys):
     assert content["steps"] == read_history(split.history).steps == 9
     assert content["recipe"] == split.recipe.digest("training")
     assert content["evaluation_recipe"] == split.recipe.digest("evaluation")
-    assert sorted(os.listdir(tmp_path / "figures")) == FIGURES
 
 
 def test_the_model_is_the_trained_one_in_eval_mode(train):
@@ -157,18 +154,16 @@ def test_ranges_do_not_matter_but_for_the_order(train):
 
 
 def test_the_same_bytes_in_two_processes(train, tmp_path):
-    """Also where one of them has figures of the user's own style, and another order of sets."""
+    """Also where sets have another order in one of them."""
     split = train(NUMBERS)
-    (tmp_path / "matplotlibrc").write_text("font.size: 20\naxes.facecolor: red\n")
-    settings = {"PYTHONHASHSEED": "3", "MATPLOTLIBRC": str(tmp_path / "matplotlibrc")}
+    settings = {"PYTHONHASHSEED": "3"}
     command = [sys.executable, evaluate.__file__, *split.arguments(tmp_path / "two")]
     process = subprocess.Popen(
         command, env=os.environ | settings, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     evaluate.main(split.arguments(tmp_path / "one"))
     assert process.wait(60) == 0
-    names = ["evaluation.json", "predictions.npy", *(f"figures/{name}" for name in FIGURES)]
-    for name in names:
+    for name in ("evaluation.json", "predictions.npy"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
@@ -215,7 +210,6 @@ def test_classification(train, tmp_path, own_models, training):
     shares = np.bincount(CLASSES) / 300
     assert evaluation.baseline["accuracy"] == (true == shares.argmax()).mean()
     assert evaluation.baseline["cross_entropy"] == pytest.approx(-np.log(shares[true]).mean())
-    assert sorted(os.listdir(tmp_path / "figures")) == FIGURES
 
 
 def test_two_classes_from_one_logit(train):
@@ -304,7 +298,6 @@ def test_a_model_that_gives_nan(train, tmp_path, capsys, classes):
     assert evaluation.loss is None
     assert None not in evaluation.baseline.values()
     assert np.isnan(np.load(tmp_path / "predictions.npy")["prediction"]).all()
-    assert sorted(os.listdir(tmp_path / "figures")) == FIGURES
 
 
 def refused(split):

@@ -15,7 +15,7 @@ from memtrain.config.types import Choice
 from memtrain.core.random_streams import stream
 from memtrain.data.field_statistics import FieldStatistics
 from memtrain.evaluation.metrics import BLOCKS, ResampledMetrics, build_metrics, error_of, value_of
-from memtrain.evaluation.predictions import log_probabilities, predicted_numbers
+from memtrain.evaluation.model_outputs import log_probabilities, predicted_numbers
 from memtrain.recipes.recipe import Rows, Sizes, Task, TrainingRecipe
 
 

@@ -17,8 +17,8 @@ from memtrain.data.source import Source
 from memtrain.evaluation.evaluator import Evaluator
 from memtrain.evaluation.result import METRIC_LABELS, Evaluation
 from memtrain.planning.split_resolution import resolve_splits
-from memtrain.reporting.figures.comparison import draw_comparison
 from memtrain.reporting.summary import SplitSummary, Summary
+from memtrain.reporting.summary_figure import draw_summary
 from memtrain.reporting.summary_table import write_table
 from memtrain.training.trainer import Trainer
 from memtrain.workflow.job_benchmark import JobBenchmark
@@ -229,7 +229,7 @@ def size_of_png(path):
 def test_the_comparison_is_drawn_for_any_number_of_splits(tmp_path, splits):
     summary = summary_of([0.5 + 0.4 * number / splits for number in range(splits)])
     for name in ("one.png", "two.png"):
-        draw_comparison(tmp_path / name, summary)
+        draw_summary(tmp_path / name, summary)
     width, height = size_of_png(tmp_path / "one.png")
     assert width == 960
     assert 200 < height < 1000
@@ -247,7 +247,7 @@ def test_the_comparison_is_drawn_for_any_number_of_splits(tmp_path, splits):
     ids=["nothing", "one undefined", "a far baseline", "all alike"],
 )
 def test_the_comparison_takes_what_is_undefined(tmp_path, values, errors, baseline):
-    draw_comparison(tmp_path / "comparison.png", summary_of(values, errors, baseline))
+    draw_summary(tmp_path / "comparison.png", summary_of(values, errors, baseline))
     assert os.path.getsize(tmp_path / "comparison.png") > 5000
 
 

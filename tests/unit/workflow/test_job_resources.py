@@ -83,6 +83,8 @@ def test_every_try_asks_for_more(recipe_of):
         asked.minutes_of_training,
         asked.memory_of_evaluation,
         asked.minutes_of_evaluation,
+        asked.memory_of_drawing,
+        asked.minutes_of_drawing,
     ):
         first, second, third = (resource(workload, attempt) for attempt in (1, 2, 3))
         assert second == pytest.approx(2 * first, abs=1)

@@ -1,63 +1,75 @@
-"""What a classification predicts, drawn: the confusion of classes, and how far to trust it."""
+"""The figures of a classification: the confusion matrix, and the calibration of probabilities."""
 
 import os
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from memtrain.evaluation.histograms import ClassCounts, Predictions, count_classification
+from memtrain.evaluation.predictions import Predictions
+from memtrain.reporting.figures.histograms import ClassCounts, count_classification
 from memtrain.reporting.figures.style import (
     BLUE,
     DENSITY,
     GREY,
     INK,
     REFERENCE,
-    Head,
+    Heading,
     add_colour_bar,
     figure,
     say_nothing_to_draw,
     shortened,
 )
 
-#: A matrix of more classes is drawn without numbers; of more still, without names.
-_MOST_NUMBERS, _MOST_NAMES = 12, 30
+#: Classes up to which a confusion matrix has numbers in its cells.
+_MOST_NUMBERS = 12
+
+#: Classes up to which a confusion matrix has names at its sides.
+_MOST_NAMES = 30
 
 _LONGEST_NAME = 16
 
+#: Names up to this length stand upright below the matrix.
+_LONGEST_UPRIGHT_NAME = 4
+
 
 def draw_classification(
-    folder: str | os.PathLike, head: Head, classes: list[str], predictions: Predictions
+    *,
+    predictions_path: str | os.PathLike,
+    errors_path: str | os.PathLike,
+    heading: Heading,
+    classes: list[str],
+    predictions: Predictions,
 ) -> None:
-    """Write ``predicted_against_true.png``, the confusion, and ``residuals.png``, the calibration.
+    """Draw the confusion matrix, and the calibration of the probabilities.
 
     Args:
-        folder: where to.
-        head: what the figures are called.
-        classes: the name of every class.
-        predictions: of the model.
+        predictions_path: the PNG file of the confusion matrix.
+        errors_path: the PNG file of the calibration.
+        heading: the heading of both; each adds what it shows.
+        classes: the names of the classes.
+        predictions: the predictions of the model.
     """
     counts = count_classification(predictions, len(classes))
-    folder = Path(folder)
     side = float(np.clip(2.6 + 0.3 * len(classes), 4.0, 7.0))
-    with figure(folder / "predicted_against_true.png", side + 0.8, side, head) as drawn:
+    with figure(predictions_path, side + 0.8, side, heading.showing("confusion matrix")) as drawn:
         axes = drawn.subplots()
         if counts is None:
             say_nothing_to_draw(axes, "No prediction is finite.")
         else:
             _draw_confusion(axes, classes, counts)
-    with figure(folder / "residuals.png", 4.8, 4.4, head) as drawn:
+    calibration = heading.showing("calibration of probabilities")
+    with figure(errors_path, 4.8, 4.4, calibration) as drawn:
         if counts is None:
             say_nothing_to_draw(drawn.subplots(), "No prediction is finite.")
         else:
-            _draw_calibration(
-                *drawn.subplots(2, 1, sharex=True, height_ratios=(3, 1)), counts, len(classes)
-            )
+            upper, lower = drawn.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+            _draw_calibration(upper, counts)
+            _draw_confidence(lower, counts, len(classes))
 
 
 def _draw_confusion(axes: Axes, classes: list[str], counts: ClassCounts) -> None:
-    """Draw the share of every true class's rows that each class was predicted for."""
+    """Draw, for every true class, the shares of its rows that each class was predicted for."""
     rows = counts.confusion.sum(axis=1, keepdims=True)
     shares = counts.confusion / np.maximum(rows, 1)
     cells, per_cell = len(shares), counts.classes_per_cell
@@ -71,39 +83,50 @@ def _draw_confusion(axes: Axes, classes: list[str], counts: ClassCounts) -> None
     axes.spines[:].set_visible(False)
     axes.set(xlabel="predicted class", ylabel="true class")
     if per_cell > 1:
-        axes.set_title(f"{per_cell} classes in a row and in a column", color=GREY)
+        axes.set_title(f"each cell: {per_cell} by {per_cell} classes", color=GREY)
     if cells <= _MOST_NUMBERS:
         _write_shares(axes, shares)
     if cells <= _MOST_NAMES:
-        names = [shortened(name, _LONGEST_NAME) for name in classes]
-        slant = 0 if max(map(len, names)) <= 4 else 40
-        axes.set_xticks(range(cells), names, rotation=slant, ha="right" if slant else "center")
-        axes.set_yticks(range(cells), names)
+        _write_class_names(axes, classes)
     axes.tick_params(length=0)
 
 
 def _write_shares(axes: Axes, shares: np.ndarray) -> None:
-    for (true, said), share in np.ndenumerate(shares):
+    """Write the shares into the cells, in percent."""
+    for (true, predicted), share in np.ndenumerate(shares):
         if share:
             text = "<1" if share < 0.005 else f"{share * 100:.0f}"
             colour = "white" if share > 0.5 else INK
-            axes.text(said, true, text, ha="center", va="center", color=colour, size=8)
+            axes.text(predicted, true, text, ha="center", va="center", color=colour, size=8)
 
 
-def _draw_calibration(upper: Axes, lower: Axes, counts: ClassCounts, classes: int) -> None:
-    """Draw how often a prediction is right, by how probable the model calls it."""
+def _write_class_names(axes: Axes, classes: list[str]) -> None:
+    names = [shortened(name, _LONGEST_NAME) for name in classes]
+    is_upright = max(map(len, names)) <= _LONGEST_UPRIGHT_NAME
+    slant = {"rotation": 0, "ha": "center"} if is_upright else {"rotation": 40, "ha": "right"}
+    axes.set_xticks(range(len(names)), names, **slant)
+    axes.set_yticks(range(len(names)), names)
+
+
+def _draw_calibration(axes: Axes, counts: ClassCounts) -> None:
+    """Draw the share of predictions that are right, by their confidence, with standard errors."""
     seen = counts.rows > 0
-    rows, correct = counts.rows[seen], counts.correct[seen]
-    share, sure = correct / rows, counts.confidence[seen] / rows
+    rows, correct_rows = counts.rows[seen], counts.correct_rows[seen]
+    share, confidence = correct_rows / rows, counts.confidence[seen] / rows
     error = np.sqrt(share * (1 - share) / rows)
-    upper.plot([0, 1], [0, 1], **REFERENCE)
-    upper.errorbar(sure, share, error, color=BLUE, marker="o", markersize=4, linewidth=1.2)
-    upper.set(ylabel="share that is right", ylim=(-0.02, 1.02))
-    overall = correct.sum() / rows.sum()
+    axes.plot([0, 1], [0, 1], **REFERENCE)
+    axes.errorbar(confidence, share, error, color=BLUE, marker="o", markersize=4, linewidth=1.2)
+    axes.set(ylabel="share that is right", ylim=(-0.02, 1.02))
+    overall = correct_rows.sum() / rows.sum()
     mean = counts.confidence.sum() / rows.sum()
-    upper.set_title(f"right {overall:.1%}, mean probability {mean:.1%}")
+    axes.set_title(f"{overall:.1%} are right; mean probability {mean:.1%}")
+
+
+def _draw_confidence(axes: Axes, counts: ClassCounts, classes: int) -> None:
+    """Draw the number of rows by the confidence of their prediction."""
     edges = np.linspace(0, 1, len(counts.rows) + 1)
-    lower.stairs(counts.rows, edges, fill=True, color=BLUE, alpha=0.55)
-    lower.yaxis.set_major_locator(MaxNLocator(3, integer=True))
+    axes.stairs(counts.rows, edges, fill=True, color=BLUE, alpha=0.55)
+    axes.yaxis.set_major_locator(MaxNLocator(3, integer=True))
+    # The highest of the probabilities of all classes is at least one over their number.
     lowest = max(0.0, 1 / classes - 0.05)
-    lower.set(xlabel="probability of the class predicted", ylabel="rows", xlim=(lowest, 1.01))
+    axes.set(xlabel="probability of the predicted class", ylabel="rows", xlim=(lowest, 1.01))

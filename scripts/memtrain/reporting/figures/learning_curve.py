@@ -1,4 +1,4 @@
-"""The loss, step by step."""
+"""The learning curve of a training: its loss, step by step."""
 
 import os
 
@@ -8,25 +8,35 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from memtrain.evaluation.result import Evaluation
 from memtrain.recipes.recipe import TrainingRecipe
-from memtrain.reporting.figures.style import BLUE, GREEN, GREY, ORANGE, PALE, Head, figure
+from memtrain.reporting.figures.style import BLUE, GREEN, GREY, ORANGE, PALE, Heading, figure
 from memtrain.training.history import History
 
-#: Of more steps than these, the least and the greatest loss of neighbours are drawn.
+#: Points along the axis of steps, at most. Of more steps, each point shows the range of several.
 _MOST_POINTS = 1000
 
-#: So few are marked one by one.
-_FEW_POINTS = 50
+#: Steps up to which each has a marker of its own.
+_MOST_MARKERS = 50
 
-#: The smoothed line is a mean over this share of the steps.
+#: Share of all steps that the smoothed line takes its means over.
 _SMOOTHED_SHARE = 0.03
 
-#: Losses that are the squared error or the cross entropy that ``lowest_loss`` speaks of.
-_OF_LOWEST_LOSS = ("MSELoss", "CrossEntropyLoss", "NLLLoss", "BCELoss", "BCEWithLogitsLoss")
+#: Losses whose lowest possible value is ``lowest_loss``: the squared error, or the cross entropy.
+_LOSSES_WITH_LOWEST = (
+    "MSELoss",
+    "CrossEntropyLoss",
+    "NLLLoss",
+    "BCELoss",
+    "BCEWithLogitsLoss",
+)
+
+#: Losses that fall by more than this factor are drawn on a logarithmic scale.
+_FAR = 8
 
 
 def draw_learning_curve(
     path: str | os.PathLike,
-    head: Head,
+    *,
+    heading: Heading,
     recipe: TrainingRecipe,
     evaluation: Evaluation,
     history: History,
@@ -34,21 +44,21 @@ def draw_learning_curve(
     """Draw the loss of every step, and the loss on the evaluation rows.
 
     Args:
-        path: of the PNG file.
-        head: what the figure is called.
-        recipe: of the training.
-        evaluation: of its model.
-        history: of the training.
+        path: the PNG file to write.
+        heading: what stands above the figure.
+        recipe: the recipe of the training.
+        evaluation: the evaluation of the trained model.
+        history: the history of the training.
     """
-    with figure(path, 6.4, 3.6, head) as drawn:
+    with figure(path, 6.4, 3.6, heading) as drawn:
         axes = drawn.subplots()
         _draw_losses(axes, history.loss)
         _mark_epochs(axes, history.epoch)
         _draw_level(axes, evaluation.loss, ORANGE, "evaluation rows")
         loss = recipe.settings.loss
-        if loss.name in _OF_LOWEST_LOSS and not loss.arguments:
+        if loss.name in _LOSSES_WITH_LOWEST and not loss.arguments:
             _draw_level(axes, evaluation.lowest_loss, GREEN, "lowest possible")
-        axes.set(xlabel="optimizer step", ylabel=f"{loss.name}, mean of a row")
+        axes.set(xlabel="optimizer step", ylabel=f"{loss.name}, mean over rows")
         axes.set_xlim(0.5, history.steps + 0.5)
         if _falls_far(history.loss):
             _take_logarithms(axes)
@@ -58,31 +68,42 @@ def draw_learning_curve(
 def _draw_losses(axes: Axes, losses: np.ndarray) -> None:
     steps = np.arange(1, len(losses) + 1)
     if len(losses) <= _MOST_POINTS:
-        line = {"marker": ".", "alpha": 0.6} if len(losses) <= _FEW_POINTS else {"alpha": 0.3}
+        line = {"marker": ".", "alpha": 0.6} if len(losses) <= _MOST_MARKERS else {"alpha": 0.3}
         axes.plot(steps, losses, color=BLUE, linewidth=0.8, label="accumulation windows", **line)
     else:
         borders = np.arange(_MOST_POINTS) * len(losses) // _MOST_POINTS
         low, high = np.minimum.reduceat(losses, borders), np.maximum.reduceat(losses, borders)
-        label = "accumulation windows, from least to greatest"
+        label = "accumulation windows, least to greatest"
         axes.fill_between(steps[borders], low, high, color=BLUE, alpha=0.3, lw=0, label=label)
     window = max(1, round(len(losses) * _SMOOTHED_SHARE))
     if window > 1:
         shown = np.unique(np.linspace(0, len(losses) - 1, _MOST_POINTS).astype(np.int64))
         smoothed = _smooth(losses, window)[shown]
-        axes.plot(steps[shown], smoothed, color=BLUE, linewidth=1.6, label=f"mean of {window:,}")
+        label = f"mean of {window:,} steps"
+        axes.plot(steps[shown], smoothed, color=BLUE, linewidth=1.6, label=label)
 
 
 def _smooth(values: np.ndarray, window: int) -> np.ndarray:
-    """Return the mean of up to ``window`` values around each value; fewer at the ends."""
+    """Return moving averages: the mean of ``window`` values around each value, fewer at the ends.
+
+    Args:
+        values: float64 (values,).
+        window: the number of values in a mean.
+    """
     sums = np.concatenate([[0.0], np.cumsum(values)])
-    place = np.arange(len(values))
-    start = np.maximum(place - window // 2, 0)
-    end = np.minimum(place + window // 2 + 1, len(values))
+    centre = np.arange(len(values))
+    start = np.maximum(centre - window // 2, 0)
+    end = np.minimum(centre + window // 2 + 1, len(values))
     return (sums[end] - sums[start]) / (end - start)
 
 
 def _mark_epochs(axes: Axes, epochs: np.ndarray) -> None:
-    """Mark the first step of every epoch, or of some where there are many."""
+    """Mark the first step of every epoch; of many epochs, that of some ten.
+
+    Args:
+        axes: where to draw.
+        epochs: int64 (steps,), the epoch of every step.
+    """
     first_steps = np.flatnonzero(np.diff(epochs, prepend=epochs[0] - 1)) + 1
     every = -(-len(first_steps) // 10)
     marked = first_steps[::every]
@@ -103,7 +124,7 @@ def _draw_level(axes: Axes, loss: float | None, colour: str, label: str) -> None
 
 
 def _falls_far(losses: np.ndarray) -> bool:
-    return losses.min() > 0 and losses.max() / losses.min() > 8
+    return losses.min() > 0 and losses.max() / losses.min() > _FAR
 
 
 def _take_logarithms(axes: Axes) -> None:

@@ -1,29 +1,29 @@
-"""What a regression predicts, drawn: predicted against true, and what is left over."""
+"""The figures of a regression: predicted against true values, and residuals."""
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from memtrain.evaluation.histograms import Grid, Predictions, TargetCounts, count_regression
+from memtrain.evaluation.predictions import Predictions
+from memtrain.reporting.figures.histograms import Grid, TargetCounts, count_regression
 from memtrain.reporting.figures.style import (
     BLUE,
     DENSITY,
     GREY,
     ORANGE,
     REFERENCE,
-    Head,
+    Heading,
     add_colour_bar,
     figure,
     say_nothing_to_draw,
     shortened,
 )
 
-#: Of more targets than these, the first are drawn.
+#: Targets that are drawn, at most.
 _MOST_TARGETS = 6
 
 _LONGEST_NAME = 24
@@ -31,43 +31,73 @@ _LONGEST_NAME = 24
 #: Distances of ticks, as multiples of a power of ten.
 _TICK_STEPS = [1, 2, 2.5, 5, 10]
 
-#: A mean over fewer rows than these says little.
+#: Rows in a column from which its mean is drawn; that of fewer says little.
 _ROWS_OF_A_MEAN = 10
 
 
 def draw_regression(
-    folder: str | os.PathLike, head: Head, targets: list[str], predictions: Predictions
+    *,
+    predictions_path: str | os.PathLike,
+    errors_path: str | os.PathLike,
+    heading: Heading,
+    targets: list[str],
+    predictions: Predictions,
 ) -> None:
-    """Write ``predicted_against_true.png`` and ``residuals.png``.
+    """Draw predicted against true values, and residuals.
 
     Args:
-        folder: where to.
-        head: what the figures are called.
+        predictions_path: the PNG file of the predicted values.
+        errors_path: the PNG file of the residuals.
+        heading: the heading of both; each adds what it shows.
         targets: the names of the targets.
-        predictions: of the model.
+        predictions: the predictions of the model.
     """
-    drawn = [shortened(name, _LONGEST_NAME) for name in targets[:_MOST_TARGETS]]
-    if len(drawn) < len(targets):
-        head = head.adding(f"the first {len(drawn)} of {len(targets)} targets")
-    counts = count_regression(predictions, len(drawn))
-    folder = Path(folder)
-    _draw_panels(folder / "predicted_against_true.png", (4.6, 4.1), head, drawn, counts, _against)
-    _draw_panels(folder / "residuals.png", (5.4, 3.8), head, drawn, counts, _residuals)
+    names = [shortened(name, _LONGEST_NAME) for name in targets[:_MOST_TARGETS]]
+    if len(names) < len(targets):
+        heading = heading.with_remark(f"the first {len(names)} of {len(targets)} targets")
+    counts = count_regression(predictions, len(names))
+    _draw_panels(
+        predictions_path,
+        heading=heading.showing("predicted against true"),
+        size=(4.6, 4.1),
+        names=names,
+        counts=counts,
+        draw=_draw_against_true,
+    )
+    _draw_panels(
+        errors_path,
+        heading=heading.showing("residuals"),
+        size=(5.4, 3.8),
+        names=names,
+        counts=counts,
+        draw=_draw_residuals,
+    )
 
 
 def _draw_panels(
-    path: Path,
+    path: str | os.PathLike,
+    *,
+    heading: Heading,
     size: tuple[float, float],
-    head: Head,
     names: list[str],
     counts: list[TargetCounts] | None,
     draw: Callable[[Axes, str, TargetCounts], None],
 ) -> None:
-    """Draw one panel a target."""
+    """Draw a figure of one panel a target.
+
+    Args:
+        path: the PNG file to write.
+        heading: what stands above the figure.
+        size: width and height of a single panel, in inches.
+        names: the names of the targets.
+        counts: the counts of the targets; None where no prediction is finite.
+        draw: the function that draws one panel.
+    """
     columns = min(len(names), 3)
     rows = -(-len(names) // columns)
     scale = 1.0 if len(names) == 1 else 0.8
-    with figure(path, size[0] * scale * columns, size[1] * scale * rows, head) as drawn:
+    width, height = size
+    with figure(path, width * scale * columns, height * scale * rows, heading) as drawn:
         panels = drawn.subplots(rows, columns, squeeze=False).flat
         for position, axes in enumerate(panels):
             if position >= len(names):
@@ -78,14 +108,14 @@ def _draw_panels(
                 draw(axes, names[position], counts[position])
 
 
-def _against(axes: Axes, name: str, counts: TargetCounts) -> None:
+def _draw_against_true(axes: Axes, name: str, counts: TargetCounts) -> None:
     grid = counts.against_true
     _draw_density(axes, grid)
-    axes.axline((grid.x[0], grid.x[0]), slope=1, **REFERENCE)
+    axes.axline((grid.x.low, grid.x.low), slope=1, **REFERENCE)
     axes.set(xlabel=f"true {name}", ylabel=f"predicted {name}", aspect="equal")
 
 
-def _residuals(axes: Axes, name: str, counts: TargetCounts) -> None:
+def _draw_residuals(axes: Axes, name: str, counts: TargetCounts) -> None:
     grid = counts.residuals
     _draw_density(axes, grid, bar_left=1.22)
     axes.axhline(0, **REFERENCE)
@@ -97,7 +127,7 @@ def _residuals(axes: Axes, name: str, counts: TargetCounts) -> None:
     beside = axes.inset_axes((1.03, 0, 0.16, 1), sharey=axes)
     beside.stairs(
         grid.counts.sum(axis=0),
-        np.linspace(*grid.y, len(grid.counts) + 1),
+        grid.edges(grid.y),
         orientation="horizontal",
         fill=True,
         color=BLUE,
@@ -107,7 +137,13 @@ def _residuals(axes: Axes, name: str, counts: TargetCounts) -> None:
 
 
 def _draw_density(axes: Axes, grid: Grid, bar_left: float = 1.03) -> None:
-    """Draw how many rows lie where; white where there is none."""
+    """Draw the number of rows in every cell, on a logarithmic scale; empty cells are white.
+
+    Args:
+        axes: where to draw.
+        grid: the counts.
+        bar_left: where the bar that explains the colours begins, in widths of the axes.
+    """
     image = axes.imshow(
         np.ma.masked_equal(grid.counts.T, 0),
         extent=(*grid.x, *grid.y),
@@ -126,12 +162,15 @@ def _draw_density(axes: Axes, grid: Grid, bar_left: float = 1.03) -> None:
     bar.ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
     bar.ax.yaxis.set_major_formatter("{x:,.0f}")
     bar.ax.yaxis.set_minor_formatter(NullFormatter())
-    if grid.outside:
-        axes.set_title(f"rows outside: {grid.outside:,}", loc="right", color=GREY)
+    if grid.rows_outside:
+        axes.set_title(f"rows outside: {grid.rows_outside:,}", loc="right", color=GREY)
 
 
 def _column_means(grid: Grid) -> np.ndarray:
-    """Return the mean of y in every column, from the cells' middles; NaN where there are few."""
+    """Return the mean of y in every column of cells, float64 (cells,); NaN where rows are few.
+
+    A row counts with the middle of its cell.
+    """
     rows = grid.counts.sum(axis=1)
     sums = (grid.counts * grid.centres(grid.y)).sum(axis=1)
     means = sums / np.maximum(rows, 1)

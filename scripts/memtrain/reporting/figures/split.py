@@ -1,57 +1,102 @@
-"""The figures of one split, the same three for every task."""
+"""The figures of one split: the same three files for every task."""
 
 import os
 from pathlib import Path
 
-from memtrain.evaluation.histograms import Predictions
+from memtrain.evaluation.predictions import Predictions
 from memtrain.evaluation.result import Evaluation
 from memtrain.recipes.recipe import Recipe
 from memtrain.reporting.figures.classification import draw_classification
 from memtrain.reporting.figures.learning_curve import draw_learning_curve
 from memtrain.reporting.figures.regression import draw_regression
-from memtrain.reporting.figures.style import Head, figure, say_nothing_to_draw, shortened
+from memtrain.reporting.figures.style import Heading, figure, say_nothing_to_draw, shortened
 from memtrain.training.history import History
 
 _LONGEST_NAME = 20
 
 
-def draw_evaluation(
+def draw_split(
     folder: str | os.PathLike,
+    *,
     recipe: Recipe,
     evaluation: Evaluation,
-    predictions: str | os.PathLike,
+    predictions: Predictions,
     history: History,
-) -> None:
-    """Write ``predicted_against_true.png``, ``residuals.png`` and ``learning_curve.png``.
+) -> list[Path]:
+    """Draw the figures of a split.
 
     Args:
-        folder: where to.
-        recipe: of the split.
-        evaluation: of its model.
-        predictions: the file of the predictions.
-        history: of the training.
+        folder: the folder to draw in.
+        recipe: the recipe of the split.
+        evaluation: the evaluation of its model.
+        predictions: the predictions of its model.
+        history: the history of its training.
+
+    Returns:
+        The files ``predictions.png``, ``errors.png`` and ``learning_curve.png`` in that folder.
     """
-    training = recipe.training
-    name = shortened(evaluation.split, _LONGEST_NAME)
-    title = f"{name}: {evaluation.describe(evaluation.main_metric)}"
-    rows = f"{evaluation.rows:,} rows evaluated, {training.rows.count:,} trained on"
-    if evaluation.task == "other":
-        _draw_nothing(folder, Head(title, rows))
+    folder = Path(folder)
+    predictions_path = folder / "predictions.png"
+    errors_path = folder / "errors.png"
+    heading = _heading(recipe, evaluation)
+    if evaluation.task == "regression":
+        draw_regression(
+            predictions_path=predictions_path,
+            errors_path=errors_path,
+            heading=heading,
+            targets=recipe.training.task.target,
+            predictions=predictions,
+        )
     elif evaluation.task == "classification":
-        classes = recipe.evaluation.class_names or list(map(str, range(training.task.classes)))
-        draw_classification(folder, Head(title, rows), classes, Predictions(predictions))
+        draw_classification(
+            predictions_path=predictions_path,
+            errors_path=errors_path,
+            heading=heading,
+            classes=_class_names(recipe),
+            predictions=predictions,
+        )
     else:
-        draw_regression(folder, Head(title, rows), training.task.target, Predictions(predictions))
-    epochs, steps = int(history.epoch[-1]), history.steps
-    trained = f"{training.rows.count:,} rows trained on in {epochs:,} epochs, {steps:,} steps"
-    curve = Path(folder) / "learning_curve.png"
-    draw_learning_curve(curve, Head(title, trained), training, evaluation, history)
+        _draw_nothing(predictions_path, heading.showing("predictions"))
+        _draw_nothing(errors_path, heading.showing("errors"))
+    curve_path = folder / "learning_curve.png"
+    draw_learning_curve(
+        curve_path,
+        heading=_heading_of_training(recipe, evaluation, history),
+        recipe=recipe.training,
+        evaluation=evaluation,
+        history=history,
+    )
+    return [predictions_path, errors_path, curve_path]
 
 
-def _draw_nothing(folder: str | os.PathLike, head: Head) -> None:
-    """Write the figures of a model whose outputs are no predictions of the target."""
-    for name in ("predicted_against_true", "residuals"):
-        with figure(Path(folder) / f"{name}.png", 6.4, 2.4, head) as drawn:
-            say_nothing_to_draw(
-                drawn.subplots(), "What this model gives is no prediction of the target."
-            )
+def _heading(recipe: Recipe, evaluation: Evaluation) -> Heading:
+    """Return the heading of the figures that show evaluation rows."""
+    quality = evaluation.describe(evaluation.main_metric)
+    rows_trained = recipe.training.rows.count
+    return Heading(
+        shortened(evaluation.split, _LONGEST_NAME),
+        f"{quality}; {evaluation.rows:,} rows evaluated, {rows_trained:,} trained on",
+    )
+
+
+def _heading_of_training(recipe: Recipe, evaluation: Evaluation, history: History) -> Heading:
+    epochs, rows = int(history.epoch[-1]), recipe.training.rows.count
+    return Heading(
+        shortened(evaluation.split, _LONGEST_NAME),
+        f"{rows:,} rows trained on in {epochs:,} epoch{'s' if epochs > 1 else ''}, "
+        f"{history.steps:,} step{'s' if history.steps > 1 else ''}",
+    ).showing("learning curve")
+
+
+def _class_names(recipe: Recipe) -> list[str]:
+    """Return the names of the classes; their numbers where they have no names."""
+    classes = recipe.training.task.classes
+    assert classes is not None, "the task is a classification"
+    return recipe.evaluation.class_names or [str(number) for number in range(classes)]
+
+
+def _draw_nothing(path: Path, heading: Heading) -> None:
+    """Write the figure of a model whose outputs are no predictions of the target."""
+    with figure(path, 6.4, 2.4, heading) as drawn:
+        reason = "The outputs of this model do not predict the target."
+        say_nothing_to_draw(drawn.subplots(), reason)

@@ -1,7 +1,7 @@
-"""One look for all figures, and the same bytes for the same numbers.
+"""The common look of all figures; the same numbers give the same bytes.
 
-Figures are drawn without pyplot and without what a user's ``matplotlibrc`` says, and their files
-hold neither a date nor a version.
+Figures are drawn without pyplot and whatever a user's ``matplotlibrc`` says, and their files hold
+neither a date nor a version.
 """
 
 import io
@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import matplotlib.style
 from matplotlib.axes import Axes
@@ -19,15 +20,21 @@ from matplotlib.image import AxesImage
 
 from memtrain.system.atomic_files import write_bytes
 
-# Colours that also those can tell apart who see red and green alike (Okabe and Ito, 2008).
-BLUE, ORANGE, GREEN, GREY, INK = "#0072B2", "#D55E00", "#009E73", "#6B717B", "#22262B"
+# Colours that people with colour-blindness can tell apart (Okabe and Ito, "Color universal
+# design", 2008).
+BLUE = "#0072B2"
+ORANGE = "#D55E00"
+GREEN = "#009E73"
 
+# Greys, for what is not data.
+INK = "#22262B"
+GREY = "#6B717B"
 PALE = "#C9CED6"
 
-#: A line that others are measured by.
-REFERENCE = {"color": INK, "linewidth": 0.8, "linestyle": (0, (4, 3))}
+#: The look of a line that data are compared with.
+REFERENCE: dict[str, Any] = {"color": INK, "linewidth": 0.8, "linestyle": (0, (4, 3))}
 
-#: From few to many.
+#: The colour map of densities and shares, from white to blue.
 DENSITY = "Blues"
 
 _STYLE = {
@@ -52,7 +59,7 @@ _STYLE = {
     "legend.edgecolor": "none",
     "legend.framealpha": 0.9,
     "text.color": INK,
-    # Names of targets and classes are the user's: a dollar in them is a dollar.
+    # Users name targets and classes: a dollar sign in a name begins no formula.
     "text.parse_math": False,
     "xtick.color": GREY,
     "xtick.labelcolor": INK,
@@ -62,56 +69,67 @@ _STYLE = {
     "ytick.labelsize": 8,
 }
 
-#: Inches above the axes, for title and subtitle.
-_HEAD = 0.6
+#: Height of the heading, and its distance from the left, in inches.
+_HEADING_HEIGHT = 0.6
 _MARGIN = 0.1
 
 
 @dataclass(frozen=True)
-class Head:
-    """What stands above a figure: ``title``, what is seen, and ``subtitle``, of how much."""
+class Heading:
+    """What stands above a figure.
+
+    Attributes:
+        title: the subject, and what is shown of it.
+        subtitle: how much there is of it.
+    """
 
     title: str
     subtitle: str
 
-    def adding(self, remark: str) -> "Head":
-        """Return the same with a remark behind the subtitle."""
+    def showing(self, what: str) -> "Heading":
+        """Return a heading whose title also says what the figure shows."""
+        return replace(self, title=f"{self.title}: {what}")
+
+    def with_remark(self, remark: str) -> "Heading":
+        """Return a heading whose subtitle ends with a remark."""
         return replace(self, subtitle=f"{self.subtitle}; {remark}")
 
 
 @contextmanager
-def figure(path: str | os.PathLike, width: float, height: float, head: Head) -> Iterator[Figure]:
-    """Yield an empty figure; it stands at ``path``, a PNG file, when the block ends.
+def figure(
+    path: str | os.PathLike, width: float, height: float, heading: Heading
+) -> Iterator[Figure]:
+    """Yield an empty figure, and write it when the block ends.
 
     Args:
-        path: of the file.
-        width: in inches.
-        height: in inches, without the title.
-        head: what stands above the axes.
+        path: the PNG file to write.
+        width: the width in inches.
+        height: the height in inches, without the heading.
+        heading: what stands above the axes.
     """
     with matplotlib.style.context(_STYLE, after_reset=True):
-        whole = height + _HEAD
+        whole = height + _HEADING_HEIGHT
         drawn = Figure(figsize=(width, whole), layout="constrained")
         drawn.get_layout_engine().set(rect=(0, 0, 1, height / whole), h_pad=0.08, w_pad=0.08)
         place = {"x": _MARGIN / width, "ha": "left", "va": "top"}
-        drawn.text(y=1 - 0.12 / whole, s=head.title, size=11, weight="bold", **place)
-        drawn.text(y=1 - 0.37 / whole, s=head.subtitle, size=8.5, color=GREY, **place)
+        drawn.text(y=1 - 0.12 / whole, s=heading.title, size=11, weight="bold", **place)
+        drawn.text(y=1 - 0.37 / whole, s=heading.subtitle, size=8.5, color=GREY, **place)
         yield drawn
         image = io.BytesIO()
         with warnings.catch_warnings():
-            # A name in letters that the font lacks is drawn as boxes.
+            # Letters that the font lacks are drawn as boxes; that is no reason to warn.
             warnings.filterwarnings("ignore", "Glyph .* missing from font")
             drawn.savefig(image, format="png", metadata={"Software": None})
     write_bytes(path, image.getvalue())
 
 
 def add_colour_bar(axes: Axes, image: AxesImage, label: str, left: float = 1.03) -> Colorbar:
-    """Explain the colours of an image beside it, as high as the image is.
+    """Add a bar that explains the colours of an image, beside the image and of its height.
 
     Args:
-        axes: of the image.
-        image: whose colours they are.
-        label: what they mean.
+        axes: the axes of the image.
+        image: the image.
+        label: what the colours mean.
         left: where the bar begins, in widths of the axes.
     """
     bar = axes.figure.colorbar(image, cax=axes.inset_axes((left, 0, 0.035, 1)))
@@ -121,11 +139,11 @@ def add_colour_bar(axes: Axes, image: AxesImage, label: str, left: float = 1.03)
 
 
 def say_nothing_to_draw(axes: Axes, reason: str) -> None:
-    """Leave axes empty but for a sentence that says why."""
+    """Write into empty axes why nothing is drawn."""
     axes.set_axis_off()
     axes.text(0.5, 0.5, reason, transform=axes.transAxes, ha="center", va="center", color=GREY)
 
 
 def shortened(name: str, length: int) -> str:
-    """Return a name of the user's, cut where it is longer than a figure has room for."""
+    """Return a user's name for something, cut to ``length`` characters where it is longer."""
     return name if len(name) <= length else name[: length - 1] + "…"

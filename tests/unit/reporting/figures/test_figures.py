@@ -8,25 +8,23 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from memtrain.data.record_file import create
-from memtrain.evaluation.histograms import Predictions, count_classification, count_regression
-from memtrain.evaluation.predictions import prediction_dtype
+from memtrain.evaluation.predictions import Predictions, create_predictions, prediction_dtype
 from memtrain.evaluation.result import Evaluation
 from memtrain.reporting.figures.classification import draw_classification
+from memtrain.reporting.figures.histograms import count_classification, count_regression
 from memtrain.reporting.figures.learning_curve import draw_learning_curve
 from memtrain.reporting.figures.regression import draw_regression
-from memtrain.reporting.figures.style import Head, shortened
+from memtrain.reporting.figures.style import Heading, shortened
 from memtrain.training.history import History
 
 GENERATOR = np.random.default_rng(0)
-HEAD = Head("split: R² 0.5", "10 rows")
+HEADING = Heading("split", "R² 0.5; 10 rows")
 
 
 def write_predictions(path, kind, target, predicted):
-    records = np.empty(len(target), prediction_dtype(kind, predicted.shape[1], predicted.shape[1]))
-    records["target"], records["prediction"] = target, predicted
-    with create(path, records.dtype, len(records)) as writer:
-        writer.write(0, records)
+    dtype = prediction_dtype(kind, predicted.shape[1], target.shape[1])
+    with create_predictions(path, dtype, len(target)) as writer:
+        writer.write(np.arange(len(target)), target, predicted)
     return Predictions(path)
 
 
@@ -38,7 +36,7 @@ def test_every_finite_row_is_counted_for_the_figures(tmp_path):
     for counts in count_regression(rows, 2):
         for grid in (counts.against_true, counts.residuals):
             assert grid.rows == 4999
-            assert 1 <= grid.outside <= 20
+            assert 1 <= grid.rows_outside <= 20
         low, high = counts.against_true.x
         assert low < -2.5
         assert 2.5 < high < 10
@@ -62,12 +60,19 @@ def test_every_row_is_counted_in_the_confusion(tmp_path, classes):
     np.add.at(expected, (target[:, 0] // per_cell, said // per_cell), 1)
     assert (counts.confusion == expected).all()
     assert len(expected) <= 100
-    assert counts.correct.sum() == (said == target[:, 0]).sum()
+    assert counts.correct_rows.sum() == (said == target[:, 0]).sum()
 
 
 def size_of_png(path):
     """Width and height in pixels."""
     return struct.unpack(">II", path.read_bytes()[16:24])
+
+
+def draw(function, folder, **arguments):
+    """Draw into two files; gives their paths."""
+    paths = folder / "one.png", folder / "two.png"
+    function(predictions_path=paths[0], errors_path=paths[1], heading=HEADING, **arguments)
+    return paths
 
 
 @pytest.mark.parametrize(
@@ -82,9 +87,9 @@ def size_of_png(path):
 def test_figures_of_a_regression(tmp_path, rows, names):
     target = 1e6 * GENERATOR.standard_normal((rows, len(names)))
     predictions = write_predictions(tmp_path / "rows.npy", "regression", target, target / 2)
-    draw_regression(tmp_path, HEAD, names, predictions)
-    for name in ("predicted_against_true.png", "residuals.png"):
-        width, height = size_of_png(tmp_path / name)
+    paths = draw(draw_regression, tmp_path, targets=names, predictions=predictions)
+    for path in paths:
+        width, height = size_of_png(path)
         assert 500 < width < 2200
         assert 500 < height < 1500
 
@@ -97,7 +102,7 @@ def test_long_names_are_cut():
 def test_a_constant_prediction_can_be_drawn(tmp_path):
     target = np.ones((20, 1))
     predictions = write_predictions(tmp_path / "rows.npy", "regression", target, target)
-    draw_regression(tmp_path, HEAD, ["y"], predictions)
+    draw(draw_regression, tmp_path, targets=["y"], predictions=predictions)
 
 
 @pytest.mark.parametrize("classes", [1, 13, 350])
@@ -106,9 +111,10 @@ def test_figures_of_a_classification(tmp_path, classes):
     probabilities = GENERATOR.dirichlet(np.ones(classes), size=50)
     path = tmp_path / "rows.npy"
     predictions = write_predictions(path, "classification", target, probabilities)
-    draw_classification(tmp_path, HEAD, [f"${number}$" for number in range(classes)], predictions)
-    for name in ("predicted_against_true.png", "residuals.png"):
-        assert 500 < max(size_of_png(tmp_path / name)) < 1300
+    names = [f"${number}$" for number in range(classes)]
+    paths = draw(draw_classification, tmp_path, classes=names, predictions=predictions)
+    for path in paths:
+        assert 500 < max(size_of_png(path)) < 1300
 
 
 @pytest.mark.parametrize(
@@ -138,5 +144,11 @@ def test_learning_curves(tmp_path, resolve, losses, lowest_loss):
     )
     epochs = np.arange(len(losses)) // 3 + 1
     history = History(epochs, np.array(losses, np.float64))
-    draw_learning_curve(tmp_path / "curve.png", HEAD, recipe.training, evaluation, history)
+    draw_learning_curve(
+        tmp_path / "curve.png",
+        heading=HEADING,
+        recipe=recipe.training,
+        evaluation=evaluation,
+        history=history,
+    )
     assert 20_000 < os.path.getsize(tmp_path / "curve.png") < 200_000

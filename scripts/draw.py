@@ -1,0 +1,73 @@
+"""Draw the figures of one split.
+
+The rows are not read and nothing is evaluated: all that the figures show stands in the recipe, the
+evaluation, the predictions and the history. Written are
+
+  predictions.png     regression: predicted against true values;
+                      classification: the confusion matrix
+  errors.png          regression: residuals, true minus predicted values;
+                      classification: calibration, how often predictions of a probability are right
+  learning_curve.png  the loss of every step, and the loss on the evaluation rows
+
+Predictions are read once, a few MiB at a time: they may be larger than memory.
+"""
+
+import argparse
+from pathlib import Path
+
+from memtrain.cli.environment_check import require_environment
+
+require_environment()
+
+from memtrain.cli.entry_point import argument_parser, run
+from memtrain.evaluation.predictions import Predictions
+from memtrain.evaluation.result import Evaluation
+from memtrain.lineage.records.arguments import add_recording_arguments
+from memtrain.lineage.records.recorder import recording
+from memtrain.recipes.recipe import Recipe
+from memtrain.training.history import read_history
+
+
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+    """Return the command line's arguments."""
+    parser = argument_parser(__doc__)
+    parser.add_argument("--split", required=True, help="the recipe, from resolve_splits")
+    parser.add_argument("--evaluation", required=True, help="the metrics, from evaluate")
+    parser.add_argument("--predictions", required=True, help="the predictions, from evaluate")
+    parser.add_argument("--history", required=True, help="the steps of the training, from train")
+    parser.add_argument("--figures", required=True, help="the folder to draw in")
+    add_recording_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Draw the figures of one split."""
+    args = parse_arguments(argv)
+    with recording(__file__, args, Path(args.split).parent.name) as record:
+        recipe = Recipe.read(args.split)
+        evaluation = Evaluation.read(args.evaluation)
+        evaluation.check_recipe(recipe, args.evaluation)
+        predictions = Predictions(args.predictions)
+        history = read_history(args.history)
+        record.reads(args.split, "recipe")
+        record.reads(args.evaluation, "evaluation")
+        record.reads_rows(args.predictions, {"": recipe.evaluation.rows.resolved})
+        record.reads(args.history, "history")
+        # Imported when there is something to draw: a missing file is reported at once.
+        from memtrain.reporting.figures.split import draw_split
+
+        figures = draw_split(
+            args.figures,
+            recipe=recipe,
+            evaluation=evaluation,
+            predictions=predictions,
+            history=history,
+        )
+        for figure in figures:
+            record.wrote(figure, "figure")
+    print(f"{args.figures}: {len(figures)} figures")
+    return 0
+
+
+if __name__ == "__main__":
+    run(main)
