@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from memtrain.core.ranges import Range, cut
+from memtrain.lineage.index.building import INDEX_FILE
+from memtrain.lineage.index.lineage_index import LineageIndex
 from memtrain.lineage.queries.explain import explain
 from memtrain.lineage.queries.impact import Impact
-from memtrain.lineage.queries.index import INDEX_FILE, LineageIndex
 from memtrain.lineage.records.record_store import RecordStore
 from memtrain.lineage.records.run_record import CodeRoot, FileUse, PieceUse, RunRecord
 
@@ -120,9 +121,9 @@ def ask(folder: Path) -> dict[str, str]:
         return Impact(index).of_digest(digest("shard", number))
 
     def upstream(number: int) -> object:
-        path = f"model_{number}/model"
-        query = "SELECT version FROM current WHERE path = ?"
-        return explain(index, index.rows.execute(query, (path,)).fetchone()[0])
+        model = index.current(f"model_{number}/model")
+        assert model is not None
+        return explain(index, model.version)
 
     found = {
         "`impact` of the rows of a shard": milliseconds(by_shard),

@@ -6,14 +6,12 @@ the records. Run them in the folder of the project; paths are relative to that f
 """
 
 import argparse
-import sys
 
 from memtrain.cli.environment_check import require_environment
 
 require_environment()
 
 from memtrain.cli.entry_point import argument_parser, run
-from memtrain.core.errors import UserError
 from memtrain.lineage.commands import (
     diff,
     explain,
@@ -28,7 +26,7 @@ from memtrain.lineage.commands import (
     verify_signature,
     withdraw,
 )
-from memtrain.lineage.commands.base import Commands
+from memtrain.lineage.commands.base import Commands, run_command
 
 #: The commands, in the order in which ``--help`` lists them.
 COMMANDS = (
@@ -62,13 +60,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command."""
-    arguments = parse_arguments(argv)
-    try:
-        return arguments.run(arguments)
-    except UserError as error:
-        for problem in error.problems:
-            print(f"lineage.py: error: {problem}", file=sys.stderr)
-        return 2
+    return run_command(parse_arguments(argv))
 
 
 if __name__ == "__main__":

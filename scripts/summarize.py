@@ -28,10 +28,10 @@ from memtrain.config.reading import read_configuration
 from memtrain.config.results import SplitLayout
 from memtrain.config.schema import Configuration
 from memtrain.data.manifest import Manifest
+from memtrain.lineage.index.lineage_index import LineageIndex
 from memtrain.lineage.page.content import page_content
 from memtrain.lineage.page.rendering import write_page
 from memtrain.lineage.page.split_lines import read_split_lines
-from memtrain.lineage.queries.index import LineageIndex
 from memtrain.lineage.records.arguments import add_recording_arguments
 from memtrain.lineage.records.recorder import Recorder, recording
 from memtrain.recipes.withdrawals import WITHDRAWALS_FILE, read_withdrawals
@@ -106,10 +106,10 @@ def draw_page(args: argparse.Namespace, configuration: Configuration, record: Re
     content = page_content(
         configuration.dataset.name,
         read_split_lines(configuration, args.splits),
-        Manifest.read(args.manifest) if args.manifest else None,
-        read_withdrawals(args.withdrawals, configuration.dataset.name),
-        LineageIndex(args.records) if args.records else None,
-        running,
+        manifest=Manifest.read(args.manifest) if args.manifest else None,
+        withdrawals=read_withdrawals(args.withdrawals, configuration.dataset.name),
+        index=LineageIndex(args.records) if args.records else None,
+        running=running,
     )
     write_page(args.page, content)
 

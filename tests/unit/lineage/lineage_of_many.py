@@ -6,9 +6,9 @@ from memtrain.core.ranges import Range
 from memtrain.data.manifest import Manifest
 from memtrain.data.record_file import RecordLayout
 from memtrain.data.shard_summaries import PieceSummary
+from memtrain.lineage.index.lineage_index import LineageIndex
 from memtrain.lineage.page.content import page_content
 from memtrain.lineage.page.split_lines import SplitLine
-from memtrain.lineage.queries.index import LineageIndex
 from tests.unit.lineage.lineage_records import Records, digest_of, file, rows, rows_written
 
 ROWS_PER_SHARD = 1000
@@ -78,10 +78,10 @@ def keep_records(folder, lines, rows_in_all):
     return records
 
 
-def content_of(folder, splits=200, shards=10_000, names=None, **more):
+def content_of(folder, splits=200, shards=10_000, **more):
     """The content of the page of that many splits."""
     rows_in_all = shards * ROWS_PER_SHARD
     lines = lines_of(splits, rows_in_all)
     keep_records(folder, lines, rows_in_all)
     index = LineageIndex(folder)
-    return page_content("many", lines, manifest_of(rows_in_all), index=index, **more)
+    return page_content("many", lines, manifest=manifest_of(rows_in_all), index=index, **more)

@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memtrain.core.ranges import Range
+from memtrain.lineage.index.lineage_index import LineageIndex
 from memtrain.lineage.queries.impact import Impact
-from memtrain.lineage.queries.index import LineageIndex
 from tests.unit.lineage.lineage_records import Records, digest_of, file, piece, rows, rows_written
 
 ROWS = 12

@@ -1,6 +1,7 @@
 """The index: as new as the records, whatever happened to them or to it."""
 
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -9,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from memtrain.lineage.queries.index import INDEX_FILE, LineageIndex
+from memtrain.lineage.index.building import INDEX_FILE
+from memtrain.lineage.index.lineage_index import LineageIndex
 from memtrain.lineage.records.record_store import RecordStore
 from tests.unit.lineage.lineage_records import Records, file, rows, rows_written
 
 
 def runs(folder):
     index = LineageIndex(folder)
-    found = [tuple(row) for row in index.rows.execute("SELECT job, state FROM run ORDER BY run_id")]
+    found = [(run.job, run.state) for run in map(index.run, index.runs())]
     index.close()
     return found
 
@@ -50,7 +52,7 @@ def test_a_run_that_ends_takes_the_place_of_itself(records, folder):
     records.store.ended(started)
     assert runs(folder)[2:] == [("third", "completed")]
     index = LineageIndex(folder)
-    assert index.rows.execute("SELECT count(*) FROM use").fetchone()[0] == 4
+    assert [len(index.uses(run)) for run in index.runs()] == [1, 2, 1]
     index.close()
 
 
@@ -111,10 +113,10 @@ def test_a_folder_that_cannot_be_written_to_is_answered_from_memory(records, fol
     # Not as root, whom no permission stops; and once everything is imported, which may be root's.
     program = (
         f"import os, sys; sys.path[:0] = {sys.path!r};"
-        "from memtrain.lineage.queries.index import LineageIndex;"
+        "from memtrain.lineage.index.lineage_index import LineageIndex;"
         "os.geteuid() or os.setuid(65534);"
         f"index = LineageIndex({str(folder)!r});"
-        "print(index.rows.execute('SELECT count(*) FROM run').fetchone()[0])"
+        "print(len(index.runs()))"
     )
     temporary = Path(tempfile.gettempdir()).resolve()
     for path in [folder, *folder.parents]:
@@ -142,13 +144,18 @@ def test_rows_are_the_version_that_was_written_last(tmp_path):
     object.__setattr__(again, "modified_ns", 7)
     records.add("read", [again], [file("z")])
     index = LineageIndex(tmp_path)
-    versions = [
-        row["version"]
-        for row in index.rows.execute(
-            "SELECT version FROM use WHERE role = 'rows' ORDER BY run, is_output"
-        )
-    ]
+    uses = [use for run in index.runs() for use in index.uses(run)]
+    versions = [use.version.id for use in uses if use.role == "rows"]
     index.close()
     made, first, by_hand, made_again, last = versions
     assert made == first == made_again == last
     assert by_hand != made
+
+
+def test_only_the_index_speaks_sql(repository):
+    package = repository / "scripts/memtrain"
+    modules = {*package.rglob("*.py"), *repository.glob("scripts/*.py")}
+    for path in sorted(modules - {*(package / "lineage/index").glob("*.py")}):
+        text = path.read_text()
+        found = re.findall(r"\.execute\w*\(|\bsqlite3\b|\bSELECT\b|\bINSERT INTO\b", text)
+        assert found == [], path

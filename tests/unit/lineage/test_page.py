@@ -4,13 +4,14 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import asdict
 
+from memtrain.lineage.index.lineage_index import LineageIndex
 from memtrain.lineage.page.content import NO_RECORDS, page_content
 from memtrain.lineage.page.graph import lineage_graph
 from memtrain.lineage.page.last_verification import last_verification
 from memtrain.lineage.page.rendering import ASSETS, PROGRAMS, render
 from memtrain.lineage.page.split_lines import SplitLine
-from memtrain.lineage.queries.index import LineageIndex
 from memtrain.lineage.records.user_actions import record_action
 from memtrain.recipes.withdrawals import Withdrawal
 from tests.unit.lineage.lineage_of_many import content_of
@@ -24,12 +25,12 @@ def graph_of(folder, splits=SPLITS, **more):
 
 
 def paths_of(graph):
-    return {one["path"]: one for one in graph["files"]}
+    return {one.path: one for one in graph.files}
 
 
 def inputs_of(graph, name):
-    (run,) = (run for run in graph["runs"] if run["name"] == name)
-    return {graph["files"][one["file"]]["path"]: one for one in run["inputs"]}
+    (run,) = (run for run in graph.runs if run.name == name)
+    return {graph.files[one.file].path: one for one in run.inputs}
 
 
 def chain(folder):
@@ -49,44 +50,44 @@ def test_every_file_is_there_once_with_who_wrote_and_read_it(tmp_path):
     graph = graph_of(tmp_path)
     files = paths_of(graph)
     assert sorted(files) == ["a", "b", "config", "data", "ma", "mb", "s"]
-    assert [run["name"] for run in graph["runs"]] == [
+    assert [run.name for run in graph.runs] == [
         "generate_data",
         "resolve_splits",
         "train/a",
         "train/b",
         "summarize",
     ]
-    assert files["config"]["run"] is None
-    assert (files["b"]["run"], files["b"]["split"]) == (1, "b")
-    assert (files["mb"]["run"], files["mb"]["split"]) == (3, "b")
-    assert inputs_of(graph, "train/a")["data"]["rows"] == [[0, 50]]
-    assert not any("earlier" in one for run in graph["runs"] for one in run["inputs"])
-    assert len(graph["shared"]["machine"]) == 1
+    assert files["config"].run is None
+    assert (files["b"].run, files["b"].split) == (1, "b")
+    assert (files["mb"].run, files["mb"].split) == (3, "b")
+    assert inputs_of(graph, "train/a")["data"].rows == [[0, 50]]
+    assert not any(one.earlier for run in graph.runs for one in run.inputs)
+    assert len(graph.shared.machine) == 1
 
 
 def test_a_split_that_is_configured_no_more_is_left_out(tmp_path):
     chain(tmp_path)
     graph = graph_of(tmp_path, ["b"])
     assert sorted(paths_of(graph)) == ["b", "config", "data", "ma", "mb", "s"]
-    assert [run["name"] for run in graph["runs"] if run["split"]] == ["train/b"]
+    assert [run.name for run in graph.runs if run.split] == ["train/b"]
 
 
 def test_what_a_run_read_that_is_overwritten_is_said(tmp_path):
     records = chain(tmp_path)
     records.add("resolve_splits", [], [file("a", "recipe", "new", part="a")])
     graph = graph_of(tmp_path)
-    assert "earlier" not in inputs_of(graph, "train/b")["b"]
-    assert inputs_of(graph, "train/a")["a"]["earlier"].endswith("0a")
-    assert paths_of(graph)["a"]["digest"].endswith("0new")
-    assert graph["runs"][paths_of(graph)["a"]["run"]]["job"] == "resolve_splits"
+    assert inputs_of(graph, "train/b")["b"].earlier is None
+    assert inputs_of(graph, "train/a")["a"].earlier.endswith("0a")
+    assert paths_of(graph)["a"].digest.endswith("0new")
+    assert graph.runs[paths_of(graph)["a"].run].job == "resolve_splits"
 
 
 def test_of_two_versions_that_no_run_wrote_the_later_is_shown(tmp_path):
     records = chain(tmp_path)
     records.add("evaluate", [file("config", "configuration", "2")], [file("e")], split="a")
     graph = graph_of(tmp_path)
-    assert paths_of(graph)["config"]["digest"].endswith("02")
-    assert "earlier" in inputs_of(graph, "resolve_splits")["config"]
+    assert paths_of(graph)["config"].digest.endswith("02")
+    assert inputs_of(graph, "resolve_splits")["config"].earlier
 
 
 def test_a_run_that_goes_on_is_shown_for_whom_asks(tmp_path):
@@ -94,10 +95,10 @@ def test_a_run_that_goes_on_is_shown_for_whom_asks(tmp_path):
     inputs, outputs = [file("mb", "model", "b")], [file("s", "summary", "2")]
     record = records.add("summarize", inputs, outputs, state="running")
     before, now = graph_of(tmp_path), graph_of(tmp_path, running=record.run_id)
-    assert [run["state"] for run in before["runs"]].count("running") == 0
-    assert [run["state"] for run in now["runs"] if run["job"] == "summarize"] == ["running"]
+    assert [run.state for run in before.runs].count("running") == 0
+    assert [run.state for run in now.runs if run.job == "summarize"] == ["running"]
     assert list(inputs_of(now, "summarize")) == ["mb"]
-    assert paths_of(now)["s"]["digest"].endswith("02")
+    assert paths_of(now)["s"].digest.endswith("02")
 
 
 def test_findings_hold_until_the_file_is_written_or_the_rows_are_indexed_again(tmp_path):
@@ -107,8 +108,7 @@ def test_findings_hold_until_the_file_is_written_or_the_rows_are_indexed_again(t
 
     def found():
         return [
-            (one["kind"], one["path"])
-            for one in last_verification(LineageIndex(tmp_path))["findings"]
+            (one["kind"], one["path"]) for one in last_verification(LineageIndex(tmp_path)).findings
         ]
 
     records = chain(tmp_path)
@@ -131,9 +131,9 @@ def test_findings_hold_until_the_file_is_written_or_the_rows_are_indexed_again(t
 
 def test_a_page_without_records_says_so():
     content = page_content("x", [SplitLine("a", [(0, 5)], [(5, 9)])])
-    assert content["notes"] == [NO_RECORDS]
-    assert content["rows"]["count"] == 9
-    assert content["graph"]["runs"] == []
+    assert content.notes == [NO_RECORDS]
+    assert content.rows.count == 9
+    assert content.graph.runs == []
 
 
 HOSTILE = "</script><script>broken()</script><!--<b>"
@@ -147,7 +147,7 @@ def test_nothing_that_is_shown_can_leave_its_element():
     assert page.count("<script") == page.count("</script>") == 1 + len(PROGRAMS)
     (text,) = re.findall(r'<script type="application/json" id="content">(.*?)</script>', page)
     assert json.loads(text)["withdrawn"][0]["reason"] == HOSTILE
-    assert json.loads(text) == json.loads(json.dumps(content))
+    assert json.loads(text) == json.loads(json.dumps(asdict(content)))
 
 
 def test_the_policy_names_every_program_and_nothing_else():
@@ -165,8 +165,8 @@ def test_the_policy_names_every_program_and_nothing_else():
 
 def test_a_page_of_200_splits_is_no_larger_than_a_picture(tmp_path):
     content = content_of(tmp_path)
-    assert len(content["graph"]["runs"]) == 404
-    assert len(content["rows"]["digests"]) == 10_000
+    assert len(content.graph.runs) == 404
+    assert len(content.rows.digests) == 10_000
     assert len(render(content)) < 2.5e6
 
 

@@ -12,9 +12,11 @@ from typing import Any
 import memtrain
 from memtrain.config.reading import read_configuration
 from memtrain.config.results import ResultsLayout
+from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range
-from memtrain.lineage.queries.index import LineageIndex
-from memtrain.lineage.queries.verify import shard_rows
+from memtrain.lineage.index.lineage_index import LineageIndex
+from memtrain.lineage.queries.lookup import rows_of_shard
+from memtrain.lineage.queries.verify import Verification, verify_everything
 from memtrain.lineage.records.privacy import Privacy
 from memtrain.recipes.withdrawals import WITHDRAWALS_FILE, Withdrawal, read_withdrawals
 
@@ -65,8 +67,14 @@ class Query:
     def rows(self) -> Range:
         """Return the rows of ``--rows``, or those of the shard of ``--shard``."""
         if self.arguments.shard is not None:
-            return shard_rows(self.results.manifest, self.arguments.shard)
+            return rows_of_shard(self.results.manifest, self.arguments.shard)
         return self.arguments.rows
+
+    def verify_everything(self) -> Verification:
+        """Compare all files and rows with the records, and record what was found."""
+        return verify_everything(
+            self.index, project=self.project, data=self.data, withdrawals=self.withdrawals
+        )
 
     def answer(self, content: Any, lines: Iterable[str], is_fine: bool = True) -> int:
         """Print an answer to standard output, and return the exit status.
@@ -84,6 +92,19 @@ class Query:
         else:
             print("\n".join(lines))
         return 0 if is_fine and not self.index.damaged else 1
+
+
+def run_command(arguments: argparse.Namespace) -> int:
+    """Run the command that was parsed, and return its exit status.
+
+    A mistake of the user is logged and gives 2, since 1 stands for a finding.
+    """
+    try:
+        return arguments.run(arguments)
+    except UserError as error:
+        for problem in error.problems:
+            _log.error(problem)
+        return 2
 
 
 class Commands:

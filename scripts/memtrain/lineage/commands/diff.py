@@ -2,9 +2,9 @@
 
 from memtrain.core.errors import UserError
 from memtrain.lineage.commands.base import REPOSITORY, Commands, Query
-from memtrain.lineage.queries.diff import GROUPS, difference
-from memtrain.lineage.queries.history import reason_of
-from memtrain.lineage.queries.lookup import find_run, runs_that_wrote
+from memtrain.lineage.queries.diff import difference
+from memtrain.lineage.queries.history import Reasons
+from memtrain.lineage.queries.lookup import find_run
 from memtrain.lineage.records.privacy import Privacy
 
 
@@ -28,22 +28,26 @@ def run(query: Query) -> int:
     """Print what differs between two runs."""
     index = query.index
     before, after = (
-        index.record_of(find_run(index, query.project, name)) for name in _two_names(query)
+        index.record(find_run(index, query.project, name)) for name in _two_names(query)
     )
     changes = difference(before, after, REPOSITORY)
-    reason = reason_of(index, after)
+    reason = Reasons(index).reason(after.parent_id, after.job, after.split)
     lines = [f"{before.name} {before.started_at} -> {after.name} {after.started_at}"]
     if reason:
         lines.append(f"why the later one ran: {reason}")
-    for group in GROUPS:
-        if changes[group]:
-            lines.append(f"{group}:")
-        for change in changes[group]:
+    for group, changed in changes.groups.items():
+        lines.append(f"{group}:")
+        for change in changed:
             lines += [f"  {change}", *(f"      {line}" for line in change.lines)]
-    if not any(changes.values()):
+    if not changes.groups:
         lines.append("nothing differs")
-    content = {"before": before.run_id, "after": after.run_id, "reason": reason, **changes}
-    return query.answer(content, lines, is_fine=not any(changes.values()))
+    content = {
+        "before": before.run_id,
+        "after": after.run_id,
+        "reason": reason,
+        **vars(changes),
+    }
+    return query.answer(content, lines, is_fine=not changes.groups)
 
 
 def _two_names(query: Query) -> tuple[str, str]:
@@ -52,7 +56,7 @@ def _two_names(query: Query) -> tuple[str, str]:
     if second is not None:
         return first, second
     path = Privacy(query.project).path(first)
-    if len(runs_that_wrote(query.index, path)) < 2:
+    if len(query.index.completed_runs_that_wrote(path)) < 2:
         raise UserError(
             f"{first}: only one recorded run wrote it, so there is no earlier one to compare with."
         )

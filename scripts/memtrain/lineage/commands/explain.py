@@ -20,7 +20,7 @@ def add_parser(commands: Commands) -> None:
 def run(query: Query) -> int:
     """Print the tree upstream of a result."""
     found = find_version(query.index, query.project, query.arguments.path)
-    tree = explain(query.index, found.version)
+    tree = explain(query.index, found.version.id)
     withdrawn = withdrawals_used(tree, query.withdrawals)
     notes = [f"note: {found.note}"] if found.note else []
     notes += [f"WITHDRAWN: it was made from rows {one.range} ({one.reason})" for one in withdrawn]

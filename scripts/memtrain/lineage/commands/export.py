@@ -78,14 +78,14 @@ def _provenance(query: Query) -> tuple[Provenance, list[str]]:
         dataset=query.dataset,
         data=query.data,
         layout=_layout_of(query.project / query.data),
-        versions=[one.version for one in found] if found else None,
+        versions=[one.version.id for one in found] if found else None,
     )
     if not provenance.runs:
         raise UserError(
             "no recorded run that completed made any of these results, so there is nothing to "
             "export."
         )
-    return provenance, [f"note: {one.path}: {one.note}" for one in found if one.note]
+    return provenance, [f"note: {one.version.path}: {one.note}" for one in found if one.note]
 
 
 def _layout_of(data: Path) -> RecordLayout | None:
@@ -133,16 +133,13 @@ def _write_croissant(query: Query) -> int:
     data = query.project / query.data
     manifest = query.results.manifest
     found = find_version(query.index, query.project, query.data)
-    row = query.index.rows.execute(
-        "SELECT digest FROM version WHERE id = ?", (found.version,)
-    ).fetchone()
     file = DatasetFile(
         dataset=query.dataset,
         data=data,
         layout=read_layout(data),
         source=Source.read(query.results.source),
         # Where the file has changed since, the recorded digest is not that of its bytes.
-        digest=None if found.note else row["digest"],
+        digest=None if found.note else found.version.digest,
         manifest_digest=digest_of_file(manifest) if manifest.exists() else None,
     )
     write_croissant(file, query.arguments.target)

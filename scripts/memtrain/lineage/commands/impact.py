@@ -46,7 +46,7 @@ def _reached(query: Query) -> list[Reached]:
     if arguments.digest is not None:
         return Impact(query.index).of_digest(arguments.digest)
     if arguments.file is not None:
-        path = find_version(query.index, query.project, arguments.file).path
+        path = find_version(query.index, query.project, arguments.file).version.path
         return Impact(query.index, follows_all=True).of_file(path)
     return Impact(query.index).of_rows(query.data, [query.rows()])
 

@@ -19,7 +19,7 @@ def add_parser(commands: Commands) -> None:
 def run(query: Query) -> int:
     """Print the history of all runs, or of one file."""
     path = query.arguments.path
-    name = None if path is None else find_version(query.index, query.project, path).path
+    name = None if path is None else find_version(query.index, query.project, path).version.path
     entries = history(query.index, name)
     lines = [line for entry in entries for line in _lines(entry)]
     return query.answer(entries, [*lines, counted(len(entries), "run")])

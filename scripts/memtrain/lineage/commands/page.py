@@ -3,11 +3,10 @@
 from memtrain.config.reading import read_configuration
 from memtrain.data.manifest import Manifest
 from memtrain.lineage.commands.base import Commands, Query
+from memtrain.lineage.index.lineage_index import LineageIndex
 from memtrain.lineage.page.content import page_content
 from memtrain.lineage.page.rendering import write_page
 from memtrain.lineage.page.split_lines import read_split_lines
-from memtrain.lineage.queries.index import LineageIndex
-from memtrain.lineage.queries.verify import verify_everything
 
 
 def add_parser(commands: Commands) -> None:
@@ -29,21 +28,18 @@ def add_parser(commands: Commands) -> None:
 def run(query: Query) -> int:
     """Write the page of a dataset."""
     configuration = read_configuration(query.results.configuration)
-    findings = []
-    if query.arguments.verify:
-        found = verify_everything(query.index, query.project, query.data, query.withdrawals)
-        findings = found.findings
+    findings = query.verify_everything().findings if query.arguments.verify else []
     manifest = query.results.manifest
     content = page_content(
         configuration.dataset.name,
         read_split_lines(configuration, query.results.splits),
-        Manifest.read(manifest) if manifest.exists() else None,
-        query.withdrawals,
+        manifest=Manifest.read(manifest) if manifest.exists() else None,
+        withdrawals=query.withdrawals,
         # Opened again, since the comparison has added a record.
-        LineageIndex(query.results.records),
+        index=LineageIndex(query.results.records),
     )
     write_page(query.arguments.out, content)
     lines = [f"{one.kind}: {one.message}" for one in findings]
-    lines.append(f"{query.arguments.out}: {len(content['splits']):,} splits")
+    lines.append(f"{query.arguments.out}: {len(content.splits):,} splits")
     answer = {"page": query.arguments.out, "findings": findings}
     return query.answer(answer, lines, is_fine=not findings)

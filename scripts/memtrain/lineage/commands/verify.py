@@ -2,7 +2,7 @@
 
 from memtrain.core.wording import counted, listed
 from memtrain.lineage.commands.base import Commands, Query
-from memtrain.lineage.queries.verify import Verification, Verifier, verify_everything
+from memtrain.lineage.queries.verify import Verification, Verifier
 
 
 def add_parser(commands: Commands) -> None:
@@ -38,7 +38,7 @@ def run(query: Query) -> int:
 def _verify(query: Query) -> Verification:
     arguments = query.arguments
     if not arguments.paths and not arguments.quick:
-        return verify_everything(query.index, query.project, query.data, query.withdrawals)
+        return query.verify_everything()
     verifier = Verifier(
         query.index,
         project=query.project,

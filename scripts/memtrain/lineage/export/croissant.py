@@ -1,7 +1,7 @@
 """Croissant 1.1 metadata of a dataset: its file, its fields, their types and shapes.
 
-Croissant wants the sha256 of the whole file. What a record has of it is taken over where the file
-is still the one that was recorded; otherwise it is taken now, and the file is read once.
+Croissant wants the sha256 of the whole file. It is taken from the records where the file is still
+the one that was recorded; otherwise the file is read once to compute it.
 """
 
 import json
@@ -21,7 +21,7 @@ from memtrain.system.digests import digest_of_file
 
 _NPY = "https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html"
 
-#: Terms of the standard, as its specification lists them, and one of our own.
+#: The terms that the Croissant specification lists, and one of memtrain's own.
 _CONTEXT = {
     "@language": "en",
     "@vocab": "https://schema.org/",
@@ -50,15 +50,16 @@ _CONTEXT = {
 
 @dataclass(frozen=True)
 class DatasetFile:
-    """The file of rows and what is known of it.
+    """The file of rows, and what is known of it.
 
     Attributes:
         dataset: the name of the dataset.
         data: the file of rows.
-        layout: of its rows.
-        source: what its columns mean, and where they came from.
-        digest: "sha256:..." of the whole file; None where it has to be taken.
-        manifest_digest: "sha256:..." of the manifest, which has digests of all shards by parts.
+        layout: the layout of the file.
+        source: what the columns mean and where they came from.
+        digest: "sha256:..." of the whole file; None to compute it.
+        manifest_digest: "sha256:..." of the manifest, which leads to the digests of all shards;
+            None where there is no manifest.
     """
 
     dataset: str
@@ -70,7 +71,7 @@ class DatasetFile:
 
 
 def write_croissant(file: DatasetFile, path: Path) -> None:
-    """Write the metadata as JSON-LD; the file of rows is named as seen from its folder."""
+    """Write the metadata as JSON-LD, with the path of the file of rows relative to it."""
     url = Path(os.path.relpath(file.data.resolve(), path.resolve().parent)).as_posix()
     write_text(path, json.dumps(metadata(file, url), indent=1) + "\n")
 
@@ -80,14 +81,14 @@ def metadata(file: DatasetFile, url: str) -> dict[str, Any]:
 
     Args:
         file: the file of rows.
-        url: where it is, as seen from the metadata.
+        url: the path of the file of rows, relative to the metadata.
     """
     sha256 = hexadecimal(file.digest or digest_of_file(file.data), "sha256")
     distribution = {
         "@type": "cr:FileObject",
         "@id": "rows",
         "name": file.data.name,
-        "description": "One NumPy file, a record a row, to be mapped into memory.",
+        "description": "One NumPy file of records, one record a row, to be memory-mapped.",
         "contentUrl": url,
         "contentSize": f"{file.layout.file_bytes} B",
         "encodingFormat": _NPY,
@@ -107,7 +108,7 @@ def metadata(file: DatasetFile, url: str) -> dict[str, Any]:
                 "@type": "cr:RecordSet",
                 "@id": "row",
                 "name": "row",
-                "description": f"{file.layout.rows} rows, numbered from 0 as they lie in the file.",
+                "description": f"{file.layout.rows} rows, numbered from 0 in file order.",
                 "field": [
                     _field(name, dtype, _columns(file.source, name))
                     for name, dtype in file.layout.fields.items()
@@ -119,7 +120,7 @@ def metadata(file: DatasetFile, url: str) -> dict[str, Any]:
 
 def _description(file: DatasetFile) -> str:
     origin = file.source.origin.get("kind", "unknown")
-    return f"{file.layout.rows} rows for {file.source.task}; where they came from: {origin}."
+    return f"{file.layout.rows} rows for {file.source.task}; their origin: {origin}."
 
 
 def _columns(source: Source, field: str) -> list[str]:
@@ -132,13 +133,12 @@ def _field(name: str, dtype: np.dtype, columns: list[str]) -> dict[str, Any]:
         "@type": "cr:Field",
         "@id": f"row/{name}",
         "name": name,
-        "description": ", ".join(columns) or "values of a row",
+        "description": ", ".join(columns) or "the values of a row",
         "dataType": _data_type(base),
         "source": {"fileObject": {"@id": "rows"}, "extract": {"column": name}},
     }
-    if shape:
-        field |= {"isArray": True, "arrayShape": ",".join(map(str, shape))}
-    return field
+    array = {"isArray": True, "arrayShape": ",".join(map(str, shape))} if shape else {}
+    return field | array
 
 
 def _data_type(dtype: np.dtype) -> str:
@@ -147,6 +147,6 @@ def _data_type(dtype: np.dtype) -> str:
     names = {"f": "Float", "i": "Int", "u": "UInt"}
     if dtype.kind not in names:
         raise UserError(
-            f"dtype {dtype}: Croissant has no name for it; it knows booleans, integers and floats."
+            f"dtype {dtype}: Croissant has no type for it; it has booleans, integers and floats."
         )
     return f"cr:{names[dtype.kind]}{8 * dtype.itemsize}"

@@ -1,4 +1,4 @@
-"""Packages that only exports need, and that are not installed with the workflow."""
+"""Packages that only exports need, which are not installed with the workflow."""
 
 import importlib
 from types import ModuleType
@@ -10,12 +10,13 @@ def require(module: str) -> ModuleType:
     """Return a module of an optional package.
 
     Raises:
-        UserError: where it is not installed, with the line that installs it.
+        UserError: where the package is not installed.
     """
     try:
         return importlib.import_module(module)
     except ImportError as error:
         raise UserError(
-            f"{module.partition('.')[0]}: this package is needed for it and cannot be imported "
-            f"({error}). Install it by `pip install -r envs/requirements-lineage.txt`."
+            f"{module.partition('.')[0]}: this command needs this package, which cannot be "
+            f"imported ({error}). Install the extra `lineage`: `pip install -r "
+            "envs/requirements-lineage.txt`, or `pip install 'memtrain[lineage]'`."
         ) from None

@@ -7,25 +7,30 @@ from typing import Any
 from memtrain.core.errors import UserError
 from memtrain.core.wording import listed
 from memtrain.lineage.export.optional import require
-from memtrain.lineage.export.provenance import File, Provenance, Run
+from memtrain.lineage.export.provenance import Provenance, Run
+from memtrain.lineage.index.facts import Version
 from memtrain.lineage.records.run_record import PieceUse
 from memtrain.system.atomic_files import write_text
 
-#: Serialisations by the suffix of the file. The package knows XML and RDF too, with more packages.
+#: Serializations by the suffix of the file. XML and RDF would need more packages.
 FORMATS = {".json": "json", ".provn": "provn"}
 
 _NAMESPACE = "urn:memtrain:"
 
 
 def write_prov(provenance: Provenance, path: Path) -> None:
-    """Write a PROV document, as what its suffix says: .json or .provn.
+    """Write a PROV document in the format that the suffix of its path names.
+
+    Args:
+        provenance: the content of the document.
+        path: the file to write, with the suffix .json or .provn.
 
     Raises:
-        UserError: where the suffix says something else, or a package is missing.
+        UserError: where the suffix is another, or a package is missing.
     """
     form = FORMATS.get(path.suffix)
     if form is None:
-        raise UserError(f"{path}: its suffix says how it is written; use one of {listed(FORMATS)}.")
+        raise UserError(f"{path}: the suffix names the format; use one of {listed(FORMATS)}.")
     options = {"indent": 1} if form == "json" else {}
     write_text(path, prov_document(provenance).serialize(format=form, **options) + "\n")
 
@@ -33,12 +38,12 @@ def write_prov(provenance: Provenance, path: Path) -> None:
 def prov_document(provenance: Provenance) -> Any:
     """Return a ``prov.model.ProvDocument``.
 
-    Rows of a shard are an entity of their own, a specialization of their file; a run used the
-    rows, or the file where it used the whole of it.
+    The rows of a shard that a run read are an entity, a specialization of their file. A run used
+    such rows; where it used a file as a whole, it used the file.
     """
     document = require("prov.model").ProvDocument()
     document.add_namespace("memtrain", _NAMESPACE)
-    written = {use.file.number: run for run in provenance.runs for use in run.writes}
+    written = {use.file.id: run for run in provenance.runs for use in run.writes}
     for file in provenance.files:
         document.entity(_file(file), _attributes(_facts_of_file(file)))
     for file, piece in provenance.pieces():
@@ -70,7 +75,7 @@ def prov_document(provenance: Provenance) -> Any:
             for entity in used:
                 document.used(_run(run), entity, other_attributes=role)
         for use in run.writes:
-            if written[use.file.number] is run:
+            if written[use.file.id] is run:
                 document.wasGeneratedBy(
                     _file(use.file), _run(run), other_attributes={"prov:role": use.role}
                 )
@@ -81,12 +86,12 @@ def _activity(document: Any, run: Run) -> None:
     times = [datetime.fromisoformat(at) if at else None for at in (run.started_at, run.ended_at)]
     facts = {f"parameter/{name}": value for name, value in run.parameters.items()}
     facts |= {"job": run.name, "script": run.script_digest}
-    commits = [root["commit"] for root in run.code if root["commit"]]
+    commits = [root.commit for root in run.code if root.commit]
     facts["commit"] = commits[0] if commits else None
     document.activity(_run(run), *times, _attributes(facts))
 
 
-def _facts_of_file(file: File) -> dict[str, Any]:
+def _facts_of_file(file: Version) -> dict[str, Any]:
     return {"path": file.path, "role": file.role, "size": file.size, "digest": file.digest}
 
 
@@ -98,11 +103,11 @@ def _attributes(facts: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _file(file: File) -> str:
-    return f"memtrain:version/{file.number}"
+def _file(file: Version) -> str:
+    return f"memtrain:version/{file.id}"
 
 
-def _piece(file: File, piece: PieceUse) -> str:
+def _piece(file: Version, piece: PieceUse) -> str:
     return f"{_file(file)}/rows/{piece.rows.start}-{piece.rows.end}"
 
 

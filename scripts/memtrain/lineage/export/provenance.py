@@ -1,131 +1,100 @@
-"""The runs that made some results, and what they read and wrote: what every export writes down."""
+"""The runs that made some results, and what these read and wrote: the content of every export."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
 
 from memtrain.core.ranges import Range
 from memtrain.data.record_file import RecordLayout
-from memtrain.lineage.queries.explain import writer_of
-from memtrain.lineage.queries.index import LineageIndex
+from memtrain.lineage.index.facts import RunFacts, Use, Version
+from memtrain.lineage.index.lineage_index import LineageIndex
 from memtrain.lineage.records.run_record import PieceUse
 
 
 @dataclass(frozen=True)
-class File:
-    """What a file held at one time.
-
-    Attributes:
-        number: of this version, in the index.
-        path: as seen from the project.
-        role: what it was to the run that named it first.
-        digest: "sha256:..."; None where nobody has taken it.
-        size: bytes.
-    """
-
-    number: int
-    path: str
-    role: str
-    digest: str | None
-    size: int
-
-    @property
-    def sha256(self) -> str | None:
-        """Hexadecimal."""
-        return hexadecimal(self.digest, "sha256")
-
-
-@dataclass(frozen=True)
-class Use:
+class UsedFile:
     """A file that a run read or wrote.
 
     Attributes:
-        file: this version of it.
-        role: what it was to the run.
-        rows: of it that the run used; empty where it is used as a whole.
+        file: the version of the file.
+        role: what the file was to the run.
+        rows: the ranges of rows that the run used; empty where it used the file as a whole.
         pieces: the same rows, cut at the borders of shards, with their digests.
     """
 
-    file: File
+    file: Version
     role: str
     rows: tuple[Range, ...]
     pieces: tuple[PieceUse, ...]
 
 
 @dataclass(frozen=True)
-class Run:
-    """A run that ended well.
+class Run(RunFacts):
+    """A run with its files.
 
     Attributes:
-        facts: everything but its files; see ``RunRecord.facts``.
-        reads, writes: its files, in the order in which it named them.
+        reads: the files that it read, in the order in which it named them.
+        writes: the files that it wrote, in the same order.
     """
 
-    facts: dict[str, Any]
-    reads: tuple[Use, ...]
-    writes: tuple[Use, ...]
-
-    def __getattr__(self, name: str) -> Any:
-        try:
-            return self.facts[name]
-        except KeyError:
-            raise AttributeError(name) from None
+    reads: tuple[UsedFile, ...] = ()
+    writes: tuple[UsedFile, ...] = ()
 
     @property
     def script(self) -> str:
-        """The path of its script, seen from the folder of memtrain."""
+        """The path of its script, relative to the folder of memtrain."""
         return f"scripts/{self.job}.py"
 
     @property
     def script_digest(self) -> str | None:
-        """Of the script itself, as it was."""
-        return next((root["files"].get(self.script) for root in self.code), None)
+        """The digest of its script; None where it was not recorded."""
+        return next((root.files.get(self.script) for root in self.code), None)
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """How some results came about.
+    """How some results were made.
 
     Attributes:
-        dataset: its name.
-        results: the files that are asked about.
-        runs: that made them and what they were made from, the oldest first.
-        calls: the runs of the workflow that these were part of, the oldest first.
-        layout: of the file of rows, for the bytes of its rows; None where it is gone.
-        data: the path of the file of rows.
+        dataset: the name of the dataset.
+        results: the results, by path.
+        runs: the runs that made the results and everything upstream of them, the oldest first.
+        calls: the runs of the workflow that these runs belonged to, the oldest first.
+        data: the path of the file of rows, relative to the project.
+        layout: the layout of the file of rows, which tells the bytes of each row; None where the
+            file is gone.
     """
 
     dataset: str
-    results: tuple[File, ...]
+    results: tuple[Version, ...]
     runs: tuple[Run, ...]
     calls: tuple[Run, ...]
     data: str
     layout: RecordLayout | None = field(default=None, repr=False)
 
     @cached_property
-    def files(self) -> tuple[File, ...]:
-        """All files that the runs read or wrote, each version once."""
+    def files(self) -> tuple[Version, ...]:
+        """The files that the runs read or wrote, each version once."""
         uses = (use for run in self.runs for use in (*run.reads, *run.writes))
-        return tuple({use.file.number: use.file for use in uses}.values())
+        return tuple({use.file.id: use.file for use in uses}.values())
 
     @cached_property
     def written(self) -> frozenset[int]:
-        """The numbers of the files that one of the runs wrote."""
-        return frozenset(use.file.number for run in self.runs for use in run.writes)
+        """The numbers of the versions that one of the runs wrote."""
+        return frozenset(use.file.id for run in self.runs for use in run.writes)
 
-    def pieces(self) -> Iterator[tuple[File, PieceUse]]:
-        """Yield the rows that runs read, by shards: each piece of each version once."""
+    def pieces(self) -> Iterator[tuple[Version, PieceUse]]:
+        """Yield the rows that runs read, cut at shard borders, each piece of each version once."""
         seen = set()
         for run in self.runs:
             for use in run.reads:
                 for piece in use.pieces:
-                    if (key := (use.file.number, piece.rows)) not in seen:
+                    if (key := (use.file.id, piece.rows)) not in seen:
                         seen.add(key)
                         yield use.file, piece
 
-    def bytes_of(self, file: File, rows: Range) -> Range | None:
-        """Return where rows lie in their file; None where its layout is not known."""
+    def bytes_of(self, file: Version, rows: Range) -> Range | None:
+        """Return the bytes that rows take in a file; None where its layout is not known."""
         if self.layout is None or file.path != self.data:
             return None
         row_bytes, offset = self.layout.row_bytes, self.layout.offset
@@ -134,28 +103,33 @@ class Provenance:
 
 def provenance_of(
     index: LineageIndex,
+    *,
     dataset: str,
     data: str,
     layout: RecordLayout | None = None,
     versions: Sequence[int] | None = None,
 ) -> Provenance:
-    """Return how results came about.
+    """Return how results were made.
 
     Args:
-        index: of the records.
-        dataset: its name.
-        data: the path of its file of rows, as seen from the project.
-        layout: of that file.
-        versions: the results, by their numbers in the index; None for everything that is current.
+        index: the index of the records.
+        dataset: the name of the dataset.
+        data: the path of the file of rows, relative to the project.
+        layout: the layout of that file; None where it is gone.
+        versions: the numbers of the versions that are the results; None for all current files.
     """
     if versions is None:
-        versions = [row["version"] for row in index.rows.execute("SELECT version FROM current")]
-    reader = _Reader(index)
-    runs = reader.upstream(versions)
-    results = tuple(reader.file(version) for version in versions)
-    calls = reader.calls({run.parent_id for run in runs if run.parent_id})
+        versions = [file.version for file in index.current_files()]
+    runs = _runs_upstream(index, versions)
+    calls = _calls(index, {run.parent_id for run in runs if run.parent_id})
+    results = sorted(map(index.version, versions), key=lambda one: one.path)
     return Provenance(
-        dataset, tuple(sorted(results, key=lambda one: one.path)), runs, calls, data, layout
+        dataset=dataset,
+        results=tuple(results),
+        runs=runs,
+        calls=calls,
+        data=data,
+        layout=layout,
     )
 
 
@@ -165,59 +139,34 @@ def hexadecimal(digest: str | None, algorithm: str) -> str | None:
     return content if name == algorithm else None
 
 
-class _Reader:
-    def __init__(self, index: LineageIndex):
-        self._index, self._files = index, {}
+def _runs_upstream(index: LineageIndex, versions: Iterable[int]) -> tuple[Run, ...]:
+    """Return the runs that made some versions, and everything that these read."""
+    found: dict[int, Run] = {}
+    left: list[tuple[int, str | None]] = [(version, None) for version in versions]
+    while left:
+        version, read_at = left.pop()
+        run = index.writer_of(version, before=read_at)
+        if run is None or run in found:
+            continue
+        found[run] = _run(index, run)
+        left += [(use.file.id, found[run].started_at) for use in found[run].reads]
+    return tuple(sorted(found.values(), key=lambda run: (run.started_at, run.run_id)))
 
-    def upstream(self, versions: Iterable[int]) -> tuple[Run, ...]:
-        """Return the runs that made versions, what they read, and so on, the oldest first."""
-        found: dict[int, Run] = {}
-        left = [(version, None) for version in versions]
-        while left:
-            run = writer_of(self._index, *left.pop())
-            if run is None or run in found:
-                continue
-            found[run] = self._run(run)
-            left += [(use.file.number, found[run].started_at) for use in found[run].reads]
-        return tuple(sorted(found.values(), key=lambda run: (run.started_at, run.run_id)))
 
-    def calls(self, run_ids: Iterable[str]) -> tuple[Run, ...]:
-        """Return the runs of the workflow that have been recorded of these."""
-        query = "SELECT id FROM run WHERE run_id = ?"
-        rows = (self._index.rows.execute(query, (one,)).fetchone() for one in sorted(run_ids))
-        return tuple(self._run(row["id"]) for row in rows if row)
+def _calls(index: LineageIndex, run_ids: Iterable[str]) -> tuple[Run, ...]:
+    """Return those runs of the workflow that were recorded."""
+    runs = [index.run_named(run_id) for run_id in sorted(run_ids)]
+    return tuple(_run(index, run) for run in runs if run is not None)
 
-    def file(self, number: int) -> File:
-        if number not in self._files:
-            row = self._index.rows.execute(
-                "SELECT * FROM version WHERE id = ?", (number,)
-            ).fetchone()
-            self._files[number] = File(number, row["path"], row["role"], row["digest"], row["size"])
-        return self._files[number]
 
-    def _run(self, run: int) -> Run:
-        return Run(self._index.facts_of(run), self._uses(run, 0), self._uses(run, 1))
+def _run(index: LineageIndex, run: int) -> Run:
+    uses = [(use.is_output, _used_file(index, use)) for use in index.uses(run)]
+    return Run(
+        **vars(index.run(run)),
+        reads=tuple(file for is_output, file in uses if not is_output),
+        writes=tuple(file for is_output, file in uses if is_output),
+    )
 
-    def _uses(self, run: int, is_output: int) -> tuple[Use, ...]:
-        # A file that several parts of a run use has a row for each of them.
-        rows = self._index.rows.execute(
-            "SELECT version, role, group_concat(id) AS uses FROM use "
-            "WHERE run = ? AND is_output = ? GROUP BY version, role ORDER BY min(id)",
-            (run, is_output),
-        ).fetchall()
-        return tuple(
-            Use(self.file(row["version"]), row["role"], *self._rows_of(row["uses"].split(",")))
-            for row in rows
-        )
 
-    def _rows_of(self, uses: list[str]) -> tuple[tuple[Range, ...], tuple[PieceUse, ...]]:
-        spans, pieces = set(), set()
-        for use in uses:
-            query = "SELECT start, end FROM span WHERE use = ?"
-            spans.update(Range(*row) for row in self._index.rows.execute(query, (use,)))
-            query = "SELECT shard, start, end, digest, shard_digest FROM piece WHERE use = ?"
-            pieces.update(
-                PieceUse(shard, Range(start, end), *digests)
-                for shard, start, end, *digests in self._index.rows.execute(query, (use,))
-            )
-        return tuple(sorted(spans)), tuple(sorted(pieces, key=lambda piece: piece.rows))
+def _used_file(index: LineageIndex, use: Use) -> UsedFile:
+    return UsedFile(use.version, use.role, tuple(index.spans(use)), tuple(index.pieces(use)))

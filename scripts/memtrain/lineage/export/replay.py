@@ -1,33 +1,45 @@
-"""Sends stored events to an OpenLineage endpoint: Marquez, DataHub, or any other."""
+"""Sends recorded events to an OpenLineage endpoint: Marquez, DataHub, or any other.
+
+The HTTP transport of openlineage-python is not used: it removes nulls from events, which makes them
+differ from the records and invalid by memtrain's schema, and it follows redirects.
+"""
 
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
 
 from memtrain.core.errors import UserError
 
+if TYPE_CHECKING:
+    from requests import Session
+
+#: The environment variable that holds the API key.
 API_KEY = "OPENLINEAGE_API_KEY"
 
 _PATH = "/api/v1/lineage"
-_SECONDS = 30
-_TRIES_AGAIN = 4
-#: Answers that another try may change; what else is answered, the event itself is the reason.
-_PASSING = (429, 500, 502, 503, 504)
-_REFUSED = (401, 403, 404, 405)
-_SHOWN = 200
+_TIMEOUT_SECONDS = 30
+_RETRIES = 4
+#: The first retry follows at once, the second after twice this, each further one after twice more.
+_BACKOFF_SECONDS = 0.5
+#: Answers that may change when the event is sent again. With any other answer, the event is at
+#: fault, or nobody is let in.
+_RETRIED = (429, 500, 502, 503, 504)
+_NOBODY_IS_LET_IN = (401, 403, 404, 405)
+_MAX_ANSWER_CHARACTERS = 200
 
 
 @dataclass
 class Replay:
-    """How a replay went.
+    """What became of the events.
 
     Attributes:
-        sent: events that were taken.
-        failed: what was wrong with each of the others.
-        stopped_at: the time of the first event that was not tried, since none would be taken.
-        problem: why not.
+        sent: the number of events that the server accepted.
+        failed: why each of the others was not accepted.
+        stopped_at: the time of the first event that was not sent because the server accepts none;
+            None where all were sent.
+        problem: why the server accepts none.
     """
 
     sent: int = 0
@@ -36,72 +48,88 @@ class Replay:
     problem: str | None = None
 
 
-def replay(events: Iterable[dict[str, Any]], url: str, seconds_between: float = 0.5) -> Replay:
-    """Send events in order, and go on where one is not taken.
+def replay(events: Iterable[dict[str, Any]], url: str) -> Replay:
+    """Send events in their order, and go on after those that the server does not accept.
 
-    What passes (no connection, too many requests, a server that is unwell) is tried again, after
-    pauses that double. A server that cannot be reached, or that lets nobody in, ends it.
+    An event is sent again where there is no connection, or where the server is overloaded or
+    fails. A server that cannot be reached, or lets nobody in, ends the replay. The API key is read
+    from the environment variable ``OPENLINEAGE_API_KEY``, and written nowhere.
 
     Args:
-        events: as they were recorded, the oldest first.
-        url: of the server, or of its endpoint where that is not ``/api/v1/lineage``. An API key
-            stands in the environment, as ``OPENLINEAGE_API_KEY``, and nowhere else.
-        seconds_between: the first pause.
+        events: the recorded events, the oldest first.
+        url: the URL of the server, or of its endpoint where that is not ``/api/v1/lineage``.
 
     Raises:
-        UserError: where the URL is none to send to.
+        UserError: where this is not an http URL, or holds a password.
     """
-    import requests
-
-    endpoint, result = endpoint_of(url), Replay()
-    with _session(seconds_between) as session:
+    endpoint = endpoint_of(url)
+    result = Replay()
+    with _session() as session:
         for event in events:
-            try:
-                answer = session.post(endpoint, json=event, timeout=_SECONDS, allow_redirects=False)
-            except requests.RequestException as error:
-                result.problem = f"{endpoint} cannot be reached ({_innermost(error)})"
-            else:
-                if answer.ok and not answer.is_redirect:
-                    result.sent += 1
-                    continue
-                said = f"{answer.status_code} {answer.reason} {answer.text.strip()[:_SHOWN]}"
-                if answer.status_code in _REFUSED:
-                    result.problem = f"{endpoint} answers {said.strip()}"
-                else:
-                    result.failed.append(f"{_name(event)}: {said.strip()}")
-                    continue
-            result.stopped_at = event["eventTime"]
-            break
+            problem = _send(session, endpoint, event, result)
+            if problem is not None:
+                result.problem = problem
+                result.stopped_at = event["eventTime"]
+                break
     return result
 
 
+def _send(session: "Session", endpoint: str, event: dict[str, Any], result: Replay) -> str | None:
+    """Send one event, and note in the result what became of it.
+
+    Returns:
+        Why the server accepts no event at all; None where it may accept others.
+    """
+    from requests import RequestException
+
+    try:
+        answer = session.post(endpoint, json=event, timeout=_TIMEOUT_SECONDS, allow_redirects=False)
+    except RequestException as error:
+        return f"{endpoint} cannot be reached ({_root_cause(error)})"
+    if answer.ok and not answer.is_redirect:
+        result.sent += 1
+        return None
+    text = answer.text.strip()[:_MAX_ANSWER_CHARACTERS]
+    said = f"{answer.status_code} {answer.reason} {text}".strip()
+    if answer.status_code in _NOBODY_IS_LET_IN:
+        return f"{endpoint} answers {said}"
+    result.failed.append(f"{_name(event)}: {said}")
+    return None
+
+
 def endpoint_of(url: str) -> str:
-    """Return where events are posted to.
+    """Return the URL that events are posted to.
+
+    Args:
+        url: the URL of a server, or of its endpoint.
 
     Raises:
-        UserError: where this is no http URL, or holds a password.
+        UserError: where this is not an http URL, or holds a password.
     """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UserError(f"--to {url}: this is no http URL; use for instance http://localhost:5000.")
+        raise UserError(
+            f"--to {url}: this is no http URL; use, for instance, http://localhost:5000."
+        )
     if parts.username or parts.password:
         raise UserError(
-            f"--to: a URL is seen by others, so it must hold no user and no password. Set "
-            f"{API_KEY} in the environment instead."
+            "--to: this URL holds a user or a password, which others could see on the command "
+            f"line. Remove them, and set {API_KEY} in the environment instead."
         )
     return urlunsplit(parts if parts.path.strip("/") else parts._replace(path=_PATH))
 
 
-def _session(seconds_between: float) -> Any:
+def _session() -> "Session":
+    # Imported here, since only this command needs it, and all commands would start later.
     import requests
     from requests.adapters import HTTPAdapter
     from urllib3 import Retry
 
     session = requests.Session()
     retry = Retry(
-        total=_TRIES_AGAIN,
-        backoff_factor=seconds_between,
-        status_forcelist=_PASSING,
+        total=_RETRIES,
+        backoff_factor=_BACKOFF_SECONDS,
+        status_forcelist=_RETRIED,
         allowed_methods=["POST"],
         raise_on_status=False,
     )
@@ -116,7 +144,7 @@ def _name(event: dict[str, Any]) -> str:
     return f"{event['job']['name']} {event['eventType']} of run {event['run']['runId']}"
 
 
-def _innermost(error: BaseException) -> BaseException:
+def _root_cause(error: BaseException) -> BaseException:
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
     return error

@@ -1,7 +1,7 @@
-"""A Provenance Run Crate: RO-Crate 1.1 with the Workflow Run profiles 0.5, metadata alone.
+"""A Provenance Run Crate: RO-Crate 1.1 with the Workflow Run profiles 0.5.
 
-No data is copied: the crate lies in a folder above the results and describes the files in their
-places. Whatever a run read that is no longer there, or is another now, is a ``CreativeWork``.
+The crate holds metadata and no data: it lies in a folder above the results and describes the files
+in their places. A file that is gone, or has changed since a run read it, is a ``CreativeWork``.
 """
 
 import hashlib
@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from memtrain.core.errors import UserError
-from memtrain.lineage.export.provenance import Provenance, Run, Use
+from memtrain.lineage.export.provenance import Provenance, Run, UsedFile
 from memtrain.lineage.export.rocrate_files import Places, piece_entities, row_id
 from memtrain.system.atomic_files import write_text
 
 METADATA_FILE = "ro-crate-metadata.json"
-#: What the workflow is called in a crate that it does not lie in.
+#: The copy of the workflow in a crate that does not hold the workflow itself.
 WORKFLOW_FILE = "ro-crate-workflow.smk"
 
 _PROFILES = {
@@ -26,7 +26,7 @@ _PROFILES = {
     "https://w3id.org/workflowhub/workflow-ro-crate/1.0": "Workflow RO-Crate",
 }
 
-#: Terms beyond those of RO-Crate itself, spelled out so that nobody has to fetch a second context.
+#: Terms that RO-Crate lacks, written out so that nobody has to fetch a second context.
 _TERMS = {
     "oa": "http://www.w3.org/ns/oa#",
     "sha256": "https://w3id.org/ro/terms/workflow-run#sha256",
@@ -36,23 +36,23 @@ _LANGUAGE = "https://w3id.org/workflowhub/workflow-ro-crate#snakemake"
 _COMPLETED = {"@id": "http://schema.org/CompletedActionStatus"}
 
 
-def write_crate(provenance: Provenance, project: Path, folder: Path, snakefile: Path) -> Path:
+def write_crate(provenance: Provenance, *, project: Path, folder: Path, snakefile: Path) -> Path:
     """Write the metadata of a crate, and return its path.
 
     Args:
-        provenance: what the crate tells.
-        project: the folder that paths are seen from.
-        folder: of the crate; the project, or one that holds it.
-        snakefile: the workflow, copied beside the metadata where it lies outside of the folder.
+        provenance: the content of the crate.
+        project: the folder of the project.
+        folder: the folder of the crate, which is the project or a folder above it.
+        snakefile: the workflow, which is copied into the crate if it lies outside of the folder.
 
     Raises:
-        UserError: where the folder is not above the results.
+        UserError: where the folder neither is nor holds the project.
     """
     project, folder, snakefile = project.resolve(), folder.resolve(), snakefile.resolve()
     if not project.is_relative_to(folder):
         raise UserError(
-            f"{folder}: a crate describes the files that lie below it and copies none; name the "
-            f"folder of the project ({project}) or one above it."
+            f"{folder}: a crate describes files below its folder and copies none, so it has to be "
+            f"in the folder of the project ({project}) or in one above it."
         )
     workflow = WORKFLOW_FILE
     if snakefile.is_relative_to(folder):
@@ -67,8 +67,18 @@ def write_crate(provenance: Provenance, project: Path, folder: Path, snakefile: 
 
 
 class _Crate:
+    """The entities of a crate.
+
+    Args:
+        provenance: the content of the crate.
+        places: the places of its files.
+        workflow: the path of the Snakefile, relative to the crate.
+    """
+
     def __init__(self, provenance: Provenance, places: Places, workflow: str):
-        self._provenance, self._places, self._workflow = provenance, places, workflow
+        self._provenance = provenance
+        self._places = places
+        self._workflow = workflow
         self._jobs = list(dict.fromkeys(run.job for run in provenance.runs))
 
     def entities(self) -> Iterator[dict[str, Any]]:
@@ -106,11 +116,11 @@ class _Crate:
             "@type": "Dataset",
             "name": f"memtrain: {self._provenance.dataset}",
             "description": (
-                "How the results of a memtrain workflow came about: its runs, the files that each "
+                "How the results of a memtrain workflow were made: its runs, the files that each "
                 "read and wrote, and the rows of each shard that it read, counted from 0."
             ),
-            "datePublished": max(run.ended_at for run in runs),
-            "license": "Not stated: that of the data is for its owner to say.",
+            "datePublished": max(run.ended_at or run.started_at for run in runs),
+            "license": "Not stated: the owner of the data has to say which license the data has.",
             "conformsTo": _refer(_PROFILES),
             "mainEntity": {"@id": self._workflow},
             "hasPart": _refer([self._workflow, *map(self._places.id_of, in_place)]),
@@ -140,7 +150,7 @@ class _Crate:
         }
 
     def _software(self) -> Iterator[dict[str, Any]]:
-        """Yield the language, the engines, the scripts and what they ran with."""
+        """Yield the workflow language, the engines, the scripts and their environments."""
         yield {"@id": _LANGUAGE, "@type": "ComputerLanguage", "name": "Snakemake"} | {
             "identifier": {"@id": "https://doi.org/10.1093/bioinformatics/bts480"},
             "url": {"@id": "https://snakemake.github.io"},
@@ -155,7 +165,7 @@ class _Crate:
             }
         tools = {_tool(run): run for run in self._provenance.runs}
         for tool, run in tools.items():
-            commit = next((root["commit"] for root in run.code if root["commit"]), None)
+            commit = next((root.commit for root in run.code if root.commit), None)
             yield {"@id": tool, "@type": "SoftwareSourceCode", "name": run.script} | _present(
                 sha256=run.script_digest and run.script_digest.removeprefix("sha256:"),
                 version=commit,
@@ -186,8 +196,8 @@ class _Crate:
             "actionStatus": _COMPLETED,
         } | _present(agent=call and {"@id": _person(_user(call))})
 
-    def _read(self, uses: Iterable[Use]) -> Iterator[str]:
-        """Yield what a run read: rows by the shards that they lie in, other files as a whole."""
+    def _read(self, uses: Iterable[UsedFile]) -> Iterator[str]:
+        """Yield the ids of what a run read: rows shard by shard, and other files as a whole."""
         for use in uses:
             source = self._places.id_of(use.file)
             yield from (row_id(source, piece.rows) for piece in use.pieces)
@@ -195,14 +205,11 @@ class _Crate:
                 yield source
 
     def _call(self, call: Run) -> Iterator[dict[str, Any]]:
-        """Yield a call of the workflow, and how the engine ordered its jobs."""
+        """Yield the entities of a run of the workflow, with its engine and the jobs that it ran."""
         runs = [run for run in self._provenance.runs if run.parent_id == call.run_id]
-        written = {use.file.number: use.file for run in runs for use in run.writes}
+        written = {use.file.id: use.file for run in runs for use in run.writes}
         read = {
-            use.file.number: use.file
-            for run in runs
-            for use in run.reads
-            if use.file.number not in written
+            use.file.id: use.file for run in runs for use in run.reads if use.file.id not in written
         }
         times = {"startTime": call.started_at} | _present(endTime=call.ended_at)
         by = {"agent": {"@id": _person(_user(call))}}

@@ -1,4 +1,4 @@
-"""The files of a crate, and rows of them as selections of their files."""
+"""The files of a crate, and the rows of a file that runs read."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,7 +6,8 @@ from typing import Any
 from urllib.parse import quote
 
 from memtrain.core.ranges import Range
-from memtrain.lineage.export.provenance import File, Provenance, hexadecimal
+from memtrain.lineage.export.provenance import Provenance, hexadecimal
+from memtrain.lineage.index.facts import Version
 from memtrain.lineage.records.privacy import OUTSIDE
 from memtrain.lineage.records.run_record import PieceUse
 
@@ -20,37 +21,35 @@ _MEDIA_TYPES = {
 
 
 class Places:
-    """Where the files of a provenance are in a crate.
+    """The places of files in a crate.
 
     Args:
-        provenance: that names the files.
-        project: the folder that their paths are seen from.
-        folder: of the crate, the project or above it.
+        provenance: the files.
+        project: the folder of the project.
+        folder: the folder of the crate, which is the project or a folder above it.
     """
 
     def __init__(self, provenance: Provenance, project: Path, folder: Path):
         self._prefix = project.relative_to(folder)
-        # Of a path that was overwritten, only the last version can be the one that is there.
-        last = {file.path: file for file in sorted(provenance.files, key=lambda one: one.number)}
+        # Only the last version of an overwritten file can be the one that is on the disk.
+        last = {file.path: file for file in sorted(provenance.files, key=lambda one: one.id)}
         last |= {use.file.path: use.file for run in provenance.runs for use in run.writes}
-        self._in_place = {
-            file.number for path, file in last.items() if _is_there(project / path, file)
-        }
+        self._in_place = {file.id for path, file in last.items() if _is_there(project / path, file)}
 
-    def is_in_place(self, file: File) -> bool:
-        """Return whether this version of a file lies below the crate, by its path and size."""
-        return file.number in self._in_place
+    def is_in_place(self, file: Version) -> bool:
+        """Return whether this version of a file is on the disk, judged by its path and size."""
+        return file.id in self._in_place
 
-    def id_of(self, file: File) -> str:
-        """Return the path of a file, seen from the crate; a name for what is not there."""
+    def id_of(self, file: Version) -> str:
+        """Return the id of a file: its path relative to the crate if it is on the disk."""
         path = quote((self._prefix / file.path).as_posix())
-        return path if self.is_in_place(file) else f"#version/{file.number}/{quote(file.path)}"
+        return path if self.is_in_place(file) else f"#version/{file.id}/{quote(file.path)}"
 
-    def entity(self, file: File) -> dict[str, Any]:
+    def entity(self, file: Version) -> dict[str, Any]:
         """Return the entity of a file."""
         properties = {"name": file.path, "description": f"{file.role} of the dataset"}
-        if file.sha256:
-            properties["sha256"] = file.sha256
+        if sha256 := hexadecimal(file.digest, "sha256"):
+            properties["sha256"] = sha256
         elif file.digest:
             properties["identifier"] = file.digest
         if not self.is_in_place(file):
@@ -61,25 +60,25 @@ class Places:
 
 
 def row_id(source: str, rows: Range) -> str:
-    """Return the id of rows of a file: a fragment in the manner of RFC 7111, the last row in it."""
+    """Return the id of rows of a file: a fragment as of RFC 7111, which includes the last row."""
     return f"{source}#row={rows.start}-{rows.end - 1}"
 
 
 def piece_entities(source: str, piece: PieceUse, place: Range | None) -> Iterator[dict[str, Any]]:
-    """Yield rows of one shard, and how to select them from their file.
+    """Yield the entities of rows of one shard, with their selectors.
 
-    The rows are selected by their numbers, from 0 and with the last one among them as RFC 7111 has
-    it, and by their bytes, the last one not among them as the Web Annotation model has it.
+    One selector names the row numbers, from 0 and including the last one, as RFC 7111 does. The
+    other names the bytes, excluding the end, as the Web Annotation model does.
 
     Args:
         source: the id of the file.
-        piece: the rows, and the digest of exactly these.
-        place: their bytes, where they are known.
+        piece: the rows with their digest.
+        place: the bytes that the rows take in the file; None where they are not known.
     """
     one = row_id(source, piece.rows)
     selectors = [f"{one}&by=row", *([f"{one}&by=byte"] if place else [])]
     sha256 = hexadecimal(piece.digest, "sha256")
-    # RO-Crate has no term for other digests; with its algorithm it still names the bytes.
+    # RO-Crate has no term for other digests, but as an identifier one still names the bytes.
     digest = {"sha256": sha256} if sha256 else {"identifier": piece.digest}
     yield {
         "@id": one,
@@ -106,7 +105,7 @@ def piece_entities(source: str, piece: PieceUse, place: Range | None) -> Iterato
         }
 
 
-def _is_there(path: Path, file: File) -> bool:
+def _is_there(path: Path, file: Version) -> bool:
     if file.path.startswith(OUTSIDE):
         return False
     return path.is_file() and path.stat().st_size == file.size

@@ -1,4 +1,4 @@
-"""Signs statements: an in-toto statement in a DSSE envelope, by an Ed25519 or ECDSA key."""
+"""Signs in-toto statements with an Ed25519 or ECDSA key, in a DSSE envelope."""
 
 import json
 import os
@@ -12,24 +12,30 @@ from memtrain.system.atomic_files import write_text
 
 
 def make_key(private: Path) -> Path:
-    """Write a new Ed25519 key, readable by its owner alone, and return the path of its public half.
+    """Write a new Ed25519 key that only its owner can read, and its public key.
+
+    Args:
+        private: the file of the private key.
+
+    Returns:
+        The file of the public key: the same name with the suffix ".pub".
 
     Raises:
-        UserError: where a file is there already.
+        UserError: where one of the files exists already.
     """
     ed25519 = require("cryptography.hazmat.primitives.asymmetric.ed25519")
     serialization = require("cryptography.hazmat.primitives.serialization")
     public = private.with_name(f"{private.name}.pub")
     for path in (private, public):
         if path.exists():
-            raise UserError(f"{path}: it is there already; no key is ever overwritten.")
+            raise UserError(f"{path}: this file exists already, and a key is never overwritten.")
     key = ed25519.Ed25519PrivateKey.generate()
     secret = key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    # Never open to others, not even for the moment in which it is written.
+    # Created with these permissions, so that nobody else can read it at any moment.
     descriptor = os.open(private, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(secret)
@@ -41,20 +47,26 @@ def make_key(private: Path) -> Path:
 
 
 def sign(statement: Path, key: Path) -> None:
-    """Put a statement into an envelope, in its place; one more signature on one that is in one.
+    """Replace a statement by a signed envelope that holds it.
+
+    An envelope that is signed already gets one more signature.
+
+    Args:
+        statement: the file of the statement or the envelope.
+        key: the file of the private key, PEM without a password.
 
     Raises:
         UserError: where the file is no statement, or the key cannot be read.
     """
     dsse = require("securesystemslib.dsse")
     serialization = require("cryptography.hazmat.primitives.serialization")
-    crypto = require("securesystemslib.signer")
+    signing = require("securesystemslib.signer")
     try:
         loaded = serialization.load_pem_private_key(_read(key), password=None)
-        signer = crypto.CryptoSigner(loaded)
+        signer = signing.CryptoSigner(loaded)
     except (ValueError, TypeError, require("securesystemslib.exceptions").Error) as error:
         raise UserError(
-            f"{key}: this is no private key that can sign ({error}). It has to be a PEM file "
+            f"{key}: this is no private key ({error}). It has to be a PEM file "
             "without a password; `lineage.py sign --new-key FILE` makes one."
         ) from None
     content = _json(statement)
@@ -68,12 +80,17 @@ def sign(statement: Path, key: Path) -> None:
 
 
 def verified_statement(envelope: Path, public_key: Path) -> dict[str, Any] | None:
-    """Return the statement in an envelope; None where no signature is by the key.
+    """Return the statement in an envelope; None where the key has not signed it.
+
+    Args:
+        envelope: the file of the envelope.
+        public_key: the file of the public key.
 
     Raises:
-        UserError: where a file is not what it should be.
+        UserError: where a file is not an envelope with a statement, or not a public key.
     """
-    dsse, exceptions = require("securesystemslib.dsse"), require("securesystemslib.exceptions")
+    dsse = require("securesystemslib.dsse")
+    exceptions = require("securesystemslib.exceptions")
     serialization = require("cryptography.hazmat.primitives.serialization")
     signing = require("securesystemslib.signer")
     try:
@@ -121,4 +138,4 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise UserError(f"{path}: it cannot be read ({error.strerror}).") from None
+        raise UserError(f"{path}: this file cannot be read ({error.strerror}).") from None

@@ -1,8 +1,8 @@
-"""An in-toto Statement with the SLSA provenance of results: what they are, out of what, by whom.
+"""An in-toto Statement with SLSA provenance: which results, made from what, by which runs.
 
-A subject is a result with its sha256. Resolved dependencies are what the runs read and none of them
-wrote, the rows by their shards, the recipes, and the code. Digests by blake3 stand under that name:
-in-toto allows it, but a verifier that knows sha256 alone takes no notice of them.
+The subjects are the results with their sha256. The resolved dependencies are the files that no run
+wrote, the rows cut at the borders of shards, the recipes and the code. Digests by blake3 stand
+under that name, which in-toto allows; verifiers that know sha256 alone ignore them.
 """
 
 import json
@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from memtrain.core.errors import UserError
 from memtrain.core.wording import listed
-from memtrain.lineage.export.provenance import Provenance, Run, Use
+from memtrain.lineage.export.provenance import Provenance, Run, UsedFile
 from memtrain.system.atomic_files import write_text
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
@@ -24,27 +24,20 @@ _BUILD_TYPE = "urn:memtrain:snakemake:v1"
 
 
 def write_statement(provenance: Provenance, path: Path) -> None:
-    """Write the statement as JSON."""
+    """Write the statement on a provenance as JSON."""
     write_text(path, json.dumps(statement(provenance), indent=1, sort_keys=True) + "\n")
 
 
 def statement(provenance: Provenance) -> dict[str, Any]:
-    """Return the statement.
+    """Return the statement on a provenance.
 
     Raises:
         UserError: where a result has no digest.
     """
-    if missing := [file.path for file in provenance.results if file.digest is None]:
-        raise UserError(
-            f"{listed(missing)}: no record has a digest of it, and a statement is about digests. "
-            "Name other results, or run what makes it again."
-        )
     last = provenance.runs[-1]
     return {
         "_type": STATEMENT_TYPE,
-        "subject": [
-            {"name": file.path, "digest": _digest(file.digest)} for file in provenance.results
-        ],
+        "subject": _subjects(provenance),
         "predicateType": PREDICATE_TYPE,
         "predicate": {
             "buildDefinition": {
@@ -55,7 +48,7 @@ def statement(provenance: Provenance) -> dict[str, Any]:
                 },
                 "internalParameters": {
                     "environment": last.environment,
-                    "code": {run.name: run.code for run in provenance.runs},
+                    "code": {run.name: list(map(vars, run.code)) for run in provenance.runs},
                 },
                 "resolvedDependencies": list(_dependencies(provenance)),
             },
@@ -74,6 +67,21 @@ def statement(provenance: Provenance) -> dict[str, Any]:
     }
 
 
+def _subjects(provenance: Provenance) -> list[dict[str, Any]]:
+    subjects, missing = [], []
+    for file in provenance.results:
+        if file.digest is None:
+            missing.append(file.path)
+        else:
+            subjects.append({"name": file.path, "digest": _digest_set(file.digest)})
+    if missing:
+        raise UserError(
+            f"{listed(missing)}: no record has the digest of it, which a statement is about. Name "
+            "other results, or run the job that makes it again."
+        )
+    return subjects
+
+
 def _builder_versions(run: Run) -> dict[str, str]:
     packages = run.environment.get("packages", {})
     names = ("snakemake", "torch", "numpy")
@@ -82,48 +90,49 @@ def _builder_versions(run: Run) -> dict[str, str]:
 
 
 def _dependencies(provenance: Provenance) -> Iterator[dict[str, Any]]:
-    """Yield what went in, each once: rows, files, code."""
+    """Yield the rows, files and code that the runs read, each once."""
     found: dict[str, dict[str, Any]] = {}
     for run in provenance.runs:
         for use in run.reads:
-            for one in _of_use(use, use.file.number in provenance.written):
+            for one in _dependencies_of_file(use, use.file.id in provenance.written):
                 found.setdefault(one["uri"], one)
-        for one in _of_code(run):
+        for one in _dependencies_of_code(run):
             found.setdefault(one["uri"], one)
     yield from found.values()
 
 
-def _of_use(use: Use, was_made_here: bool) -> Iterator[dict[str, Any]]:
+def _dependencies_of_file(use: UsedFile, was_written_by_run: bool) -> Iterator[dict[str, Any]]:
     uri = f"urn:memtrain:file:{quote(use.file.path)}"
     for piece in use.pieces:
-        # The digest tells two contents of the same rows apart.
+        # The digest in the URI tells two contents of the same rows apart.
         algorithm, _, content = piece.digest.partition(":")
         yield {
             "uri": f"{uri}?{algorithm}={content}#row={piece.rows.start}-{piece.rows.end - 1}",
             "name": f"{use.file.path} rows {piece.rows}",
-            "digest": _digest(piece.digest),
+            "digest": _digest_set(piece.digest),
             "annotations": {"shard": piece.shard, "rows": list(piece.rows)},
         }
-    if use.file.digest and not use.pieces and (not was_made_here or use.role == "recipe"):
+    if use.file.digest and not use.pieces and (not was_written_by_run or use.role == "recipe"):
         yield {
             "uri": f"{uri}?{use.file.digest.replace(':', '=')}",
             "name": use.file.path,
-            "digest": _digest(use.file.digest),
+            "digest": _digest_set(use.file.digest),
             "annotations": {"role": use.role},
         }
 
 
-def _of_code(run: Run) -> Iterator[dict[str, Any]]:
+def _dependencies_of_code(run: Run) -> Iterator[dict[str, Any]]:
     for root in run.code:
-        for path, digest in root["files"].items():
+        for path, digest in root.files.items():
             yield {
-                "uri": f"urn:memtrain:code:{root['root']}:{quote(path)}?{digest.replace(':', '=')}",
+                "uri": f"urn:memtrain:code:{root.root}:{quote(path)}?{digest.replace(':', '=')}",
                 "name": path,
-                "digest": _digest(digest),
-                "annotations": {"commit": root["commit"]} if root["commit"] else {},
+                "digest": _digest_set(digest),
+                "annotations": {"commit": root.commit} if root.commit else {},
             }
 
 
-def _digest(digest: str) -> dict[str, str]:
+def _digest_set(digest: str) -> dict[str, str]:
+    """Return "sha256:..." as in-toto writes digests."""
     algorithm, _, content = digest.partition(":")
     return {algorithm: content}

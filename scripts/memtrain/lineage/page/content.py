@@ -1,75 +1,118 @@
-"""What the page shows, as plain data: a function of the records and of what lies on the disk."""
+"""What the page shows, as plain data."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import dataclass, field
 from typing import Any
 
 from memtrain.data.manifest import Manifest
-from memtrain.lineage.page.graph import lineage_graph
-from memtrain.lineage.page.last_verification import last_verification
+from memtrain.lineage.index.lineage_index import LineageIndex
+from memtrain.lineage.page.graph import LineageGraph, lineage_graph
+from memtrain.lineage.page.last_verification import LastVerification, last_verification
 from memtrain.lineage.page.split_lines import SplitLine
-from memtrain.lineage.queries.index import LineageIndex
 from memtrain.lineage.records.run_record import utc_now
 from memtrain.recipes.withdrawals import Withdrawal
 
-#: Of more shards than these, the page has the borders alone.
-_DIGESTS_AT_MOST = 20_000
-
-_NO_GRAPH: dict[str, Any] = {"files": [], "runs": [], "shared": {}}
+#: Where there are more shards, the page shows their borders without their digests.
+_MAX_SHARD_DIGESTS = 20_000
 
 NO_RECORDS = (
-    "No records are kept of these runs, so there is no graph of them: give --records, or run the "
-    "workflow."
+    "These runs left no records, so the page has no graph of them. Run the workflow, or give "
+    "summarize the folder of the records with --records."
 )
 NOT_ENDED = (
-    "Drawn by summarize while it ran: its own run is shown as running, and why the jobs of this "
-    "call of snakemake ran is not known yet. `python scripts/lineage.py page` draws the page anew."
+    "This page was drawn by summarize while summarize still ran. It shows that run as running, and "
+    "does not know yet why snakemake ran the jobs of this call. `python scripts/lineage.py page` "
+    "draws the page again."
 )
+
+
+@dataclass(frozen=True)
+class RowsContent:
+    """The rows of the dataset, and their shards.
+
+    Attributes:
+        count: the number of rows.
+        per_shard: the number of rows of a shard; None where there is no manifest.
+        shards: the number of shards.
+        digests: the digests of the shards; empty where there are too many.
+    """
+
+    count: int
+    per_shard: int | None = None
+    shards: int = 0
+    digests: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class PageContent:
+    """Everything that the page shows.
+
+    Attributes:
+        dataset: the name of the dataset.
+        made_at: the time at which the page was drawn, ISO 8601.
+        notes: sentences above everything else.
+        rows: the rows of the dataset.
+        splits: the splits, in the order of the configuration.
+        withdrawn: the withdrawals: rows, reason and time.
+        verification: the last comparison of all files with the records; None where there was none.
+        graph: the graph of files and runs; empty where there are no records.
+    """
+
+    dataset: str
+    made_at: str
+    notes: list[str]
+    rows: RowsContent
+    splits: list[SplitLine]
+    withdrawn: list[dict[str, Any]]
+    verification: LastVerification | None
+    graph: LineageGraph
 
 
 def page_content(
     dataset: str,
     splits: Sequence[SplitLine],
+    *,
     manifest: Manifest | None = None,
     withdrawals: Sequence[Withdrawal] = (),
     index: LineageIndex | None = None,
     running: str | None = None,
-) -> dict[str, Any]:
+) -> PageContent:
     """Return what the page shows.
 
     Args:
-        dataset: its name.
-        splits: in the order of the configuration.
-        manifest: that the borders of the shards are from.
-        withdrawals: of the dataset.
-        index: of the records, where some are kept.
-        running: the id of the run that draws the page, if it is recorded.
+        dataset: the name of the dataset.
+        splits: the splits, in the order of the configuration.
+        manifest: the manifest of the shards; None for a page without shards.
+        withdrawals: the withdrawals of the dataset.
+        index: the index of the records; None where there are none.
+        running: the UUID of the run that draws the page; None where it is not recorded.
     """
-    notes = [NO_RECORDS] if index is None else [str(damaged) for damaged in index.damaged]
-    graph = _NO_GRAPH
+    notes = [NOT_ENDED] if running else []
+    notes += [NO_RECORDS] if index is None else map(str, index.damaged)
+    graph = LineageGraph()
     if index is not None:
         graph = lineage_graph(index, [split.name for split in splits], running)
-    return {
-        "dataset": dataset,
-        "made_at": utc_now(),
-        "notes": [*([NOT_ENDED] if running else []), *notes],
-        "rows": _rows(manifest, splits),
-        "splits": [asdict(split) for split in splits],
-        "withdrawn": [one.model_dump(mode="json", exclude={"digest"}) for one in withdrawals],
-        "verification": None if index is None else last_verification(index),
-        "graph": graph,
-    }
+    return PageContent(
+        dataset=dataset,
+        made_at=utc_now(),
+        notes=notes,
+        rows=_rows(manifest, splits),
+        splits=list(splits),
+        withdrawn=[one.model_dump(mode="json", exclude={"digest"}) for one in withdrawals],
+        verification=None if index is None else last_verification(index),
+        graph=graph,
+    )
 
 
-def _rows(manifest: Manifest | None, splits: Sequence[SplitLine]) -> dict[str, Any]:
-    """Return how many rows there are, and their shards."""
+def _rows(manifest: Manifest | None, splits: Sequence[SplitLine]) -> RowsContent:
+    """Return the rows and shards of a manifest; without one, the rows that splits use."""
     if manifest is None:
         ends = [end for split in splits for _, end in (*split.train, *split.evaluate)]
-        return {"count": max(ends, default=0), "per_shard": None, "shards": 0, "digests": []}
+        return RowsContent(max(ends, default=0))
     count = len(manifest.shards)
-    return {
-        "count": manifest.layout.rows,
-        "per_shard": manifest.rows_per_shard,
-        "shards": count,
-        "digests": [one.digest for one in manifest.shards] if count <= _DIGESTS_AT_MOST else [],
-    }
+    return RowsContent(
+        count=manifest.layout.rows,
+        per_shard=manifest.rows_per_shard,
+        shards=count,
+        digests=[one.digest for one in manifest.shards] if count <= _MAX_SHARD_DIGESTS else [],
+    )

@@ -1,139 +1,233 @@
-"""The graph of what lies in a dataset's folder now: files, and the runs that wrote and read them.
+"""The graph of a dataset's current files, and of the runs that wrote and read them.
 
-A file stands in it once, as its path. Where a run read a version of it that has been overwritten
-since, the run's use of it says so.
+A file is in the graph once, by its path. Where a run read a version that has been overwritten
+since, the run's input says so.
 """
 
 from collections.abc import Collection
+from dataclasses import dataclass, field
 from typing import Any
 
+from memtrain.lineage.index.facts import CodeFacts, CurrentFile, RunFacts, Use, Version
+from memtrain.lineage.index.lineage_index import LineageIndex
+from memtrain.lineage.queries.explain import JOBS_THAT_USE_ROWS
 from memtrain.lineage.queries.history import Reasons
-from memtrain.lineage.queries.index import LineageIndex
 
-#: Jobs whose result comes from exactly the ranges that they read.
-_USE_THEIR_RANGES = ("train", "evaluate")
 
-_SHARED = ("code", "environment", "machine")
+@dataclass
+class GraphFile:
+    """A file in the graph.
 
-_OWN_FACTS = (
-    *("run_id", "job", "split", "name", "state", "message", "started_at", "ended_at"),
-    *("parameters", "effort", "details"),
-)
+    Attributes:
+        path: the path of the file, relative to the project.
+        role: what the file is: rows, model, recipe, ...
+        digest: the digest of its current version; None where no run took it.
+        size: the size in bytes.
+        run: the place of the run that wrote it in the list of runs; None where no run did.
+        split: the split that it belongs to; None for none.
+    """
 
-#: What a run that has not ended wrote takes the place of what is there from before.
-_WRITERS = """
-WITH now AS (
-    SELECT version.path, use.version, use.run, run.split FROM run
-    JOIN use ON use.run = run.id AND use.is_output JOIN version ON version.id = use.version
-    WHERE run.run_id = ?
-)
-SELECT path, version, run, split FROM now
-UNION ALL
-SELECT current.path, current.version, current.run, run.split FROM current
-JOIN run ON run.id = current.run WHERE current.path NOT IN (SELECT path FROM now)
-ORDER BY run
-"""
+    path: str
+    role: str
+    digest: str | None
+    size: int
+    run: int | None = None
+    split: str | None = None
 
-_USES = """
-SELECT min(use.id) AS id, use.version, use.role, version.path, version.digest, version.size,
-    CASE WHEN use.is_output THEN use.part ELSE '' END AS part, NOT use.is_output AS reads
-FROM use JOIN version ON version.id = use.version
-WHERE use.run = ? GROUP BY use.version, use.role, 7, 8 ORDER BY 1
-"""
+
+@dataclass(frozen=True)
+class GraphInput:
+    """A file that a run read.
+
+    Attributes:
+        file: the place of the file in the list of files.
+        role: what the file was to the run.
+        rows: the ranges of its rows that the results were made from; None where the file was used
+            as a whole.
+        earlier: the digest of the version that the run read, or "unknown", where this is not the
+            current version; else None.
+    """
+
+    file: int
+    role: str
+    rows: list[list[int]] | None = None
+    earlier: str | None = None
+
+
+@dataclass(frozen=True)
+class GraphRun:
+    """A run in the graph; see ``RunFacts`` for what is known of a run.
+
+    Attributes:
+        reason: why Snakemake ran it; None where it was run by hand, or is not known yet.
+        code, environment, machine: the places of these facts in the lists of shared facts.
+        inputs: the files that it read.
+    """
+
+    run_id: str
+    job: str
+    split: str | None
+    name: str
+    state: str
+    message: str | None
+    started_at: str
+    ended_at: str | None
+    parameters: dict[str, Any]
+    effort: dict[str, Any]
+    details: dict[str, dict[str, Any]]
+    reason: str | None
+    code: int
+    environment: int
+    machine: int
+    inputs: list[GraphInput]
+
+
+@dataclass(frozen=True)
+class SharedFacts:
+    """The different facts that runs have in common, each once."""
+
+    code: list[list[CodeFacts]] = field(default_factory=list)
+    environment: list[dict[str, Any]] = field(default_factory=list)
+    machine: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class LineageGraph:
+    """The graph. Files and runs name each other by their places in these lists.
+
+    Attributes:
+        files: the files.
+        runs: the runs, the oldest first.
+        shared: facts that runs have in common.
+    """
+
+    files: list[GraphFile] = field(default_factory=list)
+    runs: list[GraphRun] = field(default_factory=list)
+    shared: SharedFacts = field(default_factory=SharedFacts)
 
 
 def lineage_graph(
     index: LineageIndex, splits: Collection[str], running: str | None = None
-) -> dict[str, Any]:
-    """Return the graph as plain data.
+) -> LineageGraph:
+    """Return the graph of a dataset.
 
     Args:
-        index: of the records.
-        splits: those to show; of others, whose configuration is gone, nothing is.
-        running: the id of a run that has not ended and is shown with what it has used so far.
-
-    Returns:
-        "files" and "runs", which name each other by their places in these lists, and "shared": the
-        facts that many runs have in common, by a key each.
+        index: the index of the records.
+        splits: the splits to show. Splits that are no longer configured are left out.
+        running: the UUID of a run that has not ended, to be shown with the files that it has
+            read and written so far; None for none.
     """
-    return _Graph(index, set(splits), running).content()
+    return _GraphBuilder(index, set(splits), running).build()
 
 
-class _Graph:
+class _GraphBuilder:
+    """Builds one graph; see ``lineage_graph`` for the arguments."""
+
     def __init__(self, index: LineageIndex, splits: set[str], running: str | None):
-        self._index, self._splits, self._running = index, splits, running
+        self._index = index
+        self._splits = splits
+        self._running = running
         self._reasons = Reasons(index)
-        self._files: list[dict[str, Any]] = []
-        self._runs: list[dict[str, Any]] = []
-        self._shared: dict[str, list[Any]] = {name: [] for name in _SHARED}
+        self._graph = LineageGraph()
         self._places: dict[str, int] = {}
 
-    def content(self) -> dict[str, Any]:
+    def build(self) -> LineageGraph:
         writers = self._writers()
-        present = {row["path"]: row["version"] for row in writers}
-        written = set(present)
-        uses = {run: self._uses(run) for run in dict.fromkeys(row["run"] for row in writers)}
-        read = [use for of_run in uses.values() for use in of_run if use["reads"]]
-        # Of files that no run wrote, the version that was read last is the present one.
-        for use in sorted(read, key=lambda use: use["version"]):
-            if use["path"] not in written:
-                present[use["path"]] = use["version"]
-        for run, of_run in uses.items():
-            self._add_run(run, of_run, present)
-        return {"files": self._files, "runs": self._runs, "shared": self._shared}
+        runs = {run: self._index.run(run) for run in sorted({file.run for file in writers})}
+        runs = {run: facts for run, facts in runs.items() if self._is_shown(facts)}
+        uses = {run: self._uses(run) for run in runs}
+        current = {file.path: file.version for file in writers if file.run in runs}
+        # The current version of a file that no run wrote is the one that was read last.
+        read = {use.version for of_run in uses.values() for use in of_run if not use.is_output}
+        unwritten = [version for version in read if version.path not in current]
+        current |= {one.path: one.id for one in sorted(unwritten, key=lambda one: one.id)}
+        for run, facts in runs.items():
+            self._add_run(facts, uses[run], current)
+        return self._graph
 
-    def _writers(self) -> list[Any]:
-        """Return the version of every path and the run that wrote it, the oldest run first."""
-        rows = self._index.rows.execute(_WRITERS, (self._running,))
-        return [row for row in rows if row["split"] is None or row["split"] in self._splits]
+    def _writers(self) -> list[CurrentFile]:
+        """Return who wrote each file last; a run that still runs counts where it is shown."""
+        writers = {file.path: file for file in self._index.current_files()}
+        run = None if self._running is None else self._index.run_named(self._running)
+        if run is not None:
+            for use in self._index.uses(run):
+                if use.is_output:
+                    path = use.version.path
+                    writers[path] = CurrentFile(path, use.version.id, run)
+        return list(writers.values())
 
-    def _uses(self, run: int) -> list[Any]:
-        """Return what a run read and wrote; a part of what resolve_splits wrote is a split."""
-        rows = self._index.rows.execute(_USES, (run,))
-        return [row for row in rows if row["reads"] or row["part"] in ("", *self._splits)]
+    def _is_shown(self, facts: RunFacts) -> bool:
+        return facts.split is None or facts.split in self._splits
 
-    def _add_run(self, run: int, uses: list[Any], present: dict[str, int]) -> None:
-        facts = self._index.facts_of(run)
-        added = {name: facts[name] for name in _OWN_FACTS}
-        added["reason"] = self._reasons.of(facts["parent_id"], facts["job"], facts["split"])
-        for name in _SHARED:
-            added[name] = self._share(name, facts[name])
-        added["inputs"] = [self._input(facts["job"], use, present) for use in uses if use["reads"]]
+    def _uses(self, run: int) -> list[Use]:
+        """Return what a run read and wrote, without what it wrote for splits that are left out."""
+        return [
+            use
+            for use in self._index.uses(run)
+            if not use.is_output or not self._splits.isdisjoint(use.parts) or "" in use.parts
+        ]
+
+    def _add_run(self, facts: RunFacts, uses: list[Use], current: dict[str, int]) -> None:
+        inputs = [self._input(facts, use, current) for use in uses if not use.is_output]
         for use in uses:
-            if not use["reads"] and present.get(use["path"]) == use["version"]:
-                self._files[self._place(use)] |= {
-                    "run": len(self._runs),
-                    "split": facts["split"] or use["part"] or None,
-                }
-        self._runs.append(added)
+            if use.is_output and current.get(use.version.path) == use.version.id:
+                file = self._graph.files[self._place(use.version)]
+                _describe(file, use)
+                file.run = len(self._graph.runs)
+                file.split = facts.split or next(filter(None, use.parts), None)
+        shared = self._graph.shared
+        self._graph.runs.append(
+            GraphRun(
+                run_id=facts.run_id,
+                job=facts.job,
+                split=facts.split,
+                name=facts.name,
+                state=facts.state,
+                message=facts.message,
+                started_at=facts.started_at,
+                ended_at=facts.ended_at,
+                parameters=facts.parameters,
+                effort=facts.effort,
+                details=facts.details,
+                reason=self._reasons.reason(facts.parent_id, facts.job, facts.split),
+                code=_place_in(shared.code, facts.code),
+                environment=_place_in(shared.environment, facts.environment),
+                machine=_place_in(shared.machine, facts.machine),
+                inputs=inputs,
+            )
+        )
 
-    def _input(self, job: str, use: Any, present: dict[str, int]) -> dict[str, Any]:
-        found: dict[str, Any] = {"file": self._place(use), "role": use["role"]}
-        if present[use["path"]] != use["version"]:
-            found["earlier"] = use["digest"] or "unknown"
+    def _input(self, facts: RunFacts, use: Use, current: dict[str, int]) -> GraphInput:
+        version = use.version
+        place = self._place(version)
+        earlier = None
+        if current[version.path] == version.id:
+            _describe(self._graph.files[place], use)
         else:
-            self._files[found["file"]] |= _described(use)
-        if job in _USE_THEIR_RANGES and use["role"] == "rows":
-            query = "SELECT start, end FROM span WHERE use = ? ORDER BY start, end"
-            found["rows"] = [list(pair) for pair in self._index.rows.execute(query, (use["id"],))]
-        return found
+            earlier = version.digest or "unknown"
+        rows = None
+        if facts.job in JOBS_THAT_USE_ROWS and use.role == "rows":
+            rows = [list(span) for span in self._index.spans(use)]
+        return GraphInput(place, use.role, rows, earlier)
 
-    def _place(self, use: Any) -> int:
-        """Return the place of a file in the list; of a new one, after it was added."""
-        if use["path"] not in self._places:
-            self._places[use["path"]] = len(self._files)
-            self._files.append({"path": use["path"], **_described(use), "run": None, "split": None})
-        elif not use["reads"]:
-            self._files[self._places[use["path"]]] |= _described(use)
-        return self._places[use["path"]]
-
-    def _share(self, name: str, content: Any) -> int:
-        """Return the place of facts among all different ones of their kind."""
-        known = self._shared[name]
-        if content not in known:
-            known.append(content)
-        return known.index(content)
+    def _place(self, version: Version) -> int:
+        """Return the place of a file in the list; a new file is added."""
+        if version.path not in self._places:
+            self._places[version.path] = len(self._graph.files)
+            file = GraphFile(version.path, version.role, version.digest, version.size)
+            self._graph.files.append(file)
+        return self._places[version.path]
 
 
-def _described(use: Any) -> dict[str, Any]:
-    return {name: use[name] for name in ("role", "digest", "size")}
+def _describe(file: GraphFile, use: Use) -> None:
+    """Set what is known of a file from a use of its current version."""
+    file.role = use.role
+    file.digest = use.version.digest
+    file.size = use.version.size
+
+
+def _place_in(known: list[Any], content: Any) -> int:
+    """Return the place of facts among the different ones; new facts are added."""
+    if content not in known:
+        known.append(content)
+    return known.index(content)

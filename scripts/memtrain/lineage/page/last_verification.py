@@ -1,37 +1,49 @@
-"""What the last comparison of all files with the records has found."""
+"""What the last comparison of all files with the records found, as far as it still holds."""
 
+from dataclasses import dataclass
 from typing import Any
 
-from memtrain.lineage.queries.index import LineageIndex
+from memtrain.lineage.index.lineage_index import LineageIndex
 
 
-def last_verification(index: LineageIndex) -> dict[str, Any] | None:
-    """Return when all files were compared last, how many, and which findings still hold.
+@dataclass(frozen=True)
+class LastVerification:
+    """The last comparison of all files with the records.
 
-    A finding on a file that was written since is about bytes that are gone; one on the rows, once
-    they were indexed since. Which models hold withdrawn rows is no matter of bytes: withdrawals
-    come and go. None where nothing was ever compared.
+    Attributes:
+        at: the time of its end, ISO 8601.
+        checked: the number of files that were compared.
+        findings: the findings that still hold, as they were recorded.
     """
-    run = index.rows.execute(
-        "SELECT id, ended_at FROM run WHERE job = 'verify' AND state = 'completed' "
-        "ORDER BY ended_at DESC LIMIT 1"
-    ).fetchone()
+
+    at: str
+    checked: int
+    findings: list[dict[str, Any]]
+
+
+def last_verification(index: LineageIndex) -> LastVerification | None:
+    """Return the last comparison of all files; None where there was none.
+
+    A finding on a file is over once the file was written again, and a finding on rows once they
+    were indexed again. Findings on withdrawn rows are left out, since withdrawals come and go
+    without any change of bytes.
+    """
+    run = index.last_run_of("verify")
     if run is None:
         return None
-    facts, at = index.facts_of(run["id"])["details"]["verification"], run["ended_at"]
-    indexed_since = index.rows.execute(
-        "SELECT 1 FROM run WHERE job = 'index_shards' AND state = 'completed' AND ended_at > ?",
-        (at,),
-    ).fetchone()
-    findings = []
-    for finding in facts["findings"]:
-        if finding["kind"] == "withdrawn":
-            continue
-        written_since = index.rows.execute(
-            "SELECT 1 FROM current JOIN run ON run.id = current.run "
-            "WHERE path = ? AND run.ended_at > ?",
-            (finding["path"], at),
-        ).fetchone()
-        if not written_since and not (finding["kind"] == "corrupt" and indexed_since):
-            findings.append(finding)
-    return {"at": at, "checked": facts["checked"], "findings": findings}
+    facts = index.run(run)
+    at = facts.ended_at or facts.started_at
+    was_indexed_since = _ended_after(index, index.last_run_of("index_shards"), at)
+
+    def holds(finding: dict[str, Any]) -> bool:
+        if finding["kind"] == "withdrawn" or (finding["kind"] == "corrupt" and was_indexed_since):
+            return False
+        current = index.current(finding["path"])
+        return current is None or not _ended_after(index, current.run, at)
+
+    content = facts.details["verification"]
+    return LastVerification(at, content["checked"], list(filter(holds, content["findings"])))
+
+
+def _ended_after(index: LineageIndex, run: int | None, time: str) -> bool:
+    return run is not None and (index.run(run).ended_at or "") > time

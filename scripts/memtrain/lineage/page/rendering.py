@@ -1,8 +1,8 @@
-"""Puts a page together: its HTML, style and programs, and what it shows, all in one text.
+"""Renders the page as one HTML file that holds its style, its programs and its content.
 
-What it shows stands in the page as JSON that no browser takes for anything else, and comes to the
-screen as text, never as HTML. The policy in the page's head lets run these programs alone, by their
-digests, and load nothing from anywhere.
+The content is JSON inside the page, and the programs show it as text, never as HTML. The content
+security policy in the head of the page admits only these programs, by their digests, and lets the
+page load nothing.
 """
 
 import base64
@@ -10,21 +10,22 @@ import hashlib
 import html
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
+from memtrain.lineage.page.content import PageContent
 from memtrain.system.atomic_files import write_text
 
 ASSETS = Path(__file__).parent / "assets"
 
 STYLES = ("colours.css", "page.css", "graph_and_rows.css", "record.css")
 
-#: In the order in which they run; each uses those above it.
+#: The programs in the order in which they run; each uses those above it.
 PROGRAMS = (
     "vendored/cytoscape-3.34.4.min.js",
     "vendored/dagre-3.1.3.min.js",
     "content.js",
-    "reaching.js",
+    "reach.js",
     "graph_layout.js",
     "graph_style.js",
     "graph.js",
@@ -37,14 +38,14 @@ PROGRAMS = (
 )
 
 
-def render(content: dict[str, Any]) -> str:
-    """Return the page that shows ``content`` (see ``content.page_content``)."""
+def render(content: PageContent) -> str:
+    """Return the HTML of a page."""
     programs = [_asset(name).strip() for name in PROGRAMS]
     parts = {
-        "title": html.escape(f"{content['dataset']} · lineage"),
+        "title": html.escape(f"{content.dataset} · lineage"),
         "policy": _policy(programs),
         "style": "\n".join(map(_asset, STYLES)),
-        "content": _as_text_of_script(content),
+        "content": _json(content),
         "programs": "\n".join(f"<script>{program}</script>" for program in programs),
     }
     page = _asset("page.html")
@@ -55,8 +56,8 @@ def render(content: dict[str, Any]) -> str:
     return page
 
 
-def write_page(path: str | os.PathLike, content: dict[str, Any]) -> None:
-    """Write the page that shows ``content``."""
+def write_page(path: str | os.PathLike, content: PageContent) -> None:
+    """Write the HTML of a page to a file."""
     write_text(path, render(content))
 
 
@@ -65,6 +66,7 @@ def _asset(name: str) -> str:
 
 
 def _policy(programs: list[str]) -> str:
+    """Return the content security policy: only these programs run, and nothing is loaded."""
     digests = " ".join(f"'sha256-{_digest(program)}'" for program in programs)
     return (
         f"default-src 'none'; script-src {digests}; style-src 'unsafe-inline'; img-src data:; "
@@ -76,7 +78,7 @@ def _digest(program: str) -> str:
     return base64.b64encode(hashlib.sha256(program.encode()).digest()).decode()
 
 
-def _as_text_of_script(content: dict[str, Any]) -> str:
-    """Return JSON that holds no "<", so that nothing in it can end the element or begin another."""
-    text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+def _json(content: PageContent) -> str:
+    """Return the content as JSON without "<", so that no text in it can end its element."""
+    text = json.dumps(asdict(content), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")

@@ -3,7 +3,6 @@
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from memtrain.config.results import SplitLayout
 from memtrain.config.schema import Configuration
@@ -15,13 +14,15 @@ from memtrain.reporting.summary import SplitSummary
 
 @dataclass(frozen=True)
 class SplitLine:
-    """A split.
+    """A line of the row strip.
 
     Attributes:
-        name: of the split.
-        train, evaluate: ranges of its rows; empty where it has no recipe yet.
-        facts: what is known of its model, by the name that people read; empty where it has none.
-        metric, value: the main metric, rounded to what its standard error leaves of it.
+        name: the name of the split.
+        train: the ranges of its training rows; empty where it has no recipe yet.
+        evaluate: the ranges of its evaluation rows; empty where it has no recipe yet.
+        facts: what is known of its model, by labels for people; empty where it has none yet.
+        metric: the label of its main metric; None where it has no model yet.
+        value: the main metric, rounded to the digits that its standard error leaves meaningful.
     """
 
     name: str
@@ -33,11 +34,11 @@ class SplitLine:
 
 
 def read_split_lines(configuration: Configuration, folder: str | os.PathLike) -> list[SplitLine]:
-    """Return every split of a configuration, as far as it has been made.
+    """Return a line for every split of a configuration, made or not.
 
     Args:
-        configuration: that names the splits.
-        folder: with a folder for every split.
+        configuration: the configuration that names the splits.
+        folder: the folder that holds a folder for every split.
     """
     return [_line(name, SplitLayout(Path(folder, name))) for name in configuration.split_names]
 
@@ -47,20 +48,25 @@ def _line(name: str, files: SplitLayout) -> SplitLine:
         recipe = Recipe.read(files.recipe)
     except UserError:
         return SplitLine(name)
-    rows = {"train": recipe.training.rows.ranges, "evaluate": recipe.evaluation.rows.ranges}
+    train, evaluate = recipe.training.rows.ranges, recipe.evaluation.rows.ranges
     try:
-        return SplitLine(name, **rows, **_quality(SplitSummary.read(files)))
+        split = SplitSummary.read(files)
     except UserError:
-        return SplitLine(name, **rows)
-
-
-def _quality(split: SplitSummary) -> dict[str, Any]:
+        return SplitLine(name, train, evaluate)
     evaluation = split.evaluation
-    facts = {
+    facts = _facts(split)
+    label = evaluation.labels.get(evaluation.main_metric, evaluation.main_metric)
+    return SplitLine(name, train, evaluate, facts=facts, metric=label, value=facts.get(label))
+
+
+def _facts(split: SplitSummary) -> dict[str, str]:
+    """Return what is known of a model, by labels for people."""
+    evaluation = split.evaluation
+    metrics = {
         label: rounded(evaluation.metrics[name], evaluation.errors[name])
         for name, label in evaluation.labels.items()
     }
-    facts |= {
+    return metrics | {
         "loss": rounded(evaluation.loss),
         "rows trained on": f"{split.rows_trained:,}",
         "rows evaluated on": f"{evaluation.rows:,}",
@@ -70,5 +76,3 @@ def _quality(split: SplitSummary) -> dict[str, Any]:
         "rows/s": f"{split.rows_per_second:,.0f}",
         "peak MiB": f"{split.peak_memory_bytes / 2**20:,.0f}",
     }
-    label = evaluation.labels.get(evaluation.main_metric, evaluation.main_metric)
-    return {"facts": facts, "metric": label, "value": facts.get(label)}

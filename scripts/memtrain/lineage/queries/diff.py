@@ -1,36 +1,34 @@
 """What differs between two runs: data, code, settings, seed, environment, machine, metrics."""
 
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from memtrain.core.ranges import Range
 from memtrain.lineage.queries.explain import short
-from memtrain.lineage.records.run_record import FileUse, RunRecord
+from memtrain.lineage.records.run_record import CodeRoot, FileUse, PieceUse, RunRecord
 from memtrain.system.digests import digest_of_file
 
-#: The groups, in the order in which they are shown.
-GROUPS = ("data", "code", "settings", "seed", "environment", "machine", "metrics", "results")
+#: Facts of a machine that say which one it was and what it could do.
+_MACHINE_FACTS = ("host", "system", "architecture", "processor", "cores", "memory_bytes", "gpus")
 
-#: Facts of a machine that say which one it was, and what it could do.
-_MACHINE = ("host", "system", "architecture", "processor", "cores", "memory_bytes", "gpus")
+#: Roles of files whose content is compared setting by setting.
+_ROLES_OF_SETTINGS = ("recipe", "configuration")
 
-#: Files whose content stands in the settings, thing by thing.
-_BY_CONTENT = ("recipe", "configuration")
-
-_GIT_SECONDS = 10
+_GIT_TIMEOUT_SECONDS = 10
 
 
 @dataclass(frozen=True)
 class Change:
-    """One thing that differs.
+    """Something that differs.
 
     Attributes:
-        what: its name.
-        before, after: its two values; None where it is not there.
-        lines: the changed lines of a file, where git has them.
+        what: the name of what differs.
+        before: its value in the earlier run; None where it has none.
+        after: its value in the later run; None where it has none.
+        lines: the changed lines of a file of code, where git has them.
     """
 
     what: str
@@ -42,129 +40,148 @@ class Change:
         return f"{self.what}: {_shown(self.before)} -> {_shown(self.after)}"
 
 
-def difference(before: RunRecord, after: RunRecord, code: Path) -> dict[str, list[Change]]:
-    """Return what differs between two runs, by group.
+@dataclass(frozen=True)
+class Difference:
+    """What differs between two runs, group by group."""
+
+    data: list[Change]
+    code: list[Change]
+    settings: list[Change]
+    seed: list[Change]
+    environment: list[Change]
+    machine: list[Change]
+    metrics: list[Change]
+    results: list[Change]
+
+    @property
+    def groups(self) -> dict[str, list[Change]]:
+        """The groups that hold a change, by name."""
+        return {name: changes for name, changes in vars(self).items() if changes}
+
+
+def difference(before: RunRecord, after: RunRecord, code: Path) -> Difference:
+    """Return what differs between two runs.
 
     Args:
-        before: the record of the one run.
-        after: that of the other.
-        code: the folder of memtrain, for the changed lines.
+        before: the record of the earlier run.
+        after: the record of the later run.
+        code: the folder that holds memtrain's Snakefile, for the changed lines of its files.
     """
-    return {
-        "data": [*_rows(before, after), *_files(before.inputs, after.inputs)],
-        "code": list(_code(before, after, code)),
-        "settings": [
-            change
-            for change in _values(before.parameters, after.parameters)
-            if not _is_seed(change.what)
-        ],
-        "seed": [
-            change
-            for change in _values(before.parameters, after.parameters)
-            if _is_seed(change.what)
-        ],
-        "environment": [
-            Change("python", *versions)
-            for versions in [(before.environment.get("python"), after.environment.get("python"))]
-            if versions[0] != versions[1]
-        ]
-        + [
-            Change(f"{kind} {change.what}", change.before, change.after)
-            for kind in ("packages", "variables")
-            for change in _values(before.environment.get(kind, {}), after.environment.get(kind, {}))
-        ],
-        "machine": [
-            change for change in _values(before.machine, after.machine) if change.what in _MACHINE
-        ],
-        "metrics": list(_values(*(one.details.get("metrics", {}) for one in (before, after)))),
-        "results": list(_values(_results(before), _results(after))),
-    }
+    parameters = list(_changes(before.parameters, after.parameters))
+    machine = _changes(before.machine, after.machine)
+    metrics = (one.details.get("metrics", {}) for one in (before, after))
+    return Difference(
+        data=[*_changed_rows(before, after), *_changed_files(before.inputs, after.inputs)],
+        code=list(_changed_code(before.code, after.code, code)),
+        settings=[change for change in parameters if not _is_seed(change.what)],
+        seed=[change for change in parameters if _is_seed(change.what)],
+        environment=list(_changed_environment(before.environment, after.environment)),
+        machine=[change for change in machine if change.what in _MACHINE_FACTS],
+        metrics=list(_changes(*metrics)),
+        results=list(_changes(_results(before), _results(after))),
+    )
 
 
 def _is_seed(name: str) -> bool:
     return name == "seed" or name.endswith(".seed")
 
 
-def _values(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Change]:
+def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Change]:
     for name in sorted({*before, *after}):
         if before.get(name) != after.get(name):
             yield Change(name, before.get(name), after.get(name))
 
 
-def _rows(before: RunRecord, after: RunRecord) -> Iterator[Change]:
-    """Yield ranges that differ, and pieces of the same rows with other bytes."""
-    parts_before, parts_after = (dict(_parts(one)) for one in (before, after))
-    for change in _values(parts_before, parts_after):
-        yield Change(f"rows{change.what}", change.before, change.after)
-    pieces_before, pieces_after = (dict(_pieces(one)) for one in (before, after))
-    for rows in sorted(pieces_before.keys() & pieces_after.keys()):
-        old, new = pieces_before[rows], pieces_after[rows]
-        if old[1] != new[1]:
-            name = f"bytes of rows {rows[1]} of shard {old[0]}"
-            yield Change(name, old[1], new[1])
+def _changed_rows(before: RunRecord, after: RunRecord) -> Iterator[Change]:
+    """Yield ranges that differ, and rows that are the same but for their bytes."""
+    for change in _changes(_ranges_by_part(before), _ranges_by_part(after)):
+        part = f" of {change.what}" if change.what else ""
+        yield Change(f"rows{part}", change.before, change.after)
+    pieces_before = _pieces_by_rows(before)
+    pieces_after = _pieces_by_rows(after)
+    for key in sorted(pieces_before.keys() & pieces_after.keys()):
+        old, new = pieces_before[key], pieces_after[key]
+        if old.digest != new.digest:
+            what = f"bytes of rows {old.rows} of shard {old.shard}"
+            yield Change(what, old.digest, new.digest)
 
 
-def _parts(record: RunRecord) -> Iterator[tuple[str, list[Range]]]:
-    for file in record.inputs:
-        for part, ranges in file.rows.items():
-            yield (f" of {part}" if part else ""), [str(rows) for rows in ranges]
+def _ranges_by_part(record: RunRecord) -> dict[str, list[str]]:
+    return {
+        part: [str(rows) for rows in ranges]
+        for file in record.inputs
+        for part, ranges in file.rows.items()
+    }
 
 
-def _pieces(record: RunRecord) -> Iterator[tuple[tuple[str, Range], tuple[int, str]]]:
-    for file in record.inputs:
-        for piece in file.pieces:
-            yield (file.path, piece.rows), (piece.shard, piece.digest)
+def _pieces_by_rows(record: RunRecord) -> dict[tuple[str, Range], PieceUse]:
+    """Return the pieces that a run read, by the path of their file and their rows."""
+    return {(file.path, piece.rows): piece for file in record.inputs for piece in file.pieces}
 
 
-def _files(before: list[FileUse], after: list[FileUse]) -> Iterator[Change]:
+def _changed_files(before: Iterable[FileUse], after: Iterable[FileUse]) -> Iterator[Change]:
     """Yield files whose bytes differ.
 
-    Rows are compared by their shards instead, and recipes and configurations by the settings.
+    Rows are compared shard by shard instead, and recipes and configurations setting by setting.
     """
-    digests = [
-        {file.path: file.digest for file in files if file.digest and file.role not in _BY_CONTENT}
-        for files in (before, after)
-    ]
-    for change in _values(*digests):
-        yield Change(change.what, change.before, change.after)
+    return _changes(_digests(before), _digests(after))
+
+
+def _digests(files: Iterable[FileUse]) -> dict[str, str]:
+    return {
+        file.path: file.digest
+        for file in files
+        if file.digest and file.role not in _ROLES_OF_SETTINGS
+    }
+
+
+def _changed_environment(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Change]:
+    if before.get("python") != after.get("python"):
+        yield Change("python", before.get("python"), after.get("python"))
+    for kind in ("packages", "variables"):
+        for change in _changes(before.get(kind, {}), after.get(kind, {})):
+            yield Change(f"{kind} {change.what}", change.before, change.after)
 
 
 def _results(record: RunRecord) -> dict[str, str | None]:
-    """Return what a run wrote by file name: runs of two splits write to two folders."""
+    """Return what a run wrote by file name, since runs of two splits write to two folders."""
     return {Path(file.path).name: file.digest for file in record.outputs}
 
 
-def _code(before: RunRecord, after: RunRecord, folder: Path) -> Iterator[Change]:
-    roots_before = {root.name: root for root in before.code}
-    roots_after = {root.name: root for root in after.code}
+def _changed_code(
+    before: Iterable[CodeRoot], after: Iterable[CodeRoot], memtrain: Path
+) -> Iterator[Change]:
+    roots_before = {root.name: root for root in before}
+    roots_after = {root.name: root for root in after}
     for name in sorted({*roots_before, *roots_after}):
         old, new = roots_before.get(name), roots_after.get(name)
-        files = [root.files if root else {} for root in (old, new)]
-        for change in _values(*files):
-            lines: list[str] = []
-            if old and new and old.commit and new.commit:
-                where = folder if name == "memtrain" else Path.cwd()
-                lines = _changed_lines(where, old, new, change.what)
+        folder = memtrain if name == "memtrain" else Path.cwd()
+        for change in _changes(old.files if old else {}, new.files if new else {}):
+            lines = _changed_lines(folder, old, new, change.what) if old and new else []
             yield Change(change.what, change.before, change.after, lines)
 
 
-def _changed_lines(folder: Path, old: Any, new: Any, file: str) -> list[str]:
-    """Return what git knows of a change; of a tree with changes, what is in it now."""
+def _changed_lines(folder: Path, old: CodeRoot, new: CodeRoot, file: str) -> list[str]:
+    """Return the changed lines of a file as git has them; none where it does not.
+
+    A file that was not committed is compared as it lies in the folder, if it is still the same.
+    """
+    if not old.commit or not new.commit:
+        return []
     if not new.is_clean and digest_of_file(folder / file) != new.files.get(file):
         return []
-    # After `--`, so that no name of a file is taken for an option.
     versions = [old.commit] if new.is_clean is False else [old.commit, new.commit]
+    # After `--`, no name of a file is taken for an option.
     command = ["git", "-C", str(folder), "diff", "--unified=0", "--no-color", *versions, "--", file]
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=_GIT_SECONDS, check=True
+            command, capture_output=True, text=True, timeout=_GIT_TIMEOUT_SECONDS, check=True
         )
     except (OSError, subprocess.SubprocessError):
         return []
-    lines = done.stdout.splitlines()
     return [
         line
-        for line in lines
+        for line in done.stdout.splitlines()
         if line.startswith(("+", "-", "@@")) and not line.startswith(("+++", "---"))
     ]
 

@@ -1,37 +1,45 @@
-"""The tree upstream of a result: what made it, out of what, down to the source of the rows."""
+"""The tree upstream of a result: the run that made it, what that read, and so on to the source."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from memtrain.core.ranges import Range
 from memtrain.core.wording import listed
-from memtrain.lineage.queries.index import LineageIndex
+from memtrain.lineage.index.facts import CodeFacts, RunFacts
+from memtrain.lineage.index.lineage_index import LineageIndex
 from memtrain.lineage.records.privacy import OUTSIDE
+from memtrain.lineage.records.run_record import PieceUse
+
+#: Roles of files that users write, or that the workflow itself writes when it starts.
+_ROLES_WITHOUT_WRITER = ("configuration", "imported", "withdrawals")
+
+#: Jobs whose results were made from exactly the rows that they read. Other jobs read all rows to
+#: describe them, whatever is made of these later.
+JOBS_THAT_USE_ROWS = ("train", "evaluate")
 
 
 @dataclass
 class Origin:
-    """A file, and the run that made it out of others.
+    """A file in the tree, and the run that made it from other files.
 
     Attributes:
-        path: as seen from the project.
-        role: what the run above read it as.
-        digest: of this version.
-        rows: the ranges of its rows that the run above read.
-        shards: these rows by shards: number, rows, digest of exactly these rows.
-        made_by: the run, in short; None where no record has it.
-        note: what is odd about it.
-        inputs: what that run read.
-        is_shown_above: whether its own origin stands elsewhere in the tree.
+        path: the path of the file, relative to the project.
+        role: what the file was to the run that read it.
+        digest: the digest of this version.
+        rows: the ranges of rows that the run read.
+        shards: the same rows, cut at the borders of shards, with their digests.
+        made_by: the run that wrote this version; None where no record names one.
+        note: what is unusual about this file.
+        inputs: the files that ``made_by`` read.
+        is_shown_above: whether the inputs of ``made_by`` are shown elsewhere in the tree.
     """
 
     path: str
     role: str
     digest: str | None
     rows: list[Range] = field(default_factory=list)
-    shards: list[dict[str, Any]] = field(default_factory=list)
-    made_by: dict[str, Any] | None = None
+    shards: list[PieceUse] = field(default_factory=list)
+    made_by: RunFacts | None = None
     note: str | None = None
     inputs: list["Origin"] = field(default_factory=list)
     is_shown_above: bool = False
@@ -43,135 +51,108 @@ class Origin:
         yield f"{indent}{self.path}{rows}{digest}"
         inside = f"{indent}    "
         if self.shards:
-            parts = [f"{one['shard']} {short(one['digest'])}" for one in self.shards]
+            parts = [f"{piece.shard} {short(piece.digest)}" for piece in self.shards]
             yield f"{inside}shards: {listed(parts, 8)}"
         if self.note:
             yield f"{inside}note: {self.note}"
+        if self.made_by is None:
+            return
         if self.is_shown_above:
-            yield f"{inside}(made by {self.made_by['name']}, shown above)"
-        elif self.made_by:
-            yield from (f"{inside}{line}" for line in _lines_of_run(self.made_by))
-            for one in self.inputs:
-                yield from one.lines(f"{inside}")
+            yield f"{inside}(made by {self.made_by.name}, shown above)"
+            return
+        yield from (f"{inside}{line}" for line in _lines_of_run(self.made_by))
+        for one in self.inputs:
+            yield from one.lines(inside)
 
 
 def explain(index: LineageIndex, version: int) -> Origin:
     """Return the tree upstream of a version of a file."""
-    row = index.rows.execute("SELECT * FROM version WHERE id = ?", (version,)).fetchone()
-    root = Origin(row["path"], row["role"], row["digest"])
-    _Explainer(index).explain(root, version, None)
+    found = index.version(version)
+    root = Origin(found.path, found.role, found.digest)
+    _Tree(index).grow(root, version, before=None)
     return root
 
 
-def writer_of(index: LineageIndex, version: int, before: str | None = None) -> int | None:
-    """Return the last run that wrote a version before a time, or at any time; None for none."""
-    row = index.rows.execute(
-        "SELECT use.run FROM use JOIN run ON run.id = use.run "
-        "WHERE use.version = ? AND use.is_output AND run.state = 'completed' "
-        "ORDER BY run.started_at <= coalesce(?, '9') DESC, run.started_at DESC LIMIT 1",
-        (version, before),
-    ).fetchone()
-    return row["run"] if row else None
+class _Tree:
+    """Fills in the origins of files; the inputs of each run are filled in once.
 
+    Args:
+        index: the index of the records.
+    """
 
-class _Explainer:
     def __init__(self, index: LineageIndex):
-        self._index, self._shown = index, set()
+        self._index = index
+        self._shown: set[int] = set()
 
-    def explain(self, origin: Origin, version: int, before: str | None) -> None:
-        """Fill in who made a version, and out of what."""
-        run = writer_of(self._index, version, before)
+    def grow(self, origin: Origin, version: int, before: str | None) -> None:
+        """Fill in which run made a file, and from what.
+
+        Args:
+            origin: the file.
+            version: the version of it.
+            before: the time at which the version was read; None for any time.
+        """
+        run = self._index.writer_of(version, before)
         if run is None:
-            if not origin.path.startswith(OUTSIDE) and origin.role not in _MADE_BY_NO_RUN:
-                origin.note = self._note_on(origin.path)
+            if not origin.path.startswith(OUTSIDE) and origin.role not in _ROLES_WITHOUT_WRITER:
+                origin.note = self._note_on_missing_writer(origin.path)
             return
-        origin.made_by = facts = self._index.facts_of(run)
+        facts = self._index.run(run)
+        origin.made_by = facts
         if run in self._shown:
             origin.is_shown_above = True
             return
         self._shown.add(run)
-        for use in self._reads(run):
-            child = Origin(use["path"], use["role"], use["digest"])
-            # Others read rows to describe them; of these it is known which rows they used.
-            if facts["name"].partition("/")[0] in _USE_THEIR_RANGES:
-                child.rows = self._rows_of(use["id"])
-                child.shards = self._shards_of(use["id"])
+        for use in self._index.uses(run):
+            if use.is_output:
+                continue
+            child = Origin(use.version.path, use.role, use.version.digest)
+            if facts.job in JOBS_THAT_USE_ROWS:
+                child.rows = self._index.spans(use)
+                child.shards = self._index.pieces(use)
             origin.inputs.append(child)
-            self.explain(child, use["version"], facts["started_at"])
+            self.grow(child, use.version.id, facts.started_at)
 
-    def _rows_of(self, use: int) -> list[Range]:
-        query = "SELECT start, end FROM span WHERE use = ? ORDER BY start, end"
-        return [Range(*pair) for pair in self._index.rows.execute(query, (use,))]
-
-    def _shards_of(self, use: int) -> list[dict[str, Any]]:
-        query = "SELECT * FROM piece WHERE use = ? ORDER BY start"
-        return [
-            {
-                "shard": piece["shard"],
-                "rows": Range(piece["start"], piece["end"]),
-                "digest": piece["digest"],
-                "shard_digest": piece["shard_digest"],
-            }
-            for piece in self._index.rows.execute(query, (use,))
-        ]
-
-    def _reads(self, run: int) -> list[Any]:
-        return self._index.rows.execute(
-            "SELECT min(use.id) AS id, use.version, use.role, version.path, version.digest "
-            "FROM use JOIN version ON version.id = use.version "
-            "WHERE use.run = ? AND NOT use.is_output GROUP BY use.version, use.role ORDER BY 1",
-            (run,),
-        ).fetchall()
-
-    def _note_on(self, path: str) -> str:
-        row = self._index.rows.execute(
-            "SELECT run.job FROM current JOIN run ON run.id = current.run WHERE path = ?", (path,)
-        ).fetchone()
-        if row is None:
-            return "no record says who wrote it"
+    def _note_on_missing_writer(self, path: str) -> str:
+        current = self._index.current(path)
+        if current is None:
+            return "no record says which run wrote it"
         return (
-            f"this is not what {row['job']} wrote last, nor any other recorded run: it was "
-            "changed by hand, or copied without its time of modification"
+            f"neither {self._index.run(current.run).job}, which wrote this file last, nor any "
+            "other recorded run wrote this version: it was changed by hand, or copied without its "
+            "time of modification"
         )
 
 
-#: Files that users write, or the workflow itself when it starts.
-_MADE_BY_NO_RUN = ("configuration", "imported", "withdrawals")
-
-#: Jobs whose result comes from exactly the ranges that they read.
-_USE_THEIR_RANGES = ("train", "evaluate")
-
-
-def _lines_of_run(run: dict[str, Any]) -> Iterator[str]:
-    yield f"made by {run['name']}, {run['started_at'][:19]}Z, run {run['run_id']}"
-    for root in run["code"]:
-        commit = f"commit {root['commit'][:12]}" if root["commit"] else "no git"
-        if root["commit"] and not root["is_clean"]:
-            commit += " with changes"
-        yield f"code: {len(root['files'])} files of {root['root']}, {commit}"
-    shown = {name: value for name, value in run["parameters"].items() if value is not None}
-    if shown:
-        settings = [
-            f"{name}={value}"
-            for name, value in shown.items()
-            if not name.startswith(("recipe", "splits."))
-        ]
+def _lines_of_run(run: RunFacts) -> Iterator[str]:
+    yield f"made by {run.name}, {run.started_at[:19]}Z, run {run.run_id}"
+    for root in run.code:
+        yield f"code: {len(root.files)} files of {root.root}, {_commit(root)}"
+    settings = [
+        f"{name}={value}"
+        for name, value in run.parameters.items()
+        if value is not None and not name.startswith(("recipe", "splits."))
+    ]
+    if settings:
         yield f"settings: {listed(settings, 6)}"
-    training = run["details"].get("training")
-    if training:
-        yield f"rows were visited in the order {short(training['order_digest'])}"
-    variables, attempt = run["environment"].get("variables", {}), run["machine"].get("attempt", 1)
-    if job := _batch_job(variables, attempt):
+    if training := run.details.get("training"):
+        yield f"visited the rows in the order {short(training['order_digest'])}"
+    variables = run.environment.get("variables", {})
+    if job := _slurm_job(variables, run.machine.get("attempt", 1)):
         yield job
-    machine, packages = run["machine"], run["environment"].get("packages", {})
-    yield (
-        f"with Python {run['environment'].get('python')}, torch {packages.get('torch', '-')}, on "
-        f"{machine.get('host')} ({machine.get('processor')})"
-    )
+    torch = run.environment.get("packages", {}).get("torch", "-")
+    host, processor = run.machine.get("host"), run.machine.get("processor")
+    yield f"with Python {run.environment.get('python')}, torch {torch}, on {host} ({processor})"
 
 
-def _batch_job(variables: dict[str, str], attempt: int) -> str | None:
-    """Return which job of a cluster a run was, where it was one."""
+def _commit(root: CodeFacts) -> str:
+    if not root.commit:
+        return "no git"
+    return f"commit {root.commit[:12]}{'' if root.is_clean else ' with changes'}"
+
+
+def _slurm_job(variables: dict[str, str], attempt: int) -> str | None:
+    """Return a line on the Slurm job that a run was; None where it was none."""
     job, array = variables.get("SLURM_JOB_ID"), variables.get("SLURM_ARRAY_JOB_ID")
     if job is None:
         return None

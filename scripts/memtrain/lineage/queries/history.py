@@ -1,12 +1,9 @@
-"""The history of all runs, or of one file: also what has been overwritten since."""
+"""The history of all runs, or of one file, with what has been overwritten since."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
-from memtrain.lineage.queries.index import LineageIndex
-from memtrain.lineage.records.run_record import RunRecord
-
-_LAST_WORDS = 200
+from memtrain.lineage.index.lineage_index import LineageIndex
 
 
 @dataclass(frozen=True)
@@ -14,14 +11,14 @@ class Entry:
     """A run in the history.
 
     Attributes:
-        run_id: of the run.
-        name: its job, with its split.
-        started_at: ISO 8601.
-        state: how it ended; "running" also where it was killed without a word.
-        seconds: that it took.
-        reason: that Snakemake gave for running it.
+        run_id: the UUID of the run.
+        name: the job with its split.
+        started_at: the time of its start, ISO 8601.
+        state: how it ended; "running" also where it was killed before it could record its end.
+        seconds: the time that it took.
+        reason: why Snakemake ran it.
         message: why it failed or stopped.
-        written: the files that it wrote, by path: whether they are the last of their kind.
+        written: for each path that it wrote, whether this is still the current version.
     """
 
     run_id: str
@@ -35,56 +32,56 @@ class Entry:
 
 
 def history(index: LineageIndex, path: str | None = None) -> list[Entry]:
-    """Return all runs, the oldest first; of a path, those that wrote it.
+    """Return all runs, the oldest first; or those that wrote one file.
 
     Args:
-        index: of the records.
-        path: as seen from the project.
+        index: the index of the records.
+        path: the file, relative to the project; None for all runs.
     """
     reasons = Reasons(index)
-    runs = index.rows.execute(
-        "SELECT id FROM run WHERE ?1 IS NULL OR id IN (SELECT use.run FROM use JOIN version "
-        "ON version.id = use.version WHERE use.is_output AND version.path = ?1) "
-        "ORDER BY started_at, id",
-        (path,),
-    ).fetchall()
-    return [_entry(index, row["id"], reasons) for row in runs]
+    runs = index.runs() if path is None else index.runs_that_wrote(path)
+    return [_entry(index, run, reasons) for run in runs]
 
 
 def _entry(index: LineageIndex, run: int, reasons: "Reasons") -> Entry:
-    record = index.record_of(run)
-    written = index.rows.execute(
-        "SELECT version.path, current.version = version.id AND current.run = use.run AS is_last "
-        "FROM use JOIN version ON version.id = use.version "
-        "LEFT JOIN current ON current.path = version.path WHERE use.run = ? AND use.is_output",
-        (run,),
-    )
+    facts = index.run(run)
+    written = {}
+    for use in index.uses(run):
+        if use.is_output:
+            current = index.current(use.version.path)
+            is_current = current and (current.version, current.run) == (use.version.id, run)
+            written[use.version.path] = bool(is_current)
     return Entry(
-        run_id=record.run_id,
-        name=record.name,
-        started_at=record.started_at,
-        state=record.state,
-        seconds=record.effort.get("seconds"),
-        reason=reasons.of(record.parent_id, record.job, record.split),
-        message=record.message,
-        written={row["path"]: bool(row["is_last"]) for row in written},
+        run_id=facts.run_id,
+        name=facts.name,
+        started_at=facts.started_at,
+        state=facts.state,
+        seconds=facts.effort.get("seconds"),
+        reason=reasons.reason(facts.parent_id, facts.job, facts.split),
+        message=facts.message,
+        written=written,
     )
-
-
-def reason_of(index: LineageIndex, record: RunRecord) -> str | None:
-    """Return the reason that Snakemake gave for running a job; None where it was run by hand."""
-    return Reasons(index).of(record.parent_id, record.job, record.split)
 
 
 class Reasons:
-    """Looks up the reasons of jobs in the records of the workflow's runs."""
+    """Looks up why Snakemake ran a job, in the records of the workflow's runs.
+
+    Args:
+        index: the index of the records.
+    """
 
     def __init__(self, index: LineageIndex):
         self._index = index
         self._jobs: dict[str, list[dict[str, Any]]] = {}
 
-    def of(self, parent_id: str | None, job: str, split: str | None) -> str | None:
-        """Return why Snakemake ran a job in a run of the workflow; None where it did not."""
+    def reason(self, parent_id: str | None, job: str, split: str | None) -> str | None:
+        """Return why Snakemake ran a job; None where it was run by hand, or is not known.
+
+        Args:
+            parent_id: the UUID of the run of the workflow; None for none.
+            job: the name of the job.
+            split: the split that it was for; None for none.
+        """
         if parent_id is None:
             return None
         if parent_id not in self._jobs:
@@ -95,8 +92,7 @@ class Reasons:
         return None
 
     def _read(self, parent_id: str) -> list[dict[str, Any]]:
-        query = "SELECT id FROM run WHERE run_id = ?"
-        row = self._index.rows.execute(query, (parent_id,)).fetchone()
-        if row is None:
+        run = self._index.run_named(parent_id)
+        if run is None:
             return []
-        return self._index.record_of(row["id"]).details.get("workflow", {}).get("jobs", [])
+        return self._index.run(run).details.get("workflow", {}).get("jobs", [])

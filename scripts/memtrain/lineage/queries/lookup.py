@@ -1,115 +1,115 @@
-"""Finds the version of a file that a person names, and the records behind it."""
+"""Finds the version of a file, the run or the rows that a user names."""
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from memtrain.core.errors import UserError
+from memtrain.core.ranges import Range
 from memtrain.core.wording import did_you_mean
-from memtrain.lineage.queries.index import LineageIndex
+from memtrain.data.manifest import Manifest
+from memtrain.lineage.index.facts import Version
+from memtrain.lineage.index.lineage_index import LineageIndex
 from memtrain.lineage.records.privacy import Privacy
 from memtrain.system.digests import digest_of_file
 
-_HASHED_AT_MOST = 1 << 30
+#: Files of rows that are larger are told by their size and time, since a digest takes too long.
+_MAX_BYTES_TO_DIGEST = 1 << 30
 
 
 @dataclass(frozen=True)
-class Found:
-    """A version of a file.
+class FoundVersion:
+    """The version of a file that a user named.
 
     Attributes:
-        version: its number in the index.
-        path: as seen from the project.
-        note: where the file on the disk is another than the last one recorded.
+        version: the version.
+        note: how the file on the disk differs from this version; None where it does not.
     """
 
-    version: int
-    path: str
+    version: Version
     note: str | None = None
 
 
-def find_version(index: LineageIndex, project: Path, path: str) -> Found:
-    """Return the version that lies on the disk; the last recorded one where that is unknown.
+def find_version(index: LineageIndex, project: Path, path: str) -> FoundVersion:
+    """Return the version of a file that lies on the disk, or else the one recorded last.
+
+    Args:
+        index: the index of the records.
+        project: the folder of the project.
+        path: the file, as the user named it.
 
     Raises:
         UserError: where no record names the file.
     """
     name = Privacy(project).path(path)
-    current = index.rows.execute("SELECT version FROM current WHERE path = ?", (name,)).fetchone()
-    on_disk = _version_on_disk(index, project, name)
-    if on_disk is not None:
-        return Found(on_disk, name)
-    last = (
-        current
-        or index.rows.execute(
-            "SELECT max(id) AS version FROM version WHERE path = ?", (name,)
-        ).fetchone()
-    )
-    if last["version"] is None:
-        known = [row["path"] for row in index.rows.execute("SELECT DISTINCT path FROM version")]
+    versions = index.versions(name)
+    if not versions:
         raise UserError(
-            f"{path}: no record names this file.{did_you_mean(name, known)} Paths are seen from "
-            f"the folder of the project ({project})."
+            f"{path}: no record names this file.{did_you_mean(name, index.paths())} Paths are "
+            f"relative to the folder of the project ({project})."
         )
-    is_there = (project / name).exists()
-    what = "has changed since; shown is what was recorded last" if is_there else "is gone"
-    return Found(last["version"], name, f"the file on the disk {what}")
+    on_disk = _version_on_disk(versions, project / name)
+    if on_disk is not None:
+        return FoundVersion(on_disk)
+    current = index.current(name)
+    last = versions[-1] if current is None else index.version(current.version)
+    if (project / name).exists():
+        return FoundVersion(
+            last, "the file on the disk has changed since; this is what was recorded last"
+        )
+    return FoundVersion(last, "the file is gone; this is what was recorded last")
 
 
-def _version_on_disk(index: LineageIndex, project: Path, name: str) -> int | None:
-    """Return the version that a file's bytes are; None where no record has these."""
-    path = project / name
+def _version_on_disk(versions: list[Version], path: Path) -> Version | None:
+    """Return the version that a file on the disk is; None where it is none that was recorded."""
     if not path.is_file():
         return None
-    role = index.rows.execute("SELECT role FROM version WHERE path = ?", (name,)).fetchone()
-    if role is None:
+    found = os.stat(path)
+    for version in versions:
+        if (version.size, version.modified_ns) == (found.st_size, found.st_mtime_ns):
+            return version
+    if versions[0].role == "rows" and found.st_size > _MAX_BYTES_TO_DIGEST:
         return None
-    row = index.rows.execute(
-        "SELECT id FROM version WHERE path = ? AND size = ? AND seen_ns = ?",
-        (name, (found := os.stat(path)).st_size, found.st_mtime_ns),
-    ).fetchone()
-    # Rows may be larger than anybody wants to wait for; their time says which version they are.
-    if row is None and (role["role"] != "rows" or found.st_size <= _HASHED_AT_MOST):
-        row = index.rows.execute(
-            "SELECT id FROM version WHERE path = ? AND digest = ?", (name, digest_of_file(path))
-        ).fetchone()
-    return row["id"] if row else None
+    digest = digest_of_file(path)
+    return next((version for version in versions if version.digest == digest), None)
 
 
 def find_run(index: LineageIndex, project: Path, name: str) -> int:
-    """Return the number of the run that a person names: a run id, or a file that it wrote.
+    """Return the number of the run that a user names: by its id, or by a file that it wrote.
 
-    ``PATH~1`` is the run before the last one that wrote a file, ``PATH~2`` the one before that.
+    ``PATH~1`` is the last but one run that wrote a file, ``PATH~2`` the one before that.
 
     Raises:
         UserError: where there is no such run.
     """
-    row = index.rows.execute("SELECT id FROM run WHERE run_id = ?", (name,)).fetchone()
-    if row is not None:
-        return row["id"]
+    run = index.run_named(name)
+    if run is not None:
+        return run
     path, sign, back = name.rpartition("~")
     if not (sign and back.isdecimal()):
         path, back = name, "0"
-    runs = runs_that_wrote(index, Privacy(project).path(path))
+    runs = index.completed_runs_that_wrote(Privacy(project).path(path))
     if not runs:
         raise UserError(
             f"{name}: this is neither the id of a recorded run nor a file that one wrote. Paths "
-            f"are seen from the folder of the project ({project})."
+            f"are relative to the folder of the project ({project})."
         )
     if int(back) >= len(runs):
         raise UserError(f"{name}: only {len(runs)} recorded runs wrote {path}.")
     return runs[int(back)]
 
 
-def runs_that_wrote(index: LineageIndex, path: str) -> list[int]:
-    """Return the runs that wrote any version of a file, the last one first."""
-    return [
-        row["run"]
-        for row in index.rows.execute(
-            "SELECT DISTINCT use.run, run.ended_at FROM version "
-            "JOIN use ON use.version = version.id JOIN run ON run.id = use.run "
-            "WHERE use.is_output AND version.path = ? "
-            "AND run.state = 'completed' ORDER BY run.ended_at DESC, run.id DESC",
-            (path,),
-        )
-    ]
+def rows_of_shard(manifest: Path, shard: int) -> Range:
+    """Return the rows of a shard.
+
+    Args:
+        manifest: the manifest of the dataset.
+        shard: the number of the shard.
+
+    Raises:
+        UserError: where there is no such shard.
+    """
+    shards = Manifest.read(manifest).shards
+    if not 0 <= shard < len(shards):
+        raise UserError(f"--shard {shard}: {manifest} has the shards 0 to {len(shards) - 1}.")
+    return shards[shard].rows

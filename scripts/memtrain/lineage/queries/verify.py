@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from memtrain.config.results import ResultsLayout
-from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range, overlaps
 from memtrain.core.wording import counted, listed
 from memtrain.data.manifest import Manifest
 from memtrain.data.record_file import RecordLayout, read_layout
-from memtrain.lineage.queries.index import LineageIndex
+from memtrain.lineage.index.lineage_index import LineageIndex
 from memtrain.lineage.queries.lookup import find_version
 from memtrain.lineage.records.run_record import FileUse, PieceUse, RunRecord
 from memtrain.lineage.records.user_actions import record_action
@@ -22,10 +21,10 @@ from memtrain.recipes.recipe import Recipe
 from memtrain.recipes.withdrawals import Withdrawal
 from memtrain.system.digests import digest_of_file
 
-_log = logging.getLogger(__name__)
-
-#: Snakemake touches the outputs of a job once it sees that the job has ended.
+#: Snakemake touches the outputs of a job when it sees that the job has ended, some time after.
 _SECONDS_UNTIL_TOUCHED = 300
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -34,9 +33,9 @@ class Finding:
 
     Attributes:
         kind: missing, changed, corrupt, withdrawn, order or unreadable.
-        path: of the file, as seen from the project.
+        path: the path of the file, relative to the project.
         message: what is wrong, and what to do.
-        details: of a shard: its number, rows and bytes.
+        details: facts of this kind of finding; of a corrupt shard, its number, rows and bytes.
     """
 
     kind: str
@@ -50,10 +49,10 @@ class Verification:
     """What was compared, and what was found.
 
     Attributes:
-        checked: paths of the files that were compared.
+        checked: the paths of the files that were compared.
         findings: what is wrong.
-        reached: models that were trained on rows that are corrupt now.
-        cleared: models whose rows are all as they were.
+        reached: the models that were trained on rows that are corrupt now.
+        cleared: the models whose rows are all unchanged.
     """
 
     checked: list[str] = field(default_factory=list)
@@ -63,19 +62,20 @@ class Verification:
 
 
 class Verifier:
-    """Verifies files of one dataset.
+    """Compares files of one dataset with the records.
 
     Args:
-        index: of the records.
-        project: the folder that paths are seen from.
-        data: the path of the rows, seen from there.
-        withdrawals: of the dataset.
-        quick: compares sizes and times of modification alone.
+        index: the index of the records.
+        project: the folder of the project.
+        data: the path of the file of rows, relative to the project.
+        withdrawals: the withdrawals of the dataset.
+        quick: whether to compare only sizes and times of modification.
     """
 
     def __init__(
         self,
         index: LineageIndex,
+        *,
         project: Path,
         data: str,
         withdrawals: Sequence[Withdrawal],
@@ -90,22 +90,26 @@ class Verifier:
         self._is_corrupt: dict[tuple[Range, str], bool] = {}
 
     def verify(self, paths: Sequence[str] = ()) -> Verification:
-        """Verify files; everything that the records say lies here, unless files are named.
+        """Compare files, and the rows behind them.
 
-        Of a model, the rows that it was trained on are compared too; of the data, every shard.
+        Of a model, the rows that it was trained on are compared too; of the file of rows, every
+        shard.
+
+        Args:
+            paths: the files; none for every file that a run wrote.
         """
         for damaged in self._index.damaged:
-            self._find("unreadable", str(damaged.path), str(damaged))
+            self._add_finding("unreadable", str(damaged.path), str(damaged))
         if paths:
-            names = [find_version(self._index, self._project, path).path for path in paths]
+            found = [find_version(self._index, self._project, path) for path in paths]
+            names = [one.version.path for one in found]
         else:
-            rows = self._index.rows.execute("SELECT path FROM current ORDER BY path")
-            names = [row["path"] for row in rows]
+            names = [current.path for current in self._index.current_files()]
         models = []
         for name in names:
-            self._verify_file(name)
             record = self._writer(name)
-            if record is not None and _role_in(record, name) == "model":
+            self._verify_file(name, record)
+            if record is not None and _output(record, name).role == "model":
                 models.append((name, record))
         if self._data in names:
             self._verify_data()
@@ -113,60 +117,48 @@ class Verifier:
             self._verify_model(name, record)
         return self._result
 
-    def _verify_file(self, name: str) -> None:
-        """Compare a file with its last version; rows of the data are compared by their shards."""
+    def _verify_file(self, name: str, writer: RunRecord | None) -> None:
+        """Compare a file with what its last writer wrote; rows are compared shard by shard."""
         self._result.checked.append(name)
         path = self._project / name
-        row = self._index.rows.execute(
-            "SELECT version.*, use.run FROM current JOIN version ON version.id = current.version "
-            "JOIN use ON use.version = version.id AND use.run = current.run AND use.is_output "
-            "WHERE current.path = ?",
-            (name,),
-        ).fetchone()
         if not path.exists():
-            self._find("missing", name, f"{name}: it is gone. Run snakemake to make it again.")
+            message = f"{name}: it is gone. Run snakemake to make it again."
+            self._add_finding("missing", name, message)
             return
-        if row is None:
+        if writer is None:
             return
-        written = next(file for file in self._writer(name).outputs if file.path == name)
+        written = _output(writer, name)
         found = os.stat(path)
         if name == self._data and self._was_indexed(name, found):
             return
         if found.st_size != written.size:
-            is_same = False
+            what = f"{found.st_size:,} bytes where {written.size:,} were written"
         elif self._quick:
-            is_same = _was_touched_by_snakemake(written, found)
+            if _was_touched_by_snakemake(written, found):
+                return
+            what = "its time of modification is another"
         else:
-            # The data is compared shard by shard.
-            is_same = name == self._data or digest_of_file(path) == written.digest
-        if not is_same:
-            self._find("changed", name, self._describe_change(name, written, found))
+            if name == self._data or digest_of_file(path) == written.digest:
+                return
+            what = "its bytes are others"
+        self._add_finding(
+            "changed",
+            name,
+            f"{name}: it is not what {writer.name} wrote ({what}). Restore it, or run `snakemake "
+            f"--forcerun {name}`.",
+        )
 
     def _was_indexed(self, name: str, found: os.stat_result) -> bool:
         """Return whether these rows, changed after they were written, were indexed since."""
-        record = self._last("index_shards")
-        uses = record.inputs if record else []
+        run = self._index.last_run_of("index_shards")
+        uses = self._index.record(run).inputs if run is not None else []
         return any(
             use.path == name and (use.size, use.modified_ns) == (found.st_size, found.st_mtime_ns)
             for use in uses
         )
 
-    def _describe_change(self, name: str, written: FileUse, found: os.stat_result) -> str:
-        job = self._writer(name).name
-        what = (
-            f"{found.st_size:,} bytes where {written.size:,} were written"
-            if found.st_size != written.size
-            else "its time of modification is another"
-            if self._quick
-            else "its bytes are others"
-        )
-        return (
-            f"{name}: it is not what {job} wrote ({what}). Restore it, or run `snakemake "
-            f"--forcerun {name}`."
-        )
-
     def _verify_data(self) -> None:
-        """Compare every shard; that the manifest is as it was written is seen by its own digest."""
+        """Compare every shard with the manifest, which is compared as a file."""
         manifest = ResultsLayout((self._project / self._data).parent).manifest
         if self._quick or not manifest.exists() or not (self._project / self._data).exists():
             return
@@ -177,7 +169,7 @@ class Verifier:
         layout = self._layout()
         for piece in self._corrupt(shards):
             start, end = layout.byte_range(*piece.rows)
-            self._find(
+            self._add_finding(
                 "corrupt",
                 self._data,
                 f"{self._data}: shard {piece.shard} (rows {piece.rows}, bytes [{start}, {end})) is "
@@ -186,12 +178,11 @@ class Verifier:
             )
 
     def _verify_model(self, name: str, record: RunRecord) -> None:
-        """Compare the rows that a model was trained on; and none may have been withdrawn."""
-        pieces = _pieces(record)
+        """Compare the rows that a model was trained on, none of which may be withdrawn."""
         ranges = [rows for file in record.inputs for part in file.rows.values() for rows in part]
         common = sorted(set(overlaps(ranges, self._withdrawn)))
         if common:
-            self._find(
+            self._add_finding(
                 "withdrawn",
                 name,
                 f"{name}: it was trained on rows that are withdrawn: {listed(common)}. Run "
@@ -203,41 +194,41 @@ class Verifier:
         self._verify_order(name, record)
         if not (self._project / self._data).exists():
             return
+        pieces = [piece for file in record.inputs for piece in file.pieces]
         corrupt = self._corrupt(pieces)
         if not corrupt:
             self._result.cleared.append(name)
             return
         self._result.reached.append(name)
         shards = [f"{piece.shard} (rows {piece.rows})" for piece in corrupt]
-        self._find(
+        self._add_finding(
             "corrupt",
             name,
-            f"{name}: rows that it was trained on are others now: "
-            f"shard{'s' if len(shards) > 1 else ''} {listed(shards)}. The "
-            "model is as it was; it cannot be made again from these rows.",
+            f"{name}: rows that it was trained on have changed since: "
+            f"shard{'s' if len(shards) > 1 else ''} {listed(shards)}. The model itself is "
+            "unchanged, but it cannot be made again from these rows.",
             {"shards": [piece.shard for piece in corrupt]},
         )
 
     def _verify_order(self, name: str, record: RunRecord) -> None:
-        """Compare the order that rows were visited in with the one that the recipe declares."""
+        """Compare the order in which rows were visited with the one that the recipe declares."""
         path = next((file.path for file in record.inputs if file.role == "recipe"), None)
         observed = record.details.get("training", {}).get("order_digest")
         if observed is None or path is None or not (self._project / path).exists():
             return
-        recipe = self._project / path
-        declaring = Recipe.read(recipe)
-        if declaring.digest("training") != record.parameters.get("recipe"):
+        recipe = Recipe.read(self._project / path)
+        if recipe.digest("training") != record.parameters.get("recipe"):
             return
-        # Imported here: it brings PyTorch, and all other questions answer a second sooner without.
+        # Imported here, as it imports PyTorch, which takes a second that other commands save.
         from memtrain.loading.order_digest import declared_order_digest
 
-        declared = declared_order_digest(declaring.training)
+        declared = declared_order_digest(recipe.training)
         if declared != observed:
-            self._find(
+            self._add_finding(
                 "order",
                 name,
                 f"{name}: its training visited the rows in the order {observed}, and its recipe "
-                f"declares {declared}. Train it anew: `snakemake --forcerun {name}`.",
+                f"declares {declared}. Train it again: `snakemake --forcerun {name}`.",
                 {"observed": observed, "declared": declared},
             )
 
@@ -256,26 +247,19 @@ class Verifier:
     def _layout(self) -> RecordLayout:
         return read_layout(self._project / self._data)
 
-    def _last(self, job: str) -> RunRecord | None:
-        row = self._index.rows.execute(
-            "SELECT id FROM run WHERE job = ? AND state = 'completed' "
-            "ORDER BY ended_at DESC LIMIT 1",
-            (job,),
-        ).fetchone()
-        return self._index.record_of(row["id"]) if row else None
-
     def _writer(self, name: str) -> RunRecord | None:
-        row = self._index.rows.execute("SELECT run FROM current WHERE path = ?", (name,)).fetchone()
-        return self._index.record_of(row["run"]) if row else None
+        """Return the record of the run that wrote a file last; None where no run wrote it."""
+        current = self._index.current(name)
+        return None if current is None else self._index.record(current.run)
 
-    def _find(
+    def _add_finding(
         self, kind: str, path: str, message: str, details: dict[str, Any] | None = None
     ) -> None:
         self._result.findings.append(Finding(kind, path, message, details or {}))
 
 
 def verify_everything(
-    index: LineageIndex, project: Path, data: str, withdrawals: Sequence[Withdrawal]
+    index: LineageIndex, *, project: Path, data: str, withdrawals: Sequence[Withdrawal]
 ) -> Verification:
     """Compare all files and rows with the records, and record what was found.
 
@@ -283,27 +267,22 @@ def verify_everything(
     result cannot be recorded, a warning says so.
 
     Args:
-        index: the index of the dataset's records.
+        index: the index of the records.
         project: the folder of the project.
         data: the path of the file of rows, relative to the project.
         withdrawals: the withdrawals of the dataset.
     """
     index.renew_if_damaged()
-    result = Verifier(index, project, data, withdrawals).verify()
+    result = Verifier(index, project=project, data=data, withdrawals=withdrawals).verify()
     try:
-        keep_verification(index.store.folder, result)
+        _record(index.store.folder, result)
     except OSError as error:
         _log.warning("the result of this comparison cannot be recorded (%s).", error)
     return result
 
 
-def keep_verification(folder: Path, result: Verification) -> None:
-    """Record that everything was compared byte by byte, for the page to show what was found.
-
-    Args:
-        folder: of the records.
-        result: of a verification that neither named files nor was quick.
-    """
+def _record(folder: Path, result: Verification) -> None:
+    """Record the result of a comparison of everything, for the history and the page."""
     compared = counted(len(result.checked), "file")
     message = f"{compared} compared byte by byte, {counted(len(result.findings), 'finding')}"
     facts = {"checked": len(result.checked), "findings": [asdict(one) for one in result.findings]}
@@ -315,25 +294,6 @@ def _was_touched_by_snakemake(written: FileUse, found: os.stat_result) -> bool:
     return 0 <= found.st_mtime_ns - written.modified_ns <= _SECONDS_UNTIL_TOUCHED * 10**9
 
 
-def _pieces(record: RunRecord) -> list[PieceUse]:
-    return [piece for file in record.inputs for piece in file.pieces]
-
-
-def _role_in(record: RunRecord, name: str) -> str | None:
-    return next((file.role for file in record.outputs if file.path == name), None)
-
-
-def shard_rows(manifest: Path, shard: int) -> Range:
-    """Return the rows of a shard.
-
-    Args:
-        manifest: of the dataset.
-        shard: its number.
-
-    Raises:
-        UserError: where there is no such shard.
-    """
-    shards = Manifest.read(manifest).shards
-    if not 0 <= shard < len(shards):
-        raise UserError(f"--shard {shard}: {manifest} has the shards 0 to {len(shards) - 1}.")
-    return shards[shard].rows
+def _output(record: RunRecord, name: str) -> FileUse:
+    """Return the use of a file by the run that wrote it."""
+    return next(file for file in record.outputs if file.path == name)

@@ -1,0 +1,244 @@
+"""Builds the index from the records, and adds those that are new."""
+
+import hashlib
+import json
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+from memtrain.lineage.index.schema import FILL_CURRENT, SHARED_FACTS, TABLES, VERSION
+from memtrain.lineage.records.record_store import DamagedRecord, RecordStore
+from memtrain.lineage.records.run_record import FileUse, RunRecord
+
+INDEX_FILE = "index.sqlite"
+
+
+def open_index(store: RecordStore) -> sqlite3.Connection:
+    """Return a connection to an index that holds exactly the records of a store."""
+    path = store.folder / INDEX_FILE
+    names = store.names()
+    connection = _open(path)
+    if connection is not None:
+        if _is_up_to_date(connection, names):
+            return connection
+        connection.close()
+    try:
+        return _renew_aside(store, path, names)
+    except OSError:
+        # The folder cannot be written to: the index lives in memory, for this process alone.
+        memory = sqlite3.connect(":memory:")
+        _renew(memory, store, names)
+        return memory
+
+
+def _open(path: Path) -> sqlite3.Connection | None:
+    """Return a connection to the index in a file; None where there is none of this version."""
+    if not path.exists():
+        return None
+    connection = _connect_for_reading(path)
+    try:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        connection.execute("SELECT count(*) FROM current").fetchone()
+    except sqlite3.DatabaseError:
+        version = None
+    if version == VERSION:
+        return connection
+    connection.close()
+    return None
+
+
+def _connect_for_reading(path: Path) -> sqlite3.Connection:
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+
+
+def _is_up_to_date(connection: sqlite3.Connection, names: set[str]) -> bool:
+    # The record of a run gets another name when the run ends, and does not change after that.
+    return _record_names(connection) == names
+
+
+def _record_names(connection: sqlite3.Connection) -> set[str]:
+    return {name for (name,) in connection.execute("SELECT name FROM record")}
+
+
+def _renew_aside(store: RecordStore, path: Path, names: set[str]) -> sqlite3.Connection:
+    """Bring a copy of the index up to date, and rename it so that it replaces the index."""
+    descriptor, aside = tempfile.mkstemp(prefix=f".{INDEX_FILE}.", suffix=".part", dir=path.parent)
+    os.close(descriptor)
+    try:
+        if (before := _open(path)) is not None:
+            before.close()
+            shutil.copyfile(path, aside)
+        with closing(sqlite3.connect(aside)) as connection:
+            # A copy that is torn is never put in place, so it needs no journal.
+            connection.execute("PRAGMA journal_mode = OFF")
+            connection.execute("PRAGMA synchronous = OFF")
+            _renew(connection, store, names)
+        os.replace(aside, path)
+    except BaseException:
+        Path(aside).unlink(missing_ok=True)
+        raise
+    return _connect_for_reading(path)
+
+
+def _renew(connection: sqlite3.Connection, store: RecordStore, names: set[str]) -> None:
+    """Add new records; build the index again if a record of a run that had ended is gone."""
+    query = "SELECT name FROM sqlite_master WHERE type = 'table'"
+    tables = [table for (table,) in connection.execute(query)]
+    known = _record_names(connection) if tables else set()
+    if any(name.startswith("events/") for name in known - names):
+        for table in tables:
+            connection.execute(f"DROP TABLE {table}")
+        tables, known = [], set()
+    if not tables:
+        connection.executescript(TABLES)
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+    for name in known - names:
+        _remove(connection, name)
+    for name in sorted(names - known, key=os.path.basename):
+        _add(connection, name, store.read(name))
+    connection.execute("DELETE FROM current")
+    connection.execute(FILL_CURRENT)
+    connection.commit()
+
+
+def _add(
+    connection: sqlite3.Connection, name: str, record: RunRecord | DamagedRecord | None
+) -> None:
+    if record is None:
+        return
+    if isinstance(record, DamagedRecord):
+        connection.execute("INSERT INTO record VALUES (?, ?)", (name, record.problem))
+        return
+    connection.execute("INSERT INTO record VALUES (?, NULL)", (name,))
+    run = _insert(
+        connection,
+        "INSERT OR REPLACE INTO run (run_id, job, split, parent_id, started_at, ended_at, state, "
+        "message, record, facts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            record.run_id,
+            record.job,
+            record.split,
+            record.parent_id,
+            record.started_at,
+            record.ended_at,
+            record.state,
+            record.message,
+            name,
+            _facts(connection, record),
+        ),
+    )
+    for file in record.inputs:
+        _add_uses(connection, run, file, is_output=False)
+    for file in record.outputs:
+        _add_uses(connection, run, file, is_output=True)
+
+
+def _facts(connection: sqlite3.Connection, record: RunRecord) -> str:
+    """Return the facts of a run as JSON, with the digests of those that many runs share."""
+    facts = record.facts()
+    for name in SHARED_FACTS:
+        content = json.dumps(facts[name], sort_keys=True)
+        digest = hashlib.sha256(content.encode()).hexdigest()
+        connection.execute("INSERT OR IGNORE INTO shared_fact VALUES (?, ?)", (digest, content))
+        facts[name] = digest
+    return json.dumps(facts)
+
+
+def _add_uses(connection: sqlite3.Connection, run: int, file: FileUse, is_output: bool) -> None:
+    """Add the uses of a file by a run, one for each part of the run that used it."""
+    version = _version_of(connection, file, is_output)
+    for number, (part, ranges) in enumerate((file.rows or {"": []}).items()):
+        use = _insert(
+            connection,
+            "INSERT INTO use (run, version, is_output, role, part) VALUES (?, ?, ?, ?, ?)",
+            (run, version, is_output, file.role, part),
+        )
+        connection.executemany(
+            "INSERT INTO span VALUES (?, ?, ?, ?)",
+            ((use, *rows, rows.rows.bit_length()) for rows in ranges),
+        )
+        connection.executemany(
+            "INSERT OR IGNORE INTO span_level VALUES (?)",
+            {(rows.rows.bit_length(),) for rows in ranges},
+        )
+        if number == 0:
+            connection.executemany(
+                "INSERT INTO piece VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    (use, piece.shard, *piece.rows, piece.digest, piece.shard_digest)
+                    for piece in file.pieces
+                ),
+            )
+
+
+def _version_of(connection: sqlite3.Connection, file: FileUse, is_output: bool) -> int:
+    """Return the version that a run read or wrote; a new one is added."""
+    if file.digest is None:
+        return _version_of_rows(connection, file)
+    connection.execute(
+        "INSERT OR IGNORE INTO version (path, digest, size, role) VALUES (?, ?, ?, ?)",
+        (file.path, file.digest, file.size, file.role),
+    )
+    query = "SELECT id FROM version WHERE path = ? AND digest = ?"
+    (version,) = connection.execute(query, (file.path, file.digest)).fetchone()
+    if is_output:
+        # Snakemake touches what a job wrote, so the time is known once another run has read it.
+        connection.execute("UPDATE version SET seen_ns = NULL WHERE id = ?", (version,))
+    return version
+
+
+def _version_of_rows(connection: sqlite3.Connection, file: FileUse) -> int:
+    """Return the version of a file of rows that a run read without taking its digest.
+
+    It is the version that others saw with the same size and time; else the one that was written
+    last with this size and that nobody has read since; else a new one.
+    """
+    found = connection.execute(
+        "SELECT id FROM version WHERE path = ? AND size = ? AND seen_ns = ? "
+        "ORDER BY id DESC LIMIT 1",
+        (file.path, file.size, file.modified_ns),
+    ).fetchone()
+    if found is None:
+        found = connection.execute(
+            "SELECT version.id FROM version JOIN use ON use.version = version.id "
+            "WHERE path = ? AND size = ? AND seen_ns IS NULL AND use.is_output "
+            "ORDER BY use.id DESC LIMIT 1",
+            (file.path, file.size),
+        ).fetchone()
+    if found is None:
+        return _insert(
+            connection,
+            "INSERT INTO version (path, size, seen_ns, role) VALUES (?, ?, ?, ?)",
+            (file.path, file.size, file.modified_ns, file.role),
+        )
+    (version,) = found
+    update = "UPDATE version SET seen_ns = ? WHERE id = ?"
+    connection.execute(update, (file.modified_ns, version))
+    return version
+
+
+def _remove(connection: sqlite3.Connection, name: str) -> None:
+    """Remove the record of a run that had not ended."""
+    runs = [run for (run,) in connection.execute("SELECT id FROM run WHERE record = ?", (name,))]
+    for run in runs:
+        uses = [use for (use,) in connection.execute("SELECT id FROM use WHERE run = ?", (run,))]
+        for table in ("span", "piece"):
+            connection.executemany(f"DELETE FROM {table} WHERE use = ?", _singles(uses))
+        connection.execute("DELETE FROM use WHERE run = ?", (run,))
+        connection.execute("DELETE FROM run WHERE id = ?", (run,))
+    connection.execute("DELETE FROM record WHERE name = ?", (name,))
+
+
+def _insert(connection: sqlite3.Connection, statement: str, values: tuple[object, ...]) -> int:
+    """Insert a row, and return its number."""
+    number = connection.execute(statement, values).lastrowid
+    assert number is not None, statement
+    return number
+
+
+def _singles(values: Iterable[int]) -> Iterator[tuple[int]]:
+    return ((value,) for value in values)
