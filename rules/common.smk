@@ -224,9 +224,6 @@ def settings_text(settings):
 
 def imported_files():
     """Return the files that the setting `dataset.import.path` stands for, seen from here."""
-    # Imported here, where there is something to import: reading tables takes a large package.
-    from memtrain.data.tables.files import source_files
-
     return [
         str(file) for file in or_stop(source_files, CONFIGURATION.dataset.import_.path)
     ]

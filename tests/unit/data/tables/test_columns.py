@@ -1,20 +1,15 @@
-"""Arrow arrays of any type become numbers of the declared one: exactly, or they are refused."""
-
-from datetime import date, datetime, timedelta
-from decimal import Decimal
+"""What the columns of a table learn in the first pass, and how they encode in the second."""
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from memtrain.data.tables.cell_values import RefusedValueError
 from memtrain.data.tables.columns import (
-    CategoryColumn,
+    CategoryFeature,
     CategoryTarget,
     ClassColumn,
     NumberColumn,
-    RefusedValueError,
-    read_numbers,
-    read_words,
 )
 
 FLOAT, INT = np.dtype("float32"), np.dtype("int64")
@@ -26,131 +21,6 @@ def refusal(read, *arguments):
     return error.value.row, error.value.reason
 
 
-# Numbers
-
-
-@pytest.mark.parametrize(
-    "array",
-    [
-        pa.array([1.5, -2, None], pa.float16()),
-        pa.array([1.5, -2, float("nan")], pa.float64()),
-        pa.array([Decimal("1.50"), Decimal("-2"), None]),
-        pa.array(["1.5", "-2", ""]),
-        pa.array(["1.5", "-2", None], pa.large_string()),
-        pa.array([b"1.5", b" -2 ", b"NA"]),
-        pa.array([1.5, -2, None]).dictionary_encode(),
-        pa.array(["1.5", "-2", "nan"]).dictionary_encode(),
-    ],
-)
-def test_numbers_of_any_type(array):
-    values, missing = read_numbers(array, FLOAT)
-    assert values.dtype == FLOAT
-    assert values.tolist() == [[1.5], [-2], [0]]
-    assert missing.tolist() == [[False], [False], [True]]
-
-
-def test_a_column_of_nulls_is_all_missing():
-    values, missing = read_numbers(pa.nulls(2), INT)
-    assert values.tolist() == [[0], [0]]
-    assert missing.all()
-
-
-@pytest.mark.parametrize("array", [pa.array([True, False, None]), pa.array(["True", "false", ""])])
-@pytest.mark.parametrize("dtype", ["bool", "uint8", "float32"])
-def test_booleans_are_one_and_zero(array, dtype):
-    values, missing = read_numbers(array, np.dtype(dtype))
-    assert values[:, 0].tolist() == [1, 0, 0]
-    assert missing[:, 0].tolist() == [False, False, True]
-
-
-@pytest.mark.parametrize(
-    ("text", "number"),
-    [
-        ("1", 1),
-        ("1.00", 1),
-        ("100", 100),
-        (" +2 ", 2),
-        ("3e2", 300),
-        ("-7", -7),
-        ("TRUE", 1),
-        ("False", 0),
-    ],
-)
-def test_spellings_of_integers(text, number):
-    assert read_numbers(pa.array(["7", text]), INT)[0].tolist() == [[7], [number]]
-
-
-@pytest.mark.parametrize("text", ["", " ", "NA", "n/a", "#N/A", "<NA>", "NaN", "null", "None"])
-@pytest.mark.parametrize("dtype", [FLOAT, INT])
-def test_spellings_of_a_missing_number(text, dtype):
-    values, missing = read_numbers(pa.array(["7", text]), dtype)
-    assert values.tolist() == [[7], [0]]
-    assert missing.tolist() == [[False], [True]]
-
-
-@pytest.mark.parametrize("other", ["5", " 5 ", "NA", "+5", "5.0", "5.", "-0"])
-def test_integers_in_text_keep_all_of_their_digits(other):
-    large = [2**53 + 1, 2**63 - 1, -(2**63)]
-    values, _ = read_numbers(pa.array([other, *map(str, large)]), INT)
-    assert values[1:, 0].tolist() == large
-
-
-def test_integers_that_would_lose_digits_are_refused():
-    row, reason = refusal(read_numbers, pa.array(["1e3", "9007199254740993"]), INT)
-    assert row == 1
-    assert "9007199254740993 would lose digits" in reason
-
-
-@pytest.mark.parametrize(
-    ("array", "dtype", "row", "message"),
-    [
-        (pa.array([1, 1.5]), "int64", 1, "1.5 does not fit the type int64"),
-        (pa.array(["1", "1.5"]), "int64", 1, "1.5 does not fit the type int64"),
-        (pa.array([1, 300, 301]), "uint8", 1, "300 does not fit the type uint8"),
-        (pa.array([-1, 2]), "uint32", 0, "-1 does not fit"),
-        (pa.array([1, 2**63], pa.uint64()), "int64", 1, "9223372036854775808 does not fit"),
-        (pa.array([0, 2.0**63]), "int64", 1, "9.223372036854776e+18 does not fit"),
-        (pa.array([0, float("inf")]), "int8", 1, "inf does not fit"),
-        (pa.array([1, 128.5], pa.float16()), "int8", 1, "128.5 does not fit"),
-        (pa.array([60000, 1.5], pa.float16()), "int64", 1, "1.5 does not fit"),
-        (pa.array([0, 2]), "bool", 1, "2 does not fit the type bool"),
-        (pa.array([1, 70000]), "float16", 1, "70000 does not fit"),
-        (pa.array([1, 1e300]), "float32", 1, "1e+300 does not fit"),
-        (pa.array([[1, 2], [3, 300]], pa.list_(pa.int64(), 2)), "uint8", 1, "300 does not fit"),
-        (pa.array(["1", None, "one", "two"]), "float32", 2, "found the text 'one'"),
-        (pa.array(["1", "1" + "x" * 1000]), "int64", 1, "x' where a number is needed"),
-        (pa.array([b"\xff"]), "float32", None, "its text is not UTF-8"),
-        (pa.array([date(2013, 1, 1)]), "float32", None, "type date32[day], which is no number"),
-        (pa.array([datetime(2013, 1, 1)]), "int64", None, "type timestamp[us], which is no number"),
-        (pa.array([timedelta(1)]), "int64", None, "Save it as a number, of days or seconds"),
-        (pa.array([[1], [2, 3]]), "float32", None, "type list<item: int64>, which is no number"),
-        (pa.array([{"a": 1}]), "float32", None, "type struct<a: int64>, which is no number"),
-    ],
-)
-def test_values_that_do_not_fit_are_refused(array, dtype, row, message):
-    found, reason = refusal(read_numbers, array, np.dtype(dtype))
-    assert found == row
-    assert message in reason
-    assert len(reason) < 300
-
-
-def test_an_infinite_value_stays_one():
-    assert read_numbers(pa.array([np.inf, -np.inf]), FLOAT)[0].tolist() == [[np.inf], [-np.inf]]
-
-
-def test_lists_of_a_slice_are_its_own():
-    lists = pa.array([[9, 9], [1, 2], None, [3, None]], pa.list_(pa.float32(), 2))
-    values, missing = read_numbers(lists[1:], FLOAT)
-    assert values.tolist() == [[1, 2], [0, 0], [3, 0]]
-    assert missing.tolist() == [[False, False], [True, True], [False, True]]
-
-
-def test_all_numbers_of_a_missing_list_are_missing():
-    numbers, gone = pa.array([1.0, 2, 3, 4]), pa.array([False, True])
-    lists = pa.FixedSizeListArray.from_arrays(numbers, 2, mask=gone)
-    assert read_numbers(lists, FLOAT)[1].tolist() == [[False, False], [True, True]]
-
-
 def test_a_block_has_a_name_for_every_number():
     column = NumberColumn("pixels", FLOAT)
     column.read(pa.array([[1, 2]], pa.list_(pa.float32(), 2)))
@@ -159,11 +29,8 @@ def test_a_block_has_a_name_for_every_number():
     assert "rows of 3 numbers follow rows of 2" in refusal(column.read, other)[1]
 
 
-# Classes and categories
-
-
 def learned(column, array):
-    column.learn(*column.read(array))
+    column.learn(column.read(array))
     return column
 
 
@@ -186,36 +53,14 @@ def test_what_is_no_class(array, row, message):
     assert message in reason
 
 
-@pytest.mark.parametrize(
-    ("array", "words"),
-    [
-        (pa.array(["b", "", None]), ["b", None, None]),
-        (pa.array(["b", "NA"], pa.large_string()), ["b", "NA"]),
-        (pa.array([b"b", None]), ["b", None]),
-        (pa.array(["b", "a", "b"]).dictionary_encode(), ["b", "a", "b"]),
-        (pa.array([2, None], pa.int16()), ["2", None]),
-        (pa.array([True, False]), ["true", "false"]),
-    ],
-)
-def test_words_of_any_type(array, words):
-    assert read_words(array).to_pylist() == words
-
-
-@pytest.mark.parametrize("array", [pa.array([1.5]), pa.array([date(2013, 1, 1)]), pa.array([[1]])])
-def test_what_is_no_category(array):
-    row, reason = refusal(read_words, array)
-    assert row is None
-    assert f"a category is of text or integers; this column is of the type {array.type}" in reason
-
-
 def test_a_category_of_too_many_words():
-    column = CategoryColumn("x", FLOAT)
+    column = CategoryFeature("x", FLOAT)
     learned(column, pa.array(map(str, range(10_000))))
     problem = refusal(learned, column, pa.array(["0", "one more"]))
     assert "more than 10,000 different words" in problem[1]
 
 
-@pytest.mark.parametrize("kind", [CategoryColumn, CategoryTarget])
+@pytest.mark.parametrize("kind", [CategoryFeature, CategoryTarget])
 def test_a_word_that_was_not_there_before_is_not_encoded(kind):
     column = learned(kind("x", INT), pa.array(["a"]))
-    assert "word" in refusal(column.encode, *column.read(pa.array(["b"])))[1]
+    assert "word" in refusal(column.encode, column.read(pa.array(["b"])))[1]

@@ -15,7 +15,8 @@ import pytest
 from pyarrow import feather, ipc, parquet
 
 from memtrain.core.errors import UserError
-from memtrain.data.tables.files import open_tables, source_files
+from memtrain.data.tables.files import open_tables
+from memtrain.data.tables.source_files import source_files
 
 ROWS = 200_000  # several batches of every kind
 COLUMNS = {

@@ -1,0 +1,72 @@
+"""Tables in the columnar files of Arrow: ``.parquet``, ``.arrow`` and ``.feather``."""
+
+import mmap
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+from pyarrow import ipc, parquet
+
+from memtrain.data.tables.table import Table, batch_sizes, rows_per_batch
+
+#: Read-ahead of each column of a Parquet file, and its limit for all columns together.
+_COLUMN_BUFFER_BYTES = 1 << 20
+_BUFFER_BYTES = 64 << 20
+
+
+def open_parquet(path: Path) -> list[Table]:
+    """Open a Parquet file."""
+    return [Table(str(path), parquet.read_schema(path).names, partial(_read_parquet, path))]
+
+
+def _read_parquet(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    # Without a buffer of its own for each column, a whole row group is read at once.
+    buffer_bytes = min(_COLUMN_BUFFER_BYTES, max(4096, _BUFFER_BYTES // len(columns)))
+    with parquet.ParquetFile(path, pre_buffer=False, buffer_size=buffer_bytes) as file:
+        values_per_row = sum(_width(file.schema_arrow.field(name).type) for name in columns)
+        rows = rows_per_batch(8 * values_per_row)
+        yield from file.iter_batches(rows, columns=columns, use_threads=False)
+
+
+def _width(kind: pa.DataType) -> int:
+    return kind.list_size if pa.types.is_fixed_size_list(kind) else 1
+
+
+def open_ipc(path: Path) -> list[Table]:
+    """Open a file or a stream in Arrow's IPC format, of which Feather is another name."""
+    return [Table(str(path), _ipc_reader(_mapped(path)).schema.names, partial(_read_ipc, path))]
+
+
+def _read_ipc(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    mapped = _mapped(path)
+    for whole in _ipc_batches(_ipc_reader(mapped)):
+        batch = whole.select(columns)
+        start = 0
+        for rows in batch_sizes(batch.num_rows, batch.nbytes // max(batch.num_rows, 1)):
+            piece = batch.slice(start, rows)
+            # The bytes are used where they lie: a damaged file would otherwise crash the process.
+            piece.validate(full=True)
+            yield piece
+            start += rows
+            # Pages that were read leave the process; the batch may be as large as the file.
+            mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def _mapped(path: Path) -> mmap.mmap:
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def _ipc_reader(mapped: mmap.mmap) -> ipc.RecordBatchFileReader | ipc.RecordBatchStreamReader:
+    # All columns come along: Arrow would have to copy a batch out of the mapping to omit some.
+    open_reader = ipc.open_file if mapped[:6] == b"ARROW1" else ipc.open_stream
+    return open_reader(pa.BufferReader(pa.py_buffer(mapped)))
+
+
+def _ipc_batches(
+    reader: ipc.RecordBatchFileReader | ipc.RecordBatchStreamReader,
+) -> Iterator[pa.RecordBatch]:
+    if isinstance(reader, ipc.RecordBatchStreamReader):
+        return iter(reader)
+    return map(reader.get_batch, range(reader.num_record_batches))

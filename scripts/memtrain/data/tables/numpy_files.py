@@ -1,0 +1,126 @@
+"""Tables in NumPy files: ``.npy`` and ``.npz``."""
+
+import zipfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import pyarrow as pa
+from numpy.lib import format as npy
+
+from memtrain.core.errors import UserError
+from memtrain.core.wording import listed
+from memtrain.data.record_file import RecordLayout, read_layout
+from memtrain.data.tables.table import Table, batch_sizes
+
+
+def open_npy(path: Path) -> list[Table]:
+    """Open a matrix, whose columns are called "0", "1", ..., or a vector of records.
+
+    Raises:
+        UserError: where the array is neither.
+    """
+    layout = read_layout(path)
+    if len(layout.row_shape) > (0 if layout.dtype.names else 1):
+        raise UserError(
+            f"{path}: it holds an array of shape {layout.shape}; a matrix (rows, columns) or a "
+            "vector of records is needed. Reshape it and save it again."
+        )
+    columns = layout.dtype.names or map(str, range(*(layout.row_shape or (1,))))
+    return [Table(str(path), list(columns), partial(_read_npy, path, layout))]
+
+
+def _read_npy(path: Path, layout: RecordLayout, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    values_per_row = int(np.prod(layout.row_shape, dtype=np.int64))
+    # Read, not mapped: the pages of a mapping stay in the process until something evicts them.
+    with path.open("rb") as file:
+        file.seek(layout.offset)
+        for rows in batch_sizes(layout.rows, layout.row_bytes):
+            values = np.fromfile(file, layout.dtype, rows * values_per_row)
+            if layout.dtype.names:
+                yield _to_batch({name: values[name] for name in columns})
+            else:
+                matrix = values.reshape(rows, values_per_row)
+                yield _to_batch({name: matrix[:, int(name)] for name in columns})
+
+
+def open_npz(path: Path) -> list[Table]:
+    """Open an archive of arrays, each of which is a column."""
+    with zipfile.ZipFile(path) as archive:
+        members = [name for name in archive.namelist() if name.endswith(".npy")]
+    columns = [name.removesuffix(".npy") for name in members]
+    return [Table(str(path), columns, partial(_read_npz, path))]
+
+
+class _Member:
+    """An array of an archive, read row by row.
+
+    Args:
+        where: file and name of the array, for messages.
+        stream: its bytes, from the beginning.
+    """
+
+    def __init__(self, where: str, stream: IO[bytes]):
+        self._stream = stream
+        self.layout = _read_member_layout(where, stream)
+
+    def read(self, rows: int) -> np.ndarray:
+        """Return the next rows."""
+        content = self._stream.read(rows * self.layout.row_bytes)
+        return np.frombuffer(content, self.layout.dtype).reshape(rows, *self.layout.row_shape)
+
+
+def _read_npz(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    with zipfile.ZipFile(path) as archive, ExitStack() as stack:
+        members = {
+            name: _Member(f"{path}:{name}", stack.enter_context(archive.open(f"{name}.npy")))
+            for name in columns
+        }
+        layouts = {name: member.layout for name, member in members.items()}
+        if len({layout.rows for layout in layouts.values()}) > 1:
+            lengths = (f"{name} {layout.rows:,}" for name, layout in layouts.items())
+            raise UserError(
+                f"{path}: its arrays differ in their rows: {listed(lengths)}. Save arrays of one "
+                "length together."
+            )
+        rows_in_all = layouts[columns[0]].rows
+        for rows in batch_sizes(rows_in_all, sum(one.row_bytes for one in layouts.values())):
+            yield _to_batch({name: member.read(rows) for name, member in members.items()})
+
+
+def _read_member_layout(where: str, stream: IO[bytes]) -> RecordLayout:
+    version = npy.read_magic(stream)
+    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, fortran_order, dtype = read(stream)
+    if dtype.hasobject or dtype.names or len(shape) not in (1, 2) or fortran_order:
+        order = ", column by column (Fortran order)" if fortran_order else ""
+        raise UserError(
+            f"{where}: it is an array of {dtype} and shape {shape}{order}; numbers or text of "
+            "shape (rows,) or (rows, width) are needed, row by row. Save np.ascontiguousarray of "
+            "such an array."
+        )
+    return RecordLayout(dtype, shape[1:], shape[0])
+
+
+def _to_batch(columns: dict[str, np.ndarray]) -> pa.RecordBatch:
+    return pa.RecordBatch.from_pydict(
+        {name: _to_arrow(name, values) for name, values in columns.items()}
+    )
+
+
+def _to_arrow(name: str, values: np.ndarray) -> pa.Array:
+    """Return an array of shape (rows,) or (rows, width) as a column of values or of lists."""
+    if values.ndim > 2 or values.size == 0:
+        raise UserError(f"column '{name}' has rows of shape {values.shape[1:]}; save them flat.")
+    native = values.astype(values.dtype.newbyteorder("="), copy=False)
+    try:
+        flat = pa.array(np.ascontiguousarray(native).reshape(-1))
+    except pa.ArrowNotImplementedError:
+        raise UserError(
+            f"column '{name}' is of the type {values.dtype}, which is not read. Save numbers "
+            "or text."
+        ) from None
+    return flat if values.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, values.shape[1])

@@ -1,0 +1,96 @@
+"""The files that an import reads: found by a path, a folder or a pattern, and identified.
+
+The rules of the workflow call this in every job, so it must not import Arrow.
+"""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from glob import glob
+from pathlib import Path
+
+from memtrain.core.errors import UserError, raise_problems
+from memtrain.core.wording import listed
+from memtrain.system.digests import new_digest
+from memtrain.system.progress import Progress
+
+#: Endings of the names of files that can be read, in lower case.
+ENDINGS = (".npy", ".npz", ".csv", ".csv.gz", ".zip", ".parquet", ".arrow", ".feather")
+
+_HASHED_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class FileState:
+    """What changes when a file is written to.
+
+    Attributes:
+        size_bytes: size of the file.
+        modified_ns: time of its last modification, Unix nanoseconds.
+    """
+
+    size_bytes: int
+    modified_ns: int
+
+
+def source_files(path: str) -> list[Path]:
+    """Return the files that a path stands for, sorted by name.
+
+    Args:
+        path: a file; a folder, where files with unknown endings are ignored; or a pattern, where
+            ``**`` stands for any number of folders.
+
+    Raises:
+        UserError: where there is no such file, or where one is of an unknown kind.
+    """
+    given = Path(path)
+    if given.is_dir():
+        visible = (file for file in given.iterdir() if not file.name.startswith("."))
+        found = [file for file in visible if file.is_file() and ending_of(file)]
+    else:
+        names = [path] if given.exists() else glob(path, recursive=True)
+        found = [Path(name) for name in names if os.path.isfile(name)]
+    if not found:
+        state = "no file in this folder has a known ending" if given.is_dir() else "no such file"
+        raise UserError(
+            f"{path}: {state}. Give a file, a folder or a pattern like data/*.csv, relative to "
+            f"{Path.cwd()}; known endings are {listed(ENDINGS)}."
+        )
+    raise_problems(
+        f"{file}: files of this kind are not read; known endings are {listed(ENDINGS)}."
+        for file in found
+        if not ending_of(file)
+    )
+    return sorted(found, key=str)
+
+
+def ending_of(file: Path) -> str:
+    """Return the known ending of a file's name; an empty text where it has none."""
+    name = file.name.lower()
+    return next((ending for ending in ENDINGS if name.endswith(ending)), "")
+
+
+def file_states(files: Iterable[Path]) -> list[FileState | None]:
+    """Return the state of every file; None for a file that is gone."""
+    found = [file.stat() if file.exists() else None for file in files]
+    return [status and FileState(status.st_size, status.st_mtime_ns) for status in found]
+
+
+def describe_files(files: list[Path]) -> list[dict[str, str | int]]:
+    """Read every file, and return its path, its size and its digest, as ``source.json`` has it."""
+    described: list[dict[str, str | int]] = []
+    with Progress("hashing", sum(file.stat().st_size for file in files), "bytes") as progress:
+        for file in files:
+            digest = new_digest("sha256")
+            with file.open("rb") as stream:
+                while chunk := stream.read(_HASHED_BYTES):
+                    digest.update(chunk)
+                    progress.advance(len(chunk))
+            described.append(
+                {
+                    "path": file.as_posix(),
+                    "bytes": file.stat().st_size,
+                    "sha256": digest.hexdigest(),
+                }
+            )
+    return described

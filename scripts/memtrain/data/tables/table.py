@@ -1,0 +1,92 @@
+"""What a table is, whatever kind of file it lies in: named columns, read in batches of a few MiB.
+
+No file is read whole. Two kinds of files set a lower limit to what memory must hold: of a Parquet
+file, a page of every column that is read (1 MiB as a rule); of a compressed Arrow file, one of its
+batches.
+"""
+
+import csv
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from memtrain.core.errors import UserError
+
+#: Size of a batch: large enough that a call costs nothing beside the work that it does.
+_BATCH_BYTES = 4 << 20
+_MOST_ROWS_PER_BATCH = 1 << 16
+
+#: Errors that readers raise where a file is damaged, or of another kind than its ending says.
+_READING_ERRORS = (
+    OSError,
+    ValueError,
+    TypeError,
+    EOFError,
+    RuntimeError,
+    csv.Error,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+    pa.ArrowException,
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows with named columns.
+
+    Attributes:
+        name: the file, or "file:member", for messages.
+        columns: names of all columns. A column of several numbers a row is a fixed-size list.
+        read: function that takes the names of some columns and yields their batches.
+    """
+
+    name: str
+    columns: list[str]
+    read: Callable[[list[str]], Iterator[pa.RecordBatch]]
+
+    def batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
+        """Yield all rows in their order, in batches that hold at least these columns.
+
+        Raises:
+            UserError: where the file turns out to be damaged.
+        """
+        with reading_errors(self.name):
+            yield from self.read(columns)
+
+
+@contextmanager
+def reading_errors(name: str) -> Iterator[None]:
+    """Turn what the readers raise into an error that names the file.
+
+    Args:
+        name: name of the file, for the message.
+
+    Raises:
+        UserError: in place of any error of a reader.
+    """
+    try:
+        yield
+    except _READING_ERRORS as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise UserError(
+            f"{name}: it cannot be read ({reason}). It may be cut short, or be of another kind "
+            "than its ending says. Write it anew."
+        ) from None
+
+
+def rows_per_batch(row_bytes: int) -> int:
+    """Return the number of rows of a batch of a few MiB."""
+    return max(1, min(_MOST_ROWS_PER_BATCH, _BATCH_BYTES // max(row_bytes, 1)))
+
+
+def batch_sizes(rows: int, row_bytes: int) -> Iterator[int]:
+    """Yield the number of rows of each batch of a table."""
+    step = rows_per_batch(row_bytes)
+    for start in range(0, rows, step):
+        yield min(step, rows - start)
