@@ -21,6 +21,7 @@ from memtrain.config.results import ResultsLayout
 from memtrain.core.errors import UserError
 from memtrain.cli.environment_check import WORKFLOW_PYTHON
 from memtrain.workflow.preempted_jobs import PreemptedJobs
+from memtrain.data.tables.source_files import source_files
 from memtrain.recipes.recipe_facts import read_recipe_facts
 from memtrain.recipes.withdrawals import WITHDRAWALS_FILE
 
