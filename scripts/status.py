@@ -1,21 +1,22 @@
-"""Show where all trainings of the configured splits are.
+"""Show how far the trainings of all configured splits are.
 
-Every training writes a small file to results/<dataset>/state/<split>/ while it runs, and this
-program reads them: it needs no server, and works from any machine that sees the folder. On a
-terminal the table is renewed every second until every training is finished (Ctrl-C leaves before).
+A running training writes a small file to results/<dataset>/state/<split>/, and this program reads
+it. It needs no server, and works from any machine that can read the folder. On a terminal the table
+is renewed every second until every training is finished (Ctrl-C leaves earlier).
 
   waiting    not started yet
-  running    with its step, loss, rows/s, share of the time waiting for rows, and time left
-  stopped    asked to leave before its end; its state is saved, and the next run goes on
-  failed     ended by an error, which stands below the table
-  lost       ended without a word, or not heard of for a minute: killed, or its machine is gone
-  finished   the model stands
+  running    shown with its step, loss, rows/s, share of time waiting for rows, and time left
+  stopped    left before its end on request; its state is saved, and the next run goes on from there
+  failed     ended by an error, which is shown below the table
+  lost       ended without a word or silent for a minute: it was killed, or its machine is gone
+  finished   the model is written
 """
 
 import argparse
 import sys
 import time
 from dataclasses import asdict
+from typing import Any
 
 from memtrain.cli.environment_check import require_environment
 
@@ -25,8 +26,9 @@ from memtrain.cli.entry_point import argument_parser, run
 from memtrain.config.reading import read_configuration
 from memtrain.config.results import ResultsLayout
 from memtrain.config.schema import Configuration
-from memtrain.reporting.training_status import TrainingStatus, statuses
+from memtrain.reporting.training_status import find_statuses
 from memtrain.system import canonical_json
+from memtrain.training.progress_file import TrainingStatus
 
 _SECONDS_BETWEEN_LOOKS = 1.0
 
@@ -37,9 +39,9 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "results",
         nargs="?",
-        help="the folder of a dataset, results/<dataset>; the only one there is unless given",
+        help="folder of a dataset, results/<dataset> (default: the only one below results)",
     )
-    parser.add_argument("--once", action="store_true", help="print the table once, and leave")
+    parser.add_argument("--once", action="store_true", help="print the table once and leave")
     parser.add_argument("--json", action="store_true", help="print JSON once, for programs")
     return parser.parse_args(argv)
 
@@ -50,18 +52,26 @@ def main(argv: list[str] | None = None) -> int:
     results = ResultsLayout.find(args.results)
     configuration = read_configuration(results.configuration)
     if args.json:
-        splits = [asdict(one) for one in statuses(configuration, results)]
+        splits = [as_json(status) for status in find_statuses(configuration, results)]
         print(canonical_json.dumps({"results": str(results.root), "splits": splits}))
     elif args.once or not sys.stdout.isatty():
-        print_once(list(statuses(configuration, results)))
+        print_once(list(find_statuses(configuration, results)))
     else:
         watch(configuration, results)
     return 0
 
 
+def as_json(status: TrainingStatus) -> dict[str, Any]:
+    """Return a status with the ages of its checkpoint and of its last sign of life, in seconds."""
+    return asdict(status) | {
+        "checkpoint_age": status.checkpoint_age,
+        "silent_seconds": status.silent_seconds,
+    }
+
+
 def print_once(trainings: list[TrainingStatus]) -> None:
-    """Print all trainings."""
-    # Imported here: scripts that read JSON need not wait for it.
+    """Print the status of all trainings."""
+    # Imported here: a call with --json need not wait for it.
     from rich.console import Console
 
     from memtrain.reporting.status_table import StatusTable
@@ -76,16 +86,12 @@ def watch(configuration: Configuration, results: ResultsLayout) -> None:
 
     from memtrain.reporting.status_table import StatusTable
 
-    def look() -> StatusTable:
-        nonlocal trainings
-        trainings = list(statuses(configuration, results))
-        return StatusTable(trainings, fits_height=True)
-
-    trainings: list[TrainingStatus] = []
-    with Live(look(), auto_refresh=False) as live:
-        while any(one.state != "finished" for one in trainings):
+    trainings = list(find_statuses(configuration, results))
+    with Live(StatusTable(trainings, fits_height=True), auto_refresh=False) as live:
+        while any(training.state != "finished" for training in trainings):
             time.sleep(_SECONDS_BETWEEN_LOOKS)
-            live.update(look(), refresh=True)
+            trainings = list(find_statuses(configuration, results))
+            live.update(StatusTable(trainings, fits_height=True), refresh=True)
 
 
 if __name__ == "__main__":

@@ -41,9 +41,10 @@ from memtrain.recipes.integrity import check_pieces
 from memtrain.recipes.recipe import Recipe
 from memtrain.training.checkpoint import CheckpointFolder, fingerprint_of
 from memtrain.training.distributed.process_group import count_nodes, joined_process_group
+from memtrain.training.run_context import RunContext
 from memtrain.training.staging import StagedRows, staged
 from memtrain.training.stopping import STOPPED, StopRequests, TrainingStopped
-from memtrain.training.trainer import RunContext, Trainer
+from memtrain.training.trainer import Trainer
 from memtrain.workflow.result_code import code_digest, own_code, result_code
 
 _log = logging.getLogger("memtrain.train")
@@ -138,12 +139,14 @@ def train(
     device = choose_device(recipe.training.settings.device)
     with joined_process_group(device) as group:
         context = RunContext(
-            device, group, loading_settings(args), running_settings(args), checkpoints, stop
+            device=device,
+            group=group,
+            loading=loading_settings(args),
+            running=running_settings(args),
+            checkpoints=checkpoints,
+            stop=stop,
         )
-        trainer = Trainer(recipe, rows.path, context)
-        if group.is_main:
-            print(trainer.describe(), flush=True)
-        result = trainer.run()
+        result = Trainer(recipe, rows.path, context).run()
         if not group.is_main:
             return
         result.write(model=args.model, history=args.history, performance=args.performance)

@@ -1,18 +1,18 @@
-"""Training state on disk: atomic, with a digest, and of one training only.
+"""Saved training state: complete or ignored, and used by the same training only.
 
-A checkpoint is two files, ``step-<n>.pt`` and ``step-<n>.json``. The second is written last, names
-the digest of the first and what training it belongs to; without it the first does not count. Both
-are written aside, synced and renamed. The last two are kept, so that a damaged one is not the end.
+A checkpoint is two files, ``step-<n>.pt`` and ``step-<n>.json``. The second is the note: it holds
+the digest of the first and says which training it belongs to. The note is written last, and without
+it the first file does not count. Both files are written under another name, synced and renamed. The
+last two checkpoints are kept, so that one damaged checkpoint does not cost the whole training.
 
-The state is read by ``torch.load(weights_only=True)``, which runs no code of the file.
+The state is read by ``torch.load(weights_only=True)``, which runs no code that the file contains.
 """
 
 import hashlib
+import logging
 import os
-import sys
-import time
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import torch
 
@@ -21,7 +21,9 @@ from memtrain.system import canonical_json
 from memtrain.system.atomic_files import written_aside
 
 _VERSION = 1
-_KEPT = 2
+_CHECKPOINTS_KEPT = 2
+
+_log = logging.getLogger(__name__)
 
 
 def fingerprint_of(recipe_digest: str, code_digest: str, device: torch.device) -> dict[str, str]:
@@ -44,8 +46,8 @@ class CheckpointFolder:
     """The checkpoints of one training.
 
     Args:
-        folder: made when the first is saved.
-        fingerprint: of the training, from ``fingerprint_of``.
+        folder: folder of the checkpoints, created with the first one.
+        fingerprint: what a checkpoint must agree with to be used; from ``fingerprint_of``.
     """
 
     def __init__(self, folder: str | os.PathLike, fingerprint: dict[str, str]):
@@ -54,60 +56,66 @@ class CheckpointFolder:
         self._kept: list[int] = []
 
     def save(self, step: int, state: Any) -> None:
-        """Save the state after a step, and remove all but the last two.
+        """Save the state after a step, and remove all checkpoints but the last two.
 
-        Checkpoints that ``newest`` passed over are removed as well, and what a killed process has
-        left half written.
+        This also removes the checkpoints that ``newest`` ignored, and the half-written files of a
+        killed process.
 
         Args:
             step: optimizer steps done.
             state: nested dicts, lists and tuples of tensors and numbers.
         """
         with written_aside(self._path(step)) as file:
-            digesting = _Digesting(file)
-            torch.save(state, digesting)
+            torch.save(state, file)
+        size_bytes, sha256 = _size_and_digest(self._path(step))
         canonical_json.write(
-            self._path(step, ".json"),
+            self._note_path(step),
             {
                 "version": _VERSION,
                 "step": step,
                 "fingerprint": self._fingerprint,
-                "bytes": digesting.bytes,
-                "sha256": digesting.hexdigest(),
+                "bytes": size_bytes,
+                "sha256": sha256,
             },
         )
-        self._kept = [*(kept for kept in self._kept if kept != step), step][-_KEPT:]
-        names = {path.name for kept in self._kept for path in self._paths(kept)}
-        for file in self.folder.glob("*step-*"):
-            if file.name not in names:
-                file.unlink(missing_ok=True)
+        self._kept = [*(kept for kept in self._kept if kept != step), step][-_CHECKPOINTS_KEPT:]
+        self._remove_others()
 
     def noted_step(self) -> int:
-        """Return the step that ``newest`` will return unless a state is damaged; reads no state.
+        """Return the step that ``newest`` will return, unless a state is damaged.
 
-        For what is worth knowing before it is needed: nothing is said of what is passed over.
+        This reads the notes alone, without the states, and gives no warnings.
+
+        Returns:
+            The step, or 0 if there is no checkpoint.
         """
         return next((step for step in self._steps() if not self._problem_of_note(step)), 0)
 
     def newest(self) -> int:
-        """Return the step of the newest checkpoint that can be gone on from; 0 where there is none.
+        """Return the step of the newest usable checkpoint.
 
-        What is passed over is said on standard error: checkpoints that are damaged, and those of
-        another training.
+        Damaged checkpoints, and those of another training, are ignored with a warning.
+
+        Returns:
+            The step, or 0 if no checkpoint is usable.
         """
         for step in self._steps():
-            problem = self._problem(step)
+            problem = self._problem_of_note(step) or self._problem_of_state(step)
             if problem is None:
                 self._kept = [step]
                 return step
-            print(f"warning: {self._path(step)}: {problem}; it is not used.", file=sys.stderr)
+            _log.warning(f"{self._path(step)}: {problem}; it is not used.")
         return 0
 
     def load(self, step: int, device: torch.device) -> Any:
         """Return the state of a checkpoint that ``newest`` found.
 
+        Args:
+            step: step of the checkpoint.
+            device: device on which the tensors are put.
+
         Raises:
-            UserError: where it cannot be read any more.
+            UserError: if the file can no longer be read.
         """
         path = self._path(step)
         try:
@@ -119,23 +127,27 @@ class CheckpointFolder:
             ) from None
 
     def remove(self) -> None:
-        """Remove the folder; for when the model stands, and nothing is to be gone on from."""
+        """Remove the folder; called once the model is written and no state is needed any more."""
         if not self.folder.is_dir():
             return
         for file in self.folder.iterdir():
             file.unlink(missing_ok=True)
         self.folder.rmdir()
 
-    def _problem(self, step: int) -> str | None:
-        """Return what is wrong with a checkpoint, as the end of a sentence, or None."""
-        return self._problem_of_note(step) or self._problem_of_state(step)
+    def _remove_others(self) -> None:
+        """Remove all checkpoints but those that are kept."""
+        kept = {path.name for step in self._kept for path in self._paths(step)}
+        for path in self.folder.glob("*step-*"):
+            if path.name not in kept:
+                path.unlink(missing_ok=True)
 
     def _problem_of_note(self, step: int) -> str | None:
+        """Return what is wrong with a note, as the end of a sentence; None if it is right."""
         try:
             keys, note = ("version", "fingerprint", "bytes", "sha256"), self._note(step)
             version, fingerprint, *_ = (note[key] for key in keys)
         except (UserError, KeyError, TypeError):
-            return f"its note {self._path(step, '.json').name} is damaged"
+            return f"its note {self._note_path(step).name} is damaged"
         if version != _VERSION:
             return f"it was written by another version of memtrain ({version}, not {_VERSION})"
         others = [key for key, value in self._fingerprint.items() if fingerprint.get(key) != value]
@@ -144,78 +156,38 @@ class CheckpointFolder:
         return None
 
     def _problem_of_state(self, step: int) -> str | None:
+        """Return what is wrong with a state, as the end of a sentence; None if it is right."""
         note = self._note(step)
-        size, digest = note["bytes"], note["sha256"]
         try:
-            with open(self._path(step), "rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
-                found_size = file.tell()
+            size_bytes, sha256 = _size_and_digest(self._path(step))
         except OSError as error:
             return f"it cannot be read ({error.strerror})"
-        if found_size != size:
-            return f"it is damaged: {found_size:,} bytes where {size:,} were written"
-        if found != digest:
+        if size_bytes != note["bytes"]:
+            return f"it is damaged: {size_bytes:,} bytes where {note['bytes']:,} were written"
+        if sha256 != note["sha256"]:
             return "it is damaged: its digest is not the one that was noted when it was written"
         return None
 
     def _note(self, step: int) -> Any:
-        return canonical_json.read(self._path(step, ".json"), made_by="train")
+        return canonical_json.read(self._note_path(step), made_by="train")
 
     def _steps(self) -> list[int]:
         """Return the steps of all checkpoints, the newest first."""
         names = (path.stem.removeprefix("step-") for path in self.folder.glob("step-*.json"))
         return sorted((int(name) for name in names if name.isdecimal()), reverse=True)
 
-    def _path(self, step: int, suffix: str = ".pt") -> Path:
-        return self.folder / f"step-{step}{suffix}"
+    def _path(self, step: int) -> Path:
+        return self.folder / f"step-{step}.pt"
+
+    def _note_path(self, step: int) -> Path:
+        return self.folder / f"step-{step}.json"
 
     def _paths(self, step: int) -> list[Path]:
-        return [self._path(step), self._path(step, ".json")]
+        return [self._path(step), self._note_path(step)]
 
 
-class CheckpointClock:
-    """Says when the next checkpoint is due.
-
-    Args:
-        minutes: between two, or None.
-        steps: between two, or None.
-    """
-
-    def __init__(self, minutes: float | None, steps: int | None):
-        self._seconds = None if minutes is None else 60 * minutes
-        self._steps = steps
-        self._last = time.monotonic()
-
-    @property
-    def counts_steps(self) -> bool:
-        """Whether steps decide, which are the same for all processes, and not the time."""
-        return self._steps is not None
-
-    def is_due(self, step: int) -> bool:
-        """Return whether a checkpoint should be saved after a step."""
-        if self._steps is not None:
-            return step % self._steps == 0
-        return time.monotonic() - self._last >= self._seconds
-
-    def note(self) -> None:
-        """Remember that one was saved."""
-        self._last = time.monotonic()
-
-
-class _Digesting:
-    """A file that is written to, and digested on the way."""
-
-    def __init__(self, file: BinaryIO):
-        self._file, self._digest = file, hashlib.sha256()
-        self.bytes = 0
-
-    def write(self, content: bytes) -> int:
-        self._digest.update(content)
-        self.bytes += len(content)
-        return self._file.write(content)
-
-    def flush(self) -> None:
-        self._file.flush()
-
-    def hexdigest(self) -> str:
-        return self._digest.hexdigest()
+def _size_and_digest(path: Path) -> tuple[int, str]:
+    """Return the size of a file in bytes, and its SHA-256."""
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return file.tell(), digest

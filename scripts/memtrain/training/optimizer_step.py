@@ -1,11 +1,13 @@
-"""One optimizer step, from the gradient of a window to new weights."""
+"""One optimizer step: from the gradient of a window to new weights."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn, optim
+from torch.distributed.tensor import DTensor
 
 
 @dataclass(frozen=True)
@@ -13,9 +15,9 @@ class StepTaken:
     """What an optimizer step did.
 
     Attributes:
-        learning_rate: that it was taken with (of the first parameter group).
-        gradient_norm: the Euclidean norm of the gradient, before clipping.
-        skipped: whether it was not taken, since a float16 had overflowed.
+        learning_rate: learning rate of the step (of the first parameter group).
+        gradient_norm: Euclidean norm of the gradient before clipping.
+        skipped: whether the step was skipped because a float16 number had overflowed.
     """
 
     learning_rate: float
@@ -24,36 +26,41 @@ class StepTaken:
 
 
 class OptimizerStep:
-    """Takes the steps of a training.
+    """Takes the optimizer steps of a training.
 
     Args:
-        optimizer: of the model's parameters, whose gradients it uses and clears.
-        scheduler: stepped once an optimizer step that was taken.
-        clip_norm: the norm that a larger gradient is scaled down to; None for no clipping.
-        scales: whether losses have to be scaled, for float16.
-        device: of the parameters.
+        optimizer: optimizer of the model; it uses and clears the gradients of its parameters.
+        scheduler: learning-rate schedule, advanced after every step that was not skipped; None for
+            a constant rate.
+        clip_norm: norm to which a larger gradient is scaled down; None for no clipping.
+        scales_loss: whether losses have to be scaled, as float16 needs it.
+        device: device of the parameters.
     """
 
     def __init__(
         self,
         optimizer: optim.Optimizer,
         scheduler: optim.lr_scheduler.LRScheduler | None,
+        *,
         clip_norm: float | None,
-        scales: bool,
+        scales_loss: bool,
         device: torch.device,
     ):
-        self._optimizer, self._scheduler, self._clip_norm = optimizer, scheduler, clip_norm
-        self._scaler = torch.amp.GradScaler(device.type, enabled=scales)
-        # It has no scale before it was asked for one, and losses here are scaled by a plain number.
+        self._optimizer = optimizer
+        self._scheduler = scheduler
+        self._clip_norm = clip_norm
+        self._scaler = torch.amp.GradScaler(device.type, enabled=scales_loss)
+        # A scaler sets its scale when it first scales something. Here losses are multiplied by a
+        # plain number instead.
         self._scaler.scale(torch.ones((), device=device))
 
     @property
     def scale(self) -> float:
-        """What the losses of the next window have to be multiplied with; a power of two."""
+        """Factor of the losses of the next window, a power of two."""
         return self._scaler.get_scale()
 
     def take(self) -> StepTaken:
-        """Take a step by the gradients of the parameters, and clear them."""
+        """Take a step with the gradients of the parameters, and clear the gradients."""
         parameters = [part for group in self._optimizer.param_groups for part in group["params"]]
         learning_rate = float(self._optimizer.param_groups[0]["lr"])
         self._scaler.unscale_(self._optimizer)
@@ -70,18 +77,18 @@ class OptimizerStep:
             self._scheduler.step()
         return StepTaken(learning_rate, gradient_norm, skipped)
 
-    def save(self) -> dict[str, Any]:
-        """Return the state of schedule and scale."""
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of the schedule and of the loss scale."""
         scheduler = None if self._scheduler is None else self._scheduler.state_dict()
         return {"scheduler": scheduler, "scaler": self._scaler.state_dict()}
 
-    def load(self, state: dict[str, Any]) -> None:
-        """Go on from what ``save`` returned."""
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what ``state_dict`` returned."""
         if self._scheduler is not None:
             self._scheduler.load_state_dict(state["scheduler"])
         self._scaler.load_state_dict(state["scaler"])
 
 
 def _whole(norm: torch.Tensor) -> torch.Tensor:
-    """Return the norm of all shards, where there are shards."""
-    return norm.full_tensor() if hasattr(norm, "full_tensor") else norm
+    """Return the norm over all shards of a sharded model."""
+    return norm.full_tensor() if isinstance(norm, DTensor) else norm

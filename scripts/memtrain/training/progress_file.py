@@ -1,4 +1,4 @@
-"""``progress.json``: the sign of life of a training that runs, for whoever looks from outside."""
+"""``progress.json``: the sign of life of a running training, which ``status`` reads."""
 
 import json
 import math
@@ -10,55 +10,75 @@ from typing import Literal
 
 PROGRESS_FILE = "progress.json"
 
+State = Literal["failed", "lost", "stopped", "running", "waiting", "finished"]
+
 
 @dataclass(frozen=True)
-class TrainingProgress:
-    """How far a training has come.
+class TrainingStatus:
+    """How far a training has come. Whatever is not known is None.
+
+    A training itself says that it is running, that it has stopped (its state is saved, and the next
+    run goes on from there) or that it has failed. The other states are what ``status`` finds out:
+    waiting for its start, lost (it ended without a word, or gives no sign of life) or finished.
 
     Attributes:
-        split: that is trained.
-        state: stopped means that it saved its state and left, to be run again.
-        step: optimizer steps done, by all runs.
-        steps: in all.
-        epoch: of the last step, 1, 2, ...; 0 before the first of this run.
-        epochs: in all.
-        loss: the mean loss of a row of the last window.
-        rows_per_second: of all runs.
-        waiting_share: of the time, for rows.
-        seconds_left: at the rate of this run.
-        checkpoint_step: of the last checkpoint.
-        checkpoint_at: when it was written, Unix time.
-        started_at: when this run began, Unix time.
-        updated_at: Unix time.
-        host: the machine's name.
-        process: which process it is, as ``process_identity`` has it.
-        processes: that train together.
-        job: of a batch system, where there is one.
-        message: why it stopped or failed.
+        split: name of the split.
+        state: one of the states above.
+        step: optimizer steps done by all runs.
+        steps: optimizer steps in all.
+        epoch: epoch of the last step: 1, 2, ...; 0 before the first step of this run.
+        epochs: epochs in all.
+        loss: mean loss of a row of the last window.
+        rows_per_second: mean rate of all runs.
+        waiting_share: share of the time spent waiting for rows.
+        seconds_left: seconds to the end at the rate of this run.
+        checkpoint_step: step of the last checkpoint.
+        checkpoint_at: Unix time of the last checkpoint.
+        started_at: Unix time at which this run began.
+        updated_at: Unix time of the last sign of life.
+        host: name of the machine.
+        process: identity of the process; see ``process_identity``.
+        processes: number of processes that train together.
+        job: id of the Slurm job.
+        message: why the training stopped or failed.
     """
 
     split: str
-    state: Literal["running", "stopped", "failed"]
-    step: int
-    steps: int
-    epoch: int
-    epochs: int
-    loss: float | None
-    rows_per_second: float | None
-    waiting_share: float | None
-    seconds_left: float | None
-    checkpoint_step: int | None
-    checkpoint_at: float | None
-    started_at: float
-    updated_at: float
-    host: str
-    process: str
-    processes: int
-    job: str | None
-    message: str | None
+    state: State
+    step: int | None = None
+    steps: int | None = None
+    epoch: int | None = None
+    epochs: int | None = None
+    loss: float | None = None
+    rows_per_second: float | None = None
+    waiting_share: float | None = None
+    seconds_left: float | None = None
+    checkpoint_step: int | None = None
+    checkpoint_at: float | None = None
+    started_at: float | None = None
+    updated_at: float | None = None
+    host: str | None = None
+    process: str | None = None
+    processes: int | None = None
+    job: str | None = None
+    message: str | None = None
+
+    @property
+    def checkpoint_age(self) -> float | None:
+        """Seconds since the last checkpoint."""
+        return _seconds_since(self.checkpoint_at)
+
+    @property
+    def silent_seconds(self) -> float | None:
+        """Seconds since the last sign of life."""
+        return _seconds_since(self.updated_at)
 
     def write(self, folder: str | os.PathLike) -> None:
-        """Write the file aside and rename it; not synced, since it is old news in a second."""
+        """Write ``progress.json`` into a folder.
+
+        The file is replaced as a whole. It is not synced to the disk, because its content is out of
+        date a second later.
+        """
         path = Path(folder, PROGRESS_FILE)
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.with_name(f".{PROGRESS_FILE}.part")
@@ -67,10 +87,13 @@ class TrainingProgress:
         os.replace(aside, path)
 
     @classmethod
-    def read(cls, folder: str | os.PathLike) -> "TrainingProgress | None":
-        """Return what was written last; None where nothing was, or it cannot be read now.
+    def read(cls, folder: str | os.PathLike) -> "TrainingStatus | None":
+        """Return what a training last wrote into a folder.
 
-        Keys of later versions are left out.
+        Keys that this version does not know are ignored.
+
+        Returns:
+            The status, or None if there is no file or it cannot be read now.
         """
         try:
             content = json.loads(Path(folder, PROGRESS_FILE).read_text())
@@ -79,51 +102,8 @@ class TrainingProgress:
             return None
 
 
-def process_identity() -> str:
-    """Return what tells this process from all others: boot, pid namespace, pid and start."""
-    return ":".join([*_system(), str(os.getpid()), _start_of(os.getpid()) or "unknown"])
-
-
-def is_gone(identity: str) -> bool:
-    """Return whether a process has ended for sure; False where that cannot be seen from here.
-
-    Names of hosts do not tell: two containers may have the same.
-    """
-    *system, pid, start = identity.split(":")
-    if system != _system() or not pid.isdecimal() or start == "unknown":
-        return False
-    return _start_of(int(pid)) != start
-
-
-def seconds_since(progress: TrainingProgress, folder: str | os.PathLike) -> float:
-    """Return the age of a progress file, by the kinder one of two clocks.
-
-    The writer's clock and that of the file system may both differ from ours by seconds.
-    """
-    try:
-        written = os.stat(Path(folder, PROGRESS_FILE)).st_mtime
-    except OSError:
-        written = 0.0
-    return max(0.0, time.time() - max(written, progress.updated_at))
-
-
-def _system() -> list[str]:
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return [boot, str(os.stat("/proc/self/ns/pid").st_ino)]
-    except OSError:
-        return ["unknown", "unknown"]
-
-
-def _start_of(pid: int) -> str | None:
-    """Return when a process was started, in ticks since boot; None where there is none."""
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return None
-    # The name of the program stands in parentheses, and may hold any. A zombie has ended.
-    state, *numbers = status.rpartition(")")[2].split()
-    return None if state == "Z" else numbers[18]
+def _seconds_since(unix_time: float | None) -> float | None:
+    return None if unix_time is None else max(0.0, time.time() - unix_time)
 
 
 def _as_json(value: object) -> object:

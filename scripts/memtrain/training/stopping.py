@@ -1,20 +1,26 @@
-"""When a training has to leave before its end: a signal of the scheduler's, or its time is up."""
+"""Requests to leave a training early: a signal of the scheduler, or the end of its time."""
 
 import signal
 import time
+from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 from memtrain.core.errors import Interrupted
 
-#: What schedulers send before they end a job.
+#: Signals that schedulers send before they end a job.
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
-#: Exit status of a training that saved its state and left: temporary, try again (as in sysexits.h).
+#: Exit status of a training that saved its state and left. In sysexits.h, 75 means "temporary
+#: failure, try again".
 STOPPED = 75
 
-#: What is left of the time of a job for the last step, the last checkpoint and the way out.
+#: Share of the job's time, and minutes at least, that are kept for the last step, the last
+#: checkpoint and the way out.
 _MARGIN_SHARE = 0.05
 _MARGIN_MINUTES = 1.0
+
+_Handler = Callable[[int, FrameType | None], Any] | int | None
 
 
 class TrainingStopped(Interrupted):
@@ -22,13 +28,14 @@ class TrainingStopped(Interrupted):
 
 
 class StopRequests:
-    """Listens for the signals of schedulers and to the clock.
+    """Listens to the signals of schedulers and to the clock.
 
-    Used as a context; handlers that were there before are there again after it.
+    Used as a context, at whose end the former signal handlers are back.
 
     Args:
-        max_minutes: that the job may take, from now on; None for no limit. Stops are asked for a
-            margin before: 5 % of them, one minute at least (of very short ones, a half).
+        max_minutes: minutes that the job may take, counted from now; None for no limit. The stop is
+            requested a little earlier: by 5 % of the time, but at least a minute (half the time, if
+            that is less).
     """
 
     def __init__(self, max_minutes: float | None = None):
@@ -38,24 +45,26 @@ class StopRequests:
             self._deadline = time.monotonic() + 60 * (max_minutes - margin)
         self._max_minutes = max_minutes
         self._signal: signal.Signals | None = None
-        self._before: dict[signal.Signals, object] = {}
+        self._former_handlers: dict[signal.Signals, _Handler] = {}
 
     def __enter__(self) -> "StopRequests":
-        self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+        self._former_handlers = {
+            number: signal.signal(number, self._note_signal) for number in SIGNALS
+        }
         return self
 
     def __exit__(self, *exception: object) -> None:
-        for number, handler in self._before.items():
+        for number, handler in self._former_handlers.items():
             signal.signal(number, handler)
 
     @property
     def reason(self) -> str | None:
-        """Why the training has to stop; None as long as it does not."""
+        """Why the training has to stop; None as long as it may go on."""
         if self._signal is not None:
             return f"{self._signal.name} was received"
         if self._deadline is not None and time.monotonic() >= self._deadline:
             return f"the {self._max_minutes:g} minutes of this job are nearly over"
         return None
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def _note_signal(self, number: int, frame: FrameType | None) -> None:
         self._signal = signal.Signals(number)

@@ -15,12 +15,10 @@ import yaml
 
 import status
 from memtrain.core.errors import UserError
-from memtrain.training.progress_file import (
-    PROGRESS_FILE,
-    TrainingProgress,
-    is_gone,
-    process_identity,
-)
+from memtrain.system.process_identity import has_ended, process_identity
+from memtrain.training.history import StepRecord, write_history
+from memtrain.training.performance import Performance
+from memtrain.training.progress_file import PROGRESS_FILE, TrainingStatus
 from tests.trainings import wait_until
 
 SPLITS = ["first", "second", "third"]
@@ -28,7 +26,7 @@ SPLITS = ["first", "second", "third"]
 
 def progress(**changes):
     now = time.time()
-    alive = TrainingProgress(
+    alive = TrainingStatus(
         split="first",
         state="running",
         step=40,
@@ -70,11 +68,27 @@ def finish(folder, split):
     outputs = folder / "splits" / split
     outputs.mkdir(parents=True)
     (outputs / "model.safetensors").touch()
-    lines = [f"{step},{1 + step // 100},128,{1 / step},0.001,0.5" for step in range(1, 301)]
-    header = "step,epoch,rows,loss,learning_rate,gradient_norm"
-    (outputs / "history.csv").write_text("\n".join([header, *lines]) + "\n")
-    performance = {"rows_per_second": 999.0, "waiting_share": 0.5, "host": "n", "processes": 1}
-    (outputs / "performance.json").write_text(json.dumps(performance))
+    records = [
+        StepRecord(
+            step, 1 + step // 100, rows=128, loss=1 / step, learning_rate=1e-3, gradient_norm=1
+        )
+        for step in range(1, 301)
+    ]
+    write_history(outputs / "history.csv", records)
+    Performance(
+        seconds=30.0,
+        rows_per_second=999.0,
+        waiting_share=0.5,
+        saving_share=0.0,
+        runs=1,
+        processes=1,
+        peak_memory_bytes=1 << 20,
+        peak_gpu_memory_bytes=None,
+        device="cpu",
+        threads=1,
+        host="n",
+        torch="2.12",
+    ).write(outputs / "performance.json")
 
 
 def look(capsys, results, *arguments):
@@ -139,7 +153,7 @@ def test_one_that_is_not_heard_of_is_lost(capsys, results):
 def test_one_whose_process_was_killed_is_lost_at_once(capsys, results):
     program = (
         "import sys, time; sys.path.insert(0, 'scripts');"
-        "from memtrain.training.progress_file import process_identity;"
+        "from memtrain.system.process_identity import process_identity;"
         "print(process_identity(), flush=True); time.sleep(60)"
     )
     with subprocess.Popen(
@@ -155,11 +169,11 @@ def test_one_whose_process_was_killed_is_lost_at_once(capsys, results):
 
 def test_a_process_elsewhere_or_another_of_that_number_is_not_mistaken():
     boot, space, pid, start = process_identity().split(":")
-    assert not is_gone(process_identity())
-    assert is_gone(f"{boot}:{space}:{pid}:{int(start) - 1}")
-    assert not is_gone(f"another-boot:{space}:{pid}:1")
-    assert not is_gone(f"{boot}:1:{pid}:1")
-    assert not is_gone("nonsense:::")
+    assert not has_ended(process_identity())
+    assert has_ended(f"{boot}:{space}:{pid}:{int(start) - 1}")
+    assert not has_ended(f"another-boot:{space}:{pid}:1")
+    assert not has_ended(f"{boot}:1:{pid}:1")
+    assert not has_ended("nonsense:::")
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"split": "first"}', "\0\0\0"])
@@ -189,7 +203,7 @@ def test_a_file_that_is_replaced_all_the_time_is_always_whole(results):
     steps_seen = set()
 
     def another_step_is_seen():
-        found = TrainingProgress.read(folder)
+        found = TrainingStatus.read(folder)
         assert found is not None
         steps_seen.add(found.step)
         return len(steps_seen) > 50

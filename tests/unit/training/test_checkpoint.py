@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from memtrain.config.training import CheckpointSettings
 from memtrain.core.errors import UserError
-from memtrain.training.checkpoint import CheckpointClock, CheckpointFolder, fingerprint_of
+from memtrain.training.checkpoint import CheckpointFolder, fingerprint_of
+from memtrain.training.checkpoint_schedule import CheckpointSchedule
+from memtrain.training.distributed.process_group import ProcessGroup
 
 CPU = torch.device("cpu")
 FINGERPRINT = {"recipe": "r", "code": "c", "torch": "t", "device": "cpu"}
@@ -76,14 +79,14 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_one_is_passed_over_for_the_one_before(folder, capsys, damage):
+def test_a_damaged_one_is_passed_over_for_the_one_before(folder, caplog, damage):
     folder.save(5, state(5))
     folder.save(10, state(10))
     hurt, message = DAMAGES[damage]
     hurt(folder.folder / "step-10.pt")
     again = reopened(folder)
     assert again.newest() == 5
-    assert "step-10" in (said := capsys.readouterr().err)
+    assert "step-10" in (said := caplog.text)
     assert message in said
     assert again.load(5, CPU)["nested"][0]["step"] == 5
     again.save(7, state(7))
@@ -91,11 +94,11 @@ def test_a_damaged_one_is_passed_over_for_the_one_before(folder, capsys, damage)
 
 
 @pytest.mark.parametrize("part", sorted(FINGERPRINT))
-def test_the_state_of_another_training_is_not_used(folder, capsys, part):
+def test_the_state_of_another_training_is_not_used(folder, caplog, part):
     folder.save(900, state(900))
     other = reopened(folder, **{part: "other"})
     assert other.newest() == 0
-    assert f"belongs to another training (another {part})" in capsys.readouterr().err
+    assert f"belongs to another training (another {part})" in caplog.text
     # It is still there for the other one, until this one has something to save.
     assert reopened(folder).newest() == 900
     other.save(3, state(3))
@@ -141,12 +144,15 @@ def test_the_fingerprint_knows_recipe_code_and_device():
         assert [name for name in before if before[name] != after[name]] == [key]
 
 
+def schedule_of(**settings):
+    return CheckpointSchedule(CheckpointSettings(**settings), ProcessGroup(), CPU)
+
+
 def test_when_the_next_is_due():
-    assert [step for step in range(1, 10) if CheckpointClock(None, 3).is_due(step)] == [3, 6, 9]
-    clock = CheckpointClock(1e-9, None)
-    assert clock.is_due(1)
-    clock = CheckpointClock(10, None)
-    assert not clock.is_due(1)
+    every_third = schedule_of(steps=3)
+    assert [step for step in range(1, 10) if every_third.is_due(step)] == [3, 6, 9]
+    assert schedule_of(minutes=1e-9).is_due(1)
+    assert not schedule_of(minutes=10).is_due(1)
 
 
 def schedules():

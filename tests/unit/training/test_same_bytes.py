@@ -311,8 +311,8 @@ def test_state_of_other_code_is_not_used(new_training):
 @pytest.mark.parametrize(
     ("steps", "processes", "message"),
     [
-        (6, 4, "6 slots were to be shared by 4 processes, but so many processes do not divide"),
-        (6, 3, "6 slots were to be shared by 3 processes, but gradients are added in a tree"),
+        (6, 4, "6 slots cannot be shared by 4 processes: this number of processes does not divide"),
+        (6, 3, "6 slots cannot be shared by 3 processes: gradients are added in a tree"),
     ],
 )
 def test_processes_that_cannot_share_the_slots_are_named(new_training, steps, processes, message):

@@ -15,7 +15,8 @@ from memtrain.core.errors import UserError
 from memtrain.core.random_streams import torch_seed
 from memtrain.core.ranges import Range
 from memtrain.loading.row_order import RowOrder
-from memtrain.training.trainer import RunContext, Trainer
+from memtrain.training.run_context import RunContext
+from memtrain.training.trainer import Trainer
 
 GENERATOR = np.random.default_rng(0)
 FEATURES = GENERATOR.random((300, 4), dtype=np.float32)
@@ -280,13 +281,16 @@ class Normalized(nn.Module):
         return self.inside(features)
 
 
-def test_batch_normalization_is_warned_of(resolve):
+def test_batch_normalization_is_warned_of(resolve, caplog):
     data, recipe = resolve(FEATURES, TARGET, {"model": f"{__name__}:Normalized"})
-    text = Trainer(recipe, data).describe()
-    assert "warning: Normalized has BatchNorm (inside.0)" in text
-    assert "Use GroupNorm or LayerNorm" in text
+    Trainer(recipe, data).run()
+    (warning,) = (record.message for record in caplog.records if record.levelname == "WARNING")
+    assert "Normalized has BatchNorm (inside.0)" in warning
+    assert "Use GroupNorm or LayerNorm" in warning
+    caplog.clear()
     data, recipe = resolve(FEATURES, TARGET, {"model": "mlp"})
-    assert "warning" not in Trainer(recipe, data).describe()
+    Trainer(recipe, data).run()
+    assert not [record for record in caplog.records if record.levelname == "WARNING"]
 
 
 class Scattering(nn.Linear):

@@ -1,33 +1,50 @@
 """Accumulation as PyTorch does it, in whatever order is fastest (``reduction: fast``).
 
-Gradients are added into the parameters, and across processes once a window. For models whose
-additional vectors of gradients, or whose traffic, would hurt. The sums are exact as those of
-``accumulation`` are, and as good; but their last bits depend on the number of processes.
+Gradients are added into the parameters, and across processes once per window. This is for models
+that cannot afford the extra vectors of gradients, or the extra traffic, of ``accumulation.tree``.
+The sums are as exact as those of the tree, but their last bits depend on the number of processes.
 """
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 
 import torch
+from torch import nn
+from torch.distributed.fsdp import FSDPModule
 from torch.nn.parallel import DistributedDataParallel
 
+from memtrain.training.accumulation.accumulator import AccumulatedWindow, Window, mean_loss
 from memtrain.training.accumulation.slot_loss import Batch, MicroBatchRng, SlotLoss
-from memtrain.training.accumulation.tree import Accumulated, Window, mean_loss
 from memtrain.training.distributed.process_group import ProcessGroup
 
 
+@dataclass(frozen=True)
+class _Call:
+    """One forward and backward pass.
+
+    Attributes:
+        slot: place of the micro-batch in its window.
+        batch: the micro-batch.
+        factor: factor of its summed loss; 0 for a pass that only keeps the other processes company.
+    """
+
+    slot: int
+    batch: Batch
+    factor: float
+
+
 class DdpAccumulator:
-    """Accumulates by ``backward``; a process speaks to others with its last micro-batch only.
+    """Accumulates by ``backward``; processes communicate during their last micro-batch only.
 
     Args:
-        slot_loss: with the model; parameters that are sharded stay so.
-        rng: the random streams of micro-batches.
-        slots: of a window.
-        group: the processes that share them.
-        device: that the model is on.
-        any_row: gives some row as a batch: a process with fewer rows in a short window goes along
-            with it, at weight zero, since all have to meet.
-        sharded: whether the model is cut among the processes (``fsdp.shard``).
+        slot_loss: loss of a slot, with the model; a sharded model stays sharded.
+        rng: seeds the random numbers of every micro-batch.
+        accumulation_steps: number of slots in a window.
+        group: processes that share the slots.
+        device: device of the model.
+        any_row: returns some row as a micro-batch. A process that has fewer micro-batches than the
+            others in a short window computes this row with weight zero, since all have to meet.
         compiled: whether the model is compiled.
     """
 
@@ -35,69 +52,70 @@ class DdpAccumulator:
         self,
         slot_loss: SlotLoss,
         rng: MicroBatchRng,
-        slots: int,
+        *,
+        accumulation_steps: int,
         group: ProcessGroup,
         device: torch.device,
         any_row: Callable[[], Batch],
-        sharded: bool = False,
         compiled: bool = False,
     ):
-        self._loss, self._rng, self._slots = slot_loss, rng, slots
-        self._group, self._device, self._any_row = group, device, any_row
-        self._own = group.slots(slots, needs_tree=False)
-        self._sharded = slot_loss.model if sharded else None
-        self._distributed = None
-        module = slot_loss
-        if group.world_size > 1 and not sharded:
-            module = self._distributed = DistributedDataParallel(
-                slot_loss, gradient_as_bucket_view=True
-            )
+        self._rng = rng
+        self._slots = accumulation_steps
+        self._group = group
+        self._device = device
+        self._any_row = any_row
+        self._own = group.slots(accumulation_steps, needs_tree=False)
+        model = slot_loss.model
+        self._fsdp_model = model if isinstance(model, FSDPModule) else None
+        self._ddp_module: DistributedDataParallel | None = None
+        module: nn.Module = slot_loss
+        if group.world_size > 1 and self._fsdp_model is None:
+            self._ddp_module = DistributedDataParallel(slot_loss, gradient_as_bucket_view=True)
+            module = self._ddp_module
         self._module = torch.compile(module, dynamic=False) if compiled else module
 
     def accumulate(
-        self, window: Window, scale: float, has_to_stop: Callable[[], bool]
-    ) -> Accumulated:
-        """Give the gradient of the window's mean loss, times ``scale``, to the parameters.
+        self, window: Window, scale: float, should_stop: Callable[[], bool]
+    ) -> AccumulatedWindow:
+        """Give the parameters the gradient of the window's mean loss; see ``Accumulator``."""
+        facts = torch.zeros(self._slots + 1, dtype=torch.float64, device=self._device)
+        calls = self._calls(window, scale)
+        for number, call in enumerate(calls, 1):
+            self._rng.seed(window.step, call.slot)
+            with self._communication(is_last=number == len(calls)):
+                summed = self._module(call.batch)
+                (summed * call.factor).backward()
+            if call.factor:
+                facts[call.slot] = summed.detach()
+        facts[-1] = should_stop()
+        *losses, stops = self._group.all_reduce_sum(facts).tolist()
+        return AccumulatedWindow(mean_loss(losses, window.sizes), stops > 0)
 
-        Raises:
-            NonFiniteLossError: in every process.
-        """
+    def _calls(self, window: Window, scale: float) -> list[_Call]:
+        """Return the passes of this process, those that count for nothing last."""
         # Both DistributedDataParallel and FSDP divide by the number of processes.
         factor = scale * self._group.world_size / window.rows
-        facts = torch.zeros(self._slots + 1, dtype=torch.float64, device=self._device)
-        batches = list(window.by_slot(self._own).items())
-        empty = self._calls(window) - len(batches)
-        # With those that count for nothing last, a process without rows meets the others too.
-        calls = [(slot, batch, factor) for slot, batch in batches]
-        calls += [(self._own.start, self._any_row(), 0.0) for _ in range(empty)]
-        for number, (slot, batch, weight) in enumerate(calls, 1):
-            self._rng.seed(window.step, slot)
-            with self._meeting(number == len(calls)):
-                summed = self._module(batch)
-                (summed * weight).backward()
-            if weight:
-                facts[slot] = summed.detach()
-        facts[-1] = has_to_stop()
-        *losses, stops = self._group.all_reduce_sum(facts).tolist()
-        return Accumulated(mean_loss(losses, window.sizes), stops > 0)
+        calls = [_Call(slot, batch, factor) for slot, batch in window.by_slot(self._own).items()]
+        missing = self._count_calls(window) - len(calls)
+        return calls + [_Call(self._own.start, self._any_row(), 0.0) for _ in range(missing)]
 
-    def _calls(self, window: Window) -> int:
-        """Return how many micro-batches this process has to compute, empty ones among them.
+    def _count_calls(self, window: Window) -> int:
+        """Return how many passes this process makes, with those that count for nothing.
 
-        The parts of a sharded model come from all processes whenever it is called, so that all
-        have to call it as often as the one with the most micro-batches.
+        Whenever a sharded model is called, all processes send their shards. Every process therefore
+        has to call it as often as the process with the most micro-batches.
         """
         share = len(self._own)
         counts = [
             sum(size > 0 for size in window.sizes[start : start + share])
             for start in range(0, self._slots, share)
         ]
-        return max(counts) if self._sharded is not None else max(1, counts[self._group.rank])
+        return max(counts) if self._fsdp_model is not None else max(1, counts[self._group.rank])
 
-    def _meeting(self, meets: bool):
-        """Return the context of one micro-batch: whether its gradients are added up with others."""
-        if self._sharded is not None:
-            self._sharded.set_requires_gradient_sync(meets)
-        if self._distributed is None or meets:
+    def _communication(self, is_last: bool) -> AbstractContextManager[None]:
+        """Return the context of one pass: only the last adds gradients across processes."""
+        if self._fsdp_model is not None:
+            self._fsdp_model.set_requires_gradient_sync(is_last)
+        if self._ddp_module is None or is_last:
             return nullcontext()
-        return self._distributed.no_sync()
+        return self._ddp_module.no_sync()

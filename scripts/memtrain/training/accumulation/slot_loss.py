@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import nn
@@ -16,68 +17,87 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torc
 
 @dataclass(frozen=True)
 class WindowSlots:
-    """What the slots of a window are computed from.
+    """The slots of a window that one process computes.
 
     Attributes:
-        step: 0, 1, ...
-        batches: by slot; empty slots are left out.
-        rows: of the whole window.
-        divisor: what every summed loss is divided by: the rows over the scale, float64 ().
+        step: optimizer steps before this window: 0, 1, ...
+        batches: micro-batches by slot, without empty slots.
+        rows: rows in the whole window; every summed loss is divided by them.
+        scale: factor of every loss, a power of two.
     """
 
     step: int
     batches: Mapping[int, Batch]
     rows: int
-    divisor: torch.Tensor
+    scale: float = 1.0
+
+    @cached_property
+    def divisor(self) -> torch.Tensor:
+        """Divisor of every summed loss: rows divided by scale, a float64 scalar."""
+        return torch.tensor(self.rows / self.scale, dtype=torch.float64)
 
 
 class SlotLoss(nn.Module):
-    """The sum of the losses of a micro-batch, computed in the precision of the recipe."""
+    """The sum of the losses of a micro-batch, computed in the precision that the recipe names.
+
+    Args:
+        model: model that is trained.
+        loss: loss of a micro-batch.
+        precision: "float32", "bfloat16" or "float16".
+        device: device of the model.
+    """
 
     def __init__(self, model: nn.Module, loss: Loss, precision: str, device: torch.device):
         super().__init__()
-        self.model, self.loss = model, loss
-        self._dtype, self._device_type = _DTYPES[precision], device.type
+        self.model = model
+        self.loss = loss
+        self._dtype = _DTYPES[precision]
+        self._device_type = device.type
 
     def forward(self, batch: Batch, weights: torch.Tensor | None = None) -> torch.Tensor:
         """Return the sum over the rows, a scalar of float32 or better.
 
         Args:
             batch: "features" and "target", each (rows, ...).
-            weights: of the rows, (rows,); all 1 unless given.
+            weights: weights of the rows, (rows,); None for a weight of 1 each. Only a loss that
+                ``weighs_rows`` takes them.
         """
         weighted = () if weights is None else (weights,)
         if self._dtype is torch.float32:
             return self.loss(self.model, batch, *weighted)
-        # A cache of casted weights would outlive the transforms of torch.func.
+        # Without a cache, since cast weights in it would outlive the transforms of torch.func.
         with torch.autocast(self._device_type, self._dtype, cache_enabled=False):
             return self.loss(self.model, batch, *weighted)
 
 
 class MicroBatchRng:
-    """The random numbers of every micro-batch: those of its step and slot, whoever computes it.
+    """Seeds PyTorch's generators for every micro-batch.
+
+    A micro-batch draws the random numbers of its step and slot, whichever process computes it.
 
     Args:
-        seed: of the recipe.
-        slots: of a window.
-        device: that the model draws on.
+        seed: seed of the recipe.
+        accumulation_steps: number of slots in a window.
+        device: device on which the model draws random numbers.
     """
 
-    def __init__(self, seed: int, slots: int, device: torch.device):
-        self._first, self._slots, self._device = torch_seed(seed, "dropout"), slots, device
+    def __init__(self, seed: int, accumulation_steps: int, device: torch.device):
+        self._first_seed = torch_seed(seed, "dropout")
+        self._slots = accumulation_steps
+        self._device = device
 
     def seed(self, step: int, slot: int) -> None:
-        """Set PyTorch's generators to the stream of a micro-batch.
+        """Set PyTorch's generators to the random stream of a micro-batch.
 
-        Seeds are counted up, not hashed: the CPU's generator keeps 32 bits of them, and no two of
-        four billion micro-batches shall have the same.
+        Seeds are counted up rather than hashed: the CPU's generator keeps 32 bits of a seed, and no
+        two of four billion micro-batches may share them.
         """
-        seed = self._first + step * self._slots + slot
+        seed = self._first_seed + step * self._slots + slot
         torch.default_generator.manual_seed(seed)
         if self._device.type == "cuda":
             torch.cuda.manual_seed(seed)
 
 
 def rows_of(batch: Batch) -> int:
-    """Return how many rows a batch has."""
+    """Return the number of rows in a micro-batch."""
     return len(next(iter(batch.values())))

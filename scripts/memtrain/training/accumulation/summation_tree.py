@@ -1,13 +1,14 @@
-"""One order of summation: the fixed binary tree that the slots of a window are added in.
+"""The fixed binary tree in which the slots of a window are added.
 
-Sums of floating-point numbers depend on their order. The tree of a window depends on its number of
-slots and on nothing else: slot 0 is added to slot 1, 2 to 3, then these pairs, and so on, whoever
-computes them. A run of slots is cut into halves as long as it is even (so that the runs of 2, 4, …
-processes are subtrees), else before the largest power of two. What is empty counts as nothing: not
-as zero, since -0.0 + 0.0 is another number than -0.0.
+Sums of floating-point numbers depend on their order, so the order is fixed here. The tree of a
+window depends only on its number of slots: slot 0 is added to slot 1, slot 2 to slot 3, then these
+pairs are added, and so on, whichever process computes them. A run of slots is cut in half while its
+length is even, so that the slots of each of 2, 4, ... processes are a subtree; a run of odd length
+is cut before the largest power of two. An empty slot is left out of the sum rather than counted as
+zero, because -0.0 + 0.0 is 0.0 and not -0.0.
 
-(Fixed trees make parallel sums reproducible; see Demmel and Nguyen, "Parallel reproducible
-summation", 2015, who go on to sums that do not depend on the tree.)
+Fixed trees are a known way to reproducible parallel sums; see Demmel and Nguyen, "Parallel
+reproducible summation", 2015, who go on to sums that do not depend on the tree.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,55 +16,55 @@ from typing import TypeVar
 
 import torch
 
-Value = TypeVar("Value")
+Value = TypeVar("Value", torch.Tensor, float)
 
 
-def left_part(count: int) -> int:
-    """Return how many of a run of slots lie in the left branch of its tree; 2 slots or more."""
+def left_branch(count: int) -> int:
+    """Return how many of ``count`` slots, 2 or more, lie in the left branch of their tree."""
     return count // 2 if count % 2 == 0 else 1 << (count.bit_length() - 1)
 
 
-def sizes_of_subtrees(count: int) -> list[int]:
-    """Return the sizes of the runs that the leftmost branches have, the largest first."""
+def subtree_sizes(count: int) -> list[int]:
+    """Return the sizes of the leftmost subtrees of ``count`` slots, the largest first."""
     sizes = [count]
     while sizes[-1] > 1:
-        sizes.append(left_part(sizes[-1]))
+        sizes.append(left_branch(sizes[-1]))
     return sizes
 
 
 def add(left: Value | None, right: Value | None) -> Value | None:
-    """Return the sum of two branches, either of which may be empty."""
+    """Return the sum of two branches; None stands for an empty branch."""
     if left is None or right is None:
         return right if left is None else left
     return left + right
 
 
 def tree_sum(values: Sequence[Value | None]) -> Value | None:
-    """Return the sum of the values of all slots; None where all are empty."""
+    """Return the sum of the values of all slots; None stands for an empty slot or sum."""
     if len(values) == 1:
         return values[0]
-    left = left_part(len(values))
+    left = left_branch(len(values))
     return add(tree_sum(values[:left]), tree_sum(values[left:]))
 
 
 def tree_sum_of_runs(
-    run: range, of_run: Callable[[range], Value | None], is_whole: Callable[[range], bool]
+    run: range, sum_run: Callable[[range], Value | None], is_one_call: Callable[[range], bool]
 ) -> Value | None:
-    """Return the sum over a run of slots, computed branch by branch, the left one first.
+    """Return the sum over a run of slots, computed branch by branch, the left branch first.
 
-    At most one value for every level of the tree is held at a time: about log2(slots).
+    At any time at most one value per level of the tree is held: about log2(slots) values.
 
     Args:
-        run: of slots; a subtree.
-        of_run: gives the sum over a run; None for an empty one.
-        is_whole: whether it is to be asked for a run of several slots as a whole.
+        run: the slots, a subtree.
+        sum_run: returns the sum over a run that is computed in one call; None for an empty run.
+        is_one_call: tells whether a run of several slots is computed in one call.
     """
-    if len(run) == 1 or is_whole(run):
-        return of_run(run)
-    left = left_part(len(run))
+    if len(run) == 1 or is_one_call(run):
+        return sum_run(run)
+    left = left_branch(len(run))
     return add(
-        tree_sum_of_runs(run[:left], of_run, is_whole),
-        tree_sum_of_runs(run[left:], of_run, is_whole),
+        tree_sum_of_runs(run[:left], sum_run, is_one_call),
+        tree_sum_of_runs(run[left:], sum_run, is_one_call),
     )
 
 
@@ -71,7 +72,7 @@ def tree_sum_of_rows(values: torch.Tensor) -> torch.Tensor:
     """Return the sum of the rows of a tensor (slots, n), as (n,)."""
     count = len(values)
     if count & (count - 1):
-        left = left_part(count)
+        left = left_branch(count)
         return tree_sum_of_rows(values[:left]) + tree_sum_of_rows(values[left:])
     while len(values) > 1:
         values = values[0::2] + values[1::2]

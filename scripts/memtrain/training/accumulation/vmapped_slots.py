@@ -1,17 +1,18 @@
 """Several slots in one call, where that gives the same bits as one by one.
 
-For small networks most of the time goes into the calls and not into the sums. So slots are computed
-together, by ``torch.func.vmap`` over ``torch.func.grad``, recorded once as a list of tensor
-operations (``make_fx``) and played back. That changes the work and not the bits, or it is not done:
-the rows of the first full window, mixed again and again, are computed both ways, and slots are only
-taken together in numbers that gave the same bits throughout. (Where the kernels of the two ways
-differ at all, as they do for rows left over from tiles of four, most slots still agree by chance:
-one window would not tell.)
+With small networks, most of the time goes into calls and not into arithmetic. Slots are therefore
+computed together: ``torch.func.vmap`` over ``torch.func.grad``, recorded once as a list of tensor
+operations (``make_fx``) and then played back.
+
+This must not change a bit, or it is not done. The rows of the first full window are shuffled again
+and again and computed both ways, and slots are computed together only in numbers that gave the same
+bits every time. One window would not be enough: where the kernels of the two ways differ (as they
+do for rows left over from tiles of four), most slots still agree by chance.
 """
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch.func import functional_call, grad, vmap
@@ -19,25 +20,61 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from memtrain.training.accumulation.slot_loss import Batch, SlotLoss, WindowSlots, rows_of
 
-#: Windows that are computed both ways before their slots are taken together, at least; of few slots
-#: in a call more, since fewer slots differ as a whole less often. Where kernels differed at all,
-#: windows of 2, 4 and 8 slots agreed in up to 92 %, 70 % and 45 % of cases (measured): that they
-#: agree in all of 256, 64 and 32 happens once in a hundred million trainings.
-_CALLS_COMPARED, _OF_FEW_SLOTS = 32, 1024
+#: Fewest windows that are computed both ways before their slots are computed together. With few
+#: slots per call it takes more windows (this number divided by the square of the slots), because
+#: fewer slots differ less often. Where kernels differed at all, windows of 2, 4 and 8 slots agreed
+#: in up to 92 %, 70 % and 45 % of all cases (measured). That they agree in all of 256, 64 and 32
+#: windows happens once in a hundred million trainings.
+_WINDOWS_COMPARED = 32
+_WINDOWS_TIMES_SQUARED_SLOTS = 1024
 
-#: The standard deviation of what parameters are varied by.
+#: Standard deviation of the noise that is added to the parameters before a comparison.
 _NOISE = 0.02
+
+
+@dataclass(frozen=True)
+class SlotGradient:
+    """What one slot gives.
+
+    Attributes:
+        vector: flat gradients of all trained parameters, (n,); see ``SlotGradients``.
+        loss: summed loss of the slot, a scalar.
+    """
+
+    vector: torch.Tensor
+    loss: torch.Tensor
+
+
+@dataclass(frozen=True)
+class StackedGradients:
+    """What several slots give.
+
+    Attributes:
+        vectors: one vector per slot, (slots, n).
+        losses: summed loss of every slot, (slots,).
+    """
+
+    vectors: torch.Tensor
+    losses: torch.Tensor
+
+    def equal(self, gradients: list[SlotGradient]) -> bool:
+        """Return whether slots computed one by one gave the same bits."""
+        vectors = torch.stack([gradient.vector for gradient in gradients])
+        losses = torch.stack([gradient.loss for gradient in gradients])
+        return torch.equal(self.vectors, vectors) and torch.equal(self.losses, losses)
 
 
 class VmappedSlots:
     """Computes several full slots in one call.
 
-    Attributes:
-        sizes: numbers of slots that gave the same bits as one by one.
+    Args:
+        slot_loss: loss of a slot, with a model that has no buffers.
+        dtype: dtype of the vectors.
     """
 
     def __init__(self, slot_loss: SlotLoss, dtype: torch.dtype):
-        self._loss, self._dtype = slot_loss, dtype
+        self._loss = slot_loss
+        self._dtype = dtype
         self._parameters = {
             name: part.detach() for name, part in slot_loss.named_parameters() if part.requires_grad
         }
@@ -45,60 +82,56 @@ class VmappedSlots:
 
     @property
     def sizes(self) -> set[int]:
-        """Numbers of slots that gave the same bits as one by one."""
+        """Numbers of slots that may be computed in one call."""
         return set(self._recorded)
 
-    def __call__(self, run: range, window: WindowSlots) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the vectors (slots, n) and the summed losses (slots,) of a run of slots."""
+    def __call__(self, run: range, window: WindowSlots) -> StackedGradients:
+        """Return the gradients of a run of full slots, whose length is one of ``sizes``."""
+        play_back = self._recorded[len(run)]
         with torch.no_grad():
-            return self._recorded[len(run)](
-                self._parameters, _stacked(run, window.batches), window.divisor
+            vectors, losses = play_back(
+                self._parameters, _stack(run, window.batches), window.divisor
             )
+        return StackedGradients(vectors, losses)
 
     def try_sizes(
         self,
         sizes: list[int],
         run: range,
         window: WindowSlots,
-        alone: Callable[[int, WindowSlots], tuple[torch.Tensor, torch.Tensor]],
+        compute_alone: Callable[[int, WindowSlots], SlotGradient],
     ) -> str | None:
-        """Record the largest number of slots that gives the bits of the slots alone.
+        """Record the largest number of slots that gives the bits of the slots computed alone.
 
         Args:
-            sizes: to try, the largest first.
-            run: of full slots.
-            window: that they are of.
-            alone: gives the vector of one slot, and its summed loss.
+            sizes: numbers of slots to try, the largest first.
+            run: full slots.
+            window: window of these slots.
+            compute_alone: computes one slot of a window.
 
         Returns:
-            Why there is none, or None where there is one.
+            Why no number of slots works; None if one does.
         """
         for size in sizes:
+            part = run[:size]
             try:
-                self._recorded[size] = self._record(run[:size], window)
+                self._recorded[size] = self._record(part, window)
                 agrees = all(
-                    self._agrees(run[:size], varied, alone)
-                    for varied in self._variations(run, window, _calls_compared(size))
+                    self(part, varied).equal([compute_alone(slot, varied) for slot in part])
+                    for varied in self._variations(run, window, _windows_compared(size))
                 )
-            except Exception as error:  # whatever a model does that vmap does not allow
+            except Exception as error:  # vmap may fail on a model in any way
                 self._recorded.clear()
-                return _why(error)
+                return _describe(error)
             if agrees:
                 return None
             del self._recorded[size]
         return "more give other bits"
 
-    def _agrees(self, run: range, window: WindowSlots, alone: Callable) -> bool:
-        vectors, summed = self(run, window)
-        pairs = [alone(slot, window) for slot in run]
-        return torch.equal(vectors, torch.stack([vector for vector, _ in pairs])) and torch.equal(
-            summed, torch.stack([loss for _, loss in pairs])
-        )
-
     def _variations(self, run: range, window: WindowSlots, count: int) -> Iterator[WindowSlots]:
-        """Yield the window with its rows mixed, while the parameters are others than they are.
+        """Yield windows with shuffled rows, and change the parameters while each is computed.
 
-        Parameters that begin as zeros would hide what their gradients do to others.
+        Parameters that start as zeros would hide the influence of their gradients on others.
         """
         generator = torch.Generator().manual_seed(0)
         before = {name: part.clone() for name, part in self._parameters.items()}
@@ -107,56 +140,59 @@ class VmappedSlots:
                 for name, part in self._parameters.items():
                     noise = torch.randn(part.shape, generator=generator)
                     part.copy_(before[name] + _NOISE * noise.to(part))
-                yield replace(window, batches=_mixed(run, window.batches, generator))
+                yield replace(window, batches=_shuffle_rows(run, window.batches, generator))
         finally:
             for name, part in self._parameters.items():
                 part.copy_(before[name])
 
     def _record(self, run: range, window: WindowSlots) -> Callable:
-        arguments = (self._parameters, _stacked(run, window.batches), window.divisor)
+        arguments = (self._parameters, _stack(run, window.batches), window.divisor)
         with warnings.catch_warnings():
-            # That some operation is slower under vmap; whether it pays is looked at as a whole.
+            # PyTorch warns of operations that are slow under vmap. Here only the total time counts.
             warnings.simplefilter("ignore")
-            # It counts the parameters of what it records, and would count `self`.
-            return make_fx(lambda *given: self._of_stacked(*given))(*arguments)
+            # make_fx inspects the parameters of the function, and would count `self` among them.
+            return make_fx(lambda *given: self._compute_stacked(*given))(*arguments)
 
-    def _of_stacked(
-        self, parameters: dict, stacked: Batch, divisor: torch.Tensor
+    def _compute_stacked(
+        self, parameters: dict[str, torch.Tensor], stacked: Batch, divisor: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        def of_one(parameters: dict, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return vectors and losses, as a tuple since ``make_fx`` records no dataclasses."""
+
+        def slot_loss(
+            parameters: dict[str, torch.Tensor], batch: Batch
+        ) -> tuple[torch.Tensor, torch.Tensor]:
             summed = functional_call(self._loss, parameters, (batch,))
             return summed / divisor, summed.detach()
 
-        of_all = vmap(grad(of_one, has_aux=True), in_dims=(None, 0), randomness="error")
-        gradients, summed = of_all(parameters, stacked)
-        rows = len(summed)
-        return torch.cat(
-            [part.reshape(rows, -1).to(self._dtype) for part in gradients.values()], dim=1
-        ), summed
+        all_slots = vmap(grad(slot_loss, has_aux=True), in_dims=(None, 0), randomness="error")
+        gradients, losses = all_slots(parameters, stacked)
+        slots = len(losses)
+        parts = [part.reshape(slots, -1).to(self._dtype) for part in gradients.values()]
+        return torch.cat(parts, dim=1), losses
 
 
-def _calls_compared(size: int) -> int:
-    return max(_CALLS_COMPARED, _OF_FEW_SLOTS // size**2)
+def _windows_compared(size: int) -> int:
+    return max(_WINDOWS_COMPARED, _WINDOWS_TIMES_SQUARED_SLOTS // size**2)
 
 
-def _why(error: Exception) -> str:
+def _describe(error: Exception) -> str:
     text = str(error) or type(error).__name__
     if "randomness" in text:
         return "the model draws random numbers, which every slot has of its own"
     return f"the model does not allow more: {text.splitlines()[0]}"
 
 
-def _stacked(run: range, batches: Mapping[int, Batch]) -> Batch:
+def _stack(run: range, batches: Mapping[int, Batch]) -> Batch:
     return {name: torch.stack([batches[slot][name] for slot in run]) for name in batches[run.start]}
 
 
-def _mixed(
+def _shuffle_rows(
     run: range, batches: Mapping[int, Batch], generator: torch.Generator
 ) -> dict[int, Batch]:
-    """Return the batches of a run with the rows of all of them in random order."""
+    """Return the micro-batches of a run with all their rows in random order."""
     rows = rows_of(batches[run.start])
     order = torch.randperm(rows * len(run), generator=generator)
-    mixed = {
+    shuffled = {
         name: torch.cat([batches[slot][name] for slot in run])[order.to(value.device)]
         for name, value in batches[run.start].items()
     }
@@ -164,7 +200,7 @@ def _mixed(
     return {
         slot: {
             name: value[number * rows : (number + 1) * rows].clone()
-            for name, value in mixed.items()
+            for name, value in shuffled.items()
         }
         for number, slot in enumerate(run)
     }

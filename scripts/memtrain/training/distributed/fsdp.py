@@ -1,8 +1,9 @@
-"""The state of model and optimizer: whole in every process, or cut among them by FSDP2.
+"""The state of model and optimizer: whole in every process, or sharded among them by FSDP2.
 
-A state that is saved or loaded is always whole, so that files do not depend on who wrote them.
+A saved state is always whole, so that a checkpoint does not depend on the number of processes.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -14,20 +15,29 @@ from torch.distributed.checkpoint.state_dict import (
     set_state_dict,
 )
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.fsdp import FSDPModule, fully_shard
 
+from memtrain.core.errors import UserError
+from memtrain.core.wording import listed
 from memtrain.training.distributed.process_group import ProcessGroup
 
-#: Whole, on the CPU of the first process.
-_GATHERED = StateDictOptions(full_state_dict=True, cpu_offload=True)
-_WHOLE = StateDictOptions(full_state_dict=True)
+#: Gathers the whole state on the CPU of rank 0.
+_GATHER_ON_RANK_0 = StateDictOptions(full_state_dict=True, cpu_offload=True)
+
+#: Reads the whole state in every process, each of which keeps its shard.
+_FROM_WHOLE = StateDictOptions(full_state_dict=True)
 
 
 def shard(model: nn.Module, group: ProcessGroup, device: torch.device) -> None:
-    """Cut the parameters of a model among the processes, layer by layer, in place.
+    """Shard the parameters of a model among the processes, layer by layer, in place.
 
-    The whole of a layer is in memory only while it is computed. (The units are the children of the
-    model, and of containers among them, as torchtitan cuts a transformer by its blocks.)
+    A whole layer is in memory only while it is computed. The layers are the children of the model,
+    and the children of containers among them, as torchtitan shards a transformer by its blocks.
+
+    Args:
+        model: model to shard.
+        group: processes that each keep a shard of every layer.
+        device: device of this process.
     """
     mesh = init_device_mesh(device.type, (group.world_size,))
     for layer in _layers(model):
@@ -36,43 +46,61 @@ def shard(model: nn.Module, group: ProcessGroup, device: torch.device) -> None:
 
 
 class ModelState:
-    """What a training has to keep of model and optimizer.
+    """The state of a model and its optimizer, sharded or not.
 
     Args:
-        model: that is trained.
-        optimizer: of its parameters.
-        sharded: whether ``shard`` cut the model.
+        model: model that is trained; it is sharded if ``shard`` was called on it.
+        optimizer: optimizer of the model's parameters.
     """
 
-    def __init__(self, model: nn.Module, optimizer: optim.Optimizer, sharded: bool):
-        self._model, self._optimizer, self._sharded = model, optimizer, sharded
+    def __init__(self, model: nn.Module, optimizer: optim.Optimizer):
+        self._model = model
+        self._optimizer = optimizer
+        self._is_sharded = isinstance(model, FSDPModule)
 
     def weights(self) -> dict[str, torch.Tensor]:
-        """Return the weights; of a sharded model, in the first process only."""
-        if self._sharded:
-            return get_model_state_dict(self._model, options=_GATHERED)
-        return self._model.state_dict()
+        """Return the weights by name; of a sharded model in rank 0 only, elsewhere nothing.
 
-    def save(self) -> dict[str, Any]:
-        """Return weights and optimizer state; of a sharded model, in the first process only."""
-        if self._sharded:
-            model, optimizer = get_state_dict(self._model, self._optimizer, options=_GATHERED)
+        Raises:
+            UserError: if the state of the model holds something that is not a tensor.
+        """
+        if self._is_sharded:
+            return _tensors(get_model_state_dict(self._model, options=_GATHER_ON_RANK_0))
+        return _tensors(self._model.state_dict())
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the whole state; of a sharded model in rank 0 only, elsewhere nothing."""
+        if self._is_sharded:
+            model, optimizer = get_state_dict(
+                self._model, self._optimizer, options=_GATHER_ON_RANK_0
+            )
             return {"model": model, "optimizer": optimizer}
         return {"model": self._model.state_dict(), "optimizer": self._optimizer.state_dict()}
 
-    def load(self, state: dict[str, Any]) -> None:
-        """Go on from what ``save`` returned."""
-        if self._sharded:
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what ``state_dict`` returned."""
+        if self._is_sharded:
             set_state_dict(
                 self._model,
                 self._optimizer,
                 model_state_dict=state["model"],
                 optim_state_dict=state["optimizer"],
-                options=_WHOLE,
+                options=_FROM_WHOLE,
             )
             return
         self._model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
+
+
+def _tensors(state: Mapping[str, object]) -> dict[str, torch.Tensor]:
+    tensors = {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
+    others = state.keys() - tensors.keys()
+    if others:
+        raise UserError(
+            f"training.model: the state of the model holds {listed(sorted(others))}, which cannot "
+            "be written with the weights because it is not a tensor. Register it as a buffer."
+        )
+    return tensors
 
 
 def _layers(model: nn.Module) -> list[nn.Module]:

@@ -1,8 +1,8 @@
 """The processes that train together, as ``torchrun`` starts them.
 
-Process r of W owns the slots [r·S/W, (r+1)·S/W) of every accumulation window: its run is a subtree
-of the tree that ``summation_tree`` adds gradients in, so that W processes add in the same order as
-one.
+Rank r of W owns the slots [r·S/W, (r+1)·S/W) of every accumulation window. These slots are a
+subtree of the tree in which ``accumulation.summation_tree`` adds gradients, so that W processes add
+in the same order as one.
 """
 
 import os
@@ -16,9 +16,10 @@ from torch import distributed
 
 from memtrain.core.errors import TransientError, UserError
 
-#: How long one process waits for another. Each node may copy its rows before the first exchange,
-#: some hours sooner than others; one that is lost is noticed at once, by its closed connection.
-_PATIENCE = timedelta(hours=12)
+#: How long one process waits for another. Before the first exchange every node may copy its rows,
+#: and some nodes finish hours before others. A lost process is noticed at once all the same,
+#: because its connection closes.
+_TIMEOUT = timedelta(hours=12)
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,8 @@ class ProcessGroup:
     """This process among those that train together.
 
     Attributes:
-        rank: of this process, 0, 1, ...
-        world_size: how many there are.
+        rank: number of this process: 0, 1, ...
+        world_size: number of processes.
     """
 
     rank: int = 0
@@ -35,43 +36,51 @@ class ProcessGroup:
 
     @property
     def is_main(self) -> bool:
-        """Whether this is the process that writes the files."""
+        """Whether this is rank 0, the process that writes files."""
         return self.rank == 0
 
     def slots(self, accumulation_steps: int, needs_tree: bool = True) -> range:
         """Return the slots of every window that this process owns.
 
         Args:
-            accumulation_steps: the slots of a window.
-            needs_tree: whether the slots of a process have to be a subtree.
+            accumulation_steps: number of slots in a window.
+            needs_tree: whether the slots of every process must be a subtree.
 
         Raises:
-            UserError: where the slots cannot be shared evenly, or not as subtrees.
+            UserError: if the processes cannot share the slots evenly, or not as subtrees.
         """
-        wanted = None
+        problem = None
         if accumulation_steps % self.world_size:
-            wanted = "so many processes do not divide the slots"
-        elif needs_tree and self.world_size & (self.world_size - 1):
-            wanted = (
+            problem = "this number of processes does not divide the slots"
+        elif needs_tree and not _is_power_of_two(self.world_size):
+            problem = (
                 "gradients are added in a tree of pairs, which only a power of two of processes "
                 "can share (`reduction: fast` takes any number that divides the slots)"
             )
-        if wanted:
+        if problem:
             possible = [
-                count
-                for count in range(1, accumulation_steps + 1)
-                if accumulation_steps % count == 0 and not (needs_tree and count & (count - 1))
+                size
+                for size in range(1, accumulation_steps + 1)
+                if accumulation_steps % size == 0 and (_is_power_of_two(size) or not needs_tree)
             ]
             raise UserError(
-                f"training.accumulation_steps: {accumulation_steps} slots were to be shared by "
-                f"{self.world_size} processes, but {wanted}. Use one of {possible} processes, or "
+                f"training.accumulation_steps: {accumulation_steps} slots cannot be shared by "
+                f"{self.world_size} processes: {problem}. Use one of {possible} processes, or "
                 "another number of accumulation_steps (which trains another model)."
             )
         share = accumulation_steps // self.world_size
         return range(self.rank * share, (self.rank + 1) * share)
 
     def exchange(self, tensors: Sequence[torch.Tensor], partner: int) -> list[torch.Tensor]:
-        """Send tensors to another process, and return the same of the other's."""
+        """Send tensors to another rank, and return the tensors of that rank.
+
+        Args:
+            tensors: tensors whose shapes and dtypes are the same in both processes.
+            partner: rank of the other process, which calls this function too.
+
+        Raises:
+            TransientError: if the other process is lost.
+        """
         received = [torch.empty_like(tensor) for tensor in tensors]
         sends = [
             distributed.P2POp(distributed.isend, part.contiguous(), partner) for part in tensors
@@ -83,14 +92,19 @@ class ProcessGroup:
         return received
 
     def all_reduce_sum(self, tensor: torch.Tensor) -> torch.Tensor:
-        """Return the sum over all processes, in whatever order is fastest."""
+        """Return the sum of a tensor over all processes, added in whatever order is fastest."""
         if self.world_size > 1:
             with self._unless_lost("another process"):
                 distributed.all_reduce(tensor)
         return tensor
 
     def broadcast(self, number: int, device: torch.device) -> int:
-        """Return the number that the first process gave."""
+        """Return the number that rank 0 passed in.
+
+        Args:
+            number: the number, which counts in rank 0 only.
+            device: device of this process.
+        """
         if self.world_size == 1:
             return number
         shared = torch.tensor(number, dtype=torch.int64, device=device)
@@ -111,29 +125,32 @@ class ProcessGroup:
 
 
 def count_nodes() -> int:
-    """Return on how many machines the processes that ``torchrun`` started run."""
-    processes, on_this_node = (
-        int(os.environ.get(name, 1)) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE")
-    )
-    return max(1, processes // on_this_node)
+    """Return the number of machines on which the processes of ``torchrun`` run."""
+    world_size = int(os.environ.get("WORLD_SIZE", 1))
+    local_world_size = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    return max(1, world_size // local_world_size)
 
 
 @contextmanager
 def joined_process_group(device: torch.device) -> Iterator[ProcessGroup]:
-    """Join the processes that ``torchrun`` started; alone where it did not.
+    """Join the processes that ``torchrun`` started; without ``torchrun``, stay alone.
 
     Args:
-        device: that this process trains on; says what tensors travel by.
+        device: device that this process trains on; tensors travel by NCCL from a GPU, else by Gloo.
     """
-    count = int(os.environ.get("WORLD_SIZE", 1))
-    if count == 1:
+    world_size = int(os.environ.get("WORLD_SIZE", 1))
+    if world_size == 1:
         yield ProcessGroup()
         return
     on_gpu = device.type == "cuda"
     distributed.init_process_group(
-        "nccl" if on_gpu else "gloo", timeout=_PATIENCE, device_id=device if on_gpu else None
+        "nccl" if on_gpu else "gloo", timeout=_TIMEOUT, device_id=device if on_gpu else None
     )
     try:
-        yield ProcessGroup(distributed.get_rank(), count)
+        yield ProcessGroup(distributed.get_rank(), world_size)
     finally:
         distributed.destroy_process_group()
+
+
+def _is_power_of_two(number: int) -> bool:
+    return number & (number - 1) == 0

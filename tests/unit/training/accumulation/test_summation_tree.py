@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from memtrain.training.accumulation.summation_tree import (
     add,
-    left_part,
-    sizes_of_subtrees,
+    left_branch,
+    subtree_sizes,
     tree_sum,
     tree_sum_of_rows,
     tree_sum_of_runs,
@@ -107,6 +107,6 @@ def test_sums_that_are_held_grow_with_the_logarithm():
 
 
 def test_sizes_of_branches():
-    assert sizes_of_subtrees(8) == [8, 4, 2, 1]
-    assert sizes_of_subtrees(12) == [12, 6, 3, 2, 1]
-    assert left_part(7) == 4
+    assert subtree_sizes(8) == [8, 4, 2, 1]
+    assert subtree_sizes(12) == [12, 6, 3, 2, 1]
+    assert left_branch(7) == 4

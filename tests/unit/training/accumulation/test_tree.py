@@ -1,6 +1,7 @@
 """The accumulated gradient is the gradient of the window as one batch."""
 
 import copy
+import logging
 import math
 
 import pytest
@@ -9,10 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from memtrain.training.accumulation.accumulator import NonFiniteLossError, Window
 from memtrain.training.accumulation.ddp import DdpAccumulator
 from memtrain.training.accumulation.slot_gradients import SlotGradients
-from memtrain.training.accumulation.slot_loss import MicroBatchRng, SlotLoss
-from memtrain.training.accumulation.tree import NonFiniteLossError, TreeAccumulator, Window
+from memtrain.training.accumulation.slot_loss import MicroBatchRng, SlotLoss, WindowSlots
+from memtrain.training.accumulation.summation_tree import tree_sum
+from memtrain.training.accumulation.tree import TreeAccumulator
 from memtrain.training.distributed.process_group import ProcessGroup
 from memtrain.training.optimizer_step import OptimizerStep
 
@@ -48,17 +51,38 @@ def window_of(features, target, batch_size, slots, step=0):
     return Window(step, sizes + [0] * (slots - len(sizes)), batches)
 
 
-def tree(model, slots, batch_size, loss="MSELoss", slots_per_call=None, notes=None):
-    slot_loss = SlotLoss(model, Loss(loss), "float32", CPU)
-    note = notes.append if notes is not None else lambda text: None
-    rng = MicroBatchRng(0, slots, CPU)
-    gradients = SlotGradients(slot_loss, batch_size, rng, slots_per_call, note=note)
-    return TreeAccumulator(gradients, slots, ProcessGroup(), CPU)
+def gradients_of_slots(model, slots, batch_size, loss="MSELoss", slots_per_call=None):
+    slot_loss, rng = SlotLoss(model, Loss(loss), "float32", CPU), MicroBatchRng(0, slots, CPU)
+    return SlotGradients(slot_loss, rng, batch_size=batch_size, slots_per_call=slots_per_call)
+
+
+def vector_of_run(model, run, batches, rows, step=0):
+    """Return the summed vector of a run of the 8 slots of a window."""
+    window = WindowSlots(step, {slot: batches[slot] for slot in run}, rows)
+    return gradients_of_slots(model, 8, 16).sum_run(run, window).vector
+
+
+def tree(model, slots, batch_size, loss="MSELoss", slots_per_call=None):
+    gradients = gradients_of_slots(model, slots, batch_size, loss, slots_per_call)
+    return TreeAccumulator(gradients, accumulation_steps=slots, group=ProcessGroup(), device=CPU)
 
 
 def fast(model, slots, batch_size, loss="MSELoss"):
-    slot_loss = SlotLoss(model, Loss(loss), "float32", CPU)
-    return DdpAccumulator(slot_loss, MicroBatchRng(0, slots, CPU), slots, ProcessGroup(), CPU, dict)
+    return DdpAccumulator(
+        SlotLoss(model, Loss(loss), "float32", CPU),
+        MicroBatchRng(0, slots, CPU),
+        accumulation_steps=slots,
+        group=ProcessGroup(),
+        device=CPU,
+        any_row=dict,
+    )
+
+
+@pytest.fixture
+def messages(caplog):
+    """A function that returns what was logged."""
+    caplog.set_level(logging.INFO)
+    return lambda: [record.message for record in caplog.records]
 
 
 def never():
@@ -125,29 +149,27 @@ def test_slots_in_one_call_give_the_bits_of_slots_one_by_one(slots, batch_size):
     assert all(torch.equal(vector, found[0][1]) for _, vector in found)
 
 
-def test_slots_are_computed_in_one_call_where_that_is_the_same():
-    notes = []
+def test_slots_are_computed_in_one_call_where_that_is_the_same(messages):
     model = nn.Sequential(nn.Linear(20, 64), nn.ReLU(), nn.Linear(64, 1))
-    accumulator = tree(model, 8, 16, slots_per_call=8, notes=notes)
+    accumulator = tree(model, 8, 16, slots_per_call=8)
     for seed in range(2):
         accumulator.accumulate(mlp_window(seed=seed), 1.0, never)
-    assert notes == ["slots in one call: 8 of 8 (the same bits as one by one)"]
+    assert messages() == ["slots in one call: 8 of 8 (the same bits as one by one)"]
 
 
-def test_a_graph_that_gives_other_bits_is_not_used(monkeypatch):
+def test_a_graph_that_gives_other_bits_is_not_used(monkeypatch, messages):
     from memtrain.training.accumulation.vmapped_slots import VmappedSlots
 
-    right = VmappedSlots._of_stacked
+    right = VmappedSlots._compute_stacked
 
     def wrong(self, *arguments):
         vectors, summed = right(self, *arguments)
         return vectors * (1 + 2e-7), summed
 
-    monkeypatch.setattr(VmappedSlots, "_of_stacked", wrong)
-    notes = []
+    monkeypatch.setattr(VmappedSlots, "_compute_stacked", wrong)
     model = nn.Sequential(nn.Linear(20, 64), nn.ReLU(), nn.Linear(64, 1))
-    tree(model, 8, 16, slots_per_call=8, notes=notes).accumulate(mlp_window(), 1.0, never)
-    assert notes == ["slots in one call: 1 of 8 (more give other bits)"]
+    tree(model, 8, 16, slots_per_call=8).accumulate(mlp_window(), 1.0, never)
+    assert messages() == ["slots in one call: 1 of 8 (more give other bits)"]
 
 
 class Branching(nn.Linear):
@@ -166,12 +188,11 @@ class Branching(nn.Linear):
     ],
     ids=["dropout", "buffers", "branching"],
 )
-def test_why_slots_are_computed_one_by_one_is_said(model, reason):
-    notes = []
-    tree(model, 8, 16, slots_per_call=8, notes=notes).accumulate(mlp_window(), 1.0, never)
-    assert len(notes) == 1
-    assert "slots in one call: 1 of 8" in notes[0]
-    assert reason in notes[0]
+def test_why_slots_are_computed_one_by_one_is_said(model, reason, messages):
+    tree(model, 8, 16, slots_per_call=8).accumulate(mlp_window(), 1.0, never)
+    (message,) = messages()
+    assert "slots in one call: 1 of 8" in message
+    assert reason in message
 
 
 def test_dropout_depends_on_step_and_slot_alone():
@@ -180,11 +201,8 @@ def test_dropout_depends_on_step_and_slot_alone():
         model = nn.Sequential(nn.Linear(20, 8), nn.Dropout(0.5), nn.Linear(8, 1))
         window = mlp_window()
         batches = dict(enumerate(window.batches))
-        accumulator = tree(model, 8, 16)._gradients
         torch.manual_seed(step * 1000)
-        return accumulator.sum_of(
-            slots, step, {slot: batches[slot] for slot in slots}, window.rows
-        )[0]
+        return vector_of_run(model, slots, batches, window.rows, step)
 
     assert torch.equal(gradients(5, range(8)), gradients(5, range(4)) + gradients(5, range(4, 8)))
     assert not torch.equal(gradients(5, range(2, 3)), gradients(6, range(2, 3)))
@@ -193,8 +211,8 @@ def test_dropout_depends_on_step_and_slot_alone():
 def test_every_slot_drops_others():
     torch.manual_seed(3)
     model = nn.Sequential(nn.Linear(20, 8), nn.Dropout(0.5), nn.Linear(8, 1))
-    gradients, batch = tree(model, 8, 16)._gradients, mlp_window().batches[0]
-    found = [gradients.sum_of(range(slot, slot + 1), 5, {slot: batch}, 128)[0] for slot in range(8)]
+    batches = dict.fromkeys(range(8), mlp_window().batches[0])
+    found = [vector_of_run(model, range(slot, slot + 1), batches, 128, step=5) for slot in range(8)]
     assert not any(
         torch.equal(one, other) for number, one in enumerate(found) for other in found[:number]
     )
@@ -209,13 +227,8 @@ def test_buffers_change_by_the_mean_of_the_slots_whoever_computes_them(processes
     vectors = []
     for rank in range(processes):
         run = range(rank * share, (rank + 1) * share)
-        gradients = tree(model, 8, 16)._gradients
-        vectors.append(
-            gradients.sum_of(run, 0, {slot: batches[slot] for slot in run}, window.rows)[0]
-        )
-    from memtrain.training.accumulation.summation_tree import tree_sum
-
-    gradients.hand_over(tree_sum(vectors))
+        vectors.append(vector_of_run(model, run, batches, window.rows))
+    gradients_of_slots(model, 8, 16).hand_over(tree_sum(vectors))
     means = torch.stack([batch["features"].mean(0) for batch in window.batches])
     assert torch.allclose(model[0].running_mean, 0.1 * means.mean(0), rtol=1e-5)
     assert model[0].num_batches_tracked == 1
@@ -229,13 +242,10 @@ def test_sums_of_bfloat16_parameters_are_float32():
     window.batches[:] = [
         {name: value.bfloat16() for name, value in batch.items()} for batch in window.batches
     ]
-    gradients = tree(model, slots, 16)._gradients
-    vector, _ = gradients.sum_of(range(slots), 0, dict(enumerate(window.batches)), window.rows)
+    gradients, batches = gradients_of_slots(model, slots, 16), dict(enumerate(window.batches))
+    vector = gradients.sum_run(range(slots), WindowSlots(0, batches, window.rows)).vector
     alone = torch.stack(
-        [
-            gradients.sum_of(range(slot, slot + 1), 0, {slot: batch}, window.rows)[0]
-            for slot, batch in enumerate(window.batches)
-        ]
+        [vector_of_run(model, range(slot, slot + 1), batches, window.rows) for slot in range(slots)]
     )
     assert vector.dtype == torch.float32
     assert torch.allclose(vector, alone.double().sum(0).float(), rtol=1e-5)
@@ -244,7 +254,7 @@ def test_sums_of_bfloat16_parameters_are_float32():
 
 
 def step_of(model, optimizer, clip_norm=None, scheduler=None):
-    return OptimizerStep(optimizer, scheduler, clip_norm, scales=False, device=CPU)
+    return OptimizerStep(optimizer, scheduler, clip_norm=clip_norm, scales_loss=False, device=CPU)
 
 
 def test_nothing_is_left_for_the_next_window():
@@ -297,7 +307,7 @@ def test_an_overflow_skips_the_step_and_the_schedule():
     model = nn.Linear(20, 1)
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.1, fused=True)
     scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
-    step = OptimizerStep(optimizer, scheduler, 1.0, scales=True, device=CPU)
+    step = OptimizerStep(optimizer, scheduler, clip_norm=1.0, scales_loss=True, device=CPU)
     before, scale = copy.deepcopy(model.state_dict()), step.scale
     tree(model, 8, 16).accumulate(mlp_window(), scale, never)
     model.weight.grad[0, 0] = math.inf
@@ -323,5 +333,5 @@ def test_a_loss_that_is_not_finite_names_its_slot(accumulator):
 
 def test_a_stop_is_noted():
     model = nn.Linear(20, 1)
-    assert tree(model, 8, 16).accumulate(mlp_window(), 1.0, lambda: True).stops
-    assert not tree(model, 8, 16).accumulate(mlp_window(), 1.0, never).stops
+    assert tree(model, 8, 16).accumulate(mlp_window(), 1.0, lambda: True).should_stop
+    assert not tree(model, 8, 16).accumulate(mlp_window(), 1.0, never).should_stop

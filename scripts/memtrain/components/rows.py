@@ -1,0 +1,66 @@
+"""Opens the rows that a recipe names."""
+
+import os
+from collections.abc import Callable
+
+import torch
+from torch.utils.data import default_collate
+
+from memtrain.components.transforms import Row
+from memtrain.core.errors import UserError
+from memtrain.data.memmap_dataset import MemmapDataset
+from memtrain.data.record_file import dtype_to_json
+from memtrain.recipes.recipe import Rows, TrainingRecipe
+from memtrain.system.display_names import name_of
+
+
+def open_rows(
+    data: str | os.PathLike,
+    recipe: TrainingRecipe,
+    rows: Rows,
+    transform: Callable[[Row], Row] | None = None,
+) -> MemmapDataset:
+    """Open a record file, and check that it holds the rows of a recipe.
+
+    Args:
+        data: path of the record file.
+        recipe: training part of the recipe, which describes a row.
+        rows: rows of the training or of the evaluation.
+        transform: transform of the dataset.
+
+    Raises:
+        UserError: if the rows of the file have another dtype, or are too few.
+    """
+    dataset = MemmapDataset(data, transform=transform)
+    dtype = dtype_to_json(dataset.layout.dtype)
+    end = max(piece.end for piece in rows.resolved)
+    if dtype != recipe.task.dtype:
+        raise UserError(
+            f"{name_of(data)}: its rows are {dtype}, but the recipe was made for "
+            f"{recipe.task.dtype}. Run resolve_splits again."
+        )
+    if end > dataset.layout.rows:
+        raise UserError(
+            f"{name_of(data)}: it has {dataset.layout.rows:,} rows, but the recipe has rows up to "
+            f"{end:,}. Run resolve_splits again."
+        )
+    return dataset
+
+
+def first_rows(dataset: MemmapDataset, rows: Rows, count: int = 1) -> dict[str, torch.Tensor]:
+    """Return the first rows of the first range as a batch, transformed.
+
+    Args:
+        dataset: the rows, with their transform.
+        rows: rows of the training or of the evaluation.
+        count: number of rows; fewer are returned if the first range is shorter.
+    """
+    first = rows.resolved[0]
+    return default_collate(
+        dataset.__getitems__(range(first.start, min(first.start + count, first.end)))
+    )
+
+
+def first_row(dataset: MemmapDataset, rows: Rows, device: torch.device) -> dict[str, torch.Tensor]:
+    """Return the first row as a batch of one, on a device."""
+    return {name: value.to(device) for name, value in first_rows(dataset, rows).items()}

@@ -1,0 +1,48 @@
+"""Tells a process from all others, so that another process can see that it has ended."""
+
+import os
+from pathlib import Path
+
+_UNKNOWN = "unknown"
+
+
+def process_identity() -> str:
+    """Return what tells this process from all others: boot, pid namespace, pid and start time."""
+    pid = os.getpid()
+    return ":".join([*_pid_namespace(), str(pid), _start_time(pid) or _UNKNOWN])
+
+
+def has_ended(identity: str) -> bool:
+    """Return whether a process has certainly ended.
+
+    Args:
+        identity: what ``process_identity`` returned in that process.
+
+    Returns:
+        False also for a process on another machine or in another container, which cannot be seen
+        from here. Names of hosts would not tell: two containers may have the same one.
+    """
+    *namespace, pid, start_time = identity.split(":")
+    if namespace != _pid_namespace() or not pid.isdecimal() or start_time == _UNKNOWN:
+        return False
+    return _start_time(int(pid)) != start_time
+
+
+def _pid_namespace() -> list[str]:
+    """Return the boot and the pid namespace, within which a pid names one process at a time."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return [boot, str(os.stat("/proc/self/ns/pid").st_ino)]
+    except OSError:
+        return [_UNKNOWN, _UNKNOWN]
+
+
+def _start_time(pid: int) -> str | None:
+    """Return when a process was started, in clock ticks since boot; None if it has ended."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    # The name of the program stands in parentheses and may itself contain some. A zombie has ended.
+    state, *numbers = status.rpartition(")")[2].split()
+    return None if state == "Z" else numbers[18]

@@ -1,0 +1,102 @@
+"""What every way of accumulating gradients shares: the window that goes in, and what comes out."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from memtrain.training.accumulation.slot_loss import Batch
+from memtrain.training.accumulation.summation_tree import tree_sum
+
+
+@dataclass(frozen=True)
+class Window:
+    """One process's part of an accumulation window.
+
+    Attributes:
+        step: optimizer steps before this window: 0, 1, ...
+        sizes: rows in every slot of the whole window; 0 for an empty slot.
+        batches: micro-batches of the slots that this process owns, in order, without empty slots.
+    """
+
+    step: int
+    sizes: Sequence[int]
+    batches: Sequence[Batch]
+
+    @property
+    def rows(self) -> int:
+        """Rows in the whole window."""
+        return sum(self.sizes)
+
+    def by_slot(self, slots: range) -> dict[int, Batch]:
+        """Return the micro-batches of this process by slot, without empty slots."""
+        filled = [slot for slot in slots if self.sizes[slot]]
+        return dict(zip(filled, self.batches, strict=True))
+
+
+@dataclass(frozen=True)
+class AccumulatedWindow:
+    """What is known of a window once the parameters hold its gradient.
+
+    Attributes:
+        loss: mean loss of a row.
+        should_stop: whether any process was asked to stop.
+    """
+
+    loss: float
+    should_stop: bool
+
+
+class Accumulator(Protocol):
+    """A way from the micro-batches of a window to its gradient."""
+
+    def accumulate(
+        self, window: Window, scale: float, should_stop: Callable[[], bool]
+    ) -> AccumulatedWindow:
+        """Give the parameters the gradient of the window's mean loss, times ``scale``.
+
+        All processes call this function with their parts of the same window.
+
+        Args:
+            window: this process's part of the window.
+            scale: factor of the loss, a power of two; see ``OptimizerStep.scale``.
+            should_stop: tells whether this process was asked to stop.
+
+        Raises:
+            NonFiniteLossError: in every process, if the loss of a slot is NaN or infinite.
+        """
+        ...
+
+
+class NonFiniteLossError(ArithmeticError):
+    """The loss of a micro-batch is NaN or infinite.
+
+    Attributes:
+        slot: place of the micro-batch in its window.
+        loss: the loss.
+    """
+
+    def __init__(self, slot: int, loss: float):
+        super().__init__(f"the loss of slot {slot} of the window is {loss}")
+        self.slot = slot
+        self.loss = loss
+
+
+def mean_loss(losses: Sequence[float], sizes: Sequence[int]) -> float:
+    """Return the mean loss of a row of a window, with the slots added in their tree.
+
+    Args:
+        losses: summed loss of every slot.
+        sizes: rows in every slot; at least one row in all.
+
+    Raises:
+        NonFiniteLossError: for the first slot whose loss is NaN or infinite.
+    """
+    filled = [loss if size else None for loss, size in zip(losses, sizes, strict=True)]
+    for slot, loss in enumerate(filled):
+        if loss is not None and not math.isfinite(loss):
+            raise NonFiniteLossError(slot, loss)
+    total = tree_sum(filled)
+    if total is None:
+        raise ValueError("a window needs at least one row")
+    return total / sum(sizes)

@@ -1,0 +1,99 @@
+"""Builds the moving parts of a training, its loader and its accumulator, from a recipe."""
+
+import os
+
+from memtrain.components.build import ModelParts, first_row
+from memtrain.data.memmap_dataset import MemmapDataset
+from memtrain.loading.block_loader import BlockLoader
+from memtrain.recipes.recipe import TrainingRecipe
+from memtrain.training.accumulation.accumulator import Accumulator
+from memtrain.training.accumulation.ddp import DdpAccumulator
+from memtrain.training.accumulation.slot_gradients import SlotGradients
+from memtrain.training.accumulation.slot_loss import MicroBatchRng, SlotLoss
+from memtrain.training.accumulation.tree import TreeAccumulator
+from memtrain.training.run_context import RunContext
+
+#: A window of this many bytes takes longer to gather than it takes to wake a thread.
+_BYTES_WORTH_A_THREAD = 256 << 10
+
+
+def build_loader(
+    dataset: MemmapDataset, recipe: TrainingRecipe, context: RunContext
+) -> BlockLoader:
+    """Return the loader of the micro-batches that this process owns.
+
+    Args:
+        dataset: rows of the training, with their transform.
+        recipe: training part of a recipe.
+        context: what the training runs in.
+
+    Raises:
+        UserError: if the processes cannot share the slots, or the memory budget is too small.
+    """
+    settings = recipe.settings
+    needs_tree = settings.reduction == "reproducible"
+    return BlockLoader(
+        dataset,
+        settings.batch_size,
+        settings.shuffle,
+        settings.seed,
+        ranges=recipe.rows.ranges,
+        accumulation_steps=settings.accumulation_steps,
+        slots=context.group.slots(settings.accumulation_steps, needs_tree),
+        epochs=settings.epochs,
+        drop_last_window=settings.last_window == "drop",
+        reader=context.loading.reader,
+        memory_budget=context.loading.budget,
+        device=context.device,
+        gather_ahead=_has_spare_core(dataset, recipe, context),
+        tell_rows=True,
+    )
+
+
+def build_accumulator(
+    parts: ModelParts, dataset: MemmapDataset, recipe: TrainingRecipe, context: RunContext
+) -> Accumulator:
+    """Return the accumulator that the recipe names.
+
+    Args:
+        parts: model and loss.
+        dataset: rows of the training, with their transform.
+        recipe: training part of a recipe.
+        context: what the training runs in.
+    """
+    settings, device = recipe.settings, context.device
+    slot_loss = SlotLoss(parts.model, parts.loss, settings.precision, device)
+    rng = MicroBatchRng(settings.seed, settings.accumulation_steps, device)
+    if settings.reduction == "fast":
+        return DdpAccumulator(
+            slot_loss,
+            rng,
+            accumulation_steps=settings.accumulation_steps,
+            group=context.group,
+            device=device,
+            any_row=lambda: first_row(dataset, recipe.rows, device),
+            compiled=settings.compile,
+        )
+    slots_per_call = context.running.slots_per_call
+    gradients = SlotGradients(
+        slot_loss,
+        rng,
+        batch_size=settings.batch_size,
+        slots_per_call=None if slots_per_call == "auto" else int(slots_per_call),
+        windows=recipe.sizes.steps,
+        compiled=settings.compile,
+    )
+    return TreeAccumulator(
+        gradients,
+        accumulation_steps=settings.accumulation_steps,
+        group=context.group,
+        device=device,
+    )
+
+
+def _has_spare_core(dataset: MemmapDataset, recipe: TrainingRecipe, context: RunContext) -> bool:
+    """Return whether a core is free to gather rows during a step, and a window is worth it."""
+    window_bytes = recipe.sizes.rows_per_step * dataset.layout.row_bytes
+    busy_cores = recipe.settings.threads * context.group.world_size
+    is_free = len(os.sched_getaffinity(0)) > busy_cores
+    return is_free and window_bytes >= _BYTES_WORTH_A_THREAD

@@ -1,0 +1,37 @@
+"""What can go wrong in a training step, explained to the user."""
+
+from collections.abc import Sequence
+
+from memtrain.core.errors import UserError
+from memtrain.core.wording import listed
+from memtrain.training.accumulation.accumulator import NonFiniteLossError
+
+
+def explain_nonfinite_loss(
+    error: NonFiniteLossError, step: int, epoch: int, rows: Sequence[int]
+) -> UserError:
+    """Return the error for a loss that is NaN or infinite.
+
+    Args:
+        error: what the accumulator raised.
+        step: number of the step: 1, 2, ...
+        epoch: number of the epoch: 1, 2, ...
+        rows: numbers of the rows in the micro-batch.
+    """
+    return UserError(
+        f"the loss is {error.loss} at step {step} (epoch {epoch}), in the micro-batch of the rows "
+        f"{listed(sorted(rows))}. Look at these rows; if they are sound, lower the learning rate "
+        "(training.optimizer.lr)."
+    )
+
+
+def explain_nondeterminism(error: RuntimeError) -> UserError | None:
+    """Return the error for an operation that PyTorch cannot repeat; None for any other error."""
+    if "deterministic" not in str(error):
+        return None
+    return UserError(
+        f"training.reduction: {str(error).splitlines()[0]} The model or the loss uses this "
+        "operation, so that its training cannot be reproduced. Use another operation, train on "
+        "the CPU (training.device), or set `reduction: fast`, which does not promise the same "
+        "bytes."
+    )

@@ -1,0 +1,81 @@
+"""The accumulation windows of a training, one after the other, with an account of their rows."""
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from memtrain.loading.block_loader import BlockLoader
+from memtrain.loading.order_digest import VisitingOrder
+from memtrain.recipes.recipe import Sizes
+from memtrain.training.accumulation.accumulator import Window
+from memtrain.training.accumulation.slot_loss import Batch
+from memtrain.training.performance import TrainingCost
+
+_NO_ROWS = np.empty(0, np.int64)
+
+
+class WindowSource:
+    """Yields this process's part of every accumulation window.
+
+    Args:
+        loader: loader of the micro-batches that this process owns.
+        sizes: steps per epoch and in all.
+
+    Attributes:
+        visited: digests of the rows that were visited so far.
+    """
+
+    def __init__(self, loader: BlockLoader, sizes: Sizes):
+        self._loader = loader
+        self._slots = loader.slots
+        self._sizes = sizes
+        order = loader.order
+        self.visited = VisitingOrder(self._slots, order.accumulation_steps, order.batch_size)
+
+    def windows(self, first_step: int, cost: TrainingCost) -> Iterator[Window]:
+        """Yield the windows from a step to the end of the training.
+
+        Args:
+            first_step: steps that are already done.
+            cost: receives the time spent waiting for rows.
+        """
+        per_epoch = self._sizes.steps_per_epoch
+        self._loader.start_at(*divmod(first_step, per_epoch))
+        loaded = self._loader.windows()
+        for step in range(first_step, self._sizes.steps):
+            sizes = self._slot_sizes(step % per_epoch)
+            own_sizes = [sizes[slot] for slot in self._slots]
+            if not any(own_sizes):
+                self.visited.visit(_NO_ROWS, [])
+                yield Window(step, sizes, [])
+                continue
+            start = time.perf_counter()
+            batches = next(loaded)
+            cost.waiting_seconds += time.perf_counter() - start
+            self.visited.visit(self._loader.rows, own_sizes)
+            yield Window(step, sizes, [_with_named_fields(batch) for batch in batches])
+
+    def rows_of_slot(self, step: int, slot: int) -> list[int]:
+        """Return the numbers of the rows in one slot of one window.
+
+        Args:
+            step: steps before the window: 0, 1, ...
+            slot: place of the micro-batch in the window.
+        """
+        epoch, window = divmod(step, self._sizes.steps_per_epoch)
+        return self._loader.order.epoch(epoch).window_rows(window)[slot].tolist()
+
+    def _slot_sizes(self, window: int) -> list[int]:
+        """Return the rows in every slot of a window of an epoch."""
+        order = self._loader.order
+        if window < order.full_windows:
+            return [order.batch_size] * order.accumulation_steps
+        return order.micro_batch_sizes(window, window + 1)[0].tolist()
+
+
+def _with_named_fields(batch: torch.Tensor | Batch) -> Batch:
+    if isinstance(batch, torch.Tensor):
+        raise TypeError("the rows of a training are records with the fields features and target")
+    return batch
