@@ -33,7 +33,7 @@ from memtrain.cli.settings_arguments import (
     loading_settings,
     running_settings,
 )
-from memtrain.components.build import choose_device
+from memtrain.components.device import choose_device
 from memtrain.lineage.records.arguments import add_recording_arguments
 from memtrain.lineage.records.recorder import Recorder, recording
 from memtrain.lineage.records.row_pieces import pieces_of_recipe

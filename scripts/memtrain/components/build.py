@@ -1,6 +1,5 @@
-"""Everything that a training recipe names, built: model, loss, optimizer, schedule, transform."""
+"""Builds what a training recipe names: transform, model, loss, optimizer and schedule."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,17 +10,19 @@ from memtrain.components.losses import Loss, build_loss
 from memtrain.components.models import build_model
 from memtrain.components.optimizers import build_optimizer, build_scheduler
 from memtrain.components.transforms import Row, build_transform
-from memtrain.core.errors import UserError
 from memtrain.core.random_streams import torch_seed
-from memtrain.data.memmap_dataset import MemmapDataset
-from memtrain.data.record_file import dtype_to_json
-from memtrain.recipes.recipe import Rows, TrainingRecipe
-from memtrain.system.display_names import name_of
+from memtrain.recipes.recipe import TrainingRecipe
 
 
 @dataclass(frozen=True)
 class ModelParts:
-    """What an evaluation is made of."""
+    """The parts of an evaluation.
+
+    Attributes:
+        transform: what is done to a row on its way to the model; None for nothing.
+        model: the model.
+        loss: the loss of a micro-batch.
+    """
 
     transform: Callable[[Row], Row] | None
     model: nn.Module
@@ -30,7 +31,12 @@ class ModelParts:
 
 @dataclass(frozen=True)
 class TrainingParts(ModelParts):
-    """What a training is made of."""
+    """The parts of a training.
+
+    Attributes:
+        optimizer: optimizer of the model's parameters.
+        scheduler: learning-rate schedule; None for a constant rate.
+    """
 
     optimizer: optim.Optimizer
     scheduler: optim.lr_scheduler.LRScheduler | None
@@ -42,16 +48,16 @@ def build_model_parts(
     where: str = "training",
     shard: Callable[[nn.Module], None] | None = None,
 ) -> ModelParts:
-    """Build what a recipe names but for the optimizer, with the initial weights of its seed.
+    """Build transform, model and loss, with the initial weights of the recipe's seed.
 
     Args:
-        recipe: the training part of a recipe.
-        device: where model and loss go.
-        where: the key of the settings, for errors.
-        shard: cuts the model among processes.
+        recipe: training part of a recipe.
+        device: device for model and loss.
+        where: key of the settings, for error messages.
+        shard: shards the model among processes, and puts it on the device; None for no sharding.
 
     Raises:
-        UserError: naming the key that chose something that is not there or does not fit.
+        UserError: if a setting names something that does not exist or does not fit, with its key.
     """
     settings = recipe.settings
     loss = build_loss(f"{where}.loss", settings.loss, recipe)
@@ -62,7 +68,13 @@ def build_model_parts(
         model.to(device)
     else:
         shard(model)
-    return ModelParts(transform_of(recipe, where), model, loss.to(device))
+    transform = build_transform(
+        f"{where}.transform",
+        settings.transform,
+        recipe.statistics_of("features"),
+        recipe.feature_shape,
+    )
+    return ModelParts(transform, model, loss.to(device))
 
 
 def build_training_parts(
@@ -71,87 +83,19 @@ def build_training_parts(
     where: str = "training",
     shard: Callable[[nn.Module], None] | None = None,
 ) -> TrainingParts:
-    """Build all that a recipe names, as ``build_model_parts`` does, and what trains the model.
+    """Build the model parts, and the optimizer and the schedule that train the model.
+
+    Args:
+        recipe: training part of a recipe.
+        device: device for model and loss.
+        where: key of the settings, for error messages.
+        shard: shards the model among processes, and puts it on the device; None for no sharding.
 
     Raises:
-        UserError: naming the key that chose something that is not there or does not fit.
+        UserError: if a setting names something that does not exist or does not fit, with its key.
     """
-    parts, settings = build_model_parts(recipe, device, where, shard), recipe.settings
+    parts = build_model_parts(recipe, device, where, shard)
+    settings = recipe.settings
     optimizer = build_optimizer(f"{where}.optimizer", settings.optimizer, parts.model)
     scheduler = build_scheduler(f"{where}.scheduler", settings.scheduler, optimizer)
     return TrainingParts(**vars(parts), optimizer=optimizer, scheduler=scheduler)
-
-
-def transform_of(recipe: TrainingRecipe, where: str = "training") -> Callable[[Row], Row] | None:
-    """Return the transform that a recipe names."""
-    return build_transform(
-        f"{where}.transform",
-        recipe.settings.transform,
-        recipe.statistics_of("features"),
-        recipe.feature_shape,
-    )
-
-
-def open_rows(
-    data: str | os.PathLike,
-    recipe: TrainingRecipe,
-    rows: Rows,
-    transform: Callable[[Row], Row] | None = None,
-) -> MemmapDataset:
-    """Open a data file and see that it has the rows of a recipe.
-
-    Args:
-        data: the record file.
-        recipe: that says what a row is.
-        rows: of the training or of the evaluation.
-        transform: of the dataset.
-
-    Raises:
-        UserError: where its rows are others, or too few.
-    """
-    dataset = MemmapDataset(data, transform=transform)
-    found = dtype_to_json(dataset.layout.dtype)
-    last = max(piece.end for piece in rows.resolved)
-    if found != recipe.task.dtype:
-        raise UserError(
-            f"{name_of(data)}: its rows are {found}, but the recipe was made for "
-            f"{recipe.task.dtype}. Run resolve_splits again."
-        )
-    if last > dataset.layout.rows:
-        raise UserError(
-            f"{name_of(data)}: it has {dataset.layout.rows:,} rows, but the recipe has rows up to "
-            f"{last:,}. Run resolve_splits again."
-        )
-    return dataset
-
-
-def first_row(dataset: MemmapDataset, rows: Rows, device: torch.device) -> dict[str, torch.Tensor]:
-    """Return the first of some rows as a batch of one."""
-    batch = dataset.gather([rows.resolved[0].start])
-    return {name: value.to(device) for name, value in batch.items()}
-
-
-def choose_device(setting: str) -> torch.device:
-    """Return the device of this process: "auto" takes a GPU where there is one.
-
-    Of several processes on a machine, each takes a GPU of its own.
-    """
-    kind = setting if setting != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
-    if kind == "cpu":
-        return torch.device(kind)
-    return torch.device(kind, int(os.environ.get("LOCAL_RANK", 0)))
-
-
-def be_deterministic(exact: bool, compiled: bool = False) -> None:
-    """Let PyTorch use algorithms that give the same bits again, and refuse those that do not.
-
-    Args:
-        exact: whether to.
-        compiled: whether the compiler has to know as well, which takes a second to import.
-    """
-    if compiled:
-        torch.use_deterministic_algorithms(exact)
-    else:
-        torch.set_deterministic_debug_mode("error" if exact else "default")
-    # Memory that is not yet written would be filled, for programs that read it all the same.
-    torch.utils.deterministic.fill_uninitialized_memory = False

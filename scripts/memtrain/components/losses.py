@@ -1,7 +1,7 @@
-"""The loss of a micro-batch, always as the sum over its rows.
+"""The loss that a configuration names, always summed over the rows of a micro-batch.
 
-Sums can be added up and divided by the rows of a whole accumulation window, which means cannot:
-the mean of the means of two micro-batches is not the mean of their rows when one is short.
+Sums can be added up and divided by the rows of a whole accumulation window. Means cannot: the mean
+of the means of two micro-batches is not the mean of their rows if one micro-batch is short.
 """
 
 import torch
@@ -16,29 +16,30 @@ from memtrain.config.objects import (
 )
 from memtrain.config.types import Choice
 from memtrain.core.errors import UserError
-from memtrain.recipes.recipe import TrainingRecipe
+from memtrain.recipes.recipe import Task, TrainingRecipe
 
-#: Losses whose target is the number of a class, and whose outputs are one number a class.
-_OF_CLASSES = ("CrossEntropyLoss", "NLLLoss", "MultiMarginLoss")
+#: Losses whose target is the number of a class, and which take one output per class.
+_MULTICLASS_LOSSES = ("CrossEntropyLoss", "NLLLoss", "MultiMarginLoss")
 
-#: Losses whose target is 0 or 1, as a float of the shape of the outputs.
-_OF_TWO_CLASSES = ("BCEWithLogitsLoss", "BCELoss")
+#: Losses whose target is 0 or 1, as floats in the shape of the outputs.
+_BINARY_LOSSES = ("BCEWithLogitsLoss", "BCELoss")
 
 
 class SummedLoss(nn.Module):
     """A ``torch.nn`` loss with ``reduction="sum"`` that knows which target it takes.
 
     Args:
-        where: the key that chose it, for errors.
-        choice: the name of the class and its arguments; lists become tensors.
-        recipe: what the rows are.
+        where: key of the setting, for error messages.
+        choice: name of the class, and its arguments; lists become tensors.
+        recipe: training part of the recipe, which describes a row.
 
     Attributes:
-        outputs: how many numbers the model must give for a row.
+        name: name of the class.
+        outputs: outputs that the model must give per row.
         weighs_rows: whether rows can be given weights.
 
     Raises:
-        UserError: where there is no such loss, or it does not fit the target.
+        UserError: if there is no such loss, or it does not fit the target.
     """
 
     weighs_rows = True
@@ -56,9 +57,9 @@ class SummedLoss(nn.Module):
             raise UserError(f"{where}: the reduction is always sum; remove the key `reduction`.")
         self.name = choice.name
         self._summed = build(where, factory, **arguments, reduction="sum")
-        self._of_each = build(where, factory, **arguments, reduction="none")
-        self._of_classes = choice.name in _OF_CLASSES
-        self.outputs = _outputs(where, choice.name, recipe)
+        self._unreduced = build(where, factory, **arguments, reduction="none")
+        self._is_multiclass = choice.name in _MULTICLASS_LOSSES
+        self.outputs = _count_outputs(where, choice.name, recipe)
 
     def forward(
         self, model: nn.Module, batch: dict[str, torch.Tensor], weights: torch.Tensor | None = None
@@ -66,31 +67,33 @@ class SummedLoss(nn.Module):
         """Return the sum of the losses of a micro-batch, a scalar.
 
         Args:
-            model: maps features to outputs.
+            model: model that maps features to outputs.
             batch: "features" and "target", each (rows, ...).
-            weights: of the rows, (rows,); all 1 unless given.
+            weights: weights of the rows, (rows,); None for a weight of 1 each.
         """
-        return self.of_outputs(model(batch["features"]), batch["target"], weights)
+        return self.sum_losses(model(batch["features"]), batch["target"], weights)
 
-    def of_outputs(
+    def sum_losses(
         self, outputs: torch.Tensor, target: torch.Tensor, weights: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """Return the sum of the losses of some rows, a scalar.
+        """Return the sum of the losses of outputs that are already computed, a scalar.
 
         Args:
-            outputs: (rows, outputs) from the model.
-            target: (rows, ...) from the file.
-            weights: of the rows, (rows,); all 1 unless given.
+            outputs: outputs of the model, (rows, outputs).
+            target: target from the file, (rows, ...).
+            weights: weights of the rows, (rows,); None for a weight of 1 each.
         """
-        # A sum of half precision overflows after a few thousand rows.
+        # A sum in half precision would overflow after a few thousand rows.
         outputs = outputs.to(torch.promote_types(outputs.dtype, torch.float32))
-        target = self._as_taken(target, outputs)
+        target = self._convert_target(target, outputs)
         if weights is None:
             return self._summed(outputs, target)
-        return (self._of_each(outputs, target).reshape(len(weights), -1).sum(1) * weights).sum()
+        losses = self._unreduced(outputs, target).reshape(len(weights), -1).sum(1)
+        return (losses * weights).sum()
 
-    def _as_taken(self, target: torch.Tensor, outputs: torch.Tensor) -> torch.Tensor:
-        if self._of_classes:
+    def _convert_target(self, target: torch.Tensor, outputs: torch.Tensor) -> torch.Tensor:
+        """Return the target in the dtype and shape that the loss takes."""
+        if self._is_multiclass:
             return target.reshape(-1).long()
         if outputs.shape != target.shape:
             # PyTorch would broadcast (rows,) against (rows, 1) to (rows, rows).
@@ -101,15 +104,24 @@ class SummedLoss(nn.Module):
         return target.to(outputs.dtype)
 
 
-class OwnLoss(nn.Module):
-    """A function of the user's: ``loss(model, batch)`` gives the sum of the losses of the rows.
+class CustomLoss(nn.Module):
+    """A function of the user's: ``loss(model, batch)`` returns the summed losses of the rows.
 
-    It calls the model itself, on whatever of the batch it likes: an autoencoder compares the
-    features with what comes out, and never looks at the target.
+    The function calls the model itself, on any part of the batch. An autoencoder, for example,
+    compares the features with what comes out, and never looks at the target.
+
+    Args:
+        where: key of the setting, for error messages.
+        choice: "package.module:function", and its arguments.
+        recipe: training part of the recipe, which describes a row.
 
     Attributes:
-        outputs: as many as the task of the rows needs, for models that take ``out_features``.
-        weighs_rows: no; what it does with a row is its own affair.
+        name: "package.module:function".
+        outputs: outputs per row that the task calls for, for models that take ``out_features``.
+        weighs_rows: False, since only the function knows what it does with a row.
+
+    Raises:
+        UserError: if there is no such function, or it does not take these arguments.
     """
 
     weighs_rows = False
@@ -121,8 +133,8 @@ class OwnLoss(nn.Module):
         self._function = import_object(where, choice.name)
         check_arguments(where, self._function, (None, None), choice.arguments)
         self._arguments = choice.arguments
-        is_class = recipe.task.kind == "classification"
-        self.outputs = recipe.task.classes if is_class else recipe.targets
+        is_classification = recipe.task.kind == "classification"
+        self.outputs = _count_classes(recipe.task) if is_classification else recipe.targets
 
     def forward(self, model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """Return the sum of the losses of a micro-batch, a scalar."""
@@ -136,33 +148,36 @@ class OwnLoss(nn.Module):
         return summed
 
 
-Loss = SummedLoss | OwnLoss
+Loss = SummedLoss | CustomLoss
 
 
 def build_loss(where: str, choice: Choice, recipe: TrainingRecipe) -> Loss:
-    """Return the loss that a key chose.
+    """Return the loss that a setting names.
 
     Args:
-        where: the key, for errors.
-        choice: a ``torch.nn`` loss by name, or "package.module:function", with its arguments.
-        recipe: what the rows are.
+        where: key of the setting, for error messages.
+        choice: name of a ``torch.nn`` loss or "package.module:function", with its arguments.
+        recipe: training part of the recipe, which describes a row.
+
+    Raises:
+        UserError: if there is no such loss, or it does not fit the target.
     """
-    kind = OwnLoss if ":" in choice.name else SummedLoss
+    kind = CustomLoss if ":" in choice.name else SummedLoss
     return kind(where, choice, recipe)
 
 
-def _outputs(where: str, name: str, recipe: TrainingRecipe) -> int:
+def _count_outputs(where: str, name: str, recipe: TrainingRecipe) -> int:
     """Return the outputs that a row needs, after checking that the loss fits the target."""
     task = recipe.task
-    if name in _OF_CLASSES:
+    if name in _MULTICLASS_LOSSES:
         if task.kind != "classification":
             raise UserError(
                 f"{where}: {name} learns classes, but the target {task.target} holds numbers of "
                 "type float. Use MSELoss, or make the target a class (`classes` of the mock data, "
                 "an integer type in `dtypes`, or `categories`)."
             )
-        return task.classes
-    if name in _OF_TWO_CLASSES:
+        return _count_classes(task)
+    if name in _BINARY_LOSSES:
         if task.kind == "classification" and task.classes != 2:
             raise UserError(
                 f"{where}: {name} learns two classes, but the target {task.target} has "
@@ -175,3 +190,9 @@ def _outputs(where: str, name: str, recipe: TrainingRecipe) -> int:
             f"{task.classes} classes. Use CrossEntropyLoss, or give the target a float type."
         )
     return recipe.targets
+
+
+def _count_classes(task: Task) -> int:
+    if task.classes is None:
+        raise ValueError("a classification needs a number of classes")
+    return task.classes

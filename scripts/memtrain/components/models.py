@@ -1,6 +1,6 @@
-"""What is trained: two small networks of our own, and any class of the user's."""
+"""The model that a configuration names: one of two small networks, or any class of the user's."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
@@ -28,10 +28,10 @@ class Mlp(nn.Module):
     """Affine maps with ReLU between them.
 
     Args:
-        in_features: numbers of a row.
-        out_features: numbers that come out.
-        hidden: the width of every hidden layer.
-        dropout: the share of hidden values that is dropped while training.
+        in_features: numbers per row.
+        out_features: outputs per row.
+        hidden: width of every hidden layer.
+        dropout: share of hidden values that are dropped while training.
     """
 
     def __init__(
@@ -53,17 +53,20 @@ class Mlp(nn.Module):
         return self.layers(_flat_floats(features))
 
 
-_MODELS = {"linear": LinearModel, "mlp": Mlp}
+_MODELS: dict[str, Callable[..., nn.Module]] = {"linear": LinearModel, "mlp": Mlp}
 
 
 def build_model(where: str, choice: Choice, in_features: int, out_features: int) -> nn.Module:
-    """Return the model that a key chose, with fresh weights from PyTorch's global generator.
+    """Return a model with new weights from PyTorch's global generator.
 
     Args:
-        where: the key, for errors.
-        choice: linear, mlp, or "package.module:Class", with keyword arguments.
-        in_features: filled in where the class has such a parameter and the key does not set it.
-        out_features: likewise.
+        where: key of the setting, for error messages.
+        choice: "linear", "mlp" or "package.module:Class", with keyword arguments.
+        in_features: numbers per row; passed on if the class takes them and the setting has none.
+        out_features: outputs per row; passed on in the same way.
+
+    Raises:
+        UserError: if there is no such class, or it does not give an ``nn.Module``.
     """
     if ":" in choice.name:
         factory = import_object(where, choice.name)
@@ -74,12 +77,9 @@ def build_model(where: str, choice: Choice, in_features: int, out_features: int)
             f"{where}: found {choice.name!r}; known are {listed(_MODELS)} and package.module:Class."
             f"{did_you_mean(choice.name, _MODELS)}"
         )
-    filled = {
-        name: value
-        for name, value in (("in_features", in_features), ("out_features", out_features))
-        if takes_argument(factory, name)
-    }
-    model = build(where, factory, **filled | choice.arguments)
+    sizes = {"in_features": in_features, "out_features": out_features}
+    accepted = {name: size for name, size in sizes.items() if takes_argument(factory, name)}
+    model = build(where, factory, **accepted | choice.arguments)
     if not isinstance(model, nn.Module):
         raise UserError(f"{where}: {choice.name} gives {type(model).__name__}, not an nn.Module.")
     return model
@@ -91,7 +91,10 @@ def count_parameters(model: nn.Module) -> int:
 
 
 def describe_inexact(model: nn.Module) -> str | None:
-    """Return a warning where accumulation cannot be exact, since rows see their micro-batch."""
+    """Return a warning if the output of a row depends on the other rows of its micro-batch.
+
+    Accumulation cannot be exact for such a model.
+    """
     names = [
         name
         for name, part in model.named_modules()
@@ -101,8 +104,8 @@ def describe_inexact(model: nn.Module) -> str | None:
         return None
     return (
         f"{type(model).__name__} has BatchNorm ({listed(names, 5)}), which normalizes every row by "
-        "the mean and the variance of its micro-batch: the gradient of a window is then not that "
-        "of its rows as one batch, and depends on batch_size. Use GroupNorm or LayerNorm."
+        "the mean and the variance of its micro-batch. The gradient of a window is then not the "
+        "gradient of its rows as one batch, and depends on batch_size. Use GroupNorm or LayerNorm."
     )
 
 

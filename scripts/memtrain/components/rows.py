@@ -4,7 +4,6 @@ import os
 from collections.abc import Callable
 
 import torch
-from torch.utils.data import default_collate
 
 from memtrain.components.transforms import Row
 from memtrain.core.errors import UserError
@@ -56,9 +55,7 @@ def first_rows(dataset: MemmapDataset, rows: Rows, count: int = 1) -> dict[str, 
         count: number of rows; fewer are returned if the first range is shorter.
     """
     first = rows.resolved[0]
-    return default_collate(
-        dataset.__getitems__(range(first.start, min(first.start + count, first.end)))
-    )
+    return dataset.gather(range(first.start, min(first.start + count, first.end)))
 
 
 def first_row(dataset: MemmapDataset, rows: Rows, device: torch.device) -> dict[str, torch.Tensor]:

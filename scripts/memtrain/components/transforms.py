@@ -1,12 +1,13 @@
-"""What is done to a row on its way from the file to the model.
+"""The transform that a configuration names: what is done to a row on its way to the model.
 
-A transform takes a row, a dict of NumPy arrays, and returns one. Those here work on a whole batch
-as well (``batched = True``), and on several batches at once, since they treat every row alike and
-by itself (``row_wise = True``). They change the features alone, in place: a row's arrays are its
-own while it is transformed, but not afterwards.
+A transform takes a row, a dict of NumPy arrays, and returns a row. The transforms of this module
+treat every row alike and by itself. They therefore also take a whole batch (``batched = True``), or
+several batches at once (``row_wise = True``). They change the features only, in place: the arrays
+of a row belong to the transform while it runs, but not afterwards.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -20,15 +21,16 @@ Row = dict[str, np.ndarray]
 
 
 class Scale:
-    """Features become ``features * factor + offset``."""
+    """Replaces features by ``features * factor + offset``."""
 
     batched = row_wise = True
 
     def __init__(self, factor: float = 1.0, offset: float = 0.0):
-        self._factor, self._offset = np.float32(factor), np.float32(offset)
+        self._factor = np.float32(factor)
+        self._offset = np.float32(offset)
 
     def __call__(self, row: Row) -> Row:
-        """Return the row or batch, scaled."""
+        """Return the row or batch with scaled features."""
         features = _as_floats(row["features"])
         features *= self._factor
         features += self._offset
@@ -36,13 +38,13 @@ class Scale:
 
 
 class Standardize:
-    """Features get mean 0 and standard deviation 1 over the training rows.
+    """Gives features mean 0 and standard deviation 1 over the training rows.
 
-    A column that is constant there becomes 0.
+    A column that is constant over the training rows becomes 0.
 
     Args:
-        statistics: of the features over the training rows.
-        shape: of the features of one row.
+        statistics: statistics of the features over the training rows.
+        shape: shape of the features of one row.
     """
 
     batched = row_wise = True
@@ -54,24 +56,45 @@ class Standardize:
         self._factor = factor.astype(np.float32).reshape(shape)
 
     def __call__(self, row: Row) -> Row:
-        """Return the row or batch, standardized."""
+        """Return the row or batch with standardized features."""
         features = _as_floats(row["features"])
         features -= self._mean
         features *= self._factor
         return row | {"features": features}
 
 
+class CustomTransform:
+    """A function of the user's, with the arguments that the configuration gives it.
+
+    Args:
+        function: takes a row and these arguments, and returns a row; with an attribute
+            ``batched = True`` it takes a batch instead.
+        arguments: keyword arguments.
+    """
+
+    def __init__(self, function: Callable[..., Row], arguments: dict[str, Any]):
+        self._function = function
+        self._arguments = arguments
+        self.batched = getattr(function, "batched", False)
+
+    def __call__(self, row: Row) -> Row:
+        """Return what the function returns for a row or batch."""
+        return self._function(row, **self._arguments)
+
+
 def build_transform(
     where: str, choice: Choice, statistics: FieldStatistics, shape: tuple[int, ...]
 ) -> Callable[[Row], Row] | None:
-    """Return the transform that a key chose; None for "none".
+    """Return the transform that a setting names.
 
     Args:
-        where: the key, for errors.
-        choice: none, scale, standardize, or "package.module:function", whose arguments are passed
-            with every row.
-        statistics: of the features over the training rows.
-        shape: of the features of one row.
+        where: key of the setting, for error messages.
+        choice: "none", "scale", "standardize" or "package.module:function", with arguments.
+        statistics: statistics of the features over the training rows.
+        shape: shape of the features of one row.
+
+    Returns:
+        The transform, or None for "none".
     """
     match choice.name:
         case "none":
@@ -81,25 +104,13 @@ def build_transform(
         case "standardize":
             return build(where, lambda: Standardize(statistics, shape), **choice.arguments)
         case name if ":" in name:
-            return OwnTransform(import_object(where, name), choice.arguments)
+            return CustomTransform(import_object(where, name), choice.arguments)
         case name:
             known = ["none", "scale", "standardize"]
             raise UserError(
                 f"{where}: found {name!r}; known are {listed(known)} and package.module:function."
                 f"{did_you_mean(name, known)}"
             )
-
-
-class OwnTransform:
-    """A user's function, with the arguments that the configuration gives it."""
-
-    def __init__(self, function: Callable[..., Row], arguments: dict):
-        self._function, self._arguments = function, arguments
-        self.batched = getattr(function, "batched", False)
-
-    def __call__(self, row: Row) -> Row:
-        """Return what the function makes of the row (of the batch, where it is ``batched``)."""
-        return self._function(row, **self._arguments)
 
 
 def _no_transform() -> None:

@@ -9,15 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from memtrain.components.build import (
-    be_deterministic,
-    build_model_parts,
-    choose_device,
-    first_row,
-    open_rows,
-)
+from memtrain.components.build import build_model_parts
+from memtrain.components.device import choose_device, set_deterministic
 from memtrain.components.losses import SummedLoss
 from memtrain.components.models import count_parameters
+from memtrain.components.rows import first_row, open_rows
 from memtrain.config.training import LoadingSettings
 from memtrain.core.ranges import at_positions
 from memtrain.data.memmap_dataset import MemmapDataset
@@ -87,7 +83,7 @@ class Evaluator:
         self._recipe, self._training = recipe, recipe.training
         settings = recipe.training.settings
         torch.set_num_threads(settings.threads)
-        be_deterministic(settings.reduction == "reproducible")
+        set_deterministic(settings.reduction == "reproducible")
         self._device = choose_device(settings.device)
         self._parts = build_model_parts(recipe.training, self._device)
         load_weights(model, self._parts.model, recipe.digest("training"))
@@ -133,7 +129,7 @@ class Evaluator:
     def _summed_loss(self, outputs: torch.Tensor, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         loss = self._parts.loss
         if isinstance(loss, SummedLoss):
-            return loss.of_outputs(outputs, batch["target"])
+            return loss.sum_losses(outputs, batch["target"])
         return loss(self._parts.model, batch)
 
     @torch.no_grad()

@@ -1,4 +1,4 @@
-"""From ranges and settings to recipes: every split, resolved against the data and tried out."""
+"""Turns a configuration into recipes: every split is resolved against the data and tried out."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from memtrain.data.record_file import dtype_to_json
 from memtrain.data.shard_summaries import PieceSummary, first_nonfinite
 from memtrain.data.source import Source
 from memtrain.loading.row_order import RowOrder, row_order
-from memtrain.planning.dry_run import rehearse
+from memtrain.planning.dry_run import dry_run
 from memtrain.recipes.recipe import (
     EvaluationRecipe,
     Piece,
@@ -26,7 +26,7 @@ from memtrain.recipes.recipe import (
     TrainingRecipe,
 )
 
-#: The batch variance from which on there is a warning.
+#: Variance of a batch's mean, relative to a uniform shuffle, above which there is a warning.
 _WEAK_SHUFFLE = 2.0
 
 
@@ -40,18 +40,25 @@ def resolve_splits(
     """Return the recipe of every split of a configuration.
 
     Args:
-        configuration: with the splits and the settings.
-        data: the record file.
-        manifest: of that file.
-        source: of that file.
-        withdrawn: rows that every range leaves out.
+        configuration: configuration with the splits and the settings.
+        data: path of the record file.
+        manifest: manifest of that file.
+        source: source of that file.
+        withdrawn: rows that no training and no evaluation may use.
 
     Raises:
-        UserError: with everything that is wrong with any split: ranges outside the data, overlaps,
-            values that are not finite, models, losses and transforms that do not fit.
+        UserError: with all problems of all splits: ranges outside the data, overlaps, values that
+            are not finite, and models, losses and transforms that do not fit.
     """
-    resolver = _Resolver(configuration, os.fspath(data), manifest, source, withdrawn)
-    recipes, problems = [], []
+    resolver = _Resolver(
+        configuration=configuration,
+        data=os.fspath(data),
+        manifest=manifest,
+        source=source,
+        withdrawn=withdrawn,
+    )
+    recipes: list[Recipe] = []
+    problems: list[str] = []
     for split in configuration.split_names:
         try:
             recipes.append(resolver.resolve(split))
@@ -61,26 +68,59 @@ def resolve_splits(
     return recipes
 
 
+def describe_weak_shuffle(recipe: Recipe) -> str | None:
+    """Return a warning if sorted rows would reach the model badly shuffled; else None."""
+    found, settings = recipe.shuffle, recipe.training.settings
+    if found.batch_variance <= _WEAK_SHUFFLE:
+        return None
+    key = f"splits.{recipe.split}: training.shuffle"
+    if settings.shuffle is None:
+        advice = "Use a shuffle (`shuffle: {buffer_bytes: 256MiB}`)"
+    else:
+        # These sizes make the variance 1 + (rows_per_step - 1) / blocks_per_buffer about 2.
+        block_bytes = settings.shuffle.buffer_bytes // found.blocks_per_buffer
+        larger = block_bytes * recipe.training.sizes.rows_per_step
+        smaller = max(4096, settings.shuffle.buffer_bytes // recipe.training.sizes.rows_per_step)
+        advice = (
+            f"Raise shuffle.buffer_bytes to {format_bytes(larger)}, or lower shuffle.block_bytes "
+            f"to {format_bytes(smaller)}"
+        )
+    return (
+        f"{key}: if rows lie sorted by the target, the mean of a batch varies "
+        f"{found.batch_variance:.3g} times as much as with a uniform shuffle. {advice}; or "
+        "import the rows with `shuffle_once: <seed>`, which shuffles them once and for all."
+    )
+
+
 class _Resolver:
-    """Resolves one split after the other against the same file."""
+    """Resolves splits, one after the other, against the same record file."""
 
     def __init__(
         self,
+        *,
         configuration: Configuration,
         data: str,
         manifest: Manifest,
         source: Source,
         withdrawn: Sequence[Range],
     ):
-        self._configuration, self._withdrawn = configuration, withdrawn
-        self._data, self._manifest, self._source = data, manifest, source
+        self._configuration = configuration
+        self._data = data
+        self._manifest = manifest
+        self._source = source
+        self._withdrawn = withdrawn
 
     def resolve(self, split: str) -> Recipe:
+        """Return the recipe of a split.
+
+        Raises:
+            UserError: with the problems of the split.
+        """
         train, evaluate, problems = self._configuration.ranges_of(split, self._manifest.layout.rows)
         raise_problems(problems)
         left_out = sorted({*overlaps([*train, *evaluate], self._withdrawn)})
         train, evaluate = without(train, self._withdrawn), without(evaluate, self._withdrawn)
-        raise_problems(_nothing_left(split, train, evaluate))
+        raise_problems(_empty_ranges(split, train, evaluate))
         training_pieces = self._manifest.pieces(self._data, train)
         evaluation_pieces = self._manifest.pieces(self._data, evaluate)
         raise_problems(
@@ -102,10 +142,10 @@ class _Resolver:
                 class_names=self._source.class_names,
             ),
             shuffle=_shuffle_summary(order, self._source.in_random_order),
-            resource_estimate=rehearse(f"splits.{split}: training", training, self._data),
+            resource_estimate=dry_run(f"splits.{split}: training", training, self._data),
             shards={str(number): self._manifest.shards[number].digest for number in touched},
             rows_per_shard=self._manifest.rows_per_shard,
-            withdrawn=[tuple(rows) for rows in left_out],
+            withdrawn=[(rows.start, rows.end) for rows in left_out],
         )
 
     def _order(self, split: str, ranges: list[Range]) -> RowOrder:
@@ -142,7 +182,7 @@ class _Resolver:
         )
 
     def _nonfinite_values(self, split: str, use: str, pieces: list[PieceSummary]) -> Iterator[str]:
-        """Yield a problem where rows hold NaN or infinity: how many, and where the first is."""
+        """Yield a problem if rows hold NaN or infinity: how many values, and where the first is."""
         damaged = [
             piece
             for piece in pieces
@@ -153,16 +193,21 @@ class _Resolver:
         count = sum(
             int(part.nonfinite.sum()) for piece in damaged for part in piece.statistics.values()
         )
-        row, field, column = first_nonfinite(self._data, self._manifest.layout, damaged[0].rows)
+        first = first_nonfinite(self._data, self._manifest.layout, damaged[0].rows)
+        place = self._data
+        if first is not None:
+            row, field, column = first
+            place += f", row {row}, field {field}, column {column}"
         shards = self._manifest.touched([piece.rows for piece in damaged])
         yield (
             f"splits.{split}: {count} of its {use} values are NaN or infinite; the first is in "
-            f"{self._data}, row {row}, field {field}, column {column} (in all: "
-            f"{describe_shards(shards)}). Mend the data, or leave these rows out of the ranges."
+            f"{place} (in all: {describe_shards(shards)}). Repair the data, or leave these rows "
+            "out of the ranges."
         )
 
 
-def _nothing_left(split: str, train: list[Range], evaluate: list[Range]) -> Iterator[str]:
+def _empty_ranges(split: str, train: list[Range], evaluate: list[Range]) -> Iterator[str]:
+    """Yield a problem for each use of a split that has no rows left."""
     for key, ranges in (("train", train), ("evaluate", evaluate)):
         if not ranges:
             yield (
@@ -173,7 +218,7 @@ def _nothing_left(split: str, train: list[Range], evaluate: list[Range]) -> Iter
 
 def _rows(ranges: list[Range], pieces: list[PieceSummary]) -> Rows:
     return Rows(
-        ranges=[tuple(piece) for piece in ranges],
+        ranges=[(piece.start, piece.end) for piece in ranges],
         pieces=[
             Piece(start=piece.rows.start, end=piece.rows.end, digest=piece.digest)
             for piece in pieces
@@ -191,31 +236,12 @@ def _shuffle_summary(order: RowOrder, in_random_order: bool) -> ShuffleSummary:
     )
 
 
-def describe_weak_shuffle(recipe: Recipe) -> str | None:
-    """Return a warning where sorted rows would reach the model badly mixed; else None."""
-    found, settings = recipe.shuffle, recipe.training.settings
-    if found.batch_variance <= _WEAK_SHUFFLE:
-        return None
-    key = f"splits.{recipe.split}: training.shuffle"
-    if settings.shuffle is None:
-        advice = "Use a shuffle (`shuffle: {buffer_bytes: 256MiB}`)"
-    else:
-        # What 1 + (B-1)/W = 2 asks for.
-        block_bytes = settings.shuffle.buffer_bytes // found.blocks_per_buffer
-        wanted = block_bytes * recipe.training.sizes.rows_per_step
-        smaller = max(4096, settings.shuffle.buffer_bytes // recipe.training.sizes.rows_per_step)
-        advice = (
-            f"Raise shuffle.buffer_bytes to {format_bytes(wanted)}, or lower shuffle.block_bytes "
-            f"to {format_bytes(smaller)}"
-        )
-    return (
-        f"{key}: if rows lie sorted by the target, the mean of a batch varies "
-        f"{found.batch_variance:.3g} times as much as that of a uniform shuffle. {advice}; or "
-        "import the rows with `shuffle_once: <seed>`, once and for all."
-    )
-
-
 def _sizes(where: str, order: RowOrder, settings: TrainingSettings) -> Sizes:
+    """Return the sizes that follow from rows and settings.
+
+    Raises:
+        UserError: if the training would have no step.
+    """
     rows_per_step = order.rows_per_window
     drops = settings.last_window == "drop"
     if drops and not order.full_windows:

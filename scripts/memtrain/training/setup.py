@@ -2,7 +2,8 @@
 
 import os
 
-from memtrain.components.build import ModelParts, first_row
+from memtrain.components.build import ModelParts
+from memtrain.components.rows import first_row
 from memtrain.data.memmap_dataset import MemmapDataset
 from memtrain.loading.block_loader import BlockLoader
 from memtrain.recipes.recipe import TrainingRecipe

@@ -12,8 +12,10 @@ from typing import Any, NoReturn
 
 import torch
 
-from memtrain.components.build import be_deterministic, build_training_parts, open_rows
+from memtrain.components.build import build_training_parts
+from memtrain.components.device import set_deterministic
 from memtrain.components.models import count_parameters, describe_inexact
+from memtrain.components.rows import open_rows
 from memtrain.core.wording import listed
 from memtrain.loading.order_digest import digest_of_state
 from memtrain.recipes.recipe import Recipe
@@ -57,7 +59,7 @@ class Trainer:
         training = recipe.training
         settings = training.settings
         torch.set_num_threads(settings.threads)
-        be_deterministic(settings.reduction == "reproducible", settings.compile)
+        set_deterministic(settings.reduction == "reproducible", settings.compile)
         is_sharded = settings.sharding == "fsdp" and context.group.world_size > 1
         self._parts = build_training_parts(
             training, context.device, shard=self._shard if is_sharded else None

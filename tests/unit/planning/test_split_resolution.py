@@ -198,7 +198,7 @@ def test_models_and_transforms_of_ones_own(resolve):
         ({"optimizer": {"name": "Adam", "lrr": 1}}, ["training.optimizer", "Did you mean 'lr'?"]),
         ({"optimizer": {"name": "LBFGS"}}, ["training.optimizer", "cannot take a step"]),
         ({"scheduler": "StepLR"}, ["training.scheduler", "step_size"]),
-        ({"scheduler": "ReduceLROnPlateau"}, ["training.scheduler", "cannot be stepped"]),
+        ({"scheduler": "ReduceLROnPlateau"}, ["training.scheduler", "cannot be advanced"]),
     ],
 )
 def test_what_does_not_fit_is_refused_by_its_key(resolve, training, expected):
