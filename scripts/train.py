@@ -10,7 +10,8 @@ killed, it goes on from there; when the model stands, the folder is removed. SIG
 the end of --max-minutes let it finish the step that it is at, save, and leave.
 
 With --loading '{stage: always}' (auto: where it pays), the rows are copied to the disk of the node
-first: to a file in $SLURM_TMPDIR, $TMPDIR or /tmp that has no name, so that nothing is left of it.
+first: to a file in $SLURM_TMPDIR, $TMPDIR or /tmp. The last training that uses it removes it; what
+a killed one leaves is removed by the next training on the node.
 """
 
 import argparse
@@ -117,8 +118,7 @@ def staged_rows(
     """Return a context in which the rows lie where the training reads them."""
     stage = loading_settings(args).stage
     steps_done = checkpoints.noted_step() if checkpoints else 0
-    quiet = not is_main_rank()
-    return staged(args.data, recipe, stage, count_nodes(), stop, quiet, steps_done)
+    return staged(args.data, recipe, stage, count_nodes(), stop, steps_done)
 
 
 def check_rows(args: argparse.Namespace, recipe: Recipe, record: Recorder) -> None:

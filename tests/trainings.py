@@ -115,16 +115,3 @@ def wait_until(condition, seconds=60):
     while not condition():
         assert time.monotonic() < end, "it never was"
         time.sleep(0.0005)
-
-
-def unnamed_files(folder):
-    """Return the files without a name below a folder that any process holds."""
-    held = []
-    for path in Path("/proc").glob("[0-9]*/fd/*"):
-        try:
-            name = os.readlink(path)
-        except OSError:
-            continue
-        if name.startswith(f"{folder}/") and name.endswith("(deleted)"):
-            held.append(name)
-    return sorted(set(held))

@@ -10,7 +10,6 @@ from memtrain.core.errors import UserError
 from memtrain.data.memmap_dataset import MemmapDataset
 from memtrain.data.record_file import dtype_to_json
 from memtrain.recipes.recipe import Rows, TrainingRecipe
-from memtrain.system.display_names import name_of
 
 
 def open_rows(
@@ -35,12 +34,12 @@ def open_rows(
     end = max(piece.end for piece in rows.resolved)
     if dtype != recipe.task.dtype:
         raise UserError(
-            f"{name_of(data)}: its rows are {dtype}, but the recipe was made for "
+            f"{data}: its rows are {dtype}, but the recipe was made for "
             f"{recipe.task.dtype}. Run resolve_splits again."
         )
     if end > dataset.layout.rows:
         raise UserError(
-            f"{name_of(data)}: it has {dataset.layout.rows:,} rows, but the recipe has rows up to "
+            f"{data}: it has {dataset.layout.rows:,} rows, but the recipe has rows up to "
             f"{end:,}. Run resolve_splits again."
         )
     return dataset

@@ -22,7 +22,6 @@ from numpy.lib import format as npy
 
 from memtrain.core.errors import UserError
 from memtrain.system.atomic_files import reserve_space, written_aside
-from memtrain.system.display_names import name_of
 
 #: Where the rows of a file that we write begin: one page, so that blocks can be read with O_DIRECT.
 ROWS_OFFSET = 4096
@@ -103,23 +102,22 @@ def read_layout(path: str | os.PathLike) -> RecordLayout:
         UserError: where the file is missing, is no ``.npy`` file, holds Python objects or columns
             in Fortran order, or has another size than its header says.
     """
-    name = name_of(path)
     try:
         with open(path, "rb") as file:
             shape, fortran_order, dtype = _read_header(file)
             offset = file.tell()
     except FileNotFoundError:
-        raise UserError(f"{name}: there is no such file.") from None
+        raise UserError(f"{path}: there is no such file.") from None
     except (ValueError, TypeError, tokenize.TokenError) as error:
         # What NumPy raises on a header that is damaged.
-        raise UserError(f"{name}: this is not a .npy file ({error}).") from None
+        raise UserError(f"{path}: this is not a .npy file ({error}).") from None
     if dtype.hasobject:
-        raise UserError(f"{name}: it holds Python objects, which are not read. Save numbers.")
+        raise UserError(f"{path}: it holds Python objects, which are not read. Save numbers.")
     if not shape:
-        raise UserError(f"{name}: it holds a single value; rows are needed, an array of them.")
+        raise UserError(f"{path}: it holds a single value; rows are needed, an array of them.")
     if fortran_order and len(shape) > 1:
         raise UserError(
-            f"{name}: its rows lie column by column (Fortran order). Save it again with "
+            f"{path}: its rows lie column by column (Fortran order). Save it again with "
             "np.save(path, np.ascontiguousarray(array))."
         )
     layout = RecordLayout(dtype=dtype, row_shape=shape[1:], rows=shape[0], offset=offset)
@@ -140,7 +138,7 @@ def check_size(path: str | os.PathLike, layout: RecordLayout) -> None:
     if found != layout.file_bytes:
         state = "cut short" if found < layout.file_bytes else "larger than that"
         raise UserError(
-            f"{name_of(path)}: {layout.rows:,} rows of {layout.row_bytes:,} bytes after a header "
+            f"{path}: {layout.rows:,} rows of {layout.row_bytes:,} bytes after a header "
             f"of {layout.offset:,} make {layout.file_bytes:,} bytes, but the file has {found:,}; "
             f"it is {state}. Write it anew."
         )

@@ -22,7 +22,6 @@ import torch
 from torch.utils.data import default_collate
 
 from memtrain.data.record_file import RecordLayout
-from memtrain.system.display_names import name_of
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -209,9 +208,7 @@ def _tensor_dtype(filename: str, dtype: np.dtype) -> np.dtype:
         return np.dtype(np.float32)
     if dtype.kind in "iub" and dtype.name != "uint64":
         return _WIDENED.get(dtype.name, dtype.newbyteorder("="))
-    raise ValueError(
-        f"{name_of(filename)} holds {dtype}, which tensors do not have; store numbers instead"
-    )
+    raise ValueError(f"{filename} holds {dtype}, which tensors do not have; store numbers instead")
 
 
 def _is_stored_as(layout: RecordLayout, name: str, field: TensorField) -> bool:

@@ -24,7 +24,6 @@ import numpy as np
 
 from memtrain.core.errors import UserError
 from memtrain.data.record_file import RecordLayout, check_size
-from memtrain.system.display_names import name_of
 from memtrain.system.file_systems import file_system_of
 
 #: The page that addresses and sizes of direct reads, and advice to the kernel, are multiples of.
@@ -133,7 +132,7 @@ class RowFile:
         """Return the error of a file from which nothing could be read at byte ``place``."""
         size = os.fstat(self.descriptor).st_size
         return UserError(
-            f"{name_of(self.path)}: there is nothing at byte {place:,}; the file has {size:,} "
+            f"{self.path}: there is nothing at byte {place:,}; the file has {size:,} "
             f"bytes, where it had {self.layout.file_bytes:,} when it was opened. Write it anew, "
             "and leave it alone while it is read."
         )
@@ -141,7 +140,7 @@ class RowFile:
     def failed(self, place: int, error: OSError) -> UserError:
         """Return the error of a read at byte ``place`` that failed."""
         return UserError(
-            f"{name_of(self.path)}: reading at byte {place:,} failed ({error.strerror or error}). "
+            f"{self.path}: reading at byte {place:,} failed ({error.strerror or error}). "
             "Look at the disk and at the kernel's log; if the file system is at fault, copy the "
             "file to another one."
         )
@@ -202,7 +201,7 @@ class DirectReader(PreadReader):
             self._descriptor = os.open(file.path, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECT)
         except OSError as error:
             raise UserError(
-                f"{name_of(file.path)}: it cannot be opened for direct reads ({error.strerror}); "
+                f"{file.path}: it cannot be opened for direct reads ({error.strerror}); "
                 f"its file system is {file_system_of(file.path).kind}. Use `reader: pread`, or "
                 "auto."
             ) from None
@@ -303,7 +302,7 @@ def choose_reader(setting: str, path: str) -> tuple[str, str]:
             raise UserError(f"reader: found {setting!r}; known are auto, mmap, pread and direct.")
         return setting, "as set"
     system = file_system_of(path)
-    where = f"{name_of(path)} lies on {system.kind}, mounted at {system.mount_point}"
+    where = f"{path} lies on {system.kind}, mounted at {system.mount_point}"
     if system.is_network:
         return "pread", f"{where}: a network or parallel file system"
     return "mmap", f"{where}: a local file system"

@@ -1,21 +1,21 @@
-"""A temporary file that processes of one machine share, and that none of them leaves behind.
+"""A temporary file that processes of one machine share while any of them uses it.
 
-The file has no name: the kernel frees it when the last process that holds it ends, however it ends,
-by SIGKILL too. A lock file beside it says under which number which process holds it, so that others
-reach it through ``/proc/<process>/fd``. Who has locked the lock file may fill a new file; whoever
-wants the same one waits, and fills another where it cannot see into the process that holds it. The
-last one removes the lock file; one that a killed process left, a few bytes, is removed by whoever
-comes next.
+Every process that uses the file holds a shared lock on it (``flock``). A process that fills it
+holds an exclusive lock, and the file is called ``.part`` until it is whole. The last process that
+leaves removes the file. The kernel releases the locks of a process when it ends, by SIGKILL too, so
+a file that nobody has locked was left by processes that were killed. Such a file is not used, since
+the machine may have crashed in between; whoever comes next removes it.
+
+The package ``filelock`` is not used here: its file locks are exclusive, and its lock for several
+readers is a database beside the file.
 """
 
-import errno
 import fcntl
 import glob
 import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,179 +25,120 @@ _SECONDS_BETWEEN_TRIES = 0.05
 @contextmanager
 def shared_file(
     folder: str | os.PathLike,
-    key: str,
+    name: str,
     fill: Callable[[BinaryIO], None],
     wait: Callable[[], None] = lambda: None,
-) -> Iterator[str]:
-    """Yield the path of a file that all processes with the same key share while they use it.
+) -> Iterator[Path]:
+    """Yield the path of a file that all processes of a user share while they use it.
+
+    First, whatever killed processes of the user have left in the folder is removed.
 
     Args:
-        folder: of the disk that the file is to lie on.
-        key: what the file holds: letters and digits.
-        fill: writes a new file; not called where a process holds one already. What it raises is
-            raised here, and the next process that waits is to fill one.
-        wait: called every now and then while another process fills the file; may raise.
+        folder: folder that the file lies in; other users may write there too.
+        name: name of the file. It has to tell what the file holds, since processes that give the
+            same name get the same file. "memtrain-" and the user's number are put before it.
+        fill: function that writes the content of a new file. It is not called where another process
+            has filled the file. What it raises is raised here, and one of the processes that wait
+            fills the file.
+        wait: function that is called every now and then while another process fills the file. It
+            may raise, to give up.
 
     Raises:
-        OSError: where the folder cannot be used, or ``/proc`` leads to no file of this process.
+        OSError: where the folder cannot be used, or another user has taken the name.
     """
-    prefix = Path(folder) / _prefix()
+    prefix = Path(folder, f"memtrain-{os.geteuid()}-")
     _remove_abandoned(prefix)
-    with _locked(Path(f"{prefix}{key}.lock"), wait) as lock:
-        held = lock.open_held()
-        file = held or tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115
-        try:
-            # Looked at first: nothing is filled that cannot be reached.
-            path = _path_that_leads_to(file)
-            if held is None:
-                fill(file)
-            lock.add(file)
-        except BaseException:
-            file.close()
-            lock.remove_if_abandoned()
-            raise
-    with file:
+    path = Path(f"{prefix}{name}")
+    with _held(path, fill, wait) as file:
         try:
             yield path
         finally:
-            # Without the folder there is nothing to be tidied up in it.
-            with suppress(OSError), _locked(lock.path) as lock:
-                lock.remove(file)
+            # Where the folder itself has been removed, nothing is left to do.
+            with suppress(OSError):
+                _remove_if_free(path, file)
 
 
-class _Lock:
-    """A locked lock file: a line for every process that holds the file."""
-
-    def __init__(self, path: Path, descriptor: int):
-        self.path, self._descriptor = path, descriptor
-
-    def open_held(self) -> BinaryIO | None:
-        """Open the file that another process holds; None where there is none."""
-        for line in self._lines():
-            if file := _open_as(line):
-                return file
-        return None
-
-    def add(self, file: BinaryIO) -> None:
-        """Say that this process holds the file."""
-        self._write([*self._held_lines(), _line_of(file)])
-
-    def remove(self, file: BinaryIO) -> None:
-        """Say that this process no longer holds the file; with the last of them the lock goes."""
-        self._write([line for line in self._held_lines() if line != _line_of(file)])
-        self.remove_if_abandoned()
-
-    def remove_if_abandoned(self) -> None:
-        """Remove the lock file where no process that is alive holds the file."""
-        if not self._held_lines():
-            self.path.unlink(missing_ok=True)
-
-    def _held_lines(self) -> list[str]:
-        held = []
-        for line in self._lines():
-            if file := _open_as(line):
-                file.close()
-                held.append(line)
-        return held
-
-    def _lines(self) -> list[str]:
-        size = os.fstat(self._descriptor).st_size
-        return os.pread(self._descriptor, size, 0).decode(errors="replace").splitlines()
-
-    def _write(self, lines: list[str]) -> None:
-        content = "".join(f"{line}\n" for line in lines).encode()
-        os.pwrite(self._descriptor, content, 0)
-        os.ftruncate(self._descriptor, len(content))
-
-
-@contextmanager
-def _locked(path: Path, wait: Callable[[], None] = lambda: None) -> Iterator[_Lock]:
-    """Hold the lock of a file, made where it is missing."""
+def _held(path: Path, fill: Callable[[BinaryIO], None], wait: Callable[[], None]) -> BinaryIO:
+    """Return the whole file, open and with a shared lock."""
+    part = Path(f"{path}.part")
     while True:
-        with _opened(path, os.O_CREAT) as descriptor:
-            while not _try_lock(descriptor):
-                wait()
-                time.sleep(_SECONDS_BETWEEN_TRIES)
-            if _stands_at(path, descriptor):
-                yield _Lock(path, descriptor)
-                return
+        file = _joined(path) or _filled(path, part, fill)
+        if file is not None:
+            return file
+        wait()
+        time.sleep(_SECONDS_BETWEEN_TRIES)
+        # The process that fills the file may have been killed.
+        _remove_abandoned(part)
 
 
-@contextmanager
-def _opened(path: Path, flags: int = 0) -> Iterator[int]:
-    """Open a lock file, in a folder that all may write to: no links, none of another user's."""
-    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | flags, 0o600)
+def _joined(path: Path) -> BinaryIO | None:
+    """Return the file that other processes use; None where there is none."""
     try:
-        if os.fstat(descriptor).st_uid != os.geteuid():
-            raise PermissionError(f"{path} belongs to another user")
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _stands_at(path: Path, descriptor: int) -> bool:
-    """Return whether a lock file is still there: the last process removes it, and others wait."""
-    try:
-        return os.path.samestat(os.stat(path, follow_symlinks=False), os.fstat(descriptor))
+        file = _open(path)
     except FileNotFoundError:
-        return False
+        return None
+    return _shared(path, file)
+
+
+def _filled(path: Path, part: Path, fill: Callable[[BinaryIO], None]) -> BinaryIO | None:
+    """Return a new file; None where another process fills one."""
+    try:
+        file = _open(part, os.O_CREAT | os.O_EXCL)
+    except FileExistsError:
+        return None
+    with ExitStack() as stack:
+        stack.enter_context(file)
+        if not _is_locked(fcntl.LOCK_EX, file, part):
+            # Another process took it for an abandoned one, before it was locked.
+            return None
+        stack.callback(part.unlink)
+        if path.exists():
+            # Another process has filled the file since it was looked for.
+            return None
+        fill(file)
+        part.rename(path)
+        stack.pop_all()
+    return _shared(path, file)
+
+
+def _shared(path: Path, file: BinaryIO) -> BinaryIO | None:
+    """Return the file with a shared lock; close it where another process fills or removes it."""
+    # flock(2) replaces an exclusive lock by a shared one in two steps. A process that removes
+    # abandoned files may come between them; then the file is filled again.
+    if _is_locked(fcntl.LOCK_SH, file, path):
+        return file
+    file.close()
+    return None
 
 
 def _remove_abandoned(prefix: Path) -> None:
-    for path in map(Path, glob.glob(f"{glob.escape(str(prefix))}*.lock")):
-        # Others sweep as well, and one that is not ours may have any name.
-        with suppress(OSError), _opened(path) as descriptor:
-            if _try_lock(descriptor) and _stands_at(path, descriptor):
-                _Lock(path, descriptor).remove_if_abandoned()
+    """Remove the files whose paths begin with the prefix and that no process has locked."""
+    for path in map(Path, glob.glob(f"{glob.escape(str(prefix))}*")):
+        # Other processes remove them as well, and other users may have put anything there.
+        with suppress(OSError), _open(path) as file:
+            _remove_if_free(path, file)
 
 
-def _prefix() -> str:
-    # In another namespace (a container), the same number is another process.
-    namespace = os.stat("/proc/self/ns/pid").st_ino
-    return f"memtrain-{os.geteuid()}-{namespace}-"
+def _remove_if_free(path: Path, file: BinaryIO) -> None:
+    """Remove a file unless another process has locked it."""
+    if _is_locked(fcntl.LOCK_EX, file, path):
+        path.unlink()
 
 
-def _path_of(process: int, descriptor: int) -> str:
-    return f"/proc/{process}/fd/{descriptor}"
-
-
-def _path_that_leads_to(file: BinaryIO) -> str:
-    path = _path_of(os.getpid(), file.fileno())
-    # In a namespace of processes without a /proc of its own, our number there is another process.
-    with suppress(OSError):
-        if os.path.samestat(os.stat(path), os.fstat(file.fileno())):
-            return path
-    raise OSError(errno.ENXIO, f"{path} does not lead to the file that this process has open there")
-
-
-def _line_of(file: BinaryIO) -> str:
-    return f"{os.getpid()} {file.fileno()} {_identity_of(file.fileno())}"
-
-
-def _identity_of(descriptor: int) -> str:
-    # Numbers of processes, descriptors and files are given again; not all with the same time.
-    status = os.fstat(descriptor)
-    return f"{status.st_dev}:{status.st_ino}:{status.st_size}:{status.st_mtime_ns}"
-
-
-def _open_as(line: str) -> BinaryIO | None:
-    """Open the file that a line speaks of, where the process still holds it."""
-    try:
-        process, descriptor, identity = line.split()
-        path = _path_of(int(process), int(descriptor))
-        # Not blocking: by now it may be another process, and a pipe.
-        file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", 0)
-    except (OSError, ValueError):
-        return None
-    if _identity_of(file.fileno()) != identity:
+def _open(path: Path, flags: int = 0) -> BinaryIO:
+    """Open a file in a folder where others may write: no links, and no file of another user's."""
+    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | flags, 0o600)
+    file = os.fdopen(descriptor, "r+b", buffering=0)
+    if os.fstat(descriptor).st_uid != os.geteuid():
         file.close()
-        return None
+        raise PermissionError(f"{path} belongs to another user")
     return file
+
+
+def _is_locked(kind: int, file: BinaryIO, path: Path) -> bool:
+    """Lock a file, and return whether this was possible and the file still lies at the path."""
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+        return os.path.samestat(os.stat(path, follow_symlinks=False), os.fstat(file.fileno()))
+    except (BlockingIOError, FileNotFoundError):
+        return False

@@ -65,8 +65,8 @@ def test_a_copy_that_is_memory_of_the_job(resolve, tmp_path, repository, folder_
         pytest.skip(str(error))
     assert (done.returncode, kills) == (0, 0), done.stderr
     wanted = f"where they are: no copy in {folder_in_memory}: it would be memory of this job: "
-    assert wanted in done.stdout
-    assert re.search(rf"the memory cgroup /\S*{cgroup.folder.name} \(limit ", done.stdout)
+    assert wanted in done.stderr
+    assert re.search(rf"the memory cgroup /\S*{cgroup.folder.name} \(limit ", done.stderr)
 
 
 @pytest.fixture
