@@ -1,0 +1,85 @@
+"""The package as others install it: outside of the repository, with what it requires alone."""
+
+import re
+import subprocess
+import tomllib
+from importlib.metadata import version
+from zipfile import ZipFile
+
+import pytest
+from packaging.requirements import Requirement
+
+from tests.docs.pages import read_page
+
+
+@pytest.fixture(scope="session")
+def project(repository):
+    return tomllib.loads((repository / "pyproject.toml").read_text())["project"]
+
+
+def example(repository):
+    """Return the program of the README that uses memtrain as a library."""
+    blocks = read_page(repository / "README.md").blocks
+    (program,) = [
+        block.text
+        for block in blocks
+        if block.language == "python" and re.search(r"^(from|import) memtrain", block.text, re.M)
+    ]
+    return program
+
+
+def test_the_wheel_holds_the_package_and_its_assets(wheel, repository):
+    package = repository / "scripts/memtrain"
+    expected = {
+        str(path.relative_to(repository / "scripts"))
+        for path in package.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    with ZipFile(wheel) as archive:
+        held = {name for name in archive.namelist() if name.startswith("memtrain/")}
+    assert held == expected
+    assert "memtrain/py.typed" in held
+    assert any("page/assets/" in name for name in held)
+
+
+def test_the_example_of_the_readme_runs_outside_of_the_repository(installed, repository, tmp_path):
+    (tmp_path / "program.py").write_text(example(repository))
+    done = subprocess.run(
+        [installed, "program.py"], cwd=tmp_path, capture_output=True, text=True, env={}
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+def test_every_public_name_comes_without_what_only_the_workflow_needs(installed, tmp_path):
+    program = (
+        "import memtrain.api, importlib.util, sys\n"
+        "for name in memtrain.api.__all__: getattr(memtrain, name)\n"
+        "assert importlib.util.find_spec('snakemake') is None\n"
+        "print(memtrain.__file__)\n"
+    )
+    printed = subprocess.check_output([installed, "-c", program], cwd=tmp_path, env={}, text=True)
+    assert "site-packages/memtrain/__init__.py" in printed
+
+
+def test_dependencies_are_those_that_are_pinned_and_tested(project):
+    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    for line in [line for group in groups for line in group]:
+        requirement = Requirement(line)
+        tested = version(requirement.name).split("+")[0]
+        assert requirement.specifier.contains(tested), line
+
+
+def test_the_workflow_needs_what_the_requirements_list(project, repository):
+    text = (repository / "envs/requirements.txt").read_text()
+    used = text.split("# What these need.")[0]
+    listed = {name.lower() for name in re.findall(r"^([\w.-]+)==", used, re.MULTILINE)}
+    named = [*project["dependencies"], *project["optional-dependencies"]["workflow"]]
+    assert {Requirement(line).name for line in named} == listed
+
+
+@pytest.mark.parametrize("extra", ["lineage", "slurm", "blake3", "docs"])
+def test_extras_are_files_of_requirements(project, repository, extra):
+    text = (repository / f"envs/requirements-{extra}.txt").read_text()
+    for line in project["optional-dependencies"][extra]:
+        assert re.search(rf"^{Requirement(line).name}==", text, re.MULTILINE), line
