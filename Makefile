@@ -8,7 +8,7 @@ CORES ?= all
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench bench-peers report flights digits lint schema clean
+.PHONY: help run test lint docs bench bench-peers report flights digits schema clean
 
 help: ## show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | column -t -s '|'
@@ -19,15 +19,21 @@ run: $(VENV)/installed ## run the workflow on config.yaml and print its summary
 	  echo; echo "Summary: $$summary"; echo; cat $$summary
 
 test: $(VENV)/installed-dev $(VALIDATORS)/installed ## run all tests (on Slurm too, where slurm-wlm and munge are installed)
-	pytest --numprocesses auto --dist loadgroup
+	pytest --numprocesses auto --dist loadgroup --cov --cov-report=term
 
-lint: $(VENV)/installed-dev ## check style, format, rules and the schema
+lint: $(VENV)/installed-dev ## check style, format, types, imports, rules and the schema
 	ruff check .
 	ruff format --check .
 	snakefmt --check Snakefile rules
 	PYTHONPATH=scripts lint-imports --no-cache
+	pyright
+	mypy
 	snakemake --lint
-	pytest -q tests/unit/test_schema.py
+	pytest -q tests/unit/config/test_schema.py
+
+docs: $(VENV)/installed-dev ## build the documentation into docs/_build/html
+	sphinx-build -W --keep-going -n -q -b html docs docs/_build/html
+	@echo; echo "Documentation: docs/_build/html/index.html"
 
 bench: $(VENV)/installed-dev ## run the benchmarks and print their tables
 	python -m benchmarks

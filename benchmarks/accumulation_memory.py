@@ -1,4 +1,4 @@
-"""Memory against the size of a micro-batch, at a fixed effective batch; drawn to docs/."""
+"""Memory against the size of a micro-batch, at a fixed effective batch; drawn to docs/images/."""
 
 import tempfile
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from benchmarks.training_speed import recipe_of
 from benchmarks.trainings import train
 
-FIGURE = Path(__file__).resolve().parents[1] / "docs" / "accumulation.png"
+FIGURE = Path(__file__).resolve().parents[1] / "docs" / "images" / "accumulation.png"
 
 #: Rows of an optimizer step, and of its micro-batches.
 ROWS = 16_384

@@ -30,7 +30,7 @@ ROWS, BATCH, EPOCHS = 1 << 20, 1024, 3
 #: Rows of 128 float32 in a block of 256 KiB.
 ROWS_PER_BLOCK = 512
 
-FIGURE = Path(__file__).resolve().parents[1] / "docs" / "shuffle.png"
+FIGURE = Path(__file__).resolve().parents[1] / "docs" / "images" / "shuffle.png"
 
 
 def block_order(blocks: int, rows_per_block: int = ROWS_PER_BLOCK) -> RowOrder:
@@ -207,5 +207,5 @@ def _error(recipe: object, data: str, weights: dict) -> float:
 
 
 def main() -> str:
-    """Return the tables; the figure goes to docs/shuffle.png."""
+    """Return the tables; the figure goes to docs/images/shuffle.png."""
     return f"### Shuffle quality\n\n{variances()}\n\n{trainings()}"

@@ -78,7 +78,7 @@ def test_a_server_gets_every_event_in_order(finished_project, events, monkeypatc
     assert server.taken == events
     assert {request[:2] for request in server.requests} == {("/api/v1/lineage", "Bearer a key")}
     kinds = Counter(event["eventType"] for event in server.taken)
-    assert kinds["START"] == kinds["COMPLETE"] == 14
+    assert kinds["START"] == kinds["COMPLETE"] == 11
 
 
 def test_only_what_is_newer_is_sent_to_an_endpoint_of_its_own(finished_project, events):

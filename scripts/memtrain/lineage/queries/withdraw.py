@@ -9,7 +9,7 @@ from memtrain.core.wording import listed
 from memtrain.data.record_file import read_layout
 from memtrain.data.row_digests import digest_rows
 from memtrain.lineage.index.lineage_index import LineageIndex
-from memtrain.lineage.queries.impact import DownstreamFile, downstream_of_rows
+from memtrain.lineage.queries.impact import Impact, Reached
 from memtrain.lineage.records.run_record import utc_now
 from memtrain.lineage.records.user_actions import record_action
 from memtrain.recipes.withdrawals import Withdrawal, read_withdrawals, write_withdrawals
@@ -81,9 +81,7 @@ def record_withdrawals(folder: Path, action: str, withdrawals: Sequence[Withdraw
     record_action(folder, action, message, kind="withdrawal", facts={"withdrawals": content})
 
 
-def models_trained_on(
-    index: LineageIndex, data: str, rows: Sequence[Range]
-) -> list[DownstreamFile]:
+def models_trained_on(index: LineageIndex, data: str, rows: Sequence[Range]) -> list[Reached]:
     """Return the current models that were trained on some of the rows.
 
     Args:
@@ -93,6 +91,6 @@ def models_trained_on(
     """
     return [
         one
-        for one in downstream_of_rows(index, data, rows)
+        for one in Impact(index).of_rows(data, rows)
         if one.role == "model" and one.depth == 1 and one.is_current
     ]

@@ -1,11 +1,11 @@
-// Which cards the graph shows, and where. A card is a run with the files that it wrote. The runs of
-// splits that are not open share one card for each job: "200 × train".
+// Which cards the graph shows, and where: a card is a run with the files that it wrote. Runs of a
+// kind stand on one card, "200 × train", but for those of the splits that are open.
 "use strict";
 
 const CARD = { width: 176, title: 28, file: 22, pad: 7 };
-// How many files of one role a card shows as a line each; more are one line: "5 evaluations".
-const LINES_OF_A_ROLE = 4;
-const LINES_OF_FIGURES = 1;
+// Of a kind, more files than these are one line of a card: "3 figures".
+const LINES_OF_A_KIND = 4;
+const FIGURES = 1;
 
 function cardsOf(open) {
   const cards = new Map();
@@ -45,8 +45,7 @@ function gatherFiles(key, card, shownAs) {
   const kinds = new Map();
   for (const [kind, all] of byKind) {
     const isWhole = !kind.startsWith("open ");
-    const limit = all[0].file.role === "figure" ? LINES_OF_FIGURES : LINES_OF_A_ROLE;
-    if (!isWhole && all.length <= limit) {
+    if (!isWhole && all.length <= (all[0].file.role === "figure" ? FIGURES : LINES_OF_A_KIND)) {
       for (const one of all) kinds.set(one.node, [one]);
     } else {
       kinds.set(kind, all);
@@ -84,7 +83,7 @@ function describe(card) {
   card.height = (card.title ? CARD.title : CARD.pad) + card.lines.length * CARD.file + CARD.pad;
 }
 
-// Links lead from a line of a card to another card; between the same two there is one link.
+// Links go from a line of a card to another card, each once.
 function linksBetween(shownAs) {
   const links = new Map();
   for (const [place, run] of runs.entries()) {
@@ -99,8 +98,8 @@ function linksBetween(shownAs) {
   return [...links.values()];
 }
 
-// Set the middle of every card (x and y) and the points at which every link bends, so that links
-// lead from left to right.
+// Sets x and y of every card, its middle, and of every link the points that it bends at: from left
+// to right along the links.
 function layOut({ cards, links }) {
   const graph = new dagre.graphlib.Graph();
   graph.setGraph({ rankdir: "LR", nodesep: 16, edgesep: 8, ranksep: 42 });
@@ -115,15 +114,15 @@ function layOut({ cards, links }) {
   for (const card of cards.values()) Object.assign(card, pick(graph.node(placeOf(card.key))));
   for (const link of links) {
     const bends = graph.edge(placeOf(from(link)), placeOf(link.target)).points.slice(1, -1);
-    // A single point lies between neighbouring cards, and leads around nothing.
+    // The one point between neighbours is no way around anything.
     link.bends = bends.length > 1 ? bends : [];
   }
 }
 
 const pick = ({ x, y }) => ({ x, y });
 
-// The layout does not know the order of splits. Where their cards can change places, they are put
-// in the order of the configuration.
+// The layout knows nothing of the order of splits. Where the cards of one can stand in the place of
+// those of another, they stand in the order of the configuration.
 function inOrderOfSplits(graph, cards) {
   const keys = new Map();
   for (const card of cards.values()) {

@@ -1,4 +1,4 @@
-// Connects the parts of the page: a selection in one of them shows in all.
+// Brings the parts of the page together: what one selects, all show.
 "use strict";
 
 const byId = (id) => document.getElementById(id);

@@ -1,19 +1,17 @@
-// The record of the selection. Everything is shown as text, never as HTML.
+// The record of what is selected. Everything comes to the screen as text.
 "use strict";
 
 const LISTED = 100;
 
 const HELP = [
-  "Click on anything to see its record here, and to highlight everything upstream and downstream " +
-    "of it. Many splits share one card for each job; search for a split, or click on its rows, " +
-    "to open cards of its own.",
-  "Keys: / searches, arrow keys move in the graph and between the splits, Escape clears the " +
-    "selection.",
+  "Click on anything: what lies upstream and downstream of it lights up, and its record stands " +
+    "here. Of many splits, the graph shows one card; search for a split or click on its rows to " +
+    "open its own.",
+  "Keys: / to search, arrows in the graph and between the splits, Escape to let go.",
 ];
 
 const NEVER =
-  "The files were never compared with the records. `python scripts/lineage.py page OUT.html " +
-  "--verify` compares every file and every shard.";
+  "Never: `python scripts/lineage.py page --verify` compares every file and every shard first.";
 
 function element(name, properties, content = []) {
   const made = Object.assign(document.createElement(name), properties);
@@ -44,10 +42,10 @@ class RecordPanel {
     return [
       this.heading("dataset", page.dataset),
       facts(all),
-      section("Comparison with the records", [this.verification()]),
+      section("Compared with the records", [this.verification()]),
       this.withdrawals(page.withdrawn),
       section(
-        "How to use this page",
+        "How to read this",
         HELP.map((text) => element("p", {}, text)),
       ),
     ];
@@ -77,14 +75,14 @@ class RecordPanel {
   }
 
   run({ node, upstream, downstream }) {
-    const run = contentOf(node);
+    const run = thing(node);
     const environment = shared.environment[run.environment];
     return [
       this.heading("run", runName(run), run.state),
       run.message && warning(run.message),
       facts({
         started: timeText(run.started_at),
-        ended: run.ended_at ? timeText(run.ended_at) : "not yet",
+        ended: run.ended_at ? timeText(run.ended_at) : "it has not",
         took: run.effort.seconds === undefined ? null : `${count(run.effort.seconds)} s`,
         "peak memory": run.effort.peak_memory_bytes
           ? bytesText(run.effort.peak_memory_bytes)
@@ -133,7 +131,7 @@ class RecordPanel {
   }
 
   file({ node, upstream, downstream }) {
-    const file = contentOf(node);
+    const file = thing(node);
     const readers = targets.get(node);
     const run = file.run === null ? null : runs[file.run];
     const made = run && {
@@ -145,13 +143,13 @@ class RecordPanel {
     };
     return [
       this.heading(file.role, shortPath(file)),
-      usesWithdrawnRows(file)
-        ? warning("withdrawn: it was trained on rows that were withdrawn since")
+      holdsWithdrawn(file)
+        ? warning("withdrawn: it was trained on rows that are withdrawn since")
         : null,
       ...findingsOn(file.path).map((one) => warning(`${one.kind}: ${one.message}`)),
       facts({
         path: file.path,
-        digest: file.digest ?? "none; its shards have digests",
+        digest: file.digest ?? "known by its shards",
         size: file.size === null ? null : bytesText(file.size),
         ...(made ?? { "written by": "no recorded run" }),
       }),
@@ -166,7 +164,7 @@ class RecordPanel {
     return [
       this.heading("group", title),
       this.reached(upstream, downstream),
-      section("Members", [this.list([...self])]),
+      section("These are", [this.list([...self])]),
     ];
   }
 
@@ -186,8 +184,8 @@ class RecordPanel {
         ...split.facts,
       }),
       this.reached(upstream, downstream),
-      section("Runs", [this.list([...self].filter(isRun))]),
-      section("Files", [this.list([...self].filter((node) => !isRun(node)))]),
+      section("Its runs", [this.list([...self].filter(isRun))]),
+      section("Its files", [this.list([...self].filter((node) => !isRun(node)))]),
     ];
   }
 

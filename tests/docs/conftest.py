@@ -1,0 +1,25 @@
+"""The default run, made once; every page works on a copy of it."""
+
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tests.docs.project import copy_of_repository
+
+
+@pytest.fixture(scope="session")
+def default_run(repository, tmp_path_factory):
+    """A copy of the repository in which the workflow has run on config.yaml."""
+    folder = copy_of_repository(repository, tmp_path_factory.mktemp("docs") / "memtrain")
+    command = [sys.executable, "-m", "snakemake", "--cores", "2"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def copy_of_default_run(default_run, tmp_path):
+    """A copy of the default run that a test may change."""
+    return shutil.copytree(default_run, tmp_path / "memtrain", symlinks=True)

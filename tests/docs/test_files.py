@@ -1,0 +1,40 @@
+"""The reference of files names exactly what a run leaves."""
+
+import re
+from fnmatch import fnmatch
+
+import pytest
+
+pytestmark = pytest.mark.xdist_group("docs")
+
+
+def described(repository):
+    """Return the patterns in the first column of the table."""
+    text = (repository / "docs/reference/files.md").read_text()
+    cells = re.findall(r"^\| (`.*?) \|", text, re.MULTILINE)
+    names = [name for cell in cells for name in re.findall(r"`([^`]+)`", cell)]
+    return [name.replace("<split>", "*") + ("*" if name.endswith("/") else "") for name in names]
+
+
+def test_every_file_of_a_run_is_described(repository, default_run):
+    results = default_run / "results/mock"
+    files = [str(path.relative_to(results)) for path in results.rglob("*") if path.is_file()]
+    unknown = [
+        file for file in files if not any(fnmatch(file, name) for name in described(repository))
+    ]
+    assert unknown == []
+
+
+def test_every_described_file_is_there_after_a_run(repository, default_run):
+    results = default_run / "results/mock"
+    # Trainings that have ended leave no state.
+    expected = [name for name in described(repository) if not name.startswith("state/")]
+    assert [name for name in expected if not any(results.glob(name))] == []
+
+
+def test_files_that_a_cell_lists_in_words_are_there(repository, default_run):
+    text = (repository / "docs/reference/files.md").read_text()
+    split = default_run / "results/mock/splits/most"
+    (figures,) = re.findall(r"figures/` \| (.*) \|", text)
+    listed = re.findall(r"`([\w.]+)`", figures)
+    assert sorted(listed) == sorted(path.name for path in (split / "figures").iterdir())
