@@ -95,7 +95,7 @@ def code_of_split(script):
 @lru_cache
 def own_modules(split):
     """Return the user's own modules that the settings of a split name."""
-    return relative(own_code(CONFIGURATION.training_of(split), Path.cwd()))
+    return relative(own_code(CONFIGURATION.training_settings(split), Path.cwd()))
 
 
 def relative(files):
@@ -169,7 +169,7 @@ def minutes_of_writing(wildcards, attempt):
 
 def threads_of_training(wildcards):
     """Return the threads that the recipe of a split names."""
-    return CONFIGURATION.training_of(wildcards.split).threads
+    return CONFIGURATION.training_settings(wildcards.split).threads
 
 
 def by_recipe(resource, before):

@@ -1,6 +1,6 @@
-"""The settings of a dataset: rows that are made up, or brought from files of the user's own."""
+"""The settings of a dataset: rows that are generated, or imported from the user's files."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -9,23 +9,29 @@ from memtrain.core.wording import did_you_mean, listed
 
 
 class MockSettings(Settings):
-    """Rows that are made up: features uniform in [0, 1), and a target to learn from them."""
+    """Generated rows: features uniform in [0, 1), and a target that a model can learn from them."""
 
-    rows: Count = Field(description="Number of rows. More rows leave the first ones as they were.")
-    features: Count = Field(20, description="Number of features of a row.")
+    rows: Count = Field(
+        description="Number of rows. A larger number adds rows and leaves the first ones as they "
+        "are."
+    )
+    features: Count = Field(default=20, description="Number of features of a row.")
     target: Literal["random", "linear", "mlp"] = Field(
-        "mlp",
-        description="random: nothing can be learned; linear, mlp: a teacher with fixed weights.",
+        default="mlp",
+        description="How the target follows from the features. random: not at all; linear, mlp: by "
+        "a linear function or a small neural network with fixed weights (the teacher).",
     )
     noise: Annotated[Number, Field(ge=0)] = Field(
-        0.1,
+        default=0.1,
         description="Standard deviation of the normal noise on the target; with `classes`, the "
         "temperature at which the class is drawn.",
     )
     classes: Annotated[int, BeforeValidator(read_number), Field(ge=2, le=1024)] | None = Field(
-        None, description="Makes the target a class, 0 to classes - 1; null for a number."
+        default=None,
+        description="Number of classes, which makes the target a class from 0 to classes - 1; null "
+        "makes it a number.",
     )
-    seed: Seed = Field(0, description="Seed of the rows, the teacher and the noise.")
+    seed: Seed = Field(default=0, description="Seed of the rows, of the teacher and of the noise.")
 
 
 _DTYPES = (
@@ -47,48 +53,53 @@ def _check_dtypes(dtypes: dict[str, str]) -> dict[str, str]:
     for column, dtype in dtypes.items():
         if dtype not in _DTYPES:
             raise ValueError(
-                f"column {column!r} has the type {dtype!r}; known are {listed(_DTYPES)}."
+                f"column {column!r} has the type {dtype!r}; known types are {listed(_DTYPES)}."
                 f"{did_you_mean(dtype, _DTYPES)}"
             )
     return dtypes
 
 
-# The columns of a matrix are numbers, and stand in YAML as such.
-ColumnName = Annotated[str, BeforeValidator(lambda name: str(name) if type(name) is int else name)]
+def _read_column_name(name: Any) -> Any:
+    # A column of a matrix is named by its number, which YAML reads as a number.
+    return str(name) if type(name) is int else name
+
+
+ColumnName = Annotated[str, BeforeValidator(_read_column_name)]
 Columns = Annotated[list[ColumnName], Field(min_length=1)]
 
 
 class ImportSettings(Settings):
-    """Rows of the user's own, brought into one record file."""
+    """Rows that are imported from the user's files into one record file."""
 
     path: str = Field(
         min_length=1,
-        description="A file (.npy, .npz, .csv, .csv.gz, .zip of CSV, .parquet, .arrow, .feather), "
-        "a folder of them or a pattern like data/*.csv; relative to the working directory.",
+        description="A file (.npy, .npz, .csv, .csv.gz, .zip of CSV files, .parquet, .arrow or "
+        ".feather), a folder of such files, or a pattern like data/*.csv; relative to the working "
+        "directory.",
     )
     features: Columns = Field(
-        description="The columns that the model sees; of a .npy matrix by number."
+        description="Columns that the model sees; the columns of a .npy matrix by their numbers."
     )
-    target: Columns = Field(description="The columns that it learns to predict.")
+    target: Columns = Field(description="Columns that the model learns to predict.")
     dtypes: Annotated[dict[ColumnName, str], AfterValidator(_check_dtypes)] = Field(
         default_factory=dict,
-        description="The type of a column, or of all `features` or of the `target`; float32 unless "
-        "given. A target of integers is a class.",
+        description="Types by column, or one for all `features` and one for the `target`; columns "
+        "without a type become float32. A target of an integer type is a class.",
     )
     categories: list[ColumnName] = Field(
         default_factory=list,
-        description="Columns of text: a feature becomes one column a word (one-hot), a target "
-        "becomes the number of its class.",
+        description="Columns that hold categories. A feature becomes one column for each of its "
+        "values (one-hot); a target becomes the number of its class.",
     )
     missing: Literal["error", "drop", "mean"] = Field(
-        "error",
-        description="What is done about a missing value: stop, leave the row out, or put the "
-        "column's mean in its place (numbers only).",
+        default="error",
+        description="What happens at a missing value. error: the import stops; drop: the row is "
+        "left out; mean: the mean of the column takes its place (numbers only).",
     )
     shuffle_once: Seed | None = Field(
-        None,
-        description="A seed writes the rows in random order, for rows that lie sorted; null keeps "
-        "them in the order of the files.",
+        default=None,
+        description="Seed of a random order in which the rows are written, for rows that are "
+        "sorted; null keeps them in the order of the files.",
     )
 
     @model_validator(mode="after")
@@ -96,24 +107,26 @@ class ImportSettings(Settings):
         columns = self.features + self.target
         twice = sorted({name for name in columns if columns.count(name) > 1})
         if twice:
-            raise ValueError(f"columns stand twice among features and target: {listed(twice)}")
+            raise ValueError(f"columns appear twice in features and target: {listed(twice)}")
         for key, names in (("categories", self.categories), ("dtypes", list(self.dtypes))):
             allowed = columns + (["features", "target"] if key == "dtypes" else [])
             unknown = [name for name in names if name not in allowed]
             if unknown:
                 raise ValueError(
-                    f"{key} names {listed(unknown)}, which is neither a feature nor a target."
+                    f"{key} names {listed(unknown)}, not among the features and targets."
                     f"{did_you_mean(unknown[0], allowed)}"
                 )
         return self
 
 
 class DatasetSettings(Settings):
-    """Where the rows come from, and what their results are called."""
+    """Where the rows come from, and the name of their results."""
 
-    name: Name = Field(description="Results go to results/<name>/.")
-    mock: MockSettings | None = Field(None, description="Rows that are made up.")
-    import_: ImportSettings | None = Field(None, alias="import", description="Rows of your own.")
+    name: Name = Field(description="Name of the dataset; its results go to results/<name>/.")
+    mock: MockSettings | None = Field(default=None, description="Generated rows, to try things.")
+    import_: ImportSettings | None = Field(
+        default=None, alias="import", description="Rows from your own files."
+    )
 
     @model_validator(mode="after")
     def _check_source(self) -> "DatasetSettings":

@@ -1,4 +1,8 @@
-"""Settings of the records of who made what out of which rows."""
+"""The settings of the records that say which rows, code and settings made a result.
+
+They stand apart from the rest of the configuration, so that a script that records its run does not
+depend on the settings of trainings.
+"""
 
 from typing import Literal
 
@@ -8,19 +12,19 @@ from memtrain.config.types import Settings
 
 
 class LineageSettings(Settings):
-    """What is recorded of every run, and how surely."""
+    """What is recorded of every run, and how strictly."""
 
     required: bool = Field(
-        False,
-        description="Makes a run fail that cannot be recorded; unless set, it is warned of.",
+        default=False,
+        description="true: a run that cannot be recorded fails; false: it goes on with a warning.",
     )
     verify_shards: Literal["none", "sample", "all"] = Field(
-        "sample",
-        description="Which of its rows' digests a training compares with the bytes on the disk "
-        "before it starts: none, a few shards at random, or all of them.",
+        default="sample",
+        description="How many shards a training compares with their digests before it starts: "
+        "none, a few at random, or all that it reads.",
     )
     environment: list[str] = Field(
-        [],
-        description="Environment variables to record beside the known harmless ones (threads, "
-        "devices, job ids). Name none that holds a secret.",
+        default=[],
+        description="Environment variables to record in addition to those that are known to be "
+        "harmless (threads, devices, job ids). Do not name one that holds a secret.",
     )

@@ -90,9 +90,10 @@ def _schema_at(schema: JsonSchema, path: list[str]) -> JsonSchema:
     part = schema
     for key in path:
         part = _resolved(schema, part)
-        part = part.get("properties", {}).get(key) or part.get("additionalProperties")
-        if not isinstance(part, dict):
+        below = part.get("properties", {}).get(key) or part.get("additionalProperties")
+        if not isinstance(below, dict):
             return {}
+        part = below
     return _resolved(schema, part) | {key: part[key] for key in ("description",) if key in part}
 
 

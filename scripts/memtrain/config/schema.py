@@ -1,17 +1,18 @@
-"""The settings: the only place that knows a key's name, its default and what it may hold.
+"""The whole configuration: the only place that knows the sections of ``config.yaml``.
 
-``config_file`` reads them from files and tells all mistakes at once; the JSON schema in
-``schemas/`` is generated from these models.
+``config.reading`` reads it from files. The JSON schema in ``schemas/`` and the reference in the
+documentation are generated from these models.
 """
 
 import json
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from memtrain.config.dataset import DatasetSettings
 from memtrain.config.lineage import LineageSettings
+from memtrain.config.splits import SplitRanges, SplitSettings
 from memtrain.config.training import (
     LoadingSettings,
     RunningSettings,
@@ -19,156 +20,79 @@ from memtrain.config.training import (
     TrainingOverrides,
     TrainingSettings,
 )
-from memtrain.config.types import Name, PartialChoice, Seed, Settings, read_number
-from memtrain.core.ranges import Range, overlaps, parse_bound, resolve_bound, self_overlaps
-from memtrain.core.wording import listed
-
-
-def _check_shard_rows(value: Any) -> int | str:
-    value = read_number(value)
-    if value == "auto" or (isinstance(value, int) and value >= 1):
-        return value
-    raise ValueError("a number of rows (1 or more) or auto is needed")
+from memtrain.config.types import CountOrAuto, Name, PartialChoice, Seed, Settings, read_number
+from memtrain.core.ranges import Range
 
 
 class ShardSettings(Settings):
-    """How finely the rows are indexed."""
+    """How the rows are divided into shards, which have digests and statistics of their own."""
 
-    rows: Annotated[
-        int | str,
-        BeforeValidator(_check_shard_rows),
-        WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"const": "auto"}]}),
-    ] = Field(
-        "auto",
-        description="Rows of a shard, the unit of digests and statistics; auto: the power of two "
-        "that makes a shard about 16 MiB.",
+    rows: CountOrAuto = Field(
+        default="auto",
+        description="Rows of a shard; auto: the power of two that makes a shard about 16 MiB.",
     )
     digest: Literal["sha256", "blake3"] = Field(
-        "sha256",
-        description="The digest of a shard; blake3 is faster on processors without instructions "
+        default="sha256",
+        description="Algorithm of the digests. blake3 is faster on processors without instructions "
         "for sha256, and has to be installed.",
     )
-
-
-def _check_ranges(value: Any) -> Any:
-    """Accept ``[start, end]`` or a list of such pairs, of row numbers and percentages."""
-    if not isinstance(value, list) or not value:
-        raise ValueError("a range is [start, end], or a list of such pairs")
-    pairs = value if isinstance(value[0], list) else [value]
-    for pair in pairs:
-        if not isinstance(pair, list) or len(pair) != 2:
-            raise ValueError(f"{pair!r} is not a pair [start, end]")
-        start, end = (parse_bound(read_number(bound)) for bound in pair)
-        if type(start) is type(end) and not start < end:
-            state = "is empty" if start == end else "runs backwards"
-            raise ValueError(f"the range {pair!r} {state}; start must come before end")
-    return [[read_number(bound) for bound in pair] for pair in pairs]
-
-
-_BOUND_SCHEMA = {
-    "anyOf": [
-        {"type": "integer", "minimum": 0},
-        {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*%\s*$"},
-    ]
-}
-_PAIR_SCHEMA = {"type": "array", "items": _BOUND_SCHEMA, "minItems": 2, "maxItems": 2}
-Ranges = Annotated[
-    list[list[int | str]],
-    BeforeValidator(_check_ranges),
-    WithJsonSchema({"anyOf": [_PAIR_SCHEMA, {"type": "array", "items": _PAIR_SCHEMA}]}),
-]
-
-
-class SplitSettings(Settings):
-    """One training and its evaluation."""
-
-    train: Ranges = Field(description="Rows to train on: [start, end], or a list of such ranges.")
-    evaluate: Ranges = Field(description="Rows to evaluate on.")
-    allow_overlap: bool = Field(
-        False, description="Allows rows that are both trained on and evaluated on."
-    )
-    training: TrainingOverrides = Field(
-        TrainingOverrides(), description="Settings of `training` that differ for this split."
-    )
-
-    def resolve(self, where: str, rows: int) -> tuple[list[Range], list[Range], list[str]]:
-        """Return training ranges, evaluation ranges and problems in a file of ``rows`` rows."""
-        problems: list[str] = []
-        train = _resolve_ranges(f"{where}.train", self.train, rows, problems)
-        evaluate = _resolve_ranges(f"{where}.evaluate", self.evaluate, rows, problems)
-        shared = [] if self.allow_overlap else list(overlaps(train, evaluate))
-        if shared:
-            problems.append(
-                f"{where}: rows {listed(shared)} are both trained on and evaluated on. Change "
-                "`train` or `evaluate`, or set `allow_overlap: true`."
-            )
-        return train, evaluate, problems
-
-
-def _resolve_ranges(where: str, pairs: list, rows: int, problems: list[str]) -> list[Range]:
-    ranges = []
-    for pair in pairs:
-        resolved = Range(*(resolve_bound(bound, rows) for bound in pair))
-        ranges.append(resolved)
-        if resolved.end > rows:
-            problems.append(
-                f"{where}: {pair} reaches to row {resolved.end}, but the data has {rows} rows. "
-                f"Use {rows} or '100%' as the end, or bring more rows."
-            )
-        elif resolved.rows <= 0:
-            state = "is empty" if resolved.rows == 0 else "runs backwards"
-            problems.append(
-                f"{where}: {pair} is {resolved} of {rows} rows, which {state}. The start must come "
-                "before the end."
-            )
-    for common in self_overlaps(ranges):
-        problems.append(f"{where}: rows {common} stand in two of its ranges. Name them once.")
-    return ranges
-
-
-def _check_no_folds(splits: Any) -> Any:
-    if isinstance(splits, dict) and isinstance(splits.get("folds"), int):
-        raise ValueError(
-            "splits.folds is a number and no split; for a cross-validation, write `folds: N` in "
-            "place of `splits`"
-        )
-    return splits
 
 
 class EvaluationSettings(Settings):
     """How models are evaluated."""
 
     bootstrap: Annotated[int, BeforeValidator(read_number), Field(ge=0)] = Field(
-        100, description="Resamples behind every standard error; 0 for none."
+        default=100,
+        description="Number of bootstrap resamples for every standard error; 0 for no standard "
+        "errors.",
     )
-    seed: Seed = Field(0, description="Seed of the resamples.")
+    seed: Seed = Field(default=0, description="Seed of the resamples.")
+
+
+def _check_no_folds(splits: Any) -> Any:
+    if isinstance(splits, dict) and isinstance(splits.get("folds"), int):
+        raise ValueError(
+            "splits.folds is a number, not a split; for a cross-validation, write `folds: N` in "
+            "place of `splits`"
+        )
+    return splits
 
 
 class Configuration(Settings):
-    """The whole of ``config.yaml``."""
+    """The content of ``config.yaml``."""
 
-    dataset: DatasetSettings = Field(description="Where the rows come from.")
-    shards: ShardSettings = Field(ShardSettings(), description="How finely they are indexed.")
+    dataset: DatasetSettings = Field(
+        description="Where the rows come from, and the name of the results."
+    )
+    shards: ShardSettings = Field(
+        default=ShardSettings(), description="How the rows are divided into shards."
+    )
     splits: Annotated[dict[Name, SplitSettings], BeforeValidator(_check_no_folds)] = Field(
-        default_factory=dict, description="What is trained and evaluated, by name."
+        default_factory=dict, description="The trainings and their evaluations, by name."
     )
     folds: Annotated[int, BeforeValidator(read_number), Field(ge=2)] | None = Field(
-        None,
-        description="In place of `splits`, a cross-validation: fold_1 is evaluated on the first "
-        "of so many equal parts of the rows and trained on the others, and so on.",
+        default=None,
+        description="Number of folds of a cross-validation, in place of `splits`. The rows are cut "
+        "into so many equal parts; fold_1 is evaluated on the first part and trained on the "
+        "others, and so on.",
     )
-    training: TrainingSettings = Field(TrainingSettings(), description="Defaults of every split.")
+    training: TrainingSettings = Field(
+        default=TrainingSettings(),
+        description="How models are trained. A split may override each of these settings.",
+    )
     loading: LoadingSettings = Field(
-        LoadingSettings(), description="How rows are moved from the disk."
+        default=LoadingSettings(),
+        description="How rows are read from the disk. No result depends on it.",
     )
     running: RunningSettings = Field(
-        RunningSettings(), description="How trainings are run: checkpoints, slots in one call."
+        default=RunningSettings(), description="How trainings are run. No result depends on it."
     )
     lineage: LineageSettings = Field(
-        LineageSettings(), description="What is recorded of every run. No result depends on it."
+        default=LineageSettings(),
+        description="What is recorded of every run. No result depends on it.",
     )
     evaluation: EvaluationSettings = Field(
-        EvaluationSettings(), description="How every split is evaluated."
+        default=EvaluationSettings(), description="How models are evaluated."
     )
 
     @model_validator(mode="after")
@@ -179,7 +103,7 @@ class Configuration(Settings):
         return self
 
     def as_given(self) -> dict[str, Any]:
-        """Return what was set, without the defaults; as JSON, it reads back as the same."""
+        """Return the settings that were given, without defaults; as JSON, it reads back equal."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
     @property
@@ -189,39 +113,41 @@ class Configuration(Settings):
             return [f"fold_{number}" for number in range(1, self.folds + 1)]
         return list(self.splits)
 
-    def training_of(self, split: str) -> TrainingSettings:
-        """Return the training settings of a split: the defaults and its own over them."""
+    def training_settings(self, split: str) -> TrainingSettings:
+        """Return the training settings of a split: its own, and the defaults for all others."""
         own = self.splits[split].training if split in self.splits else TrainingOverrides()
         settings = self.training.model_dump()
         for name in own.model_fields_set:
             value = getattr(own, name)
             if isinstance(value, PartialChoice):
-                value = value.over(getattr(self.training, name))
+                value = value.merged_with(getattr(self.training, name))
             elif isinstance(value, ShuffleSettings):
                 value = (settings[name] or {}) | value.model_dump(exclude_unset=True)
             settings[name] = value
         return TrainingSettings.model_validate(settings)
 
-    def ranges_of(self, split: str, rows: int) -> tuple[list[Range], list[Range], list[str]]:
-        """Return the training ranges and the evaluation ranges of a split, and what is wrong.
+    def resolve_ranges(self, split: str, rows: int) -> SplitRanges:
+        """Return the ranges of a split in a file with a number of rows, and their problems.
 
         Args:
             split: one of ``split_names``.
-            rows: the rows of the data.
+            rows: number of rows in the file.
         """
         if self.folds is None:
             return self.splits[split].resolve(f"splits.{split}", rows)
-        fold = self.split_names.index(split)
         if rows < self.folds:
-            return [], [], [f"folds: {self.folds} folds of {rows} rows leave some empty."]
-        start, end = (rows * edge // self.folds for edge in (fold, fold + 1))
-        train = [Range(0, start), Range(end, rows)]
-        return [piece for piece in train if piece.rows], [Range(start, end)], []
+            problem = f"folds: {self.folds} folds of {rows} rows leave some of the folds empty."
+            return SplitRanges([], [], [problem])
+        fold = self.split_names.index(split)
+        start = rows * fold // self.folds
+        end = rows * (fold + 1) // self.folds
+        train = [piece for piece in (Range(0, start), Range(end, rows)) if piece.rows]
+        return SplitRanges(train, [Range(start, end)], [])
 
     def range_problems(self, rows: int) -> Iterator[str]:
-        """Yield what is wrong with the ranges of all splits in a file of ``rows`` rows."""
+        """Yield what is wrong with the ranges of all splits in a file with a number of rows."""
         for split in self.split_names:
-            yield from self.ranges_of(split, rows)[2]
+            yield from self.resolve_ranges(split, rows).problems
 
 
 def config_schema() -> str:

@@ -1,17 +1,18 @@
-"""How a model is trained, and how a training is run: the settings and what they may hold.
+"""How a model is trained and how a training is run: the settings and their allowed values.
 
-What stands in ``TrainingSettings`` is part of the recipe, and a change of it trains again. What
-stands in ``RunningSettings`` and ``LoadingSettings`` changes no result.
+``TrainingSettings`` are part of the recipe: when one of them changes, the model is trained again.
+``RunningSettings`` and ``LoadingSettings`` change no result.
 """
 
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, create_model, model_validator
+from pydantic import BeforeValidator, Field, create_model, model_validator
 
 from memtrain.config.types import (
     Bytes,
     Choice,
     Count,
+    CountOrAuto,
     PartialChoice,
     Seed,
     Settings,
@@ -19,27 +20,31 @@ from memtrain.config.types import (
 )
 from memtrain.core.byte_sizes import format_bytes
 
+Precision = Literal["float32", "bfloat16", "float16"]
+Stage = Literal["never", "auto", "always"]
+
 
 class ShuffleSettings(Settings):
-    """How the rows of an epoch are mixed: blocks of the file, and then the rows of many blocks."""
+    """How the rows of an epoch are shuffled: blocks of the file first, then rows of many blocks."""
 
     block_bytes: Bytes = Field(
-        256 << 10,
-        description="Consecutive rows that are read in one go. Larger is faster on a slow disk.",
+        default=256 << 10,
+        description="Size of a block: consecutive rows that are read in one go. Larger blocks are "
+        "faster on a slow disk.",
     )
     buffer_bytes: Bytes = Field(
-        256 << 20,
-        description="Rows that are mixed in memory at a time; training holds two such buffers. "
-        "More blocks in a buffer make a better shuffle; rows that fit into one are permuted as a "
-        "whole.",
+        default=256 << 20,
+        description="Size of the shuffle buffer: the blocks whose rows are mixed in memory. A "
+        "training holds two of them. The more blocks a buffer holds, the better the shuffle; rows "
+        "that fit into one buffer are permuted as a whole.",
     )
 
     @model_validator(mode="after")
     def _check_sizes(self) -> "ShuffleSettings":
         if self.buffer_bytes < self.block_bytes:
             raise ValueError(
-                f"buffer_bytes is {format_bytes(self.buffer_bytes)}, less than the one block of "
-                f"{format_bytes(self.block_bytes)} (block_bytes); many blocks should fit"
+                f"buffer_bytes is {format_bytes(self.buffer_bytes)}, less than one block of "
+                f"{format_bytes(self.block_bytes)} (block_bytes); a buffer should hold many blocks"
             )
         return self
 
@@ -55,139 +60,170 @@ Shuffle = Annotated[
 
 
 class TrainingSettings(Settings):
-    """How a model is trained. All of it is part of the recipe: a change trains again."""
+    """How a model is trained. All of it is part of the recipe: a change trains the model again."""
 
     model: Choice = Field(
-        Choice(name="mlp"),
-        description="linear, mlp (with hidden: [sizes]) or package.module:Class, with its keyword "
-        "arguments; in_features and out_features are filled in where it takes them.",
+        default=Choice(name="mlp"),
+        description="The model: linear, mlp (with hidden: [sizes]) or package.module:Class, with "
+        "its keyword arguments. in_features and out_features are filled in if the class takes "
+        "them.",
     )
     transform: Choice = Field(
-        Choice(name="none"),
-        description="What is done to a row on its way: none, scale (factor, offset), standardize, "
-        "or package.module:function.",
+        default=Choice(name="none"),
+        description="What is done to the features of a row before the model sees them: none, scale "
+        "(with factor and offset), standardize, or package.module:function.",
     )
     loss: Choice = Field(
-        Choice(name="MSELoss"),
-        description='A torch.nn loss that has reduction="sum", with its arguments; or '
-        "package.module:function, called with (model, batch), that returns the sum of the losses "
-        "of the rows.",
+        default=Choice(name="MSELoss"),
+        description='The loss: a class of torch.nn that takes reduction="sum", with its arguments; '
+        "or package.module:function, which is called with (model, batch) and returns the sum of "
+        "the losses of the rows.",
     )
     optimizer: Choice = Field(
-        Choice(name="Adam", lr=0.001), description="A torch.optim class, with its arguments."
+        default=Choice.model_validate({"name": "Adam", "lr": 0.001}),
+        description="The optimizer: a class of torch.optim, with its arguments.",
     )
     scheduler: Choice | None = Field(
-        None,
-        description="A torch.optim.lr_scheduler class, with its arguments, stepped once an "
-        "optimizer step; null for none.",
+        default=None,
+        description="The schedule of the learning rate: a class of torch.optim.lr_scheduler, with "
+        "its arguments, which advances once an optimizer step; null for none.",
     )
-    batch_size: Count = Field(16, description="Rows of one micro-batch.")
-    accumulation_steps: Count = Field(8, description="Micro-batches of one optimizer step.")
+    batch_size: Count = Field(default=16, description="Rows of a micro-batch.")
+    accumulation_steps: Count = Field(
+        default=8,
+        description="Micro-batches of an accumulation window, after which the optimizer takes a "
+        "step.",
+    )
     clip_norm: Annotated[float, BeforeValidator(read_number), Field(gt=0)] | None = Field(
-        None,
-        description="The Euclidean norm that the gradient of a window is scaled down to where it "
-        "is larger; null for no clipping.",
+        default=None,
+        description="Largest Euclidean norm of the gradient of a window; a larger gradient is "
+        "scaled down to it. null for no clipping.",
     )
-    precision: Literal["float32", "bfloat16", "float16"] = Field(
-        "float32",
-        description="What the model computes in (autocast; parameters, sums and the optimizer stay "
-        "in float32). float16 scales the loss, so that small gradients do not vanish.",
+    precision: Precision = Field(
+        default="float32",
+        description="Precision that the model computes in (autocast); parameters, sums and the "
+        "optimizer stay in float32. With float16 the loss is scaled, so that small gradients do "
+        "not vanish.",
     )
     compile: bool = Field(
-        False, description="Compiles the model by torch.compile. Compiled sums have other bits."
+        default=False,
+        description="Whether torch.compile compiles the model. The sums of a compiled model differ "
+        "in their last bits.",
     )
     reduction: Literal["reproducible", "fast"] = Field(
-        "reproducible",
-        description="How gradients are added up. reproducible: in one order, whatever the number "
-        "of processes, with the same bytes; fast: as PyTorch's DistributedDataParallel does.",
+        default="reproducible",
+        description="How gradients are added up. reproducible: in a fixed order, with the same "
+        "bytes for any number of processes; fast: as PyTorch's DistributedDataParallel does.",
     )
     sharding: Literal["none", "fsdp"] = Field(
-        "none",
-        description="fsdp cuts parameters, gradients and optimizer state among the processes, for "
-        "models that one device cannot hold; it needs `reduction: fast`.",
+        default="none",
+        description="fsdp: parameters, gradients and optimizer state are divided among the "
+        "processes, for models that one device cannot hold; it needs `reduction: fast`.",
     )
     last_window: Literal["step", "drop"] = Field(
-        "step",
-        description="What is done with the short accumulation window at the end of an epoch.",
+        default="step",
+        description="What happens to an incomplete accumulation window at the end of an epoch. "
+        "step: the optimizer takes a step with it; drop: its rows are left out.",
     )
     shuffle: Shuffle = Field(
-        ShuffleSettings(), description="How rows are mixed; none keeps them in order."
+        default=ShuffleSettings(),
+        description="How rows are shuffled; none keeps them in the order of the file.",
     )
-    epochs: Count = Field(3, description="Passes over the training rows.")
+    epochs: Count = Field(default=3, description="Number of passes over the training rows.")
     seed: Seed = Field(
-        0, description="Seed of the initial weights, of the row order and of dropout."
+        default=0, description="Seed of the initial weights, of the row order and of dropout."
     )
     threads: Count = Field(
-        1, description="Threads of a training. Sums differ in their last bits between numbers."
+        default=1,
+        description="Number of threads of a training. It is part of the recipe, since sums with "
+        "other numbers of threads differ in their last bits.",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="auto takes a GPU where there is one."
+        default="auto",
+        description="Device that the model is trained on; auto: a GPU if there is one.",
     )
 
     @model_validator(mode="after")
     def _check_sharding(self) -> "TrainingSettings":
         if self.sharding == "fsdp" and self.reduction != "fast":
             raise ValueError(
-                "sharding: fsdp cuts gradients where they are made, so that they cannot be added "
-                "in one order; set `reduction: fast` with it, or `sharding: none`"
+                "sharding: fsdp divides gradients as soon as they are computed, so they cannot be "
+                "added in a fixed order; set `reduction: fast` with it, or `sharding: none`"
             )
         if self.sharding == "fsdp" and self.precision == "float16":
-            raise ValueError("precision: float16 is not scaled across shards; use bfloat16")
+            raise ValueError(
+                "precision: float16 needs a scaled loss, which sharding: fsdp does not support; "
+                "use bfloat16"
+            )
         return self
 
 
-def _as_override(hint: Any) -> Any:
+def _override_type(hint: Any) -> Any:
     return PartialChoice | None if hint in (Choice, Choice | None) else hint
 
 
-# A split may override any setting of `training`: the same keys, none of them required.
-TrainingOverrides = create_model(
-    "TrainingOverrides",
-    __base__=Settings,
-    __doc__="Settings of `training` that differ for one split.",
-    **{
+def _override_fields() -> dict[str, Any]:
+    """Return the fields of ``TrainingSettings``, with choices that need no name."""
+    hints = get_type_hints(TrainingSettings, include_extras=True)
+    return {
         name: (
-            _as_override(get_type_hints(TrainingSettings, include_extras=True)[name]),
-            Field(field.default, description=field.description),
+            _override_type(hints[name]),
+            Field(default=field.default, description=field.description),
         )
         for name, field in TrainingSettings.model_fields.items()
-    },
-)
+    }
+
+
+if TYPE_CHECKING:
+
+    class TrainingOverrides(Settings):
+        """Type checkers cannot know the fields, and no code names one."""
+
+else:
+    TrainingOverrides = create_model(
+        "TrainingOverrides",
+        __base__=Settings,
+        __doc__="Settings of `training` that differ for one split.",
+        **_override_fields(),
+    )
 
 
 class LoadingSettings(Settings):
-    """How rows are moved from the disk. None of it changes a result, or trains again."""
+    """How rows are read from the disk. None of it changes a result or trains a model again."""
 
     reader: Literal["auto", "mmap", "pread", "direct"] = Field(
-        "auto",
-        description="mmap: rows are used where they are mapped; pread: blocks are read; direct: "
-        "read past the page cache; auto: pread on network file systems, else mmap.",
+        default="auto",
+        description="How blocks of rows are read. mmap: rows are used where they are mapped; "
+        "pread: blocks are read into memory; direct: blocks are read past the page cache; auto: "
+        "pread on network file systems, mmap elsewhere.",
     )
     memory_budget: Bytes | Literal["auto"] = Field(
-        "auto",
-        description="What shuffle buffers and batches may take together; auto: two thirds of "
-        "what the memory cgroup or the machine leaves free.",
+        default="auto",
+        description="Memory for shuffle buffers and batches together; auto: two thirds of what "
+        "the memory cgroup or the machine has free.",
     )
-    stage: Literal["never", "auto", "always"] = Field(
-        "auto",
-        description="Whether the rows of a training are copied to the disk of the node first, and "
-        "their digests compared on the way; auto: from network file systems, where several epochs "
-        "make it pay and the disk has the room.",
+    stage: Stage = Field(
+        default="auto",
+        description="Whether a training first copies its rows to the disk of its node, and "
+        "compares them with their digests on the way. auto: from network file systems, if there "
+        "are enough epochs for it to pay and the disk has room.",
     )
 
     @property
-    def budget(self) -> int | None:
-        """The memory budget in bytes; None for auto."""
+    def budget_bytes(self) -> int | None:
+        """The memory budget; None for auto."""
         return None if self.memory_budget == "auto" else self.memory_budget
 
 
 class CheckpointSettings(Settings):
-    """How often the state of a training is saved: by the clock, or by the step."""
+    """How often the state of a training is saved: by time or by steps."""
 
     minutes: Annotated[float, BeforeValidator(read_number), Field(gt=0)] | None = Field(
-        None, description="Minutes between two checkpoints."
+        default=None, description="Minutes between two checkpoints."
     )
-    steps: Count | None = Field(None, description="Optimizer steps between two checkpoints.")
+    steps: Count | None = Field(
+        default=None, description="Optimizer steps between two checkpoints."
+    )
 
     @model_validator(mode="after")
     def _check_one(self) -> "CheckpointSettings":
@@ -197,26 +233,16 @@ class CheckpointSettings(Settings):
         return self
 
 
-def _check_slots_per_call(value: Any) -> int | str:
-    value = read_number(value)
-    if value == "auto" or (isinstance(value, int) and value >= 1):
-        return value
-    raise ValueError("a number of slots (1 or more) or auto is needed")
-
-
 class RunningSettings(Settings):
-    """How trainings are run. None of it changes a result, or trains again."""
+    """How trainings are run. None of it changes a result or trains a model again."""
 
-    slots_per_call: Annotated[
-        int | str,
-        BeforeValidator(_check_slots_per_call),
-        WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"const": "auto"}]}),
-    ] = Field(
-        "auto",
-        description="Micro-batches of a window that are computed in one call, where that gives "
-        "the same bits as one by one (looked at in the first window); auto: as many as pay.",
+    slots_per_call: CountOrAuto = Field(
+        default="auto",
+        description="Number of micro-batches of a window that are computed in one call. This is "
+        "done only if it gives the same bits as one at a time, which the first window tests; "
+        "auto: as many as pay.",
     )
     checkpoint: CheckpointSettings = Field(
-        CheckpointSettings(minutes=5),
-        description="How often training state is saved: {minutes: M} or {steps: N}.",
+        default=CheckpointSettings(minutes=5),
+        description="How often the state of a training is saved: {minutes: M} or {steps: N}.",
     )

@@ -1,4 +1,4 @@
-"""The types that settings are made of: numbers, names, and things chosen by name."""
+"""The types that settings are made of: numbers, names, and objects that are chosen by name."""
 
 import re
 from typing import Annotated, Any
@@ -20,7 +20,10 @@ _NUMBER_WITH_EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 
 
 def read_number(value: Any) -> Any:
-    """Turn text like ``1e-3`` into a number: YAML reads it as text where it has no point."""
+    """Return text like ``1e-3`` as a number, and anything else as it is.
+
+    YAML reads a number with an exponent as text where it has no decimal point.
+    """
     if isinstance(value, bool):
         raise ValueError("a number is needed here, not yes or no")
     if isinstance(value, str) and _NUMBER_WITH_EXPONENT.fullmatch(value.strip()):
@@ -30,7 +33,10 @@ def read_number(value: Any) -> Any:
 
 
 def read_numbers(value: Any) -> Any:
-    """Do the same to every text within lists and mappings, for arguments of unknown types."""
+    """Return lists and mappings of any depth with texts like ``1e-3`` turned into numbers.
+
+    This is for arguments whose types only the called function knows.
+    """
     if isinstance(value, dict):
         return {key: read_numbers(part) for key, part in value.items()}
     if isinstance(value, list):
@@ -41,10 +47,17 @@ def read_numbers(value: Any) -> Any:
 def _check_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise ValueError(
-            f"{name!r} names a folder: use letters, digits, '-' and '_', and begin with a letter "
-            "or a digit"
+            f"{name!r} becomes the name of a folder: use letters, digits, '-' and '_', and begin "
+            "with a letter or a digit"
         )
     return name
+
+
+def _check_count_or_auto(value: Any) -> int | str:
+    value = read_number(value)
+    if value == "auto" or (isinstance(value, int) and value >= 1):
+        return value
+    raise ValueError("a number (1 or more) or auto is needed")
 
 
 Number = Annotated[float, BeforeValidator(read_number)]
@@ -63,26 +76,30 @@ Bytes = Annotated[
     ),
 ]
 Name = Annotated[str, AfterValidator(_check_name)]
+CountOrAuto = Annotated[
+    int | str,
+    BeforeValidator(_check_count_or_auto),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"const": "auto"}]}),
+]
 
 
 class Settings(BaseModel):
-    """What all settings share: unknown keys are errors, and nothing changes after reading."""
+    """The base of all settings: unknown keys are errors, and nothing changes after reading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
-def _or_just_the_name(schema: dict[str, Any]) -> None:
-    whole = dict(schema)
+def _allow_name_alone(schema: dict[str, Any]) -> None:
+    """Let a JSON schema accept a text in place of a mapping."""
+    mapping = dict(schema)
     schema.clear()
-    schema["anyOf"] = [{"type": "string"}, whole]
+    schema["anyOf"] = [{"type": "string"}, mapping]
 
 
-class Choice(Settings):
-    """Something chosen by name, with its own arguments beside the name."""
+class _NamedWithArguments(Settings):
+    """A name and any number of keyword arguments; a text stands for a name without arguments."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, json_schema_extra=_or_just_the_name)
-
-    name: str = Field(min_length=1, description="What is chosen: see the key's own description.")
+    model_config = ConfigDict(extra="allow", frozen=True, json_schema_extra=_allow_name_alone)
 
     @model_validator(mode="before")
     @classmethod
@@ -95,13 +112,25 @@ class Choice(Settings):
         return dict(self.model_extra or {})
 
 
-class PartialChoice(Choice):
-    """A choice of a split's own; without a name, it changes arguments of the default choice."""
+class Choice(_NamedWithArguments):
+    """An object that is chosen by its name, with its own arguments beside the name."""
 
-    name: str | None = Field(None, min_length=1, description="Without a name, that of `training`.")
+    name: str = Field(
+        min_length=1, description="Name of what is chosen; the key says which names there are."
+    )
 
-    def over(self, default: Choice | None) -> dict[str, Any]:
-        """Return this choice where it has a name, else the default with these arguments."""
+
+class PartialChoice(_NamedWithArguments):
+    """A split's own choice. Without a name, it changes arguments of the choice of all splits."""
+
+    name: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Name of what is chosen; without one, the name under `training` holds.",
+    )
+
+    def merged_with(self, default: Choice | None) -> dict[str, Any]:
+        """Return this choice if it has a name, otherwise the default with these arguments."""
         if self.name is not None or default is None:
             return self.model_dump()
         return default.model_dump() | self.arguments

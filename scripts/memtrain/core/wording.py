@@ -17,6 +17,6 @@ def counted(number: int, noun: str) -> str:
 
 def listed(words: Iterable[object], limit: int = 20) -> str:
     """Return the words as "a, b, c"; after ``limit`` words, only how many more there are."""
-    words = [str(word) for word in words]
-    rest = len(words) - limit
-    return ", ".join(words[:limit]) + (f" and {rest} more" if rest > 0 else "")
+    texts = [str(word) for word in words]
+    rest = len(texts) - limit
+    return ", ".join(texts[:limit]) + (f" and {rest} more" if rest > 0 else "")

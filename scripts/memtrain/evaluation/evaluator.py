@@ -152,7 +152,7 @@ class Evaluator:
             shuffle=None,
             ranges=self._recipe.evaluation.rows.ranges,
             reader=loading.reader,
-            memory_budget=loading.budget,
+            memory_budget=loading.budget_bytes,
         )
 
     def _row_numbers(self) -> Iterator[np.ndarray]:

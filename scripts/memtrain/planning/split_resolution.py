@@ -116,10 +116,11 @@ class _Resolver:
         Raises:
             UserError: with the problems of the split.
         """
-        train, evaluate, problems = self._configuration.ranges_of(split, self._manifest.layout.rows)
-        raise_problems(problems)
-        left_out = sorted({*overlaps([*train, *evaluate], self._withdrawn)})
-        train, evaluate = without(train, self._withdrawn), without(evaluate, self._withdrawn)
+        ranges = self._configuration.resolve_ranges(split, self._manifest.layout.rows)
+        raise_problems(ranges.problems)
+        left_out = sorted({*overlaps([*ranges.train, *ranges.evaluate], self._withdrawn)})
+        train = without(ranges.train, self._withdrawn)
+        evaluate = without(ranges.evaluate, self._withdrawn)
         raise_problems(_empty_ranges(split, train, evaluate))
         training_pieces = self._manifest.pieces(self._data, train)
         evaluation_pieces = self._manifest.pieces(self._data, evaluate)
@@ -149,7 +150,7 @@ class _Resolver:
         )
 
     def _order(self, split: str, ranges: list[Range]) -> RowOrder:
-        settings = self._configuration.training_of(split)
+        settings = self._configuration.training_settings(split)
         return row_order(
             ranges,
             self._manifest.layout.row_bytes,
@@ -162,7 +163,7 @@ class _Resolver:
     def _training(
         self, split: str, ranges: list[Range], pieces: list[PieceSummary], order: RowOrder
     ) -> TrainingRecipe:
-        settings = self._configuration.training_of(split)
+        settings = self._configuration.training_settings(split)
         fields = self._manifest.layout.fields
         return TrainingRecipe(
             rows=_rows(ranges, pieces),

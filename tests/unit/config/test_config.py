@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memtrain.config.reading import configuration_text, parse_configuration, read_configuration
+from memtrain.config.splits import SplitRanges
 from memtrain.core.errors import UserError
+from memtrain.core.ranges import Range, count_rows
 
 VALID = yaml.safe_load(
     """
@@ -40,8 +42,10 @@ def problems_of(content):
 
 def test_ranges_in_rows_and_percent():
     configuration = parse_configuration(VALID)
-    assert configuration.ranges_of("b", 1000) == ([(0, 100), (500, 800)], [(800, 1000)], [])
-    assert configuration.ranges_of("b", 1001)[1] == [(800, 1001)]
+    assert configuration.resolve_ranges("b", 1000) == SplitRanges(
+        train=[Range(0, 100), Range(500, 800)], evaluate=[Range(800, 1000)], problems=[]
+    )
+    assert configuration.resolve_ranges("b", 1001).evaluate == [Range(800, 1001)]
 
 
 def test_numbers_that_yaml_reads_as_text():
@@ -61,10 +65,10 @@ def test_a_split_overrides_defaults():
     configuration = parse_configuration(
         changed(splits__a__training={"optimizer": {"lr": 0.5}, "model": "linear"})
     )
-    own = configuration.training_of("a")
+    own = configuration.training_settings("a")
     assert own.optimizer.arguments == {"lr": 0.5, "momentum": 0.9}
     assert (own.optimizer.name, own.model.name, own.epochs) == ("SGD", "linear", 2)
-    assert configuration.training_of("b").epochs == 5
+    assert configuration.training_settings("b").epochs == 5
 
 
 def test_sizes_of_the_shuffle_are_read_as_people_write_them():
@@ -82,7 +86,7 @@ def test_sizes_of_the_shuffle_are_read_as_people_write_them():
     sizes = {
         split: shuffle and (shuffle.block_bytes, shuffle.buffer_bytes)
         for split in content["splits"]
-        if (shuffle := configuration.training_of(split).shuffle) or True
+        if (shuffle := configuration.training_settings(split).shuffle) or True
     }
     assert sizes == {
         "as_is": (2**20, 3 * 2**29),
@@ -97,7 +101,7 @@ def test_sizes_of_the_shuffle_are_read_as_people_write_them():
         ({"training": {"shuffle": {"block_bytes": "big"}}}, "a size like 256KiB is needed"),
         (
             {"training": {"shuffle": {"block_bytes": "2MiB", "buffer_bytes": "1MiB"}}},
-            "less than the one block",
+            "less than one block",
         ),
         ({"training": {"shuffle": {"buffer": 5}}}, "buffer"),
         ({"loading": {"reader": "fast"}}, "fast"),
@@ -112,8 +116,8 @@ def test_null_in_a_split_takes_the_schedule_away():
     schedule = {"name": "StepLR", "step_size": 3}
     content = changed(training__scheduler=schedule, splits__a__training={"scheduler": None})
     configuration = parse_configuration(content)
-    assert configuration.training_of("a").scheduler is None
-    assert configuration.training_of("b").scheduler.name == "StepLR"
+    assert configuration.training_settings("a").scheduler is None
+    assert configuration.training_settings("b").scheduler.name == "StepLR"
 
 
 def test_folds_cover_every_row_once():
@@ -122,10 +126,10 @@ def test_folds_cover_every_row_once():
     configuration = parse_configuration(content)
     evaluated = []
     for split in configuration.split_names:
-        train, evaluate, problems = configuration.ranges_of(split, 1000)
-        assert not problems
-        assert sum(piece.rows for piece in train + evaluate) == 1000
-        evaluated += evaluate
+        ranges = configuration.resolve_ranges(split, 1000)
+        assert not ranges.problems
+        assert count_rows(ranges.train + ranges.evaluate) == 1000
+        evaluated += ranges.evaluate
     assert evaluated == [(0, 333), (333, 666), (666, 1000)]
 
 
@@ -135,8 +139,8 @@ def test_a_configuration_can_be_written_and_read_back(tmp_path):
     again = read_configuration(tmp_path / "config.yaml")
     assert again == configuration
     assert again.split_names == ["a", "b", "0"]
-    assert [again.training_of(split) for split in "ab"] == [
-        configuration.training_of(split) for split in "ab"
+    assert [again.training_settings(split) for split in "ab"] == [
+        configuration.training_settings(split) for split in "ab"
     ]
 
 

@@ -1,0 +1,125 @@
+"""The settings of a split: which rows its model is trained on, and which it is evaluated on."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from memtrain.config.training import TrainingOverrides
+from memtrain.config.types import Settings, read_number
+from memtrain.core.ranges import Range, overlaps, parse_bound, resolve_bound, self_overlaps
+from memtrain.core.wording import listed
+
+
+def _read_ranges(value: Any) -> Any:
+    """Return a list of pairs [start, end]; a single pair may stand for a list with one."""
+    if not isinstance(value, list) or not value:
+        raise ValueError("a range is [start, end], or a list of such pairs")
+    pairs = value if isinstance(value[0], list) else [value]
+    for pair in pairs:
+        if not isinstance(pair, list) or len(pair) != 2:
+            raise ValueError(f"{pair!r} is not a pair [start, end]")
+        start, end = (parse_bound(read_number(bound)) for bound in pair)
+        if type(start) is type(end) and not start < end:
+            mistake = "is empty" if start == end else "runs backwards"
+            raise ValueError(f"the range {pair!r} {mistake}; start must come before end")
+    return [[read_number(bound) for bound in pair] for pair in pairs]
+
+
+_BOUND_SCHEMA: dict[str, Any] = {
+    "anyOf": [
+        {"type": "integer", "minimum": 0},
+        {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*%\s*$"},
+    ]
+}
+_PAIR_SCHEMA = {"type": "array", "items": _BOUND_SCHEMA, "minItems": 2, "maxItems": 2}
+Ranges = Annotated[
+    list[list[int | str]],
+    BeforeValidator(_read_ranges),
+    WithJsonSchema({"anyOf": [_PAIR_SCHEMA, {"type": "array", "items": _PAIR_SCHEMA}]}),
+]
+
+
+@dataclass(frozen=True)
+class SplitRanges:
+    """The rows of a split in a file with a known number of rows.
+
+    Attributes:
+        train: ranges that the model is trained on.
+        evaluate: ranges that it is evaluated on.
+        problems: what is wrong with the ranges, a sentence each; empty where nothing is.
+    """
+
+    train: list[Range]
+    evaluate: list[Range]
+    problems: list[str]
+
+
+class SplitSettings(Settings):
+    """One training and its evaluation."""
+
+    train: Ranges = Field(
+        description="Rows to train on: [start, end], or a list of such ranges. The end is not "
+        "included; a bound is a row number or a percentage like 80%."
+    )
+    evaluate: Ranges = Field(description="Rows to evaluate on, written like `train`.")
+    allow_overlap: bool = Field(
+        default=False, description="Whether a row may be both trained on and evaluated on."
+    )
+    training: TrainingOverrides = Field(
+        default=TrainingOverrides(),
+        description="Settings of `training` that differ for this split.",
+    )
+
+    def resolve(self, key: str, rows: int) -> SplitRanges:
+        """Return the ranges in a file with a number of rows.
+
+        Args:
+            key: key of the split, for messages: "splits.NAME".
+            rows: number of rows in the file.
+        """
+        train = _resolved(self.train, rows)
+        evaluate = _resolved(self.evaluate, rows)
+        problems = [
+            *_range_problems(f"{key}.train", self.train, train, rows),
+            *_range_problems(f"{key}.evaluate", self.evaluate, evaluate, rows),
+        ]
+        shared = [] if self.allow_overlap else list(overlaps(train, evaluate))
+        if shared:
+            problems.append(
+                f"{key}: rows {listed(shared)} are both trained on and evaluated on. Change "
+                "`train` or `evaluate`, or set `allow_overlap: true`."
+            )
+        return SplitRanges(train, evaluate, problems)
+
+
+def _resolved(pairs: list[list[int | str]], rows: int) -> list[Range]:
+    return [Range(*(resolve_bound(bound, rows) for bound in pair)) for pair in pairs]
+
+
+def _range_problems(
+    key: str, pairs: list[list[int | str]], ranges: list[Range], rows: int
+) -> Iterator[str]:
+    """Yield what is wrong with resolved ranges.
+
+    Args:
+        key: key of the ranges.
+        pairs: the ranges as they are configured.
+        ranges: the same ranges in row numbers.
+        rows: number of rows in the file.
+    """
+    for pair, resolved in zip(pairs, ranges, strict=True):
+        if resolved.end > rows:
+            yield (
+                f"{key}: {pair} reaches to row {resolved.end}, but the data has {rows} rows. "
+                f"Use {rows} or '100%' as the end, or provide more rows."
+            )
+        elif resolved.rows <= 0:
+            mistake = "is empty" if resolved.rows == 0 else "runs backwards"
+            yield (
+                f"{key}: {pair} is {resolved} of {rows} rows, which {mistake}. The start must come "
+                "before the end."
+            )
+    for common in self_overlaps(ranges):
+        yield f"{key}: rows {common} stand in two of its ranges. Name them once."
