@@ -92,7 +92,8 @@ class Configuration(Settings):
         description="What is recorded of every run. No result depends on it.",
     )
     evaluation: EvaluationSettings = Field(
-        default=EvaluationSettings(), description="How models are evaluated."
+        default=EvaluationSettings(),
+        description="How the standard errors of the metrics are estimated.",
     )
 
     @model_validator(mode="after")
