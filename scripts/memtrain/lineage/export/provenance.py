@@ -97,8 +97,7 @@ class Provenance:
         """Return the bytes that rows take in a file; None where its layout is not known."""
         if self.layout is None or file.path != self.data:
             return None
-        row_bytes, offset = self.layout.row_bytes, self.layout.offset
-        return Range(offset + rows.start * row_bytes, offset + rows.end * row_bytes)
+        return Range(*self.layout.byte_range(*rows))
 
 
 def provenance_of(

@@ -48,7 +48,9 @@ def write_crate(provenance: Provenance, *, project: Path, folder: Path, snakefil
     Raises:
         UserError: where the folder neither is nor holds the project.
     """
-    project, folder, snakefile = project.resolve(), folder.resolve(), snakefile.resolve()
+    project = project.resolve()
+    folder = folder.resolve()
+    snakefile = snakefile.resolve()
     if not project.is_relative_to(folder):
         raise UserError(
             f"{folder}: a crate describes files below its folder and copies none, so it has to be "
@@ -95,7 +97,8 @@ class _Crate:
         yield from self._software()
         yield from (self._places.entity(file) for file in self._provenance.files)
         for file, piece in self._provenance.pieces():
-            source, place = self._places.id_of(file), self._provenance.bytes_of(file, piece.rows)
+            source = self._places.id_of(file)
+            place = self._provenance.bytes_of(file, piece.rows)
             yield from piece_entities(source, piece, place)
         for run in runs:
             yield self._action(run)
@@ -103,14 +106,18 @@ class _Crate:
         for call in calls:
             yield from self._call(call)
         yield from (
-            {"@id": _person(user), "@type": "Person", "name": user}
+            {"@id": _person_id(user), "@type": "Person", "name": user}
             for user in sorted({_user(call) for call in calls})
         )
 
     def _root(self) -> dict[str, Any]:
         in_place = [file for file in self._provenance.files if self._places.is_in_place(file)]
         runs, calls = self._provenance.runs, self._provenance.calls
-        actions = [*map(_id, runs), *map(_id, calls), *(f"{_id(call)}/engine" for call in calls)]
+        actions = [
+            *map(_run_id, runs),
+            *map(_run_id, calls),
+            *(f"{_run_id(call)}/engine" for call in calls),
+        ]
         return {
             "@id": "./",
             "@type": "Dataset",
@@ -121,10 +128,10 @@ class _Crate:
             ),
             "datePublished": max(run.ended_at or run.started_at for run in runs),
             "license": "Not stated: the owner of the data has to say which license the data has.",
-            "conformsTo": _refer(_PROFILES),
+            "conformsTo": _references(_PROFILES),
             "mainEntity": {"@id": self._workflow},
-            "hasPart": _refer([self._workflow, *map(self._places.id_of, in_place)]),
-            "mentions": _refer(actions),
+            "hasPart": _references([self._workflow, *map(self._places.id_of, in_place)]),
+            "mentions": _references(actions),
         }
 
     def _workflow_entity(self) -> dict[str, Any]:
@@ -135,18 +142,18 @@ class _Crate:
             "description": "Trains PyTorch models on row ranges of a memory-mapped file.",
             "encodingFormat": "text/x-snakemake",
             "programmingLanguage": {"@id": _LANGUAGE},
-            "hasPart": _refer(dict.fromkeys(map(_tool, self._provenance.runs))),
-            "step": _refer(_step_id(job) for job in self._jobs),
+            "hasPart": _references(dict.fromkeys(map(_tool_id, self._provenance.runs))),
+            "step": _references(_step_id(job) for job in self._jobs),
         }
 
     def _step(self, position: int, job: str) -> dict[str, Any]:
-        tools = dict.fromkeys(_tool(run) for run in self._provenance.runs if run.job == job)
+        tools = dict.fromkeys(_tool_id(run) for run in self._provenance.runs if run.job == job)
         return {
             "@id": _step_id(job),
             "@type": "HowToStep",
             "name": job,
             "position": position,
-            "workExample": _refer(tools),
+            "workExample": _references(tools),
         }
 
     def _software(self) -> Iterator[dict[str, Any]]:
@@ -163,16 +170,16 @@ class _Crate:
                 "version": version,
                 "url": {"@id": "https://snakemake.github.io"},
             }
-        tools = {_tool(run): run for run in self._provenance.runs}
+        tools = {_tool_id(run): run for run in self._provenance.runs}
         for tool, run in tools.items():
             commit = next((root.commit for root in run.code if root.commit), None)
-            yield {"@id": tool, "@type": "SoftwareSourceCode", "name": run.script} | _present(
+            yield {"@id": tool, "@type": "SoftwareSourceCode", "name": run.script} | _known(
                 sha256=run.script_digest and run.script_digest.removeprefix("sha256:"),
                 version=commit,
-                softwareRequirements={"@id": _environment(run)},
-                programmingLanguage={"@id": _environment(run)},
+                softwareRequirements={"@id": _environment_id(run)},
+                programmingLanguage={"@id": _environment_id(run)},
             )
-        for environment, run in {_environment(run): run for run in tools.values()}.items():
+        for environment, run in {_environment_id(run): run for run in tools.values()}.items():
             packages = run.environment.get("packages", {})
             listed = ", ".join(f"{name} {version}" for name, version in packages.items())
             yield {
@@ -185,16 +192,18 @@ class _Crate:
     def _action(self, run: Run) -> dict[str, Any]:
         call = next((one for one in self._provenance.calls if one.run_id == run.parent_id), None)
         return {
-            "@id": _id(run),
+            "@id": _run_id(run),
             "@type": "CreateAction",
             "name": run.name,
-            "instrument": {"@id": _tool(run)},
-            "object": _refer([*self._read(run.reads), *(_id(run, name) for name in _named(run))]),
-            "result": _refer(self._places.id_of(use.file) for use in run.writes),
+            "instrument": {"@id": _tool_id(run)},
+            "object": _references(
+                [*self._read(run.reads), *(_run_id(run, name) for name in _given_parameters(run))]
+            ),
+            "result": _references(self._places.id_of(use.file) for use in run.writes),
             "startTime": run.started_at,
             "endTime": run.ended_at,
             "actionStatus": _COMPLETED,
-        } | _present(agent=call and {"@id": _person(_user(call))})
+        } | _known(agent=call and {"@id": _person_id(_user(call))})
 
     def _read(self, uses: Iterable[UsedFile]) -> Iterator[str]:
         """Yield the ids of what a run read: rows shard by shard, and other files as a whole."""
@@ -211,24 +220,24 @@ class _Crate:
         read = {
             use.file.id: use.file for run in runs for use in run.reads if use.file.id not in written
         }
-        times = {"startTime": call.started_at} | _present(endTime=call.ended_at)
-        by = {"agent": {"@id": _person(_user(call))}}
+        times = {"startTime": call.started_at} | _known(endTime=call.ended_at)
+        by = {"agent": {"@id": _person_id(_user(call))}}
         yield {
-            "@id": _id(call),
+            "@id": _run_id(call),
             "@type": "CreateAction",
             "name": f"snakemake {call.details['workflow']['command']}",
             "instrument": {"@id": self._workflow},
-            "object": _refer(map(self._places.id_of, read.values())),
-            "result": _refer(map(self._places.id_of, written.values())),
+            "object": _references(map(self._places.id_of, read.values())),
+            "result": _references(map(self._places.id_of, written.values())),
         } | (times | by)
-        orders = [(f"{_id(run)}/order", run) for run in runs]
+        orders = [(f"{_run_id(run)}/order", run) for run in runs]
         yield {
-            "@id": f"{_id(call)}/engine",
+            "@id": f"{_run_id(call)}/engine",
             "@type": "OrganizeAction",
             "name": "Snakemake's run of the workflow",
             "instrument": {"@id": f"#snakemake/{_engine_version(call)}"},
-            "object": _refer(order for order, _ in orders),
-            "result": {"@id": _id(call)},
+            "object": _references(order for order, _ in orders),
+            "result": {"@id": _run_id(call)},
         } | (times | by)
         for order, run in orders:
             yield {
@@ -236,7 +245,7 @@ class _Crate:
                 "@type": "ControlAction",
                 "name": f"order of {run.name}",
                 "instrument": {"@id": _step_id(run.job)},
-                "object": {"@id": _id(run)},
+                "object": {"@id": _run_id(run)},
                 "actionStatus": _COMPLETED,
             }
 
@@ -247,25 +256,25 @@ def _descriptor() -> dict[str, Any]:
         "@id": METADATA_FILE,
         "@type": "CreativeWork",
         "about": {"@id": "./"},
-        "conformsTo": _refer(conforms),
+        "conformsTo": _references(conforms),
     }
 
 
 def _parameters(run: Run) -> Iterator[dict[str, Any]]:
-    for name, value in _named(run).items():
+    for name, value in _given_parameters(run).items():
         plain = value if isinstance(value, str | int | float) else json.dumps(value)
-        yield {"@id": _id(run, name), "@type": "PropertyValue", "name": name, "value": plain}
+        yield {"@id": _run_id(run, name), "@type": "PropertyValue", "name": name, "value": plain}
 
 
-def _named(run: Run) -> dict[str, Any]:
+def _given_parameters(run: Run) -> dict[str, Any]:
     return {name: value for name, value in run.parameters.items() if value is not None}
 
 
-def _id(run: Run, part: str = "") -> str:
+def _run_id(run: Run, part: str = "") -> str:
     return f"#run/{run.run_id}" + (f"/{part}" if part else "")
 
 
-def _tool(run: Run) -> str:
+def _tool_id(run: Run) -> str:
     return f"#{run.script}/{(run.script_digest or 'unknown').removeprefix('sha256:')[:12]}"
 
 
@@ -273,7 +282,7 @@ def _step_id(job: str) -> str:
     return f"#step/{job}"
 
 
-def _environment(run: Run) -> str:
+def _environment_id(run: Run) -> str:
     packages = json.dumps(run.environment.get("packages", {}), sort_keys=True)
     return f"#python/{hashlib.sha256(packages.encode()).hexdigest()[:12]}"
 
@@ -286,13 +295,13 @@ def _user(call: Run) -> str:
     return call.details["workflow"]["user"]
 
 
-def _person(user: str) -> str:
+def _person_id(user: str) -> str:
     return f"#person/{user}"
 
 
-def _refer(ids: Iterable[str]) -> list[dict[str, str]]:
+def _references(ids: Iterable[str]) -> list[dict[str, str]]:
     return [{"@id": one} for one in ids]
 
 
-def _present(**properties: Any) -> dict[str, Any]:
+def _known(**properties: Any) -> dict[str, Any]:
     return {name: value for name, value in properties.items() if value is not None}

@@ -68,7 +68,8 @@ def statement(provenance: Provenance) -> dict[str, Any]:
 
 
 def _subjects(provenance: Provenance) -> list[dict[str, Any]]:
-    subjects, missing = [], []
+    subjects = []
+    missing = []
     for file in provenance.results:
         if file.digest is None:
             missing.append(file.path)

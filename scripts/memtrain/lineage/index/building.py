@@ -92,7 +92,8 @@ def _renew(connection: sqlite3.Connection, store: RecordStore, names: set[str]) 
     if any(name.startswith("events/") for name in known - names):
         for table in tables:
             connection.execute(f"DROP TABLE {table}")
-        tables, known = [], set()
+        tables = []
+        known = set()
     if not tables:
         connection.executescript(TABLES)
         connection.execute(f"PRAGMA user_version = {VERSION}")

@@ -113,6 +113,17 @@ class Downstream:
 
 
 def _output(row: sqlite3.Row) -> Output:
-    version = Version(row["id"], row["path"], row["first_role"], row["digest"], row["size"])
-    job = row["job"] if row["split"] is None else f"{row['job']}/{row['split']}"
-    return Output(version, row["role"], job, row["through"], bool(row["is_current"]))
+    version = Version(
+        id=row["id"],
+        path=row["path"],
+        role=row["first_role"],
+        digest=row["digest"],
+        size=row["size"],
+    )
+    return Output(
+        version=version,
+        role=row["role"],
+        job=row["job"] if row["split"] is None else f"{row['job']}/{row['split']}",
+        through=row["through"],
+        is_current=bool(row["is_current"]),
+    )

@@ -208,7 +208,7 @@ class _GraphBuilder:
         rows = None
         if facts.job in JOBS_THAT_USE_ROWS and use.role == "rows":
             rows = [list(span) for span in self._index.spans(use)]
-        return GraphInput(place, use.role, rows, earlier)
+        return GraphInput(place, use.role, rows=rows, earlier=earlier)
 
     def _place(self, version: Version) -> int:
         """Return the place of a file in the list; a new file is added."""
