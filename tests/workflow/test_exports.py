@@ -1,4 +1,4 @@
-"""Exports of a finished project, each read and validated by a tool of its own standard."""
+"""Exports of a finished project, each validated by a tool of its standard."""
 
 import hashlib
 import json
@@ -17,11 +17,11 @@ FIRST, SECOND = (f"results/small/splits/{split}/model.safetensors" for split in 
 
 @pytest.fixture
 def validate(repository, tmp_path):
-    """Return a function that runs a validator, and returns its exit status and what it printed."""
+    """Return a function that runs a validator and returns its exit status and its output."""
     python = repository / ".venv-validators/bin/python"
     if not python.exists():
         pytest.fail(
-            "the validators are not installed; `make .venv-validators/installed` does it",
+            "the validators are not installed; `make .venv-validators/installed` installs them",
             pytrace=False,
         )
 
@@ -114,7 +114,7 @@ def test_prov_is_read_back_by_its_package(project):
         for one in document.get_records()
         if one.get_attribute("memtrain:firstRow")
     }
-    # The shards that were indexed, and the rows of two of them that the split has.
+    # A whole shard as it was indexed, and the part of the next one that the split uses.
     assert {(0, 1000), (1000, 1500)} <= used
     refused = subprocess_error(project, "export", "prov", "prov.xml")
     assert "prov.xml" in refused
@@ -251,12 +251,12 @@ def forged(envelope):
         (("replay", "--to", "http://user:word@localhost"), "OPENLINEAGE_API_KEY"),
     ],
 )
-def test_mistakes_are_said(finished_project, arguments, message):
+def test_mistakes_are_named(finished_project, arguments, message):
     assert message in subprocess_error(finished_project, *arguments)
 
 
-def test_a_package_that_is_missing_is_named_with_the_line_that_installs_it(project):
-    # Python is told to find a module that cannot be imported before the real one.
+def test_a_missing_package_is_named_with_the_command_that_installs_it(project):
+    # Python finds these modules before the real ones.
     (project / "scripts/prov.py").write_text("raise ImportError('not here')\n")
     (project / "scripts/securesystemslib.py").write_text("raise ImportError('not here')\n")
     for command in (("export", "prov", "p.json"), ("sign", "--key", "config.yaml", "config.yaml")):
@@ -279,7 +279,7 @@ def test_croissant_is_read_by_its_package(project, validate):
     assert validate("check_croissant.py", project / "croissant.json")[0] == 1
 
 
-def test_croissant_of_rows_that_have_changed_has_the_digest_of_what_is_there(project):
+def test_croissant_of_changed_rows_has_the_digest_of_the_file_on_the_disk(project):
     data = project / "results/small/data.npy"
     content = bytearray(data.read_bytes())
     content[-1] ^= 1

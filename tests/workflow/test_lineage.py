@@ -1,4 +1,4 @@
-"""Lineage as users ask for it: of projects that ran, changed, and ran again."""
+"""The lineage commands, on projects that ran, were changed, and ran again."""
 
 import json
 import os
@@ -16,7 +16,7 @@ FIRST, SECOND, SHARE = (
 
 
 def flip_byte(project, row):
-    """Change one byte of a row, and keep the time of modification."""
+    """Flip a bit of a row, and keep the time of modification."""
     path = project / "results/small/data.npy"
     before = os.stat(path)
     row_bytes = np.load(path, mmap_mode="r").dtype.itemsize
@@ -89,7 +89,7 @@ def test_rows_reach_what_was_made_from_them(project):
     assert not {FIRST, SECOND, SHARE} & {one["path"] for one in by_shard}
 
 
-def test_the_targets_of_an_impact_make_it_anew(project):
+def test_the_targets_of_an_impact_make_it_again(project):
     targets = project.lineage("impact", "--rows", "2500", "--targets").split()
     run = project.snakemake(*targets)
     assert run.jobs == [
@@ -119,7 +119,7 @@ def test_a_flipped_byte_is_found_with_the_models_that_it_reaches(project):
 
 
 def test_an_order_that_the_recipe_does_not_declare_is_found(project):
-    """As a record would have it of a training whose code visits rows as it likes."""
+    """The record is edited to hold what a training in another order would have recorded."""
     assert "0 findings" in project.lineage("verify", FIRST, SECOND)
     for path in (project / "results/small/lineage/events").rglob("*.jsonl"):
         text = path.read_text()
@@ -137,7 +137,7 @@ def test_an_order_that_the_recipe_does_not_declare_is_found(project):
 
 
 @pytest.mark.parametrize("how", ["all", "none"])
-def test_a_training_on_a_flipped_byte_fails_where_all_are_verified(project, how):
+def test_a_training_on_a_flipped_byte_fails_where_all_shards_are_verified(project, how):
     flip_byte(project, 2500)
 
     def change(content):
@@ -160,7 +160,7 @@ def test_a_training_on_a_flipped_byte_fails_where_all_are_verified(project, how)
     assert entry["message"].startswith("results/small/data.npy: the bytes of shard 2")
 
 
-def test_withdrawn_rows_leave_exactly_the_models_that_held_them(project):
+def test_exactly_the_models_that_were_trained_on_withdrawn_rows_train_again(project):
     before = models(project)
     answer = project.lineage("withdraw", "--rows", "1100:1200", "--reason", "a <b> 'person'")
     assert f"trained on some of them: {FIRST}\n1 model trained on them;" in answer
@@ -193,7 +193,7 @@ def test_withdrawn_rows_leave_exactly_the_models_that_held_them(project):
     ) == 3
 
 
-def test_withdrawals_that_make_no_sense(project):
+def test_impossible_withdrawals_are_refused(project):
     project.lineage("withdraw", "--shard", "1", "--reason", "corrupt")
     for arguments in (
         ["withdraw", "--rows", "1999:2001", "--reason", "again"],
@@ -207,7 +207,7 @@ def test_withdrawals_that_make_no_sense(project):
     project.lineage("restore", "--shard", "1")
 
 
-def test_rows_that_moved_since_they_were_withdrawn_are_said(project):
+def test_rows_that_moved_since_they_were_withdrawn_cause_a_warning(project):
     project.lineage("withdraw", "--rows", "10:20", "--reason", "x")
     project.configure(lambda content: content["dataset"]["mock"].update(seed=4))
     project.snakemake()
@@ -215,7 +215,7 @@ def test_rows_that_moved_since_they_were_withdrawn_are_said(project):
     assert "warning: rows [10, 20) of results/small/data.npy are not the bytes that" in log
 
 
-def test_all_rows_of_a_split_withdrawn(project):
+def test_a_split_whose_rows_are_all_withdrawn_is_an_error(project):
     project.lineage("withdraw", "--rows", "0:1600", "--reason", "x")
     run = project.snakemake(check=False)
     assert "splits.first.train: all of its rows are withdrawn" in run.output
@@ -232,7 +232,7 @@ def record(row):
 
 
 def test_withdrawn_rows_are_never_visited_again(new_project):
-    """The first feature of a row is its number, and the transform writes down every visit."""
+    """The only feature of a row is its number, and the transform logs every row that it sees."""
     splits = {"one": {"train": [[0, 150], [200, 300]], "evaluate": [300, 320]}}
     project = new_project(
         {
@@ -262,7 +262,7 @@ def test_withdrawn_rows_are_never_visited_again(new_project):
     visited = [int(line) for line in (project / "visited.txt").read_text().split()]
     left = [*range(100), *range(210, 300)]
     assert set(visited) - set(left) == set()
-    # Twice each, and the rehearsal of resolve_splits takes the first two once more.
+    # Each row is visited in two epochs; the dry run of resolve_splits visits the first two as well.
     assert sorted(visited) == sorted([*left, *left, 0, 1])
 
 
@@ -322,7 +322,7 @@ def test_a_damaged_record_is_named_and_nothing_else_is_lost(project, was_indexed
     assert SECOND in answer
 
 
-def test_questions_that_make_no_sense_are_2(project):
+def test_queries_that_make_no_sense_exit_with_status_2(project):
     for arguments in (
         ["explain", "results/small/nothing.json"],
         ["diff", FIRST],

@@ -35,14 +35,14 @@ def browser():
 
 @pytest.fixture
 def view(browser):
-    """Return a function that opens a page; at the end nothing may have gone wrong on it."""
-    troubles, requests, opened = [], [], set()
+    """Return a function that opens a page; no page may log an error or load anything."""
+    errors, requests, opened = [], [], set()
     context = browser.new_context(viewport={"width": 1440, "height": 900})
 
     def view(path, **media):
         page = context.new_page()
-        page.on("console", lambda message: troubles.append(message.text))
-        page.on("pageerror", lambda error: troubles.append(str(error)))
+        page.on("console", lambda message: errors.append(message.text))
+        page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("request", lambda request: requests.append(request.url))
         page.emulate_media(**media)
         opened.add(Path(path).absolute().as_uri())
@@ -51,13 +51,13 @@ def view(browser):
 
     yield view
     context.close()
-    assert troubles == []
+    assert errors == []
     assert [url for url in requests if not url.startswith(("file:", "data:", "blob:"))] == []
     assert {url for url in requests if url.startswith("file:")} <= opened
 
 
 def cards(page, selector="node.card"):
-    """Return what the graph shows: where each thing lies in the window, by its label."""
+    """Return the label and the box in the window of every card, or of other nodes."""
     script = """selector => {
         const { left, top } = document.getElementById("graph").getBoundingClientRect();
         return graph.cy.nodes(selector).map((node) => {
@@ -87,7 +87,7 @@ def many(count, job):
     return f"{count} \N{MULTIPLICATION SIGN} {job}"
 
 
-def lit(page, how):
+def highlighted(page, how):
     return {label for label, *_ in cards(page, f"node.card.{how}")} - {""}
 
 
@@ -101,16 +101,16 @@ def record(page):
     return re.sub(r"\n+", "\n", page.inner_text("#record"))
 
 
-def test_a_click_lights_what_lies_up_and_down_and_shows_the_record(finished_project, view):
+def test_a_click_highlights_upstream_and_downstream_and_shows_the_record(finished_project, view):
     page = view(finished_project / PAGE)
     click(page, "train · first", "model.safetensors")
-    assert lit(page, "upstream") == {
+    assert highlighted(page, "upstream") == {
         "generate_data",
         "index_shards",
         "resolve_splits",
         "train · first",
     }
-    assert lit(page, "downstream") == {"evaluate · first", "draw · first", "summarize"}
+    assert highlighted(page, "downstream") == {"evaluate · first", "draw · first", "summarize"}
     model = finished_project / "results/small/splits/first/model.safetensors"
     digest = hashlib.sha256(model.read_bytes()).hexdigest()
     shown = record(page)
@@ -122,12 +122,12 @@ def test_a_click_lights_what_lies_up_and_down_and_shows_the_record(finished_proj
     for part in ("run · completed", "training.batch_size", "scripts/train.py", "processor"):
         assert part in page.text_content("#record"), part
     page.keyboard.press("Escape")
-    assert lit(page, "self") == lit(page, "faded") == set()
+    assert highlighted(page, "self") == highlighted(page, "faded") == set()
 
 
-def test_the_page_of_a_run_that_draws_it_shows_that_run_and_says_so(finished_project, view):
+def test_the_page_that_summarize_draws_shows_summarize_as_running(finished_project, view):
     page = view(finished_project / PAGE)
-    assert "its own run is shown as running" in page.inner_text("#notes")
+    assert "It shows that run as running" in page.inner_text("#notes")
     click(page, "summarize")
     assert "run · running" in record(page)
     assert "first/evaluation.json" in record(page)
@@ -139,8 +139,8 @@ def test_rows_are_searched_and_reach_what_impact_says(finished_project, view):
     assert "Trained on them\nsecond\nshare" in record(page)
     reached = json.loads(finished_project.lineage("impact", "--rows", "2500", "--json"))
     runs = {one["job"].replace("/", " · ") for one in reached}
-    # These only speak about the rows.
-    assert lit(page, "downstream") == runs - {"index_shards", "resolve_splits"}
+    # These jobs only describe the rows.
+    assert highlighted(page, "downstream") == runs - {"index_shards", "resolve_splits"}
     search(page, "shard 19")
     assert "Evaluated on them\nfirst\nsecond\nshare" in record(page)
     model = finished_project / "results/small/splits/share/model.safetensors"
@@ -151,7 +151,7 @@ def test_rows_are_searched_and_reach_what_impact_says(finished_project, view):
 
 
 def colour_at(page, row, line):
-    """Return the colour in the middle of a split's line, at a row, and those of the style."""
+    """Return the colour of the strip at a row, in the middle of a split's line."""
     script = """([row, line]) => {
         const canvas = document.getElementById("bars");
         const x = Math.round((row / page.rows.count) * canvas.width);
@@ -192,7 +192,7 @@ def test_the_strip_shows_rows_trained_evaluated_corrupt_and_withdrawn(project, v
     assert "it cannot be made again" in record(page)
     click(page, "train · second")
     assert "why\nMissing output files" in record(page)
-    # What verify finds is remembered until the rows are whole again.
+    # The page shows what verify found until verify finds the rows unchanged.
     flip_byte(project, 2500)
     project.lineage("page", "known.html")
     page = view(project / "known.html")
@@ -249,17 +249,17 @@ def overlaps(boxes, border=2):
     ]
 
 
-def test_200_splits_are_a_few_cards_and_any_of_them_opens(tmp_path, view):
+def test_200_splits_share_a_few_cards_and_each_can_be_opened(tmp_path, view):
     write_page(tmp_path / "page.html", content_of(tmp_path / "records"))
     page = view(tmp_path / "page.html")
     titles = {label for label, *_ in cards(page)} - {""}
     assert {many(200, "train"), many(200, "evaluate"), "resolve_splits", "summarize"} <= titles
     assert len(cards(page)) < 10
-    # 10,000 shards are pixels, not elements: what there is, is there for the splits.
+    # The number of elements depends on the splits; the 10,000 shards are only pixels.
     assert page.evaluate("document.querySelectorAll('*').length") < 200 * 6
     search(page, "part_117")
     assert {"train · part_117", many(199, "train")} <= {label for label, *_ in cards(page)}
-    assert lit(page, "self") == {"train · part_117", "evaluate · part_117"}
+    assert highlighted(page, "self") == {"train · part_117", "evaluate · part_117"}
     for name in ("part_001", "part_002", "part_003", "part_004"):
         search(page, name)
     assert {"train · part_004", many(196, "train")} <= {label for label, *_ in cards(page)}
@@ -277,7 +277,7 @@ def test_200_splits_are_a_few_cards_and_any_of_them_opens(tmp_path, view):
 HOSTILE = "</script><script>window.broken = 1</script><img src=x onerror='window.broken = 1'>"
 
 
-def test_names_are_text_whatever_they_hold(tmp_path, view):
+def test_names_are_shown_as_text_whatever_they_hold(tmp_path, view):
     withdrawn = Withdrawal(rows=(0, 1), reason=HOSTILE, at="x", digest="x")
     lines = [SplitLine(HOSTILE, [(0, 5)], [(5, 9)], {"R²": HOSTILE}, HOSTILE, HOSTILE)]
     write_page(tmp_path / "page.html", page_content(HOSTILE, lines, withdrawals=[withdrawn]))

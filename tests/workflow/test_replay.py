@@ -1,4 +1,4 @@
-"""Replay of stored events to a server that takes what OpenLineage's schema allows."""
+"""Replay of recorded events to a server that accepts what the OpenLineage schema allows."""
 
 import json
 import threading
@@ -12,17 +12,19 @@ from tests.validators.openlineage_schema import problems
 
 
 class Server(ThreadingHTTPServer):
-    """Keeps the events that are posted to it, and answers as it was told.
+    """Keeps the events that are posted to it, and answers with given statuses.
 
     Args:
-        answers: gives the status for the number of a request and its event.
+        answers: a function from the number of a request and its event to the status.
     """
 
     daemon_threads = True
 
     def __init__(self, answers=lambda number, event: 201):
         super().__init__(("127.0.0.1", 0), Handler)
-        self.answers, self.requests, self.taken = answers, [], []
+        self.answers = answers
+        self.requests = []
+        self.accepted = []
 
     @property
     def url(self):
@@ -38,7 +40,7 @@ class Handler(BaseHTTPRequestHandler):
         found = problems(event)
         status = 422 if found else self.server.answers(len(self.server.requests), event)
         if status == 201:
-            self.server.taken.append(event)
+            self.server.accepted.append(event)
         content = "; ".join(found or [f"status {status}"]).encode()
         self.send_response(status)
         if status == 307:
@@ -75,29 +77,30 @@ def test_a_server_gets_every_event_in_order(finished_project, events, monkeypatc
     with serving() as server:
         answer = finished_project.lineage("replay", "--to", server.url)
     assert f"{len(events)} of {len(events)} events sent" in answer
-    assert server.taken == events
+    assert "a key" not in answer
+    assert server.accepted == events
     assert {request[:2] for request in server.requests} == {("/api/v1/lineage", "Bearer a key")}
-    kinds = Counter(event["eventType"] for event in server.taken)
+    kinds = Counter(event["eventType"] for event in server.accepted)
     assert kinds["START"] == kinds["COMPLETE"] == 11
 
 
-def test_only_what_is_newer_is_sent_to_an_endpoint_of_its_own(finished_project, events):
+def test_newer_events_are_sent_to_the_endpoint_that_is_given(finished_project, events):
     since = events[5]["eventTime"]
     with serving() as server:
         url = f"{server.url}/lineage/in"
         finished_project.lineage("replay", "--to", url, "--since", since)
-    assert server.taken == [event for event in events if event["eventTime"] >= since]
+    assert server.accepted == [event for event in events if event["eventTime"] >= since]
     assert {path for path, *_ in server.requests} == {"/lineage/in"}
 
 
-def test_a_server_that_is_unwell_is_asked_again(finished_project, events):
+def test_an_event_is_sent_again_where_the_server_fails(finished_project, events):
     with serving(answers=lambda number, event: 503 if number in (1, 4) else 201) as server:
         finished_project.lineage("replay", "--to", server.url)
-    assert server.taken == events
+    assert server.accepted == events
     assert len(server.requests) == len(events) + 2
 
 
-def test_an_event_that_is_not_taken_is_named_and_the_rest_is_sent(finished_project, events):
+def test_an_event_that_is_not_accepted_is_named_and_the_others_are_sent(finished_project, events):
     def refuse_training(number, event):
         return 400 if event["job"]["name"] == "train/first" else 201
 
@@ -113,10 +116,10 @@ def test_an_event_that_is_not_taken_is_named_and_the_rest_is_sent(finished_proje
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
-def test_a_server_that_lets_nobody_in_ends_it(finished_project, events, status):
+def test_a_server_that_lets_nobody_in_ends_the_replay(finished_project, events, status):
     with serving(answers=lambda number, event: status if number == 3 else 201) as server:
         answer = finished_project.lineage("replay", "--to", server.url, status=1)
-    assert server.taken == events[:2]
+    assert server.accepted == events[:2]
     assert f"answers {status}" in answer
     assert f"--since {events[2]['eventTime']}" in answer
 
@@ -125,11 +128,11 @@ def test_a_redirect_is_not_followed(finished_project, events):
     with serving(answers=lambda number, event: 307 if number == 1 else 201) as server:
         answer = finished_project.lineage("replay", "--to", server.url, status=1)
     assert "307" in answer
-    assert server.taken == events[1:]
+    assert server.accepted == events[1:]
     assert {path for path, *_ in server.requests} == {"/api/v1/lineage"}
 
 
-def test_no_server_at_all(finished_project):
+def test_a_server_that_cannot_be_reached_ends_the_replay(finished_project):
     with Server() as server:
         url = server.url
     answer = finished_project.lineage("replay", "--to", url, status=1)

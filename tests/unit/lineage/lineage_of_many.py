@@ -1,4 +1,4 @@
-"""The records of a workflow of many splits that never ran, and its page."""
+"""Made-up records of a workflow with many splits, and the content of its page."""
 
 import numpy as np
 
@@ -16,7 +16,7 @@ CODE = [{"name": "memtrain", "commit": "c" * 40, "is_clean": True}]
 
 
 def lines_of(splits, rows_in_all):
-    """Splits that slide over the rows, each evaluated on the last tenth."""
+    """Return splits whose training rows slide over the dataset; all evaluate on the last tenth."""
     last = rows_in_all * 9 // 10
     width = last // 4
     starts = [number * (last - width) // max(1, splits - 1) for number in range(splits)]
@@ -44,16 +44,16 @@ def manifest_of(rows_in_all):
 
 
 def keep_records(folder, lines, rows_in_all):
-    """Record what the workflow would have run for these splits."""
+    """Record the runs that the workflow would have for these splits."""
     records = Records(folder)
-    surroundings = {
+    facts_of_all = {
         "environment": {"python": "3.11", "packages": {"torch": "2.13.0"}, "variables": {}},
         "machine": {"host": "here", "processor": "one", "cores": 2, "memory_bytes": 1 << 33},
     }
 
     def add(job, inputs, outputs, split=None, **more):
         more.setdefault("effort", {"seconds": 1.5, "peak_memory_bytes": 3 << 20})
-        records.add(job, inputs, outputs, split, **surroundings, **more)
+        records.add(job, inputs, outputs, split, **facts_of_all, **more)
 
     source, manifest = file("source.json", "source"), file("manifest.json", "manifest")
     add("generate_data", [], [rows_written("data.npy", (0, rows_in_all)), source])
@@ -79,7 +79,7 @@ def keep_records(folder, lines, rows_in_all):
 
 
 def content_of(folder, splits=200, shards=10_000, **more):
-    """The content of the page of that many splits."""
+    """Return the content of the page of that many splits."""
     rows_in_all = shards * ROWS_PER_SHARD
     lines = lines_of(splits, rows_in_all)
     keep_records(folder, lines, rows_in_all)

@@ -1,4 +1,4 @@
-"""Records of runs that never ran, for the questions that can be asked of many."""
+"""Made-up records of runs."""
 
 from memtrain.core.ranges import Range
 from memtrain.lineage.records.record_store import RecordStore
@@ -10,7 +10,7 @@ def digest_of(text):
 
 
 class Records:
-    """Keeps records below a folder, one after the other in time."""
+    """Writes made-up records to a folder, each later than the one before."""
 
     def __init__(self, folder):
         self.store, self.count = RecordStore(folder), 0
@@ -37,7 +37,7 @@ class Records:
 
 
 def rows(path, *ranges, part="", size=1, pieces=()):
-    """Rows that are read, or written where a digest is added."""
+    """Return the use of rows by a run that read them."""
     uses = [Range(*pair) for pair in ranges]
     return FileUse(path, "rows", size, 0, None, {part: uses}, list(pieces))
 

@@ -1,4 +1,4 @@
-"""What lies downstream: compared with a computation row by row, on random chains of runs."""
+"""What is found downstream equals a computation row by row, on random chains of runs."""
 
 import pytest
 from hypothesis import given, settings
@@ -22,7 +22,7 @@ ranges_strategy = st.lists(
 
 @st.composite
 def chains(draw):
-    """Return runs as (what they read, what they write): file numbers with ranges."""
+    """Return runs as (what they read, what they write), both as file numbers with ranges."""
     runs = []
     for number in range(1, draw(st.integers(1, 8)) + 1):
         read = draw(st.lists(st.integers(0, number - 1), min_size=1, max_size=3, unique=True))
@@ -32,7 +32,7 @@ def chains(draw):
 
 
 def row_by_row(runs, start):
-    """Return the files that are reached, following every single row."""
+    """Return the files that are reached when every single row is followed."""
     reached, files = {(0, row) for row in range(*start)}, set()
     for reads, (written, ranges) in runs:
         taken = {(one, row) for one, parts in reads for part in parts for row in range(*part)}
@@ -44,7 +44,7 @@ def row_by_row(runs, start):
 
 @settings(deadline=None, max_examples=60)
 @given(runs=chains(), start=st.tuples(st.integers(0, ROWS - 1), st.integers(1, ROWS)))
-def test_impact_is_that_of_following_every_row(tmp_path_factory, runs, start):
+def test_impact_equals_following_every_row(tmp_path_factory, runs, start):
     start = (start[0], max(start[0] + 1, start[1]))
     records = Records(tmp_path_factory.mktemp("lineage"))
     records.add("make", outputs=[rows_written("file0", (0, ROWS))])
@@ -101,13 +101,13 @@ def test_a_recipe_reaches_its_own_model_alone(index):
 
 
 @pytest.mark.parametrize("text", ["a", "1a"])
-def test_a_digest_of_rows_or_of_a_file(index, text):
+def test_a_digest_of_rows_or_of_a_file_reaches_what_was_made_from_it(index, text):
     reached = found(Impact(index).of_digest(digest_of(text)))
     assert "summary" in reached
     assert "b.model" not in reached
 
 
-def test_what_was_overwritten_is_told_from_what_is_there(tmp_path):
+def test_files_that_were_overwritten_are_marked(tmp_path):
     records = Records(tmp_path)
     for text, end in (("1", 20), ("2", 10)):
         records.add("train", [rows("data.npy", (0, end))], [file("model", "model", text)], "a")

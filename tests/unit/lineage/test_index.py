@@ -1,4 +1,4 @@
-"""The index: as new as the records, whatever happened to them or to it."""
+"""The index is up to date with the records, whatever happened to them or to the index."""
 
 import os
 import re
@@ -36,7 +36,7 @@ def folder(records):
     return records.store.folder
 
 
-def test_records_that_are_new_are_added(records, folder):
+def test_new_records_are_added(records, folder):
     assert runs(folder) == [("first", "completed"), ("second", "completed")]
     before = (folder / INDEX_FILE).stat().st_ino
     assert runs(folder) == [("first", "completed"), ("second", "completed")]
@@ -45,7 +45,7 @@ def test_records_that_are_new_are_added(records, folder):
     assert runs(folder)[2] == ("third", "failed")
 
 
-def test_a_run_that_ends_takes_the_place_of_itself(records, folder):
+def test_the_record_of_a_started_run_is_replaced_when_the_run_ends(records, folder):
     started = records.add("third", [file("b")], state="running")
     assert runs(folder)[2] == ("third", "running")
     started.ended_at, started.state = "2026-01-02T00:00:00Z", "completed"
@@ -62,7 +62,7 @@ def test_a_run_killed_between_its_two_files_has_ended(records, folder):
     assert runs(folder)[2:] == [("third", "completed")]
 
 
-def test_records_that_are_gone_are_gone(records, folder):
+def test_removed_records_leave_the_index(records, folder):
     runs(folder)
     for path in sorted(folder.glob("events/*/*"))[:1]:
         path.unlink()
@@ -70,7 +70,7 @@ def test_records_that_are_gone_are_gone(records, folder):
 
 
 @pytest.mark.parametrize("content", ["", '{"eventType": "COM', "[]\n", "{}\n", "\0\0", "7\n"])
-def test_a_damaged_record_is_named_and_the_others_are_there(records, folder, content):
+def test_a_damaged_record_is_named_and_the_others_are_indexed(records, folder, content):
     (path, *_) = sorted(folder.glob("events/*/*"))
     path.write_text(content)
     index = LineageIndex(folder)
@@ -96,12 +96,12 @@ def test_records_of_other_versions_are_read(records, folder):
 
 
 @pytest.mark.parametrize("content", [b"", b"no database", b"SQLite format 3\0" + bytes(2000)])
-def test_a_damaged_index_is_made_anew(records, folder, content):
+def test_a_damaged_index_is_built_again(records, folder, content):
     (folder / INDEX_FILE).write_bytes(content)
     assert len(runs(folder)) == 2
 
 
-def test_an_index_of_another_version_is_made_anew(records, folder):
+def test_an_index_of_another_version_is_built_again(records, folder):
     runs(folder)
     with sqlite3.connect(folder / INDEX_FILE) as connection:
         connection.execute("PRAGMA user_version = 999")
@@ -109,8 +109,9 @@ def test_an_index_of_another_version_is_made_anew(records, folder):
     assert len(runs(folder)) == 2
 
 
-def test_a_folder_that_cannot_be_written_to_is_answered_from_memory(records, folder):
-    # Not as root, whom no permission stops; and once everything is imported, which may be root's.
+def test_a_read_only_folder_is_indexed_in_memory(records, folder):
+    # No permission stops root, so the process becomes another user. It does so after the imports,
+    # since the modules may be readable for root alone.
     program = (
         f"import os, sys; sys.path[:0] = {sys.path!r};"
         "from memtrain.lineage.index.lineage_index import LineageIndex;"
@@ -134,11 +135,11 @@ def test_rows_are_the_version_that_was_written_last(tmp_path):
     records.add("make", outputs=[rows_written("data", (0, 9), text="1")])
     reading = rows("data", (0, 9))
     records.add("read", [reading], [file("x")])
-    # Written by hand after that: no run has written what this one reads.
+    # Changed by hand: no run has written what this run reads.
     changed = rows("data", (0, 9))
     object.__setattr__(changed, "modified_ns", 5)
     records.add("read", [changed], [file("y")])
-    # Made again, the same bytes, and read again.
+    # Made again with the same bytes, and read again.
     records.add("make", outputs=[rows_written("data", (0, 9), text="1")])
     again = rows("data", (0, 9))
     object.__setattr__(again, "modified_ns", 7)
@@ -152,7 +153,7 @@ def test_rows_are_the_version_that_was_written_last(tmp_path):
     assert by_hand != made
 
 
-def test_only_the_index_speaks_sql(repository):
+def test_sql_stays_in_the_index(repository):
     package = repository / "scripts/memtrain"
     modules = {*package.rglob("*.py"), *repository.glob("scripts/*.py")}
     for path in sorted(modules - {*(package / "lineage/index").glob("*.py")}):

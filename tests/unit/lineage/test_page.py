@@ -1,4 +1,4 @@
-"""The page's content, from records of runs that never ran; and the text that it becomes."""
+"""The content of the page, from made-up records, and the HTML that it becomes."""
 
 import base64
 import hashlib
@@ -45,7 +45,7 @@ def chain(folder):
     return records
 
 
-def test_every_file_is_there_once_with_who_wrote_and_read_it(tmp_path):
+def test_every_file_is_in_the_graph_once_with_its_writer_and_readers(tmp_path):
     chain(tmp_path)
     graph = graph_of(tmp_path)
     files = paths_of(graph)
@@ -65,14 +65,14 @@ def test_every_file_is_there_once_with_who_wrote_and_read_it(tmp_path):
     assert len(graph.shared.machine) == 1
 
 
-def test_a_split_that_is_configured_no_more_is_left_out(tmp_path):
+def test_a_split_that_is_no_longer_configured_is_left_out(tmp_path):
     chain(tmp_path)
     graph = graph_of(tmp_path, ["b"])
     assert sorted(paths_of(graph)) == ["b", "config", "data", "ma", "mb", "s"]
     assert [run.name for run in graph.runs if run.split] == ["train/b"]
 
 
-def test_what_a_run_read_that_is_overwritten_is_said(tmp_path):
+def test_an_input_that_was_overwritten_since_is_marked(tmp_path):
     records = chain(tmp_path)
     records.add("resolve_splits", [], [file("a", "recipe", "new", part="a")])
     graph = graph_of(tmp_path)
@@ -82,7 +82,7 @@ def test_what_a_run_read_that_is_overwritten_is_said(tmp_path):
     assert graph.runs[paths_of(graph)["a"].run].job == "resolve_splits"
 
 
-def test_of_two_versions_that_no_run_wrote_the_later_is_shown(tmp_path):
+def test_the_later_of_two_versions_that_no_run_wrote_is_current(tmp_path):
     records = chain(tmp_path)
     records.add("evaluate", [file("config", "configuration", "2")], [file("e")], split="a")
     graph = graph_of(tmp_path)
@@ -90,7 +90,7 @@ def test_of_two_versions_that_no_run_wrote_the_later_is_shown(tmp_path):
     assert inputs_of(graph, "resolve_splits")["config"].earlier
 
 
-def test_a_run_that_goes_on_is_shown_for_whom_asks(tmp_path):
+def test_a_run_that_has_not_ended_is_shown_on_request(tmp_path):
     records = chain(tmp_path)
     inputs, outputs = [file("mb", "model", "b")], [file("s", "summary", "2")]
     record = records.add("summarize", inputs, outputs, state="running")
@@ -139,7 +139,7 @@ def test_a_page_without_records_says_so():
 HOSTILE = "</script><script>broken()</script><!--<b>"
 
 
-def test_nothing_that_is_shown_can_leave_its_element():
+def test_no_text_can_end_the_element_that_holds_it():
     withdrawn = Withdrawal(rows=(0, 1), reason=HOSTILE, at="x", digest="x")
     content = page_content(HOSTILE, [SplitLine(HOSTILE)], withdrawals=[withdrawn])
     page = render(content)
