@@ -12,8 +12,8 @@ from memtrain.config.schema import Configuration
 from memtrain.core.errors import UserError, raise_problems
 from memtrain.evaluation.result import Evaluation
 from memtrain.recipes.recipe import Recipe
-from memtrain.system import canonical_json
 from memtrain.system.atomic_files import write_text
+from memtrain.training.performance import Performance
 from memtrain.workflow.job_benchmark import JobBenchmark
 
 _MIB = 1 << 20
@@ -53,25 +53,17 @@ class SplitSummary:
         recipe = Recipe.read(files.recipe)
         evaluation = Evaluation.read(files.evaluation)
         evaluation.check_recipe(recipe, files.evaluation)
+        performance = Performance.read(files.performance)
         return cls(
             rows_trained=recipe.training.rows.count,
             resamples=recipe.evaluation.settings.bootstrap,
             batch_variance=recipe.shuffle.batch_variance,
             evaluation=evaluation,
             job=JobBenchmark.read(benchmark) if benchmark else JobBenchmark(),
-            **_read_performance(files.performance),
+            seconds=performance.seconds,
+            rows_per_second=performance.rows_per_second,
+            peak_memory_bytes=performance.peak_memory_bytes,
         )
-
-
-def _read_performance(path: Path) -> dict[str, float]:
-    content = canonical_json.read(path, made_by="train")
-    names = ("seconds", "rows_per_second", "peak_memory_bytes")
-    try:
-        return {name: content[name] for name in names}
-    except (KeyError, TypeError):
-        raise UserError(
-            f"{path}: this does not hold {', '.join(names)}. Remove it and run train again."
-        ) from None
 
 
 class Summary:

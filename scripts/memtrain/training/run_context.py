@@ -25,7 +25,7 @@ class RunContext:
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     group: ProcessGroup = field(default_factory=ProcessGroup)
-    loading: LoadingSettings = field(default_factory=LoadingSettings)
-    running: RunningSettings = field(default_factory=RunningSettings)
+    loading: LoadingSettings = field(default_factory=lambda: LoadingSettings.model_validate({}))
+    running: RunningSettings = field(default_factory=lambda: RunningSettings.model_validate({}))
     checkpoints: CheckpointFolder | None = None
     stop: StopRequests = field(default_factory=StopRequests)

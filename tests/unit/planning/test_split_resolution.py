@@ -1,4 +1,4 @@
-"""Recipes, and what is found out before anything is trained."""
+"""Recipes, and the problems that are found before anything is trained."""
 
 import json
 import re
@@ -62,7 +62,7 @@ def test_a_recipe_of_another_version_has_digests_and_no_workload(resolve, tmp_pa
     assert read_recipe_facts(tmp_path / "split.json") == RecipeFacts(facts.digests, None)
 
 
-def test_the_digest_follows_the_rows_of_the_split_and_no_others(resolve):
+def test_the_digest_depends_on_the_rows_of_the_split_and_no_others(resolve):
     def digests(features, **how):
         _, recipe = resolve(features, TARGET, train=[5, 60], evaluate=[80, 90], shard=16, **how)
         return recipe.digest("training"), recipe.digest("evaluation"), recipe.shards
@@ -79,7 +79,7 @@ def test_the_digest_follows_the_rows_of_the_split_and_no_others(resolve):
     assert [a == b for a, b in zip(before, digests(features), strict=True)] == [True, False, False]
 
 
-def test_settings_change_the_digest_by_name(resolve):
+def test_exchanging_two_settings_changes_the_digest(resolve):
     _, one = resolve(FEATURES, TARGET, {"batch_size": 2, "accumulation_steps": 4})
     _, other = resolve(FEATURES, TARGET, {"batch_size": 4, "accumulation_steps": 2})
     assert one.digest("training") != other.digest("training")
@@ -102,7 +102,7 @@ def test_sizes(resolve, training, steps_per_epoch, micro_batches):
     assert sizes.micro_batches_per_epoch == micro_batches
 
 
-def test_rows_that_fill_no_window_cannot_be_dropped(resolve):
+def test_a_training_without_a_full_window_cannot_drop_the_short_one(resolve):
     training = {"batch_size": 101, "accumulation_steps": 1, "last_window": "drop"}
     refused(resolve, "100 training rows", "101 x 1", "last_window: step", training=training)
 
@@ -166,7 +166,7 @@ def own_module(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("own_module")
-def test_models_and_transforms_of_ones_own(resolve):
+def test_custom_models_and_transforms(resolve):
     training = {
         "model": {"name": "own_parts:Net", "width": 5},
         "transform": {"name": "own_parts:halve", "by": 4},
@@ -201,7 +201,7 @@ def test_models_and_transforms_of_ones_own(resolve):
         ({"scheduler": "ReduceLROnPlateau"}, ["training.scheduler", "cannot be advanced"]),
     ],
 )
-def test_what_does_not_fit_is_refused_by_its_key(resolve, training, expected):
+def test_a_part_that_does_not_fit_is_refused_with_its_key(resolve, training, expected):
     problem = refused(resolve, *expected, training=training)
     assert problem.startswith("splits.one: training")
     assert "Traceback" not in problem
@@ -215,7 +215,7 @@ def test_a_loss_for_numbers_does_not_fit_classes(resolve):
     resolve(FEATURES, np.arange(100) % 2, training, classes=2)
 
 
-def test_problems_of_all_splits_are_told_at_once(write_rows):
+def test_the_problems_of_all_splits_are_reported_at_once(write_rows):
     data = write_rows(FEATURES, TARGET)
     configuration = parse_configuration(
         {
@@ -247,7 +247,7 @@ def test_a_damaged_recipe_is_named(resolve, tmp_path):
 WEAK = {"block_bytes": 200, "buffer_bytes": 1000}
 
 
-def test_the_quality_of_a_shuffle_is_stated_and_a_weak_one_is_warned_of(resolve):
+def test_the_quality_of_the_shuffle_is_stated_with_a_warning_if_it_is_weak(resolve):
     training = {"shuffle": WEAK, "batch_size": 8, "accumulation_steps": 2}
     _, recipe = resolve(FEATURES, TARGET, training)
     row_bytes = 4 * (FEATURES.shape[1] + 1)

@@ -1,4 +1,4 @@
-"""What people see of trainings that run, from the files that these leave."""
+"""What users see of running trainings, from the files that the trainings write."""
 
 import json
 import os
@@ -102,7 +102,7 @@ def look_as_json(capsys, results):
     return {one["split"]: one for one in found["splits"]}
 
 
-def test_each_state_is_told(capsys, results):
+def test_the_state_of_every_training_is_shown(capsys, results):
     finish(results, "third")
     progress().write(results / "state" / "first")
     found = look_as_json(capsys, results)
@@ -130,27 +130,27 @@ def test_each_state_is_told(capsys, results):
 
 
 @pytest.mark.parametrize("state", ["stopped", "failed"])
-def test_why_it_ended_and_where_it_will_go_on(capsys, results, state):
+def test_the_table_says_why_a_training_ended_and_where_it_will_resume(capsys, results, state):
     progress(state=state, message="SIGTERM was received").write(results / "state" / "first")
     assert look_as_json(capsys, results)["first"]["state"] == state
     table = look(capsys, results, "--once")
     assert "first: SIGTERM was received; it will go on after step 30" in table
 
 
-def test_one_that_is_not_heard_of_is_lost(capsys, results):
+def test_a_silent_training_is_lost(capsys, results):
     folder, long_ago = results / "state" / "first", time.time() - 61
     progress(updated_at=long_ago, process="other:1:1:1").write(folder)
-    # By the clock of the file system it was a moment ago.
+    # By the clock of the file system, the last sign of life was a moment ago.
     assert look_as_json(capsys, results)["first"]["state"] == "running"
     os.utime(folder / PROGRESS_FILE, (long_ago, long_ago))
     assert look_as_json(capsys, results)["first"]["state"] == "lost"
-    # And by the clock of its machine: the other one may be wrong.
+    # Here it was a moment ago by the clock of the machine, and the other clock may be wrong.
     progress(process="other:1:1:1").write(folder)
     os.utime(folder / PROGRESS_FILE, (long_ago, long_ago))
     assert look_as_json(capsys, results)["first"]["state"] == "running"
 
 
-def test_one_whose_process_was_killed_is_lost_at_once(capsys, results):
+def test_a_killed_training_is_lost_at_once(capsys, results):
     program = (
         "import sys, time; sys.path.insert(0, 'scripts');"
         "from memtrain.system.process_identity import process_identity;"
@@ -167,7 +167,7 @@ def test_one_whose_process_was_killed_is_lost_at_once(capsys, results):
     assert look_as_json(capsys, results)["first"]["state"] == "lost"
 
 
-def test_a_process_elsewhere_or_another_of_that_number_is_not_mistaken():
+def test_another_process_with_the_same_pid_is_not_mistaken_for_this_one():
     boot, space, pid, start = process_identity().split(":")
     assert not has_ended(process_identity())
     assert has_ended(f"{boot}:{space}:{pid}:{int(start) - 1}")
@@ -177,7 +177,7 @@ def test_a_process_elsewhere_or_another_of_that_number_is_not_mistaken():
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"split": "first"}', "\0\0\0"])
-def test_a_file_that_cannot_be_read_now_is_no_error(capsys, results, content):
+def test_an_unreadable_progress_file_is_no_error(capsys, results, content):
     folder = results / "state" / "first"
     folder.mkdir(parents=True)
     (folder / PROGRESS_FILE).write_text(content)
@@ -189,7 +189,7 @@ def test_numbers_that_are_not_finite_are_null(capsys, results):
     assert look_as_json(capsys, results)["first"]["loss"] is None
 
 
-def test_a_file_that_is_replaced_all_the_time_is_always_whole(results):
+def test_a_file_that_is_constantly_replaced_is_always_complete(results):
     folder, ends = results / "state" / "first", threading.Event()
     progress().write(folder)
 
@@ -215,7 +215,7 @@ def test_a_file_that_is_replaced_all_the_time_is_always_whole(results):
         thread.join()
 
 
-def test_the_only_dataset_is_found_and_several_are_named(capsys, results, monkeypatch):
+def test_the_only_dataset_is_found_and_several_are_listed(capsys, results, monkeypatch):
     monkeypatch.chdir(results.parents[1])
     assert status.main(["--json"]) == 0
     other = results.parent / "other"
@@ -229,7 +229,7 @@ def test_the_only_dataset_is_found_and_several_are_named(capsys, results, monkey
 
 
 class Terminal:
-    """A status program on a terminal of its own."""
+    """The status program on a terminal of its own."""
 
     def __init__(self, results, columns, lines):
         self._end, end = pty.openpty()
@@ -267,7 +267,7 @@ def test_a_terminal_shows_progress_and_ends_with_the_last_training(results):
     assert terminal.process.wait(timeout=30) == 0
 
 
-def test_a_small_terminal_shows_those_that_matter_first(results):
+def test_a_small_terminal_shows_failures_first(results):
     names = [f"split_{number:03}" for number in range(500)]
     configure(results, names)
     progress(split=names[400], state="failed", message="out of rows").write(

@@ -1,4 +1,4 @@
-"""Training state on disk: whole, of the right training, or not used."""
+"""A checkpoint is used only if it is complete and belongs to the training."""
 
 import os
 from pathlib import Path
@@ -33,7 +33,7 @@ def names(folder):
     return sorted(path.name for path in folder.folder.iterdir())
 
 
-def test_the_newest_is_gone_on_from_and_the_last_two_are_kept(folder):
+def test_the_newest_is_used_and_the_last_two_are_kept(folder):
     for step in (5, 10, 15):
         folder.save(step, state(step))
     assert names(folder) == ["step-10.json", "step-10.pt", "step-15.json", "step-15.pt"]
@@ -46,7 +46,7 @@ def test_the_newest_is_gone_on_from_and_the_last_two_are_kept(folder):
     assert names(folder) == ["step-15.json", "step-15.pt", "step-20.json", "step-20.pt"]
 
 
-def test_what_is_noted_is_told_without_a_look_at_the_state(folder):
+def test_the_noted_step_is_read_without_the_state(folder):
     assert folder.noted_step() == 0
     for step in (5, 10):
         folder.save(step, state(step))
@@ -57,7 +57,7 @@ def test_what_is_noted_is_told_without_a_look_at_the_state(folder):
     assert reopened(folder).noted_step() == 5
 
 
-def test_there_may_be_none(folder):
+def test_a_folder_without_checkpoints(folder):
     assert folder.newest() == 0
     folder.remove()
 
@@ -79,7 +79,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_one_is_passed_over_for_the_one_before(folder, caplog, damage):
+def test_a_damaged_checkpoint_is_ignored_for_the_one_before(folder, caplog, damage):
     folder.save(5, state(5))
     folder.save(10, state(10))
     hurt, message = DAMAGES[damage]
@@ -94,18 +94,18 @@ def test_a_damaged_one_is_passed_over_for_the_one_before(folder, caplog, damage)
 
 
 @pytest.mark.parametrize("part", sorted(FINGERPRINT))
-def test_the_state_of_another_training_is_not_used(folder, caplog, part):
+def test_a_checkpoint_of_another_training_is_not_used(folder, caplog, part):
     folder.save(900, state(900))
     other = reopened(folder, **{part: "other"})
     assert other.newest() == 0
     assert f"belongs to another training (another {part})" in caplog.text
-    # It is still there for the other one, until this one has something to save.
+    # The other training can still use it, until this one saves a checkpoint of its own.
     assert reopened(folder).newest() == 900
     other.save(3, state(3))
     assert names(folder) == ["step-3.json", "step-3.pt"]
 
 
-def test_a_state_that_was_not_finished_does_not_count(folder):
+def test_a_half_written_checkpoint_does_not_count(folder):
     folder.save(5, state(5))
     (folder.folder / ".step-9.pt.abc.part").write_bytes(b"half")
     (folder.folder / "step-9.pt").write_bytes(b"without its note")
@@ -120,14 +120,14 @@ class Evil:
         return os.system, ("touch /tmp/memtrain-was-here",)
 
 
-def test_no_code_of_a_state_is_run(folder):
+def test_code_inside_a_state_is_not_run(folder):
     folder.save(5, {"x": Evil()})
     with pytest.raises(UserError, match="cannot be read"):
         reopened(folder).load(5, CPU)
     assert not Path("/tmp/memtrain-was-here").exists()
 
 
-def test_the_folder_is_removed_whole(folder):
+def test_the_whole_folder_is_removed(folder):
     folder.save(5, state(5))
     (folder.folder / "progress.json").write_text("{}")
     folder.remove()
@@ -148,7 +148,7 @@ def schedule_of(**settings):
     return CheckpointSchedule(CheckpointSettings(**settings), ProcessGroup(), CPU)
 
 
-def test_when_the_next_is_due():
+def test_when_the_next_checkpoint_is_due():
     every_third = schedule_of(steps=3)
     assert [step for step in range(1, 10) if every_third.is_due(step)] == [3, 6, 9]
     assert schedule_of(minutes=1e-9).is_due(1)
@@ -172,7 +172,7 @@ def schedules():
 
 
 @pytest.mark.parametrize("schedule", list(schedules()), ids=lambda one: type(one).__name__)
-def test_schedules_go_on(folder, schedule):
+def test_the_state_of_a_schedule_is_restored(folder, schedule):
     for _ in range(3):
         schedule.optimizer.step()
         schedule.step()
@@ -187,7 +187,7 @@ OPTIMIZERS = "SGD Adam AdamW Adamax NAdam RAdam RMSprop Rprop Adagrad Adadelta A
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS.split())
-def test_optimizers_go_on(folder, name):
+def test_the_state_of_an_optimizer_is_restored(folder, name):
     parameter = torch.nn.Parameter(torch.ones(3, 3))
     optimizer = getattr(torch.optim, name)([parameter], lr=0.01)
     for _ in range(2):

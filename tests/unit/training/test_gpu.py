@@ -1,4 +1,4 @@
-"""The same promises on a GPU. Skipped where there is none."""
+"""The promise of the same bytes, kept on a GPU. Skipped without one."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def new_training(resolve, tmp_path):
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
-def test_the_same_bytes_again_and_after_a_stop(new_training, precision):
+def test_a_second_and_a_resumed_training_give_the_same_bytes(new_training, precision):
     one = new_training("one", precision=precision)
     one.run()
     again = new_training("again", precision=precision)
@@ -54,7 +54,7 @@ def test_the_same_bytes_on_several_gpus(new_training, processes):
     assert several.digests() == one.digests()
 
 
-def test_batches_are_copied_from_pinned_memory_beside_the_work(resolve):
+def test_batches_are_copied_from_pinned_memory_during_computation(resolve):
     from memtrain.data.memmap_dataset import MemmapDataset
     from memtrain.loading.block_loader import BlockLoader
 

@@ -1,4 +1,4 @@
-"""The same bytes: any number of processes, run through, or killed and gone on."""
+"""The same bytes with any number of processes, uninterrupted or killed and resumed."""
 
 import csv
 import os
@@ -22,7 +22,7 @@ FEATURES = GENERATOR.random((403, 64), dtype=np.float32)
 TARGET = (FEATURES @ GENERATOR.standard_normal(64)).astype(np.float32)
 CLASSES = (FEATURES[:, :8].argmax(1)).astype(np.int64)
 
-#: What a project of a user's has: a network, and a transform that kills its process when told to.
+#: A user's module: networks, and a transform that kills its process at a given batch.
 OWN = """
 import os
 import signal
@@ -96,7 +96,7 @@ NOW_AND_THEN = ("--running", "{checkpoint: {steps: 3}}")
 
 @pytest.fixture
 def new_training(resolve, tmp_path, monkeypatch):
-    """Return a function that makes a training of a case, in a folder of its own."""
+    """Return a function that sets up a training of a case, in a folder of its own."""
     (tmp_path / "own.py").write_text(OWN)
     monkeypatch.syspath_prepend(tmp_path)
 
@@ -125,8 +125,8 @@ def test_one_two_and_four_processes_give_the_same_bytes(new_training, case):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_killed_at_random_steps_and_gone_on(new_training, case):
-    """Four times each, twice in a row among them; with several processes and then with one."""
+def test_killed_at_random_steps_and_resumed(new_training, case):
+    """Each training is killed five times, once right after it was resumed."""
     through = new_training("through", case)
     through.run()
     chosen = random.Random(case)
@@ -136,7 +136,7 @@ def test_killed_at_random_steps_and_gone_on(new_training, case):
         batch = chosen.randrange(1, MICRO_BATCHES // 3)
         said = killed.run(*NOW_AND_THEN, status=-9, KILL_AT=f"0:{batch}")
         assert ("going on after step" in said) == bool(before), (number, said)
-        # The second of two in a row is killed before there is anything new to save.
+        # The extra kill below comes before there is anything new to save.
         before = max(killed.checkpoints(), default=0)
         if number == 1:
             killed.run(*NOW_AND_THEN, status=-9, KILL_AT="0:1")
@@ -145,7 +145,7 @@ def test_killed_at_random_steps_and_gone_on(new_training, case):
     assert killed.performance()["runs"] >= 2
 
 
-def test_killed_with_two_processes_and_gone_on_with_one_and_four(new_training):
+def test_killed_with_two_processes_and_resumed_with_one_and_four(new_training):
     through = new_training("through", "mlp")
     through.run()
     killed = new_training("killed", "mlp")
@@ -159,7 +159,7 @@ def test_killed_with_two_processes_and_gone_on_with_one_and_four(new_training):
 
 
 def test_killed_while_saving(new_training):
-    """A state of 36 MB is being written most of the time; a kill then leaves a part of it."""
+    """Most of the time a state of 36 MB is being written, so that a kill leaves a part of it."""
     big = {"model": "own:Wide", "optimizer": "Adam", "epochs": 2}
     through = new_training("through", **big)
     through.run()
@@ -181,14 +181,14 @@ def test_killed_while_saving(new_training):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 @pytest.mark.parametrize("processes", [1, 2])
-def test_a_signal_lets_it_save_and_leave(new_training, number, processes):
+def test_after_a_signal_it_saves_and_leaves(new_training, number, processes):
     long = {"epochs": 3000}
     training = new_training("stopped", "mlp", **long)
     with training.started(processes=processes) as process:
         wait_until(lambda: training.is_at(6))
         process.send_signal(number)
         said, _ = process.communicate(timeout=60)
-    # torchrun has a status of its own for processes that did not leave with 0.
+    # torchrun leaves with 1 whatever the status of its processes.
     assert process.returncode == (75 if processes == 1 else 1), said
     (step,) = training.checkpoints()
     progress = training.progress()
@@ -211,7 +211,7 @@ def test_a_signal_to_one_of_two_processes_stops_both_at_the_same_step(new_traini
     assert f"another process was asked to stop: stopped after step {step:,}" in said
 
 
-def test_the_end_of_its_time_lets_it_save_and_leave(new_training):
+def test_at_the_end_of_its_time_it_saves_and_leaves(new_training):
     through = new_training("through", "mlp", epochs=40)
     through.run()
     training = new_training("stopped", "mlp", epochs=40)
@@ -227,7 +227,7 @@ def test_the_end_of_its_time_lets_it_save_and_leave(new_training):
 
 
 @pytest.mark.parametrize("damaged", ["step-*.pt", "step-*.json"])
-def test_a_damaged_state_is_passed_over_for_the_one_before(new_training, damaged):
+def test_a_damaged_checkpoint_is_ignored_for_the_one_before(new_training, damaged):
     through = new_training("through", "linear")
     through.run()
     training = new_training("one", "linear")
@@ -243,7 +243,7 @@ def test_a_damaged_state_is_passed_over_for_the_one_before(new_training, damaged
     assert training.digests() == through.digests()
 
 
-def test_where_every_state_is_damaged_training_starts_anew(new_training):
+def test_if_every_checkpoint_is_damaged_the_training_starts_anew(new_training):
     through = new_training("through", "linear")
     through.run()
     training = new_training("one", "linear")
@@ -257,7 +257,7 @@ def test_where_every_state_is_damaged_training_starts_anew(new_training):
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
-def test_half_precision_gives_the_same_bytes_too(new_training, precision):
+def test_half_precision_gives_the_same_bytes(new_training, precision):
     one = new_training("one", "linear", precision=precision)
     one.run()
     two = new_training("two", "linear", precision=precision)
@@ -269,8 +269,8 @@ def test_half_precision_gives_the_same_bytes_too(new_training, precision):
 
 
 @pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs a C++ compiler")
-def test_compiled_training_gives_the_same_bytes_again(new_training):
-    """Also where the last micro-batch is short and filled up, and after a kill."""
+def test_a_compiled_training_gives_the_same_bytes_again(new_training):
+    """This includes a short last micro-batch, which is filled up, and a kill."""
     settings = {"compile": True, "last_window": "step", "epochs": 2}
     found = []
     for name, kill in (("through", None), ("killed", "0:60")):
@@ -289,7 +289,7 @@ def test_compiled_training_gives_the_same_bytes_again(new_training):
         assert np.allclose(value, weights[1][name], rtol=1e-4, atol=1e-6)
 
 
-def test_state_of_other_settings_is_not_used(new_training):
+def test_a_checkpoint_of_other_settings_is_not_used(new_training):
     training = new_training("one", "linear")
     training.run(*OFTEN, status=-9, KILL_AT="0:50")
     assert training.checkpoints()
@@ -300,7 +300,7 @@ def test_state_of_other_settings_is_not_used(new_training):
     assert other.digests() == through.digests()
 
 
-def test_state_of_other_code_is_not_used(new_training):
+def test_a_checkpoint_of_other_code_is_not_used(new_training):
     training = new_training("one", "linear")
     training.run(*OFTEN, status=-9, KILL_AT="0:50")
     with open(training.folder / "own.py", "a") as file:
@@ -315,14 +315,14 @@ def test_state_of_other_code_is_not_used(new_training):
         (6, 3, "6 slots cannot be shared by 3 processes: gradients are added in a tree"),
     ],
 )
-def test_processes_that_cannot_share_the_slots_are_named(new_training, steps, processes, message):
+def test_processes_that_cannot_share_the_slots_are_refused(new_training, steps, processes, message):
     training = new_training("one", "linear", accumulation_steps=steps)
     said = training.run(processes=processes, status=None)
     assert message in said
     assert "Use one of [1, 2] processes" in said
 
 
-def test_fast_and_sharded_training_come_to_the_same_within_rounding(new_training):
+def test_fast_and_sharded_training_agree_within_rounding(new_training):
     found = []
     for sharding, processes in (("none", 1), ("none", 2), ("fsdp", 2)):
         training = new_training(
@@ -372,8 +372,8 @@ print(bytes_read() - before, rows)
 """
 
 
-def test_processes_together_read_little_more_than_one(tmp_path, repository):
-    """Counted by the kernel, of a file that is on the disk alone; each reads its own lanes."""
+def test_several_processes_together_read_little_more_than_one(tmp_path, repository):
+    """Every process reads its own lanes. The kernel counts the bytes; no page is cached."""
     path = str(tmp_path / "rows.npy")
     np.save(path, np.zeros((65536, 128), np.float32))
 
@@ -392,6 +392,6 @@ def test_processes_together_read_little_more_than_one(tmp_path, repository):
         assert together[0] <= 1.05 * alone[0]
 
 
-def test_the_log_says_how_slots_were_computed(new_training):
+def test_the_log_says_how_many_slots_are_computed_together(new_training):
     said = new_training("one", "linear").run()
     assert re.search(r"slots in one call: \d of 8", said)

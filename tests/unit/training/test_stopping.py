@@ -1,4 +1,4 @@
-"""When a training has to leave before its end."""
+"""Requests to leave a training early."""
 
 import os
 import signal
@@ -10,7 +10,7 @@ from memtrain.training.stopping import SIGNALS, StopRequests
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_a_signal_asks_for_a_stop_and_nothing_else(number):
+def test_a_signal_requests_a_stop_and_does_nothing_else(number):
     before = signal.getsignal(number)
     with StopRequests() as stop:
         assert stop.reason is None
@@ -20,7 +20,7 @@ def test_a_signal_asks_for_a_stop_and_nothing_else(number):
 
 
 @pytest.mark.parametrize(("minutes", "seconds_before"), [(100, 300), (10, 60), (1, 30), (0.1, 3)])
-def test_the_margin(minutes, seconds_before, monkeypatch):
+def test_a_stop_is_requested_a_margin_before_the_end(minutes, seconds_before, monkeypatch):
     now = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: now)
     stop = StopRequests(minutes)
@@ -30,5 +30,5 @@ def test_the_margin(minutes, seconds_before, monkeypatch):
     assert stop.reason == f"the {minutes} minutes of this job are nearly over"
 
 
-def test_there_may_be_no_limit():
+def test_without_a_limit_no_stop_is_requested():
     assert StopRequests().reason is None

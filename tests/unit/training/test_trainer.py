@@ -33,7 +33,7 @@ def train(resolve, tmp_path, training, features=FEATURES, target=TARGET, **how):
 
 
 def in_plain_pytorch(recipe, ranges, optimizer_of, schedule_of=None):
-    """The same training in as few lines of PyTorch as it takes: a window is one batch."""
+    """Train in as few lines of PyTorch as possible: every window is one batch."""
     settings = recipe.training.settings
     torch.manual_seed(torch_seed(settings.seed, "initial weights"))
     model = nn.Linear(4, 1)
@@ -70,7 +70,7 @@ def in_plain_pytorch(recipe, ranges, optimizer_of, schedule_of=None):
     ],
     ids=["SGD", "AdamW"],
 )
-def test_training_is_that_of_plain_pytorch(resolve, tmp_path, last_window, optimizer, optimizer_of):
+def test_training_equals_plain_pytorch(resolve, tmp_path, last_window, optimizer, optimizer_of):
     recipe, weights, history = train(
         resolve,
         tmp_path,
@@ -94,7 +94,7 @@ def test_training_is_that_of_plain_pytorch(resolve, tmp_path, last_window, optim
     assert len(history) == recipe.training.sizes.steps
 
 
-def test_the_schedule_is_stepped_once_an_optimizer_step(resolve, tmp_path):
+def test_the_schedule_advances_with_every_optimizer_step(resolve, tmp_path):
     recipe, weights, history = train(
         resolve,
         tmp_path,
@@ -118,7 +118,7 @@ def test_the_schedule_is_stepped_once_an_optimizer_step(resolve, tmp_path):
     assert torch.allclose(weights["output.weight"], expected["weight"], atol=1e-6)
 
 
-def test_the_history_tells_loss_and_norm(resolve, tmp_path):
+def test_the_history_holds_loss_and_norm(resolve, tmp_path):
     _, _, history = train(
         resolve,
         tmp_path,
@@ -127,7 +127,7 @@ def test_the_history_tells_loss_and_norm(resolve, tmp_path):
     columns = ["step", "epoch", "rows", "loss", "learning_rate", "gradient_norm"]
     assert list(history[0]) == columns
     assert [int(line["step"]) for line in history] == list(range(1, len(history) + 1))
-    # A learning rate of 0 leaves the model alone, so both epochs see the same mean loss.
+    # With a learning rate of 0 the model does not change, so both epochs have the same mean loss.
     means = [
         np.average(
             [float(line["loss"]) for line in history if line["epoch"] == epoch],
@@ -138,12 +138,12 @@ def test_the_history_tells_loss_and_norm(resolve, tmp_path):
     assert means[0] == pytest.approx(means[1], rel=1e-5)
 
 
-#: A buffer of two windows, from which every slot draws its own lane; rows are 20 bytes.
+#: A buffer that holds two windows, in which every slot has a lane of its own; a row has 20 bytes.
 IN_LANES = {"shuffle": {"block_bytes": 80, "buffer_bytes": 1120}, "batch_size": 7}
 
 
 @pytest.mark.parametrize("last_window", ["step", "drop"])
-def test_rows_larger_than_the_buffer_are_all_trained_on(resolve, tmp_path, last_window):
+def test_all_rows_are_trained_on_if_they_exceed_the_buffer(resolve, tmp_path, last_window):
     settings = {"model": "linear", "accumulation_steps": 4, "last_window": last_window, **IN_LANES}
     recipe, _, history = train(resolve, tmp_path, settings)
     assert not recipe.shuffle.permutes_all_rows
@@ -171,7 +171,7 @@ def test_no_way_of_loading_changes_a_byte(resolve, tmp_path, shuffle):
     assert len(digests) == 1
 
 
-def test_a_budget_that_is_too_small_is_told_before_the_first_step(resolve):
+def test_a_budget_that_is_too_small_is_refused_before_the_first_step(resolve):
     data, recipe = resolve(FEATURES, TARGET, {"model": "linear"})
     with pytest.raises(UserError, match=r"memory_budget: .* are needed"):
         Trainer(recipe, data, RunContext(loading=LoadingSettings(memory_budget=1000)))
@@ -235,7 +235,7 @@ def test_classes_are_learned(resolve, tmp_path):
     assert float(history[-1]["loss"]) < 0.4 * float(history[0]["loss"])
 
 
-def test_a_loss_that_explodes_names_step_and_rows(resolve, tmp_path):
+def test_an_exploding_loss_is_reported_with_step_and_rows(resolve, tmp_path):
     training = {"model": "linear", "optimizer": {"name": "SGD", "lr": 1e30}, "batch_size": 4}
     with pytest.raises(
         UserError, match=r"at step \d+ \(epoch 1\).*of the rows \d+, \d+, \d+, \d+\."
@@ -245,7 +245,7 @@ def test_a_loss_that_explodes_names_step_and_rows(resolve, tmp_path):
 
 
 class Tied(nn.Module):
-    """Two names for one weight."""
+    """A model with two names for one weight."""
 
     def __init__(self):
         super().__init__()
@@ -255,6 +255,25 @@ class Tied(nn.Module):
 
     def forward(self, features):
         return self.two(self.one(features))[:, :1]
+
+
+class WithExtraState(nn.Linear):
+    """A model whose state is not made of tensors alone."""
+
+    def __init__(self):
+        super().__init__(4, 1)
+
+    def get_extra_state(self):
+        return {"version": 2}
+
+    def set_extra_state(self, state):
+        pass
+
+
+def test_a_model_whose_state_cannot_be_written_is_refused_before_the_training(resolve):
+    data, recipe = resolve(FEATURES, TARGET, {"model": f"{__name__}:WithExtraState"})
+    with pytest.raises(UserError, match=r"training\.model: .* holds _extra_state, which cannot"):
+        Trainer(recipe, data)
 
 
 def test_tied_weights_are_written(resolve, tmp_path):
@@ -271,7 +290,7 @@ def test_a_file_without_the_rows_of_the_recipe_is_refused(resolve, write_rows):
 
 
 class Normalized(nn.Module):
-    """Sees the other rows of a micro-batch."""
+    """A model in which the output of a row depends on the other rows of its micro-batch."""
 
     def __init__(self):
         super().__init__()
@@ -281,7 +300,7 @@ class Normalized(nn.Module):
         return self.inside(features)
 
 
-def test_batch_normalization_is_warned_of(resolve, caplog):
+def test_there_is_a_warning_of_batch_normalization(resolve, caplog):
     data, recipe = resolve(FEATURES, TARGET, {"model": f"{__name__}:Normalized"})
     Trainer(recipe, data).run()
     (warning,) = (record.message for record in caplog.records if record.levelname == "WARNING")
@@ -294,7 +313,7 @@ def test_batch_normalization_is_warned_of(resolve, caplog):
 
 
 class Scattering(nn.Linear):
-    """Uses an operation that PyTorch cannot repeat."""
+    """A model with an operation that PyTorch cannot repeat exactly."""
 
     def __init__(self):
         super().__init__(4, 1)
@@ -305,7 +324,7 @@ class Scattering(nn.Linear):
         return super().forward(features)
 
 
-def test_an_operation_that_cannot_be_repeated_is_named(resolve, tmp_path):
+def test_a_nondeterministic_operation_is_named(resolve, tmp_path):
     settings = {"model": f"{__name__}:Scattering"}
     with pytest.raises(UserError, match=r"put_.*cannot be reproduced"):
         train(resolve, tmp_path, settings)
@@ -322,7 +341,7 @@ def test_an_operation_that_cannot_be_repeated_is_named(resolve, tmp_path):
         ("Adamax", None),
     ],
 )
-def test_optimizers_are_fused_where_they_can_be(resolve, optimizer, fused):
+def test_optimizers_are_fused_if_possible(resolve, optimizer, fused):
     data, recipe = resolve(FEATURES, TARGET, {"model": "linear", "optimizer": optimizer})
     trainer = Trainer(recipe, data)
     assert trainer._parts.optimizer.param_groups[0].get("fused") is fused

@@ -51,19 +51,19 @@ class ModelState:
     Args:
         model: model that is trained; it is sharded if ``shard`` was called on it.
         optimizer: optimizer of the model's parameters.
+
+    Raises:
+        UserError: if the state of the model holds something that is not a tensor.
     """
 
     def __init__(self, model: nn.Module, optimizer: optim.Optimizer):
+        _tensors(model.state_dict())
         self._model = model
         self._optimizer = optimizer
         self._is_sharded = isinstance(model, FSDPModule)
 
     def weights(self) -> dict[str, torch.Tensor]:
-        """Return the weights by name; of a sharded model in rank 0 only, elsewhere nothing.
-
-        Raises:
-            UserError: if the state of the model holds something that is not a tensor.
-        """
+        """Return the weights by name; of a sharded model in rank 0 only, elsewhere nothing."""
         if self._is_sharded:
             return _tensors(get_model_state_dict(self._model, options=_GATHER_ON_RANK_0))
         return _tensors(self._model.state_dict())

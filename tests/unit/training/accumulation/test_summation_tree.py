@@ -1,4 +1,4 @@
-"""The order in which slots are added: the same, whoever adds which of them."""
+"""The order in which slots are added does not depend on which process adds them."""
 
 import math
 
@@ -18,7 +18,7 @@ from memtrain.training.accumulation.summation_tree import (
 
 
 class Spelled(str):
-    """Adds up to the text of the sum."""
+    """A number whose sums spell out the order of addition."""
 
     def __add__(self, other):
         return Spelled(f"({self}+{other})")
@@ -41,7 +41,7 @@ def spelled(slots):
         (8, "(((0+1)+(2+3))+((4+5)+(6+7)))"),
     ],
 )
-def test_the_tree_is_this_one(slots, expected):
+def test_the_shape_of_the_tree(slots, expected):
     assert tree_sum(spelled(range(slots))) == expected
 
 
@@ -55,26 +55,26 @@ def test_runs_of_a_power_of_two_of_processes_are_subtrees(odd, halvings, data):
 
 
 @given(slots=st.integers(1, 40), empty=st.sets(st.integers(0, 40)))
-def test_empty_slots_count_as_nothing(slots, empty):
+def test_empty_slots_are_left_out(slots, empty):
     values = [None if slot in empty else 2.0**-slot for slot in range(slots)]
     total = tree_sum(values)
     assert (total or 0.0) == math.fsum(value for value in values if value is not None)
     assert (total is None) == all(value is None for value in values)
 
 
-def test_nothing_is_not_zero():
+def test_an_empty_slot_is_not_a_zero():
     assert math.copysign(1, add(-0.0, None)) == -1
     assert math.copysign(1, tree_sum([None, -0.0, None])) == -1
 
 
 @given(slots=st.integers(1, 33), size=st.integers(1, 5), seed=st.integers(0, 99))
-def test_rows_of_a_tensor_are_added_in_the_same_tree(slots, size, seed):
+def test_the_rows_of_a_tensor_are_added_in_the_same_tree(slots, size, seed):
     values = torch.randn(slots, size, generator=torch.Generator().manual_seed(seed))
     assert torch.equal(tree_sum_of_rows(values), tree_sum(list(values)))
 
 
 @given(slots=st.integers(1, 64), whole=st.integers(1, 64), start=st.integers(0, 3))
-def test_branches_taken_whole_change_nothing(slots, whole, start):
+def test_computing_a_branch_in_one_call_changes_nothing(slots, whole, start):
     run = range(start * slots, (start + 1) * slots)
     asked = []
 
@@ -88,7 +88,7 @@ def test_branches_taken_whole_change_nothing(slots, whole, start):
     assert all(len(part) <= whole for part in asked)
 
 
-def test_sums_that_are_held_grow_with_the_logarithm():
+def test_the_number_of_sums_held_grows_with_the_logarithm():
     held, most = 0, 0
 
     class Counted:
@@ -106,7 +106,7 @@ def test_sums_that_are_held_grow_with_the_logarithm():
     assert most <= 12
 
 
-def test_sizes_of_branches():
+def test_subtree_sizes():
     assert subtree_sizes(8) == [8, 4, 2, 1]
     assert subtree_sizes(12) == [12, 6, 3, 2, 1]
     assert left_branch(7) == 4

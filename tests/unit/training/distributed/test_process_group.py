@@ -1,4 +1,4 @@
-"""Processes that train together: how long one waits for another, and when it does not."""
+"""How long processes that train together wait for each other."""
 
 import os
 import signal
@@ -58,10 +58,10 @@ def free_port():
         return found.getsockname()[1]
 
 
-def test_one_waits_for_hours_but_not_for_one_that_is_lost(repository):
+def test_a_process_waits_for_hours_but_not_for_a_lost_one(repository):
     port = free_port()
     with started(0, port, repository) as first, started(1, port, repository) as second:
-        # Copying the rows of a node may take hours longer than those of another.
+        # One node may copy its rows hours longer than another.
         assert [float(one.stdout.readline()) for one in (first, second)] == [12 * 3600] * 2
         first.send_signal(signal.SIGKILL)
         start_of_wait = time.monotonic()

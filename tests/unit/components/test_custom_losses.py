@@ -1,4 +1,4 @@
-"""Losses of the user's own: trained with, evaluated, and mended where they are wrong."""
+"""Custom losses: trained with, evaluated, and refused if they are wrong."""
 
 import csv
 import json
@@ -44,7 +44,7 @@ def reconstruction(model, batch):
     return (model(batch["features"]) - batch["features"]).square().sum()
 
 
-def of_each_row(model, batch):
+def unsummed(model, batch):
     return (model(batch["features"]) - batch["target"]).square()
 
 
@@ -54,7 +54,7 @@ def no_loss(model, batch):
 
 @pytest.fixture
 def run(resolve, tmp_path):
-    """Return a function that trains and evaluates one split; gives weights and evaluation."""
+    """Return a function that trains and evaluates one split."""
 
     def run(training, target, classes=None, name="one"):
         data, recipe = resolve(FEATURES, target, training, classes=classes)
@@ -81,13 +81,13 @@ def run(resolve, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("builtin", "own", "target", "classes"),
+    ("builtin", "custom", "target", "classes"),
     [("CrossEntropyLoss", "cross_entropy", CLASSES, 3), ("MSELoss", "squares", NUMBERS, None)],
 )
-def test_an_own_loss_is_as_good_as_the_same_of_torch(run, builtin, own, target, classes):
+def test_a_custom_loss_equals_the_same_loss_of_torch(run, builtin, custom, target, classes):
     settings = {"model": "linear", "optimizer": {"name": "Adam", "lr": 0.01}}
     one = run(settings | {"loss": builtin}, target, classes, "one")
-    two = run(settings | {"loss": f"{__name__}:{own}"}, target, classes, "two")
+    two = run(settings | {"loss": f"{__name__}:{custom}"}, target, classes, "two")
     assert all(torch.equal(one[0][name], two[0][name]) for name in one[0])
     assert one[1].metrics == two[1].metrics
     assert one[1].errors == two[1].errors
@@ -96,7 +96,7 @@ def test_an_own_loss_is_as_good_as_the_same_of_torch(run, builtin, own, target, 
     assert np.array_equal(one[2], two[2])
 
 
-def test_an_argument_of_an_own_loss(run):
+def test_an_argument_of_a_custom_loss(run):
     settings = {"model": "linear", "loss": {"name": f"{__name__}:cross_entropy", "weight": 2.0}}
     once = run({"model": "linear", "loss": f"{__name__}:cross_entropy"}, CLASSES, 3, "one")
     twice = run(settings, CLASSES, 3, "two")
@@ -106,7 +106,7 @@ def test_an_argument_of_an_own_loss(run):
 AUTOENCODER = {"model": f"{__name__}:Autoencoder", "loss": f"{__name__}:reconstruction"}
 
 
-def test_of_an_autoencoder_only_the_loss_is_known(run):
+def test_an_autoencoder_has_only_a_loss(run):
     weights, evaluation, predictions, _ = run(AUTOENCODER, NUMBERS)
     model = Autoencoder(6)
     model.load_state_dict(weights)
@@ -121,7 +121,7 @@ def test_of_an_autoencoder_only_the_loss_is_known(run):
     assert np.array_equal(predictions["target"][:, 0], NUMBERS)
 
 
-def test_splits_of_different_tasks_stand_side_by_side(run, tmp_path):
+def test_splits_of_different_tasks_are_summarized_together(run, tmp_path):
     run({"model": "linear"}, NUMBERS, name="numbers")
     run(AUTOENCODER, NUMBERS, name="images")
     run({"model": "mlp"}, NUMBERS, name="more_numbers")
@@ -153,13 +153,13 @@ def test_splits_of_different_tasks_stand_side_by_side(run, tmp_path):
 @pytest.mark.parametrize(
     ("loss", "message"),
     [
-        ("of_each_row", "not the sum of the losses of the rows, a tensor without dimensions"),
+        ("unsummed", "not the sum of the losses of the rows, a tensor without dimensions"),
         ("no_loss", "gives <class 'float'>, not the sum"),
         ("none_such", "has no 'none_such'"),
         ("Autoencoder", "does not take"),
     ],
 )
-def test_what_is_wrong_with_a_loss_is_told_before_the_training(resolve, loss, message):
+def test_a_wrong_loss_is_refused_before_the_training(resolve, loss, message):
     with pytest.raises(UserError, match=r"splits\.one: training\.loss") as caught:
         resolve(FEATURES, NUMBERS, {"model": "linear", "loss": f"{__name__}:{loss}"})
     assert message in str(caught.value)

@@ -1,0 +1,77 @@
+"""Several slots in one call, if that gives the same bits as one by one."""
+
+import logging
+
+import pytest
+import torch
+from torch import nn
+
+from memtrain.training.accumulation.vmapped_slots import VmappedSlots
+from tests.unit.training.accumulation.accumulators import flat_gradient, mlp_window, never, tree
+
+
+@pytest.fixture
+def messages(caplog):
+    """Return a function that returns the logged messages."""
+    caplog.set_level(logging.INFO)
+    return lambda: [record.message for record in caplog.records]
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 13, 16])
+@pytest.mark.parametrize("slots", [4, 6, 8])
+def test_slots_in_one_call_give_the_bits_of_slots_one_by_one(slots, batch_size):
+    found = []
+    for per_call in (1, 2, 8):
+        torch.manual_seed(1)
+        model = nn.Sequential(nn.Linear(20, 64), nn.ReLU(), nn.Linear(64, 1))
+        accumulator = tree(model, slots, batch_size, slots_per_call=per_call)
+        for seed in range(3):
+            window = mlp_window(slots=slots, batch_size=batch_size, seed=seed)
+            result = accumulator.accumulate(window, 1.0, never)
+        found.append((result, flat_gradient(model)))
+    assert all(result == found[0][0] for result, _ in found)
+    assert all(torch.equal(vector, found[0][1]) for _, vector in found)
+
+
+def test_slots_are_computed_in_one_call_if_the_bits_agree(messages):
+    model = nn.Sequential(nn.Linear(20, 64), nn.ReLU(), nn.Linear(64, 1))
+    accumulator = tree(model, 8, 16, slots_per_call=8)
+    for seed in range(2):
+        accumulator.accumulate(mlp_window(seed=seed), 1.0, never)
+    assert messages() == ["slots in one call: 8 of 8 (the same bits as one by one)"]
+
+
+def test_a_graph_that_gives_other_bits_is_not_used(monkeypatch, messages):
+    right = VmappedSlots._compute_stacked
+
+    def wrong(self, *arguments):
+        vectors, summed = right(self, *arguments)
+        return vectors * (1 + 2e-7), summed
+
+    monkeypatch.setattr(VmappedSlots, "_compute_stacked", wrong)
+    model = nn.Sequential(nn.Linear(20, 64), nn.ReLU(), nn.Linear(64, 1))
+    tree(model, 8, 16, slots_per_call=8).accumulate(mlp_window(), 1.0, never)
+    assert messages() == ["slots in one call: 1 of 8 (more give other bits)"]
+
+
+class Branching(nn.Linear):
+    """A model that branches on its values, which vmap does not allow."""
+
+    def forward(self, features):
+        return super().forward(features) * (2.0 if features.sum().item() > 0 else 1.0)
+
+
+@pytest.mark.parametrize(
+    ("model", "reason"),
+    [
+        (nn.Sequential(nn.Dropout(0.5), nn.Linear(20, 1)), "draws random numbers"),
+        (nn.Sequential(nn.BatchNorm1d(20), nn.Linear(20, 1)), "has buffers"),
+        (Branching(20, 1), "does not allow more"),
+    ],
+    ids=["dropout", "buffers", "branching"],
+)
+def test_the_log_says_why_slots_are_computed_one_by_one(model, reason, messages):
+    tree(model, 8, 16, slots_per_call=8).accumulate(mlp_window(), 1.0, never)
+    (message,) = messages()
+    assert "slots in one call: 1 of 8" in message
+    assert reason in message
