@@ -46,7 +46,7 @@ def write_crate(provenance: Provenance, *, project: Path, folder: Path, snakefil
         snakefile: the workflow, which is copied into the crate if it lies outside of the folder.
 
     Raises:
-        UserError: where the folder neither is nor holds the project.
+        UserError: where the folder neither is nor holds the project, or the workflow is missing.
     """
     project = project.resolve()
     folder = folder.resolve()
@@ -55,6 +55,11 @@ def write_crate(provenance: Provenance, *, project: Path, folder: Path, snakefil
         raise UserError(
             f"{folder}: a crate describes files below its folder and copies none, so it has to be "
             f"in the folder of the project ({project}) or in one above it."
+        )
+    if not snakefile.is_file():
+        raise UserError(
+            f"{snakefile}: a crate describes the workflow, whose Snakefile should be here. Export "
+            "with scripts/lineage.py of the checkout that ran the workflow."
         )
     workflow = WORKFLOW_FILE
     if snakefile.is_relative_to(folder):

@@ -168,7 +168,7 @@ def _changed_lines(folder: Path, old: CodeRoot, new: CodeRoot, file: str) -> lis
     """
     if not old.commit or not new.commit:
         return []
-    if not new.is_clean and digest_of_file(folder / file) != new.files.get(file):
+    if not new.is_clean and _digest_now(folder / file) != new.files.get(file):
         return []
     versions = [old.commit] if new.is_clean is False else [old.commit, new.commit]
     # After `--`, no name of a file is taken for an option.
@@ -184,6 +184,11 @@ def _changed_lines(folder: Path, old: CodeRoot, new: CodeRoot, file: str) -> lis
         for line in done.stdout.splitlines()
         if line.startswith(("+", "-", "@@")) and not line.startswith(("+++", "---"))
     ]
+
+
+def _digest_now(path: Path) -> str | None:
+    """Return the digest of a file on the disk; None where it is gone."""
+    return digest_of_file(path) if path.is_file() else None
 
 
 def _shown(value: Any) -> str:
