@@ -64,7 +64,7 @@ def show_messages() -> None:
 
     Of several processes that work together only the first one speaks; the others log errors alone.
     """
-    handler = logging.StreamHandler()
+    handler = _StandardErrorHandler()
     handler.setFormatter(_MessageFormatter())
     handler.addFilter(_is_for_this_rank)
     logger = logging.getLogger("memtrain")
@@ -80,6 +80,14 @@ def is_main_rank() -> bool:
     torchrun says so by RANK. Known before the processes have found each other, and without torch.
     """
     return int(os.environ.get("RANK", 0)) == 0
+
+
+class _StandardErrorHandler(logging.StreamHandler):
+    """Writes to standard error, also where a progress bar has taken it to write above itself."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.setStream(sys.stderr)
+        super().emit(record)
 
 
 class _MessageFormatter(logging.Formatter):

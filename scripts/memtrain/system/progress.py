@@ -1,26 +1,30 @@
-"""Progress: a bar on a terminal, plain lines in a log."""
+"""Shows how far a piece of work has come: a bar on a terminal, plain lines in a log."""
 
 import sys
 import time
 from collections.abc import Callable
-from typing import TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO
 
-_BAR_WIDTH = 30
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_SECONDS_BETWEEN_REDRAWS = 0.1
+_BAR_CHARACTERS = 30
 
 
 class Progress:
-    """Tells how far a piece of work has come.
+    """Counts what is done, and shows it now and then.
 
-    On a terminal one line is drawn again and again. In a log a line is printed when at least
-    ``seconds_between_lines`` have passed since the last one, and one at the end.
+    On a terminal, a bar is redrawn in place, and messages appear above it. In a log, a line is
+    written at most once in ``seconds_between_lines``, and one at the end.
 
     Args:
-        what: the work, in a word or two.
-        total: how many units there are; None where that is not known.
-        unit: what is counted.
-        stream: where to; standard error unless given.
-        seconds_between_lines: the least distance of two lines in a log.
-        clock: seconds from any fixed point, for tests.
+        what: name of the work, in a word or two.
+        total: number of units in all; None where it is not known.
+        unit: name of the units, in the plural.
+        stream: where to write; None for standard error.
+        seconds_between_lines: shortest time between two lines in a log.
+        clock: function that returns seconds since any fixed moment.
     """
 
     def __init__(
@@ -32,56 +36,114 @@ class Progress:
         seconds_between_lines: float = 10.0,
         clock: Callable[[], float] = time.monotonic,
     ):
-        self._what, self._total, self._unit = what, total, unit
-        self._stream = stream or sys.stderr
-        self._on_terminal = self._stream.isatty()
-        self._interval = 0.1 if self._on_terminal else seconds_between_lines
+        output: TextIO = stream or sys.stderr
+        self._what = what
+        self._total = total
+        self._unit = unit
         self._clock = clock
-        self._start = self._last = clock()
-        self._done = self._done_before = 0
+        self._display: _Display
+        if output.isatty():
+            self._display = _Bar(output, total)
+            self._interval = _SECONDS_BETWEEN_REDRAWS
+        else:
+            self._display = _Lines(output)
+            self._interval = seconds_between_lines
+        self._start = clock()
+        self._last_shown = self._start
+        self._done = 0
+        self._done_before = 0
 
     def start_at(self, units: int) -> None:
-        """Count units as done before; the rate is that of the others."""
-        self._done = self._done_before = units
+        """Count units that earlier runs have done; the rate is that of this run alone."""
+        self._done = units
+        self._done_before = units
 
     def __enter__(self) -> "Progress":
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        if exception[0] is None:
-            self._print(self._clock(), "")
-        if self._on_terminal:
-            print(file=self._stream)
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: "TracebackType | None",
+    ) -> None:
+        if kind is None:
+            self._show(self._clock(), "")
+        self._display.close()
 
     def advance(self, units: int, note: str = "") -> None:
-        """Count units as done; ``note`` is shown behind the numbers."""
+        """Count units as done.
+
+        Args:
+            units: number of units since the last call.
+            note: text that is shown after the numbers.
+        """
         self._done += units
         now = self._clock()
-        if now - self._last >= self._interval:
-            self._print(now, note)
+        if now - self._last_shown >= self._interval:
+            self._show(now, note)
 
-    def _print(self, now: float, note: str) -> None:
-        self._last = now
-        parts = [f"{self._what}: {self._done:,}{self._of()} {self._unit}"]
+    def _show(self, now: float, note: str) -> None:
+        self._last_shown = now
         rate = (self._done - self._done_before) / max(now - self._start, 1e-9)
+        parts = [f"{self._what}: {self._done:,}{self._share()} {self._unit}"]
         parts.append(f"{rate:,.0f} {self._unit}/s")
         if self._total and rate > 0 and self._done < self._total:
             parts.append(f"{_duration((self._total - self._done) / rate)} left")
-        parts.extend(filter(None, [note]))
-        line = ", ".join(parts)
-        if self._on_terminal:
-            print(f"\r\x1b[K{self._bar()}{line}", end="", file=self._stream, flush=True)
-        else:
-            print(line, file=self._stream, flush=True)
+        if note:
+            parts.append(note)
+        self._display.show(self._done, ", ".join(parts))
 
-    def _of(self) -> str:
+    def _share(self) -> str:
         return f" of {self._total:,} ({self._done / self._total:.0%})" if self._total else ""
 
-    def _bar(self) -> str:
-        if not self._total:
-            return ""
-        filled = min(self._done, self._total) * _BAR_WIDTH // self._total
-        return "[" + "#" * filled + " " * (_BAR_WIDTH - filled) + "] "
+
+class _Display(Protocol):
+    """A way to show progress."""
+
+    def show(self, done: int, line: str) -> None:
+        """Show the number of units that are done, and a line with the details."""
+
+    def close(self) -> None:
+        """Show nothing more."""
+
+
+class _Lines:
+    """Writes one line after the other."""
+
+    def __init__(self, stream: TextIO):
+        self._stream = stream
+
+    def show(self, done: int, line: str) -> None:
+        self._stream.write(f"{line}\n")
+        self._stream.flush()
+
+    def close(self) -> None:
+        pass
+
+
+class _Bar:
+    """Draws a bar with a line beside it, in the same place again and again."""
+
+    def __init__(self, stream: TextIO, total: int | None):
+        # Imported here, since few programs run on a terminal and the package takes a while.
+        from rich.console import Console
+        from rich.progress import BarColumn, TextColumn
+        from rich.progress import Progress as RichProgress
+        from rich.table import Column
+
+        text = TextColumn("{task.description}", table_column=Column(no_wrap=True), markup=False)
+        columns = [BarColumn(_BAR_CHARACTERS), text] if total else [text]
+        # Without a thread that redraws the bar: it would run beside the work.
+        self._progress = RichProgress(*columns, console=Console(file=stream), auto_refresh=False)
+        self._task = self._progress.add_task("", total=total)
+        self._progress.start()
+
+    def show(self, done: int, line: str) -> None:
+        self._progress.update(self._task, completed=done, description=line, refresh=True)
+
+    def close(self) -> None:
+        self._progress.stop()
 
 
 def _duration(seconds: float) -> str:

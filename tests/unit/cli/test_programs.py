@@ -1,14 +1,11 @@
-"""How scripts start, tell their progress, and end."""
+"""How scripts start and end, and what they say."""
 
 import ast
-import io
 import os
 import subprocess
 import sys
 
 import pytest
-
-from memtrain.system.progress import Progress
 
 SCRIPTS = [
     "generate_data",
@@ -150,30 +147,3 @@ def test_messages_go_to_standard_error_and_only_the_first_rank_says_them(reposit
     errors = ["-c: error: a is 1", "-c: error: b is 2"]
     assert logged("0") == ["3 files", "warning: one is old", *errors]
     assert logged("1") == errors
-
-
-class Terminal(io.StringIO):
-    def isatty(self):
-        return True
-
-
-def advanced(stream, steps=100):
-    now = iter(range(1000))
-    with Progress("training", steps, "steps", stream, clock=lambda: next(now)) as progress:
-        for step in range(steps):
-            progress.advance(1, f"loss {step}")
-    return stream.getvalue()
-
-
-def test_a_log_gets_plain_lines_at_a_distance():
-    lines = advanced(io.StringIO()).splitlines()
-    assert len(lines) == 11
-    assert lines[0] == "training: 10 of 100 (10%) steps, 1 steps/s, 1:30 left, loss 9"
-    assert lines[-1].startswith("training: 100 of 100 (100%) steps")
-
-
-def test_a_terminal_gets_a_bar():
-    text = advanced(Terminal())
-    assert text.count("\r") == 101
-    assert "[###############               ] training: 50 of 100" in text
-    assert text.endswith("\n")
