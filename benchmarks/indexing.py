@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.measuring import compare
 from memtrain.config.dataset import MockSettings
-from memtrain.data.manifest import auto_rows_per_shard, index_shards
+from memtrain.data.indexing import auto_rows_per_shard, index_shards
 from memtrain.data.mock_rows import write_mock_data
 from memtrain.data.record_file import map_rows, read_layout
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.measuring import spread
 from benchmarks.training_speed import recipe_of
 from memtrain.config.dataset import MockSettings
-from memtrain.data.manifest import index_shards
+from memtrain.data.indexing import index_shards
 from memtrain.data.mock_rows import write_mock_data
 from memtrain.recipes.integrity import check_pieces
 from memtrain.recipes.recipe import Piece

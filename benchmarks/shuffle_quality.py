@@ -17,7 +17,7 @@ import numpy as np
 from memtrain.config.dataset import MockSettings
 from memtrain.config.reading import parse_configuration
 from memtrain.core.ranges import Range
-from memtrain.data.manifest import index_shards
+from memtrain.data.indexing import index_shards
 from memtrain.data.memmap_dataset import MemmapDataset
 from memtrain.data.mock_rows import write_mock_data
 from memtrain.data.record_file import create

@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.measuring import compare, spread
 from memtrain.config.dataset import MockSettings
 from memtrain.config.reading import parse_configuration
-from memtrain.data.manifest import index_shards
+from memtrain.data.indexing import index_shards
 from memtrain.data.mock_rows import write_mock_data
 from memtrain.planning.split_resolution import resolve_splits
 from memtrain.recipes.recipe import Recipe

@@ -13,14 +13,8 @@ require_environment()
 
 from memtrain.cli.entry_point import argument_parser, run
 from memtrain.core.ranges import Range
-from memtrain.data.manifest import (
-    Manifest,
-    auto_rows_per_shard,
-    layout_with_rows,
-    part_paths,
-    summarize_shards,
-    write_manifest,
-)
+from memtrain.data.indexing import auto_rows_per_shard, layout_with_rows, summarize_shards
+from memtrain.data.manifest import Manifest, part_paths, write_manifest
 from memtrain.lineage.records.arguments import add_recording_arguments
 from memtrain.lineage.records.recorder import recording
 from memtrain.lineage.records.row_pieces import pieces_of_manifest
@@ -78,9 +72,20 @@ def index(args: argparse.Namespace) -> Manifest:
     )
     with Progress("indexing", layout.rows, "rows") as progress:
         shards = summarize_shards(
-            args.data, layout, rows_per_shard, args.threads, progress.advance, args.digest
+            args.data,
+            layout,
+            rows_per_shard=rows_per_shard,
+            threads=args.threads,
+            on_rows=progress.advance,
+            algorithm=args.digest,
         )
-        write_manifest(args.manifest, layout, rows_per_shard, args.digest, shards)
+        write_manifest(
+            args.manifest,
+            layout=layout,
+            rows_per_shard=rows_per_shard,
+            algorithm=args.digest,
+            shards=shards,
+        )
     return Manifest.read(args.manifest)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from memtrain.config.reading import parse_configuration
-from memtrain.data.manifest import index_shards
+from memtrain.data.indexing import index_shards
 from memtrain.data.record_file import create, record_dtype
 from memtrain.data.source import Source
 from memtrain.planning.split_resolution import resolve_splits

@@ -1,55 +1,56 @@
-"""A random order for more rows than memory holds, while they are written.
+"""Writes more rows than memory holds in a random order.
 
-Every row goes to a bucket that is drawn at random; each bucket fits in memory and is permuted by
-itself; one bucket after the other, they are a uniform permutation of all rows (Rao, "Generation of
+Every row goes to a bucket that is drawn at random. Each bucket fits in memory and is permuted whole.
+Written one after the other, the buckets are a uniform permutation of all rows (Rao, "Generation of
 random permutation of given number of elements using random sampling numbers", 1961; Sandelius, "A
 simple randomization procedure", 1962).
 
 The bucket of a row is looked up by the row's number, so the sizes of all buckets are known before
-the first row comes. They lie side by side in one scratch file. It has no name, so that nothing of
-it is left, whatever ends the program.
+the first row arrives. The buckets lie side by side in one scratch file. It has no name, so nothing
+of it is left behind, whatever ends the program.
 
-The order depends on the seed, the number of rows and the bytes of a row: not on memory, threads or
-the pieces that the rows come in.
+The order depends on the seed, the number of rows and the size of a row. It does not depend on
+memory, on threads, or on how many rows arrive at a time.
 """
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import BinaryIO
 
 import numpy as np
 
 from memtrain.core.errors import UserError
 from memtrain.core.random_streams import stream
-from memtrain.data.record_file import RecordWriter
+from memtrain.data.record_file import RecordWriter, bytes_of_rows
 from memtrain.system.atomic_files import reserve_space
 from memtrain.system.progress import Progress
 
-#: What a bucket takes on average. This and the next are part of the order: others make another.
+#: Average size of a bucket. Another size makes another order.
 BUCKET_BYTES = 64 << 20
 
-#: Rows whose buckets are drawn from one stream.
+#: Rows whose buckets are drawn from one random stream. Another number makes another order.
 ROWS_PER_CHUNK = 8192
 
-#: Rows that wait to be sorted into their buckets: the more, the larger are the pieces written.
+#: Memory for rows that wait to be sorted into their buckets: more memory makes larger writes.
 _WAITING_BYTES = 32 << 20
 
-#: What a waiting row takes besides itself: its bucket, as drawn and as sorted, and its place.
+#: Memory that a waiting row takes besides itself: its bucket, before and after sorting, and its
+#: place in that order.
 _SORTING_BYTES = 16
 
 
 @dataclass(frozen=True)
 class BucketDraw:
-    """Which bucket every row goes to: each with the same chance, and independent of the others.
+    """The bucket of every row: all buckets are equally likely, and rows are independent.
 
     Attributes:
-        seed: of the shuffle.
-        rows: the number of rows.
-        buckets: the number of buckets.
-        rows_per_chunk: the rows of one random stream.
+        seed: seed of the shuffle.
+        rows: number of rows.
+        buckets: number of buckets.
+        rows_per_chunk: number of rows whose buckets are drawn from one random stream.
     """
 
     seed: int
@@ -57,26 +58,26 @@ class BucketDraw:
     buckets: int
     rows_per_chunk: int = ROWS_PER_CHUNK
 
-    def buckets_of(self, start: int, end: int) -> np.ndarray:
+    def draw(self, start: int, end: int) -> np.ndarray:
         """Return the buckets of rows ``[start, end)``: unsigned integers (end - start,)."""
         chunks = range(start // self.rows_per_chunk, -(-end // self.rows_per_chunk))
         first = chunks.start * self.rows_per_chunk
-        drawn = np.concatenate([self._chunk(number) for number in chunks])
+        drawn = np.concatenate([self._draw_chunk(number) for number in chunks])
         return drawn[start - first : end - first]
 
     def edges(self) -> np.ndarray:
         """Return int64 (buckets + 1,): bucket b holds rows ``[edges[b], edges[b + 1])``."""
         edges = np.zeros(self.buckets + 1, np.int64)
         for start in range(0, self.rows, self.rows_per_chunk):
-            drawn = self.buckets_of(start, min(start + self.rows_per_chunk, self.rows))
+            drawn = self.draw(start, min(start + self.rows_per_chunk, self.rows))
             edges[1:] += np.bincount(drawn, minlength=self.buckets)
         return edges.cumsum()
 
     def permute(self, bucket: int, rows: np.ndarray) -> None:
-        """Bring the rows of one bucket, an array (rows, ...), into a uniform order, in place."""
+        """Permute the rows of one bucket, (rows, ...), uniformly and in place."""
         stream(self.seed, "shuffle once, order in the bucket", bucket).shuffle(rows)
 
-    def _chunk(self, number: int) -> np.ndarray:
+    def _draw_chunk(self, number: int) -> np.ndarray:
         generator = stream(self.seed, "shuffle once, bucket of the row", number)
         drawn = generator.integers(0, self.buckets, self.rows_per_chunk, dtype=np.uint32)
         # Sorting 16 bits takes a tenth of the time.
@@ -87,17 +88,20 @@ class ShuffledWriter:
     """Takes rows in their order, as a ``RecordWriter`` does, and writes them in a random one.
 
     Args:
-        writer: of the record file.
-        draw: of the buckets.
+        writer: writer of the record file.
+        draw: the bucket of every row.
         scratch: an empty file, open for reading and writing.
-        waiting_bytes: held in memory before they are sorted into buckets.
+        waiting_bytes: memory for rows that wait to be sorted into their buckets.
+
+    Attributes:
+        layout: layout of the record file.
     """
 
     def __init__(
         self,
         writer: RecordWriter,
         draw: BucketDraw,
-        scratch: BinaryIO,
+        scratch: io.BufferedIOBase,
         waiting_bytes: int = _WAITING_BYTES,
     ):
         self.layout = writer.layout
@@ -108,13 +112,18 @@ class ShuffledWriter:
         self._next_places = self._edges[:-1].copy()
         fitting = waiting_bytes // (self.layout.row_bytes + _SORTING_BYTES)
         self._waiting = self._empty(min(max(1, fitting), self.layout.rows))
-        self._waiting_rows = self._sorted_rows = 0
+        self._waiting_rows = 0
+        self._sorted_rows = 0
 
     def write(self, start: int, rows: np.ndarray) -> None:
-        """Take rows ``start``, ``start + 1``, ...: those that follow the rows before.
+        """Take rows ``start``, ``start + 1``, ..., which must follow the rows before.
+
+        Args:
+            start: number of the first row.
+            rows: rows of the file's dtype, (rows, *row_shape).
 
         Raises:
-            ValueError: where they do not, or are of another dtype or shape than the file's.
+            ValueError: where they do not follow, or have another dtype or shape.
         """
         expected = self._sorted_rows + self._waiting_rows
         if start != expected or start + len(rows) > self.layout.rows:
@@ -136,7 +145,7 @@ class ShuffledWriter:
         """Write all rows into the record file.
 
         Raises:
-            ValueError: where there are fewer than the file is to hold.
+            ValueError: where fewer rows arrived than the file is to hold.
         """
         if self._waiting_rows:
             self._sort_waiting_rows()
@@ -147,9 +156,10 @@ class ShuffledWriter:
                 progress.advance(self._write_bucket(bucket))
 
     def _sort_waiting_rows(self) -> None:
-        """Put every waiting row behind those of its bucket."""
-        start, end = self._sorted_rows, self._sorted_rows + self._waiting_rows
-        buckets = self._draw.buckets_of(start, end)
+        """Append every waiting row to its bucket."""
+        start = self._sorted_rows
+        end = start + self._waiting_rows
+        buckets = self._draw.draw(start, end)
         # Stable: the rows of a bucket keep their order, however many rows wait at a time.
         order = buckets.argsort(kind="stable")
         counts = np.bincount(buckets, minlength=self._draw.buckets)
@@ -157,16 +167,18 @@ class ShuffledWriter:
         for bucket in counts.nonzero()[0]:
             rows = self._waiting.take(order[ends[bucket] - counts[bucket] : ends[bucket]], axis=0)
             self._seek(self._next_places[bucket])
-            self._scratch.write(_bytes_of(rows))
+            self._scratch.write(bytes_of_rows(rows))
             self._next_places[bucket] += len(rows)
-        self._sorted_rows, self._waiting_rows = end, 0
+        self._sorted_rows = end
+        self._waiting_rows = 0
 
     def _write_bucket(self, bucket: int) -> int:
+        """Write one bucket into the record file, and return the number of its rows."""
         start, end = self._edges[bucket : bucket + 2].tolist()
         rows = self._empty(end - start)
         if len(rows):
             self._seek(start)
-            self._scratch.readinto(_bytes_of(rows))
+            self._scratch.readinto(bytes_of_rows(rows))
             self._draw.permute(bucket, rows)
             self._writer.write(start, rows)
         return len(rows)
@@ -183,28 +195,33 @@ def shuffled(
     writer: RecordWriter,
     seed: int,
     path: str | Path,
+    *,
     bucket_bytes: int = BUCKET_BYTES,
     rows_per_chunk: int = ROWS_PER_CHUNK,
     waiting_bytes: int = _WAITING_BYTES,
 ) -> Iterator[ShuffledWriter]:
-    """Yield a writer that takes all rows in their order; they are written when the block ends.
+    """Shuffle all rows that are written in a ``with`` block; the file is written when it ends.
 
-    Memory holds the waiting rows and one bucket: about ``waiting_bytes + bucket_bytes``, and some
-    rows more where a row is so wide that few of them make a bucket. The disk holds the rows twice.
+    Memory holds the waiting rows and one bucket: about ``waiting_bytes + bucket_bytes``, and a few
+    more rows where rows are so wide that a bucket holds few of them. The disk holds the rows twice.
 
     Args:
-        writer: of a new record file of one row or more.
-        seed: 0 or more, below 2**64.
-        path: of the record file; the scratch file lies in its folder.
-        bucket_bytes: of a bucket on average; another size is another order.
-        rows_per_chunk: of one random stream; likewise.
-        waiting_bytes: held before they are sorted into buckets; any size gives the same order.
+        writer: writer of a new record file of one row or more.
+        seed: seed of the order, 0 or more, below 2**64.
+        path: the record file; the scratch file lies in its folder.
+        bucket_bytes: average size of a bucket; another size makes another order.
+        rows_per_chunk: rows of one random stream; another number makes another order.
+        waiting_bytes: memory for rows that wait to be sorted; the order does not depend on it.
+
+    Yields:
+        A writer that takes the rows in their order.
 
     Raises:
         UserError: before the first row, where the disk is too full.
-        ValueError: where not all rows were written in the block.
+        ValueError: where fewer rows were written in the block than the file is to hold.
     """
-    path, layout = Path(path), writer.layout
+    path = Path(path)
+    layout = writer.layout
     size_bytes = layout.rows * layout.row_bytes
     draw = BucketDraw(seed, layout.rows, -(-size_bytes // bucket_bytes), rows_per_chunk)
     with TemporaryFile(prefix=f".{path.name}.", suffix=".shuffle", dir=path.parent) as scratch:
@@ -214,7 +231,7 @@ def shuffled(
         shuffle.finish()
 
 
-def _reserve_scratch(scratch: BinaryIO, size_bytes: int, path: Path) -> None:
+def _reserve_scratch(scratch: io.BufferedRandom, size_bytes: int, path: Path) -> None:
     try:
         reserve_space(scratch, size_bytes, path)
     except UserError as error:
@@ -222,7 +239,3 @@ def _reserve_scratch(scratch: BinaryIO, size_bytes: int, path: Path) -> None:
             f"{error} (This is the space for shuffling: with `shuffle_once`, the rows take their "
             "space twice while they are written.)"
         ) from None
-
-
-def _bytes_of(rows: np.ndarray) -> memoryview:
-    return memoryview(rows).cast("B")

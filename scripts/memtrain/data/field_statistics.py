@@ -1,9 +1,9 @@
-"""Statistics of the columns of a field, exact to merge: count, mean, M2, minimum, maximum.
+"""Statistics of the columns of a field that can be merged: count, mean, M2, minimum, maximum.
 
 M2 is the sum of squared distances from the mean. Two parts are merged with the pairwise formula of
 Chan, Golub and LeVeque ("Updating formulae and a pairwise algorithm for computing sample
 variances", 1979), in double precision. Every sum runs in a fixed order over fixed pieces of rows,
-so the same rows give the same bits whatever shard or thread they were read by.
+so the same rows give the same bits, whatever shard they are in and whatever thread reads them.
 """
 
 import math
@@ -13,38 +13,38 @@ from typing import Any
 
 import numpy as np
 
-#: Rows that are summed in one go, before parts are merged.
+#: Rows that are summed before parts are merged.
 ROWS_PER_PIECE = 1024
 
-#: Rows that are looked at together: so many that NumPy's loops are long, and so few that their
-#: doubles stay in the processor's cache. A whole number of pieces.
-_ROWS_AT_ONCE = 32 * ROWS_PER_PIECE
+#: Rows of a block, a whole number of pieces: enough for long loops in NumPy, and few enough for
+#: their doubles to stay in the processor's cache.
+_ROWS_PER_BLOCK = 32 * ROWS_PER_PIECE
 
-#: Up to this ratio of the sum of squares to M2, their difference costs no digit that counts; above
-#: it the distances from the mean are squared themselves, which takes one pass more.
+#: Largest ratio of the sum of squares to M2 at which M2 is computed as a difference, which then
+#: costs no significant digit. Above it, the distances from the mean are squared in another pass.
 _WELL_CONDITIONED = 100.0
 
-#: Integer columns within [0, this) also have their values counted: class labels, above all.
+#: How often each value occurs is counted for integer columns within [0, COUNTED_VALUES): class
+#: labels, above all.
 COUNTED_VALUES = 1024
 
-
-_of_this_thread = threading.local()
+_thread_memory = threading.local()
 
 
 @dataclass(frozen=True)
 class FieldStatistics:
-    """Statistics of a field of ``columns`` values a row, over its finite values.
+    """Statistics of a field, over its finite values; the field has ``columns`` values a row.
 
     Attributes:
-        count: int64 (columns,), the finite values.
+        count: int64 (columns,), the number of finite values.
         mean: float64 (columns,); 0 where there is no finite value.
         m2: float64 (columns,), the sum of squared distances from the mean; infinite where values
             beyond 1e154 have no finite square.
         minimum: float64 (columns,); +inf where there is no finite value.
         maximum: float64 (columns,); -inf where there is no finite value.
-        nonfinite: int64 (columns,), the values that are NaN or infinite.
-        values: int64 (n,), how often 0, 1, ... n-1 occur, for a field of one integer column within
-            ``COUNTED_VALUES``; else None.
+        nonfinite: int64 (columns,), the number of values that are NaN or infinite.
+        values: int64 (n,), how often each of 0, 1, ... n-1 occurs, for a field of one integer
+            column whose values are below ``COUNTED_VALUES``; None for every other field.
     """
 
     count: np.ndarray
@@ -56,26 +56,22 @@ class FieldStatistics:
     values: np.ndarray | None = None
 
     @classmethod
-    def of(cls, array: np.ndarray) -> "FieldStatistics":
+    def from_rows(cls, array: np.ndarray) -> "FieldStatistics":
         """Return the statistics of rows of a field, of shape (rows, ...)."""
         flat = array.reshape(len(array), math.prod(array.shape[1:]))
         with np.errstate(over="ignore", invalid="ignore"):
-            return cls._of_rows(flat)
+            whole = len(flat) - len(flat) % ROWS_PER_PIECE
+            parts = [
+                _block_statistics(flat[start : min(start + _ROWS_PER_BLOCK, whole)])
+                for start in range(0, whole, _ROWS_PER_BLOCK)
+            ]
+            if whole < len(flat):
+                parts.append(_piece_statistics(flat[whole:]))
+            return merge_all(parts) if parts else cls._empty(flat.shape[1], _is_counted(flat))
 
     @classmethod
-    def _of_rows(cls, flat: np.ndarray) -> "FieldStatistics":
-        whole = len(flat) - len(flat) % ROWS_PER_PIECE
-        parts = [
-            _of_block(flat[start : min(start + _ROWS_AT_ONCE, whole)])
-            for start in range(0, whole, _ROWS_AT_ONCE)
-        ]
-        if whole < len(flat):
-            parts.append(_of_piece(flat[whole:]))
-        return merge_all(parts) if parts else cls.of_nothing(flat.shape[1], _is_counted(flat))
-
-    @classmethod
-    def of_nothing(cls, columns: int, counted: bool = False) -> "FieldStatistics":
-        """Return the statistics of no rows: what ``merge`` leaves everything else unchanged by."""
+    def _empty(cls, columns: int, counted: bool) -> "FieldStatistics":
+        """Return the statistics of no rows, which ``merge`` adds without any effect."""
         return cls(
             count=np.zeros(columns, np.int64),
             mean=np.zeros(columns),
@@ -93,17 +89,16 @@ class FieldStatistics:
 
     def merge(self, other: "FieldStatistics") -> "FieldStatistics":
         """Return the statistics of the rows of both."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            return self._merged_with(other)
-
-    def _merged_with(self, other: "FieldStatistics") -> "FieldStatistics":
         count = self.count + other.count
         share = other.count / np.maximum(count, 1)
-        delta = other.mean - self.mean
+        with np.errstate(over="ignore", invalid="ignore"):
+            delta = other.mean - self.mean
+            mean = self.mean + delta * share
+            m2 = self.m2 + other.m2 + delta * delta * self.count * share
         return FieldStatistics(
             count=count,
-            mean=self.mean + delta * share,
-            m2=self.m2 + other.m2 + delta * delta * self.count * share,
+            mean=mean,
+            m2=m2,
             minimum=np.minimum(self.minimum, other.minimum),
             maximum=np.maximum(self.maximum, other.maximum),
             nonfinite=self.nonfinite + other.nonfinite,
@@ -111,7 +106,7 @@ class FieldStatistics:
         )
 
     def columns(self, start: int, end: int) -> "FieldStatistics":
-        """Return the statistics of some of the columns."""
+        """Return the statistics of columns ``start`` to ``end - 1``, without counts of values."""
         return FieldStatistics(
             count=self.count[start:end],
             mean=self.mean[start:end],
@@ -122,7 +117,7 @@ class FieldStatistics:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain lists; null is a minimum or maximum of no value, and an infinite M2."""
+        """Return plain lists. Null stands for an infinite M2, and for extremes of no value."""
         content = {
             "count": self.count.tolist(),
             "mean": self.mean.tolist(),
@@ -140,7 +135,7 @@ class FieldStatistics:
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> "FieldStatistics":
-        """Return the statistics that ``to_json`` described."""
+        """Return the statistics that ``to_json`` wrote."""
         values = content.get("values")
         return cls(
             count=np.array(content["count"], np.int64),
@@ -154,14 +149,14 @@ class FieldStatistics:
 
 
 def merge_all(parts: list[FieldStatistics]) -> FieldStatistics:
-    """Merge neighbours with neighbours, as a tree: the rounding error grows with its height."""
+    """Merge one part or more as a binary tree, whose height limits the rounding error."""
     while len(parts) > 1:
         merged = [left.merge(right) for left, right in zip(parts[::2], parts[1::2], strict=False)]
         parts = merged + parts[len(merged) * 2 :]
     return parts[0]
 
 
-def _of_block(block: np.ndarray) -> FieldStatistics:
+def _block_statistics(block: np.ndarray) -> FieldStatistics:
     """Return the statistics of a whole number of pieces, of shape (rows, columns)."""
     rows, columns = block.shape
     rows_abreast = _rows_abreast(columns)
@@ -171,9 +166,9 @@ def _of_block(block: np.ndarray) -> FieldStatistics:
     )
     low = _fold(abreast.min(axis=1), columns, np.minimum)
     high = _fold(abreast.max(axis=1), columns, np.maximum)
-    # A NaN reaches both ends and an infinity one of them: finite ends mean finite values.
+    # A NaN would be both extremes, and an infinity one of them: finite extremes mean finite values.
     if not (np.isfinite(low).all() and np.isfinite(high).all()):
-        return merge_all([_of_piece(piece) for piece in np.split(block, len(abreast))])
+        return merge_all([_piece_statistics(piece) for piece in np.split(block, len(abreast))])
     doubles = _scratch(abreast.shape)
     np.copyto(doubles, abreast)
     total = _fold(doubles.sum(axis=1), columns, np.add)
@@ -195,19 +190,18 @@ def _of_block(block: np.ndarray) -> FieldStatistics:
 
 
 def _scratch(shape: tuple[int, ...]) -> np.ndarray:
-    """Return float64 memory of this thread's own, used again by its next call.
+    """Return float64 memory that belongs to this thread; its next call returns the same memory.
 
-    Memory that is asked for anew comes as fresh pages each time, and having them mapped takes
-    longer than the sums do.
+    New memory would come as fresh pages each time, and mapping them takes longer than the sums do.
     """
     size = math.prod(shape)
-    if getattr(_of_this_thread, "memory", np.empty(0)).size < size:
-        _of_this_thread.memory = np.empty(size)
-    return _of_this_thread.memory[:size].reshape(shape)
+    if getattr(_thread_memory, "memory", np.empty(0)).size < size:
+        _thread_memory.memory = np.empty(size)
+    return _thread_memory.memory[:size].reshape(shape)
 
 
 def _rows_abreast(columns: int) -> int:
-    """Return how many neighbouring rows are summed side by side, so that inner loops are long."""
+    """Return the number of neighbouring rows to sum side by side, so that inner loops are long."""
     rows = ROWS_PER_PIECE // 4
     while rows > 1 and rows * columns > ROWS_PER_PIECE:
         rows //= 2
@@ -215,13 +209,13 @@ def _rows_abreast(columns: int) -> int:
 
 
 def _fold(abreast: np.ndarray, columns: int, operation: np.ufunc) -> np.ndarray:
-    """Reduce (pieces, rows abreast * columns) to (columns,), piece by piece and then over all."""
+    """Reduce (pieces, rows abreast * columns) to (columns,): each piece first, then all pieces."""
     pieces = operation.reduce(abreast.reshape(len(abreast), -1, columns), axis=1)
     return operation.reduce(pieces, axis=0)
 
 
-def _of_piece(piece: np.ndarray) -> FieldStatistics:
-    """Return the statistics of a few rows, of shape (rows, columns), finite or not."""
+def _piece_statistics(piece: np.ndarray) -> FieldStatistics:
+    """Return the statistics of a few rows, of shape (rows, columns), whose values may be NaN."""
     doubles = piece.astype(np.float64)
     finite = np.isfinite(doubles)
     count = finite.sum(axis=0)
@@ -241,10 +235,12 @@ def _of_piece(piece: np.ndarray) -> FieldStatistics:
 
 
 def _is_counted(flat: np.ndarray) -> bool:
+    """Return whether how often each value occurs may be counted: one column of integers."""
     return flat.shape[1] == 1 and flat.dtype.kind in "iub"
 
 
 def _count_values(piece: np.ndarray) -> np.ndarray | None:
+    """Return how often 0, 1, ... occur; None where values cannot be counted."""
     if not _is_counted(piece) or piece.min() < 0 or piece.max() >= COUNTED_VALUES:
         return None
     return np.bincount(piece.reshape(-1).astype(np.int64))

@@ -1,28 +1,23 @@
-"""Shards: ranges of rows with the digest of their bytes and the statistics of their fields.
+"""The manifest of a data file: its shards, each with the digest and the statistics of its rows.
 
-A manifest is ``manifest.json`` and, beside it, the folder ``manifest`` with its shards in parts of
-so many; of a dataset with a million shards only the parts that are asked for are read.
+A manifest is the file ``manifest.json`` and, beside it, the folder ``manifest``, which holds the
+shards in parts of ``SHARDS_PER_PART``. Of a dataset with a million shards, only the parts that are
+needed are read.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range, cut
 from memtrain.core.wording import listed
 from memtrain.data.field_statistics import FieldStatistics
-from memtrain.data.record_file import (
-    RecordLayout,
-    dtype_from_json,
-    dtype_to_json,
-    read_layout,
-)
+from memtrain.data.record_file import RecordLayout, dtype_from_json, dtype_to_json, read_layout
 from memtrain.data.row_digests import digest_rows
 from memtrain.data.shard_summaries import PieceSummary, summarize_rows
 from memtrain.system import canonical_json
@@ -30,7 +25,6 @@ from memtrain.system.digests import new_digest
 
 SHARDS_PER_PART = 1024
 
-_AUTO_SHARD_BYTES = 16 << 20
 _PARTS_IN_MEMORY = 4
 
 
@@ -39,10 +33,10 @@ class Manifest:
     """The shards of a data file, and the layout of the file that they were made from.
 
     Attributes:
-        layout: of the file.
-        rows_per_shard: of all shards but the last.
-        algorithm: of the digests of the shards.
-        shards: in order; read from their parts as they are asked for, or all in memory.
+        layout: layout of the file.
+        rows_per_shard: number of rows of every shard but the last.
+        algorithm: algorithm of the shards' digests.
+        shards: all shards in order; those of a manifest on disk are read when they are needed.
     """
 
     layout: RecordLayout
@@ -52,11 +46,21 @@ class Manifest:
 
     def write(self, path: str | os.PathLike) -> None:
         """Write the manifest and its parts as canonical JSON."""
-        write_manifest(path, self.layout, self.rows_per_shard, self.algorithm, self.shards)
+        write_manifest(
+            path,
+            layout=self.layout,
+            rows_per_shard=self.rows_per_shard,
+            algorithm=self.algorithm,
+            shards=self.shards,
+        )
 
     @classmethod
     def read(cls, path: str | os.PathLike) -> "Manifest":
-        """Read what ``write`` wrote; of the shards, none before it is asked for."""
+        """Read a manifest that ``write`` wrote, without its parts.
+
+        Raises:
+            UserError: where the file is missing or is no manifest.
+        """
         content = canonical_json.read(path, made_by="index_shards")
         try:
             file = content["file"]
@@ -74,7 +78,11 @@ class Manifest:
     def check_belongs_to(self, data: str | os.PathLike, manifest: str | os.PathLike) -> None:
         """Refuse a file that is not the one that was indexed.
 
-        Rows, dtype and size are compared whole; the bytes of the first and of the last shard.
+        The layouts are compared, and the bytes of the first and of the last shard.
+
+        Args:
+            data: the file.
+            manifest: name of this manifest, for messages.
 
         Raises:
             UserError: naming both files and what differs.
@@ -82,24 +90,26 @@ class Manifest:
         found = read_layout(data)
         remedy = "Run index_shards again."
         for what in ("rows", "dtype", "row_shape", "offset"):
-            indexed, there = getattr(self.layout, what), getattr(found, what)
+            indexed = getattr(self.layout, what)
+            there = getattr(found, what)
             if indexed != there:
                 raise UserError(
                     f"{data}: {what} {there}, but {manifest} was made from a file with {what} "
                     f"{indexed}. {remedy}"
                 )
-        for position in sorted({0, len(self.shards) - 1}) if self.shards else ():
-            shard = self.shards[position]
+        for number in sorted({0, len(self.shards) - 1}) if self.shards else ():
+            shard = self.shards[number]
             if digest_rows(data, found, shard.rows, self.algorithm) != shard.digest:
                 raise UserError(
-                    f"{data}: the bytes of shard {position} (rows {shard.rows}) are not those that "
+                    f"{data}: the bytes of shard {number} (rows {shard.rows}) are not those that "
                     f"{manifest} was made from. {remedy}"
                 )
 
     def pieces(self, data: str | os.PathLike, ranges: list[Range]) -> list[PieceSummary]:
-        """Return summaries of exactly the rows of some ranges, cut at the shard borders.
+        """Return summaries of exactly the rows of some ranges, cut at the borders of the shards.
 
-        A whole shard's summary is taken from the manifest; at an edge the rows themselves are read.
+        The summary of a whole shard comes from the manifest. For a part of a shard, the rows
+        themselves are read.
         """
         return [
             shard
@@ -110,82 +120,31 @@ class Manifest:
         ]
 
     def touched(self, ranges: list[Range]) -> list[int]:
-        """Return the ids of the shards that some ranges touch, each once, in order."""
+        """Return the numbers of the shards that some ranges touch, each once, in order."""
         return sorted({number for rows in ranges for number, _ in cut(rows, self.rows_per_shard)})
-
-
-def auto_rows_per_shard(layout: RecordLayout) -> int:
-    """Return the power of two of rows that makes a shard about 16 MiB.
-
-    It follows from the bytes of a row alone: a file that grows keeps its shards.
-    """
-    rows = max(1, _AUTO_SHARD_BYTES // max(1, layout.row_bytes))
-    return 1 << (rows.bit_length() - 1)
-
-
-def index_shards(
-    data: str | os.PathLike,
-    rows_per_shard: int | None = None,
-    threads: int = 2,
-    on_rows: Callable[[int], None] = lambda rows: None,
-    algorithm: str = "sha256",
-) -> Manifest:
-    """Read a data file once and return its manifest, all in memory.
-
-    Args:
-        data: a record file, or any ``.npy`` file of rows.
-        rows_per_shard: None for ``auto_rows_per_shard``.
-        threads: shards that are read at the same time. The result does not depend on it.
-        on_rows: called with the rows of each shard that is done, in order.
-        algorithm: of the digests: sha256 or blake3.
-    """
-    layout = layout_with_rows(data)
-    rows_per_shard = rows_per_shard or auto_rows_per_shard(layout)
-    shards = list(summarize_shards(data, layout, rows_per_shard, threads, on_rows, algorithm))
-    return Manifest(layout, rows_per_shard, algorithm, shards)
-
-
-def layout_with_rows(data: str | os.PathLike) -> RecordLayout:
-    """Return the layout of a file that holds rows.
-
-    Raises:
-        UserError: where it holds none.
-    """
-    layout = read_layout(data)
-    if layout.rows == 0:
-        raise UserError(f"{data}: it holds no rows. Bring at least one.")
-    return layout
-
-
-def summarize_shards(
-    data: str | os.PathLike,
-    layout: RecordLayout,
-    rows_per_shard: int,
-    threads: int,
-    on_rows: Callable[[int], None],
-    algorithm: str,
-) -> Iterator[PieceSummary]:
-    """Yield the shards of a file in order, with no more in memory than a part of them."""
-    ranges = (piece for _, piece in cut(Range(0, layout.rows), rows_per_shard))
-    with ThreadPoolExecutor(threads) as pool:
-        while part := list(islice(ranges, SHARDS_PER_PART)):
-            for shard in pool.map(
-                lambda piece: summarize_rows(data, layout, piece, algorithm), part
-            ):
-                on_rows(shard.rows.rows)
-                yield shard
 
 
 def write_manifest(
     path: str | os.PathLike,
+    *,
     layout: RecordLayout,
     rows_per_shard: int,
     algorithm: str,
     shards: Iterable[PieceSummary],
 ) -> None:
-    """Write a manifest: its parts as their shards come, then the file that names them all."""
-    shards, parts, count = iter(shards), [], 0
-    while part := list(islice(shards, SHARDS_PER_PART)):
+    """Write a manifest: each part as soon as its shards are there, and last the file itself.
+
+    Args:
+        path: the file; its parts go to a folder beside it, with its name without the ending.
+        layout: layout of the data file.
+        rows_per_shard: number of rows of every shard but the last.
+        algorithm: algorithm of the shards' digests.
+        shards: all shards in order; memory holds those of one part.
+    """
+    remaining = iter(shards)
+    parts: list[dict[str, Any]] = []
+    count = 0
+    while part := list(islice(remaining, SHARDS_PER_PART)):
         content = [_shard_to_json(count + number, shard) for number, shard in enumerate(part)]
         canonical_json.write(part_path(path, len(parts)), {"shards": content})
         rows = Range(part[0].rows.start, part[-1].rows.end)
@@ -213,7 +172,7 @@ def write_manifest(
 
 
 def part_path(path: str | os.PathLike, part: int) -> Path:
-    """Return the file of a part of a manifest."""
+    """Return the file of one part of a manifest."""
     return Path(path).with_suffix("") / f"part-{part:05}.json"
 
 
@@ -224,16 +183,32 @@ def part_paths(path: str | os.PathLike, manifest: Manifest) -> list[Path]:
 
 
 class _ShardsInParts(Sequence[PieceSummary]):
-    """The shards of a manifest on disk, read a part at a time."""
+    """The shards of a manifest on disk, read one part at a time.
+
+    Args:
+        path: the manifest.
+        count: number of all shards.
+        shards_per_part: number of shards of every part but the last.
+    """
 
     def __init__(self, path: str | os.PathLike, count: int, shards_per_part: int):
-        self._path, self._count, self._shards_per_part = path, count, shards_per_part
+        self._path = path
+        self._count = count
+        self._shards_per_part = shards_per_part
         self._part = lru_cache(_PARTS_IN_MEMORY)(self._read_part)
 
     def __len__(self) -> int:
         return self._count
 
-    def __getitem__(self, number: int) -> PieceSummary:
+    @overload
+    def __getitem__(self, number: int) -> PieceSummary: ...
+
+    @overload
+    def __getitem__(self, number: slice) -> list[PieceSummary]: ...
+
+    def __getitem__(self, number: int | slice) -> PieceSummary | list[PieceSummary]:
+        if isinstance(number, slice):
+            return [self[one] for one in range(*number.indices(self._count))]
         if not 0 <= number < self._count:
             raise IndexError(f"shard {number} of {self._count}")
         part, place = divmod(number, self._shards_per_part)
@@ -253,7 +228,7 @@ class _ShardsInParts(Sequence[PieceSummary]):
 
 
 def describe_shards(shards: list[int]) -> str:
-    """Return "shard 3" or "shards 3, 4, 7"."""
+    """Return the numbers of shards as text: "shard 3" or "shards 3, 4, 7"."""
     return f"shard{'s' if len(shards) > 1 else ''} {listed(shards)}"
 
 

@@ -1,9 +1,9 @@
-"""The file format: a page-aligned ``.npy``, created, opened and checked.
+"""Record files: page-aligned ``.npy`` files, created, opened and checked.
 
 A record file is a valid ``.npy`` (format version 1.0) whose header is padded so that the rows begin
-at byte 4096: ``np.load(path, mmap_mode="r")`` reads it, and so does every tool that reads ``.npy``,
-while blocks of it start on a page. Its dtype is plain (rows of numbers, as a matrix) or structured,
-a record a row.
+at byte 4096. Blocks of rows can then start on a page, while ``np.load(path, mmap_mode="r")`` and
+every other tool that reads ``.npy`` reads it too. Its dtype is plain (each row is an array of
+numbers) or structured (each row is a record).
 
 Format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 """
@@ -23,12 +23,12 @@ from numpy.lib import format as npy
 from memtrain.core.errors import UserError
 from memtrain.system.atomic_files import reserve_space, written_aside
 
-#: Where the rows of a file that we write begin: one page, so that blocks can be read with O_DIRECT.
+#: Byte at which the rows of a new file begin: one page, so that O_DIRECT can read blocks of them.
 ROWS_OFFSET = 4096
 
 _BYTES_BETWEEN_SYNCS = 64 << 20
 
-#: What the rows of a plain file are called where structured files have field names.
+#: Name of the only field of a plain file, in place of the field names of a structured one.
 PLAIN_FIELD = "row"
 
 
@@ -37,10 +37,10 @@ class RecordLayout:
     """How the rows lie in a file: ``rows`` rows of ``row_shape`` values of ``dtype``.
 
     Attributes:
-        dtype: of one value (plain), or of one record (structured; ``row_shape`` is then ``()``).
-        row_shape: the shape of one row of a plain file.
-        rows: the number of rows.
-        offset: the byte where row 0 begins.
+        dtype: dtype of one value (plain), or of one record (structured, with ``row_shape`` ``()``).
+        row_shape: shape of one row of a plain file.
+        rows: number of rows.
+        offset: byte at which row 0 begins.
     """
 
     dtype: np.dtype
@@ -55,7 +55,7 @@ class RecordLayout:
 
     @cached_property
     def row_bytes(self) -> int:
-        """The bytes of one row."""
+        """The size of one row, in bytes."""
         return self.dtype.itemsize * int(np.prod(self.row_shape, dtype=np.int64))
 
     @property
@@ -73,7 +73,7 @@ class RecordLayout:
         """The dtype of every field, with its shape; a plain file has the one field "row"."""
         if self.dtype.names is None:
             return {PLAIN_FIELD: self.row_dtype}
-        return {name: self.dtype.fields[name][0] for name in self.dtype.names}
+        return {name: self.dtype[name] for name in self.dtype.names}
 
     def byte_range(self, start: int, end: int) -> tuple[int, int]:
         """Return the bytes ``[first, last)`` of rows ``[start, end)``."""
@@ -86,13 +86,14 @@ def record_dtype(**fields: tuple[str, int]) -> np.dtype:
 
 
 def dtype_to_json(dtype: np.dtype) -> object:
-    """Return a dtype as text or lists, as ``.npy`` headers and our JSON files spell it."""
+    """Return a dtype as text or lists, as ``.npy`` headers describe it."""
     return _as_lists(npy.dtype_to_descr(dtype))
 
 
 def dtype_from_json(description: object) -> np.dtype:
     """Return the dtype that ``dtype_to_json`` described."""
-    return npy.descr_to_dtype(_as_descr(description))
+    # NumPy declares flat lists of fields alone; it takes plain types and nested records as well.
+    return npy.descr_to_dtype(_as_descr(description))  # type: ignore[arg-type]
 
 
 def read_layout(path: str | os.PathLike) -> RecordLayout:
@@ -113,7 +114,7 @@ def read_layout(path: str | os.PathLike) -> RecordLayout:
         raise UserError(f"{path}: this is not a .npy file ({error}).") from None
     if dtype.hasobject:
         raise UserError(f"{path}: it holds Python objects, which are not read. Save numbers.")
-    if not shape:
+    if len(shape) == 0:
         raise UserError(f"{path}: it holds a single value; rows are needed, an array of them.")
     if fortran_order and len(shape) > 1:
         raise UserError(
@@ -128,11 +129,11 @@ def read_layout(path: str | os.PathLike) -> RecordLayout:
 def check_size(path: str | os.PathLike, layout: RecordLayout) -> None:
     """Refuse a file that is not as large as its layout says.
 
-    A mapping that reaches past the end of a file kills the process with SIGBUS when it is touched,
-    without a traceback; so the size is looked at before anything is mapped.
+    Reading a mapping past the end of its file kills the process with SIGBUS, without a traceback.
+    So the size is checked before anything is mapped.
 
     Raises:
-        UserError: naming both sizes.
+        UserError: with both sizes.
     """
     found = os.stat(path).st_size
     if found != layout.file_bytes:
@@ -142,6 +143,11 @@ def check_size(path: str | os.PathLike, layout: RecordLayout) -> None:
             f"of {layout.offset:,} make {layout.file_bytes:,} bytes, but the file has {found:,}; "
             f"it is {state}. Write it anew."
         )
+
+
+def bytes_of_rows(rows: np.ndarray) -> memoryview:
+    """Return the bytes of contiguous rows, without a copy."""
+    return rows.view(np.uint8).reshape(-1).data
 
 
 def map_rows(path: str | os.PathLike, layout: RecordLayout) -> np.ndarray:
@@ -159,10 +165,13 @@ def map_rows(path: str | os.PathLike, layout: RecordLayout) -> np.ndarray:
 
 
 class _BackgroundSync:
-    """Carries a file to the disk while it is still being written.
+    """Writes a file through to the disk while rows are still being written to it.
 
-    A file that is synced at its end alone waits for the disk twice as long as one that the disk has
-    been busy with all the time.
+    This keeps the disk busy from the start. A file that is synced only at its end waits for the
+    disk twice as long.
+
+    Args:
+        descriptor: descriptor of the open file.
     """
 
     def __init__(self, descriptor: int):
@@ -180,20 +189,24 @@ class _BackgroundSync:
             self._running.result()
 
     def wrote(self, size_bytes: int) -> None:
-        """Count bytes that were written; raise the error of an earlier sync, if it had one."""
+        """Count bytes that were written, and raise the error of an earlier sync if it had one."""
         self._unsynced_bytes += size_bytes
         running = self._running
         if self._unsynced_bytes < _BYTES_BETWEEN_SYNCS or (running and not running.done()):
             return
         if running:
-            # An error is told once: the sync at the end would not hear of it again.
+            # The system reports an error once: the sync at the end would not hear of it again.
             running.result()
         self._unsynced_bytes = 0
         self._running = self._pool.submit(os.fdatasync, self._descriptor)
 
 
 class RecordWriter:
-    """Writes rows anywhere in a new record file; several threads may write at once."""
+    """Writes rows anywhere in a new record file; several threads may write at the same time.
+
+    Attributes:
+        layout: layout of the file.
+    """
 
     def __init__(self, descriptor: int, layout: RecordLayout, sync: _BackgroundSync):
         self._descriptor = descriptor
@@ -201,16 +214,25 @@ class RecordWriter:
         self.layout = layout
 
     def write(self, start: int, rows: np.ndarray) -> None:
-        """Write rows ``start``, ``start + 1``, ... of the layout's dtype."""
+        """Write rows ``start``, ``start + 1``, ...
+
+        Args:
+            start: number of the first row.
+            rows: rows of the layout's dtype, (rows, *row_shape).
+
+        Raises:
+            ValueError: where they have another dtype or shape, or lie outside of the file.
+        """
         if rows.dtype != self.layout.dtype or rows.shape[1:] != self.layout.row_shape:
             raise ValueError(f"rows of {rows.dtype} {rows.shape[1:]} in a file of {self.layout}")
         if start < 0 or start + len(rows) > self.layout.rows:
             raise ValueError(f"rows {start} to {start + len(rows)} in a file of {self.layout}")
         first, _ = self.layout.byte_range(start, start)
-        left = memoryview(np.ascontiguousarray(rows)).cast("B") if rows.size else b""
+        left = bytes_of_rows(np.ascontiguousarray(rows))
         while left:
             written = os.pwrite(self._descriptor, left, first)
-            left, first = left[written:], first + written
+            left = left[written:]
+            first += written
         self._sync.wrote(rows.nbytes)
 
 
@@ -218,16 +240,21 @@ class RecordWriter:
 def create(
     path: str | os.PathLike, dtype: np.dtype, rows: int, row_shape: tuple[int, ...] = ()
 ) -> Iterator[RecordWriter]:
-    """Create a record file of a known number of rows; it stands at ``path`` when the block ends.
+    """Create a record file with a known number of rows.
+
+    The file appears at ``path`` when the ``with`` block ends without an error.
 
     Args:
-        path: the final name.
-        dtype: of one value (plain, with ``row_shape``) or of one record.
-        rows: the number of rows; rows that are not written are zero bytes.
-        row_shape: the shape of one row of a plain file.
+        path: final name of the file.
+        dtype: dtype of one value (plain, with ``row_shape``) or of one record.
+        rows: number of rows; a row that is not written consists of zero bytes.
+        row_shape: shape of one row of a plain file.
+
+    Yields:
+        The writer of its rows.
 
     Raises:
-        UserError: before the first row, where the disk is too full.
+        UserError: before the first row is written, where the disk is too full.
     """
     layout = RecordLayout(np.dtype(dtype), tuple(row_shape), rows)
     with written_aside(path) as file, _BackgroundSync(file.fileno()) as sync:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from memtrain.core.ranges import Range
-from memtrain.data.record_file import RecordLayout
+from memtrain.data.record_file import RecordLayout, bytes_of_rows
 from memtrain.data.row_chunks import read_chunks
 from memtrain.system.digests import algorithm_of, new_digest
 
@@ -29,8 +29,3 @@ def digest_chunks(chunks: Iterable[np.ndarray], algorithm: str = "sha256") -> st
 def chunks_have_digest(chunks: Iterable[np.ndarray], digest: str) -> bool:
     """Return whether the bytes of all chunks of rows, one after the other, have a digest."""
     return digest_chunks(chunks, algorithm_of(digest)) == digest
-
-
-def bytes_of_rows(rows: np.ndarray) -> memoryview:
-    """Return the bytes of contiguous rows, without a copy."""
-    return rows.view(np.uint8).reshape(-1).data

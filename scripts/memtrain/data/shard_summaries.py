@@ -1,26 +1,26 @@
-"""What is kept of rows: the digest of their bytes and the statistics of their fields."""
+"""Summaries of rows: the digest of their bytes and the statistics of their fields."""
 
 import os
 from dataclasses import dataclass
 
 import numpy as np
 
+from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range
 from memtrain.data.field_statistics import FieldStatistics, merge_all
-from memtrain.data.record_file import RecordLayout
+from memtrain.data.record_file import RecordLayout, bytes_of_rows
 from memtrain.data.row_chunks import read_chunks
-from memtrain.data.row_digests import bytes_of_rows
 from memtrain.system.digests import new_digest
 
 
 @dataclass(frozen=True)
 class PieceSummary:
-    """What is kept of a piece of consecutive rows.
+    """Summary of consecutive rows, of a shard or of a part of one.
 
     Attributes:
-        rows: the piece.
-        digest: of its bytes, with the name of the algorithm before it: "sha256:...".
-        statistics: of every field.
+        rows: the rows.
+        digest: digest of their bytes, with the name of its algorithm: "sha256:...".
+        statistics: statistics of each field, by its name.
     """
 
     rows: Range
@@ -28,51 +28,74 @@ class PieceSummary:
     statistics: dict[str, FieldStatistics]
 
 
+@dataclass(frozen=True, order=True)
+class ValuePlace:
+    """Place of one value in a record file.
+
+    Attributes:
+        row: number of the row.
+        field: name of the field.
+        column: position in the field's values of a row.
+    """
+
+    row: int
+    field: str
+    column: int
+
+
 def summarize_rows(
-    data: str | os.PathLike, layout: RecordLayout, piece: Range, algorithm: str = "sha256"
+    data: str | os.PathLike, layout: RecordLayout, rows: Range, algorithm: str = "sha256"
 ) -> PieceSummary:
-    """Read a piece of a file and return its digest and statistics, in flat memory."""
+    """Read some rows of a record file once, in flat memory, and return their summary."""
     digest = new_digest(algorithm)
     parts: list[dict[str, FieldStatistics]] = []
-    for rows in read_chunks(data, layout, piece):
-        digest.update(bytes_of_rows(rows))
-        parts.append(_field_statistics(rows, layout))
+    for chunk in read_chunks(data, layout, rows):
+        digest.update(bytes_of_rows(chunk))
+        parts.append(_field_statistics(chunk, layout))
     statistics = {name: merge_all([part[name] for part in parts]) for name in layout.fields}
-    return PieceSummary(piece, f"{algorithm}:{digest.hexdigest()}", statistics)
+    return PieceSummary(rows, f"{algorithm}:{digest.hexdigest()}", statistics)
 
 
-def first_nonfinite(
-    data: str | os.PathLike, layout: RecordLayout, piece: Range
-) -> tuple[int, str, int] | None:
-    """Return row, field and column of the first NaN or infinity in a piece, or None."""
-    start = piece.start
-    for rows in read_chunks(data, layout, piece):
+def first_nonfinite(data: str | os.PathLike, layout: RecordLayout, rows: Range) -> ValuePlace:
+    """Return the place of the first NaN or infinity in some rows.
+
+    Raises:
+        UserError: where there is none, since the file has changed after its statistics were taken.
+    """
+    start = rows.start
+    for chunk in read_chunks(data, layout, rows):
         found = [
-            (start + int(row), name, int(column))
-            for name, values in _fields(rows, layout).items()
+            ValuePlace(start + int(row), name, int(column))
+            for name, values in _field_values(chunk, layout).items()
             if values.dtype.kind == "f"
             for row, column in np.argwhere(~np.isfinite(values))[:1]
         ]
         if found:
             return min(found)
-        start += len(rows)
-    return None
+        start += len(chunk)
+    raise UserError(
+        f"{data}: rows {rows} held NaN or infinity when the file was indexed, and hold none now. "
+        "Run index_shards again."
+    )
 
 
-def _fields(rows: np.ndarray, layout: RecordLayout) -> dict[str, np.ndarray]:
-    """Return every field of some rows as (rows, columns)."""
+def _field_values(rows: np.ndarray, layout: RecordLayout) -> dict[str, np.ndarray]:
+    """Return the values of every field, (rows, columns), by the field's name."""
     if layout.dtype.names is None:
         return {name: rows.reshape(len(rows), -1) for name in layout.fields}
     return {name: rows[name].reshape(len(rows), -1) for name in layout.fields}
 
 
 def _field_statistics(rows: np.ndarray, layout: RecordLayout) -> dict[str, FieldStatistics]:
+    """Return the statistics of every field, by its name."""
     shared = _shared_float(layout)
     if shared is None:
-        return {name: FieldStatistics.of(values) for name, values in _fields(rows, layout).items()}
+        values = _field_values(rows, layout)
+        return {name: FieldStatistics.from_rows(values[name]) for name in layout.fields}
     # Fields of one type lie side by side as one matrix: one pass serves all of them.
-    whole = FieldStatistics.of(rows.view(shared).reshape(len(rows), -1))
-    statistics, column = {}, 0
+    whole = FieldStatistics.from_rows(rows.view(shared).reshape(len(rows), -1))
+    statistics: dict[str, FieldStatistics] = {}
+    column = 0
     for name, dtype in layout.fields.items():
         width = int(np.prod(dtype.shape, dtype=np.int64))
         statistics[name] = whole.columns(column, column + width)
@@ -81,7 +104,7 @@ def _field_statistics(rows: np.ndarray, layout: RecordLayout) -> dict[str, Field
 
 
 def _shared_float(layout: RecordLayout) -> np.dtype | None:
-    """Return the float type that all fields have, lying without gaps, or None."""
+    """Return the floating-point type of all fields, where they lie without gaps; else None."""
     bases = {dtype.base for dtype in layout.fields.values()}
     packed = sum(dtype.itemsize for dtype in layout.fields.values()) == layout.row_bytes
     base = bases.pop()

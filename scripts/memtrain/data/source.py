@@ -13,14 +13,15 @@ class Source:
     """Where rows came from.
 
     Attributes:
-        features: the name of every feature column, as it lies in the file.
-        target: the name of every target column.
+        features: names of the feature columns, in their order in the file.
+        target: names of the target columns, in their order in the file.
         task: whether the target is a number or a class.
-        classes: the number of classes; None for numbers.
-        class_names: the words behind the classes, where they were words.
-        lowest_loss: the lowest mean loss (squared error, or cross entropy) that any model can
-            reach on these rows, where that is known.
-        origin: the generator and its settings, or the imported files with their digests.
+        classes: number of classes; None for numbers.
+        class_names: words that became the classes; None where the classes were numbers already.
+        lowest_loss: lowest mean loss (squared error, or cross entropy) that any model can reach on
+            these rows; None where it is not known.
+        origin: content of ``source.json`` about the generator and its settings, or about the
+            imported files and their digests.
     """
 
     features: list[str]
@@ -33,10 +34,10 @@ class Source:
 
     @property
     def in_random_order(self) -> bool:
-        """Whether the rows lie in random order, so that any range is a sample of them all.
+        """Whether the rows lie in random order, so that every range is a sample of all rows.
 
-        They do where they were made up (each is drawn independently of the others), and where they
-        were shuffled when they were imported. Other rows may lie sorted.
+        Mock rows do, since each is drawn independently of the others; so do rows that were
+        shuffled when they were imported. Other rows may lie sorted.
         """
         settings = self.origin.get("settings", {})
         return self.origin.get("kind") == "mock" or settings.get("shuffle_once") is not None
@@ -47,7 +48,11 @@ class Source:
 
     @classmethod
     def read(cls, path: str | os.PathLike) -> "Source":
-        """Read what ``write`` wrote."""
+        """Read a source that ``write`` wrote.
+
+        Raises:
+            UserError: where the file is missing or describes no source.
+        """
         content = canonical_json.read(path, made_by="generate_data or import_data")
         try:
             return cls(**content)

@@ -195,15 +195,11 @@ class _Resolver:
             int(part.nonfinite.sum()) for piece in damaged for part in piece.statistics.values()
         )
         first = first_nonfinite(self._data, self._manifest.layout, damaged[0].rows)
-        place = self._data
-        if first is not None:
-            row, field, column = first
-            place += f", row {row}, field {field}, column {column}"
         shards = self._manifest.touched([piece.rows for piece in damaged])
         yield (
             f"splits.{split}: {count} of its {use} values are NaN or infinite; the first is in "
-            f"{place} (in all: {describe_shards(shards)}). Repair the data, or leave these rows "
-            "out of the ranges."
+            f"{self._data}, row {first.row}, field {first.field}, column {first.column} (in all: "
+            f"{describe_shards(shards)}). Repair the data, or leave these rows out of the ranges."
         )
 
 

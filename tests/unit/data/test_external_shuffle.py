@@ -125,8 +125,8 @@ def test_a_row_may_come_to_lie_anywhere():
 
 def test_buckets_are_known_beforehand():
     draw = BucketDraw(seed=5, rows=100_000, buckets=300)
-    buckets = draw.buckets_of(0, 100_000)
-    assert np.array_equal(draw.buckets_of(8000, 30_000), buckets[8000:30_000])
+    buckets = draw.draw(0, 100_000)
+    assert np.array_equal(draw.draw(8000, 30_000), buckets[8000:30_000])
     edges = np.concatenate([[0], np.bincount(buckets, minlength=300).cumsum()])
     assert np.array_equal(draw.edges(), edges)
 
@@ -179,7 +179,9 @@ def shuffle_to_file(tmp_path):
         records, path = numbered(1000), tmp_path / "data.npy"
         with (
             create(path, records.dtype, len(records)) as writer,
-            shuffled(record_writer or writer, 1, path, 512, waiting_bytes=512) as ordered,
+            shuffled(
+                record_writer or writer, 1, path, bucket_bytes=512, waiting_bytes=512
+            ) as ordered,
         ):
             ordered.write(0, records[:500])
             if stopped_by:
@@ -249,7 +251,7 @@ piece = np.zeros(min(rows, (1 << 20) // dtype.itemsize), dtype)
 before = most_kib()
 with (
     create("data.npy", dtype, rows) as writer,
-    shuffled(writer, 1, "data.npy", mib << 20, waiting_bytes=mib << 20) as ordered,
+    shuffled(writer, 1, "data.npy", bucket_bytes=mib << 20, waiting_bytes=mib << 20) as ordered,
 ):
     for start in range(0, rows, len(piece)):
         ordered.write(start, piece[: rows - start])

@@ -52,21 +52,21 @@ def assert_is_numpys(statistics, array):
 @given(arrays)
 @settings(deadline=None, max_examples=60)
 def test_statistics_are_numpys(array):
-    assert_is_numpys(FieldStatistics.of(array), array)
+    assert_is_numpys(FieldStatistics.from_rows(array), array)
 
 
 @given(arrays, st.lists(st.integers(0, 20_000), max_size=6))
 @settings(deadline=None, max_examples=60)
 def test_merged_parts_are_the_whole(array, cuts):
     parts = np.split(array, sorted(min(cut, len(array)) for cut in cuts))
-    merged = merge_all([FieldStatistics.of(part) for part in parts])
+    merged = merge_all([FieldStatistics.from_rows(part) for part in parts])
     assert_is_numpys(merged, array)
 
 
 @given(arrays)
 @settings(deadline=None, max_examples=30)
 def test_json_keeps_every_bit(array):
-    statistics = FieldStatistics.of(array)
+    statistics = FieldStatistics.from_rows(array)
     again = FieldStatistics.from_json(statistics.to_json())
     for name in FIELDS:
         assert np.array_equal(getattr(again, name), getattr(statistics, name))
@@ -74,27 +74,27 @@ def test_json_keeps_every_bit(array):
 
 def test_digits_survive_a_large_mean():
     array = np.random.default_rng(0).random((5000, 2)) + 1e9
-    found = FieldStatistics.of(array).standard_deviation
+    found = FieldStatistics.from_rows(array).standard_deviation
     assert np.allclose(found, array.std(axis=0), rtol=1e-6)
 
 
 def test_columns_of_constant_value_have_no_deviation():
-    assert FieldStatistics.of(np.full((3000, 2), 0.1)).m2.max() < 1e-25
+    assert FieldStatistics.from_rows(np.full((3000, 2), 0.1)).m2.max() < 1e-25
 
 
 @pytest.mark.parametrize("rows", [10, 5000])
 def test_classes_are_counted(rows):
     labels = np.random.default_rng(0).integers(0, 5, (rows, 1))
-    statistics = FieldStatistics.of(labels)
+    statistics = FieldStatistics.from_rows(labels)
     assert statistics.values.tolist() == np.bincount(labels[:, 0]).tolist()
-    other = FieldStatistics.of(np.array([[7]]))
+    other = FieldStatistics.from_rows(np.array([[7]]))
     assert merge_all([statistics, other]).values.tolist()[5:] == [0, 0, 1]
-    assert merge_all([statistics, FieldStatistics.of(np.array([[-1]]))]).values is None
+    assert merge_all([statistics, FieldStatistics.from_rows(np.array([[-1]]))]).values is None
 
 
 @pytest.mark.parametrize("rows", [3, 5000])
 def test_values_without_a_finite_square_have_an_infinite_deviation(rows):
-    statistics = FieldStatistics.of(np.array([[1e200, 1.0], [-1e200, 2.0]] * rows))
+    statistics = FieldStatistics.from_rows(np.array([[1e200, 1.0], [-1e200, 2.0]] * rows))
     again = FieldStatistics.from_json(json.loads(canonical_json.dumps(statistics.to_json())))
     assert again.standard_deviation[0] == np.inf
     assert again.standard_deviation[1] == 0.5

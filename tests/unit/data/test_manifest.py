@@ -13,13 +13,8 @@ from hypothesis import strategies as st
 from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range
 from memtrain.data.field_statistics import merge_all
-from memtrain.data.manifest import (
-    Manifest,
-    auto_rows_per_shard,
-    index_shards,
-    part_path,
-    part_paths,
-)
+from memtrain.data.indexing import auto_rows_per_shard, index_shards
+from memtrain.data.manifest import Manifest, part_path, part_paths
 from memtrain.data.record_file import RecordLayout, create, read_layout
 from memtrain.data.shard_summaries import summarize_rows
 
@@ -73,7 +68,7 @@ def files(path):
 
 def test_the_manifest_does_not_depend_on_threads(data, tmp_path):
     for threads in (1, 4):
-        index_shards(data, 17, threads).write(tmp_path / f"{threads}.json")
+        index_shards(data, 17, threads=threads).write(tmp_path / f"{threads}.json")
     assert files(tmp_path / "1.json") == files(tmp_path / "4.json")
 
 

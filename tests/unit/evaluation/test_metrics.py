@@ -31,7 +31,7 @@ def recipe_of(target, classes=None):
             features=["x"],
             target=[f"y{column}" for column in range(target.shape[1])],
         ),
-        statistics={"target": FieldStatistics.of(target).to_json()},
+        statistics={"target": FieldStatistics.from_rows(target).to_json()},
         settings=TrainingSettings(),
         sizes=Sizes(rows=1, micro_batches_per_epoch=1, steps_per_epoch=1, steps=1, rows_per_step=1),
     )

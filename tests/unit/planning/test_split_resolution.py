@@ -9,7 +9,7 @@ import pytest
 
 from memtrain.config.reading import parse_configuration
 from memtrain.core.errors import UserError
-from memtrain.data.manifest import index_shards
+from memtrain.data.indexing import index_shards
 from memtrain.data.source import Source
 from memtrain.planning.split_resolution import describe_weak_shuffle, resolve_splits
 from memtrain.recipes.recipe import Recipe

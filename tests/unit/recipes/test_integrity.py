@@ -6,7 +6,7 @@ from numpy.lib.format import open_memmap
 
 from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range
-from memtrain.data.manifest import index_shards
+from memtrain.data.indexing import index_shards
 from memtrain.data.record_file import read_layout
 from memtrain.data.row_digests import digest_rows
 from memtrain.recipes.integrity import check_pieces, corrupt_pieces

@@ -12,7 +12,7 @@ import summarize
 from memtrain.config.reading import parse_configuration
 from memtrain.core.errors import UserError
 from memtrain.core.number_format import rounded
-from memtrain.data.manifest import index_shards
+from memtrain.data.indexing import index_shards
 from memtrain.data.source import Source
 from memtrain.evaluation.evaluator import Evaluator
 from memtrain.evaluation.result import METRIC_LABELS, Evaluation

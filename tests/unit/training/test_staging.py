@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 import pytest
 
-from memtrain.data.manifest import index_shards
+from memtrain.data.indexing import index_shards
 from memtrain.data.memmap_dataset import MemmapDataset
 from memtrain.data.record_file import create
 from memtrain.recipes.recipe import Piece

@@ -116,7 +116,7 @@ class NumberColumn(Column[NumberCells]):
         """Take the numbers of rows that are kept into the mean."""
         if self.takes_mean:
             numbers = np.where(cells.missing, np.nan, cells.values.astype(np.float64))
-            found = FieldStatistics.of(numbers)
+            found = FieldStatistics.from_rows(numbers)
             self._statistics = self._statistics.merge(found) if self._statistics else found
 
     def means(self) -> np.ndarray:

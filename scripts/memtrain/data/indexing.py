@@ -1,0 +1,95 @@
+"""Reads a data file once and summarizes its shards."""
+
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+
+from memtrain.core.errors import UserError
+from memtrain.core.ranges import Range, cut
+from memtrain.data.manifest import SHARDS_PER_PART, Manifest
+from memtrain.data.record_file import RecordLayout, read_layout
+from memtrain.data.shard_summaries import PieceSummary, summarize_rows
+
+_AUTO_SHARD_BYTES = 16 << 20
+
+
+def index_shards(
+    data: str | os.PathLike,
+    rows_per_shard: int | None = None,
+    *,
+    threads: int = 2,
+    on_rows: Callable[[int], None] = lambda rows: None,
+    algorithm: str = "sha256",
+) -> Manifest:
+    """Read a data file once and return its manifest, with all shards in memory.
+
+    Args:
+        data: a record file, or any ``.npy`` file of rows.
+        rows_per_shard: number of rows of a shard; None for ``auto_rows_per_shard``.
+        threads: number of shards that are read at the same time; the result is always the same.
+        on_rows: function that is called with the number of rows of each shard, in order.
+        algorithm: algorithm of the digests, sha256 or blake3.
+
+    Raises:
+        UserError: where the file cannot be read or holds no rows.
+    """
+    layout = layout_with_rows(data)
+    rows_per_shard = rows_per_shard or auto_rows_per_shard(layout)
+    shards = summarize_shards(
+        data,
+        layout,
+        rows_per_shard=rows_per_shard,
+        threads=threads,
+        on_rows=on_rows,
+        algorithm=algorithm,
+    )
+    return Manifest(layout, rows_per_shard, algorithm, list(shards))
+
+
+def auto_rows_per_shard(layout: RecordLayout) -> int:
+    """Return the number of rows, a power of two, that makes a shard of about 16 MiB.
+
+    It depends on the size of a row alone, so that a file that grows keeps its shards.
+    """
+    rows = max(1, _AUTO_SHARD_BYTES // max(1, layout.row_bytes))
+    return 1 << (rows.bit_length() - 1)
+
+
+def layout_with_rows(data: str | os.PathLike) -> RecordLayout:
+    """Return the layout of a file that holds rows.
+
+    Raises:
+        UserError: where it holds none.
+    """
+    layout = read_layout(data)
+    if layout.rows == 0:
+        raise UserError(f"{data}: it holds no rows. Bring at least one.")
+    return layout
+
+
+def summarize_shards(
+    data: str | os.PathLike,
+    layout: RecordLayout,
+    *,
+    rows_per_shard: int,
+    threads: int,
+    on_rows: Callable[[int], None],
+    algorithm: str,
+) -> Iterator[PieceSummary]:
+    """Yield the summaries of a file's shards in order; memory holds one part of a manifest.
+
+    Args:
+        data: the file.
+        layout: layout of its rows.
+        rows_per_shard: number of rows of a shard.
+        threads: number of shards that are read at the same time.
+        on_rows: function that is called with the number of rows of each shard, in order.
+        algorithm: algorithm of the digests, sha256 or blake3.
+    """
+    ranges = (rows for _, rows in cut(Range(0, layout.rows), rows_per_shard))
+    with ThreadPoolExecutor(threads) as pool:
+        while part := list(islice(ranges, SHARDS_PER_PART)):
+            for shard in pool.map(lambda rows: summarize_rows(data, layout, rows, algorithm), part):
+                on_rows(shard.rows.rows)
+                yield shard
