@@ -1,6 +1,6 @@
 """Writes more rows than memory holds in a random order.
 
-Every row goes to a bucket that is drawn at random. Each bucket fits in memory and is permuted whole.
+Every row goes to a bucket that is drawn at random. Each bucket fits in memory and is permuted.
 Written one after the other, the buckets are a uniform permutation of all rows (Rao, "Generation of
 random permutation of given number of elements using random sampling numbers", 1961; Sandelius, "A
 simple randomization procedure", 1962).

@@ -1,8 +1,8 @@
-"""``split.json``: the recipe of one training and its evaluation, complete.
+"""``split.json``: the complete recipe of one training and its evaluation.
 
 A recipe holds everything that the result depends on: the ranges with the digests of exactly their
-rows, what the rows mean, the statistics of the training rows, every setting. Its two parts have
-digests of their own, and a change of digest is what trains or evaluates again; so a part holds
+rows, the meaning of the rows, the statistics of the training rows, every setting. Each of its two
+parts has a digest, and when that changes, the split is trained or evaluated again. So a part holds
 nothing that its result does not depend on, such as the number of rows in the whole file.
 """
 
@@ -23,7 +23,13 @@ from memtrain.system import canonical_json
 
 
 class Piece(Settings):
-    """Rows ``[start, end)``, cut at the shard borders, and the digest of their bytes."""
+    """Rows ``[start, end)`` of one shard, and the digest of their bytes.
+
+    Attributes:
+        start: number of the first row.
+        end: number of the row after the last.
+        digest: digest of the bytes, with the name of its algorithm: "sha256:...".
+    """
 
     start: int
     end: int
@@ -36,14 +42,19 @@ class Piece(Settings):
 
 
 class Rows(Settings):
-    """The rows of a training or of an evaluation."""
+    """The rows of a training or of an evaluation.
+
+    Attributes:
+        ranges: ranges ``[start, end)`` of the rows.
+        pieces: the same rows, cut at the borders of the shards.
+    """
 
     ranges: list[tuple[int, int]]
     pieces: list[Piece]
 
     @property
     def resolved(self) -> list[Range]:
-        """The ranges."""
+        """The ranges, as ``Range``."""
         return [Range(*pair) for pair in self.ranges]
 
     @property
@@ -53,7 +64,15 @@ class Rows(Settings):
 
 
 class Task(Settings):
-    """What the rows of the file mean."""
+    """What the rows of the file mean.
+
+    Attributes:
+        kind: whether the target is a number or a class.
+        classes: number of classes; None for numbers.
+        dtype: dtype of a row, as ``dtype_to_json`` describes it.
+        features: names of the feature columns.
+        target: names of the target columns.
+    """
 
     kind: Literal["regression", "classification"]
     classes: int | None
@@ -63,7 +82,15 @@ class Task(Settings):
 
 
 class Sizes(Settings):
-    """What follows from the rows and the settings; shown before the first step."""
+    """Numbers that follow from the rows and the settings; shown before the first step.
+
+    Attributes:
+        rows: number of training rows.
+        micro_batches_per_epoch: number of micro-batches in one epoch.
+        steps_per_epoch: number of optimizer steps in one epoch.
+        steps: number of optimizer steps of the whole training.
+        rows_per_step: number of rows of a full accumulation window.
+    """
 
     rows: int
     micro_batches_per_epoch: int
@@ -73,15 +100,16 @@ class Sizes(Settings):
 
 
 class ShuffleSummary(Settings):
-    """How well the settings mix the training rows; nothing that the weights depend on.
+    """How well the settings mix the training rows; the weights do not depend on it.
 
     Attributes:
-        rows_per_block: rows that are read in one go, side by side.
-        blocks_per_buffer: blocks whose rows are mixed.
-        permutes_all_rows: whether all rows fit into one buffer, and every order is as likely.
-        in_random_order: whether the rows lie in random order on the disk already.
-        batch_variance: the variance of a batch's mean over that of a uniform shuffle, for rows
-            that lie sorted by the target (in random order: 1).
+        rows_per_block: number of consecutive rows that are read at once.
+        blocks_per_buffer: number of blocks whose rows are mixed.
+        permutes_all_rows: whether all rows fit into one shuffle buffer, so that every order is
+            equally likely.
+        in_random_order: whether the rows already lie in random order on the disk.
+        batch_variance: variance of the mean of a batch, relative to a uniform shuffle. It holds
+            for rows that lie sorted by the target; rows in random order have 1.
     """
 
     rows_per_block: int
@@ -111,7 +139,16 @@ class ResourceEstimate(Settings):
 
 
 class TrainingRecipe(Settings):
-    """Everything that the weights depend on, but for the code."""
+    """Everything that the weights depend on, except the code.
+
+    Attributes:
+        rows: the training rows.
+        task: what the rows mean.
+        statistics: statistics of each field over the training rows, as ``FieldStatistics`` writes
+            them, by the field's name.
+        settings: settings of the training.
+        sizes: numbers that follow from the rows and the settings.
+    """
 
     rows: Rows
     task: Task
@@ -130,17 +167,17 @@ class TrainingRecipe(Settings):
 
     @property
     def in_features(self) -> int:
-        """How many numbers the features of a row are."""
+        """The number of values in the features of one row."""
         return int(np.prod(self.feature_shape, dtype=np.int64))
 
     @property
     def targets(self) -> int:
-        """How many numbers the target of a row is."""
+        """The number of values in the target of one row."""
         return int(np.prod(self._field("target").shape, dtype=np.int64))
 
     @property
     def row_bytes(self) -> int:
-        """The bytes of one row."""
+        """The size of one row, in bytes."""
         return dtype_from_json(self.task.dtype).itemsize
 
     def _field(self, name: str) -> np.dtype:
@@ -148,7 +185,14 @@ class TrainingRecipe(Settings):
 
 
 class EvaluationRecipe(Settings):
-    """Everything that the evaluation depends on, but for the model and the code."""
+    """Everything that the evaluation depends on, except the model and the code.
+
+    Attributes:
+        rows: the evaluation rows.
+        settings: settings of the evaluation.
+        lowest_loss: lowest mean loss that any model can reach on the rows; None where unknown.
+        class_names: words behind the classes; None where there are none.
+    """
 
     rows: Rows
     settings: EvaluationSettings
@@ -159,16 +203,18 @@ class EvaluationRecipe(Settings):
 class Recipe(Settings):
     """The recipe of a split.
 
+    No result depends on anything but the two parts, ``training`` and ``evaluation``.
+
     Attributes:
-        split: its name.
-        training: the part that the weights depend on.
-        evaluation: the part that the evaluation adds.
-        shuffle: how well the training rows are mixed. In no part.
-        resource_estimate: memory and work of the training. In no part.
-        shards: id and digest of every shard that the rows touch. In no part: another row of a
-            shard that is touched at its edge changes this and nothing else.
-        rows_per_shard: of the manifest; pieces are cut at its multiples. In no part either.
-        withdrawn: rows that were configured, and left out since they are withdrawn. In no part.
+        split: name of the split.
+        training: part that the weights depend on.
+        evaluation: part that the evaluation depends on in addition.
+        shuffle: how well the training rows are mixed.
+        resource_estimate: memory and work of the training.
+        shards: digest of every shard that the rows touch, by the shard's number. It changes, and
+            the parts do not, with a row of such a shard that the split does not use.
+        rows_per_shard: number of rows of a shard of the manifest; pieces are cut at its multiples.
+        withdrawn: configured rows that are left out because they are withdrawn.
     """
 
     split: str
@@ -182,7 +228,7 @@ class Recipe(Settings):
 
     @property
     def training_and_evaluation_rows(self) -> list[Range]:
-        """All ranges of rows that the recipe speaks of."""
+        """The ranges of the training rows and of the evaluation rows."""
         return [*self.training.rows.resolved, *self.evaluation.rows.resolved]
 
     def write(self, path: str | os.PathLike) -> None:
@@ -191,7 +237,11 @@ class Recipe(Settings):
 
     @classmethod
     def read(cls, path: str | os.PathLike) -> "Recipe":
-        """Read what ``write`` wrote."""
+        """Read a recipe that ``write`` wrote.
+
+        Raises:
+            UserError: where the file is missing or is no recipe of this version of memtrain.
+        """
         content = canonical_json.read(path, made_by="resolve_splits")
         try:
             return cls.model_validate(content)
@@ -204,5 +254,5 @@ class Recipe(Settings):
             ) from None
 
     def digest(self, part: Literal["training", "evaluation"]) -> str:
-        """Return the digest of a part: the same as ``read_recipe_facts`` finds in the file."""
+        """Return the digest of a part; ``read_recipe_facts`` finds the same one in the file."""
         return canonical_json.digest(getattr(self, part).model_dump(mode="json"))

@@ -1,7 +1,7 @@
-"""What the workflow has to know of a recipe: the digests of its parts and the work that it means.
+"""What the workflow has to know of a recipe: the digests of its parts, and the work of its jobs.
 
-The rules read this from every ``split.json``, in every job. So the rest of the file is not
-checked, and a recipe that another version of memtrain wrote is no error: it is made again.
+The rules read this from every ``split.json``, in every job. So the rest of the file is not checked.
+A recipe that another version of memtrain wrote is no error: the workflow makes it again.
 """
 
 import os
@@ -19,13 +19,13 @@ class Workload:
     """The work of the jobs of a split, from which memory and time are estimated.
 
     Attributes:
-        batch_size: rows of a micro-batch.
-        accumulation_steps: micro-batches of an optimizer step.
-        epochs: number of times that the training visits every row.
-        training_rows: number of rows to train on.
-        micro_batches_per_epoch: number of micro-batches in which they are visited once.
-        evaluation_rows: number of rows to evaluate on.
-        estimate: memory and operations of the training.
+        batch_size: number of rows of a micro-batch.
+        accumulation_steps: number of micro-batches of an optimizer step.
+        epochs: number of epochs of the training.
+        training_rows: number of training rows.
+        micro_batches_per_epoch: number of micro-batches in one epoch.
+        evaluation_rows: number of evaluation rows.
+        estimate: memory and work of the training.
     """
 
     batch_size: int

@@ -1,8 +1,8 @@
 """``withdrawals.yaml``: rows that must not be used any more, under version control.
 
-The file lies beside ``config.yaml`` and holds, by dataset, ranges of rows with the reason of their
-withdrawal and the digest of the bytes that they had then. Row numbers are those of ``data.npy``;
-the digest tells when other rows have moved to these numbers.
+The file lies beside ``config.yaml``. For each dataset it lists ranges of rows, each with the reason
+of its withdrawal and the digest that its bytes had at that time. Rows are numbered as in
+``data.npy``; the digest shows when other rows have taken these numbers.
 """
 
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError, field_validator
+from pydantic import TypeAdapter, ValidationError, field_validator
 
 from memtrain.config.types import Settings
 from memtrain.core.errors import UserError
@@ -31,9 +31,9 @@ class Withdrawal(Settings):
 
     Attributes:
         rows: the range ``[start, end)``.
-        reason: why.
-        at: when, ISO 8601.
-        digest: of the bytes that the rows had, "sha256:...".
+        reason: reason of the withdrawal.
+        at: time of the withdrawal, ISO 8601.
+        digest: digest that the bytes of the rows had at that time, "sha256:...".
     """
 
     rows: tuple[int, int]
@@ -45,7 +45,7 @@ class Withdrawal(Settings):
     @classmethod
     def _check_rows(cls, rows: tuple[int, int]) -> tuple[int, int]:
         if not 0 <= rows[0] < rows[1]:
-            raise ValueError("rows are [start, end), the start before the end")
+            raise ValueError("rows are [start, end), with the start before the end")
         return rows
 
     @property
@@ -54,18 +54,26 @@ class Withdrawal(Settings):
         return Range(*self.rows)
 
 
+_ENTRIES = TypeAdapter(list[Withdrawal])
+
+
 def read_withdrawals(path: str | os.PathLike, dataset: str) -> list[Withdrawal]:
-    """Return the withdrawals of a dataset; none where there is no file.
+    """Return the withdrawals of a dataset; an empty list where there is no file.
+
+    Args:
+        path: ``withdrawals.yaml``.
+        dataset: name of the dataset.
 
     Raises:
         UserError: where the file is not what ``write_withdrawals`` writes.
     """
-    entries = _read(path).get(dataset) or []
     try:
-        return [Withdrawal.model_validate(entry) for entry in entries]
-    except (ValidationError, TypeError) as error:
+        return _ENTRIES.validate_python(_read(path).get(dataset) or [])
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, (dataset, *first["loc"])))
         raise UserError(
-            f"{path}: the entries of {dataset} are not withdrawals ({error}). Each has `rows: "
+            f"{path}: {where} is not what a withdrawal has there ({first['msg']}). Each has `rows: "
             "[start, end]`, `reason`, `at` and `digest`; bring back the last committed version."
         ) from None
 
@@ -73,7 +81,16 @@ def read_withdrawals(path: str | os.PathLike, dataset: str) -> list[Withdrawal]:
 def write_withdrawals(
     path: str | os.PathLike, dataset: str, withdrawals: Sequence[Withdrawal]
 ) -> None:
-    """Write the withdrawals of a dataset; those of others stay."""
+    """Replace the withdrawals of one dataset; those of other datasets stay as they are.
+
+    Args:
+        path: ``withdrawals.yaml``, which is made where it is missing.
+        dataset: name of the dataset.
+        withdrawals: all withdrawals of the dataset.
+
+    Raises:
+        UserError: where the file cannot be read.
+    """
     content = _read(path)
     content[dataset] = [
         entry.model_dump(mode="json") for entry in sorted(withdrawals, key=lambda one: one.rows)
@@ -88,9 +105,15 @@ def _read(path: str | os.PathLike) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: the withdrawals cannot be read ({error}).") from None
+        raise UserError(
+            f"{path}: the withdrawals cannot be read ({error}). Correct the file, or bring back "
+            "the last committed version."
+        ) from None
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise UserError(f"{path}: withdrawals are lists by the name of their dataset.")
+        raise UserError(
+            f"{path}: found {type(content).__name__} where the name of each dataset leads to a "
+            "list of withdrawals. Bring back the last committed version."
+        )
     return content

@@ -1,0 +1,43 @@
+"""The file of withdrawn rows."""
+
+import pytest
+
+from memtrain.core.errors import UserError
+from memtrain.recipes.withdrawals import Withdrawal, read_withdrawals, write_withdrawals
+
+
+def withdrawal(start, end):
+    return Withdrawal(
+        rows=(start, end), reason="consent: withdrawn", at="2026-01-01T00:00:00Z", digest="sha256:0"
+    )
+
+
+def test_withdrawals_read_back_sorted_and_those_of_other_datasets_stay(tmp_path):
+    path = tmp_path / "withdrawals.yaml"
+    assert read_withdrawals(path, "a") == []
+    write_withdrawals(path, "a", [withdrawal(7, 9), withdrawal(1, 3)])
+    write_withdrawals(path, "b", [withdrawal(4, 5)])
+    write_withdrawals(path, "b", [])
+    assert read_withdrawals(path, "a") == [withdrawal(1, 3), withdrawal(7, 9)]
+    assert read_withdrawals(path, "b") == []
+    assert path.read_text().startswith("# Rows that must not be used any more")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: [", "cannot be read"),
+        ("- 1", "found list where the name of each dataset"),
+        ("a: [{rows: [1, 2], at: t, digest: d}]", r"a\.0\.reason is not .*Field required"),
+        ("a: [3]", r"a\.0 is not what a withdrawal has there"),
+        ("a: 3", "a is not what a withdrawal has there .*list"),
+        (
+            "a: [{rows: [2, 2], reason: r, at: t, digest: d}]",
+            r"a\.0\.rows .*rows are \[start, end\), with the start before the end",
+        ),
+    ],
+)
+def test_a_damaged_file_is_an_error_that_names_it(tmp_path, text, message):
+    (tmp_path / "withdrawals.yaml").write_text(text)
+    with pytest.raises(UserError, match=rf"withdrawals\.yaml: .*{message}"):
+        read_withdrawals(tmp_path / "withdrawals.yaml", "a")
