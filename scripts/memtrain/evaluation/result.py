@@ -11,18 +11,23 @@ from memtrain.core.number_format import rounded
 from memtrain.recipes.recipe import Recipe
 from memtrain.system import canonical_json
 
-#: What people call the metrics of a task; the first is the one that splits are compared by.
-METRIC_LABELS = {
+#: What a model does. "other" is everything that a loss of the user's own can make a model learn
+#: beside numbers and classes, like an autoencoder that gives its features back.
+TaskKind = Literal["regression", "classification", "other"]
+
+#: What people call the metrics of a task. Splits are compared by the first one.
+METRIC_LABELS: dict[TaskKind, dict[str, str]] = {
     "regression": {"r2": "R²", "rmse": "RMSE", "mae": "MAE", "mse": "MSE"},
     "classification": {"accuracy": "accuracy", "f1": "F1", "cross_entropy": "cross entropy"},
     "other": {"loss": "loss"},
 }
 
+#: Metrics by name; null where a metric is not defined or not finite.
 Metrics = dict[str, float | None]
 
 
 class TargetEvaluation(Settings):
-    """The metrics of one of several targets."""
+    """The metrics of one of several targets, with the attributes of ``Evaluation``."""
 
     metrics: Metrics
     errors: Metrics
@@ -30,35 +35,36 @@ class TargetEvaluation(Settings):
 
 
 class Evaluation(Settings):
-    """The evaluation of a split: a function of recipe, model and code alone.
+    """The evaluation of a split, which depends on recipe, model and code alone.
 
-    A number that is not finite, or not defined (R² of a constant target), is null.
+    A number that is not finite or not defined, like R² of a constant target, is null.
 
     Attributes:
-        split: its name.
-        task: what the model does: predict numbers or classes, or something else, which a loss of
-            the user's own made it learn (an autoencoder gives its features back). Of that only the
-            loss is known, without a standard error: such a loss gives sums, not the loss of a row.
-        rows: how many rows the model was evaluated on.
-        ranges: of these rows.
-        nonfinite_rows: how many predictions are NaN or infinite. If any, all metrics are null.
-        metrics: by name; of several targets the means over the targets.
-        errors: their standard errors; null without resamples.
-        baseline: the metrics of a model that knows nothing but the training targets: it predicts
-            their mean, or their shares of the classes.
+        split: the name of the split.
+        task: what the model does. For the task "other", only the loss is known, and without a
+            standard error: such a loss gives the sum over rows, and not the loss of each row.
+        rows: the number of evaluation rows.
+        ranges: the ranges of these rows.
+        nonfinite_rows: the number of rows whose predictions are NaN or infinite. If there are any,
+            all metrics are null.
+        metrics: the metrics; with several targets, the means over the targets.
+        errors: the standard errors of the metrics; null without resamples.
+        baseline: the metrics of a model that knows nothing but the training targets: it always
+            predicts their mean, or the shares of their classes.
         loss: the mean training loss of a row.
         lowest_loss: the lowest mean squared error, or cross entropy, that any model can reach;
             null where it is not known.
-        ratio_to_lowest_loss: how many times that the model's is; null also where that is 0.
-        recipe: digest of the recipe that the model was trained by.
-        evaluation_recipe: digest of the recipe of the evaluation.
-        parameters: how many numbers were trained.
-        steps: optimizer steps of the training.
-        per_target: by the name of the target, where there are several; else null.
+        ratio_to_lowest_loss: the model's mean squared error, or cross entropy, divided by the
+            lowest; null also where the lowest is 0.
+        recipe: the digest of the recipe that the model was trained by.
+        evaluation_recipe: the digest of the recipe of the evaluation.
+        parameters: the number of trained parameters.
+        steps: the optimizer steps of the training.
+        per_target: the metrics of every target, by its name; null where there is one target.
     """
 
     split: str
-    task: Literal["regression", "classification", "other"]
+    task: TaskKind
     rows: int
     ranges: list[tuple[int, int]]
     nonfinite_rows: int
@@ -76,23 +82,40 @@ class Evaluation(Settings):
 
     @property
     def labels(self) -> dict[str, str]:
-        """The names of the metrics, the main one first, and what people call them."""
+        """What people call the metrics, by their names; the main metric comes first."""
         return METRIC_LABELS[self.task]
 
     @property
     def main_metric(self) -> str:
-        """The metric that splits are compared by."""
+        """The name of the metric that splits are compared by."""
         return next(iter(self.labels))
 
     @property
     def merit(self) -> float | None:
-        """The main metric, or its negative where less is better; None where it is not defined."""
+        """The main metric, negated where less is better; None where it is not defined."""
         value = self.metrics[self.main_metric]
         return -value if value is not None and self.task == "other" else value
 
     def describe(self, metric: str) -> str:
         """Return a metric as people read it: "R² 0.912 ± 0.004"."""
         return f"{self.labels[metric]} {rounded(self.metrics[metric], self.errors[metric])}"
+
+    def check_recipe(self, recipe: Recipe, path: str | os.PathLike) -> None:
+        """Check that this evaluation was made by a recipe.
+
+        Args:
+            recipe: the recipe of the split, as it is now.
+            path: the file of this evaluation, for the message.
+
+        Raises:
+            UserError: if it was made by another one.
+        """
+        digests = (recipe.digest("training"), recipe.digest("evaluation"))
+        if digests != (self.recipe, self.evaluation_recipe):
+            raise UserError(
+                f"{path}: it was made by another recipe than the one that split {recipe.split} "
+                "has now. Run train and evaluate again."
+            )
 
     def write(self, path: str | os.PathLike) -> None:
         """Write the evaluation as canonical JSON."""
@@ -103,7 +126,7 @@ class Evaluation(Settings):
         """Read what ``write`` wrote.
 
         Raises:
-            UserError: where the file is missing or damaged.
+            UserError: if the file is missing or damaged.
         """
         content = canonical_json.read(path, made_by="evaluate")
         try:
@@ -115,20 +138,3 @@ class Evaluation(Settings):
                 f"({'.'.join(map(str, first['loc']))}: {first['msg']}). Remove it and run evaluate "
                 "again."
             ) from None
-
-    def check_recipe(self, recipe: Recipe, path: str | os.PathLike) -> None:
-        """Check that a recipe is the one that this evaluation was made by.
-
-        Args:
-            recipe: the recipe of the split, as it is now.
-            path: the file of this evaluation, for the message.
-
-        Raises:
-            UserError: where it is another.
-        """
-        digests = (recipe.digest("training"), recipe.digest("evaluation"))
-        if digests != (self.recipe, self.evaluation_recipe):
-            raise UserError(
-                f"{path}: it was made by another recipe than the one that split {recipe.split} "
-                "has now. Run train and evaluate again."
-            )

@@ -80,6 +80,17 @@ class Task(Settings):
     features: list[str]
     target: list[str]
 
+    @property
+    def class_count(self) -> int:
+        """The number of classes of a classification.
+
+        Raises:
+            ValueError: if the task is a regression.
+        """
+        if self.classes is None:
+            raise ValueError("a regression has no classes")
+        return self.classes
+
 
 class Sizes(Settings):
     """Numbers that follow from the rows and the settings; shown before the first step.

@@ -284,14 +284,15 @@ def test_classes_that_were_not_counted_have_no_baseline(train):
 
 
 @pytest.mark.parametrize("classes", [None, 3])
-def test_a_model_that_gives_nan(train, tmp_path, capsys, classes):
+def test_a_model_that_gives_nan(train, tmp_path, caplog, classes):
     loss = "CrossEntropyLoss" if classes else "MSELoss"
     split = train(CLASSES if classes else NUMBERS, {"loss": loss}, classes=classes)
     split.set_weights(lambda weights: {name: part * math.nan for name, part in weights.items()})
     assert evaluate.main(split.arguments(tmp_path)) == 0
-    warning = capsys.readouterr().err
-    assert "warning: split one: the model's predictions are NaN or infinite for 100" in warning
-    assert "first for row 250" in warning
+    (warning,) = [record for record in caplog.records if record.levelname == "WARNING"]
+    message = warning.getMessage()
+    assert "split one: the model's predictions are NaN or infinite for 100 of 100" in message
+    assert "first for row 250" in message
     evaluation = Evaluation.read(tmp_path / "evaluation.json")
     assert evaluation.nonfinite_rows == 100
     assert set(evaluation.metrics.values()) == set(evaluation.errors.values()) == {None}

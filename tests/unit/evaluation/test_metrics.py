@@ -14,7 +14,8 @@ from memtrain.config.training import TrainingSettings
 from memtrain.config.types import Choice
 from memtrain.core.random_streams import stream
 from memtrain.data.field_statistics import FieldStatistics
-from memtrain.evaluation.metrics import BLOCKS, ResampledMetrics, build_metrics, error_of, value_of
+from memtrain.evaluation.bootstrap import BLOCKS, ResampledMetrics
+from memtrain.evaluation.metrics import build_metrics
 from memtrain.evaluation.model_outputs import log_probabilities, predicted_numbers
 from memtrain.recipes.recipe import Rows, Sizes, Task, TrainingRecipe
 
@@ -47,11 +48,11 @@ def score(recipe, predictions, target, borders=(), resamples=0, seed=0):
 
 
 def values(samples):
-    return {name: value_of(part.mean(dim=1)) for name, part in samples.items()}
+    return {name: part.mean_over_targets().value for name, part in samples.items()}
 
 
 def errors(samples):
-    return {name: error_of(part.mean(dim=1)) for name, part in samples.items()}
+    return {name: part.mean_over_targets().error for name, part in samples.items()}
 
 
 def regression(target, predictions):
@@ -129,7 +130,7 @@ def test_a_resample_is_the_metric_of_the_rows_that_were_drawn():
     for number in range(1, 4):
         drawn = draws.integers(50, size=50)
         expected = regression(target[drawn], predictions[drawn])
-        found = {name: part[number].mean().item() for name, part in samples.items()}
+        found = {name: part.values[number].mean().item() for name, part in samples.items()}
         assert found == pytest.approx(expected)
 
 

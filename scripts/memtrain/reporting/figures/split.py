@@ -90,9 +90,8 @@ def _heading_of_training(recipe: Recipe, evaluation: Evaluation, history: Histor
 
 def _class_names(recipe: Recipe) -> list[str]:
     """Return the names of the classes; their numbers where they have no names."""
-    classes = recipe.training.task.classes
-    assert classes is not None, "the task is a classification"
-    return recipe.evaluation.class_names or [str(number) for number in range(classes)]
+    numbers = range(recipe.training.task.class_count)
+    return recipe.evaluation.class_names or [str(number) for number in numbers]
 
 
 def _draw_nothing(path: Path, heading: Heading) -> None:
