@@ -4,6 +4,7 @@ Wiring only: the configuration is read and checked, the rules are included. What
 in the script of its name under scripts/, how it is run in profiles/.
 """
 
+from snakemake.settings.types import DeploymentMethod
 from snakemake.utils import min_version
 
 min_version("9.27")
@@ -15,11 +16,12 @@ if not workflow.overwrite_configfiles:
 
 
 include: "rules/common.smk"
+include: "rules/resources.smk"
 include: "rules/lineage.smk"
 
 
 pathvars:
-    results=str(RESULTS.root),
+    results=FOLDER,
 
 
 wildcard_constraints:
@@ -29,27 +31,16 @@ wildcard_constraints:
 report: "report/workflow.rst"
 
 
-# For --software-deployment-method apptainer alone; envs/memtrain.def says how it is built.
-container: os.path.relpath(Path(workflow.basedir) / "envs/memtrain.sif")
+# Snakemake refuses a path with a space, even where no container is asked for.
+if DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method:
+
+    # envs/memtrain.def says how it is built.
+    container: os.path.relpath(PROJECT / "envs/memtrain.sif")
 
 
 include: "rules/data.smk"
 include: "rules/training.smk"
 include: "rules/reporting.smk"
-
-
-onstart:
-    write_configuration()
-    start_recording()
-    watch_over_preempted_jobs()
-
-
-onsuccess:
-    WORKFLOW_RUN.end("completed")
-
-
-onerror:
-    end_recording_of_failure()
 
 
 rule all:

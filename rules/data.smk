@@ -104,7 +104,7 @@ checkpoint resolve_splits:
         mem_mb=memory(1000),
         runtime=minutes(mb_per_second=100),
     params:
-        config=str(CONFIGURATION_FILE),
+        config=str(RESULTS.configuration),
         settings=settings_digest("splits", "folds", "training", "evaluation"),
         folder=folder_of_splits,
         withdrawals=WITHDRAWALS_FILE,

@@ -1,7 +1,8 @@
-"""Record the run of the workflow, and let its jobs record theirs."""
+"""Record the run of the workflow, and tell its jobs how to record theirs."""
 
 from snakemake.logging import logger
 
+from memtrain.cli.entry_point import show_messages
 from memtrain.lineage.records.arguments import (
     RecordingOptions,
     recording_command_line,
@@ -11,36 +12,48 @@ from memtrain.lineage.records.workflow_run import (
     inherited_run_id,
     new_run_id,
 )
+from memtrain.workflow.preempted_jobs import PreemptedJobs
+from memtrain.workflow.snakemake_events import SnakemakeEvents
 
 RUN_ID = new_run_id() if workflow.is_main_process else inherited_run_id()
-
-WORKFLOW_RUN = WorkflowRun(
-    RUN_ID,
-    RECORDS,
-    snakefile=Path(workflow.main_snakefile),
-    configuration=CONFIGURATION.as_given(),
-    required=CONFIGURATION.lineage.required,
-)
 
 
 def recording_arguments(wildcards, attempt):
     """Return the arguments by which a script records its run, quoted for the shell.
 
-    They are a resource, since Snakemake runs no job again for those.
+    They are a resource: Snakemake runs no job again when those change.
     """
-    options = RecordingOptions(RECORDS, CONFIGURATION.lineage, RUN_ID, attempt)
+    options = RecordingOptions(RESULTS.records, CONFIGURATION.lineage, RUN_ID, attempt)
     return recording_command_line(options)
 
 
-def start_recording():
-    """Keep that the workflow has started, and listen to what it says of its jobs."""
-    WORKFLOW_RUN.start()
-    logger.addHandler(WORKFLOW_RUN)
+def start():
+    """Do what has to be done before the first job."""
+    if not workflow.dryrun:
+        write_configuration()
+        WORKFLOW_RUN.start()
+        if not workflow.local_exec and PreemptedJobs.can_be_put_back():
+            PreemptedJobs(Path.cwd()).start()
 
 
-def end_recording_of_failure():
-    """Repeat the mistakes that ended jobs, once each and last of all, and keep that it failed."""
-    for job, problems in WORKFLOW_RUN.failures.by_job().items():
-        lines = "\n".join(f"  - {problem}" for problem in problems)
-        logger.error(f"{job} cannot be made:\n{lines}")
-    WORKFLOW_RUN.end("failed")
+def end(state):
+    """Keep how the workflow has ended; after a failure, repeat the mistakes that ended jobs."""
+    if state == "failed":
+        for job, problems in WORKFLOW_RUN.failures.by_job().items():
+            lines = "\n".join(f"  - {problem}" for problem in problems)
+            print(f"{job} cannot be made:\n{lines}", file=sys.stderr)
+    WORKFLOW_RUN.end(state)
+
+
+if workflow.is_main_process:
+    show_messages()
+    WORKFLOW_RUN = WorkflowRun(
+        RUN_ID,
+        RESULTS,
+        snakefile=PROJECT / "Snakefile",
+        configuration=CONFIGURATION.as_given(),
+        required=CONFIGURATION.lineage.required,
+        jobs={own_rule_name(path.stem): path.stem for path in SCRIPTS.glob("*.py")},
+    )
+    # In place of onstart, onsuccess and onerror, which Snakemake does not run in a module.
+    logger.addHandler(SnakemakeEvents(start, WORKFLOW_RUN.add_job, end))

@@ -38,8 +38,8 @@ rule draw:
         "../envs/memtrain.yaml"
     resources:
         recording=recording_arguments,
-        mem_mb=by_recipe(asked.memory_of_drawing, before=1000),
-        runtime=by_recipe(asked.minutes_of_drawing, before=10),
+        mem_mb=by_recipe(requested.memory_of_drawing, before=1000),
+        runtime=by_recipe(requested.minutes_of_drawing, before=10),
     params:
         figures=subpath(output.predictions, parent=True),
     shell:
@@ -97,10 +97,10 @@ rule summarize:
         mem_mb=memory(500),
         runtime=minutes(mb_per_second=1),
     params:
-        config=str(CONFIGURATION_FILE),
+        config=str(RESULTS.configuration),
         folder=folder_of_splits,
         withdrawals=WITHDRAWALS_FILE,
-        benchmarks=folder_of_benchmarks,
+        benchmarks=str(RESULTS.benchmarks),
     shell:
         "python {input.code[0]:q} --config {params.config} --splits {params.folder}"
         " --benchmarks {params.benchmarks}"

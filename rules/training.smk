@@ -56,8 +56,8 @@ rule evaluate:
     threads: threads_of_training
     resources:
         recording=recording_arguments,
-        mem_mb=by_recipe(asked.memory_of_evaluation, before=1000),
-        runtime=by_recipe(asked.minutes_of_evaluation, before=10),
+        mem_mb=by_recipe(requested.memory_of_evaluation, before=1000),
+        runtime=by_recipe(requested.minutes_of_evaluation, before=10),
         loading=settings_text(CONFIGURATION.loading),
     params:
         recipe=recipe_digest("evaluation"),

@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 from memtrain.config.types import Settings
 from memtrain.core.errors import UserError
 from memtrain.core.wording import did_you_mean, listed
+from memtrain.system import canonical_json
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
 JsonSchema = dict[str, Any]
@@ -56,6 +57,11 @@ def parse_settings_text(model: type[AnySettings], text: str) -> AnySettings:
         return parse_settings(model, yaml.safe_load(text))
     except yaml.YAMLError as error:
         raise UserError(f"the settings are not YAML: {text!r}. {error}") from None
+
+
+def settings_text(settings: Settings) -> str:
+    """Return settings as one line of JSON, which ``parse_settings_text`` reads."""
+    return canonical_json.dumps(settings.model_dump(mode="json"))
 
 
 def _describe(problem: ErrorDetails, schema: JsonSchema) -> str:

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from memtrain.config.lineage import LineageSettings
-from memtrain.config.parsing import parse_settings_text
-from memtrain.system import canonical_json
+from memtrain.config.parsing import parse_settings_text, settings_text
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ def recording_command_line(options: RecordingOptions) -> str:
 
     They are quoted for a shell.
     """
-    words = ["--lineage", canonical_json.dumps(options.settings.model_dump(mode="json"))]
+    words = ["--lineage", settings_text(options.settings)]
     if options.folder is not None:
         words += ["--records", str(options.folder)]
     if options.workflow_run is not None:

@@ -5,16 +5,18 @@ import logging
 import os
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from memtrain.config.results import ResultsLayout
 from memtrain.lineage.records.environment_capture import code_root, environment, machine
 from memtrain.lineage.records.known_failures import KnownFailures
 from memtrain.lineage.records.privacy import Privacy
 from memtrain.lineage.records.record_store import RecordStore
 from memtrain.lineage.records.run_record import RunRecord, State, utc_now
+from memtrain.workflow.snakemake_events import JobStart
 
 #: Environment variable with the id of the run of the workflow. Snakemake on the node of a cluster
 #: reads the rules anew and is told nothing by the one that submitted it; the environment is what
@@ -43,29 +45,33 @@ def inherited_run_id() -> str | None:
     return os.environ.get(_RUN_ID)
 
 
-class WorkflowRun(logging.Handler):
-    """Records one call of Snakemake. It is a handler of Snakemake's log, which tells of every job.
+class WorkflowRun:
+    """Records one call of Snakemake.
 
     Args:
         run_id: the id of the run.
-        records: the folder of the records.
-        snakefile: the main file of the workflow.
+        results: where the results lie. Jobs that write elsewhere are those of another workflow,
+            which is run by the same call.
+        snakefile: the Snakefile of this workflow.
         configuration: the configuration as it was understood.
         required: whether to stop the workflow if its run cannot be recorded.
+        jobs: names of jobs by the names of their rules, which a module may have renamed.
     """
 
     def __init__(
         self,
         run_id: str,
-        records: Path,
+        results: ResultsLayout,
         *,
         snakefile: Path,
         configuration: dict[str, Any],
         required: bool,
+        jobs: Mapping[str, str],
     ):
-        super().__init__()
         self._run_id = run_id
-        self._store = RecordStore(records)
+        self._results = results
+        self._job_names = jobs
+        self._store = RecordStore(results.records)
         self._snakefile = snakefile
         self._configuration = configuration
         self._required = required
@@ -112,18 +118,12 @@ class WorkflowRun(logging.Handler):
             self._keep(self._store.ended, self._record)
         self.failures.forget()
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Take from Snakemake's log which job runs, and why."""
-        told = vars(record)
-        if getattr(told.get("event"), "value", None) != "job_info":
-            return
-        self._jobs.append(
-            {
-                "job": told["rule_name"],
-                "split": (told["wildcards"] or {}).get("split"),
-                "reason": Privacy(Path.cwd()).text(told["reason"]),
-            }
-        )
+    def add_job(self, job: JobStart) -> None:
+        """Note which job runs, and why."""
+        if any(Path(path).is_relative_to(self._results.root) for path in job.outputs):
+            name = self._job_names.get(job.rule, job.rule)
+            reason = Privacy(Path.cwd()).text(job.reason)
+            self._jobs.append({"job": name, "split": job.split, "reason": reason})
 
     def _keep(self, write: Callable[[RunRecord], None], record: RunRecord) -> None:
         try:

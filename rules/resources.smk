@@ -1,0 +1,83 @@
+"""What jobs request: memory in MB and time in minutes, by the work that they do; and threads."""
+
+from functools import partial
+
+from memtrain.workflow import job_resources as requested
+
+
+def memory(base_mb):
+    """Return a resource function: memory for a job that takes as much whatever its rows are."""
+
+    def mem_mb(wildcards, attempt):
+        return requested.memory_mb(base_mb, attempt)
+
+    return mem_mb
+
+
+def minutes(mb_per_second):
+    """Return a resource function: minutes for a job that goes through the data at this rate."""
+
+    def runtime(wildcards, input, attempt):
+        return requested.minutes(megabytes(input) / mb_per_second, attempt)
+
+    return runtime
+
+
+def megabytes(files):
+    """Return the size of the data files among the inputs of a rule, in MB; 0 for missing ones."""
+    data = files.get("data", [])
+    paths = [data] if isinstance(data, str) else data
+    return sum(os.path.getsize(path) for path in paths if os.path.isfile(path)) / 1e6
+
+
+def minutes_of_writing(wildcards, attempt):
+    """Return the minutes to write the mock rows, at a rate that any disk has."""
+    mock = CONFIGURATION.dataset.mock
+    return requested.minutes(mock.rows * (mock.features + 2) * 4 / 50e6, attempt)
+
+
+def threads_of_training(wildcards):
+    """Return the threads that the settings of a split name."""
+    return CONFIGURATION.training_settings(wildcards.split).threads
+
+
+def by_recipe(resource, before):
+    """Return a resource function: what the workload of a recipe needs.
+
+    Args:
+        resource: a function of the workload and the attempt.
+        before: the value before there is a recipe.
+    """
+
+    def needed(wildcards, attempt):
+        recipe = recipe_of(wildcards.split)
+        has_workload = recipe and recipe.workload
+        return resource(recipe.workload, attempt) if has_workload else before
+
+    return needed
+
+
+def memory_of_training(wildcards, attempt):
+    """Return the MB of a training on one machine, for all processes there."""
+    all_processes = partial(
+        requested.memory_of_training, processes=processes_together()
+    )
+    return by_recipe(all_processes, before=1000)(wildcards, attempt)
+
+
+def processes_together():
+    """Return how many processes torchrun starts on a machine, by the profile; 0 without."""
+    resources = workflow.resource_settings.overwrite_resources
+    count = resources.get(own_rule_name("train"), {}).get("processes_per_node")
+    return count.value if count else 0
+
+
+def minutes_of_training(wildcards, attempt):
+    """Return the minutes of a training.
+
+    In a job of a cluster they are a limit: a training that takes longer saves its state, leaves,
+    and goes on in the next try, if there are retries. Elsewhere there is no limit: 0.
+    """
+    if workflow.is_main_process and workflow.local_exec:
+        return 0
+    return by_recipe(requested.minutes_of_training, before=10)(wildcards, attempt)

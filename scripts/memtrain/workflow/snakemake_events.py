@@ -1,0 +1,77 @@
+"""What happens in a run of Snakemake, as its log tells it.
+
+Snakemake runs the hooks ``onstart``, ``onsuccess`` and ``onerror`` of the main Snakefile alone. A
+workflow that another one uses as a module learns here when jobs start, and how the run ends.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+EndState = Literal["completed", "failed"]
+
+
+@dataclass(frozen=True)
+class JobStart:
+    """A job that Snakemake runs.
+
+    Attributes:
+        rule: the name of the rule.
+        split: the value of the wildcard `split`; None for a rule without it.
+        outputs: the paths of the outputs.
+        reason: why Snakemake runs the job.
+    """
+
+    rule: str
+    split: str | None
+    outputs: tuple[str, ...]
+    reason: str
+
+
+class SnakemakeEvents(logging.Handler):
+    """A handler of Snakemake's log that calls functions when something has happened.
+
+    Args:
+        on_start: called once, before the first job. A dry run calls it too.
+        on_job: called for every job, before it runs.
+        on_end: called once, when the run has ended; never for a run that did not start.
+    """
+
+    def __init__(
+        self,
+        on_start: Callable[[], None],
+        on_job: Callable[[JobStart], None],
+        on_end: Callable[[EndState], None],
+    ):
+        super().__init__()
+        self._on_start = on_start
+        self._on_job = on_job
+        self._on_end = on_end
+        self._has_started = False
+        self._has_ended = False
+        self._failed = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Take an event from the log."""
+        told = vars(record)
+        event = getattr(told.get("event"), "value", None)
+        if record.levelno >= logging.ERROR:
+            self._failed = True
+        if event == "run_info" and not self._has_started:
+            self._has_started = True
+            self._on_start()
+        elif event == "job_info":
+            split = (told["wildcards"] or {}).get("split")
+            outputs = tuple(map(str, told["output"] or ()))
+            self._on_job(JobStart(told["rule_name"], split, outputs, told["reason"] or ""))
+        elif event == "job_finished":
+            # An error before was that of a try; after the last try that fails, no job finishes.
+            self._failed = False
+
+    def close(self) -> None:
+        """Call ``on_end``, if it was not called: Snakemake closes its handlers when it ends."""
+        super().close()
+        if self._has_started and not self._has_ended:
+            self._has_ended = True
+            self._on_end("failed" if self._failed else "completed")
