@@ -38,9 +38,9 @@ RESULTS = {
         *("reporting", "reporting/figures"),
     },
     "summarize": {
-        *("config", "core", "data", "evaluation", "recipes", "system"),
+        *("config", "core", "data", "evaluation", "recipes", "system", "training"),
         *("reporting", "reporting/figures"),
-        *("lineage/page", "lineage/queries", "lineage/records"),
+        *("lineage/index", "lineage/page", "lineage/queries", "lineage/records"),
     },
 }
 
