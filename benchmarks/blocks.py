@@ -60,7 +60,7 @@ class Epochs:
 def block_loader(path: str, **arguments: object) -> Callable[[int], BlockLoader]:
     """Return what makes the loader of an epoch."""
     dataset = MemmapDataset(path)
-    return lambda epoch: BlockLoader(dataset, BATCH, True, seed=epoch, **arguments)
+    return lambda epoch: BlockLoader(dataset, BATCH, seed=epoch, **arguments)
 
 
 def row_by_row(path: str, columns: int, rows: int) -> Callable[[int], DataLoader]:
@@ -89,7 +89,9 @@ def warm(columns: int, rows: int) -> str:
                     by_batch, lambda epoch: DataLoader(dataset, BATCH, shuffle=True)
                 ),
                 by_block: epochs.of(by_block, block_loader(path)),
-                in_order: epochs.of(in_order, lambda epoch: BlockLoader(dataset, BATCH, False)),
+                in_order: epochs.of(
+                    in_order, lambda epoch: BlockLoader(dataset, BATCH, shuffle=False)
+                ),
                 TAKE: random_gather(path, BATCH),
                 "memcpy (ceiling)": memory_copy(path),
             },

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from memtrain.data.memmap_dataset import MemmapDataset
-from memtrain.loading.readers import RowFile, aligned_bytes
+from memtrain.loading.pages import aligned_bytes
+from memtrain.loading.row_file import RowFile
 
 #: Reads under way at a time.
 _THREADS = 8

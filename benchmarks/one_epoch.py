@@ -33,7 +33,9 @@ def memory_kib(kind: str) -> int:
 def run_epoch(path: str, reader: str, shuffle: ShuffleSettings, budget: int | None) -> dict:
     """Run through one epoch of a file and return what was seen and taken."""
     dataset = MemmapDataset(path)
-    loader = BlockLoader(dataset, BATCH, shuffle, seed=1, reader=reader, memory_budget=budget)
+    loader = BlockLoader(
+        dataset, BATCH, shuffle=shuffle, seed=1, reader=reader, memory_budget=budget
+    )
     seen = np.zeros(len(dataset), np.uint8)
     # From the second buffer on, all memory that will be needed has been taken.
     settled = 2 * loader.order.rows_per_buffer // BATCH

@@ -11,7 +11,8 @@ import numpy as np
 
 from memtrain.data.memmap_dataset import MemmapDataset
 from memtrain.data.record_file import create
-from memtrain.loading.readers import RowFile
+from memtrain.loading.blocks import Runs
+from memtrain.loading.row_file import RowFile
 
 _ROWS_AT_A_TIME = 1 << 14
 
@@ -42,7 +43,7 @@ def drop_from_page_cache(path: str) -> None:
     rows_file = RowFile(path, dataset.layout)
     edges = np.linspace(0, len(dataset), 65).astype(np.int64)
     for start, end in pairwise(edges):
-        if rows_file.is_cached(np.array([start]), np.array([end])):
+        if rows_file.is_cached(Runs(np.array([start]), np.array([end]))):
             raise RuntimeError(f"rows [{start}, {end}) of {path} are still in the page cache")
     rows_file.close()
 

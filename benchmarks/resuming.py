@@ -28,7 +28,9 @@ def first_batch_seconds(dataset: MemmapDataset, share: float) -> float:
 def order_seconds(window: int) -> float:
     """Return the seconds that one window of an epoch of a billion rows takes to be known."""
     start = time.perf_counter()
-    order = RowOrder([Range(0, 10**9)], BATCH, 4, rows_per_block=512, blocks_per_buffer=1024)
+    order = RowOrder(
+        [Range(0, 10**9)], BATCH, accumulation_steps=4, rows_per_block=512, blocks_per_buffer=1024
+    )
     order.epoch(7).window_rows(window)
     return time.perf_counter() - start
 

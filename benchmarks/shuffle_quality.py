@@ -35,7 +35,9 @@ FIGURE = Path(__file__).resolve().parents[1] / "docs" / "images" / "shuffle.png"
 
 def block_order(blocks: int, rows_per_block: int = ROWS_PER_BLOCK) -> RowOrder:
     """Return our order with so many blocks in the buffer."""
-    return RowOrder([Range(0, ROWS)], BATCH, 1, rows_per_block, blocks)
+    return RowOrder(
+        [Range(0, ROWS)], BATCH, rows_per_block=rows_per_block, blocks_per_buffer=blocks
+    )
 
 
 def ours(order: RowOrder) -> Callable[[int], np.ndarray]:

@@ -33,7 +33,7 @@ Batch = torch.Tensor | dict[str, torch.Tensor]
 
 Transform = Callable[[Any], Any]
 
-#: PyTorch has few operations for these integers, so they are widened to the next complete type.
+#: PyTorch has few operations for these integers, so they become the next larger type that has all.
 _WIDENED: dict[str, np.dtype] = {"uint16": np.dtype(np.int32), "uint32": np.dtype(np.int64)}
 
 
@@ -150,7 +150,7 @@ def are_stored_as_tensors(layout: RecordLayout, fields: TensorFields) -> bool:
 
 
 def view(raw: np.ndarray, fields: TensorFields) -> Batch:
-    """Return raw rows (n, ...) that ``are_stored_as_tensors`` as tensors, without a copy."""
+    """Return raw rows (n, ...) as tensors without a copy, if ``are_stored_as_tensors``."""
     if isinstance(fields, dict):
         return {name: torch.from_numpy(raw[name]) for name in fields}
     return torch.from_numpy(raw)
@@ -162,7 +162,10 @@ def is_batched(transform: Transform | None) -> bool:
 
 
 def is_row_wise(transform: Transform | None) -> bool:
-    """Return whether a transform gives the same for several batches at once."""
+    """Return whether a transform may get several batches at once: whether ``row_wise`` is true.
+
+    Such a transform treats every row by itself.
+    """
     return bool(getattr(transform, "row_wise", False))
 
 
@@ -213,9 +216,9 @@ def _tensor_dtype(filename: str, dtype: np.dtype) -> np.dtype:
 
 def _is_stored_as(layout: RecordLayout, name: str, field: TensorField) -> bool:
     """Return whether a record's field has its tensor's dtype, and begins on whole items of it."""
-    begins_bytes: dict[str, int] = {
-        name: begin_bytes for name, (_, begin_bytes, *_) in (layout.dtype.fields or {}).items()
+    offsets: dict[str, int] = {
+        each: offset for each, (_, offset, *_) in (layout.dtype.fields or {}).items()
     }
     item_bytes = field.dtype.itemsize
-    is_aligned = begins_bytes[name] % item_bytes == 0 and layout.row_bytes % item_bytes == 0
+    is_aligned = offsets[name] % item_bytes == 0 and layout.row_bytes % item_bytes == 0
     return layout.fields[name].base == field.dtype and is_aligned

@@ -1,12 +1,23 @@
-"""``BlockLoader``: moves the bytes. Blocks from the disk, batches out, at the speed of the disk."""
+"""``BlockLoader``: blocks of rows from the disk, batches out, at the speed of the disk.
 
-import copy
-from collections.abc import Callable, Iterator, Sequence
+The way of a row, and who is responsible for each part of it:
+
+=====================  ==========================================================================
+``row_order``          which rows, in which order: a pure function of seed and epoch
+``schedule``           which fillings of the buffer an iteration goes through, from any position
+``shuffle_buffer``     fills the next buffer in threads, while this one is used
+``readers``            bring blocks from the disk: a mapping, reads or direct reads
+``batch_gatherer``     gathers micro-batches from a buffer, decoded and transformed
+``BlockLoader``        opens all of these, hands out batches or windows, and knows its position
+=====================  ==========================================================================
+"""
+
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, fields
-from functools import lru_cache
-from itertools import islice, repeat
+from dataclasses import asdict, dataclass, fields, replace
+from functools import lru_cache, partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -14,49 +25,43 @@ import torch
 
 from memtrain.config.training import ShuffleSettings
 from memtrain.core.byte_sizes import format_bytes
-from memtrain.core.errors import TransientError
 from memtrain.core.ranges import Range, self_overlaps
 from memtrain.data.memmap_dataset import MemmapDataset
-from memtrain.data.row_decoding import Batch
-from memtrain.loading.batch_gatherer import BatchGatherer, gathering_memory_bytes
-from memtrain.loading.readers import PAGE_BYTES, READERS, RowFile, choose_reader
+from memtrain.data.row_decoding import Batch, map_fields
+from memtrain.loading.batch_gatherer import BatchGatherer
+from memtrain.loading.memory_estimate import batch_lifetime, loader_memory_bytes, require_memory
+from memtrain.loading.pages import PAGE_BYTES, require_linux
+from memtrain.loading.readers import READERS, choose_reader
+from memtrain.loading.row_file import RowFile
 from memtrain.loading.row_order import BufferOrder, row_order
-from memtrain.loading.shuffle_buffer import (
-    BUFFERS,
-    BUFFERS_OF_VIEWS,
-    BufferFiller,
-    memory_of_filling,
-)
+from memtrain.loading.schedule import Filling, Position, Schedule
+from memtrain.loading.shuffle_buffer import BufferFiller, FilledBuffer, buffer_count
 from memtrain.system import canonical_json
-from memtrain.system.memory import available_memory
-
-#: The share of the memory that is free which a loader may take unless it is told otherwise.
-_SHARE_OF_FREE_MEMORY = 2 / 3
 
 _STATE_VERSION = 1
 
 _NO_ROWS = np.empty(0, np.int64)
 
 
-@dataclass
-class Position:
-    """Where a loader is.
+@dataclass(slots=True)  # not frozen, since one is made for every batch
+class _Delivery:
+    """What is handed out at a time.
 
     Attributes:
-        epoch: 0, 1, ...
-        batches: of this epoch, those that were handed out.
-        end: the epoch that the iteration ends before.
+        epoch: the epoch of the batches.
+        batches: the batches of a window, or a single one.
+        rows: int64 (rows,), their rows in the file; none if nobody wants to know.
     """
 
     epoch: int
-    batches: int
-    end: int
+    batches: list[Batch]
+    rows: np.ndarray
 
 
 class BlockLoader:
     """Batches of the rows of a dataset, shuffled by blocks or in order.
 
-    An iteration runs through one epoch (or ``epochs``), each in an order of its own::
+    One iteration goes through one epoch (or ``epochs``), each in its own order::
 
         loader = BlockLoader(MemmapDataset("data.npy"), batch_size=256, seed=1)
         for epoch in range(3):
@@ -64,55 +69,66 @@ class BlockLoader:
                 ...
 
     A batch is what a ``DataLoader`` over the dataset would give: a tensor (rows, ...) for a plain
-    file, a dict of tensors for records, with the dataset's transform applied (where that declares
-    ``batched = True``, to the batch; where it also declares ``row_wise = True``, possibly to
-    several batches at once).
+    file, a dict of tensors for records, after the dataset's transform. A transform whose attribute
+    ``batched`` is true gets a whole batch; if ``row_wise`` is true as well, it may get several
+    batches at once.
 
-    **How long a batch may be used:** batches are gathered into memory that is used again. One
-    stays as it is while the next ``accumulation_steps`` batches are taken; what is kept for longer
-    must be cloned, or asked for with ``copy=True``. Batches of rows in order, without a transform,
-    may be views of the file: writing to them changes no file, but they should not be written to. On
-    a CUDA device a batch is the caller's own.
+    **How long a batch may be used:** batches are gathered into memory that is used again. A batch
+    stays as it is while the next ``accumulation_steps`` batches are taken. To keep one longer,
+    clone it, or pass ``copy=True``. Batches of rows in order, without a transform, may be views of
+    the file: writing to them changes no file, but it may change later batches. On a CUDA device,
+    every batch belongs to the caller.
 
     The order of the rows is a function of ``seed``, the epoch, the rows and the sizes given here
-    (see ``row_order``), never of the machine. Which reader moves the bytes changes none of them.
+    (see ``row_order``), never of the machine or the reader.
 
-    Threads and files are open while an iteration runs, and closed when it ends, fails or is
+    Threads and files are open while an iteration runs. They are closed when it ends, fails or is
     dropped.
 
     Args:
-        dataset: whose rows are taken.
-        batch_size: rows of a batch; the last ones of an epoch may be shorter.
-        shuffle: True for the default sizes, settings, or False for rows in order.
-        seed: 0 or more.
-        ranges: rows of the dataset ``[start, end)``, none in two ranges; all unless given.
-        accumulation_steps: batches of an accumulation window.
-        slots: the batches of every window that this process takes; all unless given. (Each then
-            reads what it needs of an order that all processes share.)
-        epochs: that one iteration runs through, reading on over their borders.
-        drop_last_window: leaves out the last window of an epoch where it is short.
-        reader: auto, mmap, pread or direct; see ``block_readers``.
-        memory_budget: bytes that buffers, batches and readers may take together; None for two
-            thirds of what the memory cgroup or the machine leaves free.
-        device: where batches go; None leaves them on the CPU.
-        copy: gives batches that the caller owns.
-        gather_ahead: gathers the next window in a thread while one is used; for a processor with
-            a core to spare.
-        tell_rows: keeps in ``rows`` which rows were handed out last.
+        dataset: the dataset that the rows are taken from.
+        batch_size: the rows of a batch; the last ones of an epoch may have fewer.
+        shuffle: the sizes of blocks and buffer; True for the default sizes, False or None for rows
+            in order.
+        seed: the seed of the order, 0 or more.
+        ranges: the rows to use, as ranges ``[start, end)`` of the dataset that do not overlap; all
+            rows if not given.
+        accumulation_steps: the batches of an accumulation window.
+        slots: which batches of every window this process takes; all if not given. All processes
+            share one order, and each reads only its part of it.
+        epochs: the epochs of one iteration, which reads ahead across their borders.
+        drop_last_window: whether to leave out the last window of an epoch if it is short.
+        reader: auto, mmap, pread or direct; see ``readers``.
+        memory_budget: the bytes that buffers and batches may take together; None for two thirds of
+            what the memory cgroup or the machine leaves free.
+        device: the device that batches are moved to; None leaves them on the CPU.
+        copy: whether every batch belongs to the caller.
+        gather_ahead: whether ``windows`` gathers the next window in a thread while one is used,
+            which pays where a core is idle.
+        tell_rows: whether ``rows`` tells which rows were handed out last.
+
+    Attributes:
+        dataset, slots: as given.
+        order: the order of the rows, a ``RowOrder``.
+        reader, reader_reason: the reader that is used, and why it was chosen.
+        memory_bytes: the memory that the loader takes at most.
+        rows: int64 (rows,), the rows in the file of the batch or window that was handed out last;
+            empty without ``tell_rows``.
 
     Raises:
-        ValueError: for sizes or ranges that make no sense.
-        UserError: where the budget is too small (TransientError), or the file is not what the
-            dataset opened.
+        ValueError: for sizes, ranges or slots that make no sense.
+        UserError: if this system is not Linux, or the reader is unknown; while iterating, if the
+            file is not the one that the dataset opened, or cannot be read.
+        TransientError: a UserError, if the memory does not fit into the budget.
     """
 
     def __init__(
         self,
         dataset: MemmapDataset,
         batch_size: int = 1,
+        *,
         shuffle: bool | ShuffleSettings | None = True,
         seed: int = 0,
-        *,
         ranges: Sequence[tuple[int, int]] | None = None,
         accumulation_steps: int = 1,
         slots: range | None = None,
@@ -125,75 +141,88 @@ class BlockLoader:
         gather_ahead: bool = False,
         tell_rows: bool = False,
     ):
+        require_linux("BlockLoader")
         self.dataset = dataset
         self.order = row_order(
-            _rows_of_file(dataset, ranges),
-            dataset.layout.row_bytes,
-            batch_size,
-            accumulation_steps,
-            ShuffleSettings() if shuffle is True else shuffle or None,
-            seed,
+            _ranges_in_file(dataset, ranges),
+            row_bytes=dataset.layout.row_bytes,
+            batch_size=batch_size,
+            accumulation_steps=accumulation_steps,
+            shuffle=ShuffleSettings() if shuffle is True else shuffle or None,
+            seed=seed,
         )
-        self.slots = range(accumulation_steps) if slots is None else slots
-        if not (self.slots and self.slots.step == 1 and max(self.slots) < accumulation_steps):
-            raise ValueError(f"slots: found {slots} of {accumulation_steps} accumulation steps")
-        self._windows = self.order.full_windows if drop_last_window else self.order.windows
+        self.slots = _checked_slots(self.order.slots if slots is None else slots, self.order.slots)
+        windows = self.order.full_windows if drop_last_window else self.order.windows
+        self._schedule = Schedule(self.order, self.slots, windows)
         self._epochs = epochs
         self.reader, self.reader_reason = choose_reader(reader, dataset.filename)
         self._device = torch.device(device or "cpu")
-        self._copy, self._gathers_ahead, self._tells_rows = copy, gather_ahead, tell_rows
-        #: The rows of the batch or the window that was handed out last, int64 (rows,).
+        self._copies = copy
+        self._gathers_ahead = gather_ahead
+        self._tells_rows = tell_rows
         self.rows = _NO_ROWS
-        self.memory_bytes = self._memory_needed()
-        self._check_budget(memory_budget)
-        self._position, self._resumes = Position(0, 0, epochs), False
+        self.memory_bytes = loader_memory_bytes(
+            dataset, self.order, slots=self.slots, gather_ahead=gather_ahead
+        )
+        buffer_bytes = self.order.rows_per_buffer * dataset.layout.row_bytes
+        require_memory(self.memory_bytes, memory_budget, buffer_bytes)
+        self._position = Position(epoch=0, batches=0, end=epochs)
+        #: Whether the next iteration begins at the position, instead of at the start of its epoch.
+        self._resumes = False
 
     def __len__(self) -> int:
         """The batches of one iteration."""
-        return self._epochs * self._batches_per_epoch
+        return self._epochs * self._schedule.batches_per_epoch
 
-    def __iter__(self) -> Iterator[Batch]:
-        """Run through the epochs, batch by batch."""
-        return self._counted(self._iterate(by_window=False))
+    def __iter__(self) -> Iterator[Any]:
+        """Go through the epochs batch by batch."""
+        return self._handed_out(self._deliveries(by_window=False), by_window=False)
 
-    def windows(self) -> Iterator[list[Batch]]:
-        """Run through the epochs, window by window: the batches of one optimizer step.
+    def windows(self) -> Iterator[list[Any]]:
+        """Go through the epochs window by window: the batches of one optimizer step at a time.
 
-        A loader whose state was taken within a window begins with what is left of it.
+        If the state that was loaded was taken within a window, the first one is its rest.
         """
-        windows = self._iterate(by_window=True)
-        return self._counted(_gathered_ahead(windows) if self._gathers_ahead else windows)
+        deliveries = self._deliveries(by_window=True)
+        if self._gathers_ahead:
+            deliveries = _one_ahead(deliveries)
+        return self._handed_out(deliveries, by_window=True)
 
     def describe(self) -> str:
-        """Return what is read and how, in one line a fact, for a log."""
+        """Return what is read and how, as lines for a log."""
         order = self.order
-        lines = [f"reader: {self.reader} ({self.reader_reason})"]
         if not order.shuffled:
-            lines.append("order: that of the file")
+            mixing = "that of the file"
         elif order.in_one_buffer:
-            lines.append("order: all rows permuted as a whole")
+            mixing = "all rows permuted as a whole"
         else:
-            lines.append(
-                f"order: blocks of {order.rows_per_block:,} rows permuted, and the rows of "
+            mixing = (
+                f"blocks of {order.rows_per_block:,} rows permuted, and the rows of "
                 f"{order.blocks_per_buffer:,} blocks at a time"
             )
-        lines.append(f"memory of the loader: at most {format_bytes(self.memory_bytes)}")
-        return "\n".join(lines)
+        return (
+            f"reader: {self.reader} ({self.reader_reason})\n"
+            f"order: {mixing}\n"
+            f"memory of the loader: at most {format_bytes(self.memory_bytes)}"
+        )
 
     def state_dict(self) -> dict[str, Any]:
-        """Return where the loader is: enough to go on from here in another process.
+        """Return the position of the loader, from which another process can continue.
 
-        Of batches, those count that were handed out.
+        Only batches that were handed out count, not those that were read ahead.
         """
         return {"version": _STATE_VERSION, "order": self._fingerprint(), **asdict(self._position)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Let the next iteration go on where another loader of the same order was.
+        """Let the next iteration continue where another loader of the same order was.
 
-        Nothing is read, and nothing is counted off, to get there.
+        The position is found directly: no rows are read or counted to reach it.
+
+        Args:
+            state: what ``state_dict`` returned.
 
         Raises:
-            ValueError: for the state of another order, or one that is none.
+            ValueError: if the state is of another order, of another version, or damaged.
         """
         if state.get("version") != _STATE_VERSION:
             raise ValueError(f"state of version {state.get('version')}, not {_STATE_VERSION}")
@@ -205,200 +234,151 @@ class BlockLoader:
         position = Position(state["epoch"], state["batches"], state["end"])
         if not (0 <= position.epoch < position.end and position.batches >= 0):
             raise ValueError(f"there is no such place in an epoch: {position}")
-        if position.batches > self._batches_per_epoch:
-            raise ValueError(f"{position}, but an epoch has {self._batches_per_epoch} batches")
-        self._position, self._resumes = position, True
+        if position.batches > self._schedule.batches_per_epoch:
+            raise ValueError(
+                f"{position}, but an epoch has {self._schedule.batches_per_epoch} batches"
+            )
+        self._position = position
+        self._resumes = True
 
     def start_at(self, epoch: int, window: int) -> None:
-        """Let the next iteration begin with a window of an epoch, and end where it would have.
+        """Let the next iteration begin with a window of an epoch, and end after the last epoch.
 
         Unlike a state, a window is the same place for any number of processes.
+
+        Args:
+            epoch: the epoch, 0, 1, ...
+            window: the window within that epoch.
         """
-        batches = self.order.micro_batches(self.slots, window)
-        self._position, self._resumes = Position(epoch, batches, self._epochs), True
+        batches = self._schedule.batches_before(window)
+        self._position = Position(epoch, batches, self._epochs)
+        self._resumes = True
 
     @property
     def epoch(self) -> int:
-        """The epoch of the batch that was handed out last, or of the next one after an end."""
+        """The epoch of the batch that was handed out last; after an iteration, the next epoch."""
         return self._position.epoch
 
-    @property
-    def _lifetime(self) -> int:
-        """How many more batches may be gathered before one is written over."""
-        return len(self.slots) * (2 if self._gathers_ahead else 1)
-
-    @property
-    def _batches_per_epoch(self) -> int:
-        return self.order.micro_batches(self.slots, self._windows)
-
-    def _counted(self, steps: Iterator[tuple[int, int, np.ndarray, Any]]) -> Iterator[Any]:
-        """Hand out batches or windows, and keep the position at what was handed out."""
+    def _handed_out(
+        self, deliveries: Generator[_Delivery, None, None], by_window: bool
+    ) -> Iterator[Any]:
+        """Hand out windows or batches, and keep the position just behind the last one."""
         try:
-            for epoch, count, self.rows, content in steps:
-                if epoch != self.epoch:
-                    self._position = Position(epoch, 0, self._position.end)
-                self._position.batches += count
-                yield content
+            for delivery in deliveries:
+                if delivery.epoch != self.epoch:
+                    self._position = Position(delivery.epoch, 0, self._position.end)
+                self._position.batches += len(delivery.batches)
+                self.rows = delivery.rows
+                yield delivery.batches if by_window else delivery.batches[0]
         finally:
-            steps.close()
+            deliveries.close()
         end = self._position.end
         self._position = Position(end, 0, end + self._epochs)
 
-    def _iterate(
-        self, by_window: bool
-    ) -> Iterator[tuple[int, int, np.ndarray, Batch | list[Batch]]]:
-        """Yield batches or windows, each with its epoch, how many batches it is, and its rows."""
+    def _deliveries(self, by_window: bool) -> Generator[_Delivery, None, None]:
+        """Open the file and the threads, and yield all batches of an iteration."""
         if not self._resumes:
             self._position = Position(self.epoch, 0, self.epoch + self._epochs)
         self._resumes = False
+        fillings = list(self._schedule.fillings(replace(self._position)))
         with ExitStack() as stack:
-            for epoch, batches, counts, ends, rows in self._buffers(
-                copy.copy(self._position), stack
-            ):
-                done = len(ends) - 1 - sum(counts)
-                for count in counts if by_window else repeat(1, sum(counts)):
-                    content = list(islice(batches, count)) if by_window else next(batches)
-                    yield epoch, count, rows[ends[done] : ends[done + count]], content
-                    done += count
+            file = RowFile(self.dataset.filename, self.dataset.layout, not self.order.shuffled)
+            stack.callback(file.close)
+            reader = READERS[self.reader](file)
+            stack.callback(reader.close)
+            filler = BufferFiller(
+                file,
+                reader,
+                rows_per_block=self.order.rows_per_block,
+                buffers=buffer_count(self.order),
+            )
+            stack.callback(filler.close)
+            gatherer = self._gatherer()
+            buffers = filler.fill_all(self._planned_orders(fillings))
+            for filling, filled in zip(fillings, buffers, strict=True):
+                before_touching = file.require_size if filled.is_mapped else _nothing
+                batches = gatherer.batches(filled, before_touching, filling.skipped_batches)
+                yield from self._portions(filling, filled, batches, by_window)
 
-    def _buffers(
-        self, start: Position, stack: ExitStack
-    ) -> Iterator[tuple[int, Iterator[Batch], list[int], np.ndarray, np.ndarray]]:
-        """Yield every buffer's epoch and batches, how many each window has, ends and rows."""
-        file = RowFile(self.dataset.filename, self.dataset.layout, not self.order.shuffled)
-        stack.callback(file.close)
-        reader = READERS[self.reader](file)
-        stack.callback(reader.close)
-        filler = BufferFiller(file, reader, self.order.rows_per_block, self._buffer_count)
-        stack.callback(filler.close)
-        gatherer = BatchGatherer(
-            self.dataset,
-            batch_size=self.order.batch_size,
-            lifetime=self._lifetime,
-            rows_per_block=self.order.rows_per_block,
-            views=self._lie_on_pages,
-            device=self._device,
-        )
-        plan = list(self._plan(start))
-        for (epoch, number), filled in zip(plan, filler.fill_all(self._orders(plan)), strict=True):
-            before = self.order.micro_batches(self.slots, number * self.order.windows_per_buffer)
-            skipped = max(0, start.batches - before) if epoch == start.epoch else 0
-            look = file.require_size if filled.is_mapped else _nothing
-            batches = gatherer.batches(filled, look, skipped)
-            counts = self._counts(filled.order, skipped)
-            yield epoch, self._owned(batches), counts, *self._rows_of(filled.order)
+    def _portions(
+        self, filling: Filling, filled: FilledBuffer, batches: Iterator[Batch], by_window: bool
+    ) -> Iterator[_Delivery]:
+        """Yield the batches of one buffer, a window or a batch at a time."""
+        all_rows = filled.order.rows() if self._tells_rows else None
+        portions = self._schedule.portions(filled.order, filling.skipped_batches, by_window)
+        for portion in portions:
+            content = list(islice(batches, portion.batches))
+            if self._copies:
+                content = [map_fields(torch.clone, batch) for batch in content]
+            rows = _NO_ROWS if all_rows is None else all_rows[portion.start : portion.end]
+            yield _Delivery(filling.epoch, content, rows)
 
-    def _plan(self, start: Position) -> Iterator[tuple[int, int]]:
-        """Yield epoch and number of every buffer from a position on."""
-        windows_per_buffer = self.order.windows_per_buffer
-        for epoch in range(start.epoch, start.end):
-            for number in range(-(-self._windows // windows_per_buffer)):
-                last = min(self._windows, (number + 1) * windows_per_buffer)
-                ends_after = self.order.micro_batches(self.slots, last)
-                if epoch > start.epoch or ends_after > start.batches:
-                    yield epoch, number
-
-    def _orders(self, plan: list[tuple[int, int]]) -> Iterator[Callable[[], BufferOrder]]:
+    def _planned_orders(self, fillings: list[Filling]) -> Iterator[partial[BufferOrder]]:
+        """Yield a function for each filling that returns its order; they run in a thread."""
         epoch_order = lru_cache(maxsize=1)(self.order.epoch)
-        for epoch, number in plan:
-            yield lambda epoch=epoch, number=number: epoch_order(epoch).buffer(number, self.slots)
 
-    def _counts(self, order: BufferOrder, skipped: int) -> list[int]:
-        """Return the batches of every window of a buffer, less those that are skipped."""
-        windows = order.sizes[: self._windows - order.first_window]
-        counts = np.count_nonzero(windows, axis=1)
-        done = np.clip(skipped - (np.cumsum(counts) - counts), 0, counts)
-        return [count for count in (counts - done).tolist() if count]
+        def buffer_order(filling: Filling) -> BufferOrder:
+            return epoch_order(filling.epoch).buffer(filling.number, self.slots)
 
-    def _rows_of(self, order: BufferOrder) -> tuple[np.ndarray, np.ndarray]:
-        """Return where every batch of a buffer ends, a zero before, and the rows if wanted."""
-        sizes = order.sizes[: self._windows - order.first_window].ravel()
-        ends = np.concatenate([[0], np.cumsum(sizes[sizes > 0])])
-        return ends, order.rows() if self._tells_rows else _NO_ROWS
+        return (partial(buffer_order, filling) for filling in fillings)
 
-    def _owned(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        return map(_clone, batches) if self._copy else batches
-
-    @property
-    def _lie_on_pages(self) -> bool:
-        """Whether rows lie to the pages of memory alike, wherever they are read to."""
+    def _gatherer(self) -> BatchGatherer:
         layout, order = self.dataset.layout, self.order
+        # Rows in order lie to the pages of memory in the same way wherever they were read to, if
+        # blocks are whole pages. Only then can the layout of views be the same for every reader.
         block_bytes = order.rows_per_block * layout.row_bytes
-        return not (order.shuffled or block_bytes % PAGE_BYTES or layout.offset % PAGE_BYTES)
-
-    @property
-    def _buffer_count(self) -> int:
-        if self.order.buffers == 1:
-            return 1
-        return BUFFERS if self.order.shuffled else BUFFERS_OF_VIEWS
-
-    def _memory_needed(self) -> int:
-        order, row_bytes = self.order, self.dataset.layout.row_bytes
-        rows = order.rows_per_buffer
-        if order.in_lanes:
-            rows = -(-rows * len(self.slots) // order.accumulation_steps)
-        runs = rows // order.rows_per_block + 2 * (len(order.ranges) + len(self.slots))
-        filling = memory_of_filling(rows, min(rows, runs), row_bytes, self._buffer_count)
-        return filling + gathering_memory_bytes(self.dataset, order.batch_size, self._lifetime)
-
-    def _check_budget(self, budget: int | None) -> None:
-        why = "as set"
-        if budget is None:
-            available = available_memory()
-            budget = int(available.bytes * _SHARE_OF_FREE_MEMORY)
-            why = f"two thirds of what {available.source} leaves free"
-        if self.memory_bytes <= budget:
-            return
-        share = budget / self.memory_bytes
-        buffer = self.order.rows_per_buffer * self.dataset.layout.row_bytes
-        raise TransientError(
-            f"memory_budget: {format_bytes(self.memory_bytes)} are needed for buffers of "
-            f"{format_bytes(buffer)} and the batches of a window, but the budget is "
-            f"{format_bytes(budget)} ({why}). Allow a memory_budget of "
-            f"{format_bytes(self.memory_bytes)}, or set shuffle.buffer_bytes to about "
-            f"{format_bytes(max(1, int(buffer * share * 0.9)))} (which changes the order of the "
-            "rows); a window of batch_size x accumulation_steps rows must fit into it."
+        lie_on_pages = not (block_bytes % PAGE_BYTES or layout.offset % PAGE_BYTES)
+        return BatchGatherer(
+            self.dataset,
+            batch_size=order.batch_size,
+            lifetime=batch_lifetime(self.slots, self._gathers_ahead),
+            rows_per_block=order.rows_per_block,
+            views=lie_on_pages and not order.shuffled,
+            device=self._device,
         )
 
     def _fingerprint(self) -> str:
+        """Return a digest of everything that decides which batches come in which order."""
         parts = {field.name: getattr(self.order, field.name) for field in fields(self.order)}
-        parts |= {"slots": list(self.slots), "windows": self._windows}
-        return canonical_json.digest(parts | {"ranges": [list(part) for part in parts["ranges"]]})
+        parts["ranges"] = [list(piece) for piece in self.order.ranges]
+        parts["slots"] = list(self.slots)
+        parts["windows"] = self._schedule.windows
+        return canonical_json.digest(parts)
 
 
-def _gathered_ahead(windows: Iterator) -> Iterator:
-    """Take one more than was asked for, in a thread."""
+def _one_ahead(deliveries: Generator[_Delivery, None, None]) -> Generator[_Delivery, None, None]:
+    """Take the next delivery in a thread while one is used."""
     try:
         with ThreadPoolExecutor(1, "memtrain batches") as thread:
-            following = thread.submit(next, windows, None)
-            while (window := following.result()) is not None:
-                following = thread.submit(next, windows, None)
-                yield window
+            following = thread.submit(next, deliveries, None)
+            while (delivery := following.result()) is not None:
+                following = thread.submit(next, deliveries, None)
+                yield delivery
     finally:
-        windows.close()
+        deliveries.close()
 
 
-def _rows_of_file(
+def _ranges_in_file(
     dataset: MemmapDataset, ranges: Sequence[tuple[int, int]] | None
 ) -> tuple[Range, ...]:
-    """Return ranges of a dataset's rows as ranges of its file's."""
+    """Return ranges of a dataset's rows as ranges of the file's rows."""
     pieces = [Range(*pair) for pair in ([(0, len(dataset))] if ranges is None else ranges)]
     for piece in pieces:
         if not 0 <= piece.start <= piece.end <= len(dataset):
             raise ValueError(f"ranges: {piece} does not lie within the {len(dataset)} rows")
     for common in self_overlaps(pieces):
-        raise ValueError(f"ranges: the rows {common} stand in two of them")
+        raise ValueError(f"ranges: the rows {common} are in two of them")
     first = dataset.start_index
     return tuple(
         Range(first + piece.start, first + piece.end) for piece in pieces if piece.rows > 0
     )
 
 
-def _clone(batch: Batch) -> Batch:
-    if isinstance(batch, dict):
-        return {name: value.clone() for name, value in batch.items()}
-    return batch.clone()
+def _checked_slots(slots: range, all_slots: range) -> range:
+    if not (slots and slots.step == 1 and slots[0] >= 0 and slots[-1] < len(all_slots)):
+        raise ValueError(f"slots: found {slots} of {len(all_slots)} accumulation steps")
+    return slots
 
 
 def _nothing() -> None:
-    """Look at nothing."""
+    """Do nothing: rows in memory of our own can always be touched."""

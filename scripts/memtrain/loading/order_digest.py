@@ -1,12 +1,12 @@
 """The order in which a training visited its rows, as one digest that can be checked afterwards.
 
-Every slot has a chain of its own: the rows that it was given, window after window, are collected in
-groups, and the digest of a group goes into the next. The digest of the training is that of all
-chains, so that it is the same for any number of processes and any number of stops, and
-``declared_order_digest`` computes it from a recipe without training anything.
+Every slot has a chain of its own. The rows that it is given, window after window, are collected in
+groups, and the digest of each group includes the digest of the group before. The digest of the
+training is that of all chains. So it does not depend on the number of processes or of
+interruptions, and ``declared_order_digest`` computes it from a recipe without any training.
 
-After "Unlearning at Scale" (arXiv 2508.12220), which keeps an ordered hash of the rows of every
-micro-batch; here they are collected, so that it costs nothing that can be measured.
+The idea is that of "Unlearning at Scale" (arXiv:2508.12220), which keeps an ordered hash of the
+rows of every micro-batch. Here rows are collected first, so that no cost can be measured.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ import torch
 from memtrain.loading.row_order import RowOrder, row_order
 from memtrain.recipes.recipe import TrainingRecipe
 
-#: Rows of a slot that are collected before they are digested (a window at least).
+#: How many rows of a slot are collected before they are digested; at least those of a window.
 _ROWS_PER_GROUP = 1024
 _DIGEST_BYTES = 32
 
@@ -27,8 +27,8 @@ class VisitingOrder:
     """Digests the rows that the slots of one process are given.
 
     Args:
-        slots: of this process.
-        accumulation_steps: the slots of a window.
+        slots: the slots of this process.
+        accumulation_steps: the number of slots of a window.
         batch_size: the rows of a micro-batch.
     """
 
@@ -36,7 +36,8 @@ class VisitingOrder:
         self._slots = slots
         windows = max(1, _ROWS_PER_GROUP // batch_size)
         self._chains = np.zeros((accumulation_steps, _DIGEST_BYTES), np.uint8)
-        # A row is kept as its number plus one, so that states of processes can be added.
+        # (slots, windows, rows of a micro-batch). A row is kept as its number plus one, and zero
+        # means none, so that the states of processes can be added up.
         self._group = np.zeros((accumulation_steps, windows, batch_size), np.int64)
         self._windows = 0
 
@@ -44,8 +45,8 @@ class VisitingOrder:
         """Take in the rows of a window.
 
         Args:
-            rows: int64 (rows,), those of this process's slots, one after the other.
-            sizes: how many of them belong to each of its slots.
+            rows: int64 (rows,), the rows of this process's slots, one slot after the other.
+            sizes: how many of these rows belong to each of its slots.
         """
         own = self._group[self._slots.start : self._slots.stop, self._windows]
         if len(rows) == own.size:
@@ -60,9 +61,9 @@ class VisitingOrder:
             self._close_group()
 
     def state(self) -> torch.Tensor:
-        """Return the state, int64 (slots, numbers); zeros where a slot belongs to others.
+        """Return the state, int64 (slots, numbers); zeros for slots of other processes.
 
-        The states of all processes, added up, are the state of the whole.
+        The sum of the states of all processes is the state of the whole training.
         """
         numbers = [self._chains.view(np.int64), self._group.reshape(len(self._group), -1)]
         windows = np.zeros((len(self._group), 1), np.int64)
@@ -70,7 +71,7 @@ class VisitingOrder:
         return torch.from_numpy(np.concatenate([*numbers, windows], axis=1))
 
     def load(self, state: torch.Tensor) -> None:
-        """Go on from the state of the whole."""
+        """Continue from the state of the whole training."""
         numbers = state.cpu().numpy()
         own = slice(self._slots.start, self._slots.stop)
         chain_numbers = _DIGEST_BYTES // 8
@@ -89,20 +90,19 @@ class VisitingOrder:
 
 
 def digest_of_state(state: torch.Tensor) -> str:
-    """Return "sha256:" and the digest of all chains, from the state of the whole."""
+    """Return "sha256:" and the digest of all chains, from the state of the whole training."""
     return "sha256:" + hashlib.sha256(state.cpu().numpy().tobytes()).hexdigest()
 
 
 def order_digest(order: RowOrder, epochs: int, drop_last_window: bool) -> str:
-    """Return the digest of a training that visits its rows as they are ordered.
+    """Return the digest of a training that visits its rows in a given order.
 
     Args:
-        order: of the training.
-        epochs: how many.
+        order: the order of the training.
+        epochs: the number of epochs.
         drop_last_window: whether a short window at the end of an epoch is left out.
     """
-    slots = range(order.accumulation_steps)
-    visited = VisitingOrder(slots, order.accumulation_steps, order.batch_size)
+    visited = VisitingOrder(order.slots, order.accumulation_steps, order.batch_size)
     windows = order.full_windows if drop_last_window else order.windows
     for epoch in map(order.epoch, range(epochs)):
         for number in range(order.buffers):
@@ -111,22 +111,28 @@ def order_digest(order: RowOrder, epochs: int, drop_last_window: bool) -> str:
             rows = buffer.rows()
             for window in range(min(len(ends), windows - buffer.first_window)):
                 sizes = buffer.sizes[window]
-                visited.visit(rows[ends[window] - sizes.sum() : ends[window]], sizes)
+                visited.visit(rows[ends[window] - sizes.sum() : ends[window]], sizes.tolist())
     return digest_of_state(visited.state())
+
+
+def declared_order(recipe: TrainingRecipe) -> RowOrder:
+    """Return the order that a recipe gives to its rows."""
+    settings = recipe.settings
+    return row_order(
+        recipe.rows.resolved,
+        row_bytes=recipe.row_bytes,
+        batch_size=settings.batch_size,
+        accumulation_steps=settings.accumulation_steps,
+        shuffle=settings.shuffle,
+        seed=settings.seed,
+    )
 
 
 def declared_order_digest(recipe: TrainingRecipe) -> str:
     """Return the digest of a training that visits its rows as its recipe says.
 
-    A billion rows take minutes: every row number is computed, and digested, epoch after epoch.
+    A billion rows take minutes: every row number is computed and digested, epoch after epoch.
     """
     settings = recipe.settings
-    order = row_order(
-        recipe.rows.resolved,
-        recipe.row_bytes,
-        settings.batch_size,
-        settings.accumulation_steps,
-        settings.shuffle,
-        settings.seed,
-    )
-    return order_digest(order, settings.epochs, settings.last_window == "drop")
+    drop_last_window = settings.last_window == "drop"
+    return order_digest(declared_order(recipe), settings.epochs, drop_last_window)

@@ -1,26 +1,42 @@
-"""Which rows, in which order: a pure function of seed and epoch.
+"""The order of the rows in every epoch: a pure function of seed and epoch.
 
-The rows of an epoch are cut into blocks of consecutive rows, and the blocks are permuted. Their
-rows, one block after the other, are the positions 0 … N-1 of the epoch. An accumulation window has
-L slots, one micro-batch of B rows each:
+The rows of an epoch are cut into *blocks* of consecutive rows, the blocks are permuted, and their
+rows, laid one block after the other, take the *positions* 0 … N-1. An accumulation window has L
+slots, and each slot takes one micro-batch of B rows. Which positions does slot l of window w take?
 
-- Where all rows fit into one shuffle buffer, they are permuted as a whole, every order as likely as
-  any other; slot l of window w takes the positions [(w·L + l)·B, (w·L + l + 1)·B).
-- Else every slot draws from a stream of its own, a *lane*: lane l owns the positions
-  [l·N/L, (l+1)·N/L), which are permuted within buffers; slot l of window w takes the positions
-  [w·B, (w+1)·B) of its lane. A process that owns some slots reads their lanes and no more, and the
-  lanes are equal to one row, so that every window but the last of an epoch is full.
+**All rows fit into one shuffle buffer.** The N rows are permuted as a whole, every order as likely
+as any other, and slot l of window w takes the positions [(w·L + l)·B, (w·L + l + 1)·B).
 
-A lane's buffer holds whole windows. So a window lies in one buffer of every lane, and any window is
-found without those before it: by one search for its blocks and one permutation of its buffer.
+**They do not.** Every slot draws from a stream of its own, its *lane*. Lane l owns the positions
+[⌊l·N/L⌋, ⌊(l+1)·N/L⌋). It is cut into buffers of V·B rows, where V whole windows fit into the
+shuffle buffer, and the rows of a buffer are permuted among themselves. Slot l of window w takes the
+positions [w·B, (w+1)·B) of its lane.
 
-Nothing here knows of workers, threads, processes or the memory of a machine. (That an epoch's order
-should be a formula that ranks and workers only slice is the lesson of MosaicML streaming's
-``get_partitions`` and of OLMo-core's data loader; both keep an array of all rows.)
+From this follow the laws that the tests check:
+
+1. *Every row comes exactly once an epoch.* Blocks partition the rows, lanes partition the
+   positions, buffers partition a lane, and permutations are bijections.
+2. *Every window but the last is full.* Let N = q·L·B + r with 0 ≤ r < L·B. Lanes have ⌊N/L⌋ or
+   ⌈N/L⌉ rows. The shorter ones have ⌊N/L⌋ ≥ q·B rows, enough for q windows; the longer ones have
+   ⌈N/L⌉ ≤ q·B + B rows, so that one more window takes all that is left.
+3. *Any number of processes sees the same order.* What a slot takes depends on no other slot. A
+   process that owns some slots reads their lanes and no more; only a block at the border of two
+   lanes is read by both their owners.
+4. *Any window is found directly.* A lane's buffer holds whole windows, so a window lies in one
+   buffer of every lane. Once the blocks of the epoch are permuted, two binary searches and one
+   permutation for each lane find it, wherever it is. Memory grows with the blocks, not the rows.
+5. *Sorted rows are mixed by W blocks*; ``RowOrder.batch_variance`` says how well.
+
+Nothing here knows of workers, threads, processes or the memory of a machine. That an epoch's order
+should be a formula, of which ranks and workers only take slices, is the lesson of MosaicML
+Streaming's ``get_partitions`` and of OLMo-core's data loader; both keep an array of all rows.
+Permuting blocks and then the rows of a buffer of blocks is the sampling of scDataset
+(arXiv:2506.01883). Random numbers come from counter-based streams (``core.random_streams``), so
+that the permutation of one buffer costs the same wherever it lies in the epoch.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 
 import numpy as np
@@ -28,57 +44,47 @@ import numpy as np
 from memtrain.config.training import ShuffleSettings
 from memtrain.core.random_streams import stream
 from memtrain.core.ranges import Range, count_rows
+from memtrain.loading.blocks import Blocks, Runs, rows_per_block
 
-#: Blocks begin on pages of the disk where the size of a row allows it.
-_PAGE_BYTES = 4096
-
-
-#: Rows in order are read so many bytes at a time, and so many blocks ahead.
-_BLOCK_BYTES_IN_ORDER = 1 << 20
-_BLOCKS_AHEAD_IN_ORDER = 16
-
-
-def rows_per_block(block_bytes: int, row_bytes: int) -> int:
-    """Return how many rows make a block of about ``block_bytes``.
-
-    Whole pages where a whole number of rows fills some, so that no page belongs to two blocks; else
-    as many rows as fit, and one row at least.
-    """
-    rows = max(1, block_bytes // max(1, row_bytes))
-    return rows - rows % rows_of_whole_pages(row_bytes, rows)
-
-
-def rows_of_whole_pages(row_bytes: int, limit: int) -> int:
-    """Return the fewest rows that fill pages to the end; 1 where that takes more than ``limit``."""
-    rows = _PAGE_BYTES // int(np.gcd(_PAGE_BYTES, max(1, row_bytes)))
-    return rows if rows <= limit else 1
+#: Sizes for rows in order, which are not mixed: bytes of a block, and blocks that are read ahead.
+_UNSHUFFLED_BLOCK_BYTES = 1 << 20
+_UNSHUFFLED_BLOCKS_AHEAD = 16
 
 
 def row_order(
     ranges: Sequence[Range],
+    *,
     row_bytes: int,
     batch_size: int,
     accumulation_steps: int,
     shuffle: ShuffleSettings | None,
     seed: int,
 ) -> "RowOrder":
-    """Return the order that settings mean for rows of a size.
+    """Return the order that settings in bytes mean for rows of a given size.
 
     Args:
-        ranges: the rows.
-        row_bytes: of one row.
-        batch_size: rows of a micro-batch.
-        accumulation_steps: micro-batches of a window.
-        shuffle: None keeps the rows in order.
-        seed: of the recipe.
+        ranges: the rows of an epoch.
+        row_bytes: the size of one row in the file.
+        batch_size: the rows of a micro-batch.
+        accumulation_steps: the micro-batches of a window.
+        shuffle: the sizes of blocks and buffer; None keeps the rows in order.
+        seed: the seed of the recipe.
     """
     if shuffle is None:
-        rows, blocks = rows_per_block(_BLOCK_BYTES_IN_ORDER, row_bytes), _BLOCKS_AHEAD_IN_ORDER
+        block_rows = rows_per_block(_UNSHUFFLED_BLOCK_BYTES, row_bytes)
+        blocks = _UNSHUFFLED_BLOCKS_AHEAD
     else:
-        rows = rows_per_block(shuffle.block_bytes, row_bytes)
-        blocks = max(1, shuffle.buffer_bytes // (rows * max(1, row_bytes)))
-    shuffled = shuffle is not None
-    return RowOrder(ranges, batch_size, accumulation_steps, rows, blocks, shuffled, seed)
+        block_rows = rows_per_block(shuffle.block_bytes, row_bytes)
+        blocks = max(1, shuffle.buffer_bytes // (block_rows * max(1, row_bytes)))
+    return RowOrder(
+        ranges,
+        batch_size,
+        accumulation_steps=accumulation_steps,
+        rows_per_block=block_rows,
+        blocks_per_buffer=blocks,
+        shuffled=shuffle is not None,
+        seed=seed,
+    )
 
 
 @dataclass(frozen=True)
@@ -86,17 +92,18 @@ class RowOrder:
     """The order of the rows in every epoch of a training.
 
     Attributes:
-        ranges: the rows; none stands in two of them.
-        batch_size: rows of a micro-batch.
-        accumulation_steps: micro-batches of a window, its slots.
-        rows_per_block: rows that are read in one go.
-        blocks_per_buffer: blocks whose rows are mixed; a buffer holds one window at least.
+        ranges: the rows of an epoch, N in all; no row is in two ranges.
+        batch_size: the rows of a micro-batch, B.
+        accumulation_steps: the micro-batches of a window, which are its slots, L.
+        rows_per_block: consecutive rows that are read in one go.
+        blocks_per_buffer: the blocks whose rows are mixed; a buffer holds at least one window.
         shuffled: False keeps the rows in the order of the ranges.
-        seed: of the recipe.
+        seed: the seed of the recipe.
     """
 
     ranges: Sequence[Range]
     batch_size: int
+    _: KW_ONLY
     accumulation_steps: int = 1
     rows_per_block: int = 1024
     blocks_per_buffer: int = 1024
@@ -105,17 +112,22 @@ class RowOrder:
 
     @cached_property
     def rows(self) -> int:
-        """The rows of an epoch."""
+        """The rows of an epoch, N."""
         return count_rows(self.ranges)
 
     @property
+    def slots(self) -> range:
+        """All slots of a window."""
+        return range(self.accumulation_steps)
+
+    @property
     def rows_per_window(self) -> int:
-        """The rows of every window but the last."""
+        """The rows of every window but the last, L·B."""
         return self.batch_size * self.accumulation_steps
 
     @property
     def windows(self) -> int:
-        """The windows of an epoch, a short last one among them."""
+        """The windows of an epoch, including a short last one."""
         return -(-self.rows // self.rows_per_window)
 
     @property
@@ -130,19 +142,19 @@ class RowOrder:
 
     @cached_property
     def in_lanes(self) -> bool:
-        """Whether every slot draws from a stream of blocks of its own."""
+        """Whether every slot draws from a lane of its own."""
         return self.shuffled and not self.in_one_buffer
 
     @property
     def windows_per_buffer(self) -> int:
-        """The windows that one filling of the buffer (in lanes: of every lane's) feeds."""
+        """The windows that one filling of the buffer (in lanes: of every lane's) serves, V."""
         if self.in_one_buffer:
             return max(1, self.windows)
         return max(1, self.rows_per_block * self.blocks_per_buffer // self.rows_per_window)
 
     @property
     def rows_per_buffer(self) -> int:
-        """The most rows that are in the buffers of all lanes at a time."""
+        """The most rows that the buffers of all lanes hold at a time."""
         return min(self.rows, self.windows_per_buffer * self.rows_per_window)
 
     @property
@@ -152,10 +164,11 @@ class RowOrder:
 
     @property
     def batch_variance(self) -> float:
-        """The variance of a batch's mean over that of a uniform shuffle, were the rows sorted.
+        """The variance of a window's mean, relative to a uniform shuffle, if the rows were sorted.
 
-        With B rows in the window and W blocks in the buffer it is 1 + (B-1)/W: rows of one block
-        are alike, and each of the other B-1 rows of a batch shares its block with probability 1/W.
+        It is 1 + (n-1)/W for n rows in a window and W blocks in the buffer. This is the design
+        effect of cluster samples, 1 + (n-1)·ρ (Kish, "Survey Sampling", 1965): rows of one block
+        are alike, and two rows of a window are of one block with probability ρ = 1/W.
         """
         if self.in_one_buffer:
             return 1.0
@@ -164,94 +177,98 @@ class RowOrder:
         return 1.0 + (rows - 1) / max(1.0, blocks)
 
     def lane_start(self, lane: int) -> int:
-        """Return the first position of a lane; that of the lane after the last is the end."""
+        """Return the first position of a lane; the lane after the last begins at the end, N."""
         return lane * self.rows // self.accumulation_steps
 
     def micro_batch_sizes(self, first: int, last: int, slots: range | None = None) -> np.ndarray:
-        """Return the rows of micro-batches.
+        """Return the rows of the micro-batches of some windows.
 
         Args:
-            first: a window.
-            last: the window after the last one asked for.
-            slots: a part of the window; all unless given.
+            first: the first window.
+            last: the window after the last.
+            slots: consecutive slots of the windows; all if not given.
 
         Returns:
             int64 (last - first, slots); 0 for an empty slot, which only the last window has.
         """
-        slot = np.asarray(self._all_slots if slots is None else slots)
-        window = np.arange(first, last)[:, np.newaxis]
+        slots = self.slots if slots is None else slots
+        windows = np.arange(first, last)[:, np.newaxis]
         if self.in_lanes:
-            lane_rows = self.lane_start(slot + 1) - self.lane_start(slot)
-            left = lane_rows - window * self.batch_size
+            bounds = [self.lane_start(lane) for lane in range(slots.start, slots.stop + 1)]
+            rows_left = np.diff(np.array(bounds)) - windows * self.batch_size
         else:
-            left = self.rows - (window * self.accumulation_steps + slot) * self.batch_size
-        return np.clip(left, 0, self.batch_size)
+            micro_batches_before = windows * self.accumulation_steps + np.asarray(slots)
+            rows_left = self.rows - micro_batches_before * self.batch_size
+        return np.clip(rows_left, 0, self.batch_size)
 
     def micro_batches(self, slots: range | None = None, windows: int | None = None) -> int:
-        """Return how many micro-batches the first ``windows`` windows have (all unless given)."""
+        """Return how many micro-batches the first windows of an epoch have.
+
+        Args:
+            slots: consecutive slots of the windows; all if not given.
+            windows: the number of windows; all if not given.
+        """
         windows = self.windows if windows is None else windows
-        slots = self._all_slots if slots is None else slots
+        slots = self.slots if slots is None else slots
         full = min(windows, self.full_windows)
-        rest = self.micro_batch_sizes(full, windows, slots)
-        return full * len(slots) + int(np.count_nonzero(rest))
+        sizes_of_rest = self.micro_batch_sizes(full, windows, slots)
+        return full * len(slots) + int(np.count_nonzero(sizes_of_rest))
 
     def epoch(self, epoch: int) -> "EpochOrder":
         """Return the order of epoch 0, 1, ..."""
         return EpochOrder(self, epoch)
 
-    @property
-    def _all_slots(self) -> range:
-        return range(self.accumulation_steps)
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BufferOrder:
-    """What one filling of the buffer holds, and in which order it is used up.
+    """What one filling of the buffer holds, and in which order its rows are used.
 
     Attributes:
-        starts, ends: int64 (runs,), the runs of rows ``[start, end)`` to read; each lies within
-            one block.
-        order: int64 (rows,), the rows as they are used, micro-batch after micro-batch: number i of
-            all rows of the runs, one run after the other. None where that is their order already.
+        runs: the runs of rows to read, each within one block.
+        permutation: int64 (rows,): the i-th row that is used is row ``permutation[i]`` of all rows
+            of the runs, counted run after run. None if they are used in that order already.
         sizes: int64 (windows, slots), the rows of every micro-batch.
         first_window: the window that ``sizes`` begins with.
     """
 
-    starts: np.ndarray
-    ends: np.ndarray
-    order: np.ndarray | None
+    runs: Runs
+    permutation: np.ndarray | None
     sizes: np.ndarray
     first_window: int
 
     def rows(self) -> np.ndarray:
-        """Return the rows as they are used, int64 (rows,)."""
-        return self.places(self.starts)
+        """Return the rows in the order in which they are used, int64 (rows,)."""
+        return self.places(self.runs.starts)
 
     def places(self, first_places: np.ndarray) -> np.ndarray:
         """Return where the rows lie, in the order in which they are used.
 
         Args:
-            first_places: int64 (runs,), where the first row of every run lies.
+            first_places: int64 (runs,), where the first row of each run lies.
 
         Returns:
-            int64 (rows,)
+            int64 (rows,), micro-batch after micro-batch.
         """
-        lengths = self.ends - self.starts
-        counted_from = first_places - np.concatenate([[0], np.cumsum(lengths[:-1])])
-        places = np.repeat(counted_from, lengths)
-        places += np.arange(len(places))
-        return places if self.order is None else places[self.order]
+        places = self.runs.places(first_places)
+        return places if self.permutation is None else places[self.permutation]
 
 
 class EpochOrder:
-    """The order of one epoch; its memory grows with the blocks, not with the rows."""
+    """The order of one epoch; its memory grows with the blocks, not with the rows.
+
+    Args:
+        order: the order of all epochs.
+        epoch: 0, 1, ...
+    """
 
     def __init__(self, order: RowOrder, epoch: int):
-        self._order, self._epoch = order, epoch
-        self._starts, self._firsts = self._permuted_blocks()
+        self._order = order
+        self._epoch = epoch
+        permute = stream(order.seed, "block order", epoch).permutation if order.in_lanes else None
+        self._blocks = Blocks(order.ranges, order.rows_per_block, permute)
 
     def window_rows(self, window: int) -> list[np.ndarray]:
-        """Return the rows of a window: int64 (rows,) for every slot, none for an empty one."""
+        """Return the rows of a window: int64 (rows,) for every slot, no rows for an empty one."""
         buffer = self.buffer(window // self._order.windows_per_buffer)
         ends = np.cumsum(buffer.sizes).reshape(buffer.sizes.shape)[window - buffer.first_window]
         sizes = buffer.sizes[window - buffer.first_window]
@@ -259,131 +276,89 @@ class EpochOrder:
         return [rows[end - size : end] for end, size in zip(ends, sizes, strict=True)]
 
     def buffer(self, number: int, slots: range | None = None) -> BufferOrder:
-        """Return filling ``number`` of the buffer, as the owner of some slots sees it.
+        """Return one filling of the buffer, as the owner of some slots sees it.
 
         Args:
-            number: 0 to ``RowOrder.buffers - 1``.
-            slots: consecutive; all of the window unless given.
+            number: the number of the filling, 0 to ``RowOrder.buffers - 1``.
+            slots: consecutive slots; all of the window if not given.
         """
         order = self._order
-        slots = order._all_slots if slots is None else slots
+        slots = order.slots if slots is None else slots
         first = number * order.windows_per_buffer
         last = min(first + order.windows_per_buffer, order.windows)
         sizes = order.micro_batch_sizes(first, last, slots)
         if order.in_lanes:
-            starts, ends, used = self._of_lanes(number, slots, sizes)
+            runs, permutation = self._mixed_lanes(number, slots, sizes)
         elif order.shuffled:
-            starts, ends, used = self._of_all_rows(slots, sizes)
+            runs, permutation = self._mixed_epoch(slots, sizes)
         else:
-            starts, ends, used = self._in_order(first, slots, sizes)
-        return BufferOrder(starts, ends, used, sizes, first)
+            runs, permutation = self._unmixed(first, slots, sizes), None
+        return BufferOrder(runs, permutation, sizes, first)
 
-    def _of_lanes(
-        self, number: int, slots: range, sizes: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        order, runs, used, before = self._order, [], [], 0
-        for slot, rows in zip(slots, sizes.sum(axis=0).tolist(), strict=True):
-            start = order.lane_start(slot) + number * order.windows_per_buffer * order.batch_size
-            runs.append(self._runs(start, start + rows))
-            # One number for the buffer of a lane: neither may depend on how many there are.
-            part = (slot << 32) + number
-            mixed = stream(order.seed, "rows of a lane", self._epoch, part).permutation(rows)
-            mixed += before
-            used.append(mixed)
-            before += rows
-        starts, ends = (np.concatenate(part) for part in zip(*runs, strict=True))
-        return starts, ends, _window_by_window(used, sizes)
-
-    def _of_all_rows(
-        self, slots: range, sizes: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _mixed_lanes(self, number: int, slots: range, sizes: np.ndarray) -> tuple[Runs, np.ndarray]:
+        """Return the runs and the permutation of some lanes' buffers of the same number."""
         order = self._order
-        used = np.arange(order.rows)
-        stream(order.seed, "row order", self._epoch).shuffle(used)
-        if len(slots) < order.accumulation_steps:
-            used = used[_places_of_slots(order, 0, slots, sizes)]
-        return *self._runs(0, order.rows), used
+        runs: list[Runs] = []
+        permutations: list[np.ndarray] = []
+        rows_before = 0
+        for lane, rows in zip(slots, sizes.sum(axis=0).tolist(), strict=True):
+            start = order.lane_start(lane) + number * order.windows_per_buffer * order.batch_size
+            runs.append(self._blocks.runs(start, start + rows))
+            # Lane and buffer make one number in which neither depends on how many there are.
+            part = (lane << 32) + number
+            mixing = stream(order.seed, "rows of a lane", self._epoch, part)
+            permutation = mixing.permutation(rows)
+            permutation += rows_before
+            permutations.append(permutation)
+            rows_before += rows
+        return Runs.joined(runs), _woven_by_window(permutations, sizes)
 
-    def _in_order(
-        self, first: int, slots: range, sizes: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray, None]:
+    def _mixed_epoch(self, slots: range, sizes: np.ndarray) -> tuple[Runs, np.ndarray]:
+        """Return all runs of the epoch, and the part of its permutation that some slots take."""
+        order = self._order
+        permutation = np.arange(order.rows)
+        stream(order.seed, "row order", self._epoch).shuffle(permutation)
+        if len(slots) < order.accumulation_steps:
+            permutation = permutation[self._positions(0, slots, sizes).rows()]
+        return self._blocks.runs(0, order.rows), permutation
+
+    def _unmixed(self, first: int, slots: range, sizes: np.ndarray) -> Runs:
+        """Return the runs that some slots take in the order of the ranges."""
         order = self._order
         if len(slots) == order.accumulation_steps:
             start = first * order.rows_per_window
-            return *self._runs(start, start + int(sizes.sum())), None
-        runs = []
-        for window, rows in enumerate(sizes.sum(axis=1).tolist(), first):
-            start = window * order.rows_per_window + slots.start * order.batch_size
-            if rows:
-                runs.append(self._runs(start, start + rows))
-        none = [np.empty(0, np.int64)] * 2
-        starts, ends = (np.concatenate(part) for part in zip(*runs or [none], strict=True))
-        return starts, ends, None
+            return self._blocks.runs(start, start + int(sizes.sum()))
+        taken = self._positions(first, slots, sizes)
+        pairs = zip(taken.starts.tolist(), taken.ends.tolist(), strict=True)
+        return Runs.joined(self._blocks.runs(start, end) for start, end in pairs)
 
-    def _permuted_blocks(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the first row of every block, and its first position; (blocks,), (blocks + 1,)."""
+    def _positions(self, first: int, slots: range, sizes: np.ndarray) -> Runs:
+        """Return the runs of positions that some slots take where there are no lanes, by window."""
         order = self._order
-        starts, lengths = _blocks(order.ranges, order.rows_per_block)
-        if order.in_lanes:
-            permuted = stream(order.seed, "block order", self._epoch).permutation(len(starts))
-            starts, lengths = starts[permuted], lengths[permuted]
-        firsts = np.zeros(len(starts) + 1, np.int64)
-        np.cumsum(lengths, out=firsts[1:])
-        return starts, firsts
-
-    def _runs(self, start: int, end: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the runs of rows at the positions ``[start, end)``."""
-        if start >= end:
-            return np.empty(0, np.int64), np.empty(0, np.int64)
-        first = np.searchsorted(self._firsts, start, side="right") - 1
-        last = np.searchsorted(self._firsts, end, side="left")
-        starts = self._starts[first:last].copy()
-        ends = starts + np.diff(self._firsts[first : last + 1])
-        ends[-1] -= self._firsts[last] - end
-        starts[0] += start - self._firsts[first]
-        return starts, ends
+        windows = np.arange(first, first + len(sizes))
+        starts = windows * order.rows_per_window + slots.start * order.batch_size
+        return Runs(starts, starts + sizes.sum(axis=1))
 
 
-def _blocks(ranges: Sequence[Range], rows_per_block: int) -> tuple[np.ndarray, np.ndarray]:
-    """Cut ranges at the borders of blocks; return first rows and lengths, (blocks,) each.
-
-    Borders are multiples of ``rows_per_block`` in the file, whatever the ranges.
-    """
-    starts, lengths = [np.empty(0, np.int64)], [np.empty(0, np.int32)]
-    for piece in ranges:
-        first = piece.start // rows_per_block * rows_per_block
-        edges = np.arange(first, piece.end + rows_per_block, rows_per_block)
-        edges = edges[: -(-(piece.end - first) // rows_per_block) + 1]
-        edges[0], edges[-1] = piece.start, piece.end
-        starts.append(edges[:-1])
-        lengths.append(np.diff(edges).astype(np.int64 if rows_per_block >> 31 else np.int32))
-    return np.concatenate(starts), np.concatenate(lengths)
-
-
-def _window_by_window(lanes: list[np.ndarray], sizes: np.ndarray) -> np.ndarray:
+def _woven_by_window(lanes: list[np.ndarray], sizes: np.ndarray) -> np.ndarray:
     """Weave the rows of lanes: all slots of the first window, then all of the second, ...
 
     Args:
         lanes: int64 (rows,) for every slot.
-        sizes: int64 (windows, slots).
+        sizes: int64 (windows, slots), the rows of every micro-batch.
+
+    Returns:
+        int64 (rows of all lanes,)
     """
     batch_size = int(sizes.max(initial=0))
     full = int((sizes == batch_size).all(axis=1).sum()) if batch_size else 0
+    # The full windows at once: (windows, slots, rows of a micro-batch), read row by row.
     whole = [lane[: full * batch_size].reshape(full, 1, batch_size) for lane in lanes]
     woven = [np.concatenate(whole, axis=1).reshape(-1)]
     for window in range(full, len(sizes)):
-        before = sizes[:window].sum(axis=0)
+        rows_before = sizes[:window].sum(axis=0)
         woven += [
             lane[start : start + rows]
-            for lane, start, rows in zip(lanes, before, sizes[window], strict=True)
+            for lane, start, rows in zip(lanes, rows_before, sizes[window], strict=True)
         ]
     return np.concatenate(woven)
-
-
-def _places_of_slots(order: RowOrder, first: int, slots: range, sizes: np.ndarray) -> np.ndarray:
-    """Return the positions that some slots take, window after window, where there is one lane."""
-    windows = np.arange(first, first + len(sizes))
-    starts = windows * order.rows_per_window + slots.start * order.batch_size
-    lengths = sizes.sum(axis=1)
-    counted_from = starts - np.concatenate([[0], np.cumsum(lengths[:-1])])
-    return np.repeat(counted_from, lengths) + np.arange(int(lengths.sum()))

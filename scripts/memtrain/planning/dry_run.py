@@ -16,14 +16,12 @@ from memtrain.components.rows import first_rows
 from memtrain.config.objects import describe_exception
 from memtrain.core.errors import UserError
 from memtrain.data.memmap_dataset import MemmapDataset
-from memtrain.loading.block_loader import BlockLoader
+from memtrain.loading.memory_estimate import loader_memory_bytes
+from memtrain.loading.order_digest import declared_order
 from memtrain.recipes.recipe import ResourceEstimate, TrainingRecipe
 
 #: Rows in the micro-batch of the dry run.
 _ROWS = 2
-
-#: A memory budget larger than any machine, so that the loader reports its need and accepts it.
-_UNLIMITED_BUDGET = 1 << 62
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,7 @@ def dry_run(where: str, recipe: TrainingRecipe, data: str) -> ResourceEstimate:
             rows = len(batch["features"])
         cost = _take_step(where, parts, batch)
         return ResourceEstimate(
-            loading_bytes=_estimate_loading_bytes(recipe, dataset),
+            loading_bytes=loader_memory_bytes(dataset, declared_order(recipe)),
             model_bytes=_estimate_model_bytes(recipe, parts),
             row_bytes=dataset.layout.row_bytes,
             bytes_per_row=math.ceil(cost.kept_bytes / rows),
@@ -106,21 +104,6 @@ def _compute_gradients(parts: TrainingParts, batch: dict[str, torch.Tensor]) -> 
     ):
         parts.loss(parts.model, batch).backward()
     return _BackwardCost(sum(kept.values()), counter.get_total_flops())
-
-
-def _estimate_loading_bytes(recipe: TrainingRecipe, dataset: MemmapDataset) -> int:
-    """Return the most memory that the loader of one process takes, with all slots."""
-    settings = recipe.settings
-    return BlockLoader(
-        dataset,
-        settings.batch_size,
-        settings.shuffle,
-        settings.seed,
-        ranges=recipe.rows.ranges,
-        accumulation_steps=settings.accumulation_steps,
-        epochs=settings.epochs,
-        memory_budget=_UNLIMITED_BUDGET,
-    ).memory_bytes
 
 
 def _estimate_model_bytes(recipe: TrainingRecipe, parts: TrainingParts) -> int:

@@ -153,11 +153,11 @@ class _Resolver:
         settings = self._configuration.training_settings(split)
         return row_order(
             ranges,
-            self._manifest.layout.row_bytes,
-            settings.batch_size,
-            settings.accumulation_steps,
-            settings.shuffle,
-            settings.seed,
+            row_bytes=self._manifest.layout.row_bytes,
+            batch_size=settings.batch_size,
+            accumulation_steps=settings.accumulation_steps,
+            shuffle=settings.shuffle,
+            seed=settings.seed,
         )
 
     def _training(

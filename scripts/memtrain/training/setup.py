@@ -36,8 +36,8 @@ def build_loader(
     return BlockLoader(
         dataset,
         settings.batch_size,
-        settings.shuffle,
-        settings.seed,
+        shuffle=settings.shuffle,
+        seed=settings.seed,
         ranges=recipe.rows.ranges,
         accumulation_steps=settings.accumulation_steps,
         slots=context.group.slots(settings.accumulation_steps, needs_tree),

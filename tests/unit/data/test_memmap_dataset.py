@@ -159,6 +159,15 @@ def test_transforms_of_rows_and_of_batches_agree(raw, transform):
     assert np.array_equal(torch.stack([dataset[i] for i in range(40)]), expected)
 
 
+@pytest.mark.parametrize("transform", [None, double, double_batched])
+def test_a_gathered_batch_is_what_a_data_loader_gives(raw, transform):
+    dataset = MemmapDataset(raw, np.float32, (100, 4), transform, 20, 60)
+    indices = [5, -1, 5, 0]
+    batch = dataset.gather(indices)
+    assert type(batch) is torch.Tensor
+    assert torch.equal(batch, next(iter(DataLoader(dataset, batch_sampler=[indices]))))
+
+
 def test_a_transform_of_a_record_gets_and_gives_a_dict(records):
     loader = DataLoader(MemmapDataset(records, transform=halve_features), batch_size=5)
     batch = next(iter(loader))
@@ -182,6 +191,7 @@ def test_a_collate_function_of_ones_own_gets_the_rows(raw, records):
 def test_rows_of_a_batch_are_ordinary_tensors(raw):
     rows = MemmapDataset(raw, np.float32, (100, 4)).__getitems__([1, 2])
     assert type(rows[0] + 1) is torch.Tensor
+    assert np.array_equal(rows[1:].batch, ROWS[2:3])
     again = torch.utils.data.default_collate([rows[0], rows[1]])
     assert np.array_equal(again, ROWS[1:3])
 

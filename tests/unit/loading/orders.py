@@ -1,4 +1,4 @@
-"""What tests of loading share: files of rows, the page cache, open threads and files."""
+"""What the tests of loading share: sizes, the page cache, open threads and files."""
 
 import gc
 import os
@@ -8,7 +8,8 @@ import numpy as np
 
 from memtrain.config.training import ShuffleSettings
 from memtrain.data.memmap_dataset import MemmapDataset
-from memtrain.loading import readers as block_readers
+from memtrain.loading.blocks import Runs
+from memtrain.loading.row_file import RowFile
 
 ROWS = 3000
 READERS = ["mmap", "pread", "direct"]
@@ -24,9 +25,9 @@ def drop_from_cache(path):
 
 def is_cached(path):
     dataset = MemmapDataset(path)
-    file = block_readers.RowFile(path, dataset.layout)
+    file = RowFile(path, dataset.layout)
     try:
-        return file.is_cached(np.array([0]), np.array([dataset.layout.rows]))
+        return file.is_cached(Runs(np.array([0]), np.array([dataset.layout.rows])))
     finally:
         file.close()
 
@@ -36,7 +37,7 @@ def rows_of(batch):
 
 
 def open_things():
-    """The threads of this process, and the record files that it holds open."""
+    """Return the number of threads of this process, and the record files that it holds open."""
     gc.collect()
     files = [os.path.realpath(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd")]
     return threading.active_count(), sorted(name for name in files if name.endswith(".npy"))

@@ -1,4 +1,4 @@
-"""The block loader, as a PyTorch user takes it."""
+"""The block loader, as users of PyTorch call it."""
 
 import itertools
 import time
@@ -122,7 +122,7 @@ def test_windows_are_the_batches_of_the_optimizer_steps(records, arguments):
 def test_processes_take_their_slots_of_every_window(records, processes, shuffle):
     def windows(slots):
         loader = BlockLoader(
-            MemmapDataset(records), 10, shuffle, 3, accumulation_steps=8, slots=slots
+            MemmapDataset(records), 10, shuffle=shuffle, seed=3, accumulation_steps=8, slots=slots
         )
         return [[rows_of(batch) for batch in window] for window in loader.windows()]
 
@@ -137,7 +137,12 @@ def test_processes_take_their_slots_of_every_window(records, processes, shuffle)
 @pytest.mark.parametrize("ahead", [False, True])
 def test_a_window_stays_while_the_next_is_taken(records, ahead):
     loader = BlockLoader(
-        MemmapDataset(records), 16, SMALL, accumulation_steps=4, epochs=3, gather_ahead=ahead
+        MemmapDataset(records),
+        16,
+        shuffle=SMALL,
+        accumulation_steps=4,
+        epochs=3,
+        gather_ahead=ahead,
     )
     last = []
     for window in loader.windows():
@@ -150,7 +155,12 @@ def test_a_window_stays_while_the_next_is_taken(records, ahead):
 @pytest.mark.parametrize("batch_size", [7, 16, 100])
 def test_a_batch_stays_while_the_next_window_is_taken(records, reader, batch_size):
     loader = BlockLoader(
-        MemmapDataset(records), batch_size, SMALL, accumulation_steps=4, reader=reader, epochs=3
+        MemmapDataset(records),
+        batch_size,
+        shuffle=SMALL,
+        accumulation_steps=4,
+        reader=reader,
+        epochs=3,
     )
     held = []
     for batch in loader:
@@ -170,7 +180,7 @@ def test_batches_are_used_again_unless_they_are_copies(records):
         for copy in (False, True)
     }
     assert len(set(first[False])) < len(first[False]) / 2
-    kept = list(BlockLoader(dataset, 16, SMALL, copy=True))
+    kept = list(BlockLoader(dataset, 16, shuffle=SMALL, copy=True))
     assert sorted(row for batch in kept for row in rows_of(batch)) == list(range(ROWS))
 
 
@@ -181,7 +191,11 @@ def test_rows_in_order_are_views_with_the_same_layout_from_every_reader(records,
         if dropped:
             drop_from_cache(records)
         loader = BlockLoader(
-            MemmapDataset(records), 100, None, reader=reader, ranges=[(7, 1000), (1500, 2990)]
+            MemmapDataset(records),
+            100,
+            shuffle=None,
+            reader=reader,
+            ranges=[(7, 1000), (1500, 2990)],
         )
         layouts.append(
             [
@@ -197,7 +211,7 @@ def test_rows_in_order_are_views_with_the_same_layout_from_every_reader(records,
 
 def test_writing_to_a_view_changes_no_file(plain):
     before = Path(plain).read_bytes()
-    for batch in BlockLoader(MemmapDataset(plain), 100, None, reader="mmap"):
+    for batch in BlockLoader(MemmapDataset(plain), 100, shuffle=None, reader="mmap"):
         batch.zero_()
     assert Path(plain).read_bytes() == before
 
@@ -205,7 +219,7 @@ def test_writing_to_a_view_changes_no_file(plain):
 @pytest.mark.parametrize("batch_size", [5, 16, 48])
 def test_every_tensor_begins_on_a_cache_line(records, batch_size):
     for shuffle in (SMALL, True):
-        for batch in BlockLoader(MemmapDataset(records), batch_size, shuffle):
+        for batch in BlockLoader(MemmapDataset(records), batch_size, shuffle=shuffle):
             assert all(value.data_ptr() % 64 == 0 for value in batch.values())
 
 
@@ -222,7 +236,9 @@ class Doubled:
 def test_transforms_run_on_the_batch_where_they_can(records, shuffle):
     batched, single = Doubled(batched=True), Doubled(batched=False)
     batches = [
-        list(BlockLoader(MemmapDataset(records, transform=transform), 64, shuffle, copy=True))
+        list(
+            BlockLoader(MemmapDataset(records, transform=transform), 64, shuffle=shuffle, copy=True)
+        )
         for transform in (Scale(factor=2), batched, single)
     ]
     assert set(batched.calls) == {(64, 20), (ROWS % 64, 20)}
@@ -245,7 +261,7 @@ def test_plain_files_of_any_number_type_and_raw_files(tmp_path):
         for reader in READERS:
             drop_from_cache(dataset.filename)
             for shuffle in (None, ShuffleSettings(block_bytes=64, buffer_bytes=128)):
-                loader = BlockLoader(dataset, 7, shuffle, reader=reader, copy=True)
+                loader = BlockLoader(dataset, 7, shuffle=shuffle, reader=reader, copy=True)
                 rows = torch.cat(list(loader))
                 assert rows.dtype == torch.float32
                 expected = torch.stack([dataset[i] for i in range(len(dataset))])
@@ -254,26 +270,26 @@ def test_plain_files_of_any_number_type_and_raw_files(tmp_path):
 
 def test_a_budget_that_is_too_small_names_what_would_do(records):
     with pytest.raises(UserError) as caught:
-        BlockLoader(MemmapDataset(records), 50, SMALL, memory_budget=10_000)
+        BlockLoader(MemmapDataset(records), 50, shuffle=SMALL, memory_budget=10_000)
     message = str(caught.value)
     assert "memory_budget" in message
     assert "shuffle.buffer_bytes" in message
-    loader = BlockLoader(MemmapDataset(records), 50, SMALL)
-    assert BlockLoader(MemmapDataset(records), 50, SMALL, memory_budget=loader.memory_bytes)
+    loader = BlockLoader(MemmapDataset(records), 50, shuffle=SMALL)
+    assert BlockLoader(MemmapDataset(records), 50, shuffle=SMALL, memory_budget=loader.memory_bytes)
 
 
 def test_states_of_another_order_are_refused(records):
     dataset = MemmapDataset(records)
-    state = BlockLoader(dataset, 50, SMALL, seed=1).state_dict()
+    state = BlockLoader(dataset, 50, shuffle=SMALL, seed=1).state_dict()
     for other in (
-        BlockLoader(dataset, 50, SMALL, seed=2),
-        BlockLoader(dataset, 51, SMALL, seed=1),
-        BlockLoader(dataset, 50, None, seed=1),
-        BlockLoader(dataset, 50, SMALL, seed=1, ranges=[(0, 100)]),
+        BlockLoader(dataset, 50, shuffle=SMALL, seed=2),
+        BlockLoader(dataset, 51, shuffle=SMALL, seed=1),
+        BlockLoader(dataset, 50, shuffle=None, seed=1),
+        BlockLoader(dataset, 50, shuffle=SMALL, seed=1, ranges=[(0, 100)]),
     ):
         with pytest.raises(ValueError, match="another order"):
             other.load_state_dict(state)
-    same = BlockLoader(dataset, 50, SMALL, seed=1, reader="pread")
+    same = BlockLoader(dataset, 50, shuffle=SMALL, seed=1, reader="pread")
     same.load_state_dict(state)
     with pytest.raises(ValueError, match="version"):
         same.load_state_dict(state | {"version": 0})
@@ -290,7 +306,7 @@ def test_states_of_another_order_are_refused(records):
     ],
 )
 def test_arguments_that_make_no_sense(records, arguments):
-    with pytest.raises(ValueError, match=r"found|lie within|stand in two"):
+    with pytest.raises(ValueError, match=r"found|lie within|are in two"):
         BlockLoader(MemmapDataset(records), 10, **arguments)
 
 
@@ -300,7 +316,7 @@ def test_unknown_readers_are_refused(records):
 
 
 def test_what_is_taken_is_described(records):
-    text = BlockLoader(MemmapDataset(records), 10, SMALL).describe()
+    text = BlockLoader(MemmapDataset(records), 10, shuffle=SMALL).describe()
     assert "reader: mmap" in text
     assert "local file system" in text
     assert "blocks of 49 rows" in text
@@ -310,5 +326,5 @@ def test_what_is_taken_is_described(records):
 def test_few_rows(tmp_path, rows):
     np.save(tmp_path / "few.npy", np.ones((rows, 3), np.float32))
     for shuffle in (True, None, ShuffleSettings(block_bytes=1, buffer_bytes=1)):
-        loader = BlockLoader(MemmapDataset(tmp_path / "few.npy"), 4, shuffle)
+        loader = BlockLoader(MemmapDataset(tmp_path / "few.npy"), 4, shuffle=shuffle)
         assert [len(batch) for batch in loader] == [1] * rows

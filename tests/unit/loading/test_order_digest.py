@@ -1,4 +1,4 @@
-"""The observed order of rows: the same however it was visited, and no other order's."""
+"""The digest of the order in which rows were visited: one digest for each order of rows."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,14 @@ LANES = ShuffleSettings(block_bytes=4096, buffer_bytes=16384)
 
 def an_order(rows=5000, batch_size=7, slots=4, shuffle=LANES, seed=1, ranges=None):
     ranges = ranges or [Range(0, rows)]
-    return row_order(ranges, 8, batch_size, slots, shuffle, seed)
+    return row_order(
+        ranges,
+        row_bytes=8,
+        batch_size=batch_size,
+        accumulation_steps=slots,
+        shuffle=shuffle,
+        seed=seed,
+    )
 
 
 def windows_of(order, epochs):

@@ -1,4 +1,4 @@
-"""A file larger than the memory that there is: read by blocks in a real memory cgroup."""
+"""A file larger than the memory, read by blocks in a real memory cgroup."""
 
 import json
 import subprocess

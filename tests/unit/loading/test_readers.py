@@ -1,4 +1,4 @@
-"""How blocks come from the disk, and what happens where they do not."""
+"""How blocks come from the disk, and what happens if they do not."""
 
 import os
 import time
@@ -8,7 +8,7 @@ import pytest
 
 from memtrain.core.errors import UserError
 from memtrain.data.memmap_dataset import MemmapDataset
-from memtrain.loading import readers as block_readers
+from memtrain.loading import readers, row_file
 from memtrain.loading.block_loader import BlockLoader
 from memtrain.loading.readers import choose_reader
 from memtrain.system.file_systems import FileSystem
@@ -26,12 +26,12 @@ def test_what_is_in_the_page_cache_is_not_copied(plain):
     with open(plain, "rb") as file:
         file.read()
     for reader in READERS:
-        assert list(BlockLoader(MemmapDataset(plain), 64, SMALL, reader=reader))
+        assert list(BlockLoader(MemmapDataset(plain), 64, shuffle=SMALL, reader=reader))
     drop_from_cache(plain)
     assert not is_cached(plain)
-    list(BlockLoader(MemmapDataset(plain), 64, SMALL, reader="direct"))
+    list(BlockLoader(MemmapDataset(plain), 64, shuffle=SMALL, reader="direct"))
     assert not is_cached(plain), "direct reads leave the page cache to others"
-    list(BlockLoader(MemmapDataset(plain), 64, SMALL, reader="pread"))
+    list(BlockLoader(MemmapDataset(plain), 64, shuffle=SMALL, reader="pread"))
     assert is_cached(plain)
 
 
@@ -39,7 +39,7 @@ def test_what_is_in_the_page_cache_is_not_copied(plain):
 @pytest.mark.parametrize("cached", [True, False])
 def test_a_file_that_shrinks_is_an_error_that_names_file_and_byte(plain, reader, cached):
     size = os.stat(plain).st_size
-    loader = BlockLoader(MemmapDataset(plain), 8, SMALL, reader=reader, epochs=50)
+    loader = BlockLoader(MemmapDataset(plain), 8, shuffle=SMALL, reader=reader, epochs=50)
     if not cached:
         drop_from_cache(plain)
     batches = iter(loader)
@@ -79,10 +79,10 @@ REAL_PREADV = os.preadv
 
 
 def test_slow_reads_in_pieces_give_the_same_rows(records, monkeypatch):
-    expected = [rows_of(batch) for batch in BlockLoader(MemmapDataset(records), 50, SMALL)]
+    expected = [rows_of(batch) for batch in BlockLoader(MemmapDataset(records), 50, shuffle=SMALL)]
     drop_from_cache(records)
-    monkeypatch.setattr(block_readers.os, "preadv", FailingReads())
-    loader = BlockLoader(MemmapDataset(records), 50, SMALL, reader="pread")
+    monkeypatch.setattr(os, "preadv", FailingReads())
+    loader = BlockLoader(MemmapDataset(records), 50, shuffle=SMALL, reader="pread")
     assert [rows_of(batch) for batch in loader] == expected
 
 
@@ -99,9 +99,9 @@ def test_slow_reads_in_pieces_give_the_same_rows(records, monkeypatch):
 def test_reads_that_fail_name_file_and_byte(records, monkeypatch, reads, message):
     before = open_things()
     drop_from_cache(records)
-    monkeypatch.setattr(block_readers.os, "preadv", reads)
+    monkeypatch.setattr(os, "preadv", reads)
     with pytest.raises(UserError, match=message):
-        list(BlockLoader(MemmapDataset(records), 50, SMALL, reader="pread"))
+        list(BlockLoader(MemmapDataset(records), 50, shuffle=SMALL, reader="pread"))
     assert open_things() == before
 
 
@@ -113,7 +113,7 @@ def leave_early(loader):
 def test_threads_and_files_are_gone_after_an_iteration(records):
     before = open_things()
     for reader in READERS:
-        loader = BlockLoader(MemmapDataset(records), 50, SMALL, reader=reader)
+        loader = BlockLoader(MemmapDataset(records), 50, shuffle=SMALL, reader=reader)
         drop_from_cache(records)
         iterator = iter(loader)
         next(iterator)
@@ -134,7 +134,7 @@ def test_a_transform_that_fails_leaves_nothing_open(records):
         raise RuntimeError("no")
 
     with pytest.raises(RuntimeError, match="no"):
-        list(BlockLoader(MemmapDataset(records, transform=fail), 50, SMALL))
+        list(BlockLoader(MemmapDataset(records, transform=fail), 50, shuffle=SMALL))
     assert open_things() == before
 
 
@@ -144,7 +144,7 @@ def test_a_transform_that_fails_leaves_nothing_open(records):
 )
 def test_auto_takes_the_reader_that_suits_the_file_system(monkeypatch, system, reader):
     found = FileSystem(system, "/data", system != "ext4")
-    monkeypatch.setattr(block_readers, "file_system_of", lambda path: found)
+    monkeypatch.setattr(readers, "file_system_of", lambda path: found)
     chosen, reason = choose_reader("auto", "/data/rows.npy")
     assert chosen == reader
     assert system in reason
@@ -153,17 +153,18 @@ def test_auto_takes_the_reader_that_suits_the_file_system(monkeypatch, system, r
 
 def test_network_files_are_never_mapped(plain, monkeypatch):
     found = FileSystem("nfs4", "/", is_network=True)
-    monkeypatch.setattr(block_readers, "file_system_of", lambda path: found)
-    monkeypatch.setattr(block_readers.RowFile, "mapped", lambda self: pytest.fail("mapped"))
-    rows = first_column(BlockLoader(MemmapDataset(plain), 64, SMALL))
+    monkeypatch.setattr(readers, "file_system_of", lambda path: found)
+    monkeypatch.setattr(row_file, "file_system_of", lambda path: found)
+    monkeypatch.setattr(row_file.RowFile, "mapped", lambda self: pytest.fail("mapped"))
+    rows = first_column(BlockLoader(MemmapDataset(plain), 64, shuffle=SMALL))
     assert np.array_equal(np.sort(rows), np.arange(3000))
 
 
 def test_without_populating_the_kernel_is_asked_by_reading(plain, monkeypatch):
-    """As on Linux before 5.14: the advice is unknown there."""
-    monkeypatch.setattr(block_readers, "_MADV_POPULATE_READ", 9999)
+    """As on Linux before 5.14, which does not know the advice."""
+    monkeypatch.setattr(readers, "MADV_POPULATE_READ", 9999)
     drop_from_cache(plain)
-    rows = first_column(BlockLoader(MemmapDataset(plain), 64, SMALL, reader="mmap"))
+    rows = first_column(BlockLoader(MemmapDataset(plain), 64, shuffle=SMALL, reader="mmap"))
     assert np.array_equal(np.sort(rows), np.arange(3000))
 
 

@@ -1,4 +1,4 @@
-"""Which rows, in which order."""
+"""The laws of the row order, and its randomness, cost and quality."""
 
 import json
 import subprocess
@@ -11,7 +11,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from memtrain.core.ranges import Range
-from memtrain.loading.row_order import RowOrder, rows_per_block
+from memtrain.loading.blocks import rows_per_block
+from memtrain.loading.row_order import RowOrder
 
 
 @st.composite
@@ -90,8 +91,10 @@ def test_only_blocks_at_lane_borders_are_read_by_two_processes(order, epoch, pro
         share = range(process * 2, process * 2 + 2)
         for number in range(order.buffers):
             buffer = order.epoch(epoch).buffer(number, share)
-            read_rows += int((buffer.ends - buffer.starts).sum())
-            for start, end in zip(buffer.starts.tolist(), buffer.ends.tolist(), strict=True):
+            read_rows += int(buffer.runs.lengths.sum())
+            for start, end in zip(
+                buffer.runs.starts.tolist(), buffer.runs.ends.tolist(), strict=True
+            ):
                 assert start // order.rows_per_block == (end - 1) // order.rows_per_block
                 # Within a file, pieces of two ranges may share a cell of the grid.
                 piece = next(p for p, r in enumerate(order.ranges) if r.start <= start < r.end)
@@ -104,7 +107,7 @@ def test_only_blocks_at_lane_borders_are_read_by_two_processes(order, epoch, pro
 def test_the_order_reads_what_it_uses(order, epoch):
     for number in range(order.buffers):
         buffer = order.epoch(epoch).buffer(number)
-        runs = zip(buffer.starts.tolist(), buffer.ends.tolist(), strict=True)
+        runs = zip(buffer.runs.starts.tolist(), buffer.runs.ends.tolist(), strict=True)
         read = [row for run in runs for row in range(*run)]
         assert sorted(buffer.rows().tolist()) == sorted(read)
         assert len(read) <= order.rows_per_buffer
@@ -117,13 +120,21 @@ def test_unshuffled_rows_keep_the_order_of_the_ranges(order, epoch):
 
 
 def test_blocks_and_buffers_do_not_change_what_fits_into_one():
-    small = RowOrder([Range(3, 500)], 10, 4, rows_per_block=5, blocks_per_buffer=100, seed=8)
+    small = RowOrder(
+        [Range(3, 500)], 10, accumulation_steps=4, rows_per_block=5, blocks_per_buffer=100, seed=8
+    )
     large = replace(small, rows_per_block=64, blocks_per_buffer=1024)
     assert rows_of(small, 2) == rows_of(large, 2)
 
 
-IN_LANES = RowOrder([Range(0, 1000), Range(2000, 2500)], 10, 4, 16, 8)
-IN_ONE_BUFFER = RowOrder([Range(0, 1000), Range(2000, 2500)], 10, 4)
+IN_LANES = RowOrder(
+    [Range(0, 1000), Range(2000, 2500)],
+    10,
+    accumulation_steps=4,
+    rows_per_block=16,
+    blocks_per_buffer=8,
+)
+IN_ONE_BUFFER = replace(IN_LANES, rows_per_block=1024, blocks_per_buffer=1024)
 
 
 @pytest.mark.parametrize("order", [IN_LANES, IN_ONE_BUFFER])
@@ -138,7 +149,7 @@ def test_epochs_and_seeds_have_orders_of_their_own(order):
 def test_lanes_and_buffers_are_mixed_by_streams_of_their_own():
     epoch = IN_LANES.epoch(0)
     mixes = [
-        tuple(np.argsort(epoch.buffer(number, range(lane, lane + 1)).order[:30]).tolist())
+        tuple(np.argsort(epoch.buffer(number, range(lane, lane + 1)).permutation[:30]).tolist())
         for number in range(2)
         for lane in range(4)
     ]
@@ -153,7 +164,7 @@ def test_the_order_of_rows_that_fit_the_buffer_is_uniform():
 
 
 def test_rows_of_blocks_are_mixed_evenly():
-    order = RowOrder([Range(0, 40)], 2, 2, rows_per_block=4, blocks_per_buffer=4)
+    order = RowOrder([Range(0, 40)], 2, accumulation_steps=2, rows_per_block=4, blocks_per_buffer=4)
     assert order.in_lanes
     counts = np.zeros(40)
     for epoch in range(4000):
@@ -165,7 +176,14 @@ PRINT_ORDER = """
 import json
 from memtrain.core.ranges import Range
 from memtrain.loading.row_order import RowOrder
-order = RowOrder([Range(0, 1000), Range(2000, 2500)], 10, 4, 16, {blocks}, seed=12)
+order = RowOrder(
+    [Range(0, 1000), Range(2000, 2500)],
+    10,
+    accumulation_steps=4,
+    rows_per_block=16,
+    blocks_per_buffer={blocks},
+    seed=12,
+)
 epoch = order.epoch(3)
 print(json.dumps([rows.tolist() for w in range(order.windows) for rows in epoch.window_rows(w)]))
 """
@@ -193,7 +211,14 @@ def test_blocks_are_whole_pages_where_they_can_be(block_bytes, row_bytes):
 @pytest.mark.parametrize(("batch_size", "steps"), [(64, 1), (16, 8), (128, 4)])
 @pytest.mark.parametrize("blocks", [32, 128])
 def test_the_variance_of_a_batch_on_sorted_rows_is_as_stated(batch_size, steps, blocks):
-    order = RowOrder([Range(0, 1 << 17)], batch_size, steps, 32, blocks, seed=5)
+    order = RowOrder(
+        [Range(0, 1 << 17)],
+        batch_size,
+        accumulation_steps=steps,
+        rows_per_block=32,
+        blocks_per_buffer=blocks,
+        seed=5,
+    )
     means = [
         np.mean(np.concatenate(order.epoch(epoch).window_rows(window)))
         for epoch in range(4)
@@ -219,7 +244,9 @@ import numpy.random
 def peak_mib():
     return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
 
-order = RowOrder([Range(0, 10**9)], 1024, 4, rows_per_block=512, blocks_per_buffer=1024)
+order = RowOrder(
+    [Range(0, 10**9)], 1024, accumulation_steps=4, rows_per_block=512, blocks_per_buffer=1024
+)
 before, start = peak_mib(), time.process_time()
 order.epoch(7).window_rows(int(sys.argv[1]))
 print(time.process_time() - start, peak_mib() - before)

@@ -355,7 +355,7 @@ from memtrain.config.training import ShuffleSettings
 
 shuffle = ShuffleSettings(block_bytes=64 << 10, buffer_bytes=1 << 20)
 loader = BlockLoader(
-    MemmapDataset(sys.argv[2]), 64, shuffle, accumulation_steps=8, reader="direct",
+    MemmapDataset(sys.argv[2]), 64, shuffle=shuffle, accumulation_steps=8, reader="direct",
     slots=range(int(sys.argv[3]), int(sys.argv[4])),
 )
 assert loader.order.in_lanes

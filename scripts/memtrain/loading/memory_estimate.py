@@ -1,0 +1,82 @@
+"""How much memory a ``BlockLoader`` takes, known before anything is read."""
+
+from memtrain.core.byte_sizes import format_bytes
+from memtrain.core.errors import TransientError
+from memtrain.data.memmap_dataset import MemmapDataset
+from memtrain.loading.batch_gatherer import gathering_memory_bytes
+from memtrain.loading.row_order import RowOrder
+from memtrain.loading.shuffle_buffer import buffer_count, filling_memory_bytes
+from memtrain.system.memory import available_memory
+
+#: The share of the free memory that a loader may take if no budget is set.
+_SHARE_OF_FREE_MEMORY = 2 / 3
+
+
+def batch_lifetime(slots: range, gather_ahead: bool) -> int:
+    """Return how many more batches may be gathered before one is overwritten.
+
+    Args:
+        slots: the slots of every window that the process takes.
+        gather_ahead: whether the next window is gathered while one is used.
+    """
+    return len(slots) * (2 if gather_ahead else 1)
+
+
+def loader_memory_bytes(
+    dataset: MemmapDataset,
+    order: RowOrder,
+    *,
+    slots: range | None = None,
+    gather_ahead: bool = False,
+) -> int:
+    """Return the memory that a loader takes at most: buffers, batches and their bookkeeping.
+
+    Args:
+        dataset: the dataset that the rows belong to.
+        order: the order of the rows.
+        slots: the slots of every window that the process takes; all if not given.
+        gather_ahead: whether the next window is gathered while one is used.
+    """
+    slots = order.slots if slots is None else slots
+    rows = order.rows_per_buffer
+    if order.in_lanes:
+        rows = -(-rows * len(slots) // order.accumulation_steps)
+    # Each range and each slot can cut one block in two at either end.
+    runs = rows // order.rows_per_block + 2 * (len(order.ranges) + len(slots))
+    filling_bytes = filling_memory_bytes(
+        rows=rows,
+        runs=min(rows, runs),
+        row_bytes=dataset.layout.row_bytes,
+        buffers=buffer_count(order),
+    )
+    lifetime = batch_lifetime(slots, gather_ahead)
+    return filling_bytes + gathering_memory_bytes(dataset, order.batch_size, lifetime)
+
+
+def require_memory(needed_bytes: int, budget_bytes: int | None, buffer_bytes: int) -> None:
+    """Refuse a loader that needs more memory than it may take.
+
+    Args:
+        needed_bytes: the memory that it needs.
+        budget_bytes: the memory that it may take; None for two thirds of what is free.
+        buffer_bytes: the size of one shuffle buffer, for the advice.
+
+    Raises:
+        TransientError: naming the sizes that would fit.
+    """
+    origin = "as set"
+    if budget_bytes is None:
+        available = available_memory()
+        budget_bytes = int(available.bytes * _SHARE_OF_FREE_MEMORY)
+        origin = f"two thirds of what {available.source} leaves free"
+    if needed_bytes <= budget_bytes:
+        return
+    smaller_buffer_bytes = max(1, int(buffer_bytes * budget_bytes / needed_bytes * 0.9))
+    raise TransientError(
+        f"memory_budget: {format_bytes(needed_bytes)} are needed for buffers of "
+        f"{format_bytes(buffer_bytes)} and the batches of a window, but the budget is "
+        f"{format_bytes(budget_bytes)} ({origin}). Allow a memory_budget of "
+        f"{format_bytes(needed_bytes)}, or set shuffle.buffer_bytes to about "
+        f"{format_bytes(smaller_buffer_bytes)} (which changes the order of the rows); a window of "
+        "batch_size x accumulation_steps rows must fit into it."
+    )

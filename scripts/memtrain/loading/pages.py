@@ -1,0 +1,94 @@
+"""Pages of memory, and what Linux is asked and told about them."""
+
+import ctypes
+import mmap
+import os
+import sys
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from memtrain.core.errors import UserError
+
+#: The page size that blocks, direct reads and advice to the kernel are aligned to.
+PAGE_BYTES = 4096
+
+# Numbers of Linux that Python's mmap module lacks.
+MAP_NORESERVE = 0x4000
+MADV_POPULATE_READ = 22
+
+
+def require_linux(what: str) -> None:
+    """Refuse to go on where the kernel is not Linux.
+
+    Args:
+        what: what needs Linux, for the message.
+
+    Raises:
+        UserError: on any other system.
+    """
+    if sys.platform != "linux":
+        raise UserError(
+            f"{what} needs Linux (madvise, mincore, posix_fadvise, O_DIRECT), but this system is "
+            f"{sys.platform}. Use a torch.utils.data.DataLoader over the MemmapDataset, which "
+            "works on any system."
+        )
+
+
+def aligned_bytes(size: int) -> np.ndarray:
+    """Return memory that begins on a page, uint8 (size,); pages are allocated once written to."""
+    area = mmap.mmap(-1, max(1, size), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        # Rows are gathered from all over this memory, and larger pages are found faster.
+        area.madvise(mmap.MADV_HUGEPAGE)
+    return np.frombuffer(area, np.uint8)[:size]
+
+
+def address_of(array: np.ndarray) -> int:
+    """Return the address at which the memory of an array begins."""
+    return array.__array_interface__["data"][0]
+
+
+def are_resident(address: int, size: int) -> bool:
+    """Return whether mapped bytes are in memory, so that touching them waits for no disk.
+
+    Args:
+        address: an address of mapped memory.
+        size: the number of bytes from there on.
+    """
+    start = address - address % mmap.PAGESIZE
+    length = address + size - start
+    pages = np.zeros(-(-length // mmap.PAGESIZE), np.uint8)
+    failed = _libc().mincore(
+        ctypes.c_void_p(start), ctypes.c_size_t(length), ctypes.c_void_p(address_of(pages))
+    )
+    # The kernel sets the lowest bit of a byte for every page; the other bits are reserved.
+    return not failed and bool((pages & 1).all())
+
+
+def advise(advice: int, address: int, size: int) -> None:
+    """Tell the kernel how mapped bytes will be used, by ``madvise``.
+
+    Not by ``mmap.mmap.madvise``, which holds Python's lock, and with it all other threads, while it
+    waits for the disk.
+
+    Args:
+        advice: a number such as ``mmap.MADV_WILLNEED``.
+        address: an address of mapped memory.
+        size: the number of bytes from there on.
+
+    Raises:
+        OSError: if the kernel refuses, or cannot read the pages.
+    """
+    start = address - address % mmap.PAGESIZE
+    length = address + size - start
+    if _libc().madvise(ctypes.c_void_p(start), ctypes.c_size_t(length), advice):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
+@cache
+def _libc() -> Any:
+    # Loaded at the first use: this module can be imported on systems that have no such library.
+    return ctypes.CDLL(None, use_errno=True)
