@@ -1,4 +1,4 @@
-"""Trainings as users run them: train.py in a process of its own, or several by torchrun."""
+"""Trainings as users run them: train.py in one process, or in several started by torchrun."""
 
 import hashlib
 import json
@@ -19,9 +19,9 @@ class Training:
         script: train.py of the repository, or of a copy.
 
     Args:
-        folder: for what it writes; modules that lie in it can be named by the recipe.
-        data: the record file.
-        recipe: of the split.
+        folder: folder for the results; the recipe can name modules in it.
+        data: path of the record file.
+        recipe: recipe of the split.
     """
 
     def __init__(self, folder, data, recipe):
@@ -51,7 +51,14 @@ class Training:
         return [*launcher, str(self.script), *given, *arguments]
 
     def run(self, *arguments, processes=1, status=0, **environment):
-        """Run to the end; ``status`` is what the process has to leave with (None: anything)."""
+        """Run to the end, and return the output.
+
+        Args:
+            arguments: further arguments of train.py.
+            processes: number of processes.
+            status: expected exit status; None for any.
+            environment: further environment variables.
+        """
         done = subprocess.run(
             self.command(*arguments, processes=processes),
             cwd=self.folder,
@@ -66,7 +73,7 @@ class Training:
 
     @contextmanager
     def started(self, *arguments, processes=1, **environment):
-        """Yield the running process, in a group of its own."""
+        """Yield the running process, in a process group of its own."""
         process = subprocess.Popen(
             self.command(*arguments, processes=processes),
             cwd=self.folder,
@@ -87,21 +94,21 @@ class Training:
         return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"} | more
 
     def checkpoints(self):
-        """Return the steps that there are checkpoints of."""
+        """Return the steps of all checkpoints."""
         return sorted(int(path.stem[5:]) for path in self.state.glob("step-*.json"))
 
     def progress(self):
-        """Return what the training last said of itself; None before it did."""
+        """Return the last content of progress.json; None before it is written."""
         path = self.state / "progress.json"
         return json.loads(path.read_text()) if path.exists() else None
 
     def is_at(self, step):
-        """Return whether the training has come to a step."""
+        """Return whether the training has reached a step."""
         progress = self.progress()
         return progress is not None and progress["step"] >= step
 
     def digests(self):
-        """Return what is promised to be the same everywhere."""
+        """Return the digests of the files that must be the same everywhere."""
         names = ("model.safetensors", "history.csv")
         return [hashlib.sha256((self.folder / name).read_bytes()).hexdigest() for name in names]
 
@@ -110,8 +117,8 @@ class Training:
 
 
 def wait_until(condition, seconds=60):
-    """Wait until something is the case."""
+    """Wait until a condition holds."""
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "it never was"
+        assert time.monotonic() < end, f"it did not hold within {seconds} seconds"
         time.sleep(0.0005)

@@ -38,15 +38,17 @@ class TrainingReporter:
     ):
         self._folder = folder if group.is_main else None
         self._first_step = first_step
-        steps = recipe.training.sizes.steps
+        self._steps = recipe.training.sizes.steps
         now = time.time()
         self._started_at = now
         self._last_file = 0.0
+        self._record: StepRecord | None = None
+        self._cost = TrainingCost()
         self._status = TrainingStatus(
             split=recipe.split,
             state="running",
             step=first_step,
-            steps=steps,
+            steps=self._steps,
             epoch=0,
             epochs=recipe.training.settings.epochs,
             checkpoint_step=first_step or None,
@@ -58,7 +60,7 @@ class TrainingReporter:
             job=os.environ.get("SLURM_JOB_ID"),
         )
         stream = None if group.is_main else io.StringIO()
-        self._progress = Progress("training", steps, "steps", stream=stream)
+        self._progress = Progress("training", self._steps, "steps", stream=stream)
         self._progress.start_at(first_step)
 
     def __enter__(self) -> "TrainingReporter":
@@ -73,16 +75,10 @@ class TrainingReporter:
 
     def report_step(self, record: StepRecord, cost: TrainingCost) -> None:
         """Report an optimizer step."""
+        self._record = record
+        self._cost = cost
         rate = cost.rows / max(cost.seconds, 1e-9)
         self._progress.advance(1, f"loss {record.loss:.6g}, {rate:,.0f} rows/s")
-        self._status = replace(
-            self._status,
-            step=record.step,
-            epoch=record.epoch,
-            loss=record.loss,
-            rows_per_second=cost.rows_per_second,
-            waiting_share=cost.waiting_share,
-        )
         if time.monotonic() - self._last_file >= _SECONDS_BETWEEN_FILES:
             self._write("running")
 
@@ -95,14 +91,19 @@ class TrainingReporter:
         self._write("stopped", reason)
 
     def _write(self, state: State, message: str | None = None) -> None:
+        """Bring the status up to date, and write it to the progress file."""
         self._last_file = time.monotonic()
-        self._status = replace(
-            self._status,
-            state=state,
-            message=message,
-            updated_at=time.time(),
-            seconds_left=self._seconds_left(),
-        )
+        self._status = replace(self._status, state=state, message=message, updated_at=time.time())
+        if self._record is not None:
+            self._status = replace(
+                self._status,
+                step=self._record.step,
+                epoch=self._record.epoch,
+                loss=self._record.loss,
+                rows_per_second=self._cost.rows_per_second,
+                waiting_share=self._cost.waiting_share,
+                seconds_left=self._seconds_left(self._record.step),
+            )
         if self._folder is None:
             return
         try:
@@ -112,9 +113,7 @@ class TrainingReporter:
             _log.warning(f"{self._folder}: progress is no longer written there ({error}).")
             self._folder = None
 
-    def _seconds_left(self) -> float | None:
-        step, steps = self._status.step or 0, self._status.steps or 0
-        done = step - self._first_step
-        if not done:
-            return None
-        return (time.time() - self._started_at) * (steps - step) / done
+    def _seconds_left(self, step: int) -> float:
+        """Return the seconds to the end, at the rate of this run, after its first step."""
+        elapsed = time.time() - self._started_at
+        return elapsed * (self._steps - step) / (step - self._first_step)

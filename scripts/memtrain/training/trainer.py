@@ -1,8 +1,7 @@
 """Trains the model of one recipe: accumulation windows in, optimizer steps out.
 
-The loop is as plain as that of nanoGPT's ``train.py``. Around it, as in torchtitan's ``Trainer``,
-every part that has state gives it out and takes it back, so that a training can be stopped after
-any step.
+The loop is as plain as in nanoGPT's ``train.py``. As in torchtitan's ``Trainer``, every part that
+has state can save and restore it, so that a training can be stopped after any step.
 """
 
 import logging
@@ -89,12 +88,12 @@ class Trainer:
         return "\n".join(
             [
                 f"rows: {sizes.rows:,} in {listed(training.rows.resolved)}",
-                f"micro-batches: {sizes.micro_batches_per_epoch:,} an epoch of "
-                f"{settings.batch_size} rows",
+                f"micro-batches: {sizes.micro_batches_per_epoch:,} per epoch, of "
+                f"{settings.batch_size} rows each",
                 f"accumulation window: {settings.accumulation_steps} micro-batches",
                 f"effective batch size: {sizes.rows_per_step} rows",
-                f"steps: {sizes.steps_per_epoch:,} an epoch, {sizes.steps:,} in {settings.epochs} "
-                "epochs",
+                f"steps: {sizes.steps_per_epoch:,} per epoch, {sizes.steps:,} in "
+                f"{settings.epochs} epochs",
                 f"parameters: {count_parameters(self._parts.model):,}",
                 f"device: {context.device}, threads: {settings.threads}, processes: "
                 f"{context.group.world_size}",

@@ -197,26 +197,26 @@ class SlotGradients:
     def _reason_against(self, sizes: list[int], fitting: list[int]) -> str | None:
         """Return why slots cannot be computed together; None if they may be."""
         if not sizes:
-            return "as set" if self._slots_per_call == 1 else "there are no more"
+            return "as set" if self._slots_per_call == 1 else "this process has only one"
         if self._compiled is not None:
             return "the model is compiled"
         if self._buffers:
-            return "the model has buffers, which every slot may change"
-        return None if fitting else "the gradients of more would take much memory"
+            return "the model has buffers, and every slot may change them"
+        return None if fitting else "the gradients of more slots would take too much memory"
 
     def _reason_of_time(self, run: range, window: WindowSlots) -> str | None:
         """Return why computing slots together would not pay off; None if it may."""
         if self._slots_per_call is not None:
             return None
         if _SHARE_SAVED * len(run) * self._windows < _SLOTS_TO_RECORD + _SLOTS_TO_COMPARE:
-            return "the training is too short for more to pay off"
+            return "the training is too short for more slots to pay off"
         slot = run.start
         batch = window.batches[slot]
         first_rows = {name: value[:2] for name, value in batch.items()}
         seconds = self._seconds_alone(slot, replace(window, batches={slot: batch}))
         few_seconds = self._seconds_alone(slot, replace(window, batches={slot: first_rows}))
         if seconds > _COMPUTE_BOUND_RATIO * few_seconds:
-            return f"one takes {seconds * 1e3:.1f} ms, of which calls are a small part"
+            return f"one slot takes {seconds * 1e3:.1f} ms, and calls are a small part of that"
         return None
 
     def _seconds_alone(self, slot: int, window: WindowSlots) -> float:

@@ -126,7 +126,7 @@ class VmappedSlots:
             if agrees:
                 return None
             del self._recorded[size]
-        return "more give other bits"
+        return "more slots give other bits"
 
     def _variations(self, run: range, window: WindowSlots, count: int) -> Iterator[WindowSlots]:
         """Yield windows with shuffled rows, and change the parameters while each is computed.
@@ -178,8 +178,8 @@ def _windows_compared(size: int) -> int:
 def _describe(error: Exception) -> str:
     text = str(error) or type(error).__name__
     if "randomness" in text:
-        return "the model draws random numbers, which every slot has of its own"
-    return f"the model does not allow more: {text.splitlines()[0]}"
+        return "the model draws random numbers, and every slot has its own"
+    return f"the model does not allow more slots: {text.splitlines()[0]}"
 
 
 def _stack(run: range, batches: Mapping[int, Batch]) -> Batch:

@@ -51,7 +51,7 @@ def test_a_graph_that_gives_other_bits_is_not_used(monkeypatch, messages):
     monkeypatch.setattr(VmappedSlots, "_compute_stacked", wrong)
     model = nn.Sequential(nn.Linear(20, 64), nn.ReLU(), nn.Linear(64, 1))
     tree(model, 8, 16, slots_per_call=8).accumulate(mlp_window(), 1.0, never)
-    assert messages() == ["slots in one call: 1 of 8 (more give other bits)"]
+    assert messages() == ["slots in one call: 1 of 8 (more slots give other bits)"]
 
 
 class Branching(nn.Linear):
@@ -66,7 +66,7 @@ class Branching(nn.Linear):
     [
         (nn.Sequential(nn.Dropout(0.5), nn.Linear(20, 1)), "draws random numbers"),
         (nn.Sequential(nn.BatchNorm1d(20), nn.Linear(20, 1)), "has buffers"),
-        (Branching(20, 1), "does not allow more"),
+        (Branching(20, 1), "does not allow more slots"),
     ],
     ids=["dropout", "buffers", "branching"],
 )
