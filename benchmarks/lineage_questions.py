@@ -11,7 +11,7 @@ from memtrain.core.ranges import Range, cut
 from memtrain.lineage.index.building import INDEX_FILE
 from memtrain.lineage.index.lineage_index import LineageIndex
 from memtrain.lineage.queries.explain import explain
-from memtrain.lineage.queries.impact import Impact
+from memtrain.lineage.queries.impact import downstream_of_digest, downstream_of_rows
 from memtrain.lineage.records.record_store import RecordStore
 from memtrain.lineage.records.run_record import CodeRoot, FileUse, PieceUse, RunRecord
 
@@ -115,10 +115,10 @@ def ask(folder: Path) -> dict[str, str]:
 
     def by_shard(number: int) -> object:
         rows = Range(number * ROWS_PER_SHARD, (number + 1) * ROWS_PER_SHARD)
-        return Impact(index).of_rows(DATA, [rows])
+        return downstream_of_rows(index, DATA, [rows])
 
     def by_digest(number: int) -> object:
-        return Impact(index).of_digest(digest("shard", number))
+        return downstream_of_digest(index, digest("shard", number))
 
     def upstream(number: int) -> object:
         model = index.current(f"model_{number}/model")

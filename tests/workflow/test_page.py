@@ -147,7 +147,7 @@ def test_rows_are_searched_and_reach_what_impact_says(finished_project, view):
     search(page, hashlib.sha256(model.read_bytes()).hexdigest()[:12])
     assert "splits/share/model.safetensors" in record(page)
     search(page, "no such thing")
-    assert page.inner_text("#search-found") == "nothing of that name"
+    assert page.inner_text("#search-found") == "nothing found"
 
 
 def colour_at(page, row, line):
@@ -179,7 +179,7 @@ def test_the_strip_shows_rows_trained_evaluated_corrupt_and_withdrawn(project, v
     striped = {colour_at(page, row, 0) for row in range(1110, 1390, 10)}
     assert colour_named(page, "train") not in striped
     assert len(striped) > 1
-    assert "Never" in record(page)
+    assert "never compared" in record(page)
 
     answer = project.lineage("page", "after.html", "--verify", status=1)
     assert "corrupt: results/small/data.npy: shard 2" in answer
@@ -266,7 +266,7 @@ def test_200_splits_share_a_few_cards_and_each_can_be_opened(tmp_path, view):
     assert overlaps(cards(page)) == overlaps(cards(page, "node.line")) == []
     assert page.evaluate("graph.cy.zoom()") >= 0.62
     search(page, "shard 100")
-    page.check("#only-lit")
+    page.check("#only-highlighted")
     lines = page.locator(".split-line:visible .name").all_inner_texts()
     uses = re.search(r"splits that use them\s+(\d+) of 200", record(page))
     assert len(lines) == int(uses[1]) < 20

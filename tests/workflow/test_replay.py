@@ -81,7 +81,7 @@ def test_a_server_gets_every_event_in_order(finished_project, events, monkeypatc
     assert server.accepted == events
     assert {request[:2] for request in server.requests} == {("/api/v1/lineage", "Bearer a key")}
     kinds = Counter(event["eventType"] for event in server.accepted)
-    assert kinds["START"] == kinds["COMPLETE"] == 11
+    assert kinds["START"] == kinds["COMPLETE"] == 14
 
 
 def test_newer_events_are_sent_to_the_endpoint_that_is_given(finished_project, events):

@@ -6,7 +6,11 @@ from hypothesis import strategies as st
 
 from memtrain.core.ranges import Range
 from memtrain.lineage.index.lineage_index import LineageIndex
-from memtrain.lineage.queries.impact import Impact
+from memtrain.lineage.queries.impact import (
+    downstream_of_digest,
+    downstream_of_file,
+    downstream_of_rows,
+)
 from tests.unit.lineage.lineage_records import Records, digest_of, file, piece, rows, rows_written
 
 ROWS = 12
@@ -55,7 +59,7 @@ def test_impact_equals_following_every_row(tmp_path_factory, runs, start):
             [rows_written(f"file{written}", *ranges, text=str(written))],
         )
     index = LineageIndex(records.store.folder)
-    found = Impact(index).of_rows("file0", [Range(*start)])
+    found = downstream_of_rows(index, "file0", [Range(*start)])
     assert {one.path for one in found} == row_by_row(runs, start)
     index.close()
 
@@ -87,22 +91,22 @@ def found(reached):
 
 def test_rows_reach_the_recipes_and_models_that_use_them(index):
     expected = {"manifest": 1, "a.json": 1, "a.model": 1, "summary": 2}
-    assert found(Impact(index).of_rows("data.npy", [Range(0, 1)])) == expected
+    assert found(downstream_of_rows(index, "data.npy", [Range(0, 1)])) == expected
 
 
 def test_a_file_about_rows_reaches_everything_that_was_made_with_it(index):
     expected = {"a.json": 1, "b.json": 1, "a.model": 2, "b.model": 2, "summary": 3}
-    assert found(Impact(index, follows_all=True).of_file("manifest")) == expected
+    assert found(downstream_of_file(index, "manifest")) == expected
 
 
 def test_a_recipe_reaches_its_own_model_alone(index):
     expected = {"b.model": 1, "summary": 2}
-    assert found(Impact(index, follows_all=True).of_file("b.json")) == expected
+    assert found(downstream_of_file(index, "b.json")) == expected
 
 
 @pytest.mark.parametrize("text", ["a", "1a"])
 def test_a_digest_of_rows_or_of_a_file_reaches_what_was_made_from_it(index, text):
-    reached = found(Impact(index).of_digest(digest_of(text)))
+    reached = found(downstream_of_digest(index, digest_of(text)))
     assert "summary" in reached
     assert "b.model" not in reached
 
@@ -112,7 +116,7 @@ def test_files_that_were_overwritten_are_marked(tmp_path):
     for text, end in (("1", 20), ("2", 10)):
         records.add("train", [rows("data.npy", (0, end))], [file("model", "model", text)], "a")
     index = LineageIndex(tmp_path)
-    reached = Impact(index).of_rows("data.npy", [Range(15, 16)])
+    reached = downstream_of_rows(index, "data.npy", [Range(15, 16)])
     assert [(one.digest, one.is_current) for one in reached] == [(digest_of("1"), False)]
-    reached = Impact(index).of_rows("data.npy", [Range(5, 6)])
+    reached = downstream_of_rows(index, "data.npy", [Range(5, 6)])
     assert sorted(one.is_current for one in reached) == [False, True]

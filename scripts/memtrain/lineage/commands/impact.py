@@ -1,11 +1,16 @@
 """The command ``impact``: everything downstream of rows, a shard, a digest or a file."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from memtrain.core.wording import counted
 from memtrain.lineage.commands.base import Commands, Query, add_row_arguments
 from memtrain.lineage.queries.explain import short
-from memtrain.lineage.queries.impact import Impact, Reached
+from memtrain.lineage.queries.impact import (
+    DownstreamFile,
+    downstream_of_digest,
+    downstream_of_file,
+    downstream_of_rows,
+)
 from memtrain.lineage.queries.lookup import find_version
 
 
@@ -32,43 +37,43 @@ def add_parser(commands: Commands) -> None:
 
 def run(query: Query) -> int:
     """Print what lies downstream."""
-    reached = _reached(query)
+    files = _downstream(query)
     if not query.arguments.all:
-        reached = [one for one in reached if one.is_current]
+        files = [one for one in files if one.is_current]
     if query.arguments.targets:
-        files = one_file_of_each_job(reached)
-        return query.answer(files, [" ".join(["--forcerun", *files])])
-    return query.answer(reached, list(_lines(reached)))
+        targets = _one_path_of_each_job(files)
+        return query.answer(targets, [" ".join(["--forcerun", *targets])])
+    return query.answer(files, _lines(files))
 
 
-def _reached(query: Query) -> list[Reached]:
+def _downstream(query: Query) -> list[DownstreamFile]:
     arguments = query.arguments
     if arguments.digest is not None:
-        return Impact(query.index).of_digest(arguments.digest)
+        return downstream_of_digest(query.index, arguments.digest)
     if arguments.file is not None:
         path = find_version(query.index, query.project, arguments.file).version.path
-        return Impact(query.index, follows_all=True).of_file(path)
-    return Impact(query.index).of_rows(query.data, [query.rows()])
+        return downstream_of_file(query.index, path)
+    return downstream_of_rows(query.index, query.data, [query.rows()])
 
 
-def one_file_of_each_job(reached: Iterable[Reached]) -> list[str]:
-    """Return one file of every job that is reached, as snakemake's ``--forcerun`` wants them."""
-    files: dict[str, str] = {}
-    for one in reached:
-        files.setdefault(one.job, one.path)
-    return sorted(files.values())
+def _one_path_of_each_job(files: Iterable[DownstreamFile]) -> list[str]:
+    """Return a path for every job, as snakemake's ``--forcerun`` takes them."""
+    paths: dict[str, str] = {}
+    for one in files:
+        paths.setdefault(one.job, one.path)
+    return sorted(paths.values())
 
 
-def _lines(reached: list[Reached]) -> Iterable[str]:
-    if not reached:
+def _lines(files: list[DownstreamFile]) -> Iterator[str]:
+    if not files:
         yield "nothing: no recorded run has used it"
         return
     job = None
-    for one in reached:
+    for one in files:
         if one.job != job:
             yield f"{one.depth}  {one.job}, through {one.through}"
             job = one.job
         age = "" if one.is_current else "  (overwritten since)"
         yield f"       {one.path}  {short(one.digest)}{age}"
-    models = sum(one.role == "model" for one in reached)
-    yield f"{counted(len(reached), 'file')}, {models} of them models"
+    models = sum(one.role == "model" for one in files)
+    yield f"{counted(len(files), 'file')}, {models} of them models"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from memtrain.core.wording import counted, listed
 from memtrain.lineage.commands.base import Commands, Query
-from memtrain.lineage.queries.history import Entry, history
+from memtrain.lineage.queries.history import HistoryEntry, history
 from memtrain.lineage.queries.lookup import find_version
 
 
@@ -25,7 +25,7 @@ def run(query: Query) -> int:
     return query.answer(entries, [*lines, counted(len(entries), "run")])
 
 
-def _lines(entry: Entry) -> Iterator[str]:
+def _lines(entry: HistoryEntry) -> Iterator[str]:
     seconds = "" if entry.seconds is None else f"  {entry.seconds:.1f} s"
     yield f"{entry.started_at[:19]}Z  {entry.state:9}  {entry.name}{seconds}"
     yield f"    {entry.run_id}"

@@ -7,7 +7,7 @@ from memtrain.lineage.index.lineage_index import LineageIndex
 
 
 @dataclass(frozen=True)
-class Entry:
+class HistoryEntry:
     """A run in the history.
 
     Attributes:
@@ -31,7 +31,7 @@ class Entry:
     written: dict[str, bool] = field(default_factory=dict)
 
 
-def history(index: LineageIndex, path: str | None = None) -> list[Entry]:
+def history(index: LineageIndex, path: str | None = None) -> list[HistoryEntry]:
     """Return all runs, the oldest first; or those that wrote one file.
 
     Args:
@@ -43,7 +43,7 @@ def history(index: LineageIndex, path: str | None = None) -> list[Entry]:
     return [_entry(index, run, reasons) for run in runs]
 
 
-def _entry(index: LineageIndex, run: int, reasons: "Reasons") -> Entry:
+def _entry(index: LineageIndex, run: int, reasons: "Reasons") -> HistoryEntry:
     facts = index.run(run)
     written = {}
     for use in index.uses(run):
@@ -51,7 +51,7 @@ def _entry(index: LineageIndex, run: int, reasons: "Reasons") -> Entry:
             current = index.current(use.version.path)
             is_current = current and (current.version, current.run) == (use.version.id, run)
             written[use.version.path] = bool(is_current)
-    return Entry(
+    return HistoryEntry(
         run_id=facts.run_id,
         name=facts.name,
         started_at=facts.started_at,

@@ -13,8 +13,8 @@ _ROLES_BY_IMPORTANCE = ("rows", "model", "evaluation", "manifest", "recipe", "su
 
 
 @dataclass(frozen=True)
-class Reached:
-    """A result that was made from what was asked about.
+class DownstreamFile:
+    """A file that was made from what was asked about.
 
     Attributes:
         path: the path of the file, relative to the project.
@@ -35,53 +35,62 @@ class Reached:
     is_current: bool
 
 
-class Impact:
-    """Follows rows and files from run to run, breadth first.
+def downstream_of_rows(
+    index: LineageIndex, path: str, ranges: Sequence[Range]
+) -> list[DownstreamFile]:
+    """Return what was made from rows of a file, in any version of it.
 
     Rows are followed as rows: a run is reached where the ranges that it read overlap those that
-    were written. Files that only describe rows, such as the manifest, are not followed from rows,
-    since runs that use them also record which rows they read.
+    were written. Files that only describe rows, such as the manifest, are not followed, since runs
+    that use them also record which rows they read.
 
     Args:
         index: the index of the records.
-        follows_all: whether to follow also files that only describe rows, as questions about such
-            files need it.
+        path: the file of rows, relative to the project.
+        ranges: the ranges of rows.
     """
+    readers = [one for rows in ranges for one in index.downstream.readers_of_rows(path, rows)]
+    return _follow(index, readers, roles_left_out=ROLES_ABOUT_ROWS)
 
-    def __init__(self, index: LineageIndex, follows_all: bool = False):
-        self._downstream = index.downstream
-        self._follows_all = follows_all
 
-    def of_rows(self, path: str, ranges: Sequence[Range]) -> list[Reached]:
-        """Return what was made from rows of a file, in any version of it."""
-        readers = [one for rows in ranges for one in self._downstream.readers_of_rows(path, rows)]
-        return self._follow(readers)
+def downstream_of_digest(index: LineageIndex, digest: str) -> list[DownstreamFile]:
+    """Return what was made from a shard, from rows of one, or from a file with this digest."""
+    return _follow(
+        index, index.downstream.readers_of_digest(digest), roles_left_out=ROLES_ABOUT_ROWS
+    )
 
-    def of_digest(self, digest: str) -> list[Reached]:
-        """Return what was made from a shard, from rows of one, or from a file with this digest."""
-        return self._follow(self._downstream.readers_of_digest(digest))
 
-    def of_file(self, path: str) -> list[Reached]:
-        """Return what was made from the current version of a file."""
-        return self._follow(self._downstream.readers_of_file(path))
+def downstream_of_file(index: LineageIndex, path: str) -> list[DownstreamFile]:
+    """Return what was made from the current version of a file, files about rows included."""
+    readers = index.downstream.readers_of_file(path)
+    return _follow(index, readers)
 
-    def _follow(self, readers: Iterable[Reader]) -> list[Reached]:
-        found: list[Reached] = []
-        seen_readers: set[tuple[int, str]] = set()
-        seen_versions: set[int] = set()
-        depth = 0
-        while readers := [one for one in readers if (one.run, one.part) not in seen_readers]:
-            depth += 1
-            readers = sorted(readers, key=lambda one: (_importance(one.role), one.through))
-            seen_readers.update((one.run, one.part) for one in readers)
-            outputs, readers = self._downstream.step(readers)
-            for output in outputs:
-                if output.version.id not in seen_versions:
-                    seen_versions.add(output.version.id)
-                    found.append(_reached(output, depth))
-            if not self._follows_all:
-                readers = [one for one in readers if one.role not in ROLES_ABOUT_ROWS]
-        return sorted(found, key=lambda one: (one.depth, one.job, _importance(one.role), one.path))
+
+def _follow(
+    index: LineageIndex, readers: Iterable[Reader], roles_left_out: Sequence[str] = ()
+) -> list[DownstreamFile]:
+    """Return everything downstream of some readers, breadth first.
+
+    Args:
+        index: the index of the records.
+        readers: the runs that read what was asked about.
+        roles_left_out: the roles of files that are not followed further.
+    """
+    found: list[DownstreamFile] = []
+    seen_readers: set[tuple[int, str]] = set()
+    seen_versions: set[int] = set()
+    depth = 0
+    while readers := [one for one in readers if (one.run, one.part) not in seen_readers]:
+        depth += 1
+        readers = sorted(readers, key=lambda one: (_importance(one.role), one.through))
+        seen_readers.update((one.run, one.part) for one in readers)
+        outputs, readers = index.downstream.step(readers)
+        for output in outputs:
+            if output.version.id not in seen_versions:
+                seen_versions.add(output.version.id)
+                found.append(_downstream_file(output, depth))
+        readers = [one for one in readers if one.role not in roles_left_out]
+    return sorted(found, key=lambda one: (one.depth, one.job, _importance(one.role), one.path))
 
 
 def _importance(role: str) -> int:
@@ -89,8 +98,8 @@ def _importance(role: str) -> int:
     return known.index(role) if role in known else len(known)
 
 
-def _reached(output: Output, depth: int) -> Reached:
-    return Reached(
+def _downstream_file(output: Output, depth: int) -> DownstreamFile:
+    return DownstreamFile(
         path=output.version.path,
         digest=output.version.digest,
         role=output.role,

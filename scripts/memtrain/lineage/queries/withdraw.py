@@ -9,7 +9,7 @@ from memtrain.core.wording import listed
 from memtrain.data.record_file import read_layout
 from memtrain.data.row_digests import digest_rows
 from memtrain.lineage.index.lineage_index import LineageIndex
-from memtrain.lineage.queries.impact import Impact, Reached
+from memtrain.lineage.queries.impact import DownstreamFile, downstream_of_rows
 from memtrain.lineage.records.run_record import utc_now
 from memtrain.lineage.records.user_actions import record_action
 from memtrain.recipes.withdrawals import Withdrawal, read_withdrawals, write_withdrawals
@@ -81,7 +81,9 @@ def record_withdrawals(folder: Path, action: str, withdrawals: Sequence[Withdraw
     record_action(folder, action, message, kind="withdrawal", facts={"withdrawals": content})
 
 
-def models_trained_on(index: LineageIndex, data: str, rows: Sequence[Range]) -> list[Reached]:
+def models_trained_on(
+    index: LineageIndex, data: str, rows: Sequence[Range]
+) -> list[DownstreamFile]:
     """Return the current models that were trained on some of the rows.
 
     Args:
@@ -91,6 +93,6 @@ def models_trained_on(index: LineageIndex, data: str, rows: Sequence[Range]) -> 
     """
     return [
         one
-        for one in Impact(index).of_rows(data, rows)
+        for one in downstream_of_rows(index, data, rows)
         if one.role == "model" and one.depth == 1 and one.is_current
     ]

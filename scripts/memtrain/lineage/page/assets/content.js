@@ -1,16 +1,16 @@
-// What the page shows, and how numbers, times and names are written.
+// The content of the page, and the text of its numbers, times and names.
 "use strict";
 
 const page = JSON.parse(document.getElementById("content").textContent);
 const { files, runs, shared } = page.graph;
 const splitNames = page.splits.map((split) => split.name);
 
-// Nodes of the graph: "f" and the place of a file, "r" and the place of a run.
+// Nodes of the graph: "f" with the place of a file in `files`, "r" with that of a run in `runs`.
 const fileNode = (place) => `f${place}`;
 const runNode = (place) => `r${place}`;
 const isRun = (node) => node[0] === "r";
-const thing = (node) => (isRun(node) ? runs : files)[Number(node.slice(1))];
-const splitOf = (node) => thing(node).split;
+const contentOf = (node) => (isRun(node) ? runs : files)[Number(node.slice(1))];
+const splitOf = (node) => contentOf(node).split;
 const baseName = (path) => path.split("/").at(-1);
 
 function shortPath(file) {
@@ -22,7 +22,7 @@ function runName(run) {
 }
 
 function nodeName(node) {
-  return isRun(node) ? runName(thing(node)) : shortPath(thing(node));
+  return isRun(node) ? runName(contentOf(node)) : shortPath(contentOf(node));
 }
 
 const count = (number) => number.toLocaleString("en-US");
@@ -44,7 +44,7 @@ function bytesText(bytes) {
   return `${power ? bytes.toFixed(1) : count(bytes)} ${units[power]}`;
 }
 
-// Ranges that are corrupt (as the last verification found) or withdrawn.
+// Rows that the last verification found corrupt, and rows that are withdrawn.
 const findings = page.verification ? page.verification.findings : [];
 const corruptShards = findings.filter((one) => one.kind === "corrupt" && "shard" in one.details);
 const corruptRanges = corruptShards.map((one) => one.details.rows);
@@ -54,12 +54,13 @@ function findingsOn(path) {
   return findings.filter((one) => one.path === path && !("shard" in one.details));
 }
 
-// A model holds withdrawn rows if its own training read some: a recipe may be newer than it.
-function holdsWithdrawn(file) {
+// A model's rows are those that its training read: its recipe may have been written again since.
+function usesWithdrawnRows(file) {
   if (file.role !== "model" || file.run === null) return false;
   return runs[file.run].inputs.some((input) => common(input.rows ?? [], withdrawnRanges).length);
 }
 
+// The parts of ranges that lie in other ranges.
 function common(ranges, others) {
   return ranges.flatMap(([start, end]) =>
     others

@@ -1,4 +1,4 @@
-// Draws the graph with Cytoscape, and says what was clicked.
+// Draws the graph with Cytoscape, and reports what was clicked.
 "use strict";
 
 const LEGIBLE = 0.62; // the smallest zoom at which names can be read
@@ -28,7 +28,7 @@ class LineageGraph {
     this.restyle();
   }
 
-  // Open splits so that each has cards of its own; the ones opened first are closed again.
+  // Give splits cards of their own; where too many are open, those opened first are closed.
   openSplits(names) {
     const missing = [...names].filter((name) => name && !this.open.has(name));
     if (!missing.length || names.size > OPEN_AT_MOST || splitNames.length <= OPEN_AT_MOST) return;
@@ -70,8 +70,8 @@ class LineageGraph {
       nodes.push({ data, position: pick(card), classes: "card source" });
     }
     for (const line of card.lines) {
-      const isBad = line.members.some((node) => findingsOn(thing(node).path).length);
-      const isWithdrawn = line.members.some((node) => holdsWithdrawn(thing(node)));
+      const isBad = line.members.some((node) => findingsOn(contentOf(node).path).length);
+      const isWithdrawn = line.members.some((node) => usesWithdrawnRows(contentOf(node)));
       nodes.push({
         data: { ...line, width: card.width - 12, height: CARD.file - 3, x: left },
         position: { x: card.x, y: top + CARD.file / 2 },
@@ -89,7 +89,7 @@ class LineageGraph {
     else this.onSelect(selectGroup(element.data("label"), members));
   }
 
-  // Light what a selection is and reaches, and let everything else step back.
+  // Highlight a selection with everything upstream and downstream, and fade everything else.
   light(selection) {
     this.selection = selection;
     this.cy.batch(() => {
@@ -126,7 +126,7 @@ class LineageGraph {
     this.show(this.cy.nodes(".self"));
   }
 
-  // Bring what is selected into view where it is out of it.
+  // Move selected elements into view if they are outside.
   show(elements) {
     if (elements.empty()) return;
     const box = elements.renderedBoundingBox();
@@ -153,7 +153,7 @@ class LineageGraph {
     this.show(this.cy.nodes(".self"));
   }
 
-  // Arrow keys go to the nearest thing in their direction.
+  // Arrow keys select the nearest element in their direction.
   onKey(event) {
     const directions = {
       ArrowLeft: [-1, 0],

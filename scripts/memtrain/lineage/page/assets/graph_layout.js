@@ -1,11 +1,11 @@
-// Which cards the graph shows, and where: a card is a run with the files that it wrote. Runs of a
-// kind stand on one card, "200 × train", but for those of the splits that are open.
+// Which cards the graph shows, and where. A card is a run with the files that it wrote. The runs of
+// splits that are not open share one card for each job: "200 × train".
 "use strict";
 
 const CARD = { width: 176, title: 28, file: 22, pad: 7 };
-// Of a kind, more files than these are one line of a card: "3 figures".
-const LINES_OF_A_KIND = 4;
-const FIGURES = 1;
+// How many files of one role a card shows as a line each; more are one line: "5 evaluations".
+const LINES_OF_A_ROLE = 4;
+const LINES_OF_FIGURES = 1;
 
 function cardsOf(open) {
   const cards = new Map();
@@ -45,7 +45,8 @@ function gatherFiles(key, card, shownAs) {
   const kinds = new Map();
   for (const [kind, all] of byKind) {
     const isWhole = !kind.startsWith("open ");
-    if (!isWhole && all.length <= (all[0].file.role === "figure" ? FIGURES : LINES_OF_A_KIND)) {
+    const limit = all[0].file.role === "figure" ? LINES_OF_FIGURES : LINES_OF_A_ROLE;
+    if (!isWhole && all.length <= limit) {
       for (const one of all) kinds.set(one.node, [one]);
     } else {
       kinds.set(kind, all);
@@ -83,7 +84,7 @@ function describe(card) {
   card.height = (card.title ? CARD.title : CARD.pad) + card.lines.length * CARD.file + CARD.pad;
 }
 
-// Links go from a line of a card to another card, each once.
+// Links lead from a line of a card to another card; between the same two there is one link.
 function linksBetween(shownAs) {
   const links = new Map();
   for (const [place, run] of runs.entries()) {
@@ -98,8 +99,8 @@ function linksBetween(shownAs) {
   return [...links.values()];
 }
 
-// Sets x and y of every card, its middle, and of every link the points that it bends at: from left
-// to right along the links.
+// Set the middle of every card (x and y) and the points at which every link bends, so that links
+// lead from left to right.
 function layOut({ cards, links }) {
   const graph = new dagre.graphlib.Graph();
   graph.setGraph({ rankdir: "LR", nodesep: 16, edgesep: 8, ranksep: 42 });
@@ -114,15 +115,15 @@ function layOut({ cards, links }) {
   for (const card of cards.values()) Object.assign(card, pick(graph.node(placeOf(card.key))));
   for (const link of links) {
     const bends = graph.edge(placeOf(from(link)), placeOf(link.target)).points.slice(1, -1);
-    // The one point between neighbours is no way around anything.
+    // A single point lies between neighbouring cards, and leads around nothing.
     link.bends = bends.length > 1 ? bends : [];
   }
 }
 
 const pick = ({ x, y }) => ({ x, y });
 
-// The layout knows nothing of the order of splits. Where the cards of one can stand in the place of
-// those of another, they stand in the order of the configuration.
+// The layout does not know the order of splits. Where their cards can change places, they are put
+// in the order of the configuration.
 function inOrderOfSplits(graph, cards) {
   const keys = new Map();
   for (const card of cards.values()) {

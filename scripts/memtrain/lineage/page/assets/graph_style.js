@@ -1,7 +1,7 @@
-// The look of the graph, the way from one thing of it to the next, and the way of an edge.
+// The style of the graph, the next element in a direction, and the shape of an edge.
 "use strict";
 
-// Colours are those of the style sheet, which knows light from dark.
+// The colours of the style sheet, which has others for dark mode.
 function colours() {
   const style = getComputedStyle(document.documentElement);
   return new Proxy({}, { get: (_, name) => style.getPropertyValue(`--${name}`).trim() });
@@ -96,6 +96,7 @@ function graphStyle(colour) {
   ];
 }
 
+// The nearest element in a direction; those to the side count as farther away.
 function nearest(from, elements, [dx, dy]) {
   const start = anchor(from);
   let best = null;
@@ -113,14 +114,14 @@ function nearest(from, elements, [dx, dy]) {
   return best;
 }
 
-// Stripes that leave a name on them legible.
+// Stripes under which a name stays legible.
 function hatchedTile(colour) {
   const stripe = `<path d="M-1 9L9 -1M-1 1L1 -1M7 9L9 7" stroke="${colour.hatch}" stroke-opacity="0.55"/>`;
   const tile = `<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8">${stripe}</svg>`;
   return `data:image/svg+xml;utf8,${encodeURIComponent(tile)}`;
 }
 
-// Of a card its title, so that from there the way down leads to its lines.
+// The point from which distances are measured: for a card its title, so that its lines lie below.
 function anchor(element) {
   const { x, y } = element.position();
   return element.hasClass("card")
@@ -128,7 +129,7 @@ function anchor(element) {
     : { x, y };
 }
 
-// An edge leaves a line to the right, bends where the layout has left room for it, and comes to a
+// An edge leaves a line on the right, bends where the layout has left room for it, and enters a
 // card from the left.
 function edgeBetween(link, places) {
   const line = places.get(link.source);
@@ -144,7 +145,8 @@ function edgeBetween(link, places) {
     { x: end.x - straight, y: end.y },
   ];
   const square = dx ** 2 + dy ** 2 || 1;
-  // Cytoscape wants them along the straight line between the ends, and away from it.
+  // Cytoscape wants the place of a bend along the straight line between the ends, and its distance
+  // from that line.
   const along = ({ x, y }) => ((x - start.x) * dx + (y - start.y) * dy) / square;
   const aside = ({ x, y }) => ((y - start.y) * dx - (x - start.x) * dy) / Math.sqrt(square);
   return {

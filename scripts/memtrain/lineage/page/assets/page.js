@@ -1,4 +1,4 @@
-// Brings the parts of the page together: what one selects, all show.
+// Connects the parts of the page: a selection in one of them shows in all.
 "use strict";
 
 const byId = (id) => document.getElementById(id);

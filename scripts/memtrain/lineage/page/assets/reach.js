@@ -1,4 +1,4 @@
-// What lies upstream and downstream of something.
+// Selections, with everything upstream and downstream of them.
 "use strict";
 
 const sources = new Map();
@@ -22,6 +22,7 @@ function connect(source, target) {
   sources.get(target).push(source);
 }
 
+// All nodes that are reached from some nodes; `steps` gives the next nodes of each.
 function reach(seeds, steps) {
   const found = new Set(seeds);
   const queue = [...seeds];
@@ -38,8 +39,8 @@ function reach(seeds, steps) {
 
 const without = (set, others) => new Set([...set].filter((node) => !others.has(node)));
 
-// Selections. Each has what it is itself, what is upstream and what is downstream of it; the rows
-// of the strip that it is about, and the splits that it lights.
+// A selection holds its own nodes (`self`), those upstream and downstream of it, the ranges of rows
+// that it marks in the strip, and the splits that it highlights.
 
 function selectNodes(nodes, more) {
   const self = new Set(nodes);
@@ -63,8 +64,8 @@ function selectSplit(name) {
   return { ...selectNodes(own, { kind: "split", name }), splits: new Set([name]) };
 }
 
-// Rows reach the runs that computed with some of them, and what these made. (`lineage.py impact`
-// also names the manifest and the recipes, which speak of them.)
+// Downstream of rows are the runs that computed with some of them, and what these runs made.
+// (`lineage.py impact` also names the manifest and the recipes, which only describe the rows.)
 function selectRows(range, more) {
   const readers = [];
   const upstream = new Set();

@@ -1,17 +1,19 @@
-// The record of what is selected. Everything comes to the screen as text.
+// The record of the selection. Everything is shown as text, never as HTML.
 "use strict";
 
 const LISTED = 100;
 
 const HELP = [
-  "Click on anything: what lies upstream and downstream of it lights up, and its record stands " +
-    "here. Of many splits, the graph shows one card; search for a split or click on its rows to " +
-    "open its own.",
-  "Keys: / to search, arrows in the graph and between the splits, Escape to let go.",
+  "Click on anything to see its record here, and to highlight everything upstream and downstream " +
+    "of it. Many splits share one card for each job; search for a split, or click on its rows, " +
+    "to open cards of its own.",
+  "Keys: / searches, arrow keys move in the graph and between the splits, Escape clears the " +
+    "selection.",
 ];
 
 const NEVER =
-  "Never: `python scripts/lineage.py page --verify` compares every file and every shard first.";
+  "The files were never compared with the records. `python scripts/lineage.py page OUT.html " +
+  "--verify` compares every file and every shard.";
 
 function element(name, properties, content = []) {
   const made = Object.assign(document.createElement(name), properties);
@@ -42,10 +44,10 @@ class RecordPanel {
     return [
       this.heading("dataset", page.dataset),
       facts(all),
-      section("Compared with the records", [this.verification()]),
+      section("Comparison with the records", [this.verification()]),
       this.withdrawals(page.withdrawn),
       section(
-        "How to read this",
+        "How to use this page",
         HELP.map((text) => element("p", {}, text)),
       ),
     ];
@@ -75,14 +77,14 @@ class RecordPanel {
   }
 
   run({ node, upstream, downstream }) {
-    const run = thing(node);
+    const run = contentOf(node);
     const environment = shared.environment[run.environment];
     return [
       this.heading("run", runName(run), run.state),
       run.message && warning(run.message),
       facts({
         started: timeText(run.started_at),
-        ended: run.ended_at ? timeText(run.ended_at) : "it has not",
+        ended: run.ended_at ? timeText(run.ended_at) : "not yet",
         took: run.effort.seconds === undefined ? null : `${count(run.effort.seconds)} s`,
         "peak memory": run.effort.peak_memory_bytes
           ? bytesText(run.effort.peak_memory_bytes)
@@ -131,7 +133,7 @@ class RecordPanel {
   }
 
   file({ node, upstream, downstream }) {
-    const file = thing(node);
+    const file = contentOf(node);
     const readers = targets.get(node);
     const run = file.run === null ? null : runs[file.run];
     const made = run && {
@@ -143,13 +145,13 @@ class RecordPanel {
     };
     return [
       this.heading(file.role, shortPath(file)),
-      holdsWithdrawn(file)
-        ? warning("withdrawn: it was trained on rows that are withdrawn since")
+      usesWithdrawnRows(file)
+        ? warning("withdrawn: it was trained on rows that were withdrawn since")
         : null,
       ...findingsOn(file.path).map((one) => warning(`${one.kind}: ${one.message}`)),
       facts({
         path: file.path,
-        digest: file.digest ?? "known by its shards",
+        digest: file.digest ?? "none; its shards have digests",
         size: file.size === null ? null : bytesText(file.size),
         ...(made ?? { "written by": "no recorded run" }),
       }),
@@ -164,7 +166,7 @@ class RecordPanel {
     return [
       this.heading("group", title),
       this.reached(upstream, downstream),
-      section("These are", [this.list([...self])]),
+      section("Members", [this.list([...self])]),
     ];
   }
 
@@ -184,8 +186,8 @@ class RecordPanel {
         ...split.facts,
       }),
       this.reached(upstream, downstream),
-      section("Its runs", [this.list([...self].filter(isRun))]),
-      section("Its files", [this.list([...self].filter((node) => !isRun(node)))]),
+      section("Runs", [this.list([...self].filter(isRun))]),
+      section("Files", [this.list([...self].filter((node) => !isRun(node)))]),
     ];
   }
 

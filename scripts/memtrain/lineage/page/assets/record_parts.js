@@ -1,4 +1,4 @@
-// What records are built of.
+// The parts that records are built from.
 "use strict";
 
 function listed(words, limit) {
@@ -10,7 +10,7 @@ function warning(text) {
   return element("p", { className: "warning" }, text);
 }
 
-// A table of names and values; what is not known is left out.
+// A table of names and values, without the values that are not known.
 function facts(content, className = "") {
   const lines = Object.entries(content)
     .filter(([, value]) => value !== null && value !== undefined && value !== "")
@@ -41,7 +41,7 @@ function shortened(all, itemOf) {
   return element("ul", { className: "files" }, items);
 }
 
-// Nested mappings as one, with dotted names.
+// Nested mappings as one mapping with dotted names.
 function flat(content, prefix = "") {
   return Object.entries(content).reduce((found, [name, value]) => {
     const isMapping = value && typeof value === "object" && !Array.isArray(value);

@@ -1,4 +1,4 @@
-// The search box: splits, runs, files, digests, rows and shards.
+// The search box, which finds splits, runs, files, digests, rows and shards.
 "use strict";
 
 const FOUND_AT_MOST = 12;
@@ -12,7 +12,7 @@ class Search {
     this.text.addEventListener("focus", () => this.find());
     this.text.addEventListener("blur", () => this.close());
     this.text.addEventListener("keydown", (event) => this.onKey(event));
-    // Keeps the focus in the box while something is chosen.
+    // Keep the focus in the box while a result is clicked.
     this.list.addEventListener("pointerdown", (event) => event.preventDefault());
   }
 
@@ -29,7 +29,7 @@ class Search {
       return item;
     });
     if (this.text.value.trim() && !items.length) {
-      items.push(element("li", { className: "nothing" }, "nothing of that name"));
+      items.push(element("li", { className: "nothing" }, "nothing found"));
     }
     this.list.replaceChildren(...items);
     this.list.hidden = !items.length;
@@ -73,7 +73,7 @@ class Search {
   }
 }
 
-// Return what a text may mean, the best first.
+// What a text may mean, the best match first.
 function search(text) {
   const wanted = text.trim().toLowerCase();
   if (!wanted) return [];
@@ -107,7 +107,7 @@ function namesLike(wanted) {
   const digest = wanted.replace(/^(sha256|blake3):/, "");
   const isDigest = /^[0-9a-f]{6,}$/.test(digest);
   for (const node of sources.keys()) {
-    const one = thing(node);
+    const one = contentOf(node);
     if (isRun(node)) {
       add("run", runName(one), runName(one).replace(" · ", "/"), () => selectNode(node));
       if (one.run_id === wanted) add("run", runName(one), wanted, () => selectNode(node));

@@ -1,4 +1,4 @@
-// The row strip: a line a split, rows from left to right.
+// The row strip: a line for every split, with the rows from left to right.
 "use strict";
 
 const AXIS_HEIGHT = 36;
@@ -13,7 +13,7 @@ class RowStrip {
       "bars",
       "bars-holder",
       "under-pointer",
-      "only-lit",
+      "only-highlighted",
     ]) {
       this[name] = document.getElementById(name);
     }
@@ -27,7 +27,7 @@ class RowStrip {
       document.getElementById("shards").textContent =
         `in ${plural(page.rows.shards, "shard")}${each}`;
     }
-    this["only-lit"].addEventListener("change", () => {
+    this["only-highlighted"].addEventListener("change", () => {
       this.strip.scrollTop = 0;
       this.filter();
     });
@@ -52,9 +52,9 @@ class RowStrip {
     return button;
   }
 
-  // Show the lines of all splits, or of those alone that the selection lights.
+  // Show the lines of all splits, or only of those that the selection highlights.
   filter() {
-    const isOnly = this["only-lit"].checked && this.selection;
+    const isOnly = this["only-highlighted"].checked && this.selection;
     this.shown = page.splits.filter((one) => !isOnly || this.selection.splits.has(one.name));
     const names = new Set(this.shown.map((split) => split.name));
     for (const [name, button] of this.buttons) button.hidden = !names.has(name);
@@ -107,7 +107,7 @@ class RowStrip {
     }
   }
 
-  // Mark the rows that are selected, through all lines.
+  // Mark the selected rows across all lines.
   mark(context, width, height, colour) {
     for (const [left, wide] of boxes(this.selection?.ranges ?? [], width, 3)) {
       context.fillStyle = colour.mark;
@@ -117,7 +117,7 @@ class RowStrip {
     }
   }
 
-  // What lies at a place: the row, and the split unless it is the axis.
+  // The row under the pointer, and the split unless the pointer is on the axis.
   at(event) {
     const box = event.target.getBoundingClientRect();
     const share = (event.clientX - box.left) / box.width;

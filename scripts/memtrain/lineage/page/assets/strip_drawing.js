@@ -1,10 +1,10 @@
-// Draws the rows of splits on a canvas: however many shards there are, a pixel is drawn once.
+// Draws the rows of splits on a canvas. The time it takes does not grow with the number of shards.
 "use strict";
 
 const LINE_HEIGHT = 26;
-const BORDERS_APART = 4; // pixels; borders of shards that lie closer are not drawn one by one
+const BORDERS_APART = 4; // pixels; shard borders that would lie closer are not drawn
 
-// A canvas that is as sharp as the screen; returns its context and its size in CSS pixels.
+// Give a canvas the resolution of the screen, and return its context, which counts in CSS pixels.
 function prepared(canvas, width, height) {
   const scale = window.devicePixelRatio || 1;
   canvas.width = Math.max(1, Math.round(width * scale));
@@ -15,7 +15,7 @@ function prepared(canvas, width, height) {
   return context;
 }
 
-// Ranges as boxes [left, width]: at least a pixel and a half wide, those that touch as one.
+// The boxes [left, width] of ranges, in pixels: at least `least` wide, and merged where they touch.
 function boxes(ranges, width, least = 1.5) {
   const scale = width / Math.max(1, page.rows.count);
   const found = [];
@@ -43,7 +43,7 @@ function fill(context, ranges, width, top, height, style) {
   for (const [left, wide] of boxes(ranges, width)) context.fillRect(left, top, wide, height);
 }
 
-// Stripes for what is withdrawn: told by their pattern, whatever the colour.
+// Stripes for withdrawn rows, which can be told by their pattern in any colour.
 function hatching(context, colour) {
   const tile = document.createElement("canvas");
   const scale = window.devicePixelRatio || 1;
@@ -63,7 +63,7 @@ function hatching(context, colour) {
   return pattern;
 }
 
-// Training rows stand high and evaluation rows low, so that they differ without their colours.
+// Training rows are tall and evaluation rows low, so that they differ in more than their colour.
 function drawLine(context, split, width, top, isFaded, colour) {
   context.globalAlpha = isFaded ? 0.25 : 1;
   fill(context, split.train, width, top + 5, 16, colour.train);
@@ -83,7 +83,7 @@ function drawLine(context, split, width, top, isFaded, colour) {
   context.globalAlpha = 1;
 }
 
-// Numbers of rows at round distances, as many as there is room for.
+// Round row numbers for the axis, as many as there is room for.
 function ticks(width) {
   const wanted = page.rows.count / Math.max(1, Math.floor(width / 90));
   const power = 10 ** Math.floor(Math.log10(Math.max(1, wanted)));
