@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from memtrain.core.ranges import Range, cut
+from memtrain.core.ranges import Range, cut_at_grid
 from memtrain.lineage.index.building import INDEX_FILE
 from memtrain.lineage.index.lineage_index import LineageIndex
 from memtrain.lineage.queries.explain import explain
@@ -71,7 +71,7 @@ def pieces_of(ranges: list[Range]) -> list[PieceUse]:
     return [
         PieceUse(shard, piece, digest(piece), digest("shard", shard))
         for rows in ranges
-        for shard, piece in cut(rows, ROWS_PER_SHARD)
+        for shard, piece in cut_at_grid(rows, ROWS_PER_SHARD)
     ]
 
 

@@ -1,7 +1,7 @@
-"""Things that a configuration chooses by name: found, checked, and built with its arguments.
+"""Finds, checks and builds the objects that a configuration names: models, losses and the like.
 
-Every error says which key chose the thing, and shows the class's own arguments where they were
-not met.
+Every error names the key of the configuration. If arguments do not fit, it lists those that the
+class or function takes.
 """
 
 import importlib
@@ -16,11 +16,14 @@ from memtrain.core.wording import did_you_mean, listed
 
 
 def import_object(where: str, path: str) -> Any:
-    """Import "package.module:name".
+    """Import an object.
 
     Args:
-        where: the key that chose it, for errors.
-        path: what it chose.
+        where: key of the configuration that names it, for messages.
+        path: "package.module:name".
+
+    Raises:
+        UserError: where the module cannot be imported or does not have the name.
     """
     module_name, _, name = path.partition(":")
     try:
@@ -31,23 +34,26 @@ def import_object(where: str, path: str) -> Any:
             "looked for in the working directory and in the environment."
         ) from None
     if not hasattr(module, name):
-        there = [known for known in vars(module) if not known.startswith("_")]
+        known = [attribute for attribute in vars(module) if not attribute.startswith("_")]
         raise UserError(
             f"{where}: {path!r} cannot be imported: {module.__file__} has no {name!r}."
-            f"{did_you_mean(name, there)}"
+            f"{did_you_mean(name, known)}"
         )
     return getattr(module, name)
 
 
 def find_class(where: str, name: str, module: ModuleType, base: type, suffix: str = "") -> type:
-    """Return the class of a module that a key named.
+    """Return a class of a module by its name.
 
     Args:
-        where: the key that chose it.
-        name: what it chose.
-        module: where such classes are.
-        base: what they inherit from.
-        suffix: what their names end with.
+        where: key of the configuration that names it, for messages.
+        name: name of the class.
+        module: module that has such classes.
+        base: class that they inherit from.
+        suffix: ending of their names.
+
+    Raises:
+        UserError: where there is no such class.
     """
     known = {
         key: value
@@ -66,7 +72,13 @@ def find_class(where: str, name: str, module: ModuleType, base: type, suffix: st
 
 
 def build(where: str, factory: Callable, *positional: Any, **arguments: Any) -> Any:
-    """Call a class or function that a key chose with the arguments that stand beside its name.
+    """Call a class or function with arguments from the configuration.
+
+    Args:
+        where: key of the configuration, for messages.
+        factory: class or function to call.
+        *positional: positional arguments, which memtrain adds.
+        **arguments: keyword arguments, which stand beside the name in the configuration.
 
     Raises:
         UserError: where it does not take these arguments, or refuses their values.
@@ -85,7 +97,7 @@ def build(where: str, factory: Callable, *positional: Any, **arguments: Any) -> 
 def check_arguments(
     where: str, factory: Callable, positional: tuple, arguments: dict[str, Any]
 ) -> None:
-    """Refuse arguments that a class or function does not take, or lacks."""
+    """Raise a ``UserError`` if a class or function cannot be called with these arguments."""
     try:
         signature = inspect.signature(factory)
     except ValueError:
@@ -108,7 +120,7 @@ def check_arguments(
 
 
 def takes_argument(factory: Callable, name: str) -> bool:
-    """Return whether a class or function has a parameter of this name."""
+    """Return whether a class or function has a parameter with this name."""
     try:
         return name in inspect.signature(factory).parameters
     except ValueError:
@@ -116,7 +128,7 @@ def takes_argument(factory: Callable, name: str) -> bool:
 
 
 def describe_exception(error: BaseException) -> str:
-    """Return an exception as one line: its type, its text, and the line that raised it."""
+    """Return an exception in one line: its type, its text, and the line of code that raised it."""
     text = f"{type(error).__name__}: {error}".splitlines()[0]
     frames = traceback.extract_tb(error.__traceback__)
     return f"{text} (in {frames[-1].filename}, line {frames[-1].lineno})" if frames else text

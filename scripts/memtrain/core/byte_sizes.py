@@ -1,15 +1,15 @@
-"""Sizes in bytes, as people write them: "256 KiB", "1.5 GiB", "64 MB"."""
+"""Sizes in bytes, read and written as people do: "256 KiB", "1.5 GiB", "64 MB"."""
 
 import re
 from fractions import Fraction
 
-#: What a size looks like as text, for Python and for JSON schemas alike.
+#: Regular expression of a size as text; it is valid in Python and in JSON schemas.
 PATTERN = (
-    r"^\s*([0-9]+|[0-9]+\.[0-9]+(?=\s*[KkMmGgTt]))"  # no fractions of a single byte
+    r"^\s*([0-9]+|[0-9]+\.[0-9]+(?=\s*[KkMmGgTt]))"  # no fraction of a byte
     r"\s*((?:[KkMmGgTt][Ii]?)?[Bb])?\s*$"
 )
 
-#: From the largest to the smallest.
+#: Bytes of each unit, from the largest to the smallest.
 _UNITS = {
     "TiB": 2**40,
     "TB": 10**12,
@@ -22,18 +22,18 @@ _UNITS = {
     "B": 1,
 }
 _UNITS_BY_LOWER_CASE = {name.lower(): size for name, size in _UNITS.items()}
-#: An exact number that has more digits than this is not short.
-_MOST_DIGITS = 4
+#: Most characters of a number that is shown exactly.
+_LONGEST_NUMBER = 4
 
 
 def parse_bytes(size: object) -> int:
-    """Return the bytes of a size; what is left of a byte is cut off.
+    """Return a size as a number of bytes, rounded down.
 
     Args:
-        size: a number of bytes, 1 or more, or text: "256KiB", "1.5 GiB", "64 MB", "4096".
+        size: number of bytes, 1 or more; or text like "256KiB", "1.5 GiB", "64 MB" or "4096".
 
     Raises:
-        ValueError: for anything else.
+        ValueError: where it is neither.
     """
     if isinstance(size, int) and not isinstance(size, bool) and size >= 1:
         return size
@@ -46,24 +46,27 @@ def parse_bytes(size: object) -> int:
 
 
 def format_bytes(size: int) -> str:
-    """Return "256 MiB": exact where four digits can say it, else to a tenth of a binary unit.
+    """Return a size as text like "256 MiB".
+
+    The text is exact if a number of up to four characters is enough; otherwise it is rounded to a
+    tenth of a binary unit.
 
     Args:
-        size: in bytes, 0 or more.
+        size: number of bytes, 0 or more.
     """
-    return _exact(size) or _to_a_tenth(size)
+    return _exact_text(size) or _rounded_text(size)
 
 
-def _exact(size: int) -> str | None:
+def _exact_text(size: int) -> str | None:
     for name, unit in _UNITS.items():
         tenths, rest = divmod(10 * size, unit)
         whole = tenths % 10 == 0
         number = str(tenths // 10) if whole else f"{tenths // 10}.{tenths % 10}"
-        if rest == 0 and (size >= unit or unit == 1) and len(number) <= _MOST_DIGITS:
+        if rest == 0 and (size >= unit or unit == 1) and len(number) <= _LONGEST_NUMBER:
             return f"{number} {name}"
     return None
 
 
-def _to_a_tenth(size: int) -> str:
+def _rounded_text(size: int) -> str:
     name = next(name for name, unit in _UNITS.items() if "i" in name and size >= unit)
     return f"{size / _UNITS[name]:.1f} {name}"

@@ -26,7 +26,7 @@ class TransientError(UserError):
 
 
 class Interrupted(Exception):  # noqa: N818 - it is no error
-    """A program leaves before its end since it was asked to; nothing went wrong."""
+    """Says that a program leaves early because it was asked to; nothing went wrong."""
 
 
 def raise_problems(problems: Iterable[str]) -> None:

@@ -1,17 +1,20 @@
-"""Numbers for people: rounded to what their standard errors leave of them."""
+"""Numbers for people, rounded to the digits that their standard errors leave meaningful."""
 
 import math
 
-#: Without a standard error, so many digits are shown.
+#: Digits of a number that has no standard error.
 _DIGITS = 4
 
 
-def rounded(value: float | None, error: float | None = None) -> str:
-    """Return "0.0123 ± 0.0004": the error to one digit, or two after a 1; the value alike.
+def format_with_error(value: float | None, error: float | None = None) -> str:
+    """Return a value with its standard error, like "0.0123 ± 0.0004".
+
+    The error has one significant digit, or two if the first is a 1. The value has as many decimals
+    as the error.
 
     Args:
-        value: None becomes a hyphen.
-        error: its standard error; with None or 0 the value is shown alone, to four digits.
+        value: number to show; None becomes a hyphen.
+        error: standard error of the value; with None or 0, the value stands alone with four digits.
     """
     if value is None:
         return "-"
@@ -27,7 +30,7 @@ def rounded(value: float | None, error: float | None = None) -> str:
 
 
 def _decimals(number: float, digits: int) -> int:
-    """Return the decimals that show so many digits of a number."""
+    """Return how many decimals show a number with so many significant digits."""
     return max(0, digits - 1 - _exponent(number))
 
 
@@ -36,7 +39,7 @@ def _exponent(number: float) -> int:
 
 
 def _common_power(largest: float) -> int:
-    """Return the power of ten to take out of numbers that are very long without; else 0."""
+    """Return the power of ten to factor out of numbers that would be very long; otherwise 0."""
     power = _exponent(largest)
     return 0 if -4 <= power < 6 else power
 

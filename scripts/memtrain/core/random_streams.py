@@ -1,8 +1,8 @@
-"""Random streams that are looked up, not consumed: one for every (seed, purpose, index, part).
+"""Random streams that can be addressed: one for every (seed, purpose, index, part).
 
-Philox is counter-based (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011): a key
-and a counter name a stream, so the numbers of chunk 9,000 cost as much as those of chunk 0, and no
-two streams share a number by accident, as they do when seeds are added up.
+Philox is a counter-based generator (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3",
+2011): a key and a counter identify a stream. The numbers of chunk 9,000 therefore cost as much as
+those of chunk 0, and no two streams overlap by accident, as they may when seeds are added up.
 """
 
 import hashlib
@@ -10,14 +10,15 @@ import hashlib
 import numpy as np
 
 
-def stream(seed: int, purpose: str, index: int = 0, part: int = 0) -> np.random.Generator:
+def random_stream(seed: int, purpose: str, index: int = 0, part: int = 0) -> np.random.Generator:
     """Return the generator of one stream.
 
     Args:
-        seed: 0 or more, below 2**64.
-        purpose: what the numbers are for; another purpose is another stream.
-        index: a chunk, an epoch, ...; streams of neighbouring indices lie 2**128 draws apart.
-        part: of what the index names: a shuffle buffer of an epoch, ...
+        seed: number from 0 to 2**64 - 1.
+        purpose: name of what the numbers are for; every purpose has streams of its own.
+        index: number of a chunk, an epoch or the like. The streams of neighbouring indices lie
+            2**128 draws apart.
+        part: number of a part of what the index counts, such as a shuffle buffer of an epoch.
     """
     words = hashlib.blake2b(purpose.encode(), digest_size=8).digest()
     key = np.array([seed, int.from_bytes(words, "little")], dtype=np.uint64)
@@ -26,10 +27,10 @@ def stream(seed: int, purpose: str, index: int = 0, part: int = 0) -> np.random.
 
 
 def torch_seed(seed: int, purpose: str) -> int:
-    """Return a seed for one of PyTorch's generators, 0 or more, below 2**62.
+    """Return a seed for one of PyTorch's generators, a number from 0 to 2**62 - 1.
 
     Args:
-        seed: of the recipe.
-        purpose: what the numbers are for; another purpose is another seed.
+        seed: seed of the recipe.
+        purpose: name of what the numbers are for; every purpose has a seed of its own.
     """
-    return int(stream(seed, purpose).integers(1 << 62))
+    return int(random_stream(seed, purpose).integers(1 << 62))

@@ -1,6 +1,6 @@
 """Ranges of rows, half-open: ``[start, end)``.
 
-A configured bound is a row number or a percentage; a resolved range is a pair of row numbers.
+In a configuration, a bound is a row number or a percentage. A ``Range`` has row numbers alone.
 """
 
 import re
@@ -27,10 +27,10 @@ class Range(NamedTuple):
 
 
 def parse_bound(bound: object) -> int | Fraction:
-    """Return a row number as it is, and a text like "80%" as the fraction 4/5.
+    """Return the bound of a range: a row number as it is, a text like "80%" as the fraction 4/5.
 
     Raises:
-        ValueError: for anything else.
+        ValueError: where it is neither.
     """
     if isinstance(bound, int) and not isinstance(bound, bool) and bound >= 0:
         return bound
@@ -41,7 +41,7 @@ def parse_bound(bound: object) -> int | Fraction:
 
 
 def resolve_bound(bound: object, rows: int) -> int:
-    """Return the row number of a bound in a file of ``rows`` rows; a share is rounded down."""
+    """Return the row number of a bound in a file of ``rows`` rows; a fraction is rounded down."""
     parsed = parse_bound(bound)
     return int(parsed * rows) if isinstance(parsed, Fraction) else parsed
 
@@ -52,7 +52,7 @@ def count_rows(ranges: Iterable[Range]) -> int:
 
 
 def at_positions(ranges: Iterable[Range], start: int, end: int) -> Iterator[Range]:
-    """Yield the rows at positions ``[start, end)`` of ranges that are laid one after the other."""
+    """Yield the rows at the positions ``[start, end)`` of all ranges, counted through in order."""
     for piece in ranges:
         first, last = piece.start + max(0, start), min(piece.end, piece.start + end)
         if first < last:
@@ -61,7 +61,7 @@ def at_positions(ranges: Iterable[Range], start: int, end: int) -> Iterator[Rang
 
 
 def overlaps(left: Sequence[Range], right: Sequence[Range]) -> Iterator[Range]:
-    """Yield the rows that a range of ``left`` and a range of ``right`` have in common."""
+    """Yield the rows that any range of ``left`` and any range of ``right`` have in common."""
     for one in left:
         for other in right:
             common = Range(max(one.start, other.start), min(one.end, other.end))
@@ -70,13 +70,13 @@ def overlaps(left: Sequence[Range], right: Sequence[Range]) -> Iterator[Range]:
 
 
 def self_overlaps(ranges: Sequence[Range]) -> Iterator[Range]:
-    """Yield the rows that stand in more than one of the ranges."""
+    """Yield the rows that lie in more than one of the ranges."""
     for position, one in enumerate(ranges):
         yield from overlaps([one], ranges[position + 1 :])
 
 
-def without(ranges: Sequence[Range], removed: Sequence[Range]) -> list[Range]:
-    """Return ranges less the rows of others, in order; none of them is empty."""
+def subtract_ranges(ranges: Sequence[Range], removed: Sequence[Range]) -> list[Range]:
+    """Return the ranges without the rows of ``removed``, in order; none of them is empty."""
     left = list(ranges)
     for hole in removed:
         left = [
@@ -91,8 +91,8 @@ def without(ranges: Sequence[Range], removed: Sequence[Range]) -> list[Range]:
     return left
 
 
-def cut(piece: Range, rows_per_cell: int) -> Iterator[tuple[int, Range]]:
-    """Cut a range at the borders of a grid; yield each cell's number and the rows within it."""
+def cut_at_grid(piece: Range, rows_per_cell: int) -> Iterator[tuple[int, Range]]:
+    """Cut a range at the borders of a grid, and yield the number and the rows of each cell."""
     start = piece.start
     while start < piece.end:
         cell = start // rows_per_cell

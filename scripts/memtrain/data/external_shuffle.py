@@ -23,7 +23,7 @@ from tempfile import TemporaryFile
 import numpy as np
 
 from memtrain.core.errors import UserError
-from memtrain.core.random_streams import stream
+from memtrain.core.random_streams import random_stream
 from memtrain.data.record_file import RecordWriter, bytes_of_rows
 from memtrain.system.atomic_files import reserve_space
 from memtrain.system.progress import Progress
@@ -75,10 +75,10 @@ class BucketDraw:
 
     def permute(self, bucket: int, rows: np.ndarray) -> None:
         """Permute the rows of one bucket, (rows, ...), uniformly and in place."""
-        stream(self.seed, "shuffle once, order in the bucket", bucket).shuffle(rows)
+        random_stream(self.seed, "shuffle once, order in the bucket", bucket).shuffle(rows)
 
     def _draw_chunk(self, number: int) -> np.ndarray:
-        generator = stream(self.seed, "shuffle once, bucket of the row", number)
+        generator = random_stream(self.seed, "shuffle once, bucket of the row", number)
         drawn = generator.integers(0, self.buckets, self.rows_per_chunk, dtype=np.uint32)
         # Sorting 16 bits takes a tenth of the time.
         return drawn.astype(np.min_scalar_type(self.buckets - 1))

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
 from memtrain.core.errors import UserError
-from memtrain.core.ranges import Range, cut
+from memtrain.core.ranges import Range, cut_at_grid
 from memtrain.data.manifest import SHARDS_PER_PART, Manifest
 from memtrain.data.record_file import RecordLayout, read_layout
 from memtrain.data.shard_summaries import PieceSummary, summarize_rows
@@ -87,7 +87,7 @@ def summarize_shards(
         on_rows: function that is called with the number of rows of each shard, in order.
         algorithm: algorithm of the digests, sha256 or blake3.
     """
-    ranges = (rows for _, rows in cut(Range(0, layout.rows), rows_per_shard))
+    ranges = (rows for _, rows in cut_at_grid(Range(0, layout.rows), rows_per_shard))
     with ThreadPoolExecutor(threads) as pool:
         while part := list(islice(ranges, SHARDS_PER_PART)):
             for shard in pool.map(lambda rows: summarize_rows(data, layout, rows, algorithm), part):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, overload
 
 from memtrain.core.errors import UserError
-from memtrain.core.ranges import Range, cut
+from memtrain.core.ranges import Range, cut_at_grid
 from memtrain.core.wording import listed
 from memtrain.data.field_statistics import FieldStatistics
 from memtrain.data.record_file import RecordLayout, dtype_from_json, dtype_to_json, read_layout
@@ -116,12 +116,14 @@ class Manifest:
             if (shard := self.shards[number]).rows == piece
             else summarize_rows(data, self.layout, piece, self.algorithm)
             for rows in ranges
-            for number, piece in cut(rows, self.rows_per_shard)
+            for number, piece in cut_at_grid(rows, self.rows_per_shard)
         ]
 
     def touched(self, ranges: list[Range]) -> list[int]:
         """Return the numbers of the shards that some ranges touch, each once, in order."""
-        return sorted({number for rows in ranges for number, _ in cut(rows, self.rows_per_shard)})
+        return sorted(
+            {number for rows in ranges for number, _ in cut_at_grid(rows, self.rows_per_shard)}
+        )
 
 
 def write_manifest(

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from memtrain.config.dataset import MockSettings
-from memtrain.core.random_streams import stream
+from memtrain.core.random_streams import random_stream
 from memtrain.data.mock_teacher import Teacher, make_teacher
 from memtrain.data.record_file import create, record_dtype
 from memtrain.data.source import Source
@@ -114,8 +114,8 @@ def _make_chunk(settings: MockSettings, teacher: Teacher | None, number: int) ->
     # A chunk is always made whole and then cut: its first rows do not depend on where it ends.
     rows = np.empty(ROWS_PER_CHUNK, mock_dtype(settings))
     features = rows["features"]
-    _fill_uniform(stream(settings.seed, "mock features", number), features)
-    generator = stream(settings.seed, "mock noise", number)
+    _fill_uniform(random_stream(settings.seed, "mock features", number), features)
+    generator = random_stream(settings.seed, "mock noise", number)
     outputs = teacher(np.ascontiguousarray(features.T)) if teacher else None
     if settings.classes is None:
         rows["target"][:, 0] = _draw_numbers(outputs, settings.noise, generator)

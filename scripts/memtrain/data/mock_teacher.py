@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from memtrain.config.dataset import MockSettings
-from memtrain.core.random_streams import stream
+from memtrain.core.random_streams import random_stream
 
 #: Hidden units of the teacher of ``target: mlp``.
 _UNITS = 8
@@ -49,7 +49,7 @@ def make_teacher(settings: MockSettings) -> Teacher | None:
     """
     if settings.target == "random":
         return None
-    generator = stream(settings.seed, "mock teacher")
+    generator = random_stream(settings.seed, "mock teacher")
     outputs = settings.classes or 1
     if settings.target == "linear":
         return Teacher(None, _centred_weights(generator, outputs, settings.features))

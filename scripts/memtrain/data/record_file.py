@@ -21,7 +21,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from memtrain.core.errors import UserError
-from memtrain.system.atomic_files import reserve_space, written_aside
+from memtrain.system.atomic_files import atomic_file, reserve_space
 
 #: Byte at which the rows of a new file begin: one page, so that O_DIRECT can read blocks of them.
 ROWS_OFFSET = 4096
@@ -257,7 +257,7 @@ def create(
         UserError: before the first row is written, where the disk is too full.
     """
     layout = RecordLayout(np.dtype(dtype), tuple(row_shape), rows)
-    with written_aside(path) as file, _BackgroundSync(file.fileno()) as sync:
+    with atomic_file(path) as file, _BackgroundSync(file.fileno()) as sync:
         reserve_space(file, layout.file_bytes, path)
         file.write(_padded_header(layout))
         file.flush()

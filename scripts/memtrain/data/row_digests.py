@@ -8,7 +8,7 @@ import numpy as np
 from memtrain.core.ranges import Range
 from memtrain.data.record_file import RecordLayout, bytes_of_rows
 from memtrain.data.row_chunks import read_chunks
-from memtrain.system.digests import algorithm_of, new_digest
+from memtrain.system.digests import digest_algorithm, new_digest
 
 
 def digest_rows(
@@ -28,4 +28,4 @@ def digest_chunks(chunks: Iterable[np.ndarray], algorithm: str = "sha256") -> st
 
 def chunks_have_digest(chunks: Iterable[np.ndarray], digest: str) -> bool:
     """Return whether the bytes of all chunks of rows, one after the other, have a digest."""
-    return digest_chunks(chunks, algorithm_of(digest)) == digest
+    return digest_chunks(chunks, digest_algorithm(digest)) == digest

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torchmetrics import MetricCollection
 
-from memtrain.core.random_streams import stream
+from memtrain.core.random_streams import random_stream
 
 #: Blocks that the rows are cut into, unless there are fewer rows. With so many, the standard error
 #: is itself uncertain by 1 / sqrt(2 * 1024), about two percent.
@@ -144,6 +144,6 @@ def _draw_blocks(blocks: int, resamples: int, seed: int) -> Iterator[np.ndarray]
 
     A resample draws as many blocks as there are, with replacement.
     """
-    generator = stream(seed, "bootstrap")
+    generator = random_stream(seed, "bootstrap")
     for _ in range(resamples):
         yield np.bincount(generator.integers(blocks, size=blocks), minlength=blocks)

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from memtrain.config.types import Settings
 from memtrain.core.errors import UserError
-from memtrain.core.number_format import rounded
+from memtrain.core.number_format import format_with_error
 from memtrain.recipes.recipe import Recipe
 from memtrain.system import canonical_json
 
@@ -98,7 +98,9 @@ class Evaluation(Settings):
 
     def describe(self, metric: str) -> str:
         """Return a metric as people read it: "R² 0.912 ± 0.004"."""
-        return f"{self.labels[metric]} {rounded(self.metrics[metric], self.errors[metric])}"
+        return (
+            f"{self.labels[metric]} {format_with_error(self.metrics[metric], self.errors[metric])}"
+        )
 
     def check_recipe(self, recipe: Recipe, path: str | os.PathLike) -> None:
         """Check that this evaluation was made by a recipe.

@@ -42,7 +42,7 @@ from functools import cached_property
 import numpy as np
 
 from memtrain.config.training import ShuffleSettings
-from memtrain.core.random_streams import stream
+from memtrain.core.random_streams import random_stream
 from memtrain.core.ranges import Range, count_rows
 from memtrain.loading.blocks import Blocks, Runs, rows_per_block
 
@@ -264,7 +264,9 @@ class EpochOrder:
     def __init__(self, order: RowOrder, epoch: int):
         self._order = order
         self._epoch = epoch
-        permute = stream(order.seed, "block order", epoch).permutation if order.in_lanes else None
+        permute = (
+            random_stream(order.seed, "block order", epoch).permutation if order.in_lanes else None
+        )
         self._blocks = Blocks(order.ranges, order.rows_per_block, permute)
 
     def window_rows(self, window: int) -> list[np.ndarray]:
@@ -306,7 +308,7 @@ class EpochOrder:
             runs.append(self._blocks.runs(start, start + rows))
             # Lane and buffer make one number in which neither depends on how many there are.
             part = (lane << 32) + number
-            mixing = stream(order.seed, "rows of a lane", self._epoch, part)
+            mixing = random_stream(order.seed, "rows of a lane", self._epoch, part)
             permutation = mixing.permutation(rows)
             permutation += rows_before
             permutations.append(permutation)
@@ -317,7 +319,7 @@ class EpochOrder:
         """Return all runs of the epoch, and the part of its permutation that some slots take."""
         order = self._order
         permutation = np.arange(order.rows)
-        stream(order.seed, "row order", self._epoch).shuffle(permutation)
+        random_stream(order.seed, "row order", self._epoch).shuffle(permutation)
         if len(slots) < order.accumulation_steps:
             permutation = permutation[self._positions(0, slots, sizes).rows()]
         return self._blocks.runs(0, order.rows), permutation

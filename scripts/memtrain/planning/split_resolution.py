@@ -7,7 +7,7 @@ from memtrain.config.schema import Configuration
 from memtrain.config.training import TrainingSettings
 from memtrain.core.byte_sizes import format_bytes
 from memtrain.core.errors import UserError, raise_problems
-from memtrain.core.ranges import Range, overlaps, without
+from memtrain.core.ranges import Range, overlaps, subtract_ranges
 from memtrain.data.field_statistics import merge_all
 from memtrain.data.manifest import Manifest, describe_shards
 from memtrain.data.record_file import dtype_to_json
@@ -119,8 +119,8 @@ class _Resolver:
         ranges = self._configuration.resolve_ranges(split, self._manifest.layout.rows)
         raise_problems(ranges.problems)
         left_out = sorted({*overlaps([*ranges.train, *ranges.evaluate], self._withdrawn)})
-        train = without(ranges.train, self._withdrawn)
-        evaluate = without(ranges.evaluate, self._withdrawn)
+        train = subtract_ranges(ranges.train, self._withdrawn)
+        evaluate = subtract_ranges(ranges.evaluate, self._withdrawn)
         raise_problems(_empty_ranges(split, train, evaluate))
         training_pieces = self._manifest.pieces(self._data, train)
         evaluation_pieces = self._manifest.pieces(self._data, evaluate)

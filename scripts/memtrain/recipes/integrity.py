@@ -12,7 +12,7 @@ from memtrain.data.record_file import read_layout
 from memtrain.data.row_chunks import read_chunks_from
 from memtrain.data.row_digests import chunks_have_digest
 from memtrain.recipes.recipe import Piece
-from memtrain.system.threaded_selection import selected
+from memtrain.system.threaded_selection import select_in_threads
 
 #: Most bytes that a sample reads, and most pieces that it consists of.
 _SAMPLE_BYTES = 64 << 20
@@ -56,7 +56,7 @@ def corrupt_pieces(data: str | os.PathLike, pieces: Sequence[DigestedRowsT]) -> 
                 return True
             return not chunks_have_digest(read_chunks_from(file, layout, piece.rows), piece.digest)
 
-        return selected(pieces, is_corrupt, _THREADS)
+        return select_in_threads(pieces, is_corrupt, _THREADS)
 
 
 def check_pieces(

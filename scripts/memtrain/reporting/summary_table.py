@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 
-from memtrain.core.number_format import rounded
+from memtrain.core.number_format import format_with_error
 from memtrain.reporting.summary import SplitSummary, Summary
 from memtrain.system.atomic_files import write_text
 
@@ -59,10 +59,11 @@ def _quality(summary: Summary) -> Table:
     for split in summary.splits:
         evaluation = split.evaluation
         metrics = [
-            rounded(evaluation.metrics[name], evaluation.errors[name]) for name in summary.labels
+            format_with_error(evaluation.metrics[name], evaluation.errors[name])
+            for name in summary.labels
         ]
-        ratio = [rounded(evaluation.ratio_to_lowest_loss)] if has_ratio else []
-        beside = [rounded(evaluation.baseline[baseline])] if baseline else []
+        ratio = [format_with_error(evaluation.ratio_to_lowest_loss)] if has_ratio else []
+        beside = [format_with_error(evaluation.baseline[baseline])] if baseline else []
         table.append([evaluation.split, *metrics, *beside, *ratio])
     return table
 

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written aside, synced, and renamed."""
+"""Files that are either whole or absent: written under another name, synced, and renamed."""
 
 import os
 import tempfile
@@ -11,51 +11,58 @@ from memtrain.core.errors import UserError
 
 
 @contextmanager
-def written_aside(path: str | os.PathLike) -> Iterator[BinaryIO]:
-    """Yield a binary file, open for reading and writing, that becomes ``path`` on success.
+def atomic_file(path: str | os.PathLike) -> Iterator[BinaryIO]:
+    """Yield a binary file, open for reading and writing, that is called ``path`` once it is whole.
 
-    The file lies in the folder of ``path`` (made where it is missing) under a temporary name. When
-    the block ends it is synced and renamed, and the folder is synced; when the block raises it is
-    removed, and whatever stood at ``path`` before still does.
+    Until then the file lies in the folder of ``path`` under a temporary name; the folder is created
+    if it is missing. When the block ends, the file is synced and renamed, and the folder is synced.
+    When the block raises, the file is removed, and what was at ``path`` before stays there.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, aside = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    descriptor, temporary = tempfile.mkstemp(
+        prefix=f".{path.name}.", suffix=".part", dir=path.parent
+    )
     try:
         with os.fdopen(descriptor, "w+b") as file:
             yield file
             file.flush()
             os.fchmod(file.fileno(), 0o666 & ~_umask())
             os.fsync(file.fileno())
-        os.replace(aside, path)
+        os.replace(temporary, path)
         _sync_folder(path.parent)
     except BaseException:
-        Path(aside).unlink(missing_ok=True)
+        Path(temporary).unlink(missing_ok=True)
         raise
 
 
 def write_bytes(path: str | os.PathLike, content: bytes) -> None:
-    """Write a whole file at once."""
-    with written_aside(path) as file:
+    """Write a file, whole or not at all."""
+    with atomic_file(path) as file:
         file.write(content)
 
 
 def write_text(path: str | os.PathLike, content: str) -> None:
-    """Write a whole UTF-8 text file at once."""
+    """Write a UTF-8 text file, whole or not at all."""
     write_bytes(path, content.encode())
 
 
 def reserve_space(file: BinaryIO, size_bytes: int, path: str | os.PathLike) -> None:
-    """Allocate ``size_bytes`` for a file that is about to be written as ``path``.
+    """Allocate space for a file before it is written.
 
-    A disk that is too full is found out here, before the first row is written, and not by a
-    half-written file.
+    A disk that is too full is noticed here, before the first row is written, and not when half of
+    the file is.
+
+    Args:
+        file: the open file.
+        size_bytes: size that the file will have.
+        path: path that the file will have, for the message.
 
     Raises:
-        UserError: naming the space needed and the space there.
+        UserError: naming the space that is needed and the space that is free.
     """
     folder = Path(path).parent
-    # Behind a quota or a limit on file sizes the free space says yes and the allocation says no.
+    # Under a quota or a limit on file sizes, an allocation fails although there is free space.
     status = os.statvfs(folder)
     free = status.f_bavail * status.f_frsize
     try:
@@ -65,7 +72,7 @@ def reserve_space(file: BinaryIO, size_bytes: int, path: str | os.PathLike) -> N
     except OSError as error:
         raise UserError(
             f"{path}: {size_bytes:,} bytes are needed and {free:,} are free in {folder} ({error}). "
-            "Free some space, ask for fewer rows, or put the results on another disk."
+            "Free some space, use fewer rows, or put the results on another disk."
         ) from None
 
 

@@ -1,7 +1,7 @@
-"""JSON in one spelling: the same content is always the same bytes.
+"""JSON in a canonical form: equal content always gives the same bytes.
 
-Keys are sorted, numbers are written as Python's ``repr`` (the shortest text that reads back as the
-same float), and NaN and infinity, which JSON does not have, are refused.
+Keys are sorted. Numbers are written as Python's ``repr`` writes them: the shortest text that reads
+back as the same float. NaN and infinity are errors, since JSON does not have them.
 """
 
 import hashlib
@@ -25,16 +25,16 @@ def digest(content: Any) -> str:
 
 
 def write(path: str | os.PathLike, content: Any) -> None:
-    """Write the content as canonical JSON, in lines that people can read."""
+    """Write the content to a file as canonical JSON, broken into lines that people can read."""
     write_text(path, _in_lines(content) + "\n")
 
 
 def read(path: str | os.PathLike, made_by: str) -> Any:
-    """Return what a JSON file holds.
+    """Return the content of a JSON file.
 
     Args:
-        path: the file.
-        made_by: the script that writes such files, for the error's remedy.
+        path: path of the file.
+        made_by: name of the script that writes such files, which the message tells to run.
 
     Raises:
         UserError: where the file is missing or is not JSON.
@@ -50,7 +50,7 @@ def read(path: str | os.PathLike, made_by: str) -> Any:
 
 
 def _in_lines(content: Any, indent: str = "") -> str:
-    """Return mappings, and lists that hold them, an item a line; anything else on one line."""
+    """Return JSON in which mappings, and lists of mappings, have a line for each item."""
     deeper = indent + " "
     if isinstance(content, dict) and content:
         items = [

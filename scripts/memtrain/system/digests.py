@@ -1,4 +1,4 @@
-"""Digests of bytes, each written with the name of its algorithm: "sha256:0123..."."""
+"""Digests of bytes, written with the name of their algorithm: "sha256:0123..."."""
 
 import hashlib
 import os
@@ -8,35 +8,35 @@ from memtrain.core.errors import UserError
 
 
 def new_digest(algorithm: str) -> Any:
-    """Return a digest to update, as ``hashlib`` has them.
+    """Return a new digest object with the interface of ``hashlib``.
 
     Args:
-        algorithm: sha256, or blake3, which is faster where a processor has no instructions for the
-            former.
+        algorithm: "sha256" or "blake3". The latter is faster on processors that have no
+            instructions for sha256.
 
     Raises:
-        UserError: where blake3 is asked for and not installed.
+        UserError: where the algorithm is unknown, or blake3 is not installed.
     """
     if algorithm == "sha256":
         return hashlib.sha256()
     if algorithm != "blake3":
-        raise UserError(f"{algorithm!r} is no digest that is known here; sha256 and blake3 are.")
+        raise UserError(f"{algorithm!r} is not a known digest; known are sha256 and blake3.")
     try:
         from blake3 import blake3
     except ImportError:
         raise UserError(
-            "shards.digest: blake3 is asked for and not installed. Install it by `pip install -r "
+            "shards.digest: blake3 is not installed. Install it by `pip install -r "
             "envs/requirements-blake3.txt`, or use sha256."
         ) from None
     return blake3()
 
 
-def algorithm_of(digest: str) -> str:
-    """Return the algorithm of a digest that is written with its name."""
+def digest_algorithm(digest: str) -> str:
+    """Return the name of the algorithm of a digest that is written with it."""
     return digest.partition(":")[0]
 
 
 def digest_of_file(path: str | os.PathLike) -> str:
-    """Return "sha256:" and the digest of a file's bytes."""
+    """Return the digest of a file's bytes, as "sha256:0123..."."""
     with open(path, "rb") as file:
         return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"

@@ -1,4 +1,4 @@
-"""Selects items by a test that waits for a disk, in several threads."""
+"""Selects items in several threads, by a test that waits for a disk."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -9,16 +9,19 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 
-def selected(items: Sequence[Item], is_wanted: Callable[[Item], bool], threads: int) -> list[Item]:
-    """Return the items that are wanted, in their order.
+def select_in_threads(
+    items: Sequence[Item], is_wanted: Callable[[Item], bool], threads: int
+) -> list[Item]:
+    """Return the items that pass a test, in their order.
 
-    Nothing waits in a queue: a thread that is done with one item takes the next, so that memory
-    does not grow with their number. With the first error all threads end, each after its item.
+    No item waits in a queue: a thread that has tested one item takes the next. Memory therefore
+    does not grow with the number of items. After an error, every thread ends with its current item.
 
     Args:
-        items: any number of them.
-        is_wanted: called once with each, by several threads at a time; what it raises is raised.
-        threads: how many.
+        items: items to test.
+        is_wanted: test, which is called once with each item, by several threads at a time. What it
+            raises is raised here.
+        threads: number of threads.
     """
     turns = _Turns(len(items))
 
@@ -36,17 +39,18 @@ def selected(items: Sequence[Item], is_wanted: Callable[[Item], bool], threads: 
 
 
 class _Turns:
-    """Numbers from 0 on, each for one thread."""
+    """Gives every number from 0 on to one thread."""
 
     def __init__(self, count: int):
-        self._left, self._lock = iter(range(count)), threading.Lock()
+        self._left = iter(range(count))
+        self._lock = threading.Lock()
 
     def take(self) -> int | None:
-        """Return the next number; None after the last."""
+        """Return the next number; None if there is none left."""
         with self._lock:
             return next(self._left, None)
 
     def end(self) -> None:
-        """Let no number follow."""
+        """Give out no more numbers."""
         with self._lock:
             self._left = iter(())

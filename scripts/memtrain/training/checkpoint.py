@@ -18,7 +18,7 @@ import torch
 
 from memtrain.core.errors import UserError
 from memtrain.system import canonical_json
-from memtrain.system.atomic_files import written_aside
+from memtrain.system.atomic_files import atomic_file
 
 _VERSION = 1
 _CHECKPOINTS_KEPT = 2
@@ -65,7 +65,7 @@ class CheckpointFolder:
             step: optimizer steps done.
             state: nested dicts, lists and tuples of tensors and numbers.
         """
-        with written_aside(self._path(step)) as file:
+        with atomic_file(self._path(step)) as file:
             torch.save(state, file)
         size_bytes, sha256 = _size_and_digest(self._path(step))
         canonical_json.write(

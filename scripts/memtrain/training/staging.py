@@ -30,7 +30,7 @@ from memtrain.system import canonical_json
 from memtrain.system.file_systems import FileSystem, file_system_of
 from memtrain.system.memory import AvailableMemory, available_memory
 from memtrain.system.shared_file import shared_file
-from memtrain.system.threaded_selection import selected
+from memtrain.system.threaded_selection import select_in_threads
 from memtrain.training.stopping import StopRequests, TrainingStopped
 
 #: Share of the disk that a copy leaves free for others.
@@ -242,7 +242,7 @@ class _Staging:
             copied = self._copied(piece, source, copy.fileno())
             return not chunks_have_digest(copied, piece.digest)
 
-        return selected(self._rows.pieces, copy_and_compare, _COPYING_THREADS)
+        return select_in_threads(self._rows.pieces, copy_and_compare, _COPYING_THREADS)
 
     def _copied(self, piece: Piece, source: BinaryIO, copy: int) -> Iterator[np.ndarray]:
         """Yield the rows of a piece in chunks, each after it has been copied."""

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memtrain.core.ranges import Range, cut, overlaps, resolve_bound
+from memtrain.core.ranges import Range, cut_at_grid, overlaps, resolve_bound
 
 ranges = st.tuples(st.integers(0, 200), st.integers(1, 100)).map(
     lambda pair: Range(pair[0], pair[0] + pair[1])
@@ -13,7 +13,7 @@ ranges = st.tuples(st.integers(0, 200), st.integers(1, 100)).map(
 @given(ranges, st.integers(1, 50))
 def test_cutting_keeps_every_row_in_its_cell(piece, rows_per_cell):
     rows = []
-    for cell, part in cut(piece, rows_per_cell):
+    for cell, part in cut_at_grid(piece, rows_per_cell):
         assert all(row // rows_per_cell == cell for row in range(*part))
         rows += range(*part)
     assert rows == list(range(*piece))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from memtrain.config.training import TrainingSettings
 from memtrain.config.types import Choice
-from memtrain.core.random_streams import stream
+from memtrain.core.random_streams import random_stream
 from memtrain.data.field_statistics import FieldStatistics
 from memtrain.evaluation.bootstrap import BLOCKS, ResampledMetrics
 from memtrain.evaluation.metrics import build_metrics
@@ -126,7 +126,7 @@ def test_a_resample_is_the_metric_of_the_rows_that_were_drawn():
     target = generator.standard_normal((50, 2))
     predictions = target + generator.standard_normal((50, 2))
     samples = score(recipe_of(target), predictions, target, borders=[7, 20], resamples=3, seed=9)
-    draws = stream(9, "bootstrap")
+    draws = random_stream(9, "bootstrap")
     for number in range(1, 4):
         drawn = draws.integers(50, size=50)
         expected = regression(target[drawn], predictions[drawn])

@@ -11,7 +11,7 @@ import pytest
 import summarize
 from memtrain.config.reading import parse_configuration
 from memtrain.core.errors import UserError
-from memtrain.core.number_format import rounded
+from memtrain.core.number_format import format_with_error
 from memtrain.data.indexing import index_shards
 from memtrain.data.source import Source
 from memtrain.evaluation.evaluator import Evaluator
@@ -118,7 +118,7 @@ def test_the_table_is_aligned_and_explained(results, tmp_path):
     assert effort[2][1:3] == ["100", "40"]
     evaluation = Evaluation.read(tmp_path / "splits" / "big" / "evaluation.json")
     for metric, cell in zip(METRIC_LABELS["regression"], quality[3][1:5], strict=True):
-        assert cell == rounded(evaluation.metrics[metric], evaluation.errors[metric])
+        assert cell == format_with_error(evaluation.metrics[metric], evaluation.errors[metric])
         assert " ± " in cell
     assert f"- Best: big, with {evaluation.describe('r2')}." in text
     assert "from 40 resamples of the evaluation rows" in text
@@ -283,4 +283,4 @@ def test_undefined_values_are_hyphens_in_the_table_and_nothing_in_the_csv(tmp_pa
     ],
 )
 def test_numbers_are_rounded_to_their_errors(value, error, text):
-    assert rounded(value, error) == text
+    assert format_with_error(value, error) == text

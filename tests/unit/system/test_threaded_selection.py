@@ -5,7 +5,7 @@ import tracemalloc
 
 import pytest
 
-from memtrain.system.threaded_selection import selected
+from memtrain.system.threaded_selection import select_in_threads
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
@@ -16,17 +16,17 @@ def test_those_that_are_wanted_in_their_order(threads):
         asked.append(number)
         return number % 3 == 0
 
-    assert selected(range(1000), is_wanted, threads) == list(range(0, 1000, 3))
+    assert select_in_threads(range(1000), is_wanted, threads) == list(range(0, 1000, 3))
     assert sorted(asked) == list(range(1000))
 
 
 def test_there_may_be_none():
-    assert selected([], lambda item: True, 2) == []
+    assert select_in_threads([], lambda item: True, 2) == []
 
 
 def test_threads_work_side_by_side():
     both = threading.Barrier(2)
-    assert selected("ab", lambda item: both.wait(10) >= 0, 2) == ["a", "b"]
+    assert select_in_threads("ab", lambda item: both.wait(10) >= 0, 2) == ["a", "b"]
 
 
 def test_an_error_ends_all_threads():
@@ -37,14 +37,14 @@ def test_an_error_ends_all_threads():
         raise KeyError(number)
 
     with pytest.raises(KeyError):
-        selected(range(1000), fail, 2)
+        select_in_threads(range(1000), fail, 2)
     assert len(asked) <= 2
 
 
 def test_memory_does_not_grow_with_the_items():
     tracemalloc.start()
     try:
-        assert selected(range(100_000), lambda number: False, 2) == []
+        assert select_in_threads(range(100_000), lambda number: False, 2) == []
         assert tracemalloc.get_traced_memory()[1] < 500_000
     finally:
         tracemalloc.stop()

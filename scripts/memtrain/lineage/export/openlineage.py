@@ -7,12 +7,12 @@ from typing import Any
 
 from memtrain.lineage.export.provenance import Provenance
 from memtrain.lineage.index.lineage_index import LineageIndex
-from memtrain.system.atomic_files import written_aside
+from memtrain.system.atomic_files import atomic_file
 
 
 def write_events(events: Sequence[dict[str, Any]], path: Path) -> None:
     """Write events as JSON, one a line."""
-    with written_aside(path) as file:
+    with atomic_file(path) as file:
         for event in events:
             file.write(json.dumps(event, sort_keys=True).encode() + b"\n")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from memtrain.config.results import SplitLayout
 from memtrain.config.schema import Configuration
 from memtrain.core.errors import UserError
-from memtrain.core.number_format import rounded
+from memtrain.core.number_format import format_with_error
 from memtrain.recipes.recipe import Recipe
 from memtrain.reporting.summary import SplitSummary
 
@@ -63,11 +63,11 @@ def _facts(split: SplitSummary) -> dict[str, str]:
     """Return what is known of a model, by labels for people."""
     evaluation = split.evaluation
     metrics = {
-        label: rounded(evaluation.metrics[name], evaluation.errors[name])
+        label: format_with_error(evaluation.metrics[name], evaluation.errors[name])
         for name, label in evaluation.labels.items()
     }
     return metrics | {
-        "loss": rounded(evaluation.loss),
+        "loss": format_with_error(evaluation.loss),
         "rows trained on": f"{split.rows_trained:,}",
         "rows evaluated on": f"{evaluation.rows:,}",
         "steps": f"{evaluation.steps:,}",

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from memtrain.core.number_format import rounded
+from memtrain.core.number_format import format_with_error
 from memtrain.reporting.figures.style import (
     BLUE,
     GREY,
@@ -145,6 +145,6 @@ def _write_names(axes: Axes, splits: list[ComparedSplit]) -> None:
     axes.spines["left"].set_visible(False)
     axes.hlines(places, 0, 1, transform=axes.get_yaxis_transform(), **_ROW_LINE)
     beside = axes.secondary_yaxis("right")
-    beside.set_yticks(places, [rounded(split.value, split.error) for split in splits])
+    beside.set_yticks(places, [format_with_error(split.value, split.error) for split in splits])
     beside.tick_params(length=0, labelcolor=GREY)
     beside.spines[:].set_visible(False)
