@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 
@@ -11,6 +12,10 @@ from memtrain.data.indexing import index_shards
 from memtrain.data.record_file import create, record_dtype
 from memtrain.data.source import Source
 from memtrain.planning.split_resolution import resolve_splits
+
+# How long an example takes says more about the machine's other work than about the code.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -114,7 +114,7 @@ class BatchGatherer:
         places = filled.places[bounds[0] : bounds[-1]]
         arrays = row_decoding.slice_rows(slot.arrays, 0, len(places))
         row_decoding.gather(filled.rows, places, arrays, self._scratch[: len(places)])
-        batches = self._transformed(arrays, bounds)
+        batches = self._transformed(slot, arrays, bounds)
         if self._device.type == "cpu":
             yield from batches
             return
@@ -131,10 +131,19 @@ class BatchGatherer:
         self._next_slot = (self._next_slot + 1) % len(self._ring)
         return slot
 
-    def _transformed(self, arrays: Arrays, bounds: list[int]) -> Iterator[Batch]:
-        """Yield the micro-batches of decoded arrays, after the transform."""
+    def _transformed(
+        self, slot: "_OutputSlot", arrays: Arrays, bounds: list[int]
+    ) -> Iterator[Batch]:
+        """Yield the micro-batches of an output slot, after the transform.
+
+        Args:
+            slot: the slot that holds them.
+            arrays: the decoded arrays of their rows.
+            bounds: where the micro-batches begin in the buffer's order, and where the last ends.
+        """
         if self._transform is None:
-            yield from _cut(row_decoding.to_tensors(arrays), bounds)
+            rows = bounds[-1] - bounds[0]
+            yield from _cut(row_decoding.slice_rows(slot.tensors, 0, rows), bounds)
         elif row_decoding.is_row_wise(self._transform):
             together = row_decoding.to_tensors(self._transform(arrays))
             yield from map(_aligned, _cut(together, bounds))
@@ -180,19 +189,19 @@ class _OutputSlot:
     """Memory for one group of micro-batches: the same bytes as tensors and as arrays.
 
     Attributes:
-        arrays: an array (rows, ...) of every field.
+        tensors: a tensor (rows, ...) of every field; pinned, if batches go to a CUDA device.
+        arrays: the same as arrays.
     """
 
     def __init__(self, fields: TensorFields, rows: int, device: torch.device):
         is_pinned = device.type == "cuda"
-        tensors = map_fields(
+        self.tensors: Batch = map_fields(
             lambda field: torch.empty(
                 (rows, *field.shape), dtype=_torch_dtype(field.dtype), pin_memory=is_pinned
             ),
             fields,
         )
-        self.arrays: Arrays = map_fields(lambda tensor: tensor.numpy(), tensors)
-        self._tensors = tensors  # pinned memory stays pinned as long as its tensor lives
+        self.arrays: Arrays = map_fields(lambda tensor: tensor.numpy(), self.tensors)
         self._copied: torch.cuda.Event | None = None
 
     def note_copies(self) -> None:

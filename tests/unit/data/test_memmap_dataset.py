@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 from torch.utils.data import DataLoader, Subset
@@ -142,7 +142,6 @@ def test_tensors_are_copies_without_a_warning(raw):
 
 
 @given(st.lists(st.integers(-50, 49), min_size=1, max_size=20))
-@settings(deadline=None)
 def test_a_batch_is_the_rows_stacked(records, indices):
     dataset = MemmapDataset(records)
     batch = next(iter(DataLoader(dataset, batch_sampler=[indices])))

@@ -40,7 +40,7 @@ loaders = st.fixed_dictionaries(
 
 
 @given(loaders, st.booleans())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_all_readers_give_the_bytes_of_the_row_order(records, arguments, cached):
     dataset = MemmapDataset(records)
     given_by = []
@@ -70,7 +70,7 @@ def test_all_readers_give_the_bytes_of_the_row_order(records, arguments, cached)
 
 
 @given(loaders, st.sampled_from(READERS), st.data())
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_restoring_anywhere_equals_going_on(records, arguments, reader, data):
     def make():
         return BlockLoader(MemmapDataset(records), reader=reader, **arguments)
@@ -103,7 +103,7 @@ def assert_restoring_equals_going_on(make, positions):
 
 
 @given(loaders)
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 def test_windows_are_the_batches_of_the_optimizer_steps(records, arguments):
     loader = BlockLoader(MemmapDataset(records), **arguments)
     windows = [[rows_of(batch) for batch in window] for window in loader.windows()]
