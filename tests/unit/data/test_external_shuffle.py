@@ -1,4 +1,4 @@
-"""Rows in a random order: a fair one, the same everywhere, in little memory and without a trace."""
+"""The order of shuffled rows is fair and the same everywhere; little memory and no file is used."""
 
 import hashlib
 import os
@@ -21,7 +21,7 @@ from memtrain.data.record_file import RecordLayout, create, record_dtype
 
 @dataclass
 class InMemory:
-    """A record file that is none."""
+    """Stands for the writer of a record file, and keeps what is written in memory."""
 
     layout: RecordLayout
     written: dict[int, np.ndarray] = field(default_factory=dict)
@@ -38,14 +38,21 @@ class InMemory:
 
 
 def numbered(rows, width=1):
-    """Return records that hold the number of their row, in both fields."""
+    """Return records that hold the number of their row in both fields."""
     records = np.empty(rows, record_dtype(features=("<i4", width), target=("<i4", 1)))
     records["features"] = records["target"] = np.arange(rows)[:, None]
     return records
 
 
 def shuffle(records, seed, cuts=(), **sizes):
-    """Return records in their new order; ``cuts`` is where one write ends and the next begins."""
+    """Return records in their shuffled order.
+
+    Args:
+        records: all records.
+        seed: seed of the order.
+        cuts: rows at which one write ends and the next begins.
+        sizes: sizes of buckets, chunks and waiting rows.
+    """
     writer = InMemory(RecordLayout(records.dtype, records.shape[1:], len(records)))
     with shuffled(writer, seed, Path("data.npy"), **sizes) as ordered:
         for start, end in pairwise(sorted({0, *cuts, len(records)})):
@@ -84,7 +91,7 @@ def test_any_cut_and_any_memory_give_the_same_permutation(
     assert (found["features"] == found["target"]).all()
     again = shuffle(records, seed, **sizes, waiting_bytes=waiting_bytes)
     assert again.tobytes() == found.tobytes()
-    if rows >= 30:  # The chance of the same order is one in 30!.
+    if rows >= 30:  # Two orders are equal with a chance of 1 in 30!.
         assert shuffle(records, seed ^ 1, **sizes).tobytes() != found.tobytes()
         assert found.tobytes() != records.tobytes()
 
@@ -107,12 +114,12 @@ def test_all_orders_are_equally_frequent(sizes):
         found = shuffle(records, seed, rows_per_chunk=3, **sizes)
         counts[tuple(found["target"][:, 0].tolist())] += 1
     chi_square = sum((count - times) ** 2 / times for count in counts.values())
-    # 23 degrees of freedom: 1 in 100,000 fair shuffles would lie outside of this.
+    # 23 degrees of freedom: 1 in 100,000 fair shuffles lies outside of these limits.
     assert 4 < chi_square < 62
 
 
-def test_a_row_may_come_to_lie_anywhere():
-    """Over many rows and chunks: where a row comes from tells nothing about where it goes."""
+def test_every_row_is_equally_likely_at_every_place():
+    """Over many rows and chunks, the old place of a row says nothing about its new place."""
     rows, parts = 40_000, 8
     found = shuffle(numbered(rows), seed=3, bucket_bytes=20_000, rows_per_chunk=1000)
     origins = found["target"][:, 0] * parts // rows
@@ -123,7 +130,7 @@ def test_a_row_may_come_to_lie_anywhere():
     assert 15 < chi_square < 110
 
 
-def test_buckets_are_known_beforehand():
+def test_the_bucket_of_a_row_can_be_looked_up():
     draw = BucketDraw(seed=5, rows=100_000, buckets=300)
     buckets = draw.draw(0, 100_000)
     assert np.array_equal(draw.draw(8000, 30_000), buckets[8000:30_000])
@@ -132,13 +139,13 @@ def test_buckets_are_known_beforehand():
 
 
 def test_the_order_is_that_of_the_first_release():
-    """Another digest means another order of every user's rows: not to be done by accident."""
+    """Another digest would mean another order of every user's rows."""
     for sizes, digest in (({}, "9fe03dc53527e21d"), ({"bucket_bytes": 5000}, "25d803a4fa44a4f2")):
         found = shuffle(numbered(20_000), seed=20250130, **sizes)
         assert hashlib.sha256(found.tobytes()).hexdigest()[:16] == digest
 
 
-def test_a_row_may_be_wider_than_a_bucket_and_than_what_may_wait():
+def test_a_row_may_be_larger_than_a_bucket_and_than_the_memory_for_waiting_rows():
     found = shuffle(numbered(20, width=5000), seed=1, bucket_bytes=64, waiting_bytes=64)
     assert found["target"][:, 0].tolist() != list(range(20))
     assert (found["features"] == found["target"]).all()
@@ -153,7 +160,7 @@ def test_a_row_may_be_wider_than_a_bucket_and_than_what_may_wait():
         (5, numbered(3, width=2), r"rows of .*, \(2,\)"),
     ],
 )
-def test_rows_that_do_not_follow(start, rows, message):
+def test_rows_that_do_not_follow_are_refused(start, rows, message):
     writer = InMemory(RecordLayout(numbered(1).dtype, (), 10))
     ordered = ShuffledWriter(writer, BucketDraw(seed=0, rows=10, buckets=1), BytesIO())
     ordered.write(0, numbered(5))
@@ -168,12 +175,12 @@ def test_missing_rows_are_noticed():
     assert not writer.written
 
 
-# What is left behind
+# Files that are left behind
 
 
 @pytest.fixture
 def shuffle_to_file(tmp_path):
-    """Return a function that writes 1,000 rows in many buckets, and may be stopped half way."""
+    """Return a function that writes 1,000 rows in many buckets, and can be stopped halfway."""
 
     def shuffle_to_file(stopped_by=None, record_writer=None):
         records, path = numbered(1000), tmp_path / "data.npy"
@@ -204,7 +211,7 @@ def test_only_the_record_file_is_left(tmp_path, shuffle_to_file):
 
 
 @pytest.mark.parametrize("stop", [RuntimeError, KeyboardInterrupt])
-def test_nothing_is_left_when_it_is_stopped_while_rows_come(tmp_path, shuffle_to_file, stop):
+def test_no_file_is_left_after_a_stop_while_rows_arrive(tmp_path, shuffle_to_file, stop):
     before = open_files()
     with pytest.raises(stop):
         shuffle_to_file(stopped_by=stop())
@@ -212,7 +219,7 @@ def test_nothing_is_left_when_it_is_stopped_while_rows_come(tmp_path, shuffle_to
     assert open_files() == before
 
 
-def test_nothing_is_left_when_it_is_stopped_while_they_are_written(tmp_path, shuffle_to_file):
+def test_no_file_is_left_after_a_stop_while_buckets_are_written(tmp_path, shuffle_to_file):
     class Stopped(InMemory):
         def write(self, start, rows):
             if start > 500:
@@ -225,7 +232,7 @@ def test_nothing_is_left_when_it_is_stopped_while_they_are_written(tmp_path, shu
     assert open_files() == before
 
 
-def test_a_disk_without_space_for_a_second_copy_is_told_before_the_first_row(tmp_path):
+def test_a_disk_without_space_for_a_second_copy_is_an_error_before_the_first_row(tmp_path):
     writer = InMemory(RecordLayout(np.dtype("<f8"), (), 10**13))
     with (
         pytest.raises(UserError, match=r"data\.npy: 80,000,000,000,000 bytes are.*`shuffle_once`"),
@@ -269,5 +276,5 @@ def test_memory_holds_a_bucket_and_not_the_rows(tmp_path, repository, width):
         env=os.environ | {"PYTHONPATH": str(repository / "scripts")},
         stderr=subprocess.DEVNULL,
     )
-    # Those that wait, a bucket, which may be larger than the average, and what Python needs.
+    # Waiting rows, one bucket (which may be larger than the average), and memory of Python.
     assert held_mib <= int(used_kib) >> 10 < 3 * held_mib + 8 < rows_mib / 2

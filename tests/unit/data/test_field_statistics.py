@@ -1,4 +1,4 @@
-"""Statistics of fields and shards."""
+"""Statistics of fields: equal to NumPy's, and exact to merge and to write."""
 
 import json
 
@@ -33,7 +33,7 @@ arrays = st.builds(
 )
 
 
-def assert_is_numpys(statistics, array):
+def assert_equals_numpy(statistics, array):
     doubles = np.ma.masked_invalid(array.astype(np.float64))
     assert np.array_equal(statistics.count, doubles.count(axis=0))
     assert np.array_equal(statistics.nonfinite, len(array) - doubles.count(axis=0))
@@ -51,16 +51,16 @@ def assert_is_numpys(statistics, array):
 
 @given(arrays)
 @settings(deadline=None, max_examples=60)
-def test_statistics_are_numpys(array):
-    assert_is_numpys(FieldStatistics.from_rows(array), array)
+def test_statistics_equal_those_of_numpy(array):
+    assert_equals_numpy(FieldStatistics.from_rows(array), array)
 
 
 @given(arrays, st.lists(st.integers(0, 20_000), max_size=6))
 @settings(deadline=None, max_examples=60)
-def test_merged_parts_are_the_whole(array, cuts):
+def test_merged_parts_have_the_statistics_of_the_whole(array, cuts):
     parts = np.split(array, sorted(min(cut, len(array)) for cut in cuts))
     merged = merge_all([FieldStatistics.from_rows(part) for part in parts])
-    assert_is_numpys(merged, array)
+    assert_equals_numpy(merged, array)
 
 
 @given(arrays)
@@ -72,7 +72,7 @@ def test_json_keeps_every_bit(array):
         assert np.array_equal(getattr(again, name), getattr(statistics, name))
 
 
-def test_digits_survive_a_large_mean():
+def test_a_large_mean_costs_no_digits_of_the_deviation():
     array = np.random.default_rng(0).random((5000, 2)) + 1e9
     found = FieldStatistics.from_rows(array).standard_deviation
     assert np.allclose(found, array.std(axis=0), rtol=1e-6)

@@ -1,4 +1,4 @@
-"""Rows of a user's own come into a record file: from any kind of file, exactly, or not at all."""
+"""An import brings rows of any kind of file into a record file exactly, or refuses them."""
 
 import csv
 import gzip
@@ -39,7 +39,7 @@ def run_import(path, folder=None, **keys):
 
 
 def refusal(path, **keys):
-    """Return the problems that an import is refused for; nothing may have been written."""
+    """Return the problems of an import that is refused, and check that it wrote nothing."""
     with tempfile.TemporaryDirectory() as folder:
         with pytest.raises(UserError) as error:
             run_import(path, folder, **keys)
@@ -129,7 +129,7 @@ def test_the_same_rows_give_the_same_bytes_from_every_kind(rows, missing):
                 records, source = run_import(path, folder, **keys)
                 outcomes[name] = (records.dtype, records.tobytes(), source.features, source.classes)
             except UserError as error:
-                # An empty word, or no number to take the mean of: told alike, but for the file.
+                # An empty word, or no number for a mean: messages differ by the file alone.
                 outcomes[name] = re.sub(r"\S*/t\.[^\s,)]*", "t", str(error))
     assert all(outcome == outcomes["t.npy"] for outcome in outcomes.values()), outcomes
 
@@ -148,7 +148,7 @@ def test_rows_are_written_as_records(tmp_path, name):
     assert (source.features, source.target, source.task) == (["x"], ["y"], "regression")
 
 
-def test_columns_of_a_matrix_go_by_number(tmp_path):
+def test_columns_of_a_matrix_are_named_by_number(tmp_path):
     np.save(tmp_path / "m.npy", np.arange(6).reshape(2, 3))
     records, source = run_import(tmp_path / "m.npy", features=[2, 0], target=[1])
     assert records["features"].tolist() == [[2, 0], [5, 3]]
@@ -187,7 +187,7 @@ GAPS = "a,b,w,y\n1,,p,1\n2,4,,2\n3,8,q,3\n,6,p,4\n,6,p,\n"
 ABW = {"features": ["a", "b", "w"], "target": ["y"], "categories": ["w"]}
 
 
-def test_missing_values_are_told_of_all_columns(tmp_path):
+def test_missing_values_of_all_columns_are_reported(tmp_path):
     (tmp_path / "t.csv").write_text(GAPS)
     problems = refusal(tmp_path / "t.csv", **ABW).split("\n")
     for problem, (column, count, row) in zip(
@@ -212,12 +212,12 @@ def test_missing_values_are_told_of_all_columns(tmp_path):
         ),
     ],
 )
-def test_what_has_no_mean(tmp_path, text, keys, message):
+def test_columns_without_a_mean_are_refused(tmp_path, text, keys, message):
     (tmp_path / "t.csv").write_text(text)
     assert message in refusal(tmp_path / "t.csv", **keys, missing="mean")
 
 
-def test_no_rows_left(tmp_path):
+def test_an_import_without_rows_is_refused(tmp_path):
     (tmp_path / "t.csv").write_text("x,y\n1,\n,2\n")
     problem = refusal(tmp_path / "t.csv", **XY, missing="drop")
     assert "no rows are left; 2 were read and 2 dropped" in problem
@@ -225,7 +225,7 @@ def test_no_rows_left(tmp_path):
     assert "no rows are left; 0 were read" in refusal(tmp_path / "t.csv", **XY)
 
 
-# What is refused
+# Values, columns and files that are refused
 
 
 @pytest.mark.parametrize("name", WRITERS)
@@ -269,12 +269,12 @@ def test_values_that_do_not_fit_are_named(tmp_path, values, dtype, message):
         ),
     ],
 )
-def test_targets_that_are_no_class(tmp_path, y, keys, message):
+def test_targets_that_are_no_class_are_refused(tmp_path, y, keys, message):
     np.savez(tmp_path / "t.npz", x=np.zeros(2), y=np.array(y), z=np.zeros(2))
     assert message in refusal(tmp_path / "t.npz", **(XY | keys))
 
 
-def test_all_problems_are_told_at_once(tmp_path):
+def test_all_problems_are_reported_at_once(tmp_path):
     (tmp_path / "t.csv").write_text("a,b,c,y\n1,p,,1\nq,2,,2\nr,s,3,300\n")
     problems = refusal(
         tmp_path / "t.csv", features=["a", "b", "c"], target=["y"], dtypes={"y": "uint8"}
@@ -287,7 +287,7 @@ def test_all_problems_are_told_at_once(tmp_path):
     ]
 
 
-def test_columns_that_are_not_there(tmp_path):
+def test_missing_columns_are_named(tmp_path):
     write_csv(tmp_path / "a.csv", {"distance": NUMBERS["x"], "delay": NUMBERS["y"]})
     write_csv(tmp_path / "b.csv", {"distance": NUMBERS["x"], "late": NUMBERS["y"]})
     keys = {"features": ["distanse", "distance"], "target": ["delay"]}
@@ -298,7 +298,7 @@ def test_columns_that_are_not_there(tmp_path):
     ]
 
 
-def test_a_column_that_stands_twice(tmp_path):
+def test_a_column_that_occurs_twice_is_refused(tmp_path):
     (tmp_path / "t.csv").write_text("x,x,y\n1,2,3\n")
     assert "the column 'x' stands in it more than once" in refusal(tmp_path / "t.csv", **XY)
 
@@ -315,7 +315,7 @@ def test_a_column_that_stands_twice(tmp_path):
         ("t.csv", "t.csv, row 2: it has 3 cells, but there are 2 columns"),
     ],
 )
-def test_files_that_cannot_be_read(tmp_path, path, message):
+def test_files_that_cannot_be_read_are_refused(tmp_path, path, message):
     (tmp_path / "t.xlsx").touch()
     (tmp_path / "t.parquet").write_bytes(b"PAR1 and then nothing PAR1")
     (tmp_path / "t.npy").write_bytes(b"\x93NUMPY\x01\x00\x02\x00({")
@@ -343,7 +343,7 @@ def test_a_mistake_ends_the_script_with_one_line_and_no_file(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["t.csv"]
 
 
-def test_help_teaches_the_settings(capsys):
+def test_help_explains_the_settings(capsys):
     with pytest.raises(SystemExit, match="0"):
         import_data.main(["--help"])
     text = capsys.readouterr().out
@@ -351,7 +351,7 @@ def test_help_teaches_the_settings(capsys):
         assert word in text
 
 
-# What is written down
+# source.json
 
 
 def test_the_source_tells_where_rows_came_from(tmp_path, monkeypatch, capsys):

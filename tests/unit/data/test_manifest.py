@@ -1,4 +1,4 @@
-"""Shards of a file, and what is said when the file is another."""
+"""Manifests: shards and their parts on disk, and errors where the data file is another."""
 
 import hashlib
 import os
@@ -72,7 +72,7 @@ def test_the_manifest_does_not_depend_on_threads(data, tmp_path):
     assert files(tmp_path / "1.json") == files(tmp_path / "4.json")
 
 
-def test_it_reads_back_as_it_was(data, tmp_path):
+def test_a_manifest_reads_back_as_it_was_written(data, tmp_path):
     manifest = index_shards(data, 64)
     manifest.write(tmp_path / "m.json")
     again = Manifest.read(tmp_path / "m.json")
@@ -90,11 +90,12 @@ def in_parts(tmp_path):
     return rows, tmp_path / "m.json"
 
 
-def test_only_the_parts_that_are_asked_for_are_read(in_parts):
+def test_only_the_parts_that_are_needed_are_read(in_parts):
     rows, path = in_parts
     whole = Manifest.read(path)
     assert len(part_paths(path, whole)) == 3
     assert [shard.rows for shard in whole.shards] == [Range(n, n + 2) for n in range(0, 5000, 2)]
+    assert whole.shards[1023:1026] == [whole.shards[number] for number in (1023, 1024, 1025)]
     for part in (0, 2):
         part_path(path, part).unlink()
     manifest = Manifest.read(path)
@@ -107,7 +108,7 @@ def test_only_the_parts_that_are_asked_for_are_read(in_parts):
 
 
 @pytest.mark.parametrize("content", ["{", "{}", '{"shards": []}'])
-def test_a_damaged_part_is_named(in_parts, content):
+def test_a_damaged_part_is_an_error_that_names_it(in_parts, content):
     _, path = in_parts
     part_path(path, 1).write_text(content)
     with pytest.raises(UserError, match=r"part-00001\.json: .* run index_shards again"):
@@ -132,7 +133,7 @@ def changed(rows, folder):
     return folder / "changed.npy"
 
 
-def test_blake3_that_is_not_installed_is_said(data, monkeypatch):
+def test_missing_blake3_is_an_error_that_says_how_to_install_it(data, monkeypatch):
     monkeypatch.setitem(sys.modules, "blake3", None)
     with pytest.raises(UserError, match=r"pip install -r envs/requirements-blake3\.txt"):
         index_shards(data, 64, algorithm="blake3")
@@ -166,7 +167,7 @@ def test_a_whole_shard_and_the_same_rows_as_an_edge_have_the_same_bits(tmp_path)
     assert edge.statistics["row"].to_json() == shard.statistics["row"].to_json()
 
 
-def test_auto_depends_on_the_bytes_of_a_row_alone():
+def test_automatic_shards_depend_on_the_size_of_a_row_alone():
     sizes = [
         auto_rows_per_shard(RecordLayout(np.dtype("<f4"), (21,), rows)) for rows in (10, 10**9)
     ]
@@ -195,7 +196,7 @@ def test_a_file_that_is_not_the_indexed_one_is_refused(data, write_rows):
     refuse(manifest, data, "cut short")
 
 
-def test_a_damaged_manifest_is_named(tmp_path):
+def test_a_damaged_manifest_is_an_error_that_names_it(tmp_path):
     for content in ("{", "{}", '{"file": {}, "shards": 3}'):
         (tmp_path / "m.json").write_text(content)
         with pytest.raises(UserError, match=r"m\.json: .* run index_shards again"):

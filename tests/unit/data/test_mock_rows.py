@@ -1,4 +1,4 @@
-"""Mock rows: reproducible, and with something to learn in them."""
+"""Mock rows are reproducible, and a model can learn from them."""
 
 import hashlib
 
@@ -18,7 +18,7 @@ def written(path, threads=2, **settings):
     return np.load(path), source
 
 
-settings_of_mock = st.builds(
+mock_settings = st.builds(
     dict,
     rows=st.sampled_from([1, 5, ROWS_PER_CHUNK - 1, ROWS_PER_CHUNK, 2 * ROWS_PER_CHUNK + 7]),
     features=st.integers(1, 5),
@@ -29,9 +29,9 @@ settings_of_mock = st.builds(
 )
 
 
-@given(settings_of_mock)
+@given(mock_settings)
 @settings(deadline=None, max_examples=25)
-def test_threads_do_not_matter_and_more_rows_keep_the_first(tmp_path_factory, mock):
+def test_bytes_do_not_depend_on_threads_and_more_rows_keep_the_first_ones(tmp_path_factory, mock):
     folder = tmp_path_factory.mktemp("mock")
     rows, _ = written(folder / "1.npy", threads=1, **mock)
     again, _ = written(folder / "2.npy", threads=5, **mock)
@@ -44,7 +44,7 @@ def test_threads_do_not_matter_and_more_rows_keep_the_first(tmp_path_factory, mo
 
 
 def test_the_bytes_are_those_of_the_first_release(tmp_path):
-    """Another digest means that every user's mock data changes: not to be done by accident."""
+    """Another digest would mean that every user's mock data changes."""
     for mock, digest in GOLDEN:
         written(tmp_path / "x.npy", **mock)
         assert hashlib.sha256((tmp_path / "x.npy").read_bytes()).hexdigest()[:16] == digest
@@ -99,7 +99,7 @@ def test_classes_are_drawn_from_the_teachers_softmax(tmp_path):
     assert np.isclose(cross_entropy, source.lowest_loss, rtol=0.02)
 
 
-def test_the_script_tells_every_mistake(tmp_path):
+def test_the_script_reports_every_mistake(tmp_path):
     with pytest.raises(UserError) as caught:
         main(["--settings", "{rows: 0, target: lin}", "--data", "x", "--source", "y"])
     assert len(caught.value.problems) == 2

@@ -1,4 +1,4 @@
-"""The file format."""
+"""Record files: written whole or not at all, read by NumPy, and refused where damaged."""
 
 import errno
 import os
@@ -34,7 +34,7 @@ dtypes = st.sampled_from(
 
 @given(dtypes, st.integers(0, 40), st.integers(1, 5), st.data())
 @settings(deadline=None)
-def test_what_is_written_is_read_by_numpy_and_by_us(tmp_path_factory, dtype, rows, width, data):
+def test_numpy_and_memtrain_read_what_was_written(tmp_path_factory, dtype, rows, width, data):
     path = tmp_path_factory.mktemp("records") / "rows.npy"
     shape = () if dtype.names else (width,)
     values = np.zeros((rows, *shape), dtype)
@@ -54,14 +54,14 @@ def test_what_is_written_is_read_by_numpy_and_by_us(tmp_path_factory, dtype, row
     assert dtype_from_json(dtype_to_json(dtype)) == dtype
 
 
-def test_any_npy_is_read(tmp_path):
+def test_any_npy_file_is_read(tmp_path):
     array = np.arange(12.0).reshape(4, 3)
     np.save(tmp_path / "plain.npy", array)
     layout = read_layout(tmp_path / "plain.npy")
     assert np.array_equal(map_rows(tmp_path / "plain.npy", layout), array)
 
 
-def test_nothing_stands_under_the_name_until_it_is_whole(tmp_path):
+def test_the_file_appears_when_it_is_complete(tmp_path):
     path = tmp_path / "rows.npy"
     path.write_bytes(b"before")
 
@@ -77,7 +77,7 @@ def test_nothing_stands_under_the_name_until_it_is_whole(tmp_path):
     assert os.listdir(tmp_path) == ["rows.npy"]
 
 
-def test_a_file_that_is_written_can_be_read_by_others(tmp_path):
+def test_other_users_can_read_the_file(tmp_path):
     mask = os.umask(0o022)
     try:
         with create(tmp_path / "rows.npy", np.dtype("<f4"), 1, (1,)):
@@ -87,7 +87,7 @@ def test_a_file_that_is_written_can_be_read_by_others(tmp_path):
     assert stat.S_IMODE((tmp_path / "rows.npy").stat().st_mode) == 0o644
 
 
-def test_a_full_disk_is_told_before_the_first_row(tmp_path):
+def test_a_full_disk_is_an_error_before_the_first_row(tmp_path):
     rows = 10**15
     with (
         pytest.raises(UserError, match=r"rows\.npy: 8,000,000,000,004,096 bytes are needed and"),
@@ -97,7 +97,7 @@ def test_a_full_disk_is_told_before_the_first_row(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_a_limit_on_file_sizes_is_told_before_the_first_row(tmp_path):
+def test_a_limit_on_file_sizes_is_an_error_before_the_first_row(tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
     try:
@@ -122,7 +122,7 @@ def test_a_file_of_another_size_is_refused(tmp_path, change, state):
             look()
 
 
-def test_what_is_no_rows_is_refused(tmp_path):
+def test_files_that_hold_no_rows_are_refused(tmp_path):
     path = tmp_path / "x.npy"
     with pytest.raises(UserError, match="no such file"):
         read_layout(path)

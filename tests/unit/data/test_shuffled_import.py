@@ -1,4 +1,4 @@
-"""Rows that lie sorted are imported in a random order, where that is asked for."""
+"""With `shuffle_once`, an import writes rows in a random order."""
 
 import os
 
@@ -13,7 +13,7 @@ from tests.unit.data.test_import_data import XY, refusal, run_import, write_csv
 
 
 def write_sorted(path, rows=2000):
-    """Write rows that lie sorted by everything; the word says what the number is."""
+    """Write rows that lie sorted by all columns; the word depends on the number."""
     numbers = np.arange(rows)
     words = np.array(["low", "high"])[(numbers >= rows // 2).astype(int)]
     write_csv(path, {"x": numbers, "w": words, "y": numbers * 2})
@@ -30,24 +30,24 @@ def test_sorted_rows_are_written_in_random_order(tmp_path, seed):
     x = records["features"][:, source.features.index("x")]
     assert np.array_equal(np.sort(x), np.arange(2000))
     assert abs(np.corrcoef(x, np.arange(2000))[0, 1]) < 0.1
-    # What belongs to a row has come with it.
+    # All values of a row have moved together.
     assert np.array_equal(records["target"][:, 0], 2 * x)
     assert np.array_equal(records["features"][:, source.features.index("w=high")], x >= 1000)
     assert source.origin["settings"]["shuffle_once"] == seed
     assert source.in_random_order
 
 
-def test_the_seed_and_the_rows_say_the_order(tmp_path):
+def test_the_order_depends_on_the_seed_and_the_rows_alone(tmp_path):
     write_sorted(tmp_path / "t.csv")
     parquet.write_table(csv.read_csv(tmp_path / "t.csv"), tmp_path / "t.parquet")
-    of_csv, again, of_parquet, other = (
+    from_csv, again, from_parquet, other_seed = (
         run_import(tmp_path / name, **XWY, shuffle_once=seed)[0].tobytes()
         for name, seed in [("t.csv", 1), ("t.csv", 1), ("t.parquet", 1), ("t.csv", 2)]
     )
-    assert of_csv == again == of_parquet != other
+    assert from_csv == again == from_parquet != other_seed
 
 
-def test_rows_keep_their_order_unless_asked(tmp_path):
+def test_rows_keep_their_order_without_a_seed(tmp_path):
     write_sorted(tmp_path / "t.csv")
     records, source = run_import(tmp_path / "t.csv", **XWY)
     assert np.array_equal(records["target"][:, 0], 2 * np.arange(2000))
@@ -68,5 +68,5 @@ def test_a_seed_is_a_number(tmp_path):
     assert "shuffle_once: found True; a number is needed here, not yes or no" in problem
 
 
-def test_rows_that_are_made_up_lie_in_random_order(tmp_path):
+def test_mock_rows_lie_in_random_order(tmp_path):
     assert write_mock_data(tmp_path / "data.npy", MockSettings(rows=5)).in_random_order

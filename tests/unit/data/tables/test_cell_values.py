@@ -123,11 +123,11 @@ def test_values_that_do_not_fit_are_refused(array, dtype, row, message):
     assert len(reason) < 300
 
 
-def test_an_infinite_value_stays_one():
+def test_infinite_values_stay_infinite():
     assert read_numbers(pa.array([np.inf, -np.inf]), FLOAT).values.tolist() == [[np.inf], [-np.inf]]
 
 
-def test_lists_of_a_slice_are_its_own():
+def test_a_slice_of_lists_has_its_own_numbers():
     lists = pa.array([[9, 9], [1, 2], None, [3, None]], pa.list_(pa.float32(), 2))
     cells = read_numbers(lists[1:], FLOAT)
     assert cells.values.tolist() == [[1, 2], [0, 0], [3, 0]]
@@ -158,7 +158,7 @@ def test_words_of_any_type(array, words):
 
 
 @pytest.mark.parametrize("array", [pa.array([1.5]), pa.array([date(2013, 1, 1)]), pa.array([[1]])])
-def test_what_is_no_category(array):
+def test_values_that_are_no_category_are_refused(array):
     row, reason = refusal(read_words, array)
     assert row is None
     assert f"a category is of text or integers; this column is of the type {array.type}" in reason

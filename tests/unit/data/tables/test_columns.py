@@ -1,4 +1,4 @@
-"""What the columns of a table learn in the first pass, and how they encode in the second."""
+"""Columns learn classes and words in the first pass, and encode rows in the second."""
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +30,7 @@ def test_a_block_has_a_name_for_every_number():
 
 
 def learned(column, array):
+    """Let a column learn an array, and return the column."""
     column.learn(column.read(array))
     return column
 
@@ -47,13 +48,13 @@ def test_classes_are_counted():
         (pa.array([[0, 1]], pa.list_(pa.int8(), 2)), None, "a class is one number, and this is 2"),
     ],
 )
-def test_what_is_no_class(array, row, message):
+def test_values_that_are_no_class_are_refused(array, row, message):
     found, reason = refusal(ClassColumn("y", INT).read, array)
     assert found == row
     assert message in reason
 
 
-def test_a_category_of_too_many_words():
+def test_a_category_with_too_many_words_is_refused():
     column = CategoryFeature("x", FLOAT)
     learned(column, pa.array(map(str, range(10_000))))
     problem = refusal(learned, column, pa.array(["0", "one more"]))
@@ -61,6 +62,6 @@ def test_a_category_of_too_many_words():
 
 
 @pytest.mark.parametrize("kind", [CategoryFeature, CategoryTarget])
-def test_a_word_that_was_not_there_before_is_not_encoded(kind):
+def test_a_word_that_was_not_learned_is_refused(kind):
     column = learned(kind("x", INT), pa.array(["a"]))
     assert "word" in refusal(column.encode, column.read(pa.array(["b"])))[1]

@@ -1,4 +1,4 @@
-"""Tables come out of files of any kind as they were put in, or an error names the file."""
+"""Tables are read from files of any kind as they were written, or an error names the file."""
 
 import functools
 import gzip
@@ -47,7 +47,7 @@ def write_csv(path):
 
 
 def write_csv_gz(path):
-    # Two members, one after the other, are one file: that is how `cat` joins them.
+    # A file may consist of several members, since `cat` joins files in this way.
     content = csv_bytes()
     path.write_bytes(gzip.compress(content[:1000]) + gzip.compress(content[1000:]))
 
@@ -90,7 +90,7 @@ def read(path, columns):
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_every_kind_streams_the_columns_asked_for(tmp_path, name):
+def test_every_kind_of_file_yields_the_chosen_columns_in_batches(tmp_path, name):
     WRITERS[name](tmp_path / name)
     (table,) = open_tables([tmp_path / name])
     assert table.name == str(tmp_path / name) + (":rows.csv" if name == "t.zip" else "")
@@ -107,7 +107,7 @@ def test_a_file_that_is_cut_short_is_named(tmp_path, name):
     path = tmp_path / name
     WRITERS[name](path)
     content = path.read_bytes()
-    # A CSV file may end anywhere; within a row it shows.
+    # A CSV file may end after any row, so this one is cut within a row.
     path.write_bytes(content[: content.rindex(b",")] if name == "t.csv" else content[:-100])
     with pytest.raises(UserError, match=re.escape(str(path))):
         read(path, ["x", "k"])
@@ -128,7 +128,7 @@ def test_an_empty_file_is_named(tmp_path, name):
         open_tables([tmp_path / name])
 
 
-def test_all_files_that_cannot_be_opened_are_told_at_once(tmp_path):
+def test_all_files_that_cannot_be_opened_are_reported_at_once(tmp_path):
     (tmp_path / "a.parquet").write_bytes(b"no")
     (tmp_path / "b.npz").write_bytes(b"no")
     with pytest.raises(UserError) as error:
@@ -296,42 +296,6 @@ def test_a_zip_without_csv_is_refused(tmp_path):
         archive.writestr("notes.txt", "x")
     with pytest.raises(UserError, match=r"no file that ends in \.csv"):
         open_tables([tmp_path / "t.zip"])
-
-
-def test_a_folder_stands_for_its_tables_and_a_pattern_for_its_matches(tmp_path):
-    for name in ("b.csv", "a.npy", "notes.md", ".hidden.csv", "deeper/c.csv"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-
-    def names(path):
-        return [file.relative_to(tmp_path).as_posix() for file in source_files(str(path))]
-
-    assert names(tmp_path) == ["a.npy", "b.csv"]
-    assert names(tmp_path / "*.csv") == ["b.csv"]
-    assert names(tmp_path / "**/*.csv") == ["b.csv", "deeper/c.csv"]
-    assert names(tmp_path / "b.csv") == ["b.csv"]
-
-
-def test_a_name_with_the_characters_of_a_pattern_is_a_name_first(tmp_path):
-    (tmp_path / "a[1].csv").touch()
-    assert source_files(str(tmp_path / "a[1].csv")) == [tmp_path / "a[1].csv"]
-
-
-@pytest.mark.parametrize(
-    ("path", "message"),
-    [
-        ("none.csv", r"none\.csv: no such file.*known endings are \.npy"),
-        ("*.csv", "no such file"),
-        ("empty", "no file in this folder"),
-        ("x.xlsx", "x.xlsx: files of this kind are not read; known endings are"),
-        ("x.*", "x.xlsx: files of this kind are not read; known endings are"),
-    ],
-)
-def test_paths_that_stand_for_no_file(tmp_path, path, message):
-    (tmp_path / "empty").mkdir()
-    (tmp_path / "x.xlsx").touch()
-    with pytest.raises(UserError, match=message):
-        source_files(str(tmp_path / path))
 
 
 # Memory

@@ -1,4 +1,4 @@
-"""What the settings make of columns, and what the two passes make of missing and changed rows."""
+"""How settings choose columns, and how the two passes treat missing values and changed files."""
 
 import os
 
@@ -17,10 +17,10 @@ WY = {"features": ["w"], "target": ["y"], "categories": ["w"]}
 
 
 @pytest.fixture
-def bring(tmp_path):
+def import_table(tmp_path):
     """Return a function that imports a table, or the text of a CSV file."""
 
-    def bring(table, **keys):
+    def import_table(table, **keys):
         path = tmp_path / ("t.csv" if isinstance(table, str) else "t.parquet")
         path.write_text(table) if isinstance(table, str) else parquet.write_table(table, path)
         rows = TableImport(ImportSettings(path=str(path), **keys))
@@ -29,11 +29,11 @@ def bring(tmp_path):
             rows.write(writer)
         return np.load(tmp_path / "data.npy"), rows.source()
 
-    return bring
+    return import_table
 
 
-def test_a_feature_of_words_becomes_a_column_a_word(bring):
-    records, source = bring("w,y\nb,0.5\na,1.5\nNA,2.5\n", **WY, dtypes={"w": "uint8"})
+def test_a_feature_of_words_becomes_one_column_per_word(import_table):
+    records, source = import_table("w,y\nb,0.5\na,1.5\nNA,2.5\n", **WY, dtypes={"w": "uint8"})
     assert records["features"].tolist() == [[0, 0, 1], [0, 1, 0], [1, 0, 0]]
     assert records["target"].tolist() == [[0.5], [1.5], [2.5]]
     assert records.dtype == np.dtype([("features", "u1", (3,)), ("target", "<f4", (1,))])
@@ -41,8 +41,8 @@ def test_a_feature_of_words_becomes_a_column_a_word(bring):
     assert source.origin["categories"] == {"w": ["NA", "a", "b"]}
 
 
-def test_a_target_of_words_becomes_a_class(bring):
-    records, source = bring("x,y\n1,no\n2,yes\n3,maybe\n", **XY, categories=["y"])
+def test_a_target_of_words_becomes_a_class(import_table):
+    records, source = import_table("x,y\n1,no\n2,yes\n3,maybe\n", **XY, categories=["y"])
     assert records["target"].tolist() == [[1], [2], [0]]
     assert records.dtype["target"].base == np.dtype("<i8")
     assert (source.task, source.classes) == ("classification", 3)
@@ -52,14 +52,14 @@ def test_a_target_of_words_becomes_a_class(bring):
 
 @pytest.mark.parametrize("dtype", ["int64", "uint8", "bool"])
 @pytest.mark.parametrize("name", ["y", "target"])
-def test_a_target_of_integers_is_a_class(bring, name, dtype):
-    records, source = bring("x,y\n1,0\n2,1\n3,0\n", **XY, dtypes={name: dtype})
+def test_a_target_of_integers_is_a_class(import_table, name, dtype):
+    records, source = import_table("x,y\n1,0\n2,1\n3,0\n", **XY, dtypes={name: dtype})
     assert records.dtype["target"].base == np.dtype(dtype)
     assert (source.task, source.classes, source.class_names) == ("classification", 2, None)
 
 
-def test_a_class_keeps_all_of_its_digits(bring):
-    records, source = bring(
+def test_a_class_keeps_all_of_its_digits(import_table):
+    records, source = import_table(
         "x,y\n1,9007199254740993\n2,\n", **XY, dtypes={"y": "int64"}, missing="drop"
     )
     assert records["target"].tolist() == [[2**53 + 1]]
@@ -75,16 +75,16 @@ def test_a_class_keeps_all_of_its_digits(bring):
         ({"a": "bool", "b": "bool", "c": "uint8"}, "|u1", "<f4"),
     ],
 )
-def test_types_of_columns_go_before_types_of_fields(bring, dtypes, features, target):
+def test_the_type_of_a_column_overrides_that_of_its_field(import_table, dtypes, features, target):
     keys = {"features": ["a", "b", "c"], "target": ["y"], "dtypes": dtypes}
-    records, _ = bring("a,b,c,y\n1,0,1,1\n", **keys)
+    records, _ = import_table("a,b,c,y\n1,0,1,1\n", **keys)
     assert records.dtype == np.dtype([("features", features, (3,)), ("target", target, (1,))])
     assert records["features"].tolist() == [[1, 0, 1]]
 
 
-def test_wide_rows_are_written_in_pieces(bring):
+def test_wide_rows_are_written_in_pieces(import_table):
     words = np.array([f"{number:03}" for number in range(500)])[np.arange(20_000) * 7 % 500]
-    records, _ = bring(pa.table({"w": words, "y": np.arange(20_000.0)}), **WY)
+    records, _ = import_table(pa.table({"w": words, "y": np.arange(20_000.0)}), **WY)
     np.testing.assert_array_equal(records["features"].argmax(axis=1), words.astype(int))
     np.testing.assert_array_equal(records["features"].sum(axis=1), 1)
     np.testing.assert_array_equal(records["target"][:, 0], np.arange(20_000))
@@ -92,56 +92,56 @@ def test_wide_rows_are_written_in_pieces(bring):
 
 @pytest.mark.parametrize("missing", ["error", "mean"])
 @pytest.mark.parametrize("dtype", ["float32", "uint8"])
-def test_blank_lines_are_no_rows(bring, dtype, missing):
+def test_blank_lines_are_no_rows(import_table, dtype, missing):
     text = "\n\nx,y\n1,1\n" + "\n" * (4 << 20) + "2,2\n\n"
-    records, _ = bring(text, **XY, dtypes={"target": dtype}, missing=missing)
+    records, _ = import_table(text, **XY, dtypes={"target": dtype}, missing=missing)
     assert records["features"].tolist() == [[1], [2]]
 
 
 GAPS = "a,b,w,y\n1,,p,1\n2,4,,2\n3,8,q,3\n,6,p,4\n,6,p,\n"
 
 
-def test_rows_with_missing_values_are_dropped_and_counted(bring):
+def test_rows_with_missing_values_are_dropped_and_counted(import_table):
     keys = {"features": ["a", "b", "w"], "target": ["y"], "categories": ["w"]}
-    records, source = bring(GAPS, **keys, missing="drop")
+    records, source = import_table(GAPS, **keys, missing="drop")
     assert records["features"].tolist() == [[3, 8, 1]]
-    # Words of dropped rows are not learned.
+    # Words that occur in dropped rows alone become no columns.
     assert source.features == ["a", "b", "w=q"]
     assert (source.origin["rows_read"], source.origin["rows_dropped"]) == (5, 4)
 
 
-def test_the_mean_stands_in_for_missing_numbers(bring):
+def test_the_mean_replaces_missing_numbers(import_table):
     text = "a,b,c,y\n1,,1,1\n2,4,1,2\n3,8,1,3\n,6,1,4\n"
-    records, source = bring(text, features=["a", "b", "c"], target=["y"], missing="mean")
+    records, source = import_table(text, features=["a", "b", "c"], target=["y"], missing="mean")
     assert records["features"].tolist() == [[1, 6, 1], [2, 4, 1], [3, 8, 1], [2, 6, 1]]
     assert source.origin["means"] == {"a": 2.0, "b": 6.0}
     assert source.origin["rows_dropped"] == 0
 
 
-def test_the_mean_is_taken_over_all_batches(bring):
+def test_the_mean_is_taken_over_all_batches(import_table):
     x = np.where(np.arange(200_000) % 1000, np.arange(200_000.0), np.nan)
-    records, source = bring(pa.table({"x": x, "y": x * 0}), **XY, missing="drop")
+    records, source = import_table(pa.table({"x": x, "y": x * 0}), **XY, missing="drop")
     assert len(records) == 199_800
-    records, source = bring(pa.table({"x": x, "y": np.zeros(200_000)}), **XY, missing="mean")
+    records, source = import_table(pa.table({"x": x, "y": np.zeros(200_000)}), **XY, missing="mean")
     assert source.origin["means"] == {"x": pytest.approx(np.nanmean(x), rel=1e-6)}
     assert records["features"][::1000, 0].tolist() == [source.origin["means"]["x"]] * 200
 
 
-def test_every_number_of_a_block_has_its_own_mean(bring):
+def test_every_number_of_a_block_has_its_own_mean(import_table):
     x = pa.array([[1, 2], None, [3, float("nan")], [8, 10]], pa.list_(pa.float32(), 2))
     table = pa.table({"x": x, "y": [1.0, 2, 3, 4]})
-    records, source = bring(table, **XY, missing="mean")
+    records, source = import_table(table, **XY, missing="mean")
     assert records["features"].tolist() == [[1, 2], [4, 6], [3, 6], [8, 10]]
     assert source.origin["means"] == {"x[0]": 4.0, "x[1]": 6.0}
-    records, _ = bring(table, **XY, missing="drop")
+    records, _ = import_table(table, **XY, missing="drop")
     assert records["features"].tolist() == [[1, 2], [8, 10]]
 
 
-def test_the_first_missing_value_of_many_rows_is_named(bring):
+def test_the_first_missing_value_of_many_rows_is_named(import_table):
     x = np.arange(200_000.0)
     x[[70_000, 70_005, 190_000]] = np.nan
     with pytest.raises(UserError, match=r"'x' has missing values \(3, the first in .*row 70,001\)"):
-        bring(pa.table({"x": x, "y": np.zeros(200_000)}), **XY)
+        import_table(pa.table({"x": x, "y": np.zeros(200_000)}), **XY)
 
 
 @pytest.fixture
@@ -151,7 +151,9 @@ def threads_of_arrow():
     pa.set_cpu_count(before)
 
 
-def test_many_rows_keep_their_order_on_any_number_of_threads(tmp_path, bring, threads_of_arrow):
+def test_many_rows_keep_their_order_on_any_number_of_threads(
+    tmp_path, import_table, threads_of_arrow
+):
     rows = 300_000
     table = pa.table({"x": np.arange(rows), "y": np.arange(rows) % 7})
     csv.write_csv(table, tmp_path / "text.csv")
@@ -159,7 +161,7 @@ def test_many_rows_keep_their_order_on_any_number_of_threads(tmp_path, bring, th
     for threads in (1, 4):
         threads_of_arrow(threads)
         for content in (table, (tmp_path / "text.csv").read_text()):
-            found.append(bring(content, **XY, dtypes={"x": "int32", "y": "int8"})[0])
+            found.append(import_table(content, **XY, dtypes={"x": "int32", "y": "int8"})[0])
     assert len({records.tobytes() for records in found}) == 1
     np.testing.assert_array_equal(found[0]["features"][:, 0], np.arange(rows))
 
@@ -190,7 +192,7 @@ def test_files_that_change_between_the_passes(tmp_path, text):
     assert not [name for name in os.listdir(tmp_path) if name != "t.csv"]
 
 
-def test_a_file_of_fewer_rows_is_noticed_by_its_rows_alone(tmp_path):
+def test_a_file_with_fewer_rows_is_noticed_where_size_and_time_are_the_same(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("x,y\n1,1\n2,2\n")
     before = path.stat()
