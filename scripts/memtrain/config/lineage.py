@@ -16,7 +16,8 @@ class LineageSettings(Settings):
 
     required: bool = Field(
         default=False,
-        description="true: a run that cannot be recorded fails; false: it goes on with a warning.",
+        description="Whether a run fails if it cannot be recorded; otherwise it goes on with a "
+        "warning.",
     )
     verify_shards: Literal["none", "sample", "all"] = Field(
         default="sample",

@@ -70,8 +70,9 @@ class TrainingSettings(Settings):
     )
     transform: Choice = Field(
         default=Choice(name="none"),
-        description="What is done to the features of a row before the model sees them: none, scale "
-        "(with factor and offset), standardize, or package.module:function.",
+        description="What is done to a row before the model sees it: none, scale (with factor and "
+        "offset) or standardize, which change the features, or package.module:function, which is "
+        "called with the row and its arguments and returns a row.",
     )
     loss: Choice = Field(
         default=Choice(name="MSELoss"),
@@ -117,7 +118,8 @@ class TrainingSettings(Settings):
     )
     sharding: Literal["none", "fsdp"] = Field(
         default="none",
-        description="fsdp: parameters, gradients and optimizer state are divided among the "
+        description="How the model is distributed. none: every process holds all of it; fsdp: "
+        "parameters, gradients and optimizer state are divided among the "
         "processes, for models that one device cannot hold; it needs `reduction: fast`.",
     )
     last_window: Literal["step", "drop"] = Field(
@@ -127,7 +129,8 @@ class TrainingSettings(Settings):
     )
     shuffle: Shuffle = Field(
         default=ShuffleSettings(),
-        description="How rows are shuffled; none keeps them in the order of the file.",
+        description="How rows are shuffled: {block_bytes, buffer_bytes}, or none to keep them in "
+        "the order of the file.",
     )
     epochs: Count = Field(default=3, description="Number of passes over the training rows.")
     seed: Seed = Field(
@@ -135,8 +138,8 @@ class TrainingSettings(Settings):
     )
     threads: Count = Field(
         default=1,
-        description="Number of threads of a training. It is part of the recipe, since sums with "
-        "other numbers of threads differ in their last bits.",
+        description="Number of threads of a training. It is part of the recipe, since the last "
+        "bits of sums depend on it.",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto",

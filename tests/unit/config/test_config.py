@@ -1,4 +1,4 @@
-"""The configuration: what is understood, and what is said about mistakes."""
+"""The configuration: what it may hold, and what its messages say about mistakes."""
 
 import copy
 

@@ -16,7 +16,7 @@ UNITS = [1, *(2 ** (10 * power) for power in range(1, 5)), *(1000**power for pow
 
 
 class Loading(Settings):
-    """Settings with a size, as a configuration has them."""
+    """Settings that have a size, as in a configuration."""
 
     buffer: Bytes
 
@@ -37,7 +37,7 @@ class Loading(Settings):
         (1, 1),
     ],
 )
-def test_a_size_is_read(text, size):
+def test_texts_and_numbers_are_read_as_sizes(text, size):
     assert parse_bytes(text) == size
     assert Loading(buffer=text).buffer == size
     jsonschema.validate({"buffer": text}, Loading.model_json_schema())
@@ -63,7 +63,7 @@ def test_a_size_is_read(text, size):
         "1,5 MB",
     ],
 )
-def test_what_is_no_size_is_told(value):
+def test_a_value_that_is_not_a_size_is_an_error(value):
     with pytest.raises(
         UserError, match=re.escape(f"buffer: found {value!r}; a size like 256KiB is needed.")
     ):
@@ -73,7 +73,7 @@ def test_what_is_no_size_is_told(value):
 
 
 @pytest.mark.parametrize("text", ["0", "0 KiB", "0.0001 KiB"])
-def test_a_size_below_one_byte_is_none(text):
+def test_less_than_one_byte_is_an_error(text):
     with pytest.raises(ValueError, match="a size like 256KiB is needed"):
         parse_bytes(text)
 
@@ -93,7 +93,7 @@ def test_a_size_below_one_byte_is_none(text):
         (12_345 * 2**40, "12345.0 TiB"),
     ],
 )
-def test_a_size_is_written(size, text):
+def test_sizes_are_written_as_people_write_them(size, text):
     assert format_bytes(size) == text
 
 
@@ -103,5 +103,5 @@ def test_a_short_size_is_written_exactly(count, unit):
 
 
 @given(st.integers(1, 2**60))
-def test_every_size_is_written_to_five_percent(size):
+def test_a_written_size_is_within_five_percent(size):
     assert parse_bytes(format_bytes(size)) == pytest.approx(size, rel=0.05)
