@@ -1,15 +1,15 @@
 """Draw the figures of one split.
 
-The rows are not read and nothing is evaluated: all that the figures show stands in the recipe, the
-evaluation, the predictions and the history. Written are
+Nothing is evaluated again: the figures show what recipe, evaluation, predictions and history hold.
+Written are
 
-  predictions.png     regression: predicted against true values;
-                      classification: the confusion matrix
-  errors.png          regression: residuals, true minus predicted values;
-                      classification: calibration, how often predictions of a probability are right
+  predictions.png     for a regression, predicted against true values; for a classification, the
+                      confusion matrix
+  errors.png          for a regression, the residuals (true minus predicted values); for a
+                      classification, the calibration of its probabilities
   learning_curve.png  the loss of every step, and the loss on the evaluation rows
 
-Predictions are read once, a few MiB at a time: they may be larger than memory.
+The predictions may be larger than memory; they are read a few MiB at a time.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--split", required=True, help="the recipe, from resolve_splits")
     parser.add_argument("--evaluation", required=True, help="the metrics, from evaluate")
     parser.add_argument("--predictions", required=True, help="the predictions, from evaluate")
-    parser.add_argument("--history", required=True, help="the steps of the training, from train")
+    parser.add_argument("--history", required=True, help="the history of the training, from train")
     parser.add_argument("--figures", required=True, help="the folder to draw in")
     add_recording_arguments(parser)
     return parser.parse_args(argv)

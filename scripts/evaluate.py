@@ -2,14 +2,14 @@
 
 Every evaluation row goes through the model once, in order. Written are
 
-  predictions.npy   a record a row: "row", its number in the data; "target"; "prediction", a number
-                    for every target, or the probability of every class
-  evaluation.json   metrics with standard errors, the same metrics of a baseline that knows only
-                    the mean (the shares of the classes) of the training targets, and how far the
-                    loss is from the lowest possible one, where that is known
+  predictions.npy   a record for every row: "row", its number in the data; "target"; "prediction", a
+                    number for every target or the probability of every class
+  evaluation.json   metrics with standard errors; the same metrics of a baseline, which knows only
+                    the mean of the training targets (or the shares of their classes); and how far
+                    the loss is from the lowest possible one, where that is known
 
 A standard error is the spread of a metric over resamples of the evaluation rows (`evaluation:
-bootstrap:` in config.yaml). All of it depends on recipe, model and code alone.
+bootstrap:` in config.yaml). Both files depend on recipe, model and code alone.
 """
 
 import argparse
@@ -34,12 +34,12 @@ from memtrain.workflow.result_code import own_code
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     """Return the command line's arguments."""
     parser = argument_parser(__doc__)
-    parser.add_argument("--data", required=True, help="the record file")
+    parser.add_argument("--data", required=True, help="the record file with the rows, .npy")
     parser.add_argument("--split", required=True, help="the recipe, from resolve_splits")
-    parser.add_argument("--model", required=True, help="the weights, from train")
-    parser.add_argument("--history", required=True, help="the steps of that training, from train")
+    parser.add_argument("--model", required=True, help="the trained weights, from train")
+    parser.add_argument("--history", required=True, help="the history of the training, from train")
     parser.add_argument("--evaluation", required=True, help="the metrics to write, .json")
-    parser.add_argument("--predictions", required=True, help="the record file to write, .npy")
+    parser.add_argument("--predictions", required=True, help="the predictions to write, .npy")
     add_loading_arguments(parser)
     add_recording_arguments(parser)
     return parser.parse_args(argv)
@@ -63,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def describe_inputs(args: argparse.Namespace, recipe: Recipe, record: Recorder) -> None:
-    """Record what the evaluation reads, and that its rows are those that were indexed."""
+    """Record what the evaluation reads, and check that its rows are those that were indexed."""
     rows, settings = recipe.evaluation.rows, recipe.training.settings
     record.reaches(own_code(settings, Path.cwd()))
     record.set(

@@ -1,19 +1,20 @@
-"""Bring the results of all splits together.
+"""Summarize all splits.
 
-Read are, of every split of the configuration, split.json, evaluation.json and performance.json.
+For every split of the configuration, split.json, evaluation.json and performance.json are read.
 Written are
 
-  summary.csv     a line a split, a value a column, in full precision; nothing where a number is
-                  not defined
-  summary.md      the same, rounded to what the standard errors leave of it, with an explanation
-  comparison.png  the main metric of every split (R², or accuracy), its standard error and its
+  summary.csv     a line for every split and a column for every value, in full precision; a value
+                  that is not defined is left empty
+  summary.md      the same values, rounded to what their standard errors allow, with an explanation
+  comparison.png  the main metric of every split (R² or accuracy), its standard error and its
                   baseline
-  lineage.html    where it all comes from: the graph from the source of the rows to this summary,
-                  and the rows of every split. One page that needs nothing else and no network
+  lineage.html    what everything was made from: the graph from the source of the rows to this
+                  summary, and the rows of every split. The page needs no other file and no network
 
-Seconds, rows/s and peak memory are those of the training, on the machine that it ran on. Where
-there are benchmarks of Snakemake, what a training asked for as a job stands beside what it used.
-The page is drawn from the records (--records); without any it shows the rows alone, and says so.
+Seconds, rows/s and peak memory are those of the training, on the machine that it ran on. If there
+are benchmarks of Snakemake, the resources that a training requested as a job stand beside those
+that it used. The page is drawn from the records (--records); without them it shows only the rows,
+and says so.
 """
 
 import argparse
@@ -36,6 +37,7 @@ from memtrain.lineage.records.arguments import add_recording_arguments
 from memtrain.lineage.records.recorder import Recorder, recording
 from memtrain.recipes.withdrawals import WITHDRAWALS_FILE, read_withdrawals
 from memtrain.reporting.summary import Summary
+from memtrain.reporting.summary_csv import write_csv
 from memtrain.reporting.summary_table import write_table
 
 
@@ -44,22 +46,22 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argument_parser(__doc__)
     parser.add_argument("--config", required=True, help="the configuration, YAML or JSON")
     parser.add_argument(
-        "--splits", required=True, help="the folder to read from: <splits>/<split>/evaluation.json"
+        "--splits", required=True, help="the folder that holds a folder for every split"
     )
     parser.add_argument(
         "--benchmarks",
-        help="the folder of Snakemake's benchmarks, for what jobs asked for and used: "
-        "<benchmarks>/train/<split>.jsonl (default: none)",
+        help="the folder of Snakemake's benchmarks, which tell the resources that trainings "
+        "requested and used: <benchmarks>/train/<split>.jsonl (default: none)",
     )
-    parser.add_argument("--csv", required=True, help="the table to write, for programs")
-    parser.add_argument("--table", required=True, help="the table to write, for people: Markdown")
+    parser.add_argument("--csv", required=True, help="the table for programs to write, .csv")
+    parser.add_argument("--table", required=True, help="the table for people to write, Markdown")
     parser.add_argument("--figure", required=True, help="the comparison to draw, .png")
-    parser.add_argument("--page", help="the lineage page to draw, .html; none unless given")
-    parser.add_argument("--manifest", help="the shards whose borders the page shows")
+    parser.add_argument("--page", help="the lineage page to draw, .html (default: none)")
+    parser.add_argument("--manifest", help="the manifest of the shards that the page shows")
     parser.add_argument(
         "--withdrawals",
         default=WITHDRAWALS_FILE,
-        help="rows that the page shows as withdrawn (default: %(default)s, if it is there)",
+        help="the withdrawn rows that the page shows (default: %(default)s, if it exists)",
     )
     add_recording_arguments(parser)
     return parser.parse_args(argv)
@@ -71,7 +73,7 @@ def main(argv: list[str] | None = None) -> int:
     with recording(__file__, args) as record:
         configuration = read_configuration(args.config)
         summary = Summary.read(configuration, args.splits, args.benchmarks)
-        summary.write_csv(args.csv)
+        write_csv(args.csv, summary)
         write_table(args.table, summary)
         draw(args.figure, summary)
         for split in configuration.split_names:
@@ -97,7 +99,7 @@ def draw(path: str, summary: Summary) -> None:
 
 
 def draw_page(args: argparse.Namespace, configuration: Configuration, record: Recorder) -> None:
-    """Draw the lineage page; on it, this run is one that still runs."""
+    """Draw the lineage page, which shows this run as still running."""
     for role in ("manifest", "withdrawals"):
         path = getattr(args, role)
         if path and Path(path).exists():

@@ -192,7 +192,7 @@ def test_values_reach_the_shell_quoted(new_project):
     assert (project / "results/quoted/summary/summary.md").exists()
 
 
-def test_every_job_uses_less_than_it_asks_for(finished_project):
+def test_every_job_uses_less_than_it_requests(finished_project):
     benchmarks = finished_project / "results/small/benchmarks"
     seen = 0
     for path in benchmarks.rglob("*.jsonl"):
@@ -202,4 +202,4 @@ def test_every_job_uses_less_than_it_asks_for(finished_project):
         seen += job.used_mb > 0
     assert seen >= 6
     table = (finished_project / "results/small/summary/summary.md").read_text()
-    assert "asked MB" in table
+    assert "requested MB" in table

@@ -1,150 +1,173 @@
-"""The summary as Markdown that reads well in a terminal, and says what its columns mean."""
+"""The summary as Markdown, which reads well in a terminal and explains its columns."""
 
 import os
 from collections.abc import Iterator
 
 from memtrain.core.number_format import format_with_error
+from memtrain.evaluation.result import TaskKind
 from memtrain.reporting.summary import SplitSummary, Summary
 from memtrain.system.atomic_files import write_text
 
+#: Rows of cells; the first row holds the names of the columns.
 Table = list[list[str]]
 
-#: Of a task: the metric whose baseline tells most, and what the baseline is.
-_BASELINES = {
-    "regression": ("rmse", "that predicts the mean of the training targets, whatever the row"),
-    "classification": ("accuracy", "that predicts the most frequent class, whatever the row"),
+#: The metric whose baseline says most, for each task that has a baseline.
+_BASELINE_METRICS: dict[TaskKind, str] = {"regression": "rmse", "classification": "accuracy"}
+
+#: What the baseline of that metric is.
+_BASELINE_MODELS: dict[TaskKind, str] = {
+    "regression": "a model that always predicts the mean of the training targets",
+    "classification": "a model that always predicts the most frequent class of the training rows",
 }
 
-_MEANINGS = {
-    "regression": "R²: the share of the target's variance that is predicted; 1 is the best, and 0 "
-    "is what the\n  mean of the rows reaches. RMSE, MAE, MSE: errors in units of the target (MSE: "
-    "squared).",
-    "classification": "accuracy: the share of rows whose class is predicted. F1: the mean of the "
-    "classes' F1, each\n  class counting alike. cross entropy: in nats, of the probability of the "
-    "true class.",
-    "other": "loss: of the user's own, the mean of a row; less is better. What these models give "
-    "is no\n  prediction of the target, so that there is no other metric and no baseline.",
+#: What the metrics of a task mean.
+_MEANINGS: dict[TaskKind, str] = {
+    "regression": (
+        "R²: the share of the target's variance that is predicted; 1 is perfect, and 0 is what\n"
+        "  the mean of the rows reaches. RMSE, MAE, MSE: errors in units of the target (MSE:\n"
+        "  squared)."
+    ),
+    "classification": (
+        "accuracy: the share of rows whose class is predicted correctly. F1: the mean of the F1\n"
+        "  of all classes, each with equal weight. cross entropy: in nats, from the probability\n"
+        "  of the true class."
+    ),
+    "other": (
+        "loss: the mean of a row, by the user's own loss function; less is better. The outputs of\n"
+        "  these models do not predict the target, so there is no other metric and no baseline."
+    ),
 }
 
-_LOSSES = {"regression": "MSE", "classification": "cross entropy"}
+#: The loss whose lowest possible value may be known.
+_LOSSES: dict[TaskKind, str] = {"regression": "MSE", "classification": "cross entropy"}
 
 
 def write_table(path: str | os.PathLike, summary: Summary) -> None:
     """Write the summary as Markdown."""
     count = len(summary.splits)
-    parts = [
-        f"# {summary.dataset}: {count} split{'s' if count > 1 else ''}",
-        *(part for group in summary.by_task for part in _quality_of_task(group)),
-        _as_markdown(_effort(summary)),
-        "\n".join(f"- {line}" for line in _explain_effort()),
-        _as_markdown(_asked(summary)),
-        "\n".join(f"- {line}" for line in _explain_asked()),
-    ]
+    parts = [f"# {summary.dataset}: {count} split{'s' if count > 1 else ''}"]
+    for group in summary.by_task:
+        parts += [_markdown(_quality_table(group)), _bullets(_quality_notes(group))]
+    parts += [_markdown(_training_table(summary)), _bullets(_training_notes())]
+    parts += [_markdown(_resource_table(summary)), _bullets(_resource_notes())]
     write_text(path, "\n\n".join(parts) + "\n")
 
 
-def _quality_of_task(summary: Summary) -> Iterator[str]:
-    yield _as_markdown(_quality(summary))
-    yield "\n".join(f"- {line}" for line in _explain_quality(summary))
-
-
-def _quality(summary: Summary) -> Table:
-    """Return how good the splits are, a row a split after the names of the columns."""
+def _quality_table(summary: Summary) -> Table:
+    """Return the metrics of all splits of a task."""
     task = summary.splits[0].evaluation.task
-    baseline, _ = _BASELINES.get(task, (None, None))
-    beside = [f"baseline {summary.labels[baseline]}"] if baseline else []
+    baseline = _BASELINE_METRICS.get(task)
     has_ratio = _knows_lowest_loss(summary)
-    ratio = [f"{_LOSSES[task]} / lowest"] if has_ratio else []
-    table = [["split", *summary.labels.values(), *beside, *ratio]]
+    columns = ["split", *summary.labels.values()]
+    if baseline:
+        columns.append(f"baseline {summary.labels[baseline]}")
+    if has_ratio:
+        columns.append(f"{_LOSSES[task]} / lowest")
+    table = [columns]
     for split in summary.splits:
         evaluation = split.evaluation
         metrics = [
             format_with_error(evaluation.metrics[name], evaluation.errors[name])
             for name in summary.labels
         ]
-        ratio = [format_with_error(evaluation.ratio_to_lowest_loss)] if has_ratio else []
-        beside = [format_with_error(evaluation.baseline[baseline])] if baseline else []
-        table.append([evaluation.split, *metrics, *beside, *ratio])
+        line = [evaluation.split, *metrics]
+        if baseline:
+            line.append(format_with_error(evaluation.baseline[baseline]))
+        if has_ratio:
+            line.append(format_with_error(evaluation.ratio_to_lowest_loss))
+        table.append(line)
     return table
 
 
-def _explain_quality(summary: Summary) -> Iterator[str]:
+def _quality_notes(summary: Summary) -> Iterator[str]:
+    """Yield what the columns of ``_quality_table`` mean."""
     best, task = summary.best, summary.splits[0].evaluation.task
-    baseline, knowledge = _BASELINES.get(task, (None, None))
     if best is not None:
         reached = best.evaluation.describe(summary.main_metric)
         yield f"Best: {best.evaluation.split}, with {reached}."
-    yield _MEANINGS[task] + _about_targets(summary)
+    yield _MEANINGS[task] + _note_on_targets(summary)
     resamples = max(split.resamples for split in summary.splits)
     if resamples and task != "other":
         yield f"±: standard error, from {resamples:,} resamples of the evaluation rows."
-    if baseline:
-        yield f"baseline {summary.labels[baseline]}: of a model {knowledge}."
+    if task in _BASELINE_METRICS:
+        label = summary.labels[_BASELINE_METRICS[task]]
+        yield f"baseline {label}: that of {_BASELINE_MODELS[task]}."
     if _knows_lowest_loss(summary):
         yield (
-            f"{_LOSSES[task]} / lowest: how many times the lowest that any model can reach, which "
-            "is known for\n  rows that were made up."
+            f"{_LOSSES[task]} / lowest: divided by the lowest that any model can reach,\n"
+            "  which is known for generated rows."
         )
     if any(None in split.evaluation.metrics.values() for split in summary.splits):
         yield "-: not defined for these rows, or the model's predictions are not finite."
 
 
-def _about_targets(summary: Summary) -> str:
+def _note_on_targets(summary: Summary) -> str:
     targets = summary.splits[0].evaluation.per_target
     return f"\n  Each is the mean over the {len(targets)} targets." if targets else ""
 
 
-def _effort(summary: Summary) -> Table:
-    """Return what the splits took, likewise."""
-    names = ["split", "trained on", "evaluated on", "steps", "parameters"]
-    names += ["seconds", "rows/s", "peak MiB", "batch variance"]
-    return [names, *map(_effort_of, summary.splits)]
+def _training_table(summary: Summary) -> Table:
+    """Return the sizes of all trainings, and their speed and memory."""
+    columns = ["split", "trained on", "evaluated on", "steps", "parameters"]
+    columns += ["seconds", "rows/s", "peak MiB", "batch variance"]
+    return [columns, *map(_training_line, summary.splits)]
 
 
-def _effort_of(split: SplitSummary) -> list[str]:
-    evaluation = split.evaluation
+def _training_line(split: SplitSummary) -> list[str]:
+    evaluation, performance = split.evaluation, split.performance
     counts = (split.rows_trained, evaluation.rows, evaluation.steps, evaluation.parameters)
     return [
         evaluation.split,
         *(f"{count:,}" for count in counts),
-        f"{split.seconds:,.1f}",
-        f"{split.rows_per_second:,.0f}",
-        f"{split.peak_memory_bytes / (1 << 20):,.0f}",
+        f"{performance.seconds:,.1f}",
+        f"{performance.rows_per_second:,.0f}",
+        f"{performance.peak_memory_bytes / (1 << 20):,.0f}",
         f"{split.batch_variance:.3g}",
     ]
 
 
-def _explain_effort() -> Iterator[str]:
-    yield "trained on, evaluated on: rows. steps: of the optimizer. parameters: numbers trained."
+def _training_notes() -> Iterator[str]:
+    """Yield what the columns of ``_training_table`` mean."""
+    yield (
+        "trained on, evaluated on: numbers of rows. steps: optimizer steps. parameters: numbers\n"
+        "  that were trained."
+    )
     yield "seconds, rows/s, peak MiB: of the training, on the machine that it ran on."
     yield (
-        "batch variance: of a batch's mean, over that of a uniform shuffle, were the rows sorted\n"
-        "  by the target; 1 where they are mixed as a whole, or lie in random order."
+        "batch variance: the variance of a batch's mean, divided by that under a uniform\n"
+        "  shuffle, if the rows were sorted by the target; 1 where all rows are mixed, or lie in\n"
+        "  random order."
     )
 
 
-def _asked(summary: Summary) -> Table:
-    """Return what the trainings asked for as jobs, and what they used, likewise."""
-    names = ["split", "asked MB", "used MB", "asked minutes", "used minutes"]
-    return [names, *map(_asked_of, summary.splits)]
+def _resource_table(summary: Summary) -> Table:
+    """Return the resources that the trainings requested and used as jobs."""
+    columns = ["split", "requested MB", "used MB", "requested minutes", "used minutes"]
+    return [columns, *map(_resource_line, summary.splits)]
 
 
-def _asked_of(split: SplitSummary) -> list[str]:
+def _resource_line(split: SplitSummary) -> list[str]:
     job = split.job
     minutes = None if job.seconds is None else job.seconds / 60
     return [
         split.evaluation.split,
-        *("-" if value is None else f"{value:,.0f}" for value in (job.asked_mb, job.used_mb)),
-        "-" if job.asked_minutes is None else f"{job.asked_minutes:,.0f}",
-        "-" if minutes is None else f"{minutes:,.1f}",
+        _number(job.asked_mb),
+        _number(job.used_mb),
+        _number(job.asked_minutes),
+        _number(minutes, decimals=1),
     ]
 
 
-def _explain_asked() -> Iterator[str]:
+def _number(value: float | None, decimals: int = 0) -> str:
+    return "-" if value is None else f"{value:,.{decimals}f}"
+
+
+def _resource_notes() -> Iterator[str]:
+    """Yield what the columns of ``_resource_table`` mean."""
     yield (
-        "asked, used: of the last try of the training as a job, with the start of its processes.\n"
-        "  Memory that was used counts pages of the data that are mapped; the system takes these\n"
-        "  back where memory runs short."
+        "requested, used: by the last try of the training as a job, the start of its processes\n"
+        "  included. Used memory includes mapped pages of the data, which the system takes back\n"
+        "  when memory runs short."
     )
     yield "-: not known, or no limit."
 
@@ -153,7 +176,11 @@ def _knows_lowest_loss(summary: Summary) -> bool:
     return any(split.evaluation.ratio_to_lowest_loss is not None for split in summary.splits)
 
 
-def _as_markdown(table: Table) -> str:
+def _bullets(notes: Iterator[str]) -> str:
+    return "\n".join(f"- {note}" for note in notes)
+
+
+def _markdown(table: Table) -> str:
     """Return an aligned table; the first column to the left, numbers to the right."""
     widths = [max(3, *map(len, column)) for column in zip(*table, strict=True)]
     rule = [f":{'-' * (widths[0] - 1)}", *(f"{'-' * (width - 1)}:" for width in widths[1:])]

@@ -18,8 +18,10 @@ from memtrain.evaluation.evaluator import Evaluator
 from memtrain.evaluation.result import METRIC_LABELS, Evaluation
 from memtrain.planning.split_resolution import resolve_splits
 from memtrain.reporting.summary import SplitSummary, Summary
+from memtrain.reporting.summary_csv import write_csv
 from memtrain.reporting.summary_figure import draw_summary
 from memtrain.reporting.summary_table import write_table
+from memtrain.training.performance import Performance
 from memtrain.training.trainer import Trainer
 from memtrain.workflow.job_benchmark import JobBenchmark
 
@@ -110,12 +112,12 @@ def test_the_table_is_aligned_and_explained(results, tmp_path):
     summarize.main(results())
     text = (tmp_path / "summary.md").read_text()
     assert text.startswith("# rivers: 3 splits\n")
-    quality, effort, asked = tables_of(text)
+    quality, training, resources = tables_of(text)
     assert quality[0] == ["split", "R²", "RMSE", "MAE", "MSE", "baseline RMSE"]
-    assert effort[0][:3] == ["split", "trained on", "evaluated on"]
-    for table in (quality, effort, asked):
+    assert training[0][:3] == ["split", "trained on", "evaluated on"]
+    for table in (quality, training, resources):
         assert [row[0] for row in table[2:]] == list(SPLITS)
-    assert effort[2][1:3] == ["100", "40"]
+    assert training[2][1:3] == ["100", "40"]
     evaluation = Evaluation.read(tmp_path / "splits" / "big" / "evaluation.json")
     for metric, cell in zip(METRIC_LABELS["regression"], quality[3][1:5], strict=True):
         assert cell == format_with_error(evaluation.metrics[metric], evaluation.errors[metric])
@@ -123,14 +125,14 @@ def test_the_table_is_aligned_and_explained(results, tmp_path):
     assert f"- Best: big, with {evaluation.describe('r2')}." in text
     assert "from 40 resamples of the evaluation rows" in text
     assert "lowest" not in text
-    for kind in ("quality", "effort"):
+    for kind in ("quality", "training"):
         block = [line for line in text.splitlines() if line.startswith("|")]
-        start = {"quality": 0, "effort": 5}[kind]
+        start = {"quality": 0, "training": 5}[kind]
         assert len({len(line) for line in block[start : start + 5]}) == 1
     assert max(map(len, text.splitlines())) <= 120
 
 
-def test_what_was_asked_for_stands_beside_what_was_used(results, tmp_path):
+def test_requested_resources_stand_beside_used_ones(results, tmp_path):
     content = {"s": 90.0, "max_rss": 300.0, "resources": {"mem_mb": 700, "runtime": 6}}
     files = {
         "small": json.dumps(content),
@@ -142,17 +144,17 @@ def test_what_was_asked_for_stands_beside_what_was_used(results, tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     summarize.main([*results(), "--benchmarks", str(tmp_path / "benchmarks")])
-    *_, asked = tables_of((tmp_path / "summary.md").read_text())
-    assert asked[0] == ["split", "asked MB", "used MB", "asked minutes", "used minutes"]
-    assert asked[2:] == [
+    *_, resources = tables_of((tmp_path / "summary.md").read_text())
+    assert resources[0] == ["split", "requested MB", "used MB", "requested minutes", "used minutes"]
+    assert resources[2:] == [
         ["small", "700", "315", "6", "1.5"],
         ["big", "-", "-", "-", "0.1"],
         ["another", "-", "-", "-", "-"],
     ]
     with open(tmp_path / "summary.csv") as file:
         small, big, _ = csv.DictReader(file)
-    assert (small["asked_memory_mb"], small["used_minutes"]) == ("700", "1.5")
-    assert (big["asked_memory_mb"], big["asked_minutes"]) == ("", "")
+    assert (small["requested_memory_mb"], small["used_minutes"]) == ("700", "1.5")
+    assert (big["requested_memory_mb"], big["requested_minutes"]) == ("", "")
 
 
 def test_classification(results, tmp_path):
@@ -193,6 +195,22 @@ def test_an_evaluation_of_another_recipe_is_refused(results, tmp_path):
         summarize.main(arguments)
 
 
+PERFORMANCE = Performance(
+    seconds=1.0,
+    rows_per_second=2.0,
+    waiting_share=0.0,
+    saving_share=0.0,
+    runs=1,
+    processes=1,
+    peak_memory_bytes=3 << 20,
+    peak_gpu_memory_bytes=None,
+    device="cpu",
+    threads=1,
+    host="here",
+    torch="2.13",
+)
+
+
 def summary_of(values, errors=0.01, baseline=0.0):
     """The summary of splits with these R²."""
 
@@ -215,7 +233,7 @@ def summary_of(values, errors=0.01, baseline=0.0):
             parameters=3,
             steps=2,
         )
-        return SplitSummary(8000, 100, evaluation, 1.0, 2.0, 3 << 20, 1.0, JobBenchmark())
+        return SplitSummary(8000, 100, 1.0, evaluation, PERFORMANCE, JobBenchmark())
 
     return Summary("mock", [split(*item) for item in enumerate(values)])
 
@@ -258,7 +276,7 @@ def test_undefined_values_are_hyphens_in_the_table_and_nothing_in_the_csv(tmp_pa
     assert tables_of(text)[0][2][1] == "-"
     assert "-: not defined for these rows" in text
     assert "Best: fold_1, with R² 0.5000." in text
-    summary.write_csv(tmp_path / "summary.csv")
+    write_csv(tmp_path / "summary.csv", summary)
     with open(tmp_path / "summary.csv") as file:
         assert [line["r2"] for line in csv.DictReader(file)] == ["", "0.5"]
 

@@ -103,8 +103,8 @@ def _write_shares(axes: Axes, shares: np.ndarray) -> None:
 def _write_class_names(axes: Axes, classes: list[str]) -> None:
     names = [shortened(name, _LONGEST_NAME) for name in classes]
     is_upright = max(map(len, names)) <= _LONGEST_UPRIGHT_NAME
-    slant = {"rotation": 0, "ha": "center"} if is_upright else {"rotation": 40, "ha": "right"}
-    axes.set_xticks(range(len(names)), names, **slant)
+    slant = 0 if is_upright else 40
+    axes.set_xticks(range(len(names)), names, rotation=slant, ha="right" if slant else "center")
     axes.set_yticks(range(len(names)), names)
 
 

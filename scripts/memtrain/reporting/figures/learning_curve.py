@@ -68,8 +68,16 @@ def draw_learning_curve(
 def _draw_losses(axes: Axes, losses: np.ndarray) -> None:
     steps = np.arange(1, len(losses) + 1)
     if len(losses) <= _MOST_POINTS:
-        line = {"marker": ".", "alpha": 0.6} if len(losses) <= _MOST_MARKERS else {"alpha": 0.3}
-        axes.plot(steps, losses, color=BLUE, linewidth=0.8, label="accumulation windows", **line)
+        has_markers = len(losses) <= _MOST_MARKERS
+        axes.plot(
+            steps,
+            losses,
+            color=BLUE,
+            linewidth=0.8,
+            marker="." if has_markers else "",
+            alpha=0.6 if has_markers else 0.3,
+            label="accumulation windows",
+        )
     else:
         borders = np.arange(_MOST_POINTS) * len(losses) // _MOST_POINTS
         low, high = np.minimum.reduceat(losses, borders), np.maximum.reduceat(losses, borders)

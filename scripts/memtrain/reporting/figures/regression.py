@@ -146,7 +146,7 @@ def _draw_density(axes: Axes, grid: Grid, bar_left: float = 1.03) -> None:
     """
     image = axes.imshow(
         np.ma.masked_equal(grid.counts.T, 0),
-        extent=(*grid.x, *grid.y),
+        extent=(grid.x.low, grid.x.high, grid.y.low, grid.y.high),
         origin="lower",
         aspect="auto",
         cmap=DENSITY,

@@ -17,6 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.colorbar import Colorbar
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from memtrain.system.atomic_files import write_bytes
 
@@ -109,11 +110,12 @@ def figure(
     """
     with matplotlib.style.context(_STYLE, after_reset=True):
         whole = height + _HEADING_HEIGHT
-        drawn = Figure(figsize=(width, whole), layout="constrained")
-        drawn.get_layout_engine().set(rect=(0, 0, 1, height / whole), h_pad=0.08, w_pad=0.08)
-        place = {"x": _MARGIN / width, "ha": "left", "va": "top"}
-        drawn.text(y=1 - 0.12 / whole, s=heading.title, size=11, weight="bold", **place)
-        drawn.text(y=1 - 0.37 / whole, s=heading.subtitle, size=8.5, color=GREY, **place)
+        below_heading = (0, 0, 1, height / whole)
+        layout = ConstrainedLayoutEngine(rect=below_heading, h_pad=0.08, w_pad=0.08)
+        drawn = Figure(figsize=(width, whole), layout=layout)
+        left = _MARGIN / width
+        drawn.text(left, 1 - 0.12 / whole, heading.title, size=11, weight="bold", va="top")
+        drawn.text(left, 1 - 0.37 / whole, heading.subtitle, size=8.5, color=GREY, va="top")
         yield drawn
         image = io.BytesIO()
         with warnings.catch_warnings():

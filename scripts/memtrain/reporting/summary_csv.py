@@ -1,0 +1,54 @@
+"""The summary as a CSV file, for programs."""
+
+import csv
+import io
+import os
+
+from memtrain.reporting.summary import SplitSummary, Summary
+from memtrain.system.atomic_files import write_text
+
+_MIB = 1 << 20
+
+
+def write_csv(path: str | os.PathLike, summary: Summary) -> None:
+    """Write a line for every split and a column for every value, in full precision.
+
+    A value that is not defined is left empty. Where splits have different tasks, every metric of
+    every task has a column.
+    """
+    columns = list(_values(summary.splits[0]))
+    for group in summary.by_task[1:]:
+        columns += [name for name in _values(group.splits[0]) if name not in columns]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(map(_values, summary.splits))
+    write_text(path, text.getvalue())
+
+
+def _values(split: SplitSummary) -> dict[str, str | float | None]:
+    """Return the values of a split, by column."""
+    evaluation, performance, job = split.evaluation, split.performance, split.job
+    values: dict[str, str | float | None] = {
+        "split": evaluation.split,
+        "rows_trained": split.rows_trained,
+        "rows_evaluated": evaluation.rows,
+        "steps": evaluation.steps,
+        "parameters": evaluation.parameters,
+    }
+    for metric in evaluation.labels:
+        values[metric] = evaluation.metrics[metric]
+        values[f"{metric}_error"] = evaluation.errors[metric]
+    values |= {f"baseline_{metric}": evaluation.baseline[metric] for metric in evaluation.labels}
+    return values | {
+        "loss": evaluation.loss,
+        "ratio_to_lowest_loss": evaluation.ratio_to_lowest_loss,
+        "seconds": performance.seconds,
+        "rows_per_second": performance.rows_per_second,
+        "peak_memory_mib": performance.peak_memory_bytes / _MIB,
+        "requested_memory_mb": job.asked_mb,
+        "used_memory_mb": job.used_mb,
+        "requested_minutes": job.asked_minutes,
+        "used_minutes": None if job.seconds is None else job.seconds / 60,
+        "batch_variance": split.batch_variance,
+    }
