@@ -14,7 +14,9 @@ def add_parser(commands: Commands) -> None:
         "diff", run, "show what differs between two results or two runs, and why a job ran again"
     )
     parser.add_argument(
-        "a", metavar="A", help="a result, the id of a run, or PATH~1 for the last run but one"
+        "a",
+        metavar="A",
+        help="a result, the id of a run, or PATH~1 for the last run but one that wrote PATH",
     )
     parser.add_argument(
         "b",

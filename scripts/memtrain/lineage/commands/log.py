@@ -10,7 +10,11 @@ from memtrain.lineage.queries.lookup import find_version
 
 def add_parser(commands: Commands) -> None:
     """Add the command and its arguments."""
-    parser = commands.add_query("log", run, "list the runs, with those whose results are gone")
+    parser = commands.add_query(
+        "log",
+        run,
+        "list all runs, or the runs that wrote one file, and mark what was overwritten since",
+    )
     parser.add_argument(
         "path", metavar="PATH", nargs="?", help="list the runs that wrote this file (default: all)"
     )

@@ -6,7 +6,9 @@ from memtrain.lineage.queries.withdraw import record_withdrawals, restore
 
 def add_parser(commands: Commands) -> None:
     """Add the command and its arguments."""
-    parser = commands.add_query("restore", run, "let splits use withdrawn rows again")
+    parser = commands.add_query(
+        "restore", run, "take back a withdrawal, so that splits may use its rows again"
+    )
     add_row_arguments(parser)
 
 

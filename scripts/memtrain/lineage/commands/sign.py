@@ -22,7 +22,7 @@ def add_parser(commands: Commands) -> None:
     parser = commands.add_task("sign", run, "sign an exported statement, or make a key", _DETAILS)
     key = parser.add_mutually_exclusive_group(required=True)
     key.add_argument(
-        "--key", type=Path, metavar="KEY", help="the private key; the signed FILE replaces FILE"
+        "--key", type=Path, metavar="KEY", help="the private key; the signed envelope replaces FILE"
     )
     key.add_argument(
         "--new-key", type=Path, metavar="KEY", help="the key to make; nothing is signed"

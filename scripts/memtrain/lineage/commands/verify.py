@@ -8,7 +8,7 @@ from memtrain.lineage.queries.verify import Verification, Verifier
 def add_parser(commands: Commands) -> None:
     """Add the command and its arguments."""
     parser = commands.add_query(
-        "verify", run, "compare the files on the disk with the records, and the rows with them"
+        "verify", run, "compare the files and rows on the disk with the records"
     )
     parser.add_argument(
         "paths", nargs="*", metavar="PATH", help="the files to compare (default: all)"

@@ -9,7 +9,7 @@ from memtrain.recipes.withdrawals import WITHDRAWALS_FILE
 def add_parser(commands: Commands) -> None:
     """Add the command and its arguments."""
     parser = commands.add_query(
-        "withdraw", run, "keep every split from using some rows from now on"
+        "withdraw", run, "withdraw rows, so that no split uses them from the next snakemake on"
     )
     add_row_arguments(parser)
     parser.add_argument(
