@@ -23,6 +23,7 @@ from memtrain.training.accumulation.accumulator import (
     NonFiniteLossError,
     Window,
 )
+from memtrain.training.build import build_accumulator, build_loader
 from memtrain.training.checkpoint_schedule import CheckpointSchedule
 from memtrain.training.distributed.fsdp import ModelState, shard
 from memtrain.training.history import StepRecord, from_array, to_array
@@ -31,7 +32,6 @@ from memtrain.training.performance import TrainingCost, measure_performance
 from memtrain.training.reporter import TrainingReporter
 from memtrain.training.result import TrainingResult
 from memtrain.training.run_context import RunContext
-from memtrain.training.setup import build_accumulator, build_loader
 from memtrain.training.step_errors import explain_nondeterminism, explain_nonfinite_loss
 from memtrain.training.stopping import TrainingStopped
 from memtrain.training.windows import WindowSource
@@ -129,6 +129,7 @@ class Trainer:
         )
 
     def _train(self, reporter: TrainingReporter) -> None:
+        """Take the optimizer steps that are left, and save checkpoints when they are due."""
         seconds_before = self._cost.seconds
         start = time.perf_counter()
         for window in self._windows.windows(len(self._history), self._cost):

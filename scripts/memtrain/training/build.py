@@ -1,4 +1,4 @@
-"""Builds the moving parts of a training, its loader and its accumulator, from a recipe."""
+"""Builds the loader and the accumulator of a training from a recipe."""
 
 import os
 
