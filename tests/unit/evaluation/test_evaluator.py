@@ -29,7 +29,7 @@ RANGES = [[250, 300], [10, 60]]
 
 
 class Split:
-    """A trained split: the files that train leaves, and the arguments of evaluate."""
+    """A trained split: the files that train writes, and the arguments of evaluate."""
 
     def __init__(self, folder, data, recipe):
         self.folder, self.data, self.recipe = folder, data, recipe
@@ -60,7 +60,7 @@ class Split:
 
 @pytest.fixture
 def train(resolve, tmp_path):
-    """Return a function that trains a small model on small rows; gives the split."""
+    """Return a function that trains a small model on a few rows, and returns the split."""
 
     def train(target, training=None, task=None, evaluation=None, **how):
         data, recipe = resolve(FEATURES, target, training, evaluate=RANGES, **how)
@@ -154,7 +154,7 @@ def test_ranges_do_not_matter_but_for_the_order(train):
 
 
 def test_the_same_bytes_in_two_processes(train, tmp_path):
-    """Also where sets have another order in one of them."""
+    """The order of sets, which one process changes, does not matter."""
     split = train(NUMBERS)
     settings = {"PYTHONHASHSEED": "3"}
     command = [sys.executable, evaluate.__file__, *split.arguments(tmp_path / "two")]

@@ -1,4 +1,4 @@
-"""Metrics equal their formulas, and standard errors what theory says of them."""
+"""Metrics equal their formulas, and standard errors equal what theory predicts."""
 
 import math
 import pickle
@@ -21,7 +21,7 @@ from memtrain.recipes.recipe import Rows, Sizes, Task, TrainingRecipe
 
 
 def recipe_of(target, classes=None):
-    """The recipe of a training on rows with these targets, (rows, targets)."""
+    """Return the recipe of a training on rows with these targets, (rows, targets)."""
     fields = [["features", "<f4", [1]], ["target", target.dtype.str, [target.shape[1]]]]
     return TrainingRecipe(
         rows=Rows(ranges=[(0, len(target))], pieces=[]),
@@ -39,7 +39,7 @@ def recipe_of(target, classes=None):
 
 
 def score(recipe, predictions, target, borders=(), resamples=0, seed=0):
-    """The samples of every metric, of rows that come in batches with these borders."""
+    """Return the samples of every metric, for rows that come in batches with these borders."""
     metrics = ResampledMetrics(build_metrics(recipe), len(target), resamples, seed)
     predictions, target = torch.from_numpy(predictions), torch.from_numpy(target)
     for start, end in pairwise([0, *sorted(borders), len(target)]):
@@ -56,7 +56,7 @@ def errors(samples):
 
 
 def regression(target, predictions):
-    """The metrics of a regression in the formulas of a textbook, averaged over targets."""
+    """Return the metrics of a regression by textbook formulas, averaged over the targets."""
     left = predictions - target
     mse = (left**2).mean(axis=0)
     return {

@@ -52,7 +52,7 @@ def test_a_number_that_float32_cannot_hold_is_infinite(tmp_path):
 
 
 def mapped_bytes():
-    """The bytes of files that are mapped into this process and in memory."""
+    """Return the bytes of mapped files that this process holds in memory."""
     status = Path("/proc/self/status").read_text()
     return int(re.search(r"RssFile:\s+(\d+) kB", status)[1]) << 10
 

@@ -19,7 +19,7 @@ FIGURES = ["errors.png", "learning_curve.png", "predictions.png"]
 
 
 class Split:
-    """The files that train and evaluate leave, and the arguments of draw."""
+    """The files that train and evaluate write, and the arguments of draw."""
 
     def __init__(self, folder, recipe, task, prediction):
         self.folder = folder

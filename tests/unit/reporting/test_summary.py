@@ -1,4 +1,4 @@
-"""Summaries: every split a line, every number with the digits that it deserves."""
+"""Summaries: a line for every split, and as many digits as the standard errors allow."""
 
 import csv
 import json
@@ -39,7 +39,7 @@ SPLITS = {
 
 @pytest.fixture
 def results(write_rows, tmp_path):
-    """Return a function that trains and evaluates three splits; gives the arguments."""
+    """Return a function that trains and evaluates three splits, and returns the arguments."""
 
     def results(classes=None, **source):
         data = write_rows(FEATURES, CLASSES if classes else NUMBERS)
@@ -77,7 +77,7 @@ def train_and_evaluate(recipe, data, folder):
 
 
 def tables_of(text):
-    """The tables of a Markdown text, as lists of rows of cells."""
+    """Return the tables of a Markdown text, as lists of rows of cells."""
     tables, lines = [], text.splitlines()
     for number, line in enumerate(lines):
         if line.startswith("|"):
@@ -168,7 +168,7 @@ def test_classification(results, tmp_path):
     assert float(line["ratio_to_lowest_loss"]) == float(line["cross_entropy"]) / 0.1
 
 
-def test_missing_and_damaged_files_are_told_all_at_once(results, tmp_path):
+def test_all_missing_and_damaged_files_are_named_at_once(results, tmp_path):
     arguments = results()
     splits = tmp_path / "splits"
     (splits / "small" / "evaluation.json").unlink()
@@ -212,7 +212,7 @@ PERFORMANCE = Performance(
 
 
 def summary_of(values, errors=0.01, baseline=0.0):
-    """The summary of splits with these R²."""
+    """Return the summary of splits with these values of R²."""
 
     def split(number, value):
         metrics = {"r2": value, "rmse": 1.0, "mae": 1.0, "mse": 1.0}
@@ -239,7 +239,7 @@ def summary_of(values, errors=0.01, baseline=0.0):
 
 
 def size_of_png(path):
-    """Width and height in pixels."""
+    """Return the width and the height in pixels."""
     return struct.unpack(">II", path.read_bytes()[16:24])
 
 
@@ -264,7 +264,7 @@ def test_the_comparison_is_drawn_for_any_number_of_splits(tmp_path, splits):
     ],
     ids=["nothing", "one undefined", "a far baseline", "all alike"],
 )
-def test_the_comparison_takes_what_is_undefined(tmp_path, values, errors, baseline):
+def test_undefined_values_can_be_compared(tmp_path, values, errors, baseline):
     draw_summary(tmp_path / "comparison.png", summary_of(values, errors, baseline))
     assert os.path.getsize(tmp_path / "comparison.png") > 5000
 

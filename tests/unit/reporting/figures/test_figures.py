@@ -1,4 +1,4 @@
-"""Figures: every row is counted, whatever the rows, and everything can be drawn."""
+"""Figures: every row is counted, and every kind of result can be drawn."""
 
 import math
 import os
@@ -64,12 +64,12 @@ def test_every_row_is_counted_in_the_confusion(tmp_path, classes):
 
 
 def size_of_png(path):
-    """Width and height in pixels."""
+    """Return the width and the height in pixels."""
     return struct.unpack(">II", path.read_bytes()[16:24])
 
 
 def draw(function, folder, **arguments):
-    """Draw into two files; gives their paths."""
+    """Draw into two files, and return their paths."""
     paths = folder / "one.png", folder / "two.png"
     function(predictions_path=paths[0], errors_path=paths[1], heading=HEADING, **arguments)
     return paths
