@@ -1,4 +1,4 @@
-"""The container images of envs/: linted and held to the pinned versions. Nothing is built here."""
+"""The container images of envs/ are linted and compared with the pinned versions, not built."""
 
 import re
 import subprocess
@@ -8,18 +8,18 @@ from pathlib import Path
 import pytest
 import yaml
 
-#: As in Apptainer's documentation of definition files.
+#: Sections of the definition, as Apptainer's documentation names them.
 SECTIONS = {"files", "post", "environment", "test", "labels", "help"}
 
 
 def dockerfile(repository):
-    """Return the instructions of the Dockerfile: continued lines joined, comments left out."""
+    """Return the instructions of the Dockerfile without comments, continued lines joined."""
     text = re.sub(r"\\\n\s*", "", (repository / "envs/Dockerfile").read_text())
     return [line.split(" ", 1) for line in text.splitlines() if line and line[0] != "#"]
 
 
 def definition(repository):
-    """Return the header of the Apptainer definition and its sections, comments left out."""
+    """Return the header and the sections of the Apptainer definition, without comments."""
     text = re.sub(r"^\s*#.*\n", "", (repository / "envs/memtrain.def").read_text(), flags=re.M)
     header, *sections = re.split(r"^%(\w+)[ \t]*$", text, flags=re.M)
     names = sections[::2]
@@ -31,7 +31,7 @@ def definition(repository):
 
 
 def installed(text):
-    """Return the requirement files that a text hands to pip."""
+    """Return the requirement files that the commands of a text install by pip."""
     return set(re.findall(r"--requirement (\S+)", text))
 
 
@@ -43,7 +43,7 @@ def test_hadolint_finds_nothing_in_the_dockerfile(repository):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_definition_has_known_sections_that_are_shell(repository):
+def test_the_apptainer_definition_has_known_sections_with_valid_shell(repository):
     header, sections = definition(repository)
     assert set(header) == {"Bootstrap", "From"}
     assert set(sections) == SECTIONS
@@ -52,7 +52,7 @@ def test_the_definition_has_known_sections_that_are_shell(repository):
         assert done.returncode == 0, done.stderr
 
 
-def test_both_images_have_one_base_of_a_python_that_conda_has_too(repository):
+def test_both_images_have_the_same_base_with_a_python_that_conda_allows(repository):
     header, _ = definition(repository)
     base = dict(dockerfile(repository))["ARG"].removeprefix("PYTHON_IMAGE=")
     assert header == {"Bootstrap": "docker", "From": base}
@@ -91,6 +91,6 @@ def test_the_image_and_the_pod_do_not_run_as_root(repository):
 
 
 @pytest.mark.parametrize("script", ["profiles/sge/status.sh"])
-def test_scripts_of_profiles_are_shell(repository, script):
+def test_scripts_of_profiles_are_executable_shell(repository, script):
     assert (repository / script).stat().st_mode & 0o111
     subprocess.run(["sh", "-n", repository / script], check=True)

@@ -1,11 +1,11 @@
-"""Profiles say how to run; rules say what, and know no cluster."""
+"""Profiles say how a workflow is run; rules say what is run, and know nothing of a cluster."""
 
 import re
 
 import pytest
 import yaml
 
-#: What only a site can know, or only a scheduler.
+#: Words for facts that only a site or a scheduler knows.
 CLUSTER_FACTS = (
     r"slurm|sbatch|srun|squeue|scontrol|\bpartition|\baccount|\bqos\b|\bgres\b|\bgpus?\b"
     r"|\bconstraint|\bnodes?\b|\bretries:"
@@ -16,21 +16,21 @@ def profile_files(repository):
     return sorted(repository.glob("profiles/*/profile.yaml"))
 
 
-def test_rules_hold_no_facts_of_a_cluster(repository):
+def test_rules_know_nothing_of_a_cluster(repository):
     for path in [repository / "Snakefile", *repository.glob("rules/*.smk")]:
         found = re.findall(CLUSTER_FACTS, path.read_text(), re.IGNORECASE)
-        assert not found, f"{path.name}: {found}; this belongs into a profile"
+        assert not found, f"{path.name}: {found}; this belongs in a profile"
 
 
-def test_every_key_of_a_profile_is_explained(repository):
-    """A comment stands right above every key, or above the keys just before it."""
+def test_every_key_of_a_profile_has_a_comment(repository):
+    """The comment stands right above the key, or above a group of keys that it belongs to."""
     for path in profile_files(repository):
         for block in re.split(r"\n{2,}(?=\S)", path.read_text().strip()):
             assert block.startswith("#"), f"{path.parent.name}: {block}"
 
 
-def test_profiles_go_on_top_of_each_other(repository):
-    """A key of a later profile takes the place of the whole key of an earlier one."""
+def test_profiles_that_are_combined_share_no_key(repository):
+    """In Snakemake, a key of a later profile replaces the whole key of an earlier one."""
     keys = {
         path.parent.name: set(yaml.safe_load(path.read_text()))
         for path in profile_files(repository)
@@ -40,7 +40,7 @@ def test_profiles_go_on_top_of_each_other(repository):
 
 
 @pytest.mark.parametrize("name", ["nodes", "processes"])
-def test_the_launcher_of_several_nodes_agrees_with_what_is_asked_for(repository, name):
+def test_the_launcher_of_several_nodes_agrees_with_the_requested_resources(repository, name):
     text = (repository / "profiles/slurm-nodes/profile.yaml").read_text()
     train = yaml.safe_load(text)["set-resources"]["train"]
     launcher = dict(re.findall(r"--([a-z-]+)=(\S+)", train["launcher"]))

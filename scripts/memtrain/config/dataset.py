@@ -113,7 +113,7 @@ class ImportSettings(Settings):
             unknown = [name for name in names if name not in allowed]
             if unknown:
                 raise ValueError(
-                    f"{key} names {listed(unknown)}, not among the features and targets."
+                    f"{key} names {listed(unknown)}, which is not among features and target."
                     f"{did_you_mean(unknown[0], allowed)}"
                 )
         return self

@@ -40,7 +40,7 @@ def problems_of(content):
     return caught.value.problems
 
 
-def test_ranges_in_rows_and_percent():
+def test_ranges_are_read_in_rows_and_percentages():
     configuration = parse_configuration(VALID)
     assert configuration.resolve_ranges("b", 1000) == SplitRanges(
         train=[Range(0, 100), Range(500, 800)], evaluate=[Range(800, 1000)], problems=[]
@@ -48,7 +48,7 @@ def test_ranges_in_rows_and_percent():
     assert configuration.resolve_ranges("b", 1001).evaluate == [Range(800, 1001)]
 
 
-def test_numbers_that_yaml_reads_as_text():
+def test_numbers_that_yaml_reads_as_text_are_numbers():
     content = yaml.safe_load("{lr: 1e-3, eps: 1E-8, betas: [9e-1, 0.99]}")
     assert isinstance(content["lr"], str)
     configuration = parse_configuration(changed(training__optimizer={"name": "Adam", **content}))
@@ -71,7 +71,7 @@ def test_a_split_overrides_defaults():
     assert configuration.training_settings("b").epochs == 5
 
 
-def test_sizes_of_the_shuffle_are_read_as_people_write_them():
+def test_sizes_of_blocks_and_buffers_may_have_units():
     content = changed(training={"shuffle": {"block_bytes": "1MiB", "buffer_bytes": "1.5 GiB"}})
     content["splits"] = {
         "as_is": {"train": [0, 1], "evaluate": [1, 2]},
@@ -108,11 +108,11 @@ def test_sizes_of_the_shuffle_are_read_as_people_write_them():
         ({"loading": {"memory_budget": "much"}}, "much"),
     ],
 )
-def test_mistakes_in_shuffle_and_loading_are_told(section, expected):
+def test_mistakes_in_shuffle_and_loading_are_reported(section, expected):
     assert expected in " ".join(problems_of(changed(**section)))
 
 
-def test_null_in_a_split_takes_the_schedule_away():
+def test_null_in_a_split_removes_the_scheduler():
     schedule = {"name": "StepLR", "step_size": 3}
     content = changed(training__scheduler=schedule, splits__a__training={"scheduler": None})
     configuration = parse_configuration(content)
@@ -120,7 +120,7 @@ def test_null_in_a_split_takes_the_schedule_away():
     assert configuration.training_settings("b").scheduler.name == "StepLR"
 
 
-def test_folds_cover_every_row_once():
+def test_folds_evaluate_every_row_once():
     content = changed(folds=3)
     del content["splits"]
     configuration = parse_configuration(content)
@@ -176,17 +176,17 @@ def test_a_configuration_can_be_written_and_read_back(tmp_path):
         ("just text", ["'just text'"]),
     ],
 )
-def test_a_mistake_names_key_value_and_remedy(content, expected):
+def test_the_message_of_a_mistake_names_key_value_and_remedy(content, expected):
     (problem,) = problems_of(content)
     for part in expected:
         assert part in problem
 
 
-def test_allow_overlap_allows_it():
+def test_allow_overlap_allows_an_overlap():
     parse_configuration(changed(splits__a__evaluate=[400, 600], splits__a__allow_overlap=True))
 
 
-def test_all_mistakes_are_told_at_once():
+def test_all_mistakes_are_reported_at_once():
     content = changed(
         training__epoch=3, training__batch_size=-1, dataset__mock__target="mpl", shard={"rows": 3}
     )
@@ -196,7 +196,7 @@ def test_all_mistakes_are_told_at_once():
     assert any("Did you mean 'shards'?" in problem for problem in problems)
 
 
-def test_a_file_that_is_missing_or_not_yaml(tmp_path):
+def test_a_file_that_is_missing_or_not_yaml_is_an_error(tmp_path):
     with pytest.raises(UserError, match=r"none\.yaml: .*No such file"):
         read_configuration(tmp_path / "none.yaml")
     (tmp_path / "bad.yaml").write_text("a: [1, 2")
@@ -204,7 +204,7 @@ def test_a_file_that_is_missing_or_not_yaml(tmp_path):
         read_configuration(tmp_path / "bad.yaml")
 
 
-def test_no_python_object_is_made_from_yaml(tmp_path):
+def test_yaml_cannot_create_python_objects(tmp_path):
     (tmp_path / "evil.yaml").write_text("a: !!python/object/apply:os.system ['touch x']")
     with pytest.raises(UserError, match="this is not YAML"):
         read_configuration(tmp_path / "evil.yaml")
@@ -217,7 +217,7 @@ def test_no_python_object_is_made_from_yaml(tmp_path):
     ),
     st.sampled_from(["dataset", "splits", "training", "shards", "folds", "dataset__import"]),
 )
-def test_any_content_is_understood_or_refused_with_a_message(part, where):
+def test_any_content_is_accepted_or_rejected_with_a_message(part, where):
     content = changed(**{where: part})
     try:
         parse_configuration(content)

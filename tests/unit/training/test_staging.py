@@ -1,4 +1,4 @@
-"""Stage-in: a training reads its rows in a copy, and nothing else is different."""
+"""Stage-in: a training reads its rows from a copy, and everything else stays the same."""
 
 import os
 import re
@@ -31,7 +31,7 @@ GENERATOR = np.random.default_rng(7)
 FEATURES = GENERATOR.random((3000, 32), dtype=np.float32)
 TARGET = FEATURES.sum(1)
 SETTINGS = {"model": "linear", "batch_size": 8, "accumulation_steps": 4, "epochs": 3}
-#: Rows that begin and end within pages and within shards of 100 rows.
+#: Ranges that begin and end in the middle of pages and of shards of 100 rows.
 TRAIN = [[50, 777], [1234, 2990]]
 
 NEVER = ("--loading", "{stage: never}")
@@ -45,7 +45,7 @@ NFS, LUSTRE = FileSystem("nfs4", "/home", True), FileSystem("lustre", "/scratch"
 
 @pytest.fixture
 def local_disk(tmp_path, monkeypatch):
-    """The folder that copies are made in."""
+    """A folder that stands for the disk of the node, where copies are made."""
     folder = tmp_path / "local disk"
     folder.mkdir()
     monkeypatch.setenv("SLURM_TMPDIR", str(folder))
@@ -54,7 +54,7 @@ def local_disk(tmp_path, monkeypatch):
 
 @pytest.fixture
 def new_training(resolve, tmp_path):
-    """Return a function that makes a training in a folder of its own."""
+    """Return a function that prepares a training in a folder of its own."""
 
     def make(name, **changes):
         return Training(
@@ -66,12 +66,12 @@ def new_training(resolve, tmp_path):
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_the_same_bytes_from_a_copy(new_training, local_disk, processes):
+def test_training_from_a_copy_gives_the_same_bytes(new_training, local_disk, processes):
     from_file, from_copy = new_training("file"), new_training("copy")
     assert "rows are read where they are: stage: never" in from_file.run(*NEVER)
     said = from_copy.run(*ALWAYS, processes=processes)
     assert from_copy.digests() == from_file.digests()
-    # All processes read it. One has made it, and only the first one speaks.
+    # One of the processes has made the copy, and only rank 0 writes messages.
     assert said.count(COPIED) == 1 if processes == 1 else said.count(COPIED) <= 1
     assert f"{FROM_COPY} {local_disk}/" in said
     assert list(local_disk.iterdir()) == []
@@ -95,7 +95,7 @@ def test_only_the_rows_of_the_training_are_copied(resolve, local_disk):
         for start, end in recipe.training.rows.ranges:
             at = np.arange(start, end)
             assert np.array_equal(copy.gather(at)["features"], whole.gather(at)["features"])
-        # The rest are holes, and a file system keeps whole pages.
+        # The rest are holes. A file system stores whole pages, so a little more is stored.
         held = os.stat(rows.path)
         assert held.st_size == os.stat(data).st_size
         assert 150 * whole.layout.row_bytes < held.st_blocks * 512 < 0.3 * held.st_size
@@ -124,14 +124,14 @@ def test_when_a_copy_pays(stage, source, local, epochs, nodes, reason):
     assert found is None if reason is None else reason in found
 
 
-def test_room_is_left_to_others():
+def test_a_copy_leaves_room_on_the_disk_for_others():
     assert disk_shortage(900, free_bytes=950, disk_bytes=1000) is None
     assert disk_shortage(901, free_bytes=950, disk_bytes=1000) == (
         "901 B are needed and 50 B are left to others, but 950 B are free"
     )
 
 
-def test_memory_is_left_to_the_training():
+def test_a_copy_in_memory_leaves_memory_for_the_training():
     left = AvailableMemory(1000, "the memory cgroup /job")
     assert memory_shortage(400, training_bytes=100, memory=left) is None
     assert memory_shortage(401, training_bytes=100, memory=left) == (
@@ -142,16 +142,16 @@ def test_memory_is_left_to_the_training():
 
 
 @pytest.mark.parametrize("stage", ["auto", "never"])
-def test_rows_of_this_machine_are_read_where_they_are(new_training, local_disk, stage):
+def test_rows_on_a_local_disk_are_not_copied(new_training, local_disk, stage):
     said = new_training("one").run("--loading", f"{{stage: {stage}}}")
     assert re.search("^rows are read where they are: ", said, re.MULTILINE)
     assert COPIED not in said
 
 
-def test_killed_while_rows_are_copied(resolve, tmp_path, local_disk):
+def test_a_process_that_was_killed_while_copying_harms_nobody(resolve, tmp_path, local_disk):
     features = np.zeros((300_000, 64), np.float32)
     training = Training(tmp_path / "x", *resolve(features, features[:, 0], SETTINGS, shard=10_000))
-    # With SIGSTOP it is still copying when it is looked at, however busy the machine is.
+    # SIGSTOP keeps the process from finishing the copy before it is killed.
     for _ in range(10):
         with training.started(*ALWAYS, "--max-minutes", "0.2") as process:
             wait_until(lambda: list(local_disk.iterdir()))
@@ -174,13 +174,13 @@ def test_killed_while_rows_are_copied(resolve, tmp_path, local_disk):
 
 
 @pytest.mark.parametrize("processes", [1, 2])
-def test_killed_while_training_and_gone_on(new_training, local_disk, processes):
+def test_a_training_that_was_killed_resumes_from_a_copy(new_training, local_disk, processes):
     through, killed = new_training("through", epochs=12), new_training("killed", epochs=12)
     through.run(*NEVER)
     often = ("--running", "{checkpoint: {steps: 5}}")
     with killed.started(*ALWAYS, *often, processes=processes) as process:
         wait_until(lambda: killed.checkpoints())
-        # torchrun's processes are in sessions of their own, and outlive it.
+        # The processes that torchrun starts have sessions of their own, and outlive it.
         for one in [*psutil.Process(process.pid).children(), process]:
             one.kill()
         process.wait()
@@ -227,8 +227,8 @@ def test_two_trainings_of_the_same_rows_share_a_copy(new_training, local_disk):
     assert list(local_disk.iterdir()) == []
 
 
-def test_a_disk_that_refuses_is_done_without(new_training, local_disk):
-    """Room that a quota or a limit does not give is only found out by asking for it."""
+def test_without_permitted_space_no_copy_is_made(new_training, local_disk):
+    """A quota or a limit on file sizes shows only when space is allocated."""
     from_file, limited = new_training("file"), new_training("limited")
     from_file.run(*NEVER)
 
@@ -249,7 +249,7 @@ def test_a_disk_that_refuses_is_done_without(new_training, local_disk):
     assert list(local_disk.iterdir()) == []
 
 
-def test_a_full_disk_is_done_without(new_training, local_disk):
+def test_on_a_full_disk_no_copy_is_made(new_training, local_disk):
     from_file, training = new_training("file"), new_training("full")
     from_file.run(*NEVER)
     mount = 'mount -t tmpfs -o size=300k none "$SLURM_TMPDIR" && exec "$@"'
@@ -271,12 +271,12 @@ def test_a_full_disk_is_done_without(new_training, local_disk):
     assert training.digests() == from_file.digests()
 
 
-def test_a_folder_that_is_not_there_is_done_without(new_training):
+def test_without_the_folder_no_copy_is_made(new_training):
     said = new_training("one").run(*ALWAYS, SLURM_TMPDIR="/not/there")
     assert "no copy in /not/there: No such file or directory" in said
 
 
-def test_corrupt_rows_are_found_on_the_way(new_training, local_disk):
+def test_corrupt_rows_are_found_while_copying(new_training, local_disk):
     training = new_training("one")
     with open(training.data, "r+b") as file:
         for row in (60, 500, 1000, 2950):  # row 1000 is not trained on
@@ -289,7 +289,7 @@ def test_corrupt_rows_are_found_on_the_way(new_training, local_disk):
     assert list(local_disk.iterdir()) == []
 
 
-def test_rows_that_are_not_there_are_found(resolve, local_disk):
+def test_missing_rows_are_found_while_copying(resolve, local_disk):
     data, recipe = resolve(FEATURES, TARGET, SETTINGS, shard=100)
     with create(data, MemmapDataset(data).layout.dtype, 2950):
         pass
@@ -300,7 +300,7 @@ def test_rows_that_are_not_there_are_found(resolve, local_disk):
         pass
 
 
-def test_copying_takes_flat_memory(resolve, tmp_path, local_disk):
+def test_copying_takes_little_memory_for_any_size(resolve, tmp_path, local_disk):
     features = np.zeros((600_000, 64), np.float32)
     data, recipe = resolve(features, features[:, 0], SETTINGS, shard=100_000)
     recipe.write(tmp_path / "split.json")
@@ -327,7 +327,7 @@ with staged(sys.argv[1], recipe, "always", 1, StopRequests()) as rows:
     assert int(re.search(r"bytes (\d+)", output)[1]) < 20_000_000
 
 
-def test_digests_by_another_algorithm(resolve, local_disk, tmp_path):
+def test_copies_are_compared_with_blake3_digests_too(resolve, local_disk, tmp_path):
     data, recipe = resolve(FEATURES, TARGET, SETTINGS, shard=100)
     manifest = index_shards(data, 100, algorithm="blake3")
     pieces = [

@@ -1,4 +1,4 @@
-"""Stage-in on machines that are unlike this one: little memory, a file system across a network."""
+"""Stage-in on other kinds of machines: with little memory, and with a network file system."""
 
 import os
 import re
@@ -31,7 +31,7 @@ print(peak_memory_bytes())
 
 @pytest.fixture
 def folder_in_memory():
-    """A folder whose files are memory."""
+    """A folder on a file system in memory."""
     if file_system_of("/dev/shm").kind != "tmpfs":
         pytest.skip("/dev/shm is no tmpfs")
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
@@ -44,8 +44,10 @@ def memory_of_imports(repository):
     return int(subprocess.check_output(command, env=environment))
 
 
-def test_a_copy_that_is_memory_of_the_job(resolve, tmp_path, repository, folder_in_memory):
-    """Without a bound, the job would be killed for what it copies."""
+def test_no_copy_is_made_in_memory_that_the_job_does_not_have(
+    resolve, tmp_path, repository, folder_in_memory
+):
+    """Otherwise the kernel would kill the job when the copy exceeds its memory."""
     features = np.ones((480_000, 127), np.float32)
     settings = SETTINGS | {"batch_size": 8192, "epochs": 1}
     training = Training(tmp_path / "x", *resolve(features, features[:, 0], settings, shard=10_000))
@@ -71,7 +73,7 @@ def test_a_copy_that_is_memory_of_the_job(resolve, tmp_path, repository, folder_
 
 @pytest.fixture
 def behind_a_network(tmp_path):
-    """Arguments that run a program to which all but the local disk is a network file system."""
+    """Arguments that run a program for which all folders but one lie on a network file system."""
     local, table = tmp_path / "local", tmp_path / "mountinfo"
     local.mkdir()
     table.write_text(
@@ -98,7 +100,7 @@ def said_by(training, behind_a_network):
     return done.stdout
 
 
-def test_epochs_that_are_done_are_not_counted(resolve, tmp_path, behind_a_network):
+def test_only_epochs_that_are_left_count_for_a_copy(resolve, tmp_path, behind_a_network):
     features = np.random.default_rng(3).random((3200, 16), np.float32)
     data, recipe = resolve(features, features[:, 0], SETTINGS | {"epochs": 4}, shard=100)
     assert recipe.training.sizes.steps_per_epoch == 100
