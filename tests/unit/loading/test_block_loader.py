@@ -315,7 +315,7 @@ def test_unknown_readers_are_refused(records):
         BlockLoader(MemmapDataset(records), 10, reader="fast")
 
 
-def test_what_is_taken_is_described(records):
+def test_the_loader_describes_its_reader_and_its_order(records):
     text = BlockLoader(MemmapDataset(records), 10, shuffle=SMALL).describe()
     assert "reader: mmap" in text
     assert "local file system" in text
@@ -323,7 +323,7 @@ def test_what_is_taken_is_described(records):
 
 
 @pytest.mark.parametrize("rows", [0, 1])
-def test_few_rows(tmp_path, rows):
+def test_a_file_without_rows_or_with_one(tmp_path, rows):
     np.save(tmp_path / "few.npy", np.ones((rows, 3), np.float32))
     for shuffle in (True, None, ShuffleSettings(block_bytes=1, buffer_bytes=1)):
         loader = BlockLoader(MemmapDataset(tmp_path / "few.npy"), 4, shuffle=shuffle)

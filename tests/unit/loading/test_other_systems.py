@@ -8,7 +8,8 @@ import numpy as np
 #: Takes away what Python offers on Linux alone, as far as memtrain uses it, and the C library.
 OTHER_SYSTEM = """
 import ctypes, mmap, os, sys
-import psutil, pydantic.fields, torch, torch.utils.data  # which look for files of the system
+# These look for files of the system that they run on, so they are imported before it changes.
+import psutil, pydantic.fields, torch, torch.utils.data
 
 sys.platform = "darwin"
 for name in ("posix_fadvise", "posix_fallocate", "O_DIRECT", "RWF_NOWAIT", "preadv",

@@ -74,7 +74,7 @@ def machine(tmp_path, monkeypatch):
     return Machine(tmp_path)
 
 
-def test_without_limits_the_machine_sets_it(machine):
+def test_without_limits_the_memory_of_the_machine_counts(machine):
     assert machine.available == AvailableMemory(
         10 * GIB, "the machine (memory 16 GiB, 6 GiB in use)"
     )
@@ -196,13 +196,13 @@ def test_a_cgroup_within_a_container(machine):
     assert machine.available.source.startswith("the memory cgroup /docker/abc/job (")
 
 
-def test_what_is_over_a_limit_leaves_nothing(machine):
+def test_a_cgroup_over_its_limit_leaves_nothing(machine):
     machine.join("0::/job\n", V2_MOUNT.format(root="/", below=""))
     machine.v2(f"{V2_TOP}/job", GIB, 2 * GIB, inactive=MIB)
     assert machine.available.bytes == 0
 
 
-def test_figures_of_different_moments_are_no_credit(machine):
+def test_more_cached_pages_than_memory_in_use_do_not_raise_the_limit(machine):
     machine.join("0::/job\n", V2_MOUNT.format(root="/", below=""))
     machine.v2(f"{V2_TOP}/job", GIB, MIB, inactive=2 * MIB)
     assert machine.available.bytes == GIB
