@@ -7,6 +7,7 @@ import socket
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import TracebackType
 
 from memtrain.recipes.recipe import Recipe
 from memtrain.system.process_identity import process_identity
@@ -68,7 +69,12 @@ class TrainingReporter:
         self._write("running")
         return self
 
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._progress.__exit__(kind, error, trace)
         if isinstance(error, Exception) and self._status.state != "stopped":
             self._write("failed", str(error))
