@@ -1,15 +1,21 @@
 """The package as others install it: outside of the repository, with what it requires alone."""
 
 import re
+import shutil
 import subprocess
 import tomllib
 from importlib.metadata import version
+from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
 from packaging.requirements import Requirement
 
+from memtrain.workflow.result_code import code_digest, script_code
 from tests.docs.pages import read_page
+
+#: One process builds the wheel and installs it for all of these tests.
+pytestmark = pytest.mark.xdist_group("package")
 
 
 @pytest.fixture(scope="session")
@@ -83,3 +89,27 @@ def test_extras_are_files_of_requirements(project, repository, extra):
     text = (repository / f"envs/requirements-{extra}.txt").read_text()
     for line in project["optional-dependencies"][extra]:
         assert re.search(rf"^{Requirement(line).name}==", text, re.MULTILINE), line
+
+
+@pytest.mark.parametrize("script", ["train", "evaluate", "lineage"])
+def test_the_code_of_a_script_is_found_where_the_package_is_installed(
+    installed, repository, tmp_path, script
+):
+    beside = repository / "scripts" / f"{script}.py"
+    alone = Path(shutil.copy(beside, tmp_path))
+    program = (
+        "import sys; from pathlib import Path\n"
+        "from memtrain.workflow.result_code import code_digest, script_code\n"
+        "files = script_code(Path(sys.argv[1]))\n"
+        "print(code_digest(files), {str(file.path) for file in files})\n"
+    )
+    printed = subprocess.check_output([installed, "-c", program, alone], env={}, text=True)
+    digest, paths = printed.split(" ", 1)
+    assert digest == code_digest(script_code(beside))
+    assert str(repository) not in paths
+
+
+def test_another_system_than_linux_is_named_at_import(installed):
+    program = "import sys; sys.platform = 'darwin'; import memtrain"
+    done = subprocess.run([installed, "-c", program], capture_output=True, text=True, env={})
+    assert done.stderr.endswith("ImportError: memtrain runs on Linux only, and this is darwin\n")
