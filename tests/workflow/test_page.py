@@ -101,8 +101,18 @@ def record(page):
     return re.sub(r"\n+", "\n", page.inner_text("#record"))
 
 
-def test_a_click_highlights_upstream_and_downstream_and_shows_the_record(finished_project, view):
-    page = view(finished_project / PAGE)
+@pytest.fixture(scope="module")
+def finished_page(finished_project, tmp_path_factory):
+    """Return the page of a finished project, drawn after all of its runs have ended."""
+    path = tmp_path_factory.mktemp("page") / "page.html"
+    finished_project.lineage("page", path)
+    return path
+
+
+def test_a_click_highlights_upstream_and_downstream_and_shows_the_record(
+    finished_project, finished_page, view
+):
+    page = view(finished_page)
     click(page, "train · first", "model.safetensors")
     assert highlighted(page, "upstream") == {
         "generate_data",
@@ -133,8 +143,8 @@ def test_the_page_that_summarize_draws_shows_summarize_as_running(finished_proje
     assert "first/evaluation.json" in record(page)
 
 
-def test_rows_are_searched_and_reach_what_impact_says(finished_project, view):
-    page = view(finished_project / PAGE)
+def test_rows_are_searched_and_reach_what_impact_says(finished_project, finished_page, view):
+    page = view(finished_page)
     search(page, "row 2500")
     assert "Trained on them\nsecond\nshare" in record(page)
     reached = json.loads(finished_project.lineage("impact", "--rows", "2500", "--json"))
@@ -289,7 +299,7 @@ def test_names_are_shown_as_text_whatever_they_hold(tmp_path, view):
     page.keyboard.press("Enter")
     assert HOSTILE in record(page)
     assert page.evaluate("[window.broken, document.querySelectorAll('img').length]") == [None, 0]
-    assert "No records are kept" in page.inner_text("#notes")
+    assert "These runs left no records" in page.inner_text("#notes")
 
 
 def test_no_other_program_may_run_on_it(finished_project, browser):

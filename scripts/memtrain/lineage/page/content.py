@@ -20,9 +20,9 @@ NO_RECORDS = (
     "summarize the folder of the records with --records."
 )
 NOT_ENDED = (
-    "This page was drawn by summarize while summarize still ran. It shows that run as running, and "
-    "does not know yet why snakemake ran the jobs of this call. `python scripts/lineage.py page` "
-    "draws the page again."
+    "This page was drawn by summarize while summarize still ran. It shows that run as running, "
+    "lacks jobs that ended later, and does not know yet why snakemake ran the jobs of this call. "
+    "`python scripts/lineage.py page OUT.html` draws the page again."
 )
 
 

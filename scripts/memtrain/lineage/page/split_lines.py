@@ -72,7 +72,7 @@ def _facts(split: SplitSummary) -> dict[str, str]:
         "rows evaluated on": f"{evaluation.rows:,}",
         "steps": f"{evaluation.steps:,}",
         "parameters": f"{evaluation.parameters:,}",
-        "seconds of training": f"{split.seconds:,.1f}",
-        "rows/s": f"{split.rows_per_second:,.0f}",
-        "peak MiB": f"{split.peak_memory_bytes / 2**20:,.0f}",
+        "seconds of training": f"{split.performance.seconds:,.1f}",
+        "rows/s": f"{split.performance.rows_per_second:,.0f}",
+        "peak MiB": f"{split.performance.peak_memory_bytes / 2**20:,.0f}",
     }
