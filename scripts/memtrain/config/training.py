@@ -20,7 +20,7 @@ from memtrain.config.types import (
 )
 from memtrain.core.byte_sizes import format_bytes
 
-Precision = Literal["float32", "bfloat16", "float16"]
+#: Whether the rows of a training are copied to the disk of its node.
 Stage = Literal["never", "auto", "always"]
 
 
@@ -100,7 +100,7 @@ class TrainingSettings(Settings):
         description="Largest Euclidean norm of the gradient of a window; a larger gradient is "
         "scaled down to it. null for no clipping.",
     )
-    precision: Precision = Field(
+    precision: Literal["float32", "bfloat16", "float16"] = Field(
         default="float32",
         description="Precision that the model computes in (autocast); parameters, sums and the "
         "optimizer stay in float32. With float16 the loss is scaled, so that small gradients do "

@@ -16,10 +16,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 import numpy as np
 
+from memtrain.config.training import Stage
 from memtrain.core.byte_sizes import format_bytes
 from memtrain.data.record_file import RecordLayout, dtype_to_json, read_layout
 from memtrain.data.row_chunks import read_chunks_from
@@ -44,8 +45,6 @@ _KINDS_IN_MEMORY = {"tmpfs", "ramfs"}
 _SHARE_OF_MEMORY = 1 / 2
 
 _COPYING_THREADS = 2
-
-Stage = Literal["never", "auto", "always"]
 
 _log = logging.getLogger(__name__)
 
