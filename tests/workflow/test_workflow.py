@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
-from memtrain.workflow.job_benchmark import JobBenchmark
+from memtrain.reporting.job_benchmark import JobBenchmark
 from tests.workflow.conftest import CODE, CONFIGURATION, environment
 
 

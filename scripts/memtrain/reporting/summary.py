@@ -10,8 +10,8 @@ from memtrain.config.schema import Configuration
 from memtrain.core.errors import UserError, raise_problems
 from memtrain.evaluation.result import Evaluation
 from memtrain.recipes.recipe import Recipe
+from memtrain.reporting.job_benchmark import JobBenchmark
 from memtrain.training.performance import Performance
-from memtrain.workflow.job_benchmark import JobBenchmark
 
 
 @dataclass(frozen=True)

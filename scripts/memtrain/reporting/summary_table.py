@@ -148,12 +148,12 @@ def _resource_table(summary: Summary) -> Table:
 
 def _resource_line(split: SplitSummary) -> list[str]:
     job = split.job
-    minutes = None if job.seconds is None else job.seconds / 60
+    minutes = None if job.used_seconds is None else job.used_seconds / 60
     return [
         split.evaluation.split,
-        _number(job.asked_mb),
+        _number(job.requested_mb),
         _number(job.used_mb),
-        _number(job.asked_minutes),
+        _number(job.requested_minutes),
         _number(minutes, decimals=1),
     ]
 

@@ -1,24 +1,36 @@
-"""What a job asks of a cluster, from the work that it does: memory in MB, time in minutes.
+"""What a job requests of a cluster, from the work that it does: memory in MB, time in minutes.
 
-Rates and sizes were measured on two cores of a virtual machine, and are taken with a margin. A job
-that was sent again asks for as many times more: ``attempt`` is 1 for the first try.
+Rates and sizes were measured on two cores of a virtual machine and are raised by a margin. The
+second try of a job requests twice as much, the third three times as much, and so on.
 """
 
 import math
 
 from memtrain.recipes.recipe_facts import Workload
 
-#: A process that has imported PyTorch, in MB, and the share that estimates are raised by.
-_MB_OF_PYTORCH, _MARGIN = 450, 1.25
+#: Memory of a process that has imported PyTorch, in MB.
+_MB_OF_PYTORCH = 450
 
-#: To begin and to end, in minutes, and how many times longer than measured a job may take.
-_MINUTES_AT_LEAST, _TIMES_SLOWER = 5, 3
+#: Factor by which measured memory is raised.
+_MARGIN = 1.25
 
-#: Seconds of a micro-batch whose sums take no time; operations and bytes of rows a second.
-_SECONDS_PER_MICRO_BATCH, _OPERATIONS_PER_SECOND, _BYTES_PER_SECOND = 4e-4, 5e9, 50e6
+#: Minutes that a job may take to begin and to end.
+_MINUTES_AT_LEAST = 5
 
-#: Metrics: their packages, in MB, and what they keep of a row and take for it.
-_MB_OF_METRICS, _BYTES_PER_ROW_EVALUATED, _SECONDS_PER_ROW_EVALUATED = 700, 256, 2e-5
+#: How many times longer than measured a job may take.
+_TIMES_SLOWER = 3
+
+#: Time of a micro-batch of a tiny model, which is spent on calls and not on sums.
+_SECONDS_PER_MICRO_BATCH = 4e-4
+
+#: Speed of sums and products, and of reading rows.
+_OPERATIONS_PER_SECOND = 5e9
+_BYTES_PER_SECOND = 50e6
+
+#: Metrics: memory of their packages, and what they keep of a row and take for it.
+_MB_OF_METRICS = 700
+_BYTES_PER_ROW_EVALUATED = 256
+_SECONDS_PER_ROW_EVALUATED = 2e-5
 
 #: Figures: memory of the packages that draw them, in MB, and what a row and a step of the history
 #: take. Predictions are counted in flat memory.
@@ -27,47 +39,58 @@ _SECONDS_PER_ROW_DRAWN = 5e-6
 _SECONDS_PER_STEP_DRAWN = 3e-6
 _BYTES_PER_STEP_DRAWN = 100
 
-#: Small networks have all slots of a window computed in one call.
+#: Small networks compute all slots of a window in one call, which takes this memory at most.
 _MOST_BYTES_TOGETHER = 128 << 20
 
-#: The forward pass alone, of the operations of forward and backward.
+#: Share of the forward pass in the operations of the forward and the backward pass.
 _SHARE_OF_FORWARD = 1 / 3
 
 
 def memory_mb(measured_mb: float, attempt: int = 1) -> int:
-    """Return the MB to ask for, of a job that was seen to take so many."""
+    """Return the MB that a job should request.
+
+    Args:
+        measured_mb: memory that such a job was seen to use.
+        attempt: 1 for the first try of the job.
+    """
     return math.ceil(measured_mb * _MARGIN * attempt)
 
 
 def minutes(seconds: float, attempt: int = 1) -> int:
-    """Return the minutes to ask for, of a job that was seen to take so many seconds."""
+    """Return the minutes that a job should request.
+
+    Args:
+        seconds: time that such a job was seen to take.
+        attempt: 1 for the first try of the job.
+    """
     return math.ceil((_MINUTES_AT_LEAST + seconds * _TIMES_SLOWER / 60) * attempt)
 
 
 def memory_of_training(workload: Workload, attempt: int = 1, processes: int = 0) -> int:
-    """Return the MB of a training: of PyTorch, its rows, its model, and one micro-batch.
+    """Return the MB that a training requests: for PyTorch, rows, model and one micro-batch.
 
     Args:
-        workload: work of the split's jobs, by its recipe.
-        attempt: the number of this try.
-        processes: that ``torchrun`` starts on a machine, each of which takes as much; it has
-            imported PyTorch itself. 0 for a training that runs without it.
+        workload: the work of the split's jobs.
+        attempt: 1 for the first try of the job.
+        processes: the number of processes that ``torchrun`` starts on a machine, each of which
+            needs as much, while torchrun itself has imported PyTorch too. 0 for a training without
+            torchrun.
     """
     estimate = workload.estimate
     micro_batch = workload.batch_size * estimate.bytes_per_row
     together = min(micro_batch * workload.accumulation_steps, _MOST_BYTES_TOGETHER)
     needed = estimate.loading_bytes + estimate.model_bytes + max(micro_batch, together)
-    of_one = _MB_OF_PYTORCH + needed / 1e6
-    of_all = processes * of_one + _MB_OF_PYTORCH if processes else of_one
-    return memory_mb(of_all, attempt)
+    per_process = _MB_OF_PYTORCH + needed / 1e6
+    in_all = processes * per_process + _MB_OF_PYTORCH if processes else per_process
+    return memory_mb(in_all, attempt)
 
 
 def minutes_of_training(workload: Workload, attempt: int = 1) -> int:
-    """Return the minutes of a training on one process.
+    """Return the minutes that a training in one process requests.
 
     Args:
-        workload: work of the split's jobs, by its recipe.
-        attempt: the number of this try.
+        workload: the work of the split's jobs.
+        attempt: 1 for the first try of the job.
     """
     estimate = workload.estimate
     per_row = (
@@ -80,22 +103,22 @@ def minutes_of_training(workload: Workload, attempt: int = 1) -> int:
 
 
 def memory_of_evaluation(workload: Workload, attempt: int = 1) -> int:
-    """Return the MB of an evaluation: of PyTorch and the metrics, and its rows.
+    """Return the MB that an evaluation requests: for PyTorch, metrics, model and rows.
 
     Args:
-        workload: work of the split's jobs, by its recipe.
-        attempt: the number of this try.
+        workload: the work of the split's jobs.
+        attempt: 1 for the first try of the job.
     """
     rows = workload.evaluation_rows * _BYTES_PER_ROW_EVALUATED
     return memory_mb(_MB_OF_METRICS + (rows + workload.estimate.model_bytes) / 1e6, attempt)
 
 
 def minutes_of_evaluation(workload: Workload, attempt: int = 1) -> int:
-    """Return the minutes of an evaluation.
+    """Return the minutes that an evaluation requests.
 
     Args:
-        workload: work of the split's jobs, by its recipe.
-        attempt: the number of this try.
+        workload: the work of the split's jobs.
+        attempt: 1 for the first try of the job.
     """
     estimate = workload.estimate
     per_row = (
@@ -107,21 +130,21 @@ def minutes_of_evaluation(workload: Workload, attempt: int = 1) -> int:
 
 
 def memory_of_drawing(workload: Workload, attempt: int = 1) -> int:
-    """Return the MB that drawing the figures of a split takes.
+    """Return the MB that a job requests to draw the figures of a split.
 
     Args:
-        workload: work of the split's jobs, by its recipe.
-        attempt: the number of this try.
+        workload: the work of the split's jobs.
+        attempt: 1 for the first try of the job.
     """
     return memory_mb(_MB_OF_FIGURES + _steps(workload) * _BYTES_PER_STEP_DRAWN / 1e6, attempt)
 
 
 def minutes_of_drawing(workload: Workload, attempt: int = 1) -> int:
-    """Return the minutes that drawing the figures of a split takes.
+    """Return the minutes that a job requests to draw the figures of a split.
 
     Args:
-        workload: work of the split's jobs, by its recipe.
-        attempt: the number of this try.
+        workload: the work of the split's jobs.
+        attempt: 1 for the first try of the job.
     """
     per_row = _SECONDS_PER_ROW_DRAWN + workload.estimate.row_bytes / _BYTES_PER_SECOND
     counting = workload.evaluation_rows * per_row

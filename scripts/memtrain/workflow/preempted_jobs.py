@@ -1,27 +1,31 @@
-"""Jobs that Slurm preempted and did not put back into the queue: they are put back.
+"""Puts jobs back into Slurm's queue that Slurm has preempted for good.
 
-Where a partition preempts by cancelling, a job ends in the state PREEMPTED, and Slurm is done with
-it. Snakemake's plugin takes that state for a job that Slurm will run again, and waits without end.
+Where a partition preempts by cancelling, a job ends in the state PREEMPTED and Slurm is done with
+it. Snakemake's plugin takes this state for that of a job that Slurm will run again, and waits for
+the job without end.
 """
 
 import getpass
+import logging
 import os
 import shutil
 import subprocess
-import sys
 import threading
 from datetime import datetime
 
 _SECONDS_BETWEEN_LOOKS = 20.0
 
+_log = logging.getLogger(__name__)
+
 
 class PreemptedJobs(threading.Thread):
-    """Looks for such jobs of this folder, and puts them back, until the program ends.
+    """Looks for preempted jobs of one folder and puts them back, until the program ends.
 
-    A job keeps its id, so that whoever waits for it sees it run.
+    A job keeps its id, so Snakemake, which waits for the id, sees the job run again.
 
     Args:
-        folder: that the jobs work in; jobs of others, and of earlier calls, are left alone.
+        folder: the working directory of the jobs. Jobs of other folders, of other users and of
+            earlier calls are left alone.
     """
 
     def __init__(self, folder: str | os.PathLike):
@@ -32,22 +36,22 @@ class PreemptedJobs(threading.Thread):
 
     @staticmethod
     def can_be_put_back() -> bool:
-        """Return whether Slurm's commands are here."""
+        """Return whether Slurm's commands are installed here."""
         return all(map(shutil.which, ("squeue", "scontrol")))
 
     def run(self) -> None:
         """Look again and again."""
         pause = threading.Event()
         while not pause.wait(_SECONDS_BETWEEN_LOOKS):
-            for job in self.found():
+            for job in self.find():
                 self.put_back(job)
 
-    def found(self) -> list[str]:
-        """Return the ids of preempted jobs that were submitted since the start."""
+    def find(self) -> list[str]:
+        """Return the ids of preempted jobs that were submitted after the start."""
         columns = ("%i", "%T", "%V", "%Z")
         command = ["squeue", "--noheader", "--states=PREEMPTED", f"--user={getpass.getuser()}"]
         done = _run([*command, f"--format={'|'.join(columns)}"])
-        jobs = []
+        jobs: list[str] = []
         for line in done.stdout.splitlines():
             job, state, submitted_at, folder = line.split("|", maxsplit=len(columns) - 1)
             is_ours = os.path.realpath(folder) == self._folder and submitted_at >= self._started_at
@@ -56,19 +60,20 @@ class PreemptedJobs(threading.Thread):
         return jobs
 
     def put_back(self, job: str) -> None:
-        """Put a job back; where Slurm refuses, say what there is to do."""
+        """Put a job back into the queue; if Slurm refuses, warn and say what to do."""
         done = _run(["scontrol", "requeue", job])
         if done.returncode == 0:
-            print(f"Slurm's job {job} was preempted and is put back.", file=sys.stderr)
+            _log.info("Slurm's job %s was preempted and is put back.", job)
             return
         self._given_up.add(job)
-        print(
-            f"warning: Slurm's job {job} was preempted and cannot be put back "
-            f"({done.stderr.strip()}). Snakemake waits for it in vain: once all other jobs have "
-            "ended, stop it (Ctrl-C) and call it again; the training goes on from its checkpoint.",
-            file=sys.stderr,
+        _log.warning(
+            "Slurm's job %s was preempted and cannot be put back (%s). Snakemake waits for it in "
+            "vain: once all other jobs have ended, stop Snakemake (Ctrl-C) and call it again; the "
+            "training goes on from its checkpoint.",
+            job,
+            done.stderr.strip(),
         )
 
 
-def _run(command: list[str]) -> subprocess.CompletedProcess:
+def _run(command: list[str]) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)

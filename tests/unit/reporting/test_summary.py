@@ -17,13 +17,13 @@ from memtrain.data.source import Source
 from memtrain.evaluation.evaluator import Evaluator
 from memtrain.evaluation.result import METRIC_LABELS, Evaluation
 from memtrain.planning.split_resolution import resolve_splits
+from memtrain.reporting.job_benchmark import JobBenchmark
 from memtrain.reporting.summary import SplitSummary, Summary
 from memtrain.reporting.summary_csv import write_csv
 from memtrain.reporting.summary_figure import draw_summary
 from memtrain.reporting.summary_table import write_table
 from memtrain.training.performance import Performance
 from memtrain.training.trainer import Trainer
-from memtrain.workflow.job_benchmark import JobBenchmark
 
 GENERATOR = np.random.default_rng(0)
 FEATURES = GENERATOR.random((240, 3), dtype=np.float32)

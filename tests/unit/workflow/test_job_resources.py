@@ -1,4 +1,4 @@
-"""What jobs ask for, beside what trainings of the same recipes use."""
+"""What jobs request, beside what trainings of the same recipes use."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from memtrain.recipes.recipe_facts import read_recipe_facts
-from memtrain.workflow import job_resources as asked
+from memtrain.workflow import job_resources as requested
 from tests.cgroups import UnavailableError, memory_cgroup
 
 GENERATOR = np.random.default_rng(0)
@@ -42,12 +42,12 @@ def recipe_of(resolve, tmp_path):
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_a_training_stays_below_the_memory_that_is_asked_for(recipe_of, tmp_path, repository, name):
+def test_a_training_stays_below_the_memory_that_it_requests(recipe_of, tmp_path, repository, name):
     data, recipe = recipe_of(SETTINGS[name])
     command = [sys.executable, *training(repository, tmp_path, data, recipe)]
     subprocess.run(command, check=True, capture_output=True)
     used = json.loads((tmp_path / "performance").read_text())["peak_memory_bytes"] / 1e6
-    needed = asked.memory_of_training(read_recipe_facts(recipe).workload)
+    needed = requested.memory_of_training(read_recipe_facts(recipe).workload)
     assert used <= needed <= 3 * used
 
 
@@ -59,11 +59,11 @@ def training(repository, folder, data, recipe):
 
 
 @pytest.mark.parametrize("name", ["wide"])
-def test_processes_of_one_machine_stay_below_what_is_asked_for_all(
+def test_processes_of_one_machine_stay_below_what_all_request(
     recipe_of, tmp_path, repository, name
 ):
     data, recipe = recipe_of(SETTINGS[name])
-    needed = asked.memory_of_training(read_recipe_facts(recipe).workload, processes=2)
+    needed = requested.memory_of_training(read_recipe_facts(recipe).workload, processes=2)
     command = [Path(sys.executable).with_name("torchrun"), "--standalone", "--nproc-per-node=2"]
     command += training(repository, tmp_path, data, recipe)
     try:
@@ -75,16 +75,16 @@ def test_processes_of_one_machine_stay_below_what_is_asked_for_all(
         pytest.skip(str(error))
 
 
-def test_every_try_asks_for_more(recipe_of):
+def test_every_try_requests_more(recipe_of):
     _, recipe = recipe_of(SETTINGS["small"])
     workload = read_recipe_facts(recipe).workload
     for resource in (
-        asked.memory_of_training,
-        asked.minutes_of_training,
-        asked.memory_of_evaluation,
-        asked.minutes_of_evaluation,
-        asked.memory_of_drawing,
-        asked.minutes_of_drawing,
+        requested.memory_of_training,
+        requested.minutes_of_training,
+        requested.memory_of_evaluation,
+        requested.minutes_of_evaluation,
+        requested.memory_of_drawing,
+        requested.minutes_of_drawing,
     ):
         first, second, third = (resource(workload, attempt) for attempt in (1, 2, 3))
         assert second == pytest.approx(2 * first, abs=1)
@@ -94,16 +94,16 @@ def test_every_try_asks_for_more(recipe_of):
 @pytest.mark.parametrize(
     ("change", "resource"),
     [
-        ({"epochs": 3000}, asked.minutes_of_training),
-        ({"model": {"name": "mlp", "hidden": [4096, 4096]}}, asked.minutes_of_training),
-        ({"model": {"name": "mlp", "hidden": [4096, 4096]}}, asked.memory_of_training),
+        ({"epochs": 3000}, requested.minutes_of_training),
+        ({"model": {"name": "mlp", "hidden": [4096, 4096]}}, requested.minutes_of_training),
+        ({"model": {"name": "mlp", "hidden": [4096, 4096]}}, requested.memory_of_training),
         (
             {"model": {"name": "mlp", "hidden": [4096]}, "batch_size": 4000},
-            asked.memory_of_training,
+            requested.memory_of_training,
         ),
     ],
 )
-def test_more_work_asks_for_more(recipe_of, change, resource):
+def test_more_work_requests_more(recipe_of, change, resource):
     _, recipe = recipe_of(SETTINGS["small"])
     before = resource(read_recipe_facts(recipe).workload)
     _, recipe = recipe_of(SETTINGS["small"] | change)

@@ -1,7 +1,7 @@
-"""Run records as OpenLineage events, and back.
+"""Turns records of runs into OpenLineage events, and back.
 
-A run is two events: START, and COMPLETE, FAIL or ABORT. What the standard has a facet for stands in
-that facet; what it has none for stands in facets of our own, whose names begin with "memtrain_" and
+A run is two events: START, and COMPLETE, FAIL or ABORT. Facts are in the facets of the standard as
+far as it has them. All other facts are in facets of our own, whose names begin with "memtrain_" and
 whose schemas are in ``schemas/lineage.schema.json``. See https://openlineage.io/docs/spec.
 """
 
@@ -10,37 +10,45 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from memtrain.core.ranges import Range
-from memtrain.lineage.records.run_record import CodeRoot, FileUse, PieceUse, RunRecord
+from memtrain.lineage.records.run_record import CodeRoot, FileUse, PieceUse, RunRecord, State
 
-#: Of all jobs and datasets; a dataset's name is its path as seen from the project.
+#: The namespace of all jobs and datasets. A dataset is named by its path relative to the project.
 NAMESPACE = "memtrain"
 PRODUCER = "urn:memtrain"
 SCHEMA = "urn:memtrain:lineage.schema.json"
 
-_KINDS = {"completed": "COMPLETE", "failed": "FAIL", "stopped": "ABORT", "running": "RUNNING"}
-_STATES = {kind: state for state, kind in _KINDS.items()}
+_EVENT_TYPES: dict[State, str] = {
+    "completed": "COMPLETE",
+    "failed": "FAIL",
+    "stopped": "ABORT",
+    "running": "RUNNING",
+}
+_STATES: dict[str, State] = {event_type: state for state, event_type in _EVENT_TYPES.items()}
 
-#: A condition takes 300 bytes a range; of more than these, our own facet alone has them.
+#: A condition takes 300 bytes a range. If a file has more ranges, our own facet alone has them.
 _RANGES_IN_CONDITIONS = 1000
 
-#: The facts of a run that have a facet each, by the attribute of ``RunRecord``.
+#: The attributes of ``RunRecord`` that have a facet of our own each.
 _RUN_FACTS = ("environment", "machine", "effort")
 
 
 def to_events(record: RunRecord) -> list[dict[str, Any]]:
-    """Return the events of a run: its start, and its end if it has ended."""
+    """Return the events of a run: that of its start, and that of its end if it has ended."""
     if record.ended_at is None:
         return [_event(record, "START", record.started_at)]
-    # What is known at the end stands in the last event, and need not stand there twice.
+    # The event of the end has all facts; the first one need not repeat them.
     start = RunRecord(record.run_id, record.job, record.started_at, record.split, record.parent_id)
     return [
         _event(start, "START", record.started_at),
-        _event(record, _KINDS[record.state], record.ended_at),
+        _event(record, _EVENT_TYPES[record.state], record.ended_at),
     ]
 
 
 def from_events(events: Iterable[dict[str, Any]]) -> RunRecord:
-    """Return the record of a run from its events; facets of other versions are left out.
+    """Return the record of a run from its events. Facets of other versions are ignored.
+
+    Args:
+        events: the events, in the order of time.
 
     Raises:
         ValueError: where these are not the events of a run.
@@ -76,7 +84,7 @@ def from_events(events: Iterable[dict[str, Any]]) -> RunRecord:
 
 
 def _event(record: RunRecord, kind: str, at: str) -> dict[str, Any]:
-    # Imported here: it takes a third of a second, and only who writes has to wait for it.
+    # Imported here: it takes a third of a second, and programs that only read need not wait for it.
     from openlineage.client.event_v2 import Job, Run, RunEvent, RunState
     from openlineage.client.serde import Serde
 
@@ -118,15 +126,19 @@ def _run_facets(record: RunRecord) -> Iterator[tuple[str, dict[str, Any]]]:
         for name, value in sorted(record.parameters.items())
     ]
     if parameters:
-        facet = execution_parameters_run.ExecutionParametersRunFacet(parameters)
-        yield "executionParameters", _standard(facet)
+        yield (
+            "executionParameters",
+            _standard(execution_parameters_run.ExecutionParametersRunFacet(parameters)),
+        )
     if record.environment:
         variables = [
             environment_variables_run.EnvironmentVariable(name, value)
             for name, value in record.environment["variables"].items()
         ]
-        facet = environment_variables_run.EnvironmentVariablesRunFacet(variables)
-        yield "environmentVariables", _standard(facet)
+        yield (
+            "environmentVariables",
+            _standard(environment_variables_run.EnvironmentVariablesRunFacet(variables)),
+        )
         engine = processing_engine_run.ProcessingEngineRunFacet(
             version=record.environment["python"], name="Python"
         )
@@ -158,12 +170,13 @@ def _job_facets(record: RunRecord) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _dataset(file: FileUse, facets_of_use: str) -> dict[str, Any]:
-    """Return a dataset of an event; its facets of use are those of an input or of an output."""
-    from openlineage.client.generated import (
-        dataset_version_dataset,
-        input_statistics_input_dataset,
-        output_statistics_output_dataset,
-    )
+    """Return a file as a dataset of an event.
+
+    Args:
+        file: the file.
+        facets_of_use: "inputFacets" for an input of the run, "outputFacets" for an output.
+    """
+    from openlineage.client.generated import dataset_version_dataset
 
     facets = {
         "memtrain_file": _own(
@@ -173,35 +186,44 @@ def _dataset(file: FileUse, facets_of_use: str) -> dict[str, Any]:
     if file.digest:
         version = dataset_version_dataset.DatasetVersionDatasetFacet(datasetVersion=file.digest)
         facets["version"] = _standard(version)
-    is_input = facets_of_use == "inputFacets"
+    use = dict(_use_facets(file, is_input=facets_of_use == "inputFacets"))
+    return {"namespace": NAMESPACE, "name": file.path, "facets": facets, facets_of_use: use}
+
+
+def _use_facets(file: FileUse, is_input: bool) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the facets that say how much of a file a run used, and which rows."""
+    from openlineage.client.generated.input_statistics_input_dataset import (
+        InputStatisticsInputDatasetFacet,
+    )
+    from openlineage.client.generated.output_statistics_output_dataset import (
+        OutputStatisticsOutputDatasetFacet,
+    )
+
     used_rows = sum(rows.rows for ranges in file.rows.values() for rows in ranges)
-    statistics = {"rowCount": used_rows or file.rows_in_all, "size": file.size}
-    use = {
-        "inputStatistics": _standard(
-            input_statistics_input_dataset.InputStatisticsInputDatasetFacet(**statistics)
-        )
-    }
-    if not is_input:
-        use = {
-            "outputStatistics": _standard(
-                output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(**statistics)
-            )
-        }
+    row_count = used_rows or file.rows_in_all
+    if is_input:
+        read = InputStatisticsInputDatasetFacet(rowCount=row_count, size=file.size)
+        yield "inputStatistics", _standard(read)
+    else:
+        written = OutputStatisticsOutputDatasetFacet(rowCount=row_count, size=file.size)
+        yield "outputStatistics", _standard(written)
     if file.rows or file.pieces or file.rows_in_all is not None:
-        use["memtrain_rows"] = _own(
-            "InputDataset" if is_input else "OutputDataset",
-            "rows",
-            rowsInAll=file.rows_in_all,
-            parts={part: [list(rows) for rows in ranges] for part, ranges in file.rows.items()},
-            pieces=[
-                [piece.shard, *piece.rows, piece.digest, piece.shard_digest]
-                for piece in file.pieces
-            ],
+        yield (
+            "memtrain_rows",
+            _own(
+                "InputDataset" if is_input else "OutputDataset",
+                "rows",
+                rowsInAll=file.rows_in_all,
+                parts={part: [list(rows) for rows in ranges] for part, ranges in file.rows.items()},
+                pieces=[
+                    [piece.shard, *piece.rows, piece.digest, piece.shard_digest]
+                    for piece in file.pieces
+                ],
+            ),
         )
         ranges = sorted({rows for ranges in file.rows.values() for rows in ranges})
         if 0 < len(ranges) <= _RANGES_IN_CONDITIONS:
-            use["subset"] = _subset(_condition(ranges), is_input)
-    return {"namespace": NAMESPACE, "name": file.path, "facets": facets, facets_of_use: use}
+            yield "subset", _subset(_condition(ranges), is_input)
 
 
 def _condition(ranges: list[Range]) -> Any:
@@ -223,12 +245,13 @@ def _condition(ranges: list[Range]) -> Any:
         )
         for rows in ranges
     ]
-    # In pairs of pairs, so that thousands of ranges do not nest thousands deep.
+    # Joined in pairs of pairs, so that thousands of ranges do not nest thousands deep.
     while len(conditions) > 1:
-        pairs = [conditions[at : at + 2] for at in range(0, len(conditions), 2)]
-        conditions = [
-            BinarySubsetCondition(*pair, "OR") if len(pair) == 2 else pair[0] for pair in pairs
+        joined = [
+            BinarySubsetCondition(left, right, "OR")
+            for left, right in zip(conditions[::2], conditions[1::2], strict=False)
         ]
+        conditions = joined + conditions[2 * len(joined) :]
     return conditions[0]
 
 
@@ -241,6 +264,7 @@ def _subset(condition: Any, is_input: bool) -> dict[str, Any]:
 
 
 def _file(dataset: dict[str, Any], facets_of_use: str) -> FileUse:
+    """Return the file that ``_dataset`` made a dataset from."""
     facets, use = dataset.get("facets", {}), dataset.get(facets_of_use, {})
     file, rows = facets.get("memtrain_file", {}), use.get("memtrain_rows", {})
     return FileUse(
@@ -262,10 +286,12 @@ def _file(dataset: dict[str, Any], facets_of_use: str) -> FileUse:
 
 
 def _standard(facet: Any) -> dict[str, Any]:
+    """Return a facet of the standard as JSON."""
     from openlineage.client.serde import Serde
 
     return Serde.to_dict(facet) | {"_producer": PRODUCER}
 
 
 def _own(kind: str, name: str, **content: Any) -> dict[str, Any]:
+    """Return a facet of our own as JSON; ``kind`` is the standard's kind of facet, like "Run"."""
     return {"_producer": PRODUCER, "_schemaURL": f"{SCHEMA}#/$defs/{name}{kind}Facet", **content}

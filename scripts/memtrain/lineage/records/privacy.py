@@ -1,4 +1,4 @@
-"""What a record may hold: no secret, and no absolute path outside of the project."""
+"""Keeps secrets, and absolute paths outside of the project, out of records."""
 
 import os
 import re
@@ -21,36 +21,36 @@ _ABSOLUTE_PATH = re.compile(r"""(?<![\w./~>:])/[^\s'",;:()\[\]{}<>|]+""")
 
 
 def is_secret(name: str) -> bool:
-    """Return whether a name announces a secret."""
+    """Return whether the name of a setting or variable tells that its value is a secret."""
     return bool(_SECRET_NAME.search(name))
 
 
 class Privacy:
-    """Removes from paths and texts what others need not see.
+    """Removes secrets and places from what is recorded.
 
     Args:
-        project: the folder that the workflow runs in; paths below it are recorded as they are seen
-            from there, of others the last part alone.
+        project: the folder that the workflow runs in. Paths below it are recorded relative to it;
+            of other paths only the last part is recorded.
     """
 
     def __init__(self, project: str | os.PathLike):
         self._project = Path(os.path.abspath(project))
 
     def path(self, path: str | os.PathLike) -> str:
-        """Return a path as seen from the project, or ``<outside>/name``."""
+        """Return a path relative to the project, or ``<outside>/name`` for one elsewhere."""
         whole = Path(os.path.abspath(self._project / path))
         if whole.is_relative_to(self._project):
             return whole.relative_to(self._project).as_posix()
         return f"{OUTSIDE}/{whole.name}"
 
     def text(self, text: str) -> str:
-        """Return a text without secrets, its absolute paths as ``path`` has them."""
+        """Return a text without secrets, and with its absolute paths changed as by ``path``."""
         text = _USER_OF_URL.sub(f"{_HIDDEN}@", text)
         text = _SECRET_VALUE.sub(_hide_value, text)
         return _ABSOLUTE_PATH.sub(lambda match: self.path(match[0]), text)
 
     def content(self, content: Any) -> Any:
-        """Do the same to every text within mappings and lists; hide values of secret names."""
+        """Return JSON with every text changed as by ``text``, and values of secret names hidden."""
         if isinstance(content, Mapping):
             return {
                 str(name): _HIDDEN
@@ -63,5 +63,5 @@ class Privacy:
         return self.text(content) if isinstance(content, str) else content
 
 
-def _hide_value(match: re.Match) -> str:
+def _hide_value(match: re.Match[str]) -> str:
     return f"{match['name']}{match['sign']}{_HIDDEN}"

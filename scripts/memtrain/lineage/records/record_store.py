@@ -1,12 +1,13 @@
-"""The records of a dataset: a file a run, written once and never changed.
+"""The records of a dataset on disk: one file for each run.
 
 ::
 
-    lineage/started/<run id>.jsonl           a run that runs, or was killed without a word
-    lineage/events/<yyyy-mm>/<run id>.jsonl  a run that ended: a line an event
+    lineage/started/<run id>.jsonl           a run that is running, or was killed
+    lineage/events/<yyyy-mm>/<run id>.jsonl  a run that has ended; each line is an event
 
-A file is written by the run alone, aside, synced and renamed; so any number of runs may record at
-once, on any file system, and none can tear the file of another.
+Only the run itself writes its file: under another name, then synced and renamed. So any number of
+runs can record at once, on any file system, and none can damage the file of another. The record of
+a run that has ended is never changed.
 """
 
 import json
@@ -22,7 +23,12 @@ from memtrain.system.atomic_files import write_text
 
 @dataclass(frozen=True)
 class DamagedRecord:
-    """A file that should be a record and is none."""
+    """A file in the place of a record that cannot be read as one.
+
+    Attributes:
+        path: the file.
+        problem: what is wrong with it.
+    """
 
     path: Path
     problem: str
@@ -52,9 +58,9 @@ class RecordStore:
         self._started_path(record).unlink(missing_ok=True)
 
     def names(self) -> set[str]:
-        """Return the files of all records, seen from the folder.
+        """Return the files of all records, as paths relative to the folder.
 
-        A run that was killed between its two files has both; the end counts.
+        A run that was killed just after it wrote its second file has two. Only the second counts.
         """
         events = {
             f"events/{month.name}/{file.name}": file.name
@@ -73,7 +79,11 @@ class RecordStore:
         return set(events) | started
 
     def read(self, name: str) -> RunRecord | DamagedRecord | None:
-        """Return a record; None where it is no longer there, since its run has just ended."""
+        """Return a record; None if the file is gone, as when its run has just ended.
+
+        Args:
+            name: one of ``names``.
+        """
         path = self.folder / name
         try:
             return from_events(json.loads(line) for line in path.read_text().splitlines())

@@ -1,0 +1,53 @@
+"""What a job requested and what it used, as Snakemake's benchmark file of the job tells it."""
+
+import json
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class JobBenchmark:
+    """The last try of a job. Values that are not known are None.
+
+    Attributes:
+        requested_mb: memory that the job requested, in MB.
+        requested_minutes: time that the job requested; None also for a job without a limit.
+        used_mb: most memory that the job and all its processes held, in MB.
+        used_seconds: time that the job took.
+    """
+
+    requested_mb: float | None = None
+    requested_minutes: float | None = None
+    used_mb: float | None = None
+    used_seconds: float | None = None
+
+    @classmethod
+    def read(cls, path: str | os.PathLike) -> "JobBenchmark":
+        """Read a benchmark file.
+
+        Args:
+            path: a file with a line of JSON. Values that it lacks are None, and all values are None
+                if it is missing or damaged. Without ``benchmark-extended``, Snakemake writes no
+                resources.
+        """
+        try:
+            content = json.loads(Path(path).read_text().splitlines()[-1])
+            requested = content.get("resources", {})
+            used_mib = _finite_number(content.get("max_rss"))
+            return cls(
+                requested_mb=_finite_number(requested.get("mem_mb")),
+                requested_minutes=_finite_number(requested.get("runtime")) or None,
+                used_mb=None if used_mib is None else used_mib * (1 << 20) / 1e6,
+                used_seconds=_finite_number(content.get("s")),
+            )
+        except (OSError, ValueError, IndexError, AttributeError):
+            return cls()
+
+
+def _finite_number(value: object) -> float | None:
+    """Return a number as it is, and None for anything else ("-", "NA", NaN)."""
+    if isinstance(value, int | float) and math.isfinite(value):
+        return value
+    return None
