@@ -198,7 +198,7 @@ def test_every_job_uses_less_than_it_requests(finished_project):
     for path in benchmarks.rglob("*.jsonl"):
         job = JobBenchmark.read(path)
         # A job that ends before it is looked at first was seen to use nothing.
-        assert 0 <= job.used_mb < job.asked_mb < 2000, path
+        assert 0 <= job.used_mb < job.requested_mb < 2000, path
         seen += job.used_mb > 0
     assert seen >= 6
     table = (finished_project / "results/small/summary/summary.md").read_text()

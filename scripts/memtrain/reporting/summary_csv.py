@@ -46,9 +46,9 @@ def _values(split: SplitSummary) -> dict[str, str | float | None]:
         "seconds": performance.seconds,
         "rows_per_second": performance.rows_per_second,
         "peak_memory_mib": performance.peak_memory_bytes / _MIB,
-        "requested_memory_mb": job.asked_mb,
+        "requested_memory_mb": job.requested_mb,
         "used_memory_mb": job.used_mb,
-        "requested_minutes": job.asked_minutes,
-        "used_minutes": None if job.seconds is None else job.seconds / 60,
+        "requested_minutes": job.requested_minutes,
+        "used_minutes": None if job.used_seconds is None else job.used_seconds / 60,
         "batch_variance": split.batch_variance,
     }
