@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field, model_validator
 
 from memtrain.config.dataset import DatasetSettings
+from memtrain.config.evaluation import EvaluationSettings
 from memtrain.config.lineage import LineageSettings
 from memtrain.config.splits import SplitRanges, SplitSettings
 from memtrain.config.training import (
@@ -20,7 +21,7 @@ from memtrain.config.training import (
     TrainingOverrides,
     TrainingSettings,
 )
-from memtrain.config.types import CountOrAuto, Name, PartialChoice, Seed, Settings, read_number
+from memtrain.config.types import CountOrAuto, Name, PartialChoice, Settings, read_number
 from memtrain.core.ranges import Range
 
 
@@ -36,17 +37,6 @@ class ShardSettings(Settings):
         description="Algorithm of the digests. blake3 is faster on processors without instructions "
         "for sha256, and has to be installed.",
     )
-
-
-class EvaluationSettings(Settings):
-    """How models are evaluated."""
-
-    bootstrap: Annotated[int, BeforeValidator(read_number), Field(ge=0)] = Field(
-        default=100,
-        description="Number of bootstrap resamples for every standard error; 0 for no standard "
-        "errors.",
-    )
-    seed: Seed = Field(default=0, description="Seed of the resamples.")
 
 
 def _check_no_folds(splits: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import ValidationError
 
-from memtrain.config.schema import EvaluationSettings
+from memtrain.config.evaluation import EvaluationSettings
 from memtrain.config.training import TrainingSettings
 from memtrain.config.types import Settings
 from memtrain.core.errors import UserError

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 import evaluate
-from memtrain.config.schema import EvaluationSettings
+from memtrain.config.evaluation import EvaluationSettings
 from memtrain.core.errors import UserError
 from memtrain.evaluation.evaluator import Evaluator
 from memtrain.evaluation.result import Evaluation
