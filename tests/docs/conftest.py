@@ -15,7 +15,7 @@ def default_run(repository, tmp_path_factory):
     folder = copy_of_repository(repository, tmp_path_factory.mktemp("docs") / "memtrain")
     command = [sys.executable, "-m", "snakemake", "--cores", "2"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0, done.stderr[-3000:]
     return folder
 
 

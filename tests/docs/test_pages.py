@@ -51,6 +51,10 @@ def test_what_commands_name_is_there(page):
     assert [problem for command in commands for problem in wrong_names(command)] == []
 
 
+def test_the_readme_is_short():
+    assert len((REPOSITORY / "README.md").read_text().splitlines()) <= 150
+
+
 @pages
 def test_links_lead_to_files(page):
     for line, target in page.links:
