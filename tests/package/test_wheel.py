@@ -9,6 +9,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 
 from memtrain.workflow.result_code import code_digest, script_code
@@ -113,3 +114,12 @@ def test_another_system_than_linux_is_named_at_import(installed):
     program = "import sys; sys.platform = 'darwin'; import memtrain"
     done = subprocess.run([installed, "-c", program], capture_output=True, text=True, env={})
     assert done.stderr.endswith("ImportError: memtrain runs on Linux only, and this is darwin\n")
+
+
+def test_the_citation_is_of_this_version(project, repository):
+    citation = yaml.safe_load((repository / "CITATION.cff").read_text())
+    assert citation["version"] == project["version"]
+    assert citation["license"] == project["license"]
+    assert [author["name"] for author in citation["authors"]] == [
+        author["name"] for author in project["authors"]
+    ]
