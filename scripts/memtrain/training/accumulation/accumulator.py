@@ -28,7 +28,7 @@ class Window:
         """Rows in the whole window."""
         return sum(self.sizes)
 
-    def by_slot(self, slots: range) -> dict[int, Batch]:
+    def batches_by_slot(self, slots: range) -> dict[int, Batch]:
         """Return the micro-batches of this process by slot, without empty slots."""
         filled = [slot for slot in slots if self.sizes[slot]]
         return dict(zip(filled, self.batches, strict=True))
@@ -36,10 +36,10 @@ class Window:
 
 @dataclass(frozen=True)
 class AccumulatedWindow:
-    """What is known of a window once the parameters hold its gradient.
+    """The outcome of the accumulation of one window, whose gradient the parameters now hold.
 
     Attributes:
-        loss: mean loss of a row.
+        loss: mean loss per row.
         should_stop: whether any process was asked to stop.
     """
 
@@ -48,7 +48,7 @@ class AccumulatedWindow:
 
 
 class Accumulator(Protocol):
-    """A way from the micro-batches of a window to its gradient."""
+    """Computes the gradient of a window from its micro-batches."""
 
     def accumulate(
         self, window: Window, scale: float, should_stop: Callable[[], bool]
@@ -73,7 +73,7 @@ class NonFiniteLossError(ArithmeticError):
 
     Attributes:
         slot: place of the micro-batch in its window.
-        loss: the loss.
+        loss: summed loss of the micro-batch, NaN or infinite.
     """
 
     def __init__(self, slot: int, loss: float):
@@ -83,7 +83,7 @@ class NonFiniteLossError(ArithmeticError):
 
 
 def mean_loss(losses: Sequence[float], sizes: Sequence[int]) -> float:
-    """Return the mean loss of a row of a window, with the slots added in their tree.
+    """Return the mean loss per row of a window; the losses of its slots are added in the tree.
 
     Args:
         losses: summed loss of every slot.

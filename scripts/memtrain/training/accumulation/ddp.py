@@ -1,6 +1,6 @@
 """Accumulation as PyTorch does it, in whatever order is fastest (``reduction: fast``).
 
-Gradients are added into the parameters, and across processes once per window. This is for models
+Gradients are added up in the parameters, and across processes once per window. This is for models
 that cannot afford the extra vectors of gradients, or the extra traffic, of ``accumulation.tree``.
 The sums are as exact as those of the tree, but their last bits depend on the number of processes.
 """
@@ -20,13 +20,14 @@ from memtrain.training.distributed.process_group import ProcessGroup
 
 
 @dataclass(frozen=True)
-class _Call:
+class _Pass:
     """One forward and backward pass.
 
     Attributes:
         slot: place of the micro-batch in its window.
         batch: the micro-batch.
-        factor: factor of its summed loss; 0 for a pass that only keeps the other processes company.
+        factor: factor of its summed loss; 0 for a pass that is made only because the other
+            processes wait for one.
     """
 
     slot: int
@@ -35,7 +36,7 @@ class _Call:
 
 
 class DdpAccumulator:
-    """Accumulates by ``backward``; processes communicate during their last micro-batch only.
+    """Accumulates by ``backward``; gradients are exchanged in the last pass of a window only.
 
     Args:
         slot_loss: loss of a slot, with the model; a sharded model stays sharded.
@@ -44,7 +45,8 @@ class DdpAccumulator:
         group: processes that share the slots.
         device: device of the model.
         any_row: returns some row as a micro-batch. A process that has fewer micro-batches than the
-            others in a short window computes this row with weight zero, since all have to meet.
+            others in a short window computes this row with a weight of zero, because the other
+            processes wait for it to communicate.
         compiled: whether the model is compiled.
     """
 
@@ -64,7 +66,7 @@ class DdpAccumulator:
         self._group = group
         self._device = device
         self._any_row = any_row
-        self._own = group.slots(accumulation_steps, needs_tree=False)
+        self._own_slots = group.slots(accumulation_steps, needs_tree=False)
         model = slot_loss.model
         self._fsdp_model = model if isinstance(model, FSDPModule) else None
         self._ddp_module: DistributedDataParallel | None = None
@@ -78,34 +80,36 @@ class DdpAccumulator:
         self, window: Window, scale: float, should_stop: Callable[[], bool]
     ) -> AccumulatedWindow:
         """Give the parameters the gradient of the window's mean loss; see ``Accumulator``."""
-        facts = torch.zeros(self._slots + 1, dtype=torch.float64, device=self._device)
-        calls = self._calls(window, scale)
-        for number, call in enumerate(calls, 1):
-            self._rng.seed(window.step, call.slot)
-            with self._communication(is_last=number == len(calls)):
-                summed = self._module(call.batch)
-                (summed * call.factor).backward()
-            if call.factor:
-                facts[call.slot] = summed.detach()
-        facts[-1] = should_stop()
-        *losses, stops = self._group.all_reduce_sum(facts).tolist()
+        losses_and_stops = torch.zeros(self._slots + 1, dtype=torch.float64, device=self._device)
+        passes = self._passes(window, scale)
+        for number, one in enumerate(passes, 1):
+            self._rng.seed(window.step, one.slot)
+            with self._communication(is_last=number == len(passes)):
+                summed = self._module(one.batch)
+                (summed * one.factor).backward()
+            if one.factor:
+                losses_and_stops[one.slot] = summed.detach()
+        losses_and_stops[-1] = should_stop()
+        *losses, stops = self._group.all_reduce_sum(losses_and_stops).tolist()
         return AccumulatedWindow(mean_loss(losses, window.sizes), stops > 0)
 
-    def _calls(self, window: Window, scale: float) -> list[_Call]:
-        """Return the passes of this process, those that count for nothing last."""
-        # Both DistributedDataParallel and FSDP divide by the number of processes.
+    def _passes(self, window: Window, scale: float) -> list[_Pass]:
+        """Return the passes of this process; those with the factor 0 come last."""
+        # Both DistributedDataParallel and FSDP divide gradients by the number of processes.
         factor = scale * self._group.world_size / window.rows
-        calls = [_Call(slot, batch, factor) for slot, batch in window.by_slot(self._own).items()]
-        missing = self._count_calls(window) - len(calls)
-        return calls + [_Call(self._own.start, self._any_row(), 0.0) for _ in range(missing)]
+        batches = window.batches_by_slot(self._own_slots)
+        passes = [_Pass(slot, batch, factor) for slot, batch in batches.items()]
+        missing = self._count_passes(window) - len(passes)
+        first_slot = self._own_slots.start
+        return passes + [_Pass(first_slot, self._any_row(), 0.0) for _ in range(missing)]
 
-    def _count_calls(self, window: Window) -> int:
-        """Return how many passes this process makes, with those that count for nothing.
+    def _count_passes(self, window: Window) -> int:
+        """Return how many passes this process makes, including those with the factor 0.
 
         Whenever a sharded model is called, all processes send their shards. Every process therefore
         has to call it as often as the process with the most micro-batches.
         """
-        share = len(self._own)
+        share = len(self._own_slots)
         counts = [
             sum(size > 0 for size in window.sizes[start : start + share])
             for start in range(0, self._slots, share)

@@ -29,8 +29,9 @@ from memtrain.training.accumulation.vmapped_slots import SlotGradient, VmappedSl
 #: being computed together with others: its time goes into arithmetic, not into calls.
 _COMPUTE_BOUND_RATIO = 2.0
 
-#: Cost of finding out, in slots computed alone: recording the call, and comparing its results.
-#: Roughly measured.
+#: What it costs to try whether slots can be computed together: the recording of the call, and the
+#: comparison of its results. Both are given as the number of slots that could be computed alone in
+#: the same time; roughly measured.
 _SLOTS_TO_RECORD = 350
 _SLOTS_TO_COMPARE = 400
 
@@ -49,7 +50,7 @@ class RunSum:
 
     Attributes:
         vector: sum of the vectors of the slots; None if all slots are empty.
-        losses: summed loss of every slot that is not empty, scalars.
+        losses: summed losses by slot, scalars; empty slots are left out.
     """
 
     vector: torch.Tensor | None
@@ -69,7 +70,8 @@ class SlotGradients:
         rng: seeds the random numbers of every micro-batch.
         batch_size: rows of a full micro-batch.
         slots_per_call: most slots that are computed together; None for as many as pay off.
-        windows: number of windows in the training, over which finding out has to pay off.
+        windows: number of windows in the training. If there are too few for it to pay off, the
+            class does not try whether slots can be computed together.
         compiled: whether the model is compiled.
     """
 
@@ -93,7 +95,7 @@ class SlotGradients:
         self._dtype = _sum_dtype(self._parameters)
         self._compiled = torch.compile(slot_loss, dynamic=False) if compiled else None
         self._vmapped: VmappedSlots | None = None
-        self._is_settled = False
+        self._has_chosen_sizes = False
 
     def sum_run(self, run: range, window: WindowSlots) -> RunSum:
         """Return the sum of the gradients of a run of slots, and the loss of each slot.
@@ -104,8 +106,8 @@ class SlotGradients:
         """
         batches = window.batches
         full = {slot for slot, batch in batches.items() if rows_of(batch) == self._batch_size}
-        if not self._is_settled and len(full) == len(run):
-            self._settle(run, window)
+        if not self._has_chosen_sizes and len(full) == len(run):
+            self._choose_sizes(run, window)
         vmapped = self._vmapped
         losses: dict[int, torch.Tensor] = {}
 
@@ -125,7 +127,7 @@ class SlotGradients:
 
         return RunSum(tree_sum_of_runs(run, sum_part, is_one_call), losses)
 
-    def or_zeros(self, vector: torch.Tensor | None) -> torch.Tensor:
+    def vector_or_zeros(self, vector: torch.Tensor | None) -> torch.Tensor:
         """Return a vector, or a vector of zeros in place of None."""
         if vector is not None:
             return vector
@@ -133,7 +135,7 @@ class SlotGradients:
         return torch.zeros(numbers, dtype=self._dtype, device=self._parameters[0].device)
 
     def hand_over(self, vector: torch.Tensor) -> None:
-        """Give the parts of a summed vector to the parameters as gradients, and to the buffers."""
+        """Split a summed vector: set the parameters' gradients, and add the buffers' changes."""
         parts = vector.split([part.numel() for part in self._parameters + self._buffers])
         for parameter, part in zip(self._parameters, parts, strict=False):
             parameter.grad = part.view_as(parameter).to(parameter.dtype)
@@ -177,14 +179,14 @@ class SlotGradients:
         padded = _pad(batch, self._batch_size)
         return self._compiled(padded.batch, padded.weights)
 
-    def _settle(self, run: range, window: WindowSlots) -> None:
+    def _choose_sizes(self, run: range, window: WindowSlots) -> None:
         """Find out, from the first full window, how many slots can be computed together."""
-        self._is_settled = True
+        self._has_chosen_sizes = True
         limit = self._slots_per_call or len(run)
         sizes = [size for size in subtree_sizes(len(run)) if 1 < size <= limit]
-        vector_bytes = self.or_zeros(None).nbytes
+        vector_bytes = self.vector_or_zeros(None).nbytes
         fitting = [size for size in sizes if size * vector_bytes <= _MAX_BYTES_TOGETHER]
-        reason = self._reason_against(sizes, fitting) or self._reason_of_time(run, window)
+        reason = self._why_impossible(sizes, fitting) or self._why_not_faster(run, window)
         if reason is None:
             vmapped = VmappedSlots(self._loss, self._dtype)
             reason = vmapped.try_sizes(fitting, run, window, self._compute_alone)
@@ -194,17 +196,18 @@ class SlotGradients:
         count = max(self._vmapped.sizes) if self._vmapped else 1
         _log.info(f"slots in one call: {count} of {len(run)} ({reason})")
 
-    def _reason_against(self, sizes: list[int], fitting: list[int]) -> str | None:
+    def _why_impossible(self, sizes: list[int], fitting: list[int]) -> str | None:
         """Return why slots cannot be computed together; None if they may be."""
         if not sizes:
-            return "as set" if self._slots_per_call == 1 else "this process has only one"
+            is_set = self._slots_per_call == 1
+            return "slots_per_call is 1" if is_set else "this process has only one"
         if self._compiled is not None:
             return "the model is compiled"
         if self._buffers:
             return "the model has buffers, and every slot may change them"
         return None if fitting else "the gradients of more slots would take too much memory"
 
-    def _reason_of_time(self, run: range, window: WindowSlots) -> str | None:
+    def _why_not_faster(self, run: range, window: WindowSlots) -> str | None:
         """Return why computing slots together would not pay off; None if it may."""
         if self._slots_per_call is not None:
             return None
@@ -216,7 +219,7 @@ class SlotGradients:
         seconds = self._seconds_alone(slot, replace(window, batches={slot: batch}))
         few_seconds = self._seconds_alone(slot, replace(window, batches={slot: first_rows}))
         if seconds > _COMPUTE_BOUND_RATIO * few_seconds:
-            return f"one slot takes {seconds * 1e3:.1f} ms, and calls are a small part of that"
+            return f"one slot takes {seconds * 1e3:.1f} ms, of which little is the cost of a call"
         return None
 
     def _seconds_alone(self, slot: int, window: WindowSlots) -> float:

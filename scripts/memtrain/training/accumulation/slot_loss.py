@@ -59,13 +59,13 @@ class SlotLoss(nn.Module):
 
         Args:
             batch: "features" and "target", each (rows, ...).
-            weights: weights of the rows, (rows,); None for a weight of 1 each. Only a loss that
-                ``weighs_rows`` takes them.
+            weights: weights of the rows, (rows,); None for a weight of 1 each. Weights are allowed
+                only if the loss's attribute ``weighs_rows`` is true.
         """
         weighted = () if weights is None else (weights,)
         if self._dtype is torch.float32:
             return self.loss(self.model, batch, *weighted)
-        # Without a cache, since cast weights in it would outlive the transforms of torch.func.
+        # The cache is off, because cast weights in it would outlive the transforms of torch.func.
         with torch.autocast(self._device_type, self._dtype, cache_enabled=False):
             return self.loss(self.model, batch, *weighted)
 
@@ -89,8 +89,8 @@ class MicroBatchRng:
     def seed(self, step: int, slot: int) -> None:
         """Set PyTorch's generators to the random stream of a micro-batch.
 
-        Seeds are counted up rather than hashed: the CPU's generator keeps 32 bits of a seed, and no
-        two of four billion micro-batches may share them.
+        Seeds are counted up rather than hashed, because the CPU's generator keeps only 32 bits of a
+        seed: hashes may collide in them, but no two of four billion consecutive numbers do.
         """
         seed = self._first_seed + step * self._slots + slot
         torch.default_generator.manual_seed(seed)

@@ -1,11 +1,15 @@
-"""The fixed binary tree in which the slots of a window are added.
+"""The fixed binary tree in which the values of the slots of an accumulation window are added.
+
+A slot is the place of a micro-batch in its window; in a short window, the last slots are empty. A
+run is a range of consecutive slots.
 
 Sums of floating-point numbers depend on their order, so the order is fixed here. The tree of a
-window depends only on its number of slots: slot 0 is added to slot 1, slot 2 to slot 3, then these
-pairs are added, and so on, whichever process computes them. A run of slots is cut in half while its
-length is even, so that the slots of each of 2, 4, ... processes are a subtree; a run of odd length
-is cut before the largest power of two. An empty slot is left out of the sum rather than counted as
-zero, because -0.0 + 0.0 is 0.0 and not -0.0.
+window depends only on its number of slots: the value of slot 0 is added to that of slot 1, slot 2
+to slot 3, then the sums of these pairs are added, and so on, whichever process computes them. A run
+of slots is cut in half while its length is even, so that the slots of each of 2, 4, ... processes
+are a subtree; a run of odd length is cut so that its left part is the largest possible power of
+two. An empty slot is left out of the sum rather than counted as zero, because -0.0 + 0.0 is 0.0 and
+not -0.0.
 
 Fixed trees are a known way to reproducible parallel sums; see Demmel and Nguyen, "Parallel
 reproducible summation", 2015, who go on to sums that do not depend on the tree.
@@ -19,7 +23,7 @@ import torch
 Value = TypeVar("Value", torch.Tensor, float)
 
 
-def left_branch(count: int) -> int:
+def left_branch_size(count: int) -> int:
     """Return how many of ``count`` slots, 2 or more, lie in the left branch of their tree."""
     return count // 2 if count % 2 == 0 else 1 << (count.bit_length() - 1)
 
@@ -28,7 +32,7 @@ def subtree_sizes(count: int) -> list[int]:
     """Return the sizes of the leftmost subtrees of ``count`` slots, the largest first."""
     sizes = [count]
     while sizes[-1] > 1:
-        sizes.append(left_branch(sizes[-1]))
+        sizes.append(left_branch_size(sizes[-1]))
     return sizes
 
 
@@ -43,7 +47,7 @@ def tree_sum(values: Sequence[Value | None]) -> Value | None:
     """Return the sum of the values of all slots; None stands for an empty slot or sum."""
     if len(values) == 1:
         return values[0]
-    left = left_branch(len(values))
+    left = left_branch_size(len(values))
     return add(tree_sum(values[:left]), tree_sum(values[left:]))
 
 
@@ -56,12 +60,13 @@ def tree_sum_of_runs(
 
     Args:
         run: the slots, a subtree.
-        sum_run: returns the sum over a run that is computed in one call; None for an empty run.
+        sum_run: returns the sum over a single slot or over a run that is computed in one call; None
+            if all of its slots are empty.
         is_one_call: tells whether a run of several slots is computed in one call.
     """
     if len(run) == 1 or is_one_call(run):
         return sum_run(run)
-    left = left_branch(len(run))
+    left = left_branch_size(len(run))
     return add(
         tree_sum_of_runs(run[:left], sum_run, is_one_call),
         tree_sum_of_runs(run[left:], sum_run, is_one_call),
@@ -69,10 +74,10 @@ def tree_sum_of_runs(
 
 
 def tree_sum_of_rows(values: torch.Tensor) -> torch.Tensor:
-    """Return the sum of the rows of a tensor (slots, n), as (n,)."""
+    """Return the sum of the rows of a tensor (slots, n), as (n,), added as by ``tree_sum``."""
     count = len(values)
     if count & (count - 1):
-        left = left_branch(count)
+        left = left_branch_size(count)
         return tree_sum_of_rows(values[:left]) + tree_sum_of_rows(values[left:])
     while len(values) > 1:
         values = values[0::2] + values[1::2]

@@ -3,7 +3,7 @@
 The loss of a micro-batch is the sum over its rows, divided by the rows of the whole window before
 it is differentiated. The accumulated gradient is therefore the gradient of the window as one batch,
 also where the last micro-batch or the last window is short. (Like torchtitan's ``train_step``, this
-collects the whole window first, counts it, and only then divides.)
+collects the whole window first, counts its rows, and only then divides.)
 """
 
 from collections.abc import Callable, Sequence
@@ -25,13 +25,14 @@ class _PartialSum:
     Attributes:
         run: the slots, a subtree of the window.
         vector: summed gradients, flat; None if all slots are empty.
-        facts: float64 (slots of the window + 1,), on the CPU: the summed loss of every slot of the
-            run, 0 for all other slots; last, 1 if a process was asked to stop.
+        losses_and_stop: float64 (slots of the window + 1,), on the CPU. First the summed losses of
+            all slots of the window, with 0 for slots outside the run; last, 1 if a process was
+            asked to stop.
     """
 
     run: range
     vector: torch.Tensor | None
-    facts: torch.Tensor
+    losses_and_stop: torch.Tensor
 
 
 class TreeAccumulator:
@@ -56,27 +57,30 @@ class TreeAccumulator:
         self._slots = accumulation_steps
         self._group = group
         self._device = device
-        self._own = group.slots(accumulation_steps)
+        self._own_slots = group.slots(accumulation_steps)
 
     def accumulate(
         self, window: Window, scale: float, should_stop: Callable[[], bool]
     ) -> AccumulatedWindow:
         """Give the parameters the gradient of the window's mean loss; see ``Accumulator``.
 
-        If a loss is not finite, no process hands over a gradient.
+        If a loss is not finite, the parameters get no gradient in any process.
         """
+        batches = window.batches_by_slot(self._own_slots)
         own = self._gradients.sum_run(
-            self._own, WindowSlots(window.step, window.by_slot(self._own), window.rows, scale)
+            self._own_slots, WindowSlots(window.step, batches, window.rows, scale)
         )
-        facts = torch.zeros(self._slots + 1, dtype=torch.float64)
+        losses_and_stop = torch.zeros(self._slots + 1, dtype=torch.float64)
         if own.losses:
-            facts[list(own.losses)] = torch.stack(list(own.losses.values())).double().cpu()
-        facts[-1] = should_stop()
-        total = self._add_other_processes(_PartialSum(self._own, own.vector, facts), window.sizes)
-        *losses, stops = total.facts.tolist()
+            own_losses = torch.stack(list(own.losses.values()))
+            losses_and_stop[list(own.losses)] = own_losses.double().cpu()
+        losses_and_stop[-1] = should_stop()
+        partial = _PartialSum(self._own_slots, own.vector, losses_and_stop)
+        total = self._add_other_processes(partial, window.sizes)
+        *losses, stop = total.losses_and_stop.tolist()
         loss = mean_loss(losses, window.sizes)
-        self._gradients.hand_over(self._gradients.or_zeros(total.vector))
-        return AccumulatedWindow(loss, bool(stops))
+        self._gradients.hand_over(self._gradients.vector_or_zeros(total.vector))
+        return AccumulatedWindow(loss, bool(stop))
 
     def _add_other_processes(self, partial: _PartialSum, sizes: Sequence[int]) -> _PartialSum:
         """Add the sums of all processes, up the tree: pairs of processes, then pairs of pairs.
@@ -91,17 +95,20 @@ class TreeAccumulator:
 
     def _add_partner(self, partial: _PartialSum, sizes: Sequence[int]) -> _PartialSum:
         """Add the sum of the sibling subtree, which another process holds."""
-        run, vector, facts = partial.run, partial.vector, partial.facts.clone()
+        run, vector = partial.run, partial.vector
         is_left = run.start % (2 * len(run)) == 0
         start = run.stop if is_left else run.start - len(run)
         sibling = range(start, start + len(run))
-        partner = self._group.rank ^ (len(run) // len(self._own))
-        sent = self._gradients.or_zeros(vector)
-        theirs, their_facts = self._group.exchange([sent, facts.to(self._device)], partner)
-        their_facts = their_facts.cpu()
-        facts[sibling.start : sibling.stop] = their_facts[sibling.start : sibling.stop]
-        facts[-1] = max(facts[-1], their_facts[-1])
-        their_vector = theirs if any(sizes[slot] for slot in sibling) else None
+        # The ranks of two processes that hold sibling subtrees differ in this one bit.
+        partner = self._group.rank ^ (len(run) // len(self._own_slots))
+        entries = partial.losses_and_stop.clone()
+        sent = [self._gradients.vector_or_zeros(vector), entries.to(self._device)]
+        their_sum, their_entries = self._group.exchange(sent, partner)
+        their_entries = their_entries.cpu()
+        entries[sibling.start : sibling.stop] = their_entries[sibling.start : sibling.stop]
+        entries[-1] = max(entries[-1], their_entries[-1])
+        # A partner without rows has sent zeros, which must not be added.
+        their_vector = their_sum if any(sizes[slot] for slot in sibling) else None
         left, right = (vector, their_vector) if is_left else (their_vector, vector)
         both = range(min(run.start, sibling.start), max(run.stop, sibling.stop))
-        return _PartialSum(both, add(left, right), facts)
+        return _PartialSum(both, add(left, right), entries)

@@ -20,11 +20,11 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from memtrain.training.accumulation.slot_loss import Batch, SlotLoss, WindowSlots, rows_of
 
-#: Fewest windows that are computed both ways before their slots are computed together. With few
-#: slots per call it takes more windows (this number divided by the square of the slots), because
-#: fewer slots differ less often. Where kernels differed at all, windows of 2, 4 and 8 slots agreed
-#: in up to 92 %, 70 % and 45 % of all cases (measured). That they agree in all of 256, 64 and 32
-#: windows happens once in a hundred million trainings.
+#: How many windows are computed both ways before slots are computed together: the second number,
+#: divided by the square of the number of slots in a call, but no fewer than the first. Calls of few
+#: slots need more windows, because fewer slots differ less often. Where kernels differed at all,
+#: windows of 2, 4 and 8 slots agreed in up to 92 %, 70 % and 45 % of all cases (measured). At these
+#: rates, all of 256, 64 and 32 windows agree in less than one of a billion trainings.
 _WINDOWS_COMPARED = 32
 _WINDOWS_TIMES_SQUARED_SLOTS = 1024
 
@@ -34,7 +34,7 @@ _NOISE = 0.02
 
 @dataclass(frozen=True)
 class SlotGradient:
-    """What one slot gives.
+    """The gradient and the loss of one slot.
 
     Attributes:
         vector: flat gradients of all trained parameters, (n,); see ``SlotGradients``.
@@ -47,7 +47,7 @@ class SlotGradient:
 
 @dataclass(frozen=True)
 class StackedGradients:
-    """What several slots give.
+    """The gradients and the losses of several slots.
 
     Attributes:
         vectors: one vector per slot, (slots, n).
@@ -66,6 +66,9 @@ class StackedGradients:
 
 class VmappedSlots:
     """Computes several full slots in one call.
+
+    A slot is full if its micro-batch has ``batch_size`` rows, so that all micro-batches of a call
+    have the same shape.
 
     Args:
         slot_loss: loss of a slot, with a model that has no buffers.
@@ -129,9 +132,10 @@ class VmappedSlots:
         return "more slots give other bits"
 
     def _variations(self, run: range, window: WindowSlots, count: int) -> Iterator[WindowSlots]:
-        """Yield windows with shuffled rows, and change the parameters while each is computed.
+        """Yield windows with shuffled rows; the parameters carry noise while each is computed.
 
-        Parameters that start as zeros would hide the influence of their gradients on others.
+        Without noise, parameters that start as zeros would hide their influence on the gradients of
+        others.
         """
         generator = torch.Generator().manual_seed(0)
         before = {name: part.clone() for name, part in self._parameters.items()}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from memtrain.training.accumulation.summation_tree import (
     add,
-    left_branch,
+    left_branch_size,
     subtree_sizes,
     tree_sum,
     tree_sum_of_rows,
@@ -109,4 +109,4 @@ def test_the_number_of_sums_held_grows_with_the_logarithm():
 def test_subtree_sizes():
     assert subtree_sizes(8) == [8, 4, 2, 1]
     assert subtree_sizes(12) == [12, 6, 3, 2, 1]
-    assert left_branch(7) == 4
+    assert left_branch_size(7) == 4
