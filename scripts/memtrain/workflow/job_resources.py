@@ -33,8 +33,9 @@ _BYTES_PER_ROW_EVALUATED = 256
 _SECONDS_PER_ROW_EVALUATED = 2e-5
 
 #: Figures: memory of the packages that draw them, in MB, and what a row and a step of the history
-#: take. Predictions are counted in flat memory.
-_MB_OF_FIGURES = 200
+#: take. On a cluster, Snakemake runs inside of the job, and takes as much memory as these packages.
+#: Predictions are counted in flat memory.
+_MB_OF_FIGURES = 400
 _SECONDS_PER_ROW_DRAWN = 5e-6
 _SECONDS_PER_STEP_DRAWN = 3e-6
 _BYTES_PER_STEP_DRAWN = 100
