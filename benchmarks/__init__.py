@@ -1,1 +1,1 @@
-"""Speed, side by side with others: ``python -m benchmarks``. Never part of the tests."""
+"""Benchmarks beside other programs: ``python -m benchmarks``. They are not part of the tests."""

@@ -1,5 +1,6 @@
-"""Run the benchmarks, all or those named, and print their tables in Markdown."""
+"""Run all benchmarks, or those that are named, and print their tables in Markdown."""
 
+import argparse
 import importlib
 import os
 import platform
@@ -30,14 +31,27 @@ BENCHMARKS = [
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print a table for every benchmark."""
-    parser = argument_parser(__doc__)
-    parser.add_argument("names", nargs="*", choices=[[], *BENCHMARKS], help="default: all")
+    """Print the tables of every benchmark."""
+    parser = argument_parser(__doc__, f"benchmarks: {', '.join(BENCHMARKS)}")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", type=benchmark, help="a benchmark; default: all"
+    )
     args = parser.parse_args(argv)
     print(f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}\n")
     for name in args.names or BENCHMARKS:
         print(importlib.import_module(f"benchmarks.{name}").main(), end="\n\n", flush=True)
     return 0
+
+
+def benchmark(name: str) -> str:
+    """Return the name of a benchmark.
+
+    Raises:
+        ArgumentTypeError: if there is no benchmark of this name.
+    """
+    if name not in BENCHMARKS:
+        raise argparse.ArgumentTypeError(f"there is no benchmark {name!r}")
+    return name
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the machine allows: the programs that others are measured against."""
+"""Programs that show what the machine allows; others are measured against them."""
 
 import os
 import threading
@@ -7,18 +7,24 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from benchmarks.measuring import Work
 from memtrain.data.memmap_dataset import MemmapDataset
 from memtrain.loading.pages import aligned_bytes
 from memtrain.loading.row_file import RowFile
 
-#: Reads under way at a time.
+#: Reads that are in progress at the same time.
 _THREADS = 8
 
 
 def random_block_reads(path: str, block_bytes: int, direct: bool = False) -> Callable[[], int]:
-    """Return a program that reads every block of a file once, in random order, in plain threads.
+    """Return a program that reads every block of a file once, in random order, in threads.
 
-    It returns the rows that were read, and does nothing else with them.
+    The program does nothing with the bytes, and returns the number of rows of the file.
+
+    Args:
+        path: path of the file.
+        block_bytes: bytes of a block.
+        direct: whether the reads bypass the page cache (O_DIRECT).
     """
     layout = MemmapDataset(path).layout
     blocks = -(-(layout.file_bytes - layout.offset) // block_bytes)
@@ -49,8 +55,8 @@ def random_block_reads(path: str, block_bytes: int, direct: bool = False) -> Cal
     return program
 
 
-def random_gather(path: str, batch_size: int) -> Callable[[], tuple[int, float]]:
-    """Return a program that takes all rows in random order from mapped memory, with np.take.
+def random_gather(path: str, batch_size: int) -> Callable[[], Work]:
+    """Return a program that gathers all rows in random order from mapped memory by np.take.
 
     The order is drawn before the clock starts.
     """
@@ -60,19 +66,20 @@ def random_gather(path: str, batch_size: int) -> Callable[[], tuple[int, float]]
     target = np.empty((batch_size, *layout.row_shape), layout.dtype)
     order = np.random.default_rng(0).permutation(layout.rows)
 
-    def program() -> tuple[int, float]:
+    def program() -> Work:
         start = time.perf_counter()
         for batch in _batches(order, batch_size):
             np.take(rows, batch, 0, out=target[: len(batch)], mode="clip")
-        return layout.rows, time.perf_counter() - start
+        return Work(layout.rows, time.perf_counter() - start)
 
     return program
 
 
-def memory_copy(path: str) -> Callable[[], int]:
-    """Return a program that copies as many bytes as a file has rows, from memory to memory."""
+def memory_copy(path: str) -> Callable[[], float]:
+    """Return a program that copies as many bytes as the rows of a file, from memory to memory."""
     layout = MemmapDataset(path).layout
-    source, target = np.ones(64 << 20, np.uint8), np.ones(64 << 20, np.uint8)
+    source = np.ones(64 << 20, np.uint8)
+    target = np.ones(64 << 20, np.uint8)
     times = max(1, layout.rows * layout.row_bytes // len(source))
 
     def program() -> float:

@@ -1,7 +1,8 @@
 """Many small trainings on Slurm: a job each, in arrays, and in groups that share a job.
 
-Starts the Slurm of the tests, of four nodes on this machine; needs what they need. Submission is
-measured while the nodes take no jobs, so that nothing runs beside it.
+The benchmark starts the Slurm of the tests, which has four nodes on this machine, and needs the
+same programs as the tests. Submission is measured while the nodes take no jobs, so that nothing
+runs beside it.
 """
 
 import signal
@@ -9,23 +10,29 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 
 from benchmarks.many_splits import environment, make_resolved_project
 
-SPLITS_SUBMITTED, SPLITS_RUN = 200, 16
+if TYPE_CHECKING:
+    from tests.cluster.slurm import Slurm
 
-#: Ways to bring trainings into the queue, by the options that they take besides the profile.
+SPLITS_SUBMITTED = 200
+SPLITS_RUN = 16
+
+#: Options of Snakemake, in addition to the profile, by the way to bring trainings into the queue.
 WAYS = {
     "a job each": ["--slurm-array-jobs", "none"],
     "arrays": ["--slurm-array-jobs", "train"],
     "groups of {size}": ["--groups", "train=split", "--group-components", "split={size}"],
 }
 
-#: Trainings of a group that run beside each other.
-BESIDE = 4
+#: Trainings of a group that run at the same time.
+TRAININGS_AT_A_TIME = 4
 
 
 def main() -> str:
@@ -37,12 +44,12 @@ def main() -> str:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with Slurm(folder / "slurm") as slurm:
-            submitted, run = (
-                make_resolved_project(folder / name, splits, rows_trained=500)
-                for name, splits in (("submitted", SPLITS_SUBMITTED), ("run", SPLITS_RUN))
+            submitted = make_resolved_project(
+                folder / "submitted", SPLITS_SUBMITTED, rows_trained=500
             )
-            rows = [submission(slurm, submitted, way) for way in WAYS]
-            ends = [to_the_end(run, way) for way in WAYS]
+            trained = make_resolved_project(folder / "run", SPLITS_RUN, rows_trained=500)
+            submissions = [submission_line(slurm, submitted, way) for way in WAYS]
+            runs = [run_line(trained, way) for way in WAYS]
     return "\n".join(
         [
             "### Many trainings on a cluster",
@@ -51,19 +58,19 @@ def main() -> str:
             "",
             "| | start and graph, s | submission, s | calls of sbatch |",
             "|---|---|---|---|",
-            *rows,
+            *submissions,
             "",
             f"{SPLITS_RUN} splits, trained:",
             "",
             "| | start to end, s | of a training, s | calls of sbatch |",
             "|---|---|---|---|",
-            *ends,
+            *runs,
         ]
     )
 
 
-def call(folder: Path, *arguments: str) -> subprocess.Popen:
-    """Start Snakemake in a folder."""
+def start_snakemake(folder: Path, *arguments: str) -> subprocess.Popen:
+    """Start Snakemake in a folder, and return the process."""
     with open(folder / "snakemake.txt", "w") as output:
         return subprocess.Popen(
             [sys.executable, "-m", "snakemake", *arguments],
@@ -74,66 +81,76 @@ def call(folder: Path, *arguments: str) -> subprocess.Popen:
         )
 
 
-def train(folder: Path, way: str, size: int) -> subprocess.Popen:
-    """Start Snakemake on Slurm, up to the trainings."""
+def start_trainings(folder: Path, way: str, size: int) -> subprocess.Popen:
+    """Start Snakemake on Slurm for the models of all splits, and return the process.
+
+    Args:
+        folder: folder of the project.
+        way: a key of ``WAYS``.
+        size: number of trainings in a group.
+    """
     options = [word.format(size=size) for word in WAYS[way]]
     splits = yaml.safe_load((folder / "config.yaml").read_text())["splits"]
     models = [f"results/x/splits/{name}/model.safetensors" for name in splits]
-    return call(
+    return start_snakemake(
         folder,
         *models,
         *("--profile", "profiles/slurm", "--slurm-init-seconds-before-status-checks", "5"),
-        *("--cores", str(BESIDE), "--latency-wait", "10", *options),
+        *("--cores", str(TRAININGS_AT_A_TIME), "--latency-wait", "10", *options),
     )
 
 
-def submission(slurm, folder: Path, way: str) -> str:
-    """Return a row: seconds until the first job is in the queue, and until all are."""
+def submission_line(slurm: "Slurm", folder: Path, way: str) -> str:
+    """Return a line: seconds until the first job is in the queue, and from then until all are."""
     size = SPLITS_SUBMITTED // 8
     expected = SPLITS_SUBMITTED // size if "groups" in way else SPLITS_SUBMITTED
     slurm.ask("scontrol", "update", "PartitionName=main", "State=DOWN")
     start = time.perf_counter()
-    process = train(folder, way, size)
-    first = wait_for(process, lambda: waiting(slurm) > 0, folder)
-    last = wait_for(process, lambda: waiting(slurm) >= expected, folder)
-    calls = calls_of_sbatch(folder)
+    process = start_trainings(folder, way, size)
+    first = wait_for(process, lambda: pending_jobs(slurm) > 0, folder)
+    last = wait_for(process, lambda: pending_jobs(slurm) >= expected, folder)
+    calls = sbatch_calls(folder)
     process.send_signal(signal.SIGKILL)
     process.wait()
     slurm.ask("scancel", "--user=root")
     slurm.ask("scontrol", "update", "PartitionName=main", "State=UP")
-    unlocked = call(folder, "--unlock", "--cores", "1")
+    unlocked = start_snakemake(folder, "--unlock", "--cores", "1")
     unlocked.wait()
     name = way.format(size=size)
     return f"| {name} | {first - start:.1f} | {last - first:.1f} | {calls} |"
 
 
-def to_the_end(folder: Path, way: str) -> str:
-    """Return a row: seconds until all are trained."""
+def run_line(folder: Path, way: str) -> str:
+    """Return a line: seconds until all models are trained."""
     size = SPLITS_RUN // 2
     for path in folder.glob("results/x/splits/*/model.safetensors"):
         path.unlink()
     start = time.perf_counter()
-    process = train(folder, way, size)
+    process = start_trainings(folder, way, size)
     if process.wait():
         raise RuntimeError((folder / "snakemake.txt").read_text())
     seconds = time.perf_counter() - start
-    cells = [f"{seconds:.0f}", f"{seconds / SPLITS_RUN:.1f}", str(calls_of_sbatch(folder))]
+    cells = [f"{seconds:.0f}", f"{seconds / SPLITS_RUN:.1f}", str(sbatch_calls(folder))]
     return f"| {way.format(size=size)} | {' | '.join(cells)} |"
 
 
-def waiting(slurm) -> int:
-    """Return how many jobs wait in the queue, tasks of arrays one by one."""
+def pending_jobs(slurm: "Slurm") -> int:
+    """Return how many jobs are pending; each task of an array counts."""
     return len(slurm.ask("squeue", "--array", "--states=PENDING", "--noheader").splitlines())
 
 
-def calls_of_sbatch(folder: Path) -> int:
-    """Return how often Snakemake says that it has submitted something."""
+def sbatch_calls(folder: Path) -> int:
+    """Return how many submissions Snakemake has printed."""
     output = (folder / "snakemake.txt").read_text()
     return output.count("SLURM jobid") + output.count("SLURM job ID")
 
 
-def wait_for(process: subprocess.Popen, condition, folder: Path) -> float:
-    """Return the time at which something is the case."""
+def wait_for(process: subprocess.Popen, condition: Callable[[], bool], folder: Path) -> float:
+    """Wait until a condition holds, and return the time at which it does.
+
+    Raises:
+        RuntimeError: with the output of Snakemake, if it ends before.
+    """
     while not condition():
         if process.poll() is not None:
             raise RuntimeError((folder / "snakemake.txt").read_text())

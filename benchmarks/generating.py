@@ -1,4 +1,4 @@
-"""Mock rows: ours, and random numbers assigned to a memory map."""
+"""Rate at which mock rows are written, beside random numbers assigned to a memory map."""
 
 import os
 import tempfile
@@ -10,11 +10,12 @@ from benchmarks.measuring import compare
 from memtrain.config.dataset import MockSettings
 from memtrain.data.mock_rows import mock_dtype, write_mock_data
 
-ROWS, FEATURES = 2_000_000, 20
+ROWS = 2_000_000
+FEATURES = 20
 
 
 def assign_random_numbers(path: Path) -> int:
-    """Write features as a memory map is usually filled, and have them on the disk."""
+    """Write features as a memory map is usually filled, and sync them to the disk."""
     rows = np.memmap(path, "float32", "w+", shape=(ROWS, FEATURES))
     rows[:] = np.random.rand(ROWS, FEATURES).astype("float32")
     rows.flush()
@@ -22,7 +23,7 @@ def assign_random_numbers(path: Path) -> int:
 
 
 def write_zeros(path: Path) -> int:
-    """Write as many bytes as our rows have, and nothing else: what the disk allows."""
+    """Write as many zero bytes as mock rows have: what the disk allows."""
     rows_at_once = 8192
     row_bytes = mock_dtype(MockSettings(rows=1, features=FEATURES)).itemsize
     zeros = bytes(rows_at_once * row_bytes)
@@ -54,5 +55,5 @@ def main() -> str:
             runs=5,
             before=lambda: path.unlink(missing_ok=True),
         )
-    title = f"{ROWS:,} rows of {FEATURES} features; ours has a target besides; all are synced"
+    title = f"{ROWS:,} rows of {FEATURES} features, and a target by generate_data; all are synced"
     return f"### Generating: {title}\n\n{comparison.table('np.random.rand into a memmap')}"

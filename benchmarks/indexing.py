@@ -1,4 +1,4 @@
-"""Digests and statistics of every shard, and the digests alone."""
+"""Rate at which shards are indexed (digests and statistics), beside digests only."""
 
 import hashlib
 import os
@@ -12,17 +12,18 @@ from memtrain.data.indexing import auto_rows_per_shard, index_shards
 from memtrain.data.mock_rows import write_mock_data
 from memtrain.data.record_file import map_rows, read_layout
 
-ROWS, THREADS = 4_000_000, 2
+ROWS = 4_000_000
+THREADS = 2
 
 
-def read_and_hash(path: Path, first: int, last: int) -> bytes:
-    """Return the digest of bytes ``[first, last)`` of a file, read in pieces of a megabyte."""
+def hash_bytes(path: Path, start: int, end: int) -> bytes:
+    """Return the digest of bytes ``[start, end)`` of a file, which is read in pieces of 1 MiB."""
     digest = hashlib.sha256()
     with path.open("rb", buffering=0) as file:
         buffer = bytearray(1 << 20)
-        while first < last:
-            piece = memoryview(buffer)[: last - first]
-            first += os.preadv(file.fileno(), [piece], first)
+        while start < end:
+            piece = memoryview(buffer)[: end - start]
+            start += os.preadv(file.fileno(), [piece], start)
             digest.update(piece)
     return digest.digest()
 
@@ -33,7 +34,8 @@ def main() -> str:
         path = Path(folder) / "rows.npy"
         write_mock_data(path, MockSettings(rows=ROWS, target="random"))
         layout = read_layout(path)
-        rows, size = map_rows(path, layout), auto_rows_per_shard(layout)
+        rows = map_rows(path, layout)
+        size = auto_rows_per_shard(layout)
         shards = [(start, min(start + size, ROWS)) for start in range(0, ROWS, size)]
         megabytes = rows.nbytes / 1e6
 
@@ -44,7 +46,7 @@ def main() -> str:
         def hash_file() -> float:
             with ThreadPoolExecutor(THREADS) as pool:
                 ranges = [layout.byte_range(*shard) for shard in shards]
-                list(pool.map(lambda piece: read_and_hash(path, *piece), ranges))
+                list(pool.map(lambda piece: hash_bytes(path, *piece), ranges))
             return megabytes
 
         def hash_memory() -> float:

@@ -1,4 +1,4 @@
-"""Shuffled rows through the same ``DataLoader``: our dataset, and one that fetches row by row."""
+"""Rate of a ``DataLoader`` with MemmapDataset, and with a dataset that fetches row by row."""
 
 import tempfile
 from pathlib import Path
@@ -10,11 +10,13 @@ from torch.utils.data import DataLoader, Dataset
 from benchmarks.measuring import compare
 from memtrain.data.memmap_dataset import MemmapDataset
 
-ROWS, COLUMNS, BATCH = 200_000, 20, 256
+ROWS = 200_000
+COLUMNS = 20
+BATCH = 256
 
 
 class RowByRowDataset(Dataset):
-    """A memory-mapped dataset as it is usually written: one access to the np.memmap a row."""
+    """A memory-mapped dataset as it is usually written: it reads the np.memmap for every row."""
 
     def __init__(self, filename: Path, dtype: str, shape: tuple[int, int]):
         self.data = np.memmap(filename, dtype, "r", shape=shape)
@@ -26,8 +28,8 @@ class RowByRowDataset(Dataset):
         return torch.tensor(self.data[index])
 
 
-def rows_of_an_epoch(dataset: Dataset) -> int:
-    """Run through a shuffled epoch and return its rows."""
+def run_epoch(dataset: Dataset) -> int:
+    """Run through a shuffled epoch, and return the number of its rows."""
     loader = DataLoader(dataset, batch_size=BATCH, shuffle=True)
     return sum(len(batch) for batch in loader)
 
@@ -53,8 +55,8 @@ def main() -> str:
 
         comparison = compare(
             {
-                "row by row": lambda: rows_of_an_epoch(usual),
-                "MemmapDataset": lambda: rows_of_an_epoch(ours),
+                "row by row": lambda: run_epoch(usual),
+                "MemmapDataset": lambda: run_epoch(ours),
                 "np.take alone (the ceiling)": take,
             },
             "rows/s",

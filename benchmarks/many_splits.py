@@ -1,4 +1,4 @@
-"""Projects of many small splits, resolved and not yet trained, to measure the workflow with."""
+"""Projects with many small splits that are resolved and not yet trained."""
 
 import os
 import shutil
@@ -13,12 +13,12 @@ CODE = ["Snakefile", "rules", "scripts", "profiles", "envs", "report"]
 
 
 def make_resolved_project(folder: Path, splits: int, rows_trained: int) -> Path:
-    """Copy the code into a folder, and resolve splits s0, s1, ... of the dataset x.
+    """Copy the code into a folder, and resolve the splits s0, s1, ... of the dataset x.
 
     Args:
-        folder: of the project; made where it is missing.
-        splits: how many.
-        rows_trained: of each.
+        folder: folder of the project; it is made if it is missing.
+        splits: number of splits.
+        rows_trained: training rows of each split.
     """
     folder.mkdir(exist_ok=True)
     for name in CODE:
@@ -47,6 +47,6 @@ def snakemake(folder: Path, *arguments: str) -> None:
 
 
 def environment() -> dict[str, str]:
-    """Return the environment in which rules find this Python first."""
+    """Return environment variables with which rules find this Python first."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return os.environ | {"PATH": path}

@@ -1,4 +1,4 @@
-"""Runs things in turn and compares them pair by pair, so that a machine's drift hits both alike."""
+"""Runs programs in turn and compares them run by run, so that a drift of the machine hits all."""
 
 import statistics
 import time
@@ -7,21 +7,45 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class Work:
+    """What one run of a program did.
+
+    Attributes:
+        units: number of units, such as rows.
+        seconds: time that the units took; None if the whole time of the run counts.
+    """
+
+    units: float
+    seconds: float | None = None
+
+
+#: A program runs once and returns its number of units, or its work if only part of its time counts.
+Program = Callable[[], float | Work]
+
+
+@dataclass(frozen=True)
 class Comparison:
-    """Rates of several programs, measured in turn: one list a program, in the order of the runs."""
+    """Rates of several programs that were measured in turn.
+
+    Attributes:
+        rates: units per second of every run, in the order of the runs, by the name of the program.
+        unit: unit of the rates, such as "rows/s".
+    """
 
     rates: dict[str, list[float]]
     unit: str
 
     def ratio(self, name: str, baseline: str) -> list[float]:
-        """Return the rates of a program over those of another, run by run."""
+        """Return the rates of one program divided by those of another, run by run."""
         pairs = zip(self.rates[name], self.rates[baseline], strict=True)
         return [rate / base for rate, base in pairs]
 
     def table(self, baseline: str) -> str:
         """Return a Markdown table: median rate with its range, and the ratio to a baseline."""
-        lines = [f"| | {self.unit}, median (range) | times `{baseline}`, median (range) |"]
-        lines.append("|---|---|---|")
+        lines = [
+            f"| | {self.unit}, median (range) | times `{baseline}`, median (range) |",
+            "|---|---|---|",
+        ]
         for name, rates in self.rates.items():
             ratio = spread(self.ratio(name, baseline), "{:.2f}")
             lines.append(f"| {name} | {spread(rates, '{:,.0f}')} | {ratio} |")
@@ -29,36 +53,41 @@ class Comparison:
 
 
 def compare(
-    programs: dict[str, Callable[[], float | tuple[float, float]]],
+    programs: dict[str, Program],
     unit: str,
+    *,
     runs: int = 7,
     before: Callable[[], None] = lambda: None,
     warm_up: bool = True,
 ) -> Comparison:
-    """Run programs in turn, ``runs`` times each after a warm-up that is not counted.
+    """Run every program once per round, and return their rates.
 
     Args:
-        programs: by name; each runs once and returns how many units it did; and, where not all of
-            its time counts, in how many seconds.
-        unit: of the rates, units a second.
-        runs: of each program.
-        before: called before each run, and not timed.
-        warm_up: whether there is one run more at first, which is not counted.
+        programs: programs by name.
+        unit: unit of the rates.
+        runs: number of rounds that count.
+        before: called before each run; its time does not count.
+        warm_up: whether one round that does not count comes first.
     """
     rates: dict[str, list[float]] = {name: [] for name in programs}
     for run in range(0 if warm_up else 1, runs + 1):
         for name, program in programs.items():
             before()
-            start = time.perf_counter()
-            done = program()
-            seconds = time.perf_counter() - start
-            units, seconds = done if isinstance(done, tuple) else (done, seconds)
+            rate = _rate(program)
             if run:
-                rates[name].append(units / seconds)
+                rates[name].append(rate)
     return Comparison(rates, unit)
 
 
+def _rate(program: Program) -> float:
+    start = time.perf_counter()
+    done = program()
+    seconds = time.perf_counter() - start
+    work = done if isinstance(done, Work) else Work(done)
+    return work.units / (seconds if work.seconds is None else work.seconds)
+
+
 def spread(values: list[float], form: str) -> str:
-    """Return "median (lowest to highest)"."""
-    middle, low, high = statistics.median(values), min(values), max(values)
-    return f"{form.format(middle)} ({form.format(low)} to {form.format(high)})"
+    """Return "median (lowest to highest)", each number in a format such as ``{:.2f}``."""
+    median = form.format(statistics.median(values))
+    return f"{median} ({form.format(min(values))} to {form.format(max(values))})"

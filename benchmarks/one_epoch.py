@@ -1,7 +1,7 @@
-"""Read a file once in a process of its own, and print what it took, as JSON.
+"""Read a file once, and print the time and the memory that it took, as JSON.
 
-For runs within a memory cgroup: the file's first column holds the numbers of its rows, so that it
-is known whether each was seen once.
+Other programs run this within a memory cgroup. The first column of the file holds the numbers of
+its rows, so that the program can say whether it has seen each row once.
 """
 
 import json
@@ -31,13 +31,13 @@ def memory_kib(kind: str) -> int:
 
 
 def run_epoch(path: str, reader: str, shuffle: ShuffleSettings, budget: int | None) -> dict:
-    """Run through one epoch of a file and return what was seen and taken."""
+    """Run through one epoch of a file, and return its rows, seconds and anonymous memory."""
     dataset = MemmapDataset(path)
     loader = BlockLoader(
         dataset, BATCH, shuffle=shuffle, seed=1, reader=reader, memory_budget=budget
     )
     seen = np.zeros(len(dataset), np.uint8)
-    # From the second buffer on, all memory that will be needed has been taken.
+    # From the second buffer on, the loader takes no more memory.
     settled = 2 * loader.order.rows_per_buffer // BATCH
     anonymous = []
     start = time.perf_counter()
@@ -55,14 +55,14 @@ def run_epoch(path: str, reader: str, shuffle: ShuffleSettings, budget: int | No
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one program."""
+    """Run one program, and print its result."""
     parser = argument_parser(__doc__)
     parser.add_argument("path")
     parser.add_argument(
         "program", choices=["imports", "reads", "direct-reads", "mmap", "pread", "direct"]
     )
     parser.add_argument("--buffer-bytes", default="256MiB")
-    parser.add_argument("--memory-budget", type=int, help="of the loader, in bytes")
+    parser.add_argument("--memory-budget", type=int, help="memory budget of the loader in bytes")
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
     shuffle = ShuffleSettings(buffer_bytes=args.buffer_bytes)

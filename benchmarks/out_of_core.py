@@ -1,14 +1,15 @@
-"""An epoch over a file eight times the memory that there is, in a memory cgroup."""
+"""Rate of an epoch over a file of eight times the memory of a memory cgroup."""
 
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tests.cgroups import UnavailableError, memory_cgroup
 
-from benchmarks.measuring import compare, spread
+from benchmarks.measuring import Comparison, Work, compare, spread
 from benchmarks.record_files import drop_from_page_cache, numbered_rows
 
 LIMIT_BYTES = 1 << 30
@@ -19,15 +20,24 @@ READS = "random 256 KiB reads (ceiling)"
 DIRECT_READS = "random 256 KiB direct reads (ceiling)"
 
 
-class Measured:
-    """Runs ``one_epoch`` in cgroups of a size, and keeps what it prints."""
+class EpochRunner:
+    """Runs ``one_epoch`` in memory cgroups.
+
+    Args:
+        path: path of the file to read.
+        limit_bytes: memory limit of each cgroup.
+
+    Attributes:
+        reports: what ``one_epoch`` printed in every run, by program.
+    """
 
     def __init__(self, path: str, limit_bytes: int):
-        self._path, self._limit_bytes = path, limit_bytes
-        self.found: dict[str, list[dict[str, Any]]] = {}
+        self._path = path
+        self._limit_bytes = limit_bytes
+        self.reports: dict[str, list[dict[str, Any]]] = {}
 
-    def program(self, name: str) -> tuple[float, float]:
-        """Run one program; return its rows and seconds."""
+    def run(self, name: str) -> Work:
+        """Run one program in a new cgroup."""
         with memory_cgroup(self._limit_bytes) as cgroup:
             result = cgroup.run(
                 [sys.executable, "-m", "benchmarks.one_epoch", self._path, name],
@@ -36,9 +46,9 @@ class Measured:
                 text=True,
                 check=True,
             )
-            found = json.loads(result.stdout) | {"kills": cgroup.oom_kills}
-        self.found.setdefault(name, []).append(found)
-        return found["rows"], found["seconds"]
+            report = json.loads(result.stdout) | {"kills": cgroup.oom_kills}
+        self.reports.setdefault(name, []).append(report)
+        return Work(report["rows"], report["seconds"])
 
 
 def main() -> str:
@@ -49,14 +59,11 @@ def main() -> str:
             pass
     except UnavailableError as error:
         return f"{title}\n\nNot measured: {error}"
+    names = {READS: "reads", DIRECT_READS: "direct-reads"}
+    names |= {f"BlockLoader, {reader}": reader for reader in ("mmap", "pread", "direct")}
     with numbered_rows(ROWS, COLUMNS) as path:
-        measured = Measured(path, LIMIT_BYTES)
-        names = {READS: "reads", DIRECT_READS: "direct-reads"}
-        names |= {f"BlockLoader, {reader}": reader for reader in ("mmap", "pread", "direct")}
-        programs = {
-            name: lambda program=program: measured.program(program)
-            for name, program in names.items()
-        }
+        runner = EpochRunner(path, LIMIT_BYTES)
+        programs = {name: partial(runner.run, program) for name, program in names.items()}
         comparison = compare(
             programs, "rows/s", runs=5, before=lambda: drop_from_page_cache(path), warm_up=False
         )
@@ -65,21 +72,22 @@ def main() -> str:
         "| each row once | anonymous memory, MiB | killed |",
         "|---|---|---|---|---|---|---|",
     ]
-    for name, rates in comparison.rates.items():
-        shares = [spread(comparison.ratio(name, base), "{:.2f}") for base in (READS, DIRECT_READS)]
-        about = _about(measured.found[names[name]])
-        lines.append(
-            f"| {name} | {spread(rates, '{:,.0f}')} | {' | '.join(shares)} | {' | '.join(about)} |"
-        )
+    lines += [_line(name, comparison, runner.reports[program]) for name, program in names.items()]
     return "\n".join([title, "", *lines])
 
 
-def _about(found: list[dict[str, Any]]) -> list[str]:
-    """Return whether rows were seen once, the range of anonymous memory, and kills."""
-    kills = str(sum(run["kills"] for run in found))
-    if "each_row_once" not in found[0]:
+def _line(name: str, comparison: Comparison, reports: list[dict[str, Any]]) -> str:
+    shares = [spread(comparison.ratio(name, base), "{:.2f}") for base in (READS, DIRECT_READS)]
+    cells = [name, spread(comparison.rates[name], "{:,.0f}"), *shares, *_memory_cells(reports)]
+    return f"| {' | '.join(cells)} |"
+
+
+def _memory_cells(reports: list[dict[str, Any]]) -> list[str]:
+    """Return whether each row was seen once, the range of anonymous memory, and the kills."""
+    kills = str(sum(report["kills"] for report in reports))
+    if "each_row_once" not in reports[0]:
         return ["-", "-", kills]
-    low = min(run["anonymous_kib"][0] for run in found) / 1024
-    high = max(run["anonymous_kib"][1] for run in found) / 1024
-    once = all(run["each_row_once"] for run in found)
+    low = min(report["anonymous_kib"][0] for report in reports) / 1024
+    high = max(report["anonymous_kib"][1] for report in reports) / 1024
+    once = all(report["each_row_once"] for report in reports)
     return ["yes" if once else "NO", f"{low:,.0f} to {high:,.0f}", kills]

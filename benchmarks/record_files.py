@@ -1,4 +1,4 @@
-"""Files of rows for the benchmarks, and their pages in the page cache."""
+"""Record files for the benchmarks, and their pages in the page cache."""
 
 import os
 from collections.abc import Iterator
@@ -14,20 +14,21 @@ from memtrain.data.record_file import create
 from memtrain.loading.blocks import Runs
 from memtrain.loading.row_file import RowFile
 
-_ROWS_AT_A_TIME = 1 << 14
+_ROWS_PER_WRITE = 1 << 14
 
 
 @contextmanager
 def numbered_rows(rows: int, columns: int) -> Iterator[str]:
-    """Write rows of float32 whose first value is their number; yield the path of the file.
+    """Write rows of float32 whose first value is the row's number, and yield the path of the file.
 
-    They lie in ``BENCHMARK_FOLDER``, where that is set. The number is exact below 2**24.
+    The file lies in the folder that the environment variable BENCHMARK_FOLDER names, or else in a
+    temporary one. The numbers are exact below 2**24.
     """
     with TemporaryDirectory(dir=os.environ.get("BENCHMARK_FOLDER")) as folder:
         path = Path(folder) / "rows.npy"
-        values = np.random.default_rng(0).random((_ROWS_AT_A_TIME, columns), dtype=np.float32)
+        values = np.random.default_rng(0).random((_ROWS_PER_WRITE, columns), dtype=np.float32)
         with create(path, np.dtype("<f4"), rows, (columns,)) as writer:
-            for start in range(0, rows, _ROWS_AT_A_TIME):
+            for start in range(0, rows, _ROWS_PER_WRITE):
                 part = values[: rows - start]
                 part[:, 0] = np.arange(start, start + len(part))
                 writer.write(start, part)
@@ -35,7 +36,11 @@ def numbered_rows(rows: int, columns: int) -> Iterator[str]:
 
 
 def drop_from_page_cache(path: str) -> None:
-    """Take the pages of a file out of the page cache, and see that they are gone."""
+    """Drop the pages of a file from the page cache.
+
+    Raises:
+        RuntimeError: if some of them are still there.
+    """
     with open(path, "rb") as file:
         os.fsync(file.fileno())
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)

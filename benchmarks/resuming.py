@@ -1,4 +1,4 @@
-"""Time to the first batch: from the start of an epoch, and at 99 % of it; and of a huge order."""
+"""Time to the first batch at the start of an epoch and at 99 % of it, and to find its rows."""
 
 import time
 from collections.abc import Callable
@@ -11,12 +11,14 @@ from memtrain.data.memmap_dataset import MemmapDataset
 from memtrain.loading.block_loader import BlockLoader
 from memtrain.loading.row_order import RowOrder
 
-ROWS, COLUMNS, BATCH = 3_000_000, 128, 1024
+ROWS = 3_000_000
+COLUMNS = 128
+BATCH = 1024
 RUNS = 7
 
 
 def first_batch_seconds(dataset: MemmapDataset, share: float) -> float:
-    """Return the seconds from making a loader to its first batch, at a share of the epoch."""
+    """Return the seconds to make a loader and get its first batch, at a share of the epoch."""
     start = time.perf_counter()
     loader = BlockLoader(dataset, BATCH, seed=3)
     state = loader.state_dict()
@@ -26,7 +28,7 @@ def first_batch_seconds(dataset: MemmapDataset, share: float) -> float:
 
 
 def order_seconds(window: int) -> float:
-    """Return the seconds that one window of an epoch of a billion rows takes to be known."""
+    """Return the seconds to find the rows of one window of an epoch of a billion rows."""
     start = time.perf_counter()
     order = RowOrder(
         [Range(0, 10**9)], BATCH, accumulation_steps=4, rows_per_block=512, blocks_per_buffer=1024
@@ -55,12 +57,22 @@ def main() -> str:
     return "\n".join(lines)
 
 
-def _line(name: str, seconds: Callable, before: Callable = lambda: None) -> str:
-    found: dict[float, list[float]] = {0.0: [], 0.99: []}
+def _line(
+    name: str, seconds: Callable[[float], float], before: Callable[[], None] = lambda: None
+) -> str:
+    """Return the line of one function from a share of the epoch to seconds.
+
+    Args:
+        name: name in the table.
+        seconds: function to measure.
+        before: called before each call of the function.
+    """
+    times: dict[float, list[float]] = {0.0: [], 0.99: []}
     for _ in range(RUNS + 1):
-        for share, times in found.items():
+        for share, share_times in times.items():
             before()
-            times.append(seconds(share))
-    start, late = (times[1:] for times in found.values())
+            share_times.append(seconds(share))
+    # The first run only warms up.
+    start, late = (share_times[1:] for share_times in times.values())
     ratio = median(b / a for a, b in zip(start, late, strict=True))
     return f"| {name} | {spread(start, '{:.3f}')} | {spread(late, '{:.3f}')} | {ratio:.2f} |"

@@ -1,65 +1,49 @@
-"""What training loses by waiting for rows: the trainer on a file, and replaying one window."""
+"""How much a training loses by waiting for rows: the trainer on a file, and on one window."""
 
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
-from typing import Any
 
-from benchmarks.measuring import compare, spread
-from memtrain.config.dataset import MockSettings
-from memtrain.config.reading import parse_configuration
-from memtrain.data.indexing import index_shards
-from memtrain.data.mock_rows import write_mock_data
-from memtrain.planning.split_resolution import resolve_splits
+from benchmarks.measuring import Work, compare, spread
+from benchmarks.trainings import MockTraining, Sizes, make_training, training_work
 from memtrain.recipes.recipe import Recipe
-from memtrain.training.accumulation.tree import Window
+from memtrain.training.accumulation.accumulator import Window
+from memtrain.training.performance import TrainingCost
 from memtrain.training.trainer import Trainer
+from memtrain.training.windows import WindowSource
 
-#: Features, hidden, rows, batch size, accumulation steps, epochs: config.yaml's network as it is
-#: there, and a larger one on more rows than the shuffle buffer holds.
+#: The network of config.yaml, and a larger one on more rows than the shuffle buffer holds.
 NETWORKS = {
-    "20-64-1, batch 16 x 8": (20, [64], 100_000, 16, 8, 1),
-    "128-256-1, batch 256 x 8": (128, [256], 600_000, 256, 8, 2),
+    "20-64-1, batch 16 x 8": Sizes(
+        features=20, hidden=(64,), rows=100_000, batch_size=16, accumulation_steps=8, epochs=1
+    ),
+    "128-256-1, batch 256 x 8": Sizes(
+        features=128, hidden=(256,), rows=600_000, batch_size=256, accumulation_steps=8, epochs=2
+    ),
 }
 
 
-class Replaying(Trainer):
-    """A trainer that takes its first window again and again."""
+class ReplayedWindow(WindowSource):
+    """Yields the first window again for every step, so that no step waits for rows."""
 
-    def _windows(self) -> Iterator[Window]:
-        first = next(windows := super()._windows())
-        windows.close()
+    def windows(self, first_step: int, cost: TrainingCost) -> Iterator[Window]:
+        """Yield a copy of the first window for every step."""
+        first = next(super().windows(first_step, cost))
         batches = [
             {name: value.clone() for name, value in batch.items()} for batch in first.batches
         ]
-        for step in range(self._recipe.sizes.steps):
+        for step in range(first_step, self._sizes.steps):
             yield replace(first, step=step, batches=batches)
 
 
-def recipe_of(folder: Path, sizes: tuple, **training: Any) -> tuple[Recipe, str]:
-    """Write mock rows and return the recipe of a training on all of them, and their file."""
-    features, hidden, rows, batch_size, steps, epochs = sizes
-    settings: dict[str, Any] = {"rows": rows, "features": features}
-    data = str(folder / f"{features}.npy")
-    source = write_mock_data(data, MockSettings(**settings))
-    configuration = parse_configuration(
-        {
-            "dataset": {"name": "benchmark", "mock": settings},
-            "splits": {"all": {"train": [0, rows], "evaluate": [0, 1], "allow_overlap": True}},
-            "training": {
-                "model": {"name": "mlp", "hidden": hidden},
-                "transform": {"name": "scale", "factor": 2, "offset": -1},
-                "batch_size": batch_size,
-                "accumulation_steps": steps,
-                "epochs": epochs,
-            }
-            | training,
-        }
-    )
-    (recipe,) = resolve_splits(configuration, data, index_shards(data, 1 << 14), source)
-    return recipe, data
+class ReplayingTrainer(Trainer):
+    """Trains on the first window again and again."""
+
+    def __init__(self, recipe: Recipe, data: str):
+        super().__init__(recipe, data)
+        self._windows = ReplayedWindow(self._loader, recipe.training.sizes)
 
 
 def main() -> str:
@@ -72,21 +56,24 @@ def main() -> str:
     ]
     with tempfile.TemporaryDirectory() as folder:
         for name, sizes in NETWORKS.items():
-            recipe, data = recipe_of(Path(folder), sizes)
-            waiting: list[float] = []
-
-            def train(kind: type[Trainer], recipe=recipe, data=data, waiting=waiting) -> tuple:
-                performance = kind(recipe, data).run().performance
-                if kind is Trainer:
-                    waiting.append(performance.waiting_share)
-                return performance.rows_per_second * performance.seconds, performance.seconds
-
-            comparison = compare(
-                {"file": lambda: train(Trainer), "replay": lambda: train(Replaying)},
-                "rows/s",
-                runs=7,
-            )
-            cells = [spread(comparison.rates[kind], "{:,.0f}") for kind in ("file", "replay")]
-            share = spread(comparison.ratio("file", "replay"), "{:.3f}")
-            lines.append(f"| {name} | {' | '.join(cells)} | {share} | {median(waiting):.3f} |")
+            lines.append(_line(name, make_training(Path(folder), sizes)))
     return "\n".join(lines)
+
+
+def _line(network: str, training: MockTraining) -> str:
+    """Return the line of one network."""
+    waiting_shares: list[float] = []
+
+    def train_on_the_file() -> Work:
+        performance = Trainer(training.recipe, training.data).run().performance
+        waiting_shares.append(performance.waiting_share)
+        return training_work(performance)
+
+    def train_on_one_window() -> Work:
+        trainer = ReplayingTrainer(training.recipe, training.data)
+        return training_work(trainer.run().performance)
+
+    comparison = compare({"file": train_on_the_file, "window": train_on_one_window}, "rows/s")
+    file, window = (spread(comparison.rates[name], "{:,.0f}") for name in ("file", "window"))
+    share = spread(comparison.ratio("file", "window"), "{:.3f}")
+    return f"| {network} | {file} | {window} | {share} | {median(waiting_shares):.3f} |"

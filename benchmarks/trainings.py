@@ -1,38 +1,113 @@
-"""Whole trainings by train.py, in a process of their own or in several."""
+"""Trainings on mock rows, run by train.py in one process or in several."""
 
-import json
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.measuring import Work
+from memtrain.config.dataset import MockSettings
+from memtrain.config.reading import parse_configuration
+from memtrain.data.indexing import index_shards
+from memtrain.data.mock_rows import write_mock_data
+from memtrain.planning.split_resolution import resolve_splits
 from memtrain.recipes.recipe import Recipe
+from memtrain.training.performance import Performance
 
 SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "train.py"
 
 
-def train(
-    folder: Path, recipe: Recipe, data: str, processes: int = 1, running: str = "{}"
-) -> dict[str, Any]:
-    """Run a training, and return what its performance.json holds.
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes of a training.
+
+    Attributes:
+        features: number of features of a row.
+        hidden: widths of the hidden layers.
+        rows: number of training rows.
+        batch_size: rows of a micro-batch.
+        accumulation_steps: micro-batches of an optimizer step.
+        epochs: number of epochs.
+    """
+
+    features: int
+    hidden: tuple[int, ...]
+    rows: int
+    batch_size: int
+    accumulation_steps: int
+    epochs: int
+
+
+@dataclass(frozen=True)
+class MockTraining:
+    """A training on mock rows that are written and indexed.
+
+    Attributes:
+        recipe: recipe of the training.
+        data: path of the rows.
+    """
+
+    recipe: Recipe
+    data: str
+
+
+def make_training(folder: Path, sizes: Sizes, **settings: Any) -> MockTraining:
+    """Write mock rows into a folder, and resolve a training on all of them.
 
     Args:
-        folder: to write to.
-        recipe: of the training.
-        data: its rows.
-        processes: that train together, by torchrun.
-        running: as for ``--running``.
+        folder: folder for the rows.
+        sizes: sizes of the training.
+        settings: further settings of the training, by the keys of ``training`` in config.yaml.
     """
-    recipe.write(folder / "split.json")
+    rows = {"rows": sizes.rows, "features": sizes.features}
+    data = str(folder / f"{sizes.features}.npy")
+    source = write_mock_data(data, MockSettings(rows=sizes.rows, features=sizes.features))
+    training = {
+        "model": {"name": "mlp", "hidden": list(sizes.hidden)},
+        "transform": {"name": "scale", "factor": 2, "offset": -1},
+        "batch_size": sizes.batch_size,
+        "accumulation_steps": sizes.accumulation_steps,
+        "epochs": sizes.epochs,
+    }
+    configuration = parse_configuration(
+        {
+            "dataset": {"name": "benchmark", "mock": rows},
+            "splits": {
+                "all": {"train": [0, sizes.rows], "evaluate": [0, 1], "allow_overlap": True}
+            },
+            "training": training | settings,
+        }
+    )
+    (recipe,) = resolve_splits(configuration, data, index_shards(data, 1 << 14), source)
+    return MockTraining(recipe, data)
+
+
+def train(
+    folder: Path, training: MockTraining, *, processes: int = 1, running: str = "{}"
+) -> Performance:
+    """Run a training by train.py, and return its performance.
+
+    Args:
+        folder: folder for the results.
+        training: training to run.
+        processes: number of processes, which torchrun starts if there are several.
+        running: value of ``--running``.
+    """
+    recipe = folder / "split.json"
+    training.recipe.write(recipe)
     launcher = [sys.executable]
     if processes > 1:
         launcher += ["-m", "torch.distributed.run", "--standalone"]
         launcher += [f"--nproc-per-node={processes}"]
-    outputs = [
-        part
-        for name in ("model", "history", "performance", "state")
-        for part in (f"--{name}", str(folder / name))
-    ]
-    given = ["--data", data, "--split", str(folder / "split.json"), "--running", running]
-    subprocess.run([*launcher, str(SCRIPT), *given, *outputs], check=True, capture_output=True)
-    return json.loads((folder / "performance").read_text())
+    arguments = ["--data", training.data, "--split", str(recipe), "--running", running]
+    for name in ("model", "history", "performance", "state"):
+        arguments += [f"--{name}", str(folder / name)]
+    subprocess.run([*launcher, str(SCRIPT), *arguments], check=True, capture_output=True)
+    return Performance.read(folder / "performance")
+
+
+def training_work(performance: Performance) -> Work:
+    """Return the rows of a training, and its seconds without the start of the program."""
+    rows = performance.rows_per_second * performance.seconds
+    return Work(rows, performance.seconds)

@@ -1,15 +1,16 @@
-"""What the rules' functions cost: ``snakemake -n`` with many splits, and with plain rules.
+"""What the functions of the rules cost: ``snakemake -n`` with many splits, beside plain rules.
 
-The plain workflow has the same jobs between the same files, the checkpoint included, as rules
-without a single function: what Snakemake itself takes for such a graph.
+The plain workflow has the same jobs between the same files, the checkpoint included, but its rules
+have no function: it shows what Snakemake itself takes for such a graph.
 """
 
 import shutil
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from benchmarks.many_splits import make_resolved_project, snakemake
-from benchmarks.measuring import compare
+from benchmarks.measuring import Comparison, compare, spread
 
 PLAIN_RULES = """
 SPLITS = [f"s{number}" for number in range(%d)]
@@ -91,53 +92,49 @@ def make_project(folder: Path, splits: int) -> None:
     shutil.copy(results / "data.npy", folder)
     shutil.copytree(results / "splits", folder / "splits", copy_function=shutil.copy)
     train, evaluate, draw = (
-        [str(path.relative_to(folder)) for path in code(folder / "scripts", script)]
+        [str(path.relative_to(folder)) for path in code_files(folder / "scripts", script)]
         for script in ("train", "evaluate", "draw")
     )
     (folder / "Plain").write_text(PLAIN_RULES % (splits, train, evaluate, draw))
 
 
-def code(scripts: Path, script: str) -> list[Path]:
-    """Return the code that the results of a script depend on."""
+def code_files(scripts: Path, script: str) -> list[Path]:
+    """Return the files of code that the results of a script depend on."""
     from memtrain.workflow.result_code import result_code
 
     return [file.path for file in result_code(scripts / f"{script}.py")]
 
 
 def main() -> str:
-    """Return the tables, for 50 and for 500 splits."""
-    tables = []
-    for splits in (50, 500):
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            make_project(folder, splits)
-
-            def ours(folder: Path = folder) -> float:
-                snakemake(folder, "-n", "--quiet", "all")
-                return 1
-
-            def plain(folder: Path = folder) -> float:
-                snakemake(folder, "-n", "--quiet", "all", "-s", "Plain")
-                return 1
-
-            comparison = compare({"plain rules": plain, "memtrain": ours}, "dry runs/s", runs=3)
-        seconds = {
-            program: [1 / rate for rate in rates] for program, rates in comparison.rates.items()
-        }
-        tables.append((splits, seconds))
-    return "### Overhead of the workflow\n\n" + _table(tables)
-
-
-def _table(tables: list[tuple[int, dict[str, list[float]]]]) -> str:
-    from benchmarks.measuring import spread
-
+    """Return the table, for 50 and for 500 splits."""
     lines = [
+        "### Overhead of the workflow",
+        "",
         "| splits | memtrain, seconds, median (range) | plain rules, seconds | memtrain / plain |",
         "|---|---|---|---|",
     ]
-    for splits, seconds in tables:
-        ours, plain = seconds["memtrain"], seconds["plain rules"]
-        ratio = [one / other for one, other in zip(ours, plain, strict=True)]
-        cells = [str(splits), *(spread(values, "{:.2f}") for values in (ours, plain, ratio))]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+    return "\n".join([*lines, *map(_line, (50, 500))])
+
+
+def _line(splits: int) -> str:
+    """Return the line of a number of splits."""
+    comparison = _compare_dry_runs(splits)
+    memtrain, plain = (
+        [1 / rate for rate in comparison.rates[name]] for name in ("memtrain", "plain rules")
+    )
+    ratio = comparison.ratio("plain rules", "memtrain")
+    cells = [str(splits), *(spread(values, "{:.2f}") for values in (memtrain, plain, ratio))]
+    return f"| {' | '.join(cells)} |"
+
+
+def _compare_dry_runs(splits: int) -> Comparison:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        make_project(folder, splits)
+
+        def dry_run(*arguments: str) -> float:
+            snakemake(folder, "-n", "--quiet", "all", *arguments)
+            return 1
+
+        programs = {"plain rules": partial(dry_run, "-s", "Plain"), "memtrain": dry_run}
+        return compare(programs, "dry runs/s", runs=3)

@@ -1,1 +1,1 @@
-"""One file a program: the same training as others write it. Prints rows and seconds."""
+"""The same training as others write it, one file per program. Each prints rows and seconds."""

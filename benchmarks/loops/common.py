@@ -1,7 +1,9 @@
-"""What the loops of others share: the task, rows in memory, and the clock."""
+"""What the loops share: arguments, rows in memory, and the measurement of time."""
 
 import argparse
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -10,7 +12,7 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler
 
 
 class Rows(Dataset):
-    """Rows in memory, a batch at a time: no loader of PyTorch is faster."""
+    """Rows in memory, fetched batch by batch: no loader of PyTorch is faster."""
 
     def __init__(self, path: str):
         rows = np.load(path)
@@ -24,11 +26,35 @@ class Rows(Dataset):
         return self.features[index], self.target[index]
 
 
-def task() -> tuple[argparse.Namespace, nn.Module, torch.optim.Optimizer, DataLoader]:
-    """Return arguments, model, optimizer and loader."""
+@dataclass(frozen=True)
+class Task:
+    """A training, ready to run.
+
+    Attributes:
+        accumulation_steps: micro-batches of an optimizer step.
+        epochs: number of epochs.
+        model: the network, with one hidden layer.
+        optimizer: Adam on its parameters.
+        loader: loader of the micro-batches.
+    """
+
+    accumulation_steps: int
+    epochs: int
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    loader: DataLoader
+
+    @property
+    def rows(self) -> int:
+        """Rows that the training takes in, over all epochs."""
+        return self.epochs * len(self.loader.dataset)
+
+
+def read_task() -> Task:
+    """Return the training that the command line describes."""
     parser = argparse.ArgumentParser()
     parser.add_argument("data")
-    for name in ("hidden", "batch_size", "steps", "epochs"):
+    for name in ("hidden", "batch_size", "accumulation_steps", "epochs"):
         parser.add_argument(name, type=int)
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -36,14 +62,15 @@ def task() -> tuple[argparse.Namespace, nn.Module, torch.optim.Optimizer, DataLo
     rows = Rows(args.data)
     columns = rows.features.shape[1]
     model = nn.Sequential(nn.Linear(columns, args.hidden), nn.ReLU(), nn.Linear(args.hidden, 1))
-    # Fused as ours is: it is the loop that is compared.
+    # Fused as in memtrain, since only the loops are compared.
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
     sampler = BatchSampler(RandomSampler(rows), args.batch_size, drop_last=False)
-    return args, model, optimizer, DataLoader(rows, sampler=sampler, batch_size=None)
+    loader = DataLoader(rows, sampler=sampler, batch_size=None)
+    return Task(args.accumulation_steps, args.epochs, model, optimizer, loader)
 
 
-def timed(train, rows: int) -> None:
-    """Run a training and print its rows and its seconds."""
+def print_time(train: Callable[[], None], rows: int) -> None:
+    """Run a training, and print its rows and its seconds."""
     start = time.perf_counter()
     train()
     print(rows, time.perf_counter() - start)

@@ -1,27 +1,27 @@
-"""A loop with Hugging Face Accelerate, after its documentation of gradient accumulation."""
+"""A loop with Hugging Face Accelerate, as its documentation of accumulation shows it."""
 
 from accelerate import Accelerator
-from common import task, timed
+from common import print_time, read_task
 from torch import nn
 
 
 def main() -> None:
-    """Train and print."""
-    args, model, optimizer, loader = task()
-    accelerator = Accelerator(cpu=True, gradient_accumulation_steps=args.steps)
-    # Its own loader would wrap ours, which it does not take: rows come batch by batch already.
-    model, optimizer = accelerator.prepare(model, optimizer)
+    """Train, and print rows and seconds."""
+    task = read_task()
+    accelerator = Accelerator(cpu=True, gradient_accumulation_steps=task.accumulation_steps)
+    # Accelerate cannot wrap this loader, which yields whole batches already.
+    model, optimizer = accelerator.prepare(task.model, task.optimizer)
 
     def train() -> None:
-        for _ in range(args.epochs):
-            for features, target in loader:
+        for _ in range(task.epochs):
+            for features, target in task.loader:
                 with accelerator.accumulate(model):
                     loss = nn.functional.mse_loss(model(features), target)
                     accelerator.backward(loss)
                     optimizer.step()
                     optimizer.zero_grad()
 
-    timed(train, args.epochs * len(loader.dataset))
+    print_time(train, task.rows)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,16 @@
-"""The program that people write first: a row at a time from an np.memmap, in a DataLoader."""
+"""The program that people write first: a DataLoader that fetches an np.memmap row by row."""
 
 import sys
 
 import numpy as np
 import torch
-from common import timed
+from common import print_time
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
 
 class MemmapRows(Dataset):
-    """One row here, one row there."""
+    """Rows of a memory map, fetched one at a time."""
 
     def __init__(self, path: str):
         self.rows = np.load(path, mmap_mode="r")
@@ -24,8 +24,9 @@ class MemmapRows(Dataset):
 
 
 def main() -> None:
-    """Train and print."""
-    path, hidden, batch_size, steps, epochs = sys.argv[1], *map(int, sys.argv[2:])
+    """Train, and print rows and seconds."""
+    path = sys.argv[1]
+    hidden, batch_size, accumulation_steps, epochs = map(int, sys.argv[2:])
     torch.set_num_threads(1)
     torch.manual_seed(0)
     rows = MemmapRows(path)
@@ -38,12 +39,12 @@ def main() -> None:
         for _ in range(epochs):
             for number, (features, target) in enumerate(loader, 1):
                 loss = nn.functional.mse_loss(model(features), target)
-                (loss / steps).backward()
-                if number % steps == 0 or number == len(loader):
+                (loss / accumulation_steps).backward()
+                if number % accumulation_steps == 0 or number == len(loader):
                     optimizer.step()
                     optimizer.zero_grad()
 
-    timed(train, epochs * len(rows))
+    print_time(train, epochs * len(rows))
 
 
 if __name__ == "__main__":

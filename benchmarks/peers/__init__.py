@@ -1,1 +1,1 @@
-"""Loaders of other projects beside ours, in turn: ``python -m benchmarks.peers``."""
+"""Loaders of other projects beside those of memtrain: ``python -m benchmarks.peers``."""

@@ -1,7 +1,8 @@
-"""Loaders of other projects beside ours, on the same rows, and the ceilings of the machine.
+"""Measure loaders of other projects and of memtrain on the same rows, beside hardware ceilings.
 
 Every peer is installed into an environment of its own, below .venv-peers. The rows are written once
-a size, and prepared once a peer; with BENCHMARK_FOLDER set they stay for the next time.
+for each number of columns, and converted once for each peer. Where the environment variable
+BENCHMARK_FOLDER names a folder, they stay there for the next time.
 """
 
 import argparse
@@ -13,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
 
-from benchmarks.peers.catalogue import PROGRAMS, Program, chosen
+from benchmarks.peers.catalogue import PROGRAMS, Program, select_programs
 from benchmarks.peers.machine import describe, load
 from benchmarks.peers.record_files import write_rows
 from benchmarks.peers.rounds import Settings, measure
@@ -23,25 +24,33 @@ from memtrain.cli.entry_point import argument_parser
 
 @dataclass(frozen=True)
 class Defaults:
-    """What is measured unless something else is asked for."""
+    """What is measured unless the command line says otherwise.
+
+    Attributes:
+        columns: numbers of columns, a file for each.
+        mebibytes: size of a file.
+        seconds: duration of a run.
+    """
 
     columns: list[int]
     mebibytes: float
     seconds: float
 
 
-WARM = Defaults([20, 128, 1024], mebibytes=200, seconds=2)
-# More than readahead brings into memory during a run: it would be a warm one from then on.
-COLD = Defaults([128], mebibytes=4096, seconds=4)
+WARM = Defaults(columns=[20, 128, 1024], mebibytes=200, seconds=2)
+# Larger than what readahead brings into memory during a run, which would be warm from then on.
+COLD = Defaults(columns=[128], mebibytes=4096, seconds=4)
 
 WARM_NOTE = """\
-The rows are in the page cache. Rows a second are counted from the first batch on, over as many
+The rows are in the page cache. Rows per second are counted from the first batch on, over as many
 epochs as there is time for. The number behind a shuffle says how well it mixes rows that lie
-sorted: the variance of the batches' means, over that of batches drawn at random (1 is perfect)."""
+sorted: the variance of the batches' means, divided by that of batches drawn at random (1 is
+perfect)."""
 
 COLD_NOTE = """\
-The rows are on the disk alone when a run starts. Rows a second are counted from the start on, the
-first batch included, in one epoch at most; one batch at least, and what was fetched with it."""
+The rows are only on the disk when a run starts. Rows per second are counted from the start of the
+run, the first batch included, over one epoch at most and one batch at least, together with what was
+fetched along with it."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -55,7 +64,7 @@ def main(argv: list[str] | None = None) -> int:
         workers=arguments.workers,
         cold=arguments.cold,
     )
-    programs = chosen(arguments.peers, arguments.cold)
+    programs = select_programs(arguments.peers, arguments.cold)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(os.environ.get("BENCHMARK_FOLDER", temporary)) / "peers"
         folder.mkdir(parents=True, exist_ok=True)
@@ -69,33 +78,46 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def section(programs: list[Program], path: Path, columns: int, settings: Settings) -> str:
-    """Measure one file, and return its table with a title."""
+    """Measure the programs on one file, and return the table with a title."""
     size = path.stat().st_size
     results = measure(
         programs,
         path,
         settings,
-        lambda doing: print(f"{columns} columns, {doing}", file=sys.stderr),
+        lambda step: print(f"{columns} columns, {step}", file=sys.stderr),
     )
     title = (
         f"**{columns} columns** of float32, {size / 2**20:,.0f} MiB, batches of "
         f"{settings.batch_size}, {settings.rounds} rounds of {settings.seconds:g} seconds"
     )
-    return f"{title}\n\n{table(results, 4 * columns, size, settings.cold)}"
+    body = table(results, row_bytes=4 * columns, file_bytes=size, cold=settings.cold)
+    return f"{title}\n\n{body}"
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
-    """Return the arguments, lists as lists."""
+    """Return the arguments, lists already split."""
     names = [program.name for program in PROGRAMS]
     parser = argument_parser(__doc__, f"programs: {', '.join(names)}")
-    parser.add_argument("--peers", type=words, help="programs by name, with commas; default: all")
-    parser.add_argument("--columns", type=numbers, help="default: 20,128,1024; 128 with --cold")
-    parser.add_argument("--workers", type=numbers, default=[0, 2], help="default: 0,2")
-    parser.add_argument("--rounds", type=int, default=5, help="default: 5")
-    parser.add_argument("--seconds", type=float, help="of a run; default: 2; 4 with --cold")
-    parser.add_argument("--mebibytes", type=float, help="of a file; default: 200; 4096 with --cold")
-    parser.add_argument("--batch-size", type=int, default=1024, help="rows; default: 1024")
-    parser.add_argument("--cold", action="store_true", help="begin each run with an empty cache")
+    parser.add_argument(
+        "--peers", type=words, help="names of programs, separated by commas; default: all"
+    )
+    parser.add_argument(
+        "--columns", type=numbers, help="numbers of columns; default: 20,128,1024; 128 with --cold"
+    )
+    parser.add_argument("--workers", type=numbers, default=[0, 2], help="processes; default: 0,2")
+    parser.add_argument("--rounds", type=int, default=5, help="runs of each program; default: 5")
+    parser.add_argument(
+        "--seconds", type=float, help="duration of a run; default: 2; 4 with --cold"
+    )
+    parser.add_argument(
+        "--mebibytes", type=float, help="size of a file; default: 200; 4096 with --cold"
+    )
+    parser.add_argument(
+        "--batch-size", type=int, default=1024, help="rows of a batch; default: 1024"
+    )
+    parser.add_argument(
+        "--cold", action="store_true", help="start each run with an empty page cache"
+    )
     arguments = parser.parse_args(argv)
     unknown = set(arguments.peers or []) - set(names)
     if unknown:
@@ -104,12 +126,12 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 
 
 def words(text: str) -> list[str]:
-    """Read "a,b,c"."""
+    """Split a text such as "a,b,c"."""
     return text.split(",")
 
 
 def numbers(text: str) -> list[int]:
-    """Read "1,2,3"."""
+    """Return the numbers of a text such as "1,2,3"."""
     return [int(number) for number in text.split(",")]
 
 

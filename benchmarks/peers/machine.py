@@ -1,4 +1,4 @@
-"""What it was measured on."""
+"""The machine that the measurements ran on."""
 
 import os
 import platform
@@ -9,7 +9,7 @@ import torch
 
 
 def describe(folder: Path) -> str:
-    """Return a line about the machine, and the disk that a folder lies on."""
+    """Return a line about the machine, and about the disk that a folder lies on."""
     return ", ".join(
         [
             f"{os.cpu_count()} cores",
@@ -25,12 +25,12 @@ def describe(folder: Path) -> str:
 
 
 def load() -> str:
-    """Return the load of the last minute, of five minutes and of fifteen."""
+    """Return the load averages of the last one, five and fifteen minutes."""
     return " ".join(f"{value:.2f}" for value in os.getloadavg())
 
 
 def _read_ahead(folder: Path) -> str:
-    """Return how far the kernel reads ahead on a disk: what a page fault of a cold row costs."""
+    """Return the KiB that the kernel reads ahead, which is what a fault on a cold row costs."""
     device = folder.stat().st_dev
     path = Path(f"/sys/class/bdi/{os.major(device)}:{os.minor(device)}/read_ahead_kb")
     return path.read_text().strip() if path.exists() else "unknown"

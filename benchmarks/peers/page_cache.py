@@ -1,4 +1,4 @@
-"""The page cache: dropping files from it, and looking what is left there."""
+"""The page cache: drops files from it, and counts what is left there."""
 
 import ctypes
 import mmap
@@ -12,7 +12,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def drop(files: Iterable[Path]) -> None:
-    """Drop the pages of files; those that were not written yet are written first."""
+    """Drop the pages of files, after pages that are not on the disk yet are written."""
     for file in files:
         with file.open("rb") as stream:
             os.fsync(stream.fileno())
@@ -20,7 +20,7 @@ def drop(files: Iterable[Path]) -> None:
 
 
 def cached_bytes(files: Iterable[Path]) -> int:
-    """Return how many bytes of files are in the page cache, in whole pages."""
+    """Return the bytes of files in the page cache, in whole pages."""
     return sum(_cached_pages(file) for file in files) * mmap.PAGESIZE
 
 
@@ -28,7 +28,7 @@ def _cached_pages(file: Path) -> int:
     size = file.stat().st_size
     if not size:
         return 0
-    # Mapped and never touched: mincore tells of pages of the file, and not of this mapping.
+    # The mapping is never touched, so that mincore reports what was in the page cache before.
     mapped = np.memmap(file, np.uint8, "r")
     resident = np.zeros(-(-size // mmap.PAGESIZE), np.uint8)
     if _libc.mincore(_pointer(mapped), ctypes.c_size_t(size), _pointer(resident)):

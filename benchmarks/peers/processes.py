@@ -1,4 +1,4 @@
-"""The driver's side of a program: starts it, asks it, and holds it still in between."""
+"""The driver's side of a program: starts it, lets it run, and stops it in between."""
 
 import json
 import os
@@ -9,32 +9,37 @@ from contextlib import suppress
 from pathlib import Path
 
 from benchmarks.peers.catalogue import Program
-from benchmarks.peers.environments import REPOSITORY, python_of
+from benchmarks.peers.environments import REPOSITORY, python_for
 
-READY_SECONDS, ANSWER_SECONDS, END_SECONDS = 1800, 120, 10
+#: Longest time that a program may take to get ready, to answer after its run, and to end.
+READY_SECONDS = 1800
+ANSWER_SECONDS = 120
+END_SECONDS = 10
 
 
 class FailedError(Exception):
-    """A program that did not answer, or answered with an error."""
+    """A program did not answer, or answered with an error."""
 
 
 class Process:
-    """A program that runs in its own environment, with its worker processes in its own group.
+    """A program in its own environment; it and its worker processes form a process group.
 
-    Between questions all of them are stopped: loaders that read ahead would take the time of the
-    program whose turn it is.
+    Between runs, the whole group is stopped by SIGSTOP: a loader that reads ahead would otherwise
+    take time from the program whose turn it is.
 
     Args:
-        program: what to run.
-        workers: its number of worker processes.
-        path: the file of the rows.
+        program: program to run.
+        workers: number of its worker processes.
+        path: path of the rows.
         batch_size: rows of a batch.
-        warm_seconds: how long it runs before it is ready; None leaves its files on the disk.
+        warm_seconds: seconds that the program runs before it is ready; None for a program whose
+            files stay on the disk.
     """
 
     def __init__(
         self,
         program: Program,
+        *,
         workers: int,
         path: Path,
         batch_size: int,
@@ -49,7 +54,7 @@ class Process:
         }
         if warm_seconds is not None:
             arguments["--warm"] = warm_seconds
-        command = [python_of(program), "-P", "-m", "benchmarks.peers.protocol"]
+        command = [python_for(program), "-P", "-m", "benchmarks.peers.protocol"]
         command += [program.module or program.name, path, self.folder]
         command += [part for argument in arguments.items() for part in argument]
         self.log = path.parent / f"{program.name}-{workers}.log"
@@ -65,17 +70,20 @@ class Process:
             )
 
     def ready(self) -> dict:
-        """Wait until it has prepared its rows, and return what it says of that."""
+        """Wait until the program has prepared its rows, and return its answer."""
         return self._answer(READY_SECONDS)
 
     def run(self, seconds: float) -> dict:
-        """Let it run for some seconds, and return what it did."""
+        """Let the program run for some seconds, and return its answer."""
         os.killpg(self.process.pid, signal.SIGCONT)
         print(seconds, file=self.process.stdin, flush=True)
         return self._answer(seconds + ANSWER_SECONDS)
 
     def close(self) -> None:
-        """End it, workers included; killed at once, it would leave its shared memory behind."""
+        """End the program and its workers; kill them only if they do not end by themselves.
+
+        A program that is killed leaves shared memory behind.
+        """
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGCONT)
         try:
@@ -102,11 +110,14 @@ class Process:
 
 
 def _environment(program: Program) -> dict[str, str]:
-    """Return the variables: the protocol is found from anywhere, our own code by us alone."""
+    """Return environment variables with which a program finds the protocol.
+
+    The package memtrain is found only by programs that run in the environment of the project.
+    """
     paths = [REPOSITORY] if program.requirements else [REPOSITORY, REPOSITORY / "scripts"]
     return os.environ | {
         "PYTHONPATH": os.pathsep.join(map(str, paths)),
-        # Two of them would otherwise ask for newer versions of themselves.
+        # Two peers would otherwise ask the network for newer versions of themselves.
         "HF_HUB_OFFLINE": "1",
         "LITDATA_DISABLE_VERSION_CHECK": "1",
     }

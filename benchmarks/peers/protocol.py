@@ -1,11 +1,11 @@
-"""The side of the programs: prepares, warms, and runs for some seconds whenever it is told to.
+"""The program's side: prepares its rows, warms up, and runs for some seconds at each request.
 
-The driver starts this with the Python of a program's own environment, where nothing of the project
-is but this file, NumPy and PyTorch. A program is a module of ``programs`` with
-``loader(path, folder, batch_size, workers, **options)``, which returns what yields the batches of
-an epoch each time it is iterated, and, where it has a format of its own, ``prepare(path, folder)``,
-which converts the rows. What comes in are numbers of seconds, a line each; what goes out is a line
-of JSON each, the first one about the preparation.
+The driver starts this file with the Python of a program's own environment, which has NumPy and
+PyTorch but not the packages of the project. A program is a module of ``programs`` with a function
+``loader(path, folder, batch_size=..., workers=..., **options)``, which returns an object that
+yields the batches of an epoch each time it is iterated. A program with a format of its own also has
+``prepare(path, folder)``, which converts the rows. A request is a number of seconds on a line of
+standard input; an answer is a line of JSON. The first answer is about the preparation.
 """
 
 import argparse
@@ -27,46 +27,57 @@ import torch
 
 
 def main() -> None:
-    """Serve one program until the driver closes our standard input."""
+    """Serve one program until the driver closes standard input."""
     arguments = parse_arguments()
     answer = take_standard_output()
     try:
         serve(arguments, answer)
     except Exception as error:
         traceback.print_exc()
-        # Of an error in a worker process, the last line is the error itself.
+        # The last line of an error from a worker process is the error itself.
         answer(failed=traceback.format_exception_only(error)[-1].strip().splitlines()[-1])
 
 
 def parse_arguments() -> argparse.Namespace:
-    """Return the arguments that the driver passes."""
+    """Return the arguments from the driver."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("program", help="a module of benchmarks.peers.programs")
     parser.add_argument("path", type=Path, help="the .npy file of the rows")
-    parser.add_argument("folder", type=Path, help="for the rows in the program's own format")
-    parser.add_argument("--package", default="", help="whose version is told")
+    parser.add_argument("folder", type=Path, help="folder for the rows in the program's own format")
+    parser.add_argument("--package", default="", help="package whose version is reported")
     parser.add_argument("--batch-size", type=int, required=True)
     parser.add_argument("--workers", type=int, required=True)
-    parser.add_argument("--options", type=json.loads, required=True, help="more, for the loader")
-    parser.add_argument("--warm", type=float, help="seconds to run through the rows; cold without")
+    parser.add_argument(
+        "--options", type=json.loads, required=True, help="further arguments of the loader, in JSON"
+    )
+    parser.add_argument("--warm", type=float, help="seconds to warm up; a cold run without it")
     return parser.parse_args()
 
 
 def take_standard_output() -> Callable[..., None]:
-    """Keep standard output for answers; what libraries print goes to standard error."""
+    """Reserve standard output for answers, and send what libraries print to standard error.
+
+    Returns:
+        A function that writes its keyword arguments as an answer.
+    """
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     return lambda **answer: print(json.dumps(answer), file=answers, flush=True)
 
 
 def serve(arguments: argparse.Namespace, answer: Callable[..., None]) -> None:
-    """Prepare, then run as often as the driver asks."""
+    """Prepare the rows, then run at each request of the driver."""
     torch.set_num_threads(1)
-    path, folder = arguments.path, arguments.folder
+    path = arguments.path
+    folder = arguments.folder
     program = importlib.import_module(f"benchmarks.peers.programs.{arguments.program}")
     prepare_seconds = prepare_once(program, path, folder)
     loader = program.loader(
-        path, folder, arguments.batch_size, arguments.workers, **arguments.options
+        path,
+        folder,
+        batch_size=arguments.batch_size,
+        workers=arguments.workers,
+        **arguments.options,
     )
     cold = arguments.warm is None
     answer(
@@ -79,12 +90,16 @@ def serve(arguments: argparse.Namespace, answer: Callable[..., None]) -> None:
 
 
 def prepare_once(program: ModuleType, path: Path, folder: Path) -> float | None:
-    """Convert the rows unless they are; return the seconds that it took, then or now."""
+    """Convert the rows if they are not converted yet.
+
+    Returns:
+        The seconds that the conversion took, now or then; None for a program without one.
+    """
     if not hasattr(program, "prepare"):
         return None
     done = folder / "prepare_seconds"
     if not done.exists():
-        # What an attempt that failed may have left.
+        # A failed attempt may have left files here.
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         start = time.perf_counter()
@@ -94,29 +109,31 @@ def prepare_once(program: ModuleType, path: Path, folder: Path) -> float | None:
 
 
 def warm(loader: Iterable, path: Path, folder: Path, seconds: float) -> float:
-    """Bring all files into the page cache, and look at what the loader yields for some seconds.
+    """Bring all files into the page cache, and check the batches of the loader for some seconds.
 
     Returns:
-        The variance of the batches' mean row number, over that of batches drawn at random: 1 where
-        rows are well mixed, up to the rows of a batch where they come as they lie.
+        The variance of the batches' mean row number, divided by that of batches drawn at random: 1
+        for rows that are well mixed, the rows of a batch for rows in file order.
 
     Raises:
-        ValueError: where what it yields is no batch of our rows.
+        ValueError: if the first batch does not hold rows of the file.
     """
     for file in [path, *folder.rglob("*")]:
         if file.is_file():
             read_through(file)
     rows = np.load(path, mmap_mode="r")
     # Column 0 holds the row's number.
-    middle, variance = (len(rows) - 1) / 2, (len(rows) ** 2 - 1) / 12
-    ratios, end = [], float("inf")
+    mean = (len(rows) - 1) / 2
+    variance = (len(rows) ** 2 - 1) / 12
+    ratios = []
+    end = float("inf")
     for batch in epochs(loader):
         numbers = np.asarray(batch[:, 0]).astype(np.int64)
         if not ratios:
             if not np.array_equal(rows[numbers], batch):
                 raise ValueError("the first batch does not hold rows of the file")
             end = time.perf_counter() + seconds
-        ratios.append(len(batch) * (numbers.mean() - middle) ** 2 / variance)
+        ratios.append(len(batch) * (numbers.mean() - mean) ** 2 / variance)
         if time.perf_counter() > end:
             break
     return float(np.mean(ratios))
@@ -131,28 +148,31 @@ def read_through(file: Path) -> None:
 
 
 def epochs(loader: Iterable) -> Iterable:
-    """Yield the batches of one epoch after the other, without an end."""
+    """Yield the batches of one epoch after the other, endlessly."""
     return chain.from_iterable(repeat(loader))
 
 
 def run(loader: Iterable, seconds: float, cold: bool) -> dict[str, float]:
-    """Take batches for some seconds, and look at one value of each, as a consumer would.
+    """Take batches for some seconds, and read one value of each, as a consumer would.
 
-    The seconds begin with the first batch, and epoch follows epoch. In the cold they begin with the
-    run, as the first batch is the slowest, and one epoch is all: the next would be a warm one. What
-    was fetched along with the last batch, and so comes at once, is then counted as well.
+    The seconds of a warm run start with the first batch, and epoch follows epoch. The seconds of a
+    cold run start with the run, since its first batch is the slowest, and it ends after one epoch,
+    since the next one would be warm. Batches that were fetched along with the last one arrive at
+    once, and count as well.
     """
-    batches = rows = first_rows = 0
+    rows = first_rows = 0
     first_seconds = elapsed = 0.0
     start = time.perf_counter()
-    for batch in loader if cold else epochs(loader):
+    for batches, batch in enumerate(loader if cold else epochs(loader)):
         float(batch[0, 0])
         now = time.perf_counter() - start
         if cold and elapsed > seconds and now - elapsed > 0.01 * elapsed / batches:
             break
-        batches, rows, elapsed = batches + 1, rows + len(batch), now
-        if batches == 1:
-            first_rows, first_seconds = rows, elapsed
+        rows += len(batch)
+        elapsed = now
+        if not batches:
+            first_rows = rows
+            first_seconds = elapsed
         if not cold and elapsed - first_seconds > seconds:
             break
     return {

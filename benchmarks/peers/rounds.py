@@ -1,4 +1,4 @@
-"""Runs the programs in turn, round by round, so that a machine's drift hits all alike."""
+"""Runs the programs in turn, round by round, so that a drift of the machine hits all of them."""
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -13,14 +13,15 @@ from benchmarks.peers.processes import FailedError, Process
 
 @dataclass(frozen=True)
 class Settings:
-    """How it is measured.
+    """How the programs are measured.
 
     Attributes:
         rounds: runs of each program.
-        seconds: of a run; from its first batch on, or in the cold from its start on.
+        seconds: duration of a run, from its first batch on; of a cold run, from its start on.
         batch_size: rows of a batch.
-        workers: the numbers of worker processes that are of interest.
-        cold: drop the files from the page cache before every run, of which each is a new process.
+        workers: numbers of worker processes to measure.
+        cold: whether the files are dropped from the page cache before every run; each run is then
+            a new process.
     """
 
     rounds: int
@@ -30,19 +31,27 @@ class Settings:
     cold: bool
 
 
+@dataclass(frozen=True)
+class CachedShare:
+    """Share of a program's files in the page cache before a run, and after it."""
+
+    before: float
+    after: float
+
+
 @dataclass
 class Result:
-    """What is known about a program.
+    """The measurements of a program.
 
     Attributes:
         program: the program.
-        workers: its worker processes.
-        failure: why it has no runs, or none any more.
-        ready: what it said when it was.
-        rates: rows a second, by round.
-        first_seconds: until the first batch, by round.
-        prepared_bytes: the size of its own files; 0 where it reads those that there are.
-        cached: the share of the files in the page cache before each cold run, and after it.
+        workers: number of its worker processes.
+        failure: why the program failed; empty as long as it has not.
+        ready: answer of the program when it was ready.
+        rates: rows per second, by round.
+        first_seconds: seconds to the first batch, by round.
+        prepared_bytes: size of the files in the program's own format; 0 if it reads the .npy file.
+        cached: shares of the files in the page cache, for each cold run.
     """
 
     program: Program
@@ -52,19 +61,19 @@ class Result:
     rates: dict[int, float] = field(default_factory=dict)
     first_seconds: dict[int, float] = field(default_factory=dict)
     prepared_bytes: int = 0
-    cached: list[tuple[float, float]] = field(default_factory=list)
+    cached: list[CachedShare] = field(default_factory=list)
 
 
 def measure(
-    programs: list[Program], path: Path, settings: Settings, tell: Callable[[str], None]
+    programs: list[Program], path: Path, settings: Settings, report: Callable[[str], None]
 ) -> list[Result]:
     """Measure programs on a file of rows.
 
     Args:
-        programs: in the order of their turns.
-        path: the file.
-        settings: how.
-        tell: called with what is done next.
+        programs: programs in the order of their turns.
+        path: path of the file.
+        settings: how they are measured.
+        report: called with a description of each step before it is done.
     """
     results = [
         Result(program, workers)
@@ -72,27 +81,29 @@ def measure(
         for workers in program.workers
         if workers in settings.workers
     ]
-    (_cold_rounds if settings.cold else _warm_rounds)(results, path, settings, tell)
+    (_cold_rounds if settings.cold else _warm_rounds)(results, path, settings, report)
     return results
 
 
 def _warm_rounds(
-    results: list[Result], path: Path, settings: Settings, tell: Callable[[str], None]
+    results: list[Result], path: Path, settings: Settings, report: Callable[[str], None]
 ) -> None:
-    """Start all programs, and let one after the other run."""
+    """Start all programs, then let one after the other run in every round."""
     processes: dict[int, Process] = {}
     try:
         for index, result in enumerate(results):
-            tell(f"starting {_name(result)}")
-            with _failure_of(result):
+            report(f"starting {_name(result)}")
+            with _noting_failure(result):
                 processes[index] = _start(result, path, settings, settings.seconds)
-                _wait(result, processes[index])
+                _wait_until_ready(result, processes[index])
         for number in range(settings.rounds):
-            for index, result in _sound(results):
-                tell(f"round {number + 1} of {settings.rounds}: {_name(result)}")
-                with _failure_of(result):
+            for index, result in enumerate(results):
+                if result.failure:
+                    continue
+                report(f"round {number + 1} of {settings.rounds}: {_name(result)}")
+                with _noting_failure(result):
                     answer = processes[index].run(settings.seconds)
-                    # Not the first batch, which took with it what was fetched at once.
+                    # The first batch does not count: other rows were fetched along with it.
                     rows = answer["rows"] - answer["first_rows"]
                     result.rates[number] = rows / (answer["seconds"] - answer["first_seconds"])
                     result.first_seconds[number] = answer["first_seconds"]
@@ -102,14 +113,16 @@ def _warm_rounds(
 
 
 def _cold_rounds(
-    results: list[Result], path: Path, settings: Settings, tell: Callable[[str], None]
+    results: list[Result], path: Path, settings: Settings, report: Callable[[str], None]
 ) -> None:
-    """Start each program anew for every run: pages that a process has mapped cannot be dropped."""
+    """Start each program anew for every run, since pages that a process maps cannot be dropped."""
     for number in range(settings.rounds):
-        for _, result in _sound(results):
-            tell(f"round {number + 1} of {settings.rounds}: {_name(result)}")
-            with _failure_of(result), closing(_start(result, path, settings, None)) as process:
-                _wait(result, process)
+        for result in results:
+            if result.failure:
+                continue
+            report(f"round {number + 1} of {settings.rounds}: {_name(result)}")
+            with _noting_failure(result), closing(_start(result, path, settings, None)) as process:
+                _wait_until_ready(result, process)
                 files = _files(process.folder) if result.prepared_bytes else [path]
                 size = sum(file.stat().st_size for file in files)
                 drop(files)
@@ -117,14 +130,20 @@ def _cold_rounds(
                 answer = process.run(settings.seconds)
                 result.rates[number] = answer["rows"] / answer["seconds"]
                 result.first_seconds[number] = answer["first_seconds"]
-                result.cached.append((before / size, cached_bytes(files) / size))
+                result.cached.append(CachedShare(before / size, cached_bytes(files) / size))
 
 
 def _start(result: Result, path: Path, settings: Settings, warm_seconds: float | None) -> Process:
-    return Process(result.program, result.workers, path, settings.batch_size, warm_seconds)
+    return Process(
+        result.program,
+        workers=result.workers,
+        path=path,
+        batch_size=settings.batch_size,
+        warm_seconds=warm_seconds,
+    )
 
 
-def _wait(result: Result, process: Process) -> None:
+def _wait_until_ready(result: Result, process: Process) -> None:
     result.ready = process.ready()
     result.prepared_bytes = sum(file.stat().st_size for file in _files(process.folder))
 
@@ -137,13 +156,9 @@ def _name(result: Result) -> str:
     return f"{result.program.name}, {result.workers} workers"
 
 
-def _sound(results: list[Result]) -> Iterator[tuple[int, Result]]:
-    return ((index, result) for index, result in enumerate(results) if not result.failure)
-
-
 @contextmanager
-def _failure_of(result: Result) -> Iterator[None]:
-    """Note why a program failed; the others go on."""
+def _noting_failure(result: Result) -> Iterator[None]:
+    """Note why a program failed, so that the others can go on."""
     try:
         yield
     except (FailedError, NotInstalledError) as error:

@@ -1,4 +1,4 @@
-"""The results, in Markdown."""
+"""The results as Markdown tables."""
 
 import statistics
 from collections.abc import Callable, Iterable
@@ -11,26 +11,27 @@ from benchmarks.peers.rounds import Result
 NOTHING = "-"
 
 
-def table(results: list[Result], row_bytes: int, file_bytes: int, cold: bool) -> str:
-    """Return the table of a file, and below it what failed.
+def table(results: list[Result], *, row_bytes: int, file_bytes: int, cold: bool) -> str:
+    """Return the table of a file, and below it the programs that failed.
 
     Args:
-        results: of all programs, ceilings included.
-        row_bytes: the size of a row.
-        file_bytes: the size of the file.
-        cold: whether each run began with the rows on the disk alone.
+        results: results of all programs, ceilings included.
+        row_bytes: size of a row.
+        file_bytes: size of the file.
+        cold: whether the rows were only on the disk when a run started.
     """
-    ceiling, reference = (_of(results, program.name) for program in (_ceiling(cold), ROW_BY_ROW))
+    ceiling = _result_without_workers(results, _ceiling(cold))
+    baseline = _result_without_workers(results, ROW_BY_ROW)
     columns = {
         "program": lambda result: result.program.title,
         "version": lambda result: result.ready["version"] or NOTHING,
         "shuffle": _shuffle,
         "workers": lambda result: str(result.workers),
         "rows/s, median (range)": lambda result: _spread(result.rates.values()),
-        "GiB/s": lambda result: _figures(_middle(result.rates.values()) * row_bytes / 2**30),
+        "GiB/s": lambda result: _three_digits(_median(result.rates.values()) * row_bytes / 2**30),
         f"of {_ceiling(cold).title}": lambda result: _ratio(result, ceiling, "{:.1%}".format),
-        "times row by row": lambda result: _ratio(result, reference, _figures),
-        "first batch, s": lambda result: _figures(_middle(result.first_seconds.values())),
+        "times row by row": lambda result: _ratio(result, baseline, _three_digits),
+        "first batch, s": lambda result: _three_digits(_median(result.first_seconds.values())),
         "preparing, s": _preparing,
         "size on disk": lambda result: f"{(result.prepared_bytes or file_bytes) / file_bytes:.2f}",
     }
@@ -47,10 +48,10 @@ def _ceiling(cold: bool) -> Program:
     return LARGE_READS if cold else TAKE
 
 
-def _of(results: list[Result], name: str) -> Result | None:
-    """Return the result of a program without workers."""
-    found = [result for result in results if result.program.name == name and not result.workers]
-    return found[0] if found else None
+def _result_without_workers(results: list[Result], program: Program) -> Result | None:
+    """Return the result of a program with no worker processes; None if it was not measured."""
+    found = (result for result in results if result.program is program and not result.workers)
+    return next(found, None)
 
 
 def _shuffle(result: Result) -> str:
@@ -61,11 +62,11 @@ def _shuffle(result: Result) -> str:
 
 
 def _ratio(result: Result, other: Result | None, form: Callable[[float], str]) -> str:
-    """Return the median of the ratios to another program, round by round."""
+    """Return the median ratio to another program, over the rounds that both have."""
     rounds = result.rates.keys() & (other.rates.keys() if other else set())
     if not rounds:
         return NOTHING
-    return form(_middle(result.rates[one] / other.rates[one] for one in rounds))
+    return form(_median(result.rates[one] / other.rates[one] for one in rounds))
 
 
 def _preparing(result: Result) -> str:
@@ -74,8 +75,9 @@ def _preparing(result: Result) -> str:
 
 
 def _cached(result: Result) -> str:
-    before, after = zip(*result.cached, strict=True)
-    return f"{_middle(before):.1%} / {_middle(after):.0%}"
+    before = _median(share.before for share in result.cached)
+    after = _median(share.after for share in result.cached)
+    return f"{before:.1%} / {after:.0%}"
 
 
 def _failures(results: list[Result]) -> list[str]:
@@ -87,15 +89,15 @@ def _failures(results: list[Result]) -> list[str]:
     return ["", *lines] if lines else []
 
 
-def _middle(values: Iterable[float]) -> float:
+def _median(values: Iterable[float]) -> float:
     return statistics.median(values)
 
 
-def _figures(value: float) -> str:
-    """Write a number with three figures and without an exponent."""
+def _three_digits(value: float) -> str:
+    """Return a number with three significant digits and no exponent."""
     return np.format_float_positional(value, 3, fractional=False, trim="-")
 
 
 def _spread(values: Iterable[float]) -> str:
     values = list(values)
-    return f"{_middle(values):,.0f} ({min(values):,.0f} to {max(values):,.0f})"
+    return f"{_median(values):,.0f} ({min(values):,.0f} to {max(values):,.0f})"

@@ -1,1 +1,1 @@
-"""One file a program: how its rows are prepared, and what yields their batches."""
+"""One file per program: how it converts the rows, and the loader that yields their batches."""

@@ -1,4 +1,4 @@
-"""Our loader: random blocks into a buffer, shuffled there; with its own defaults."""
+"""BlockLoader with its defaults: random blocks fill a buffer, in which rows are shuffled."""
 
 from pathlib import Path
 
@@ -7,6 +7,6 @@ from memtrain.loading.block_loader import BlockLoader
 
 
 def loader(
-    path: Path, folder: Path, batch_size: int, workers: int, copy: bool = False
+    path: Path, folder: Path, *, batch_size: int, workers: int, copy: bool = False
 ) -> BlockLoader:
     return BlockLoader(MemmapDataset(path), batch_size=batch_size, shuffle=True, seed=0, copy=copy)

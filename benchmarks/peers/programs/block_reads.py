@@ -1,4 +1,4 @@
-"""A ceiling of the disk: blocks in random order, read by threads into buffers that they keep."""
+"""A ceiling of the disk: threads read blocks in random order, each into its own buffer."""
 
 import os
 import threading
@@ -15,7 +15,8 @@ class BlockReads:
 
     def __init__(self, path: Path, block_bytes: int, threads: int):
         rows = np.load(path, mmap_mode="r")
-        self.columns, self.offset = rows.shape[1], rows.offset
+        self.columns = rows.shape[1]
+        self.offset = rows.offset
         self.block_rows = block_bytes // rows[:1].nbytes
         self.block_bytes = self.block_rows * rows[:1].nbytes
         self.blocks = len(rows) // self.block_rows
@@ -33,7 +34,7 @@ class BlockReads:
     def __iter__(self) -> Iterator[np.ndarray]:
         order = iter(np.random.default_rng(0).permutation(self.blocks).tolist())
         with ThreadPoolExecutor(self.threads) as pool:
-            # Two reads a thread are under way or wait, so that no thread does.
+            # Two reads per thread are submitted, so that no thread ever waits for work.
             reads = [pool.submit(self.read, block) for block in islice(order, 2 * self.threads)]
             while reads:
                 yield reads.pop(0).result()
@@ -41,6 +42,6 @@ class BlockReads:
 
 
 def loader(
-    path: Path, folder: Path, batch_size: int, workers: int, block_bytes: int, threads: int
+    path: Path, folder: Path, *, batch_size: int, workers: int, block_bytes: int, threads: int
 ) -> BlockReads:
     return BlockReads(path, block_bytes, threads)

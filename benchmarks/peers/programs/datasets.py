@@ -1,6 +1,6 @@
-"""Hugging Face datasets: a batch of indices a time, of a memory-mapped Arrow table.
+"""Hugging Face datasets: a memory-mapped Arrow table, indexed by a batch of rows at a time.
 
-Its format "arrow" returns what the memory map has, and is three times as fast here as "numpy" and
+Its format "arrow" returns slices of the memory map, and is three times as fast here as "numpy" and
 six times as fast as "torch"; the shuffle buffer of its iterable dataset is slower still.
 """
 
@@ -21,7 +21,7 @@ def prepare(path: Path, folder: Path) -> None:
     Dataset(pa.table({"rows": values}, features.arrow_schema)).save_to_disk(folder / "dataset")
 
 
-def loader(path: Path, folder: Path, batch_size: int, workers: int) -> DataLoader:
+def loader(path: Path, folder: Path, *, batch_size: int, workers: int) -> DataLoader:
     rows = load_from_disk(str(folder / "dataset")).with_format("arrow")
     return DataLoader(
         rows,
@@ -34,6 +34,6 @@ def loader(path: Path, folder: Path, batch_size: int, workers: int) -> DataLoade
 
 
 def to_tensor(batch: pa.Table) -> torch.Tensor:
-    """Return the values of a table as a matrix, uncopied."""
+    """Return the values of a table as a matrix, without a copy."""
     rows = batch["rows"].combine_chunks()
     return torch.from_dlpack(rows.flatten()).reshape(len(rows), -1)

@@ -1,6 +1,6 @@
-"""Grain: a memory-mapped source, shuffled by an index cipher, for as many epochs as are asked for.
+"""Grain: a memory-mapped source, shuffled by an index cipher, repeated without end.
 
-Without threads: they are for sources that wait, and make one of rows in memory slower.
+It runs without threads, which help sources that wait, but slow down one of rows in memory.
 """
 
 from pathlib import Path
@@ -11,14 +11,14 @@ import torch
 
 
 class Source:
-    """A random-access source, as Grain asks for one."""
+    """A random-access source with the methods that Grain requires."""
 
     def __init__(self, path: Path):
         self.path = path
         self.rows = np.load(path, mmap_mode="r").view(np.ndarray)
 
     def __reduce__(self) -> tuple:
-        # A worker process opens the file itself: rows would be sent to it one and all.
+        # A worker process opens the file itself; otherwise all rows would be sent to it.
         return Source, (self.path,)
 
     def __len__(self) -> int:
@@ -28,7 +28,7 @@ class Source:
         return self.rows[index]
 
 
-def loader(path: Path, folder: Path, batch_size: int, workers: int) -> grain.IterDataset:
+def loader(path: Path, folder: Path, *, batch_size: int, workers: int) -> grain.IterDataset:
     rows = grain.MapDataset.source(Source(path)).shuffle(seed=0).repeat()
     batches = rows.batch(batch_size).to_iter_dataset(grain.ReadOptions(num_threads=0))
     if workers:

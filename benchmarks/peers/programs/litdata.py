@@ -1,6 +1,6 @@
-"""LitData: chunks of 64 MB, read by ``TokensLoader``, for which a row is a block of tokens.
+"""LitData: chunks of 64 MB, read by ``TokensLoader``, to which a row is a block of tokens.
 
-That is how it has contiguous arrays stored; a sample a row, which is its default, is several times
+This is how LitData stores contiguous arrays; its default, a sample for each row, is several times
 slower here.
 """
 
@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from litdata import StreamingDataLoader, StreamingDataset, TokensLoader, optimize
 
-ROWS_A_TASK = 8192
+ROWS_PER_TASK = 8192
 
 
 def prepare(path: Path, folder: Path) -> None:
     shape = np.load(path, mmap_mode="r").shape
     optimize(
         partial(values_from, path=path),
-        list(range(0, shape[0], ROWS_A_TASK)),
+        list(range(0, shape[0], ROWS_PER_TASK)),
         str(folder / "chunks"),
         chunk_bytes="64MB",
         num_workers=1,
@@ -28,11 +28,11 @@ def prepare(path: Path, folder: Path) -> None:
 
 
 def values_from(start: int, path: Path) -> Iterator[torch.Tensor]:
-    """Yield the values of a task's rows; samples are cut into blocks again when they are read."""
-    yield torch.tensor(np.load(path, mmap_mode="r")[start : start + ROWS_A_TASK].reshape(-1))
+    """Yield the values of a task's rows; the reader cuts them into blocks again."""
+    yield torch.tensor(np.load(path, mmap_mode="r")[start : start + ROWS_PER_TASK].reshape(-1))
 
 
-def loader(path: Path, folder: Path, batch_size: int, workers: int) -> StreamingDataLoader:
+def loader(path: Path, folder: Path, *, batch_size: int, workers: int) -> StreamingDataLoader:
     columns = np.load(path, mmap_mode="r").shape[1]
     dataset = StreamingDataset(
         str(folder / "chunks"), shuffle=True, item_loader=TokensLoader(block_size=columns)

@@ -1,4 +1,4 @@
-"""A ceiling: big pieces of an array copied into another, in order."""
+"""A ceiling: large pieces of an array, copied in order into a buffer."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,5 +23,5 @@ class Copies:
             yield self.buffer
 
 
-def loader(path: Path, folder: Path, batch_size: int, workers: int) -> Copies:
+def loader(path: Path, folder: Path, *, batch_size: int, workers: int) -> Copies:
     return Copies(np.load(path))

@@ -1,4 +1,4 @@
-"""Our dataset in a ``DataLoader``: one gather a batch."""
+"""MemmapDataset in a ``DataLoader``: one gather for each batch."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from torch.utils.data import DataLoader
 from memtrain.data.memmap_dataset import MemmapDataset
 
 
-def loader(path: Path, folder: Path, batch_size: int, workers: int) -> DataLoader:
+def loader(path: Path, folder: Path, *, batch_size: int, workers: int) -> DataLoader:
     return DataLoader(
         MemmapDataset(path),
         batch_size,

@@ -1,4 +1,4 @@
-"""A memory-mapped dataset as it is usually written: one access to the ``np.memmap`` a row."""
+"""A memory-mapped dataset as it is usually written: it reads the ``np.memmap`` for every row."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader, Dataset
 
 
 class Rows(Dataset):
-    """One row at a time, copied from the mapping."""
+    """Rows that are copied from the mapping one at a time."""
 
     def __init__(self, path: Path):
         self.rows = np.load(path, mmap_mode="r")
@@ -20,7 +20,7 @@ class Rows(Dataset):
         return torch.tensor(self.rows[index])
 
 
-def loader(path: Path, folder: Path, batch_size: int, workers: int) -> DataLoader:
+def loader(path: Path, folder: Path, *, batch_size: int, workers: int) -> DataLoader:
     return DataLoader(
         Rows(path), batch_size, shuffle=True, num_workers=workers, persistent_workers=workers > 0
     )

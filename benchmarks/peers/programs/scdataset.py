@@ -1,4 +1,4 @@
-"""scDataset: blocks of 16 rows and 16 batches a fetch, as its quick start has them."""
+"""scDataset: blocks of 16 rows and 16 batches per fetch, as in its quick start."""
 
 from pathlib import Path
 
@@ -10,9 +10,9 @@ from torch.utils.data import DataLoader
 FETCH_FACTOR = 16
 
 
-def loader(path: Path, folder: Path, batch_size: int, workers: int) -> DataLoader:
+def loader(path: Path, folder: Path, *, batch_size: int, workers: int) -> DataLoader:
     dataset = scDataset(
-        # A plain view: an np.memmap is slower to index.
+        # A plain view, since an np.memmap is slower to index.
         np.load(path, mmap_mode="r").view(np.ndarray),
         BlockShuffling(block_size=16),
         batch_size=batch_size,

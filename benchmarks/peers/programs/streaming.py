@@ -1,7 +1,7 @@
 """MosaicML Streaming: MDS shards, shuffled by its default, py1e.
 
-It imports torchvision, which fails where its wheel is built for CUDA and torch for the CPU alone.
-Nothing here needs it, and so modules with no more than the imported names stand in for it.
+It imports torchvision, which fails if its wheel is built for CUDA and torch only for the CPU.
+Nothing here needs torchvision, so modules with only the imported names take its place.
 """
 
 import sys
@@ -14,17 +14,17 @@ import torch
 from torch.utils.data import DataLoader
 
 
-def stand_in(name: str, **contents: object) -> None:
-    """Let a module be imported that has these contents alone."""
+def make_module(name: str, **contents: object) -> None:
+    """Make a module with these contents, which imports of this name then find."""
     sys.modules[name] = module = ModuleType(name)
     module.__spec__ = ModuleSpec(name, None)
     vars(module).update(contents)
 
 
-stand_in("torchvision")
-stand_in("torchvision.datasets", VisionDataset=object)
-stand_in("torchvision.transforms")
-stand_in("torchvision.transforms.functional", to_tensor=None)
+make_module("torchvision")
+make_module("torchvision.datasets", VisionDataset=object)
+make_module("torchvision.transforms")
+make_module("torchvision.transforms.functional", to_tensor=None)
 
 from streaming import MDSWriter, StreamingDataset  # noqa: E402
 
@@ -37,7 +37,7 @@ def prepare(path: Path, folder: Path) -> None:
             writer.write({"rows": np.asarray(row)})
 
 
-def loader(path: Path, folder: Path, batch_size: int, workers: int) -> DataLoader:
+def loader(path: Path, folder: Path, *, batch_size: int, workers: int) -> DataLoader:
     dataset = StreamingDataset(local=str(folder / "mds"), shuffle=True, batch_size=batch_size)
     return DataLoader(
         dataset,
@@ -49,5 +49,5 @@ def loader(path: Path, folder: Path, batch_size: int, workers: int) -> DataLoade
 
 
 def stack(samples: list[dict[str, np.ndarray]]) -> torch.Tensor:
-    """Make a batch of its rows."""
+    """Stack the rows of a batch."""
     return torch.from_numpy(np.stack([sample["rows"] for sample in samples]))

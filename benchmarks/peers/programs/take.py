@@ -1,4 +1,4 @@
-"""A ceiling: rows in memory, gathered in an order that was drawn before."""
+"""A ceiling: rows in memory, gathered in an order that is drawn in advance."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 
 
 class Gathers:
-    """Yields batches of all rows, in one and the same buffer."""
+    """Yields batches of all rows, each in the same buffer."""
 
     def __init__(self, rows: np.ndarray, batch_size: int):
         self.rows = rows
@@ -17,10 +17,10 @@ class Gathers:
 
     def __iter__(self) -> Iterator[np.ndarray]:
         for batch in self.batches:
-            # mode="clip" spares a buffered copy.
+            # mode="clip" avoids a buffered copy.
             np.take(self.rows, batch, 0, out=self.buffer, mode="clip")
             yield self.buffer
 
 
-def loader(path: Path, folder: Path, batch_size: int, workers: int) -> Gathers:
+def loader(path: Path, folder: Path, *, batch_size: int, workers: int) -> Gathers:
     return Gathers(np.load(path), batch_size)

@@ -1,4 +1,4 @@
-"""tensordict: a memory-mapped ``TensorDict`` is itself the dataset, with one index a batch."""
+"""tensordict: a memory-mapped ``TensorDict`` is the dataset, indexed once for each batch."""
 
 from pathlib import Path
 
@@ -13,17 +13,17 @@ def prepare(path: Path, folder: Path) -> None:
     TensorDict({"rows": rows}, batch_size=[len(rows)]).memmap(folder / "tensordict")
 
 
-def loader(path: Path, folder: Path, batch_size: int, workers: int) -> DataLoader:
+def loader(path: Path, folder: Path, *, batch_size: int, workers: int) -> DataLoader:
     return DataLoader(
         TensorDict.load_memmap(folder / "tensordict"),
         batch_size,
         shuffle=True,
-        collate_fn=rows_of,
+        collate_fn=take_rows,
         num_workers=workers,
         persistent_workers=workers > 0,
     )
 
 
-def rows_of(batch: TensorDict) -> torch.Tensor:
-    """Take the tensor out of a batch."""
+def take_rows(batch: TensorDict) -> torch.Tensor:
+    """Return the tensor of a batch."""
     return batch["rows"]

@@ -1,4 +1,4 @@
-"""torchdata: ``StatefulDataLoader`` over a dataset that fetches a batch at once."""
+"""torchdata: ``StatefulDataLoader`` with a dataset that fetches a whole batch at once."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from torchdata.stateful_dataloader import StatefulDataLoader
 
 
 class Rows(Dataset):
-    """A batch a gather; ``__getitems__`` is what ``DataLoader`` looks for."""
+    """Rows that are gathered by batch in ``__getitems__``, which ``DataLoader`` looks for."""
 
     def __init__(self, path: Path):
         self.rows = np.load(path, mmap_mode="r").view(np.ndarray)
@@ -21,7 +21,7 @@ class Rows(Dataset):
         return torch.from_numpy(self.rows[indices])
 
 
-def loader(path: Path, folder: Path, batch_size: int, workers: int) -> StatefulDataLoader:
+def loader(path: Path, folder: Path, *, batch_size: int, workers: int) -> StatefulDataLoader:
     return StatefulDataLoader(
         Rows(path),
         batch_size,
@@ -33,5 +33,5 @@ def loader(path: Path, folder: Path, batch_size: int, workers: int) -> StatefulD
 
 
 def unchanged(batch: torch.Tensor) -> torch.Tensor:
-    """Leave a batch as it was fetched."""
+    """Return a batch as it was fetched."""
     return batch

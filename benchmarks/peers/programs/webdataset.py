@@ -6,19 +6,21 @@ import numpy as np
 import torch
 import webdataset
 
-ROWS_A_SHARD, LEAST_SHARDS, BUFFER_ROWS = 10_000, 8, 10_000
+ROWS_PER_SHARD = 10_000
+MIN_SHARDS = 8
+BUFFER_ROWS = 10_000
 
 
 def prepare(path: Path, folder: Path) -> None:
     rows = np.load(path, mmap_mode="r")
-    size = min(ROWS_A_SHARD, -(-len(rows) // LEAST_SHARDS))
-    # A time of whole seconds spares a second header a row, which halves the shards.
+    size = min(ROWS_PER_SHARD, -(-len(rows) // MIN_SHARDS))
+    # With a time of whole seconds, a row needs only one header, which halves the size of a shard.
     with webdataset.ShardWriter(f"{folder}/%06d.tar", maxcount=size, verbose=0, mtime=0) as writer:
         for number, row in enumerate(rows):
             writer.write({"__key__": f"{number:09d}", "row": row.tobytes()})
 
 
-def loader(path: Path, folder: Path, batch_size: int, workers: int) -> webdataset.WebLoader:
+def loader(path: Path, folder: Path, *, batch_size: int, workers: int) -> webdataset.WebLoader:
     shards = [str(shard) for shard in sorted(folder.glob("*.tar"))]
     rows = (
         webdataset.WebDataset(shards, shardshuffle=len(shards))

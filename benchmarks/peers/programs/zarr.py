@@ -1,7 +1,7 @@
-"""zarr: chunks of a megabyte, as it advises, uncompressed; 64 of them are read and shuffled.
+"""zarr: uncompressed chunks of a megabyte, as it advises; 64 at a time are read and shuffled.
 
-It has no loader. One orthogonal selection of whole chunks reads them side by side, and is faster
-than ``blocks``, which takes one after the other.
+zarr has no loader. One orthogonal selection of whole chunks reads them in parallel, and is faster
+than ``blocks``, which reads one after the other.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,8 @@ import numpy as np
 import torch
 import zarr
 
-CHUNK_BYTES, CHUNKS_AT_ONCE = 1 << 20, 64
+CHUNK_BYTES = 1 << 20
+CHUNKS_AT_A_TIME = 64
 
 
 def prepare(path: Path, folder: Path) -> None:
@@ -23,25 +24,26 @@ def prepare(path: Path, folder: Path) -> None:
 
 
 class Shuffled:
-    """Yields the rows of some random chunks in random order, and then those of the next."""
+    """Yields batches of rows: a few random chunks at a time, the rows of these in random order."""
 
     def __init__(self, rows: zarr.Array, batch_size: int):
-        self.rows, self.batch_size = rows, batch_size
+        self.rows = rows
+        self.batch_size = batch_size
         self.random = np.random.default_rng(0)
 
     def __iter__(self) -> Iterator[torch.Tensor]:
         chunks = self.random.permutation(self.rows.cdata_shape[0])
-        for start in range(0, len(chunks), CHUNKS_AT_ONCE):
-            numbers = self.rows_of(np.sort(chunks[start : start + CHUNKS_AT_ONCE]))
+        for start in range(0, len(chunks), CHUNKS_AT_A_TIME):
+            numbers = self.row_numbers(np.sort(chunks[start : start + CHUNKS_AT_A_TIME]))
             rows = torch.from_numpy(self.rows.oindex[numbers])
             order = torch.from_numpy(self.random.permutation(len(rows)))
             yield from (rows[batch] for batch in order.split(self.batch_size))
 
-    def rows_of(self, chunks: np.ndarray) -> np.ndarray:
-        """Return the numbers of all rows of some chunks; the last chunk may be short."""
+    def row_numbers(self, chunks: np.ndarray) -> np.ndarray:
+        """Return the numbers of all rows in chunks; the last chunk of the file may be short."""
         numbers = np.add.outer(chunks * self.rows.chunks[0], np.arange(self.rows.chunks[0]))
         return numbers[numbers < self.rows.shape[0]]
 
 
-def loader(path: Path, folder: Path, batch_size: int, workers: int) -> Shuffled:
+def loader(path: Path, folder: Path, *, batch_size: int, workers: int) -> Shuffled:
     return Shuffled(zarr.open_array(folder / "rows.zarr", mode="r"), batch_size)
