@@ -93,7 +93,7 @@ def build_accumulator(
 
 
 def _has_spare_core(dataset: MemmapDataset, recipe: TrainingRecipe, context: RunContext) -> bool:
-    """Return whether a core is free to gather rows during a step, and a window is worth it."""
+    """Return whether a core is free to gather rows during a step, and a window is large enough."""
     window_bytes = recipe.sizes.rows_per_step * dataset.layout.row_bytes
     busy_cores = recipe.settings.threads * context.group.world_size
     is_free = len(os.sched_getaffinity(0)) > busy_cores

@@ -30,9 +30,10 @@ def fingerprint_of(recipe_digest: str, code_digest: str, device: torch.device) -
     """Return what a training and its checkpoint must have in common.
 
     Args:
-        recipe_digest: the digest of the training part of the recipe, which has those of the rows.
-        code_digest: the digest of the code that the model depends on.
-        device: the device of the training; other kinds of device add up in another order.
+        recipe_digest: digest of the training part of the recipe, which holds the digests of the
+            rows.
+        code_digest: digest of the code that the model depends on.
+        device: device of the training; another kind of device adds numbers in another order.
     """
     return {
         "recipe": recipe_digest,
@@ -58,8 +59,8 @@ class CheckpointFolder:
     def save(self, step: int, state: Any) -> None:
         """Save the state after a step, and remove all checkpoints but the last two.
 
-        This also removes the checkpoints that ``newest`` ignored, and the half-written files of a
-        killed process.
+        This also removes the checkpoints that ``newest_step`` ignored, and the half-written files
+        of a killed process.
 
         Args:
             step: optimizer steps done.
@@ -82,7 +83,7 @@ class CheckpointFolder:
         self._remove_others()
 
     def noted_step(self) -> int:
-        """Return the step that ``newest`` will return, unless a state is damaged.
+        """Return the step that ``newest_step`` will return, unless a state is damaged.
 
         This reads the notes alone, without the states, and gives no warnings.
 
@@ -91,7 +92,7 @@ class CheckpointFolder:
         """
         return next((step for step in self._steps() if not self._problem_of_note(step)), 0)
 
-    def newest(self) -> int:
+    def newest_step(self) -> int:
         """Return the step of the newest usable checkpoint.
 
         Damaged checkpoints, and those of another training, are ignored with a warning.
@@ -108,7 +109,7 @@ class CheckpointFolder:
         return 0
 
     def load(self, step: int, device: torch.device) -> Any:
-        """Return the state of a checkpoint that ``newest`` found.
+        """Return the state of a checkpoint that ``newest_step`` found.
 
         Args:
             step: step of the checkpoint.
@@ -143,8 +144,9 @@ class CheckpointFolder:
 
     def _problem_of_note(self, step: int) -> str | None:
         """Return what is wrong with a note, as the end of a sentence; None if it is right."""
+        keys = ("version", "fingerprint", "bytes", "sha256")
         try:
-            keys, note = ("version", "fingerprint", "bytes", "sha256"), self._note(step)
+            note = self._note(step)
             version, fingerprint, *_ = (note[key] for key in keys)
         except (UserError, KeyError, TypeError):
             return f"its note {self._note_path(step).name} is damaged"

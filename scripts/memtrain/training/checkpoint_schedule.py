@@ -27,7 +27,7 @@ class CheckpointSchedule:
         self._minutes = settings.minutes
         self._group = group
         self._device = device
-        self._last = time.monotonic()
+        self._last_saved_at = time.monotonic()
 
     def is_due(self, step: int) -> bool:
         """Return whether to save a checkpoint after a step; all processes call this.
@@ -39,15 +39,17 @@ class CheckpointSchedule:
             return step % self._steps == 0
         if self._group.world_size == 1:
             return self._is_time()
-        # Clocks differ, so rank 0 decides. To ask takes as long as to add a small gradient, so the
+        # Clocks differ, so rank 0 decides. Asking takes as long as adding a small gradient, so the
         # processes do not ask after every step.
         if step % _STEPS_BETWEEN_AGREEMENTS:
             return False
         return bool(self._group.broadcast(self._is_time(), self._device))
 
     def note_saved(self) -> None:
-        """Start waiting for the next checkpoint."""
-        self._last = time.monotonic()
+        """Count the time to the next checkpoint from now on."""
+        self._last_saved_at = time.monotonic()
 
     def _is_time(self) -> bool:
-        return self._minutes is not None and time.monotonic() - self._last >= 60 * self._minutes
+        if self._minutes is None:
+            return False
+        return time.monotonic() - self._last_saved_at >= 60 * self._minutes

@@ -25,7 +25,7 @@ class StepRecord:
         step: number of the step: 1, 2, ...
         epoch: number of its epoch: 1, 2, ...
         rows: rows in the accumulation window.
-        loss: mean loss of a row of the window, before the step.
+        loss: mean loss per row of the window, before the step.
         learning_rate: learning rate of the step (of the first parameter group).
         gradient_norm: Euclidean norm of the accumulated gradient.
     """
@@ -40,11 +40,11 @@ class StepRecord:
 
 @dataclass(frozen=True)
 class History:
-    """The columns of ``history.csv`` that others read; arrays of shape (steps,).
+    """The columns of ``history.csv`` that other programs need; arrays of shape (steps,).
 
     Attributes:
         epoch: number of the epoch, int64: 1, 2, ...
-        loss: mean loss of a row of the accumulation window, before the step, float64.
+        loss: mean loss per row of the accumulation window, before the step, float64.
     """
 
     epoch: np.ndarray
@@ -107,13 +107,13 @@ def read_last_step(path: str | os.PathLike) -> StepRecord | None:
         return None
 
 
-def to_array(records: Sequence[StepRecord]) -> np.ndarray:
+def records_to_array(records: Sequence[StepRecord]) -> np.ndarray:
     """Return records as float64 (steps, fields); exact, since every field fits into a float64."""
     return np.array([astuple(record) for record in records], np.float64)
 
 
-def from_array(numbers: np.ndarray) -> list[StepRecord]:
-    """Return the records that ``to_array`` turned into numbers."""
+def records_from_array(numbers: np.ndarray) -> list[StepRecord]:
+    """Return the records that ``records_to_array`` turned into numbers."""
     return [
         StepRecord(int(step), int(epoch), int(rows), *others)
         for step, epoch, rows, *others in numbers.tolist()

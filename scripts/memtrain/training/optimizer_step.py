@@ -33,7 +33,7 @@ class OptimizerStep:
         scheduler: learning-rate schedule, advanced after every step that was not skipped; None for
             a constant rate.
         clip_norm: norm to which a larger gradient is scaled down; None for no clipping.
-        scales_loss: whether losses have to be scaled, as float16 needs it.
+        scales_loss: whether losses have to be scaled, as float16 requires.
         device: device of the parameters.
     """
 
@@ -50,8 +50,8 @@ class OptimizerStep:
         self._scheduler = scheduler
         self._clip_norm = clip_norm
         self._scaler = torch.amp.GradScaler(device.type, enabled=scales_loss)
-        # A scaler sets its scale when it first scales something. Here losses are multiplied by a
-        # plain number instead.
+        # A GradScaler has no scale before it has scaled something. Losses are multiplied by the
+        # property ``scale`` instead, so it scales a number here that nobody uses.
         self._scaler.scale(torch.ones((), device=device))
 
     @property
@@ -65,7 +65,7 @@ class OptimizerStep:
         learning_rate = float(self._optimizer.param_groups[0]["lr"])
         self._scaler.unscale_(self._optimizer)
         gradients = [part.grad for part in parameters if part.grad is not None]
-        norm = _whole(nn.utils.get_total_norm(gradients))
+        norm = _over_all_shards(nn.utils.get_total_norm(gradients))
         if self._clip_norm is not None:
             nn.utils.clip_grads_with_norm_(parameters, self._clip_norm, norm)
         gradient_norm = float(norm)
@@ -89,6 +89,6 @@ class OptimizerStep:
         self._scaler.load_state_dict(state["scaler"])
 
 
-def _whole(norm: torch.Tensor) -> torch.Tensor:
+def _over_all_shards(norm: torch.Tensor) -> torch.Tensor:
     """Return the norm over all shards of a sharded model."""
     return norm.full_tensor() if isinstance(norm, DTensor) else norm

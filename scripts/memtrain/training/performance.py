@@ -17,12 +17,15 @@ if TYPE_CHECKING:
 class TrainingCost:
     """What a training has cost so far, summed over all its runs.
 
+    It is saved with every checkpoint. Of a run that was killed, only the part before its last
+    checkpoint is counted; if it saved no checkpoint, nothing is.
+
     Attributes:
         rows: rows that all processes have trained on.
         seconds: time spent training, from the first step of each run to its end.
         waiting_seconds: part of ``seconds`` spent waiting for rows.
         saving_seconds: part of ``seconds`` spent saving checkpoints.
-        runs: how many times the training was started.
+        runs: number of runs.
     """
 
     rows: int = 0
@@ -47,13 +50,15 @@ class Performance:
     """The content of ``performance.json``.
 
     Attributes:
-        seconds: duration of the training, all runs together, without the start of the program.
+        seconds: duration of the training without the start of the program, summed over its runs;
+            see ``TrainingCost`` for what is counted.
         rows_per_second: rows that all processes trained on, divided by ``seconds``.
         waiting_share: share of ``seconds`` spent waiting for rows.
         saving_share: share of ``seconds`` spent saving checkpoints.
-        runs: how many times the training was started: once, and once more after every stop.
+        runs: number of runs: 1, and one more for every run that saved a checkpoint and was
+            stopped or killed.
         processes: how many processes trained together in the last run.
-        peak_memory_bytes: largest resident memory of the process so far.
+        peak_memory_bytes: largest resident memory of the process that writes the file, rank 0.
         peak_gpu_memory_bytes: largest memory that PyTorch took on the GPU; None without a GPU.
         device: name of the GPU, or "cpu".
         threads: threads of PyTorch.
@@ -103,7 +108,7 @@ def measure_performance(cost: TrainingCost, processes: int, device: "torch.devic
         processes: how many processes trained together.
         device: device of this process.
     """
-    # Imported here, because programs that only read the file need not wait for it.
+    # PyTorch is imported here, so that programs which only read the file need not wait for it.
     import torch
 
     on_gpu = device.type == "cuda"

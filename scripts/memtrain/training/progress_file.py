@@ -19,7 +19,7 @@ class TrainingStatus:
 
     A training itself says that it is running, that it has stopped (its state is saved, and the next
     run goes on from there) or that it has failed. The other states are what ``status`` finds out:
-    waiting for its start, lost (it ended without a word, or gives no sign of life) or finished.
+    waiting for its start, lost (it ended without saying why, or gives no sign of life) or finished.
 
     Attributes:
         split: name of the split.
@@ -28,12 +28,13 @@ class TrainingStatus:
         steps: optimizer steps in all.
         epoch: epoch of the last step: 1, 2, ...; 0 before the first step of this run.
         epochs: epochs in all.
-        loss: mean loss of a row of the last window.
+        loss: mean loss per row of the last window.
         rows_per_second: mean rate of all runs.
         waiting_share: share of the time spent waiting for rows.
         seconds_left: seconds to the end at the rate of this run.
         checkpoint_step: step of the last checkpoint.
-        checkpoint_at: Unix time of the last checkpoint.
+        checkpoint_at: Unix time of the last checkpoint of this run; the time at which the run
+            began, if it has resumed from a checkpoint and saved none yet.
         started_at: Unix time at which this run began.
         updated_at: Unix time of the last sign of life.
         host: name of the machine.

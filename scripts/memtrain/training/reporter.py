@@ -60,6 +60,7 @@ class TrainingReporter:
             processes=group.world_size,
             job=os.environ.get("SLURM_JOB_ID"),
         )
+        # The progress of the other ranks goes nowhere.
         stream = None if group.is_main else io.StringIO()
         self._progress = Progress("training", self._steps, "steps", stream=stream)
         self._progress.start_at(first_step)

@@ -12,7 +12,10 @@ from memtrain.training.stopping import StopRequests
 
 @dataclass(frozen=True)
 class RunContext:
-    """What a training runs in. No result depends on it, the kind of device aside.
+    """What a training runs in.
+
+    No result depends on it, with two exceptions: sums differ in their last bits on another kind of
+    device, and with ``reduction: fast`` also for another number of processes.
 
     Attributes:
         device: device of this process.
@@ -25,7 +28,7 @@ class RunContext:
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     group: ProcessGroup = field(default_factory=ProcessGroup)
-    loading: LoadingSettings = field(default_factory=lambda: LoadingSettings.model_validate({}))
-    running: RunningSettings = field(default_factory=lambda: RunningSettings.model_validate({}))
+    loading: LoadingSettings = field(default_factory=LoadingSettings)
+    running: RunningSettings = field(default_factory=RunningSettings)
     checkpoints: CheckpointFolder | None = None
     stop: StopRequests = field(default_factory=StopRequests)

@@ -73,8 +73,8 @@ def staged(
 ) -> Iterator[StagedRows]:
     """Yield where to read the training rows of a recipe: from a copy on this node, if that pays.
 
-    If no copy can be made, for lack of room or for any other reason of the disk, the rows are read
-    where they are.
+    If there is no room for a copy, or the operating system refuses it for any other reason, the
+    rows are read where they are.
 
     Args:
         data: path of the record file.
@@ -86,7 +86,7 @@ def staged(
 
     Raises:
         UserError: naming the shards whose bytes are not those that were indexed.
-        TrainingStopped: where a stop was requested.
+        TrainingStopped: if a stop is requested while rows are copied.
     """
     folder = staging_folder()
     sizes = recipe.training.sizes
@@ -171,8 +171,8 @@ def memory_shortage(copy_bytes: int, training_bytes: int, memory: AvailableMemor
     if copy_bytes <= room:
         return None
     return (
-        f"it would be memory of this job: {format_bytes(copy_bytes)} are needed, but beside the "
-        f"training {memory.source} leaves {format_bytes(room)} for it"
+        f"a copy there takes memory of the job: {format_bytes(copy_bytes)} are needed, but "
+        f"{memory.source} leaves {format_bytes(room)} for it beside the training"
     )
 
 
@@ -209,18 +209,19 @@ class _Staging:
         )
 
     def _refuse(self, corrupt: list[Piece]) -> None:
+        """Raise the error that names corrupt pieces, if there are any."""
         if corrupt:
             raise corrupt_rows(self._data, corrupt, self._rows_per_shard)
 
     def _reserve(self, copy: int) -> int:
         """Allocate the space for all rows before the first is copied; return the bytes to copy."""
         spans = [self._layout.byte_range(rows.start, rows.end) for rows in self._rows.resolved]
-        copy_bytes = self._layout.offset + sum(last - first for first, last in spans)
+        copy_bytes = self._layout.offset + sum(end - start for start, end in spans)
         if shortage := self._shortage(copy_bytes):
             raise OSError(errno.ENOSPC, shortage)
         os.ftruncate(copy, self._layout.file_bytes)
-        for first, last in spans:
-            os.posix_fallocate(copy, first, last - first)
+        for start, end in spans:
+            os.posix_fallocate(copy, start, end - start)
         return copy_bytes
 
     def _shortage(self, copy_bytes: int) -> str | None:

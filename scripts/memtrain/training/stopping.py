@@ -11,7 +11,7 @@ from memtrain.core.errors import Interrupted
 #: Signals that schedulers send before they end a job.
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 
-#: Exit status of a training that saved its state and left. In sysexits.h, 75 means "temporary
+#: Exit status of a training that was asked to stop and left. In sysexits.h, 75 means "temporary
 #: failure, try again".
 STOPPED = 75
 
@@ -24,7 +24,10 @@ _Handler = Callable[[int, FrameType | None], Any] | int | None
 
 
 class TrainingStopped(Interrupted):
-    """The training saved its state and left before its end."""
+    """The training was asked to stop and leaves.
+
+    If it had begun and has a folder for checkpoints, its state is saved.
+    """
 
 
 class StopRequests:

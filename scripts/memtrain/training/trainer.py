@@ -26,7 +26,7 @@ from memtrain.training.accumulation.accumulator import (
 from memtrain.training.build import build_accumulator, build_loader
 from memtrain.training.checkpoint_schedule import CheckpointSchedule
 from memtrain.training.distributed.fsdp import ModelState, shard
-from memtrain.training.history import StepRecord, from_array, to_array
+from memtrain.training.history import StepRecord, records_from_array, records_to_array
 from memtrain.training.optimizer_step import OptimizerStep
 from memtrain.training.performance import TrainingCost, measure_performance
 from memtrain.training.reporter import TrainingReporter
@@ -105,7 +105,8 @@ class Trainer:
         """Train from the newest checkpoint to the end of the last epoch.
 
         Raises:
-            TrainingStopped: after a request to stop; the state is saved.
+            TrainingStopped: after a request to stop; the state is saved if there is a folder for
+                checkpoints.
             UserError: if a loss is not finite, with its step and rows.
         """
         _log.info(self.describe())
@@ -192,7 +193,7 @@ class Trainer:
         if checkpoints is None:
             return
         # Rank 0 chooses, since other processes may see another state of a shared folder.
-        step = checkpoints.newest() if group.is_main else 0
+        step = checkpoints.newest_step() if group.is_main else 0
         step = group.broadcast(step, self._context.device)
         if not step:
             return
@@ -218,7 +219,7 @@ class Trainer:
             **self._model_state.state_dict(),
             **self._optimizer_step.state_dict(),
             "visited": self._visited_by_all(),
-            "history": torch.from_numpy(to_array(self._history)),
+            "history": torch.from_numpy(records_to_array(self._history)),
             "cost": asdict(self._cost),
         }
 
@@ -226,7 +227,7 @@ class Trainer:
         self._model_state.load_state_dict(state)
         self._optimizer_step.load_state_dict(state)
         self._windows.visited.load(state["visited"])
-        self._history = from_array(state["history"].cpu().numpy())
+        self._history = records_from_array(state["history"].cpu().numpy())
         self._cost = TrainingCost(**state["cost"])
 
     def _visited_by_all(self) -> torch.Tensor:
@@ -235,6 +236,7 @@ class Trainer:
         return self._context.group.all_reduce_sum(visited).cpu()
 
     def _leave(self, reporter: TrainingReporter) -> NoReturn:
+        """Report after which step and why the training stops, and end it."""
         step, steps = len(self._history), self._recipe.training.sizes.steps
         reason = self._context.stop.reason or "another process was asked to stop"
         kept = "its state is saved" if self._context.checkpoints else "no --state was given"

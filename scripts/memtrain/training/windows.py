@@ -21,7 +21,7 @@ class WindowSource:
 
     Args:
         loader: loader of the micro-batches that this process owns.
-        sizes: steps per epoch and in all.
+        sizes: sizes of the training, among them its steps per epoch and its steps in all.
 
     Attributes:
         visited: digests of the rows that were visited so far.
@@ -68,7 +68,7 @@ class WindowSource:
         return self._loader.order.epoch(epoch).window_rows(window)[slot].tolist()
 
     def _slot_sizes(self, window: int) -> list[int]:
-        """Return the rows in every slot of a window of an epoch."""
+        """Return the number of rows in every slot of a window of an epoch."""
         order = self._loader.order
         if window < order.full_windows:
             return [order.batch_size] * order.accumulation_steps

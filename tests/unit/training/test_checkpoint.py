@@ -38,7 +38,7 @@ def test_the_newest_is_used_and_the_last_two_are_kept(folder):
         folder.save(step, state(step))
     assert names(folder) == ["step-10.json", "step-10.pt", "step-15.json", "step-15.pt"]
     again = reopened(folder)
-    assert again.newest() == 15
+    assert again.newest_step() == 15
     loaded = again.load(15, CPU)
     assert torch.equal(loaded["weights"], state(15)["weights"])
     assert loaded["nested"] == state(15)["nested"]
@@ -58,7 +58,7 @@ def test_the_noted_step_is_read_without_the_state(folder):
 
 
 def test_a_folder_without_checkpoints(folder):
-    assert folder.newest() == 0
+    assert folder.newest_step() == 0
     folder.remove()
 
 
@@ -85,7 +85,7 @@ def test_a_damaged_checkpoint_is_ignored_for_the_one_before(folder, caplog, dama
     hurt, message = DAMAGES[damage]
     hurt(folder.folder / "step-10.pt")
     again = reopened(folder)
-    assert again.newest() == 5
+    assert again.newest_step() == 5
     assert "step-10" in (said := caplog.text)
     assert message in said
     assert again.load(5, CPU)["nested"][0]["step"] == 5
@@ -97,10 +97,10 @@ def test_a_damaged_checkpoint_is_ignored_for_the_one_before(folder, caplog, dama
 def test_a_checkpoint_of_another_training_is_not_used(folder, caplog, part):
     folder.save(900, state(900))
     other = reopened(folder, **{part: "other"})
-    assert other.newest() == 0
+    assert other.newest_step() == 0
     assert f"belongs to another training (another {part})" in caplog.text
     # The other training can still use it, until this one saves a checkpoint of its own.
-    assert reopened(folder).newest() == 900
+    assert reopened(folder).newest_step() == 900
     other.save(3, state(3))
     assert names(folder) == ["step-3.json", "step-3.pt"]
 
@@ -110,7 +110,7 @@ def test_a_half_written_checkpoint_does_not_count(folder):
     (folder.folder / ".step-9.pt.abc.part").write_bytes(b"half")
     (folder.folder / "step-9.pt").write_bytes(b"without its note")
     again = reopened(folder)
-    assert again.newest() == 5
+    assert again.newest_step() == 5
     again.save(9, state(9))
     assert names(folder) == ["step-5.json", "step-5.pt", "step-9.json", "step-9.pt"]
 

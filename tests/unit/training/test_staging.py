@@ -135,8 +135,8 @@ def test_a_copy_in_memory_leaves_memory_for_the_training():
     left = AvailableMemory(1000, "the memory cgroup /job")
     assert memory_shortage(400, training_bytes=100, memory=left) is None
     assert memory_shortage(401, training_bytes=100, memory=left) == (
-        "it would be memory of this job: 401 B are needed, but beside the training the memory "
-        "cgroup /job leaves 400 B for it"
+        "a copy there takes memory of the job: 401 B are needed, but the memory cgroup /job leaves "
+        "400 B for it beside the training"
     )
     assert "leaves 0 B" in memory_shortage(1, training_bytes=501, memory=left)
 

@@ -66,7 +66,9 @@ def test_no_copy_is_made_in_memory_that_the_job_does_not_have(
     except UnavailableError as error:
         pytest.skip(str(error))
     assert (done.returncode, kills) == (0, 0), done.stderr
-    wanted = f"where they are: no copy in {folder_in_memory}: it would be memory of this job: "
+    wanted = (
+        f"where they are: no copy in {folder_in_memory}: a copy there takes memory of the job: "
+    )
     assert wanted in done.stderr
     assert re.search(rf"the memory cgroup /\S*{cgroup.folder.name} \(limit ", done.stderr)
 

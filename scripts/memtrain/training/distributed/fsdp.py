@@ -63,13 +63,13 @@ class ModelState:
         self._is_sharded = isinstance(model, FSDPModule)
 
     def weights(self) -> dict[str, torch.Tensor]:
-        """Return the weights by name; of a sharded model in rank 0 only, elsewhere nothing."""
+        """Return the weights by name; if the model is sharded, other ranks than 0 get none."""
         if self._is_sharded:
             return _tensors(get_model_state_dict(self._model, options=_GATHER_ON_RANK_0))
         return _tensors(self._model.state_dict())
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the whole state; of a sharded model in rank 0 only, elsewhere nothing."""
+        """Return the whole state; if the model is sharded, other ranks than 0 get none."""
         if self._is_sharded:
             model, optimizer = get_state_dict(
                 self._model, self._optimizer, options=_GATHER_ON_RANK_0

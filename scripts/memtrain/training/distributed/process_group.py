@@ -54,8 +54,9 @@ class ProcessGroup:
             problem = "this number of processes does not divide the slots"
         elif needs_tree and not _is_power_of_two(self.world_size):
             problem = (
-                "gradients are added in a tree of pairs, which only a power of two of processes "
-                "can share (`reduction: fast` takes any number that divides the slots)"
+                "gradients are added in a tree of pairs, which processes can share only if their "
+                "number is a power of two (`reduction: fast` takes any number that divides the "
+                "slots)"
             )
         if problem:
             possible = [
@@ -86,7 +87,7 @@ class ProcessGroup:
             distributed.P2POp(distributed.isend, part.contiguous(), partner) for part in tensors
         ]
         receives = [distributed.P2POp(distributed.irecv, part, partner) for part in received]
-        with self._unless_lost(f"process {partner}"):
+        with self._explained_loss(f"process {partner}"):
             for request in distributed.batch_isend_irecv(sends + receives):
                 request.wait()
         return received
@@ -94,7 +95,7 @@ class ProcessGroup:
     def all_reduce_sum(self, tensor: torch.Tensor) -> torch.Tensor:
         """Return the sum of a tensor over all processes, added in whatever order is fastest."""
         if self.world_size > 1:
-            with self._unless_lost("another process"):
+            with self._explained_loss("another process"):
                 distributed.all_reduce(tensor)
         return tensor
 
@@ -102,18 +103,19 @@ class ProcessGroup:
         """Return the number that rank 0 passed in.
 
         Args:
-            number: the number, which counts in rank 0 only.
+            number: number to send; only that of rank 0 is used.
             device: device of this process.
         """
         if self.world_size == 1:
             return number
         shared = torch.tensor(number, dtype=torch.int64, device=device)
-        with self._unless_lost("process 0"):
+        with self._explained_loss("process 0"):
             distributed.broadcast(shared, 0)
         return int(shared)
 
     @contextmanager
-    def _unless_lost(self, partner: str) -> Iterator[None]:
+    def _explained_loss(self, partner: str) -> Iterator[None]:
+        """Turn errors of the communication with a partner into the error that it is lost."""
         try:
             yield
         except RuntimeError as error:
