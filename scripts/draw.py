@@ -15,9 +15,9 @@ The predictions may be larger than memory; they are read a few MiB at a time.
 import argparse
 from pathlib import Path
 
-from memtrain.cli.environment_check import require_environment
+from memtrain.cli.startup import prepare_imports
 
-require_environment()
+prepare_imports(__name__)
 
 from memtrain.cli.entry_point import argument_parser, run
 from memtrain.evaluation.predictions import Predictions

@@ -15,9 +15,9 @@ bootstrap:` in config.yaml). Both files depend on recipe, model and code alone.
 import argparse
 from pathlib import Path
 
-from memtrain.cli.environment_check import require_environment
+from memtrain.cli.startup import prepare_imports
 
-require_environment()
+prepare_imports(__name__)
 
 from memtrain.cli.entry_point import argument_parser, run
 from memtrain.cli.settings_arguments import add_loading_arguments, loading_settings

@@ -10,9 +10,9 @@ the first ones as they were.
 
 import argparse
 
-from memtrain.cli.environment_check import require_environment
+from memtrain.cli.startup import prepare_imports
 
-require_environment()
+prepare_imports(__name__)
 
 from memtrain.cli.entry_point import argument_parser, run
 from memtrain.config.dataset import MockSettings

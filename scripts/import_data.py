@@ -15,9 +15,9 @@ on every machine. Memory need not hold them, but the disk must, twice, until the
 import argparse
 from contextlib import AbstractContextManager, nullcontext
 
-from memtrain.cli.environment_check import require_environment
+from memtrain.cli.startup import prepare_imports
 
-require_environment()
+prepare_imports(__name__)
 
 from memtrain.cli.entry_point import argument_parser, run
 from memtrain.config.dataset import ImportSettings

@@ -7,9 +7,9 @@ statistics and the digest of any range of rows are had without reading it whole.
 
 import argparse
 
-from memtrain.cli.environment_check import require_environment
+from memtrain.cli.startup import prepare_imports
 
-require_environment()
+prepare_imports(__name__)
 
 from memtrain.cli.entry_point import argument_parser, run
 from memtrain.core.ranges import Range

@@ -7,9 +7,9 @@ the records. Run them in the folder of the project; paths are relative to that f
 
 import argparse
 
-from memtrain.cli.environment_check import require_environment
+from memtrain.cli.startup import prepare_imports
 
-require_environment()
+prepare_imports(__name__)
 
 from memtrain.cli.entry_point import argument_parser, run
 from memtrain.lineage.commands import (

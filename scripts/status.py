@@ -18,9 +18,9 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from memtrain.cli.environment_check import require_environment
+from memtrain.cli.startup import prepare_imports
 
-require_environment()
+prepare_imports(__name__)
 
 from memtrain.cli.entry_point import argument_parser, run
 from memtrain.config.reading import read_configuration

@@ -23,9 +23,9 @@ from pathlib import Path
 # Read when CUDA starts; without it, matrix products may be summed in another order every time.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
-from memtrain.cli.environment_check import require_environment
+from memtrain.cli.startup import prepare_imports
 
-require_environment()
+prepare_imports(__name__)
 
 from memtrain.cli.entry_point import argument_parser, is_main_rank, run
 from memtrain.cli.settings_arguments import (

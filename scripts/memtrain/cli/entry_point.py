@@ -1,6 +1,7 @@
 """How every script starts and ends: its help, its messages, its exit status."""
 
 import argparse
+import gc
 import logging
 import os
 import sys
@@ -41,6 +42,9 @@ def run(main: Callable[[], int]) -> None:
     Args:
         main: the program; it reads its arguments from ``sys.argv`` and returns its exit status.
     """
+    # What was imported stays: no collection has to look through it, now or at the end.
+    gc.freeze()
+    gc.enable()
     show_messages()
     # The user's own models and transforms lie in the folder that the workflow runs in.
     sys.path.append(os.getcwd())
@@ -56,6 +60,7 @@ def run(main: Callable[[], int]) -> None:
         # The reader of the output has seen enough (`... | head`). Python would complain at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 141
+    gc.freeze()
     sys.exit(status)
 
 

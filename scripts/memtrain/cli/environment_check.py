@@ -1,9 +1,9 @@
 """Tells a user that a script runs under another Python than the one that has its packages.
 
 A rule calls ``python``, and the PATH of the machine that runs it decides which one that is. Every
-script calls ``require_environment`` before its other imports, so that a wrong Python is named here,
-before an import deep inside fails with a traceback. This file therefore imports nothing that has to
-be installed, and Python 3.8 can parse it and the scripts.
+script calls ``startup.prepare_imports`` before its other imports, so that a wrong Python is named
+here, before an import deep inside fails with a traceback. This file therefore imports nothing that
+has to be installed, and Python 3.8 can parse it and the scripts.
 """
 
 import os

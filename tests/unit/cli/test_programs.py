@@ -91,9 +91,35 @@ def test_a_python_without_the_packages_is_named(repository):
 def test_an_old_python_comes_as_far_as_the_check(repository, script):
     """It reads the whole file before it runs the first line."""
     package = repository / "scripts/memtrain"
-    check = [package / "__init__.py", package / "cli/__init__.py", *package.glob("cli/environ*.py")]
+    names = ("__init__.py", "cli/__init__.py", "cli/environment_check.py", "cli/startup.py")
+    check = [package / name for name in names]
     for path in (repository / "scripts" / f"{script}.py", *check):
         ast.parse(path.read_text(), feature_version=(3, 8))
+
+
+def test_garbage_is_collected_again_once_a_script_has_imported_its_modules(repository, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from memtrain.cli.startup import prepare_imports\n"
+        "prepare_imports(__name__)\n"
+        "import gc\n"
+        "from memtrain.cli.entry_point import run\n"
+        "while_importing = gc.isenabled()\n"
+        "def main():\n"
+        "    print(while_importing, gc.isenabled())\n"
+        "    return 0\n"
+        "if __name__ == '__main__':\n"
+        "    run(main)\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(repository / "scripts")}
+
+    def output(*arguments):
+        return subprocess.check_output(
+            [sys.executable, *arguments], cwd=tmp_path, env=environment, text=True
+        )
+
+    assert output(script) == "False True\n"
+    assert output("-c", "import script; print(script.while_importing)") == "True\n"
 
 
 def test_importing_a_module_never_leaves_even_in_a_wrong_environment(repository):
