@@ -28,7 +28,8 @@ rule train:
         recipe=recipe_digest("training"),
         state=state_of_training,
     shell:
-        # exec: a signal that is to stop the training must not end a shell that waits for it.
+        # exec replaces the shell by the training. A signal to stop would otherwise end the shell
+        # before the training has saved its state.
         "exec {resources.launcher} {input.code[0]:q} --data {input.data} --split {input.split}"
         " --model {output.model} --history {output.history}"
         " --performance {output.performance} --state {params.state}"

@@ -1,14 +1,14 @@
 """Write the complete recipe of every split.
 
-A recipe (split.json) holds all that a training and its evaluation depend on, but for the code: the
-ranges in rows with the digests of exactly these rows, the statistics of the training rows, every
-setting with its default filled in. Whatever does not fit (a range outside the data, a model that
-cannot be imported, a loss for another kind of target, a value that is not finite) is told here, all
-at once, before anything is trained.
+A recipe (split.json) holds all that a training and its evaluation depend on, except the code: the
+ranges in rows with the digests of exactly these rows, the statistics of the training rows, and
+every setting with its default filled in. All mistakes are reported here at once, before anything is
+trained: ranges outside the data, models that cannot be imported, losses for another kind of target,
+values that are not finite.
 """
 
 import argparse
-import sys
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,6 +30,8 @@ from memtrain.planning.split_resolution import describe_weak_shuffle, resolve_sp
 from memtrain.recipes.recipe import Recipe
 from memtrain.recipes.withdrawals import WITHDRAWALS_FILE, Withdrawal, read_withdrawals
 
+_log = logging.getLogger("memtrain.resolve_splits")
+
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     """Return the command line's arguments."""
@@ -44,7 +46,8 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--withdrawals",
         default=WITHDRAWALS_FILE,
-        help=f"rows that are left out of every range (default: {WITHDRAWALS_FILE}, if it exists)",
+        help="list of the rows that are left out of every range (default: "
+        f"{WITHDRAWALS_FILE}, if it exists)",
     )
     add_recording_arguments(parser)
     return parser.parse_args(argv)
@@ -65,7 +68,7 @@ def main(argv: list[str] | None = None) -> int:
             args.data,
             manifest,
             Source.read(args.source),
-            [one.range for one in withdrawals],
+            [withdrawal.range for withdrawal in withdrawals],
         )
         for recipe in recipes:
             path = SplitLayout(Path(args.splits, recipe.split)).recipe
@@ -84,7 +87,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def describe(recipe: Recipe) -> None:
-    """Say how large a split is, and whether it is badly mixed."""
+    """Say how large a split is, and warn if its rows are badly shuffled."""
     training, evaluation = recipe.training.rows, recipe.evaluation.rows
     print(
         f"{recipe.split}: {training.count:,} rows to train on, {evaluation.count:,} to "
@@ -96,20 +99,20 @@ def describe(recipe: Recipe) -> None:
             f"{recipe.split}: {count_rows(ranges):,} withdrawn rows are left out: {listed(ranges)}"
         )
     if warning := describe_weak_shuffle(recipe):
-        print(f"warning: {warning}", file=sys.stderr)
+        _log.warning(warning)
 
 
 def warn_of_other_rows(data: str, manifest: Manifest, withdrawals: Sequence[Withdrawal]) -> None:
-    """Say so where rows are no longer those that were withdrawn."""
-    for one in withdrawals:
-        rows = Range(one.range.start, min(one.range.end, manifest.layout.rows))
-        is_there = rows.rows == one.range.rows
-        if not is_there or digest_rows(data, manifest.layout, rows) != one.digest:
-            print(
-                f"warning: rows {one.range} of {data} are not the bytes that were withdrawn "
-                f"({one.reason}). They are left out all the same; if the data was mended or "
-                "written anew, restore them, and withdraw the rows that are meant.",
-                file=sys.stderr,
+    """Warn of withdrawals whose rows no longer have the bytes that were withdrawn."""
+    for withdrawal in withdrawals:
+        withdrawn = withdrawal.range
+        found = Range(withdrawn.start, min(withdrawn.end, manifest.layout.rows))
+        is_there = found.rows == withdrawn.rows
+        if not is_there or digest_rows(data, manifest.layout, found) != withdrawal.digest:
+            _log.warning(
+                f"rows {withdrawn} of {data} are not the bytes that were withdrawn "
+                f"({withdrawal.reason}). They are left out nevertheless. If the data was mended or "
+                "written anew, restore these rows, and withdraw the rows that are meant."
             )
 
 

@@ -1,17 +1,19 @@
 """Train the model of one split: rows in, weights and history out.
 
 Every optimizer step is made from one accumulation window: the gradient of its micro-batches, added
-up, is the gradient of all its rows as one batch. The weights and the history depend on the recipe
-and the code alone: not on how many processes train (start it by torchrun), not on whether the
-training was stopped and went on. What depends on the machine is written to a file of its own.
+up, is the gradient of all its rows as one batch. Unless the recipe says `reduction: fast`, the
+weights and the history depend only on the recipe, the code and the kind of device: not on how many
+processes train (torchrun starts several), nor on whether the training was stopped and resumed. What
+depends on the machine is written to a file of its own.
 
-With --state, what the training is at is saved there every now and then. Run again after it was
-killed, it goes on from there; when the model stands, the folder is removed. SIGTERM, SIGUSR1 and
-the end of --max-minutes let it finish the step that it is at, save, and leave.
+With --state, the state of the training is saved in that folder now and then. If the training is
+killed, run it again, and it goes on from the last saved state. Once the model is written, the
+folder is removed. On SIGTERM, on SIGUSR1 and shortly before the end of --max-minutes, the training
+finishes its current step, saves its state, and leaves.
 
-With --loading '{stage: always}' (auto: where it pays), the rows are copied to the disk of the node
-first: to a file in $SLURM_TMPDIR, $TMPDIR or /tmp. The last training that uses it removes it; what
-a killed one leaves is removed by the next training on the node.
+With --loading '{stage: always}', the rows are first copied to the disk of the node, to a file in
+$SLURM_TMPDIR, $TMPDIR or /tmp; with auto, only if the copy pays. The last training that uses the
+copy removes it. The copy of a training that was killed is removed by the next training on the node.
 """
 
 import argparse
@@ -20,7 +22,8 @@ import os
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-# Read when CUDA starts; without it, matrix products may be summed in another order every time.
+# CUDA reads this when it starts. Without it, matrix products may be summed in another order every
+# time.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 from memtrain.cli.startup import prepare_imports
@@ -51,7 +54,7 @@ from memtrain.workflow.result_code import code_digest, own_code, result_code
 _log = logging.getLogger("memtrain.train")
 
 EPILOG = f"""\
-exit status {STOPPED}: asked to stop, and the state is saved; run it again to go on."""
+exit status {STOPPED}: stopped on request; with --state, run it again to go on."""
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -60,15 +63,20 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", required=True, help="the record file")
     parser.add_argument("--split", required=True, help="the recipe, from resolve_splits")
     parser.add_argument("--model", required=True, help="the weights to write, .safetensors")
-    parser.add_argument("--history", required=True, help="a line for every step, .csv")
-    parser.add_argument("--performance", required=True, help="seconds, rows/s, memory, .json")
+    parser.add_argument(
+        "--history", required=True, help="the history to write, a line for every step, .csv"
+    )
+    parser.add_argument(
+        "--performance", required=True, help="the seconds, rows/s and memory to write, .json"
+    )
     parser.add_argument("--state", help="folder for checkpoints, to go on from after a stop")
     parser.add_argument(
         "--max-minutes",
         type=float,
         default=0,
-        help="minutes that this job has; a margin before their end (5 %%, one minute at least) the "
-        "state is saved and the program leaves. 0 (the default) for no limit",
+        help="minutes that this job may take; shortly before they are over (by 5 %% of them, but "
+        "at least one minute), the state is saved and the program leaves. 0 (the default) for no "
+        "limit",
     )
     add_running_arguments(parser)
     add_loading_arguments(parser)
@@ -122,7 +130,10 @@ def staged_rows(
 
 
 def check_rows(args: argparse.Namespace, recipe: Recipe, record: Recorder) -> None:
-    """Refuse rows that are not those that were indexed. A copy was compared while it was made."""
+    """Refuse rows of the data file whose bytes are not those that were indexed.
+
+    A copy of the rows needs no check, because they are compared while they are copied.
+    """
     pieces, how = recipe.training.rows.pieces, record.settings.verify_shards
     check_pieces(args.data, pieces, how, recipe.rows_per_shard)
 

@@ -31,7 +31,7 @@ class ModelParts:
 
 @dataclass(frozen=True)
 class TrainingParts(ModelParts):
-    """The parts of a training.
+    """The parts of a training: those of an evaluation, the optimizer and the schedule.
 
     Attributes:
         optimizer: optimizer of the model's parameters.
@@ -61,7 +61,7 @@ def build_model_parts(
     """
     settings = recipe.settings
     loss = build_loss(f"{where}.loss", settings.loss, recipe)
-    # Drawn on the CPU, so that the initial weights are the same on every device.
+    # The model is built on the CPU, so that its initial weights are the same on every device.
     torch.manual_seed(torch_seed(settings.seed, "initial weights"))
     model = build_model(f"{where}.model", settings.model, recipe.in_features, loss.outputs)
     if shard is None:

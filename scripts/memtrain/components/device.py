@@ -22,16 +22,16 @@ def choose_device(setting: str) -> torch.device:
 
 
 def set_deterministic(deterministic: bool, compiled: bool = False) -> None:
-    """Let PyTorch compute the same bits every time, and refuse operations that cannot.
+    """Set whether PyTorch computes the same bits every time, and refuses operations that cannot.
 
     Args:
         deterministic: whether the same bits are needed.
-        compiled: whether the model is compiled. Then the compiler is told as well, which takes a
-            second to import.
+        compiled: whether the model is compiled. If so, the setting is passed on to the compiler as
+            well, whose import takes a second.
     """
     if compiled:
         torch.use_deterministic_algorithms(deterministic)
     else:
         torch.set_deterministic_debug_mode("error" if deterministic else "default")
-    # Do not fill memory that is about to be written anyway.
+    # PyTorch would otherwise fill new memory with NaN, which costs time and changes no result.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]  # a property of the module, which type checkers cannot see

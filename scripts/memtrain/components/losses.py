@@ -140,7 +140,9 @@ class CustomLoss(nn.Module):
         """Return the sum of the losses of a micro-batch, a scalar."""
         summed = self._function(model, batch, **self._arguments)
         if not isinstance(summed, torch.Tensor) or summed.dim():
-            found = tuple(summed.shape) if isinstance(summed, torch.Tensor) else type(summed)
+            found = f"an object of type {type(summed).__name__}"
+            if isinstance(summed, torch.Tensor):
+                found = f"a tensor of shape {tuple(summed.shape)}"
             raise UserError(
                 f"{self._where}: {self.name} gives {found}, not the sum of the losses of the rows, "
                 "a tensor without dimensions. End it with `.sum()`."

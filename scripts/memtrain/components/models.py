@@ -90,10 +90,11 @@ def count_parameters(model: nn.Module) -> int:
     return sum(part.numel() for part in model.parameters() if part.requires_grad)
 
 
-def describe_inexact(model: nn.Module) -> str | None:
-    """Return a warning if the output of a row depends on the other rows of its micro-batch.
+def describe_batch_norm(model: nn.Module) -> str | None:
+    """Return a warning if a model has BatchNorm; None if it has none.
 
-    Accumulation cannot be exact for such a model.
+    BatchNorm lets the output of a row depend on the other rows of its micro-batch, so that
+    accumulation cannot be exact.
     """
     names = [
         name

@@ -20,13 +20,13 @@ def build_optimizer(where: str, choice: Choice, model: nn.Module) -> optim.Optim
     """
     factory = find_class(where, choice.name, optim, optim.Optimizer)
     parameters = [part for part in model.parameters() if part.requires_grad]
-    chosen = choice.arguments
-    if takes_argument(factory, "fused") and not chosen.keys() & {"fused", "foreach"}:
+    arguments = choice.arguments
+    if takes_argument(factory, "fused") and not arguments.keys() & {"fused", "foreach"}:
         try:
-            return factory(parameters, fused=True, **chosen)
+            return factory(parameters, fused=True, **arguments)
         except Exception:  # these parameters, this device or these arguments cannot be fused
             pass
-    return build(where, factory, parameters, **chosen)
+    return build(where, factory, parameters, **arguments)
 
 
 def build_scheduler(

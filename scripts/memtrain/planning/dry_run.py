@@ -26,7 +26,7 @@ _ROWS = 2
 
 @dataclass(frozen=True)
 class _BackwardCost:
-    """What a forward and a backward pass take.
+    """Memory and operations of one forward and backward pass of a batch.
 
     Attributes:
         kept_bytes: bytes that the forward pass keeps for the backward pass.
@@ -88,7 +88,7 @@ def _take_step(where: str, parts: TrainingParts, batch: dict[str, torch.Tensor])
 
 
 def _compute_gradients(parts: TrainingParts, batch: dict[str, torch.Tensor]) -> _BackwardCost:
-    """Compute the gradients of a batch, and measure what that takes."""
+    """Compute the gradients of a batch, and measure the memory and the operations that it takes."""
     model_storages = {part.untyped_storage().data_ptr() for part in _tensors(parts.model)}
     kept: dict[int, int] = {}
 

@@ -70,15 +70,16 @@ def resolve_splits(
 
 def describe_weak_shuffle(recipe: Recipe) -> str | None:
     """Return a warning if sorted rows would reach the model badly shuffled; else None."""
-    found, settings = recipe.shuffle, recipe.training.settings
-    if found.batch_variance <= _WEAK_SHUFFLE:
+    shuffle = recipe.shuffle
+    settings = recipe.training.settings
+    if shuffle.batch_variance <= _WEAK_SHUFFLE:
         return None
     key = f"splits.{recipe.split}: training.shuffle"
     if settings.shuffle is None:
         advice = "Use a shuffle (`shuffle: {buffer_bytes: 256MiB}`)"
     else:
         # These sizes make the variance 1 + (rows_per_step - 1) / blocks_per_buffer about 2.
-        block_bytes = settings.shuffle.buffer_bytes // found.blocks_per_buffer
+        block_bytes = settings.shuffle.buffer_bytes // shuffle.blocks_per_buffer
         larger = block_bytes * recipe.training.sizes.rows_per_step
         smaller = max(4096, settings.shuffle.buffer_bytes // recipe.training.sizes.rows_per_step)
         advice = (
@@ -87,7 +88,7 @@ def describe_weak_shuffle(recipe: Recipe) -> str | None:
         )
     return (
         f"{key}: if rows lie sorted by the target, the mean of a batch varies "
-        f"{found.batch_variance:.3g} times as much as with a uniform shuffle. {advice}; or "
+        f"{shuffle.batch_variance:.3g} times as much as with a uniform shuffle. {advice}; or "
         "import the rows with `shuffle_once: <seed>`, which shuffles them once and for all."
     )
 
@@ -215,7 +216,7 @@ def _empty_ranges(split: str, train: list[Range], evaluate: list[Range]) -> Iter
 
 def _rows(ranges: list[Range], pieces: list[PieceSummary]) -> Rows:
     return Rows(
-        ranges=[(piece.start, piece.end) for piece in ranges],
+        ranges=[(rows.start, rows.end) for rows in ranges],
         pieces=[
             Piece(start=piece.rows.start, end=piece.rows.end, digest=piece.digest)
             for piece in pieces

@@ -13,7 +13,7 @@ import torch
 
 from memtrain.components.build import build_training_parts
 from memtrain.components.device import set_deterministic
-from memtrain.components.models import count_parameters, describe_inexact
+from memtrain.components.models import count_parameters, describe_batch_norm
 from memtrain.components.rows import open_rows
 from memtrain.core.wording import listed
 from memtrain.loading.order_digest import digest_of_state
@@ -110,8 +110,8 @@ class Trainer:
             UserError: if a loss is not finite, with its step and rows.
         """
         _log.info(self.describe())
-        if inexact := describe_inexact(self._parts.model):
-            _log.warning(inexact)
+        if warning := describe_batch_norm(self._parts.model):
+            _log.warning(warning)
         self._resume()
         self._cost.runs += 1
         self._parts.model.train()
