@@ -37,9 +37,9 @@ TRAININGS_AT_A_TIME = 4
 
 def main() -> str:
     """Return the tables."""
-    from tests.cluster.slurm import Slurm, what_is_missing
+    from tests.cluster.slurm import Slurm, reason_unavailable
 
-    if reason := what_is_missing():
+    if reason := reason_unavailable():
         return f"### Many trainings on a cluster\n\nNot measured: {reason}."
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -104,7 +104,7 @@ def submission_line(slurm: "Slurm", folder: Path, way: str) -> str:
     """Return a line: seconds until the first job is in the queue, and from then until all are."""
     size = SPLITS_SUBMITTED // 8
     expected = SPLITS_SUBMITTED // size if "groups" in way else SPLITS_SUBMITTED
-    slurm.ask("scontrol", "update", "PartitionName=main", "State=DOWN")
+    slurm.run("scontrol", "update", "PartitionName=main", "State=DOWN")
     start = time.perf_counter()
     process = start_trainings(folder, way, size)
     first = wait_for(process, lambda: pending_jobs(slurm) > 0, folder)
@@ -112,8 +112,8 @@ def submission_line(slurm: "Slurm", folder: Path, way: str) -> str:
     calls = sbatch_calls(folder)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    slurm.ask("scancel", "--user=root")
-    slurm.ask("scontrol", "update", "PartitionName=main", "State=UP")
+    slurm.run("scancel", "--user=root")
+    slurm.run("scontrol", "update", "PartitionName=main", "State=UP")
     unlocked = start_snakemake(folder, "--unlock", "--cores", "1")
     unlocked.wait()
     name = way.format(size=size)
@@ -136,7 +136,7 @@ def run_line(folder: Path, way: str) -> str:
 
 def pending_jobs(slurm: "Slurm") -> int:
     """Return how many jobs are pending; each task of an array counts."""
-    return len(slurm.ask("squeue", "--array", "--states=PENDING", "--noheader").splitlines())
+    return len(slurm.run("squeue", "--array", "--states=PENDING", "--noheader").splitlines())
 
 
 def sbatch_calls(folder: Path) -> int:

@@ -1,4 +1,4 @@
-"""Runs programs in a memory cgroup of their own: what takes more than it may is killed there."""
+"""Runs programs in a memory cgroup, where a process that exceeds the limit is killed."""
 
 import os
 import re
@@ -17,17 +17,17 @@ _SECONDS_TO_EMPTY = 10.0
 
 
 class UnavailableError(Exception):
-    """No memory cgroup can be made here; says why."""
+    """No memory cgroup can be made here, for the reasons that the message gives."""
 
 
 class LimitedMemory:
-    """A memory cgroup that was made for the purpose.
+    """A memory cgroup with a limit.
 
     Args:
-        folder: its files.
+        folder: folder of the cgroup's files.
     """
 
-    #: The files of the highest use and of what happened; the key of anonymous memory.
+    #: Names of the files of the peak and of the events, and the key of anonymous memory.
     _peak: str
     _events: str
     _anonymous: str
@@ -41,47 +41,55 @@ class LimitedMemory:
         return ["sh", "-c", enter, str(self.folder / "cgroup.procs"), *map(str, argv)]
 
     def run(self, argv: Sequence[str | os.PathLike], **options: Any) -> subprocess.CompletedProcess:
-        """Run a program inside, with the options of ``subprocess.run``; a kill is status -9."""
+        """Run a program in the cgroup.
+
+        Args:
+            argv: the program and its arguments.
+            options: options of ``subprocess.run``.
+
+        Returns:
+            The completed process; a kill for memory is the return code -9.
+        """
         return subprocess.run(self.inside(argv), **options)
 
     @property
     def peak_bytes(self) -> int:
-        """The most that was in use at once so far, cached pages of files among it.
+        """Peak memory so far, including cached pages of files.
 
         Raises:
-            FileNotFoundError: with cgroups of version 2 before Linux 5.19.
+            FileNotFoundError: for cgroups of version 2 before Linux 5.19.
         """
         return int((self.folder / self._peak).read_text())
 
     @property
     def oom_kills(self) -> int:
-        """How many processes were killed for memory so far."""
+        """Number of processes that were killed for memory so far."""
         return self._number(self._events, "oom_kill")
 
     @property
     def anonymous_bytes(self) -> int:
-        """What processes inside hold now, without cached pages of files."""
+        """Memory that processes in the cgroup hold now, without cached pages of files."""
         return self._number("memory.stat", self._anonymous)
 
     def limit(self, limit_bytes: int) -> None:
-        """Set the limit, without any swap beyond it."""
+        """Set the limit, and allow no swap beyond it."""
         raise NotImplementedError
 
-    def end(self) -> None:
-        """Kill what still runs inside."""
+    def kill(self) -> None:
+        """Kill all processes in the cgroup."""
         for process in (self.folder / "cgroup.procs").read_text().split():
             with suppress(ProcessLookupError):
                 os.kill(int(process), signal.SIGKILL)
 
     def remove(self) -> None:
-        """End what still runs inside, and remove the cgroup once it is empty.
+        """Kill all processes in the cgroup, and remove it once it is empty.
 
         Raises:
-            OSError: where it is not empty after seconds.
+            OSError: if the cgroup is not empty after 10 seconds.
         """
         deadline = time.monotonic() + _SECONDS_TO_EMPTY
         while True:
-            self.end()
+            self.kill()
             try:
                 return self.folder.rmdir()
             except OSError:
@@ -120,13 +128,15 @@ class _LimitedByV2(LimitedMemory):
 
 @contextmanager
 def memory_cgroup(limit_bytes: int) -> Iterator[LimitedMemory]:
-    """Make a memory cgroup, and remove it afterwards with all that still runs inside.
+    """Make a memory cgroup, and remove it afterwards with all processes that still run in it.
 
-    It lies within the memory cgroup of this process; where it may not, in the nearest one around
-    it that lets it.
+    The cgroup lies within that of this process, or within the nearest one above that allows it.
+
+    Args:
+        limit_bytes: memory that the processes in the cgroup may hold.
 
     Raises:
-        UnavailableError: where none of them does.
+        UnavailableError: if no cgroup above this process allows it.
     """
     cgroup = _make(limit_bytes)
     try:
@@ -137,24 +147,24 @@ def memory_cgroup(limit_bytes: int) -> Iterator[LimitedMemory]:
 
 def _make(limit_bytes: int) -> LimitedMemory:
     reasons = []
-    for around in memory_cgroups():
+    for parent in memory_cgroups():
         try:
-            return _make_within(around, limit_bytes)
+            return _make_within(parent, limit_bytes)
         except OSError as error:
-            reasons.append(f"{error.filename or around.folder}: {error.strerror}")
+            reasons.append(f"{error.filename or parent.folder}: {error.strerror}")
     raise UnavailableError(
         "no memory cgroup can be made: " + ("; ".join(reasons) or "none is mounted")
     )
 
 
-def _make_within(around: MemoryCgroup, limit_bytes: int) -> LimitedMemory:
-    if around.version is V2:
-        _enable_memory(around.folder)
-    kind = _LimitedByV2 if around.version is V2 else _LimitedByV1
-    cgroup = kind(Path(tempfile.mkdtemp(prefix="memtrain-", dir=around.folder)))
+def _make_within(parent: MemoryCgroup, limit_bytes: int) -> LimitedMemory:
+    if parent.version is V2:
+        _enable_memory(parent.folder)
+    kind = _LimitedByV2 if parent.version is V2 else _LimitedByV1
+    cgroup = kind(Path(tempfile.mkdtemp(prefix="memtrain-", dir=parent.folder)))
     try:
         cgroup.limit(limit_bytes)
-        # With version 2, one may be allowed to make a cgroup and not to move a process there.
+        # With version 2, a user may be allowed to make a cgroup, but not to move a process into it.
         if cgroup.run(["true"], stderr=subprocess.DEVNULL).returncode:
             raise PermissionError(None, "no process may enter it", str(cgroup.folder))
     except OSError:

@@ -1,4 +1,4 @@
-"""What tests of several files share."""
+"""Fixtures that tests of several folders share."""
 
 import os
 from pathlib import Path
@@ -13,7 +13,7 @@ from memtrain.data.record_file import create, record_dtype
 from memtrain.data.source import Source
 from memtrain.planning.split_resolution import resolve_splits
 
-# How long an example takes says more about the machine's other work than about the code.
+# The time of an example depends more on what else the machine does than on the code.
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
 
@@ -21,7 +21,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 
 def pytest_xdist_auto_num_workers():
-    """Return one process more than there are cores: the tests on Slurm wait most of their time."""
+    """Return one process more than there are cores, since the tests on Slurm mostly wait."""
     return len(os.sched_getaffinity(0)) + 1
 
 
@@ -35,14 +35,15 @@ def write_rows(tmp_path):
     """Return a function that writes features and targets as a record file."""
 
     def write(features, target, name="data.npy"):
-        features, target = np.atleast_2d(features), np.asarray(target)
-        target = target.reshape(len(features), -1)
+        features = np.atleast_2d(features)
+        target = np.asarray(target).reshape(len(features), -1)
         dtype = record_dtype(
             features=(features.dtype.str, features.shape[1]),
             target=(target.dtype.str, target.shape[1]),
         )
         rows = np.empty(len(features), dtype)
-        rows["features"], rows["target"] = features, target
+        rows["features"] = features
+        rows["target"] = target
         with create(tmp_path / name, dtype, len(rows)) as writer:
             writer.write(0, rows)
         return tmp_path / name
@@ -52,7 +53,10 @@ def write_rows(tmp_path):
 
 @pytest.fixture
 def resolve(write_rows):
-    """Return a function that writes rows and resolves one split of them; gives data and recipe."""
+    """Return a function that writes rows, resolves one split of them, and returns data and recipe.
+
+    The data is the path of the record file.
+    """
 
     def resolve(features, target, training=None, train=None, evaluate=None, classes=None, shard=8):
         data = write_rows(features, target)
@@ -87,7 +91,7 @@ def resolve(write_rows):
 
 @pytest.fixture(scope="session")
 def records(tmp_path_factory):
-    """A file of records whose first feature and target are the number of the row."""
+    """Path of a file of records whose first feature and target are the number of the row."""
     path = tmp_path_factory.mktemp("rows") / "data.npy"
     dtype = record_dtype(features=("<f4", 20), target=("<f4", 1))
     rows = np.zeros(3000, dtype)
@@ -100,7 +104,7 @@ def records(tmp_path_factory):
 
 @pytest.fixture
 def plain(tmp_path):
-    """A plain file of whole pages; returns its path."""
+    """Path of a plain file of float32 whose rows are their own number, 128 times."""
     path = tmp_path / "plain.npy"
     with create(path, np.dtype("<f4"), 3000, (128,)) as writer:
         writer.write(0, np.arange(3000, dtype="<f4")[:, None].repeat(128, axis=1))

@@ -1,4 +1,4 @@
-"""Trainings as users run them: train.py in one process, or in several started by torchrun."""
+"""Trainings as users run them: train.py in one process, or in several that torchrun starts."""
 
 import hashlib
 import json
@@ -13,10 +13,10 @@ SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "train.py"
 
 
 class Training:
-    """One training in a folder of its own, which may be run, killed, and run again.
+    """A training in a folder of its own, which can be run, killed, and run again.
 
     Attributes:
-        script: train.py of the repository, or of a copy.
+        script: path of train.py, in the repository or in a copy.
 
     Args:
         folder: folder for the results; the recipe can name modules in it.
@@ -25,7 +25,8 @@ class Training:
     """
 
     def __init__(self, folder, data, recipe):
-        self.folder, self.data = Path(folder), data
+        self.folder = Path(folder)
+        self.data = data
         self.folder.mkdir(parents=True, exist_ok=True)
         self.recipe = recipe
         self.script = SCRIPT
@@ -73,7 +74,10 @@ class Training:
 
     @contextmanager
     def started(self, *arguments, processes=1, **environment):
-        """Yield the running process, in a process group of its own."""
+        """Start the training in a process group of its own, and yield its process.
+
+        The group is killed at the end if it still runs.
+        """
         process = subprocess.Popen(
             self.command(*arguments, processes=processes),
             cwd=self.folder,
@@ -90,8 +94,9 @@ class Training:
                 os.killpg(process.pid, 9)
             process.communicate()
 
-    def environment(self, more):
-        return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"} | more
+    def environment(self, variables):
+        """Return the environment of a run, with further variables."""
+        return os.environ | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"} | variables
 
     def checkpoints(self):
         """Return the steps of all checkpoints."""
@@ -108,7 +113,7 @@ class Training:
         return progress is not None and progress["step"] >= step
 
     def digests(self):
-        """Return the digests of the files that must be the same everywhere."""
+        """Return the digests of the model and of the history, which must be the same everywhere."""
         names = ("model.safetensors", "history.csv")
         return [hashlib.sha256((self.folder / name).read_bytes()).hexdigest() for name in names]
 
@@ -117,8 +122,8 @@ class Training:
 
 
 def wait_until(condition, seconds=60):
-    """Wait until a condition holds."""
+    """Wait until a condition holds, and fail if it does not within some seconds."""
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, f"it did not hold within {seconds} seconds"
+        assert time.monotonic() < end, f"the condition did not hold within {seconds} seconds"
         time.sleep(0.0005)

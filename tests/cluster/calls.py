@@ -1,4 +1,4 @@
-"""Calls of Snakemake that run while a test watches, and interferes."""
+"""Calls of Snakemake that run in the background, while a test watches and interferes."""
 
 import json
 import os
@@ -14,42 +14,49 @@ import pytest
 from tests.trainings import wait_until
 from tests.workflow.conftest import Project, Run, environment
 
-#: Jobs are looked after sooner than on a cluster of many users; nothing else is changed.
+#: Options with which Snakemake checks its jobs sooner than on a cluster of many users.
 QUICKLY = ("--slurm-init-seconds-before-status-checks", "5", "--latency-wait", "10")
 
 
 class Call:
-    """A call of Snakemake that runs beside the test.
+    """A call of Snakemake that runs in the background.
 
     Args:
-        project: that it is called in.
-        arguments: of Snakemake.
-        first_in_path: a folder whose programs come before all others.
+        project: project in which Snakemake runs.
+        arguments: arguments of Snakemake.
+        first_in_path: folder whose programs are found before all others; None for no such folder.
     """
 
     def __init__(self, project: Project, *arguments: str, first_in_path: Path | None = None):
         self.project = project
         self._output = project / "snakemake.txt"
-        around = environment()
+        variables = environment()
         if first_in_path:
-            around["PATH"] = f"{first_in_path}{os.pathsep}{around['PATH']}"
+            variables["PATH"] = f"{first_in_path}{os.pathsep}{variables['PATH']}"
         with open(self._output, "w") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "snakemake", *arguments],
                 cwd=project.folder,
-                env=around,
+                env=variables,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
 
     def ended(self, status=0, seconds=500) -> Run:
-        """Wait for its end, and return it."""
+        """Wait until Snakemake ends, and return its run.
+
+        Args:
+            status: exit status that Snakemake must have.
+            seconds: longest time to wait.
+        """
         try:
             self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             self.stop()
-            pytest.fail(f"Snakemake does not end:\n{self._output.read_text()}")
+            pytest.fail(
+                f"Snakemake did not end within {seconds} seconds:\n{self._output.read_text()}"
+            )
         output = self._output.read_text()
         assert self._process.returncode == status, output
         return Run(self._process.returncode, output)
@@ -60,7 +67,7 @@ class Call:
             self._process.wait()
 
     def step_of(self, split):
-        """Return the step that a training has come to; 0 before it has said so."""
+        """Return the last step that a training has reported; 0 before its first report."""
         path = self.project / "results/small/state" / split / "progress.json"
         try:
             return json.loads(path.read_text())["step"]
@@ -68,7 +75,7 @@ class Call:
             return 0
 
     def log_of(self, split):
-        """Return what a training has printed; nothing while there is no log of this try."""
+        """Return the log of a training's current try; empty while there is none."""
         path = self.project / "results/small/logs/train" / f"{split}.log"
         try:
             return path.read_text()
@@ -76,16 +83,16 @@ class Call:
             return ""
 
     def wait_until(self, condition, seconds=200):
-        """Wait until something is the case, as long as Snakemake runs."""
+        """Wait until a condition holds, and fail if Snakemake ends before."""
 
-        def is_so_or_ended():
+        def holds_or_ended():
             return condition() or self._process.poll() is not None
 
-        wait_until(is_so_or_ended, seconds)
+        wait_until(holds_or_ended, seconds)
         assert condition(), self._output.read_text()
 
 
-#: Stands before the real one, and writes down what it was called with.
+#: An sbatch that writes its arguments to a file, and then becomes the real one.
 SBATCH = """#!/bin/sh
 printf '%s\\0' "$@" >> "$RECORDED"
 printf '\\n' >> "$RECORDED"
@@ -94,11 +101,14 @@ exec {sbatch} "$@"
 
 
 class Recorder:
-    """A folder with an sbatch that writes its command lines down.
+    """Records the command lines of sbatch, by a script of that name.
 
     Args:
-        folder: to lie in, with the file of the lines.
-        sbatch: that is called afterwards.
+        folder: folder for the script, in its subfolder bin, and for the recorded lines.
+        sbatch: path of the program that the script then runs.
+
+    Attributes:
+        folder: folder of the script, which has to come first in PATH.
     """
 
     def __init__(self, folder: Path, sbatch: str):
@@ -110,10 +120,10 @@ class Recorder:
         script.chmod(script.stat().st_mode | stat.S_IXUSR)
 
     def options(self, comment):
-        """Return the options of the job with a comment; None where there was none.
+        """Return the options of the first job with a comment; None if there was none.
 
-        Left out are what differs by run or folder, the numbers of minutes and MB, which are the
-        rules', and the wrapped command, which is Snakemake's.
+        The result leaves out the options that differ by run or folder, the numbers of minutes and
+        MB, which the rules decide, and the wrapped command, which Snakemake decides.
         """
         for line in self._lines.read_text().split("\0\n"):
             words = line.split("\0")
@@ -132,5 +142,5 @@ def profiles(*names):
 
 
 def models(*splits):
-    """Return the arguments that ask for the models of splits."""
+    """Return the arguments that request the models of splits."""
     return [f"results/small/splits/{name}/model.safetensors" for name in splits]

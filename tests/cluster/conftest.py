@@ -1,4 +1,4 @@
-"""One Slurm for all tests here, and Snakemake's calls on it, which run beside each other."""
+"""The Slurm of all tests in this folder, and calls of Snakemake that run on it side by side."""
 
 import copy
 import fcntl
@@ -10,11 +10,11 @@ import pytest
 import yaml
 
 from tests.cluster.calls import QUICKLY, Call, Recorder, models, profiles
-from tests.cluster.slurm import CONFIGURATION_FILE, Slurm, program, what_is_missing
+from tests.cluster.slurm import CONFIGURATION_FILE, Slurm, program, reason_unavailable
 from tests.workflow.conftest import CONFIGURATION, Project, make_project
 
-#: A transform that is slow for as long as a file is there: time to interrupt the training. What
-#: else a split has to go through is told by files as well, so that its recipe does not know of it.
+#: A transform that is slow as long as a file exists, which gives time to interrupt the training.
+#: Other files make a training large or stuck. They are no settings, so the recipe stays the same.
 PREPARING = textwrap.dedent(
     """
     import time
@@ -43,13 +43,16 @@ PREPARING = textwrap.dedent(
 
 @pytest.fixture(scope="session")
 def slurm(tmp_path_factory):
-    """A Slurm that runs; where none can be, its tests are skipped (or fail, if they may not)."""
-    if reason := what_is_missing():
+    """A running Slurm.
+
+    If none can be started, tests are skipped, or fail if MEMTRAIN_TESTS_NEED_SLURM is set.
+    """
+    if reason := reason_unavailable():
         if "MEMTRAIN_TESTS_NEED_SLURM" in os.environ:
             pytest.fail(reason)
         pytest.skip(reason)
     CONFIGURATION_FILE.parent.mkdir(exist_ok=True)
-    # Another process of pytest's may be at it.
+    # Another process of pytest may be using the same configuration file.
     lock = os.open(CONFIGURATION_FILE.parent, os.O_RDONLY)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -59,7 +62,7 @@ def slurm(tmp_path_factory):
         os.close(lock)
 
 
-#: Named for what happens to them.
+#: Splits that are named after what happens to their trainings.
 INTERRUPTED = (
     "terminated",
     "warned",
@@ -71,7 +74,7 @@ INTERRUPTED = (
     "out_of_memory",
 )
 
-#: What a site would say of these trainings: where each of them runs, and with how much to begin.
+#: The profile of a site: the partition of each training, and the resources of its first try.
 SITE = {
     "set-resources": {
         "train": {
@@ -85,7 +88,7 @@ SITE = {
 
 
 def configuration():
-    """Return settings of trainings that can be interrupted, each by what its name says."""
+    """Return a configuration whose trainings can be interrupted."""
     content = copy.deepcopy(CONFIGURATION)
     content["splits"] = {
         name: {
@@ -102,7 +105,7 @@ def configuration():
 
 @pytest.fixture(scope="session")
 def workstation(tmp_path_factory, repository):
-    """The trainings that the cluster interrupts, run through without it. Not to be changed."""
+    """A project whose trainings ran without interruption. Tests do not change it."""
     folder = tmp_path_factory.mktemp("workstation") / "x"
     project = make_project(folder, repository, configuration())
     (project / "preparing.py").write_text(PREPARING)
@@ -111,8 +114,8 @@ def workstation(tmp_path_factory, repository):
 
 
 @pytest.fixture(scope="session")
-def without(workstation, tmp_path_factory):
-    """Return a function that moves the workstation's project, without the models of some splits."""
+def project_without_models(workstation, tmp_path_factory):
+    """Return a function that copies the workstation's project without the models of some splits."""
 
     def make(*splits):
         folder = tmp_path_factory.mktemp("cluster") / "x"
@@ -139,9 +142,9 @@ def default_call(slurm, recorder, tmp_path_factory, repository):
 
 
 @pytest.fixture(scope="session")
-def interrupted_call(slurm, without):
-    """Trainings that are slow, stuck or large by the files beside them."""
-    project = without(*INTERRUPTED)
+def interrupted_call(slurm, project_without_models):
+    """A call whose trainings are slow, stuck or large because of files in the project."""
+    project = project_without_models(*INTERRUPTED)
     (project / "profiles/site").mkdir()
     (project / "profiles/site/profile.yaml").write_text(yaml.safe_dump(SITE))
     for name in INTERRUPTED:
@@ -154,8 +157,8 @@ def interrupted_call(slurm, without):
 
 
 @pytest.fixture(scope="session")
-def two_node_call(slurm, without):
-    project = without("on_two_nodes")
+def two_node_call(slurm, project_without_models):
+    project = project_without_models("on_two_nodes")
     (project / "on_two_nodes.slow").touch()
     call = Call(project, *profiles("slurm", "slurm-nodes"), *QUICKLY, *models("on_two_nodes"))
     yield call
@@ -164,7 +167,7 @@ def two_node_call(slurm, without):
 
 @pytest.fixture(scope="session")
 def mistaken_call(slurm, tmp_path_factory, repository):
-    """A learning rate that no training survives; two retries where the profile has more."""
+    """A call with a learning rate at which the loss is not finite, and with two retries."""
     configuration = copy.deepcopy(CONFIGURATION)
     configuration["splits"] = {"first": configuration["splits"]["first"]}
     configuration["training"]["optimizer"] = {"name": "SGD", "lr": 1e30}
@@ -177,7 +180,7 @@ def mistaken_call(slurm, tmp_path_factory, repository):
 
 @pytest.fixture(scope="session", autouse=True)
 def started_together(request):
-    """Start the calls of all tests that will run: most of their time, they wait."""
+    """Start the calls of all selected tests at the beginning, since they mostly wait."""
     wanted = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
     for name in ("default_call", "mistaken_call", "interrupted_call"):
         if name in wanted:

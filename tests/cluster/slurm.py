@@ -1,4 +1,4 @@
-"""A real Slurm of four nodes on this machine, for as long as the tests of a session run."""
+"""A real Slurm of four nodes on this machine, which runs as long as a session of tests."""
 
 import contextlib
 import os
@@ -10,12 +10,12 @@ import subprocess
 import time
 from pathlib import Path
 
-#: Where jobs look for it: the executor plugin takes SLURM_CONF out of their environment.
+#: Default path, since the executor plugin removes SLURM_CONF from the environment of jobs.
 CONFIGURATION_FILE = Path("/etc/slurm/slurm.conf")
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol")
 
-#: Each node claims more than this machine has, so that jobs of several tests fit beside each other.
+#: Each node claims more than this machine has, so that jobs of several tests can run at once.
 CONFIGURATION = """\
 ClusterName=memtrain_tests
 SlurmctldHost=localhost(127.0.0.1)
@@ -23,7 +23,7 @@ SlurmctldPort={controller}
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-# A job that is put back waits until its old credentials are void: two minutes, unless shorter.
+# A requeued job waits until its old credentials expire, which takes two minutes by default.
 AuthInfo=socket={folder}/munge.socket,cred_expire=5
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool-%n
@@ -44,11 +44,11 @@ JobAcctGatherParams=OverMemoryKill
 JobRequeue=1
 KillWait=20
 MinJobAge=300
-# What is slow on purpose on a large cluster is not here.
+# A large cluster schedules slowly on purpose; this one does not.
 SchedulerType=sched/backfill
 SchedulerParameters=bf_interval=1,sched_min_interval=200000,batch_sched_delay=0,default_queue_depth=500
 SlurmdTimeout=10
-# A high-priority job takes the place of a low one; what becomes of that one is the partition's say.
+# A job of high priority preempts one of low priority; the partition decides what becomes of that.
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 SelectType=select/cons_tres
@@ -67,21 +67,21 @@ CPUS = 8
 MEMORY_MB = 40_000
 
 
-def what_is_missing() -> str | None:
-    """Return why no Slurm can be started here; None where it can."""
+def reason_unavailable() -> str | None:
+    """Return why no Slurm can be started here; None if one can be."""
     if missing := [name for name in PROGRAMS if not program(name)]:
-        return f"no {', '.join(missing)} here: apt-get install slurm-wlm munge"
+        return f"{', '.join(missing)}: not installed; apt-get install slurm-wlm munge"
     try:
         import snakemake_executor_plugin_slurm  # noqa: F401
     except ImportError:
-        return "no executor plugin here: pip install -r envs/requirements-slurm.txt"
+        return "the executor plugin is not installed: pip install -r envs/requirements-slurm.txt"
     if os.geteuid():
-        return f"only root can write {CONFIGURATION_FILE} and start a Slurm"
+        return f"only root can write {CONFIGURATION_FILE} and start Slurm"
     return None
 
 
 def program(name: str) -> str | None:
-    """Return the path of a program; daemons lie where not every user looks."""
+    """Return the path of a program, also in the folders of daemons; None if it is missing."""
     return shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
 
 
@@ -89,7 +89,7 @@ class Slurm:
     """Starts munge, the controller and the nodes, and stops them by their process ids.
 
     Args:
-        folder: for configuration, state, spool and logs.
+        folder: folder for configuration, state, spool and logs.
     """
 
     def __init__(self, folder: Path):
@@ -122,7 +122,7 @@ class Slurm:
         self._launch(name, "slurmd", "-D", "-N", name)
 
     def kill_node(self, name: str) -> None:
-        """End a node as a power cut would: its daemon, and all that runs below it."""
+        """Kill the daemon of a node and all processes below it, as a power cut would."""
         daemon = self._daemons.pop(name)
         processes = [daemon.pid, *_descendants(self._step_daemons(name))]
         for process in processes:
@@ -130,7 +130,7 @@ class Slurm:
         daemon.wait()
 
     def stop(self, name: str) -> None:
-        """Stop a daemon."""
+        """Stop a daemon by its name."""
         daemon = self._daemons.pop(name)
         daemon.terminate()
         try:
@@ -144,22 +144,22 @@ class Slurm:
         answer = subprocess.run(["scontrol", "ping"], capture_output=True, text=True)
         return "is UP" in answer.stdout
 
-    def ask(self, *command: str) -> str:
-        """Return what a command of Slurm's prints."""
+    def run(self, *command: str) -> str:
+        """Run a command of Slurm, and return what it prints."""
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
         return done.stdout.strip()
 
     def jobs(self, comment: str, *states: str) -> list[dict[str, str]]:
-        """Return what Slurm knows of jobs, the oldest first.
+        """Return the properties of jobs as Slurm shows them, oldest job first.
 
         Args:
-            comment: of the jobs, which the plugin makes of rule and wildcards.
-            states: that they may be in; any unless given.
+            comment: comment of the jobs, which the plugin makes from rule and wildcards.
+            states: states that the jobs may have; none for jobs in any state.
         """
-        lines = self.ask("squeue", "--noheader", "--states=all", "--format=%A %k").splitlines()
+        lines = self.run("squeue", "--noheader", "--states=all", "--format=%A %k").splitlines()
         ids = [line.split()[0] for line in lines if line.split()[1:] == [comment]]
-        shown = [self.ask("scontrol", "show", "job", job).split() for job in sorted(ids, key=int)]
+        shown = [self.run("scontrol", "show", "job", job).split() for job in sorted(ids, key=int)]
         jobs = [dict(pair.partition("=")[::2] for pair in pairs) for pairs in shown]
         return [job for job in jobs if not states or job["JobState"] in states]
 
@@ -186,7 +186,7 @@ class Slurm:
 
     def has_all_nodes(self) -> bool:
         """Return whether all nodes take jobs."""
-        states = set(self.ask("sinfo", "--noheader", "--Node", "--format=%t").split())
+        states = set(self.run("sinfo", "--noheader", "--Node", "--format=%t").split())
         return states <= {"idle", "mix", "alloc"}
 
     def _start_munge(self) -> None:
@@ -206,7 +206,7 @@ class Slurm:
         self._wait_until((self.folder / "munge.socket").exists)
 
     def _launch(self, name: str, command: str, *arguments: str) -> None:
-        # In a session of their own: Ctrl-C on the tests is not for them.
+        # In a session of its own, so that Ctrl-C on the tests does not reach the daemon.
         with open(self.folder / f"{name}.out", "ab") as output:
             self._daemons[name] = subprocess.Popen(
                 [program(command), *arguments],
@@ -222,11 +222,11 @@ class Slurm:
             ended = [name for name, daemon in self._daemons.items() if daemon.poll() is not None]
             if ended or time.monotonic() > end:
                 texts = [(self.folder / f"{name}.out").read_text() for name in self._daemons]
-                raise AssertionError("Slurm does not start:\n" + "\n".join(texts))
+                raise AssertionError("Slurm did not start:\n" + "\n".join(texts))
             time.sleep(0.1)
 
     def _step_daemons(self, node: str) -> list[int]:
-        """Return the slurmstepd of a node: they leave their slurmd, and name it nowhere else."""
+        """Return the slurmstepd processes of a node, which only their open files tell apart."""
         found = []
         for entry in Path("/proc").glob("[0-9]*"):
             try:
@@ -243,7 +243,7 @@ _MUNGE_FILES = ("pid-file", "log-file", "seed-file")
 
 
 def _free_ports(nodes: int) -> list[int]:
-    """Return a free port, and more for the nodes, which follow each other."""
+    """Return a free port for the controller, and consecutive free ports for the nodes."""
     while True:
         with contextlib.ExitStack() as held:
             ports = [_hold(held, 0), _hold(held, 0)]
@@ -261,7 +261,7 @@ def _hold(held: contextlib.ExitStack, port: int) -> int:
 
 
 def _descendants(processes: list[int]) -> list[int]:
-    """Return processes with all that they started."""
+    """Return processes with all processes that they have started."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").glob("[0-9]*/stat"):
         try:

@@ -1,10 +1,10 @@
-"""A mistake of the user's on a cluster: told once, at the end, and no work done for it twice."""
+"""A user's mistake on a cluster is told once, at the end, and no work is done for it twice."""
 
 import pytest
 
 from memtrain.lineage.records.record_store import RecordStore
 
-#: All tests of this folder share one Slurm, so that they run in one process of pytest-xdist.
+#: All tests of this folder share one Slurm, so they run in one process of pytest-xdist.
 pytestmark = pytest.mark.xdist_group("cluster")
 
 
