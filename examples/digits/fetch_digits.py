@@ -1,7 +1,7 @@
 """Put the digits data set next to this script: data/digits.npz.
 
-scikit-learn carries 1,797 images of handwritten digits, 8 x 8 pixels each. They are written as
-uint8 with their labels as int64, after a digest of both was checked.
+scikit-learn contains 1,797 images of handwritten digits, 8 x 8 pixels each. This script compares a
+digest of images and labels with the known one, and writes them as uint8 and int64.
 """
 
 import argparse
@@ -39,22 +39,23 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
             "envs/requirements-digits.txt"
         )
     images, labels = load_digits(return_X_y=True)
-    images, labels = images.astype(np.uint8), labels.astype(np.int64)
+    images = images.astype(np.uint8)
+    labels = labels.astype(np.int64)
     found = hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest()
     if found != SHA256:
-        sys.exit(f"the digits of this scikit-learn have the sha256 {found}; {SHA256} is known")
+        sys.exit(f"the digits of this scikit-learn have the sha256 {found}; expected {SHA256}")
     return images, labels
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Write the file; it stands under its name only when it is whole."""
+    """Write the file, which appears under its name only when it is complete."""
     path = parse_arguments(argv).data
     images, labels = digits()
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.part")
-    with open(aside, "wb") as file:
+    temporary = path.with_name(f".{path.name}.part")
+    with open(temporary, "wb") as file:
         np.savez(file, image=images, label=labels)
-    os.replace(aside, path)
+    os.replace(temporary, path)
     print(f"{path}: {len(images):,} images")
     return 0
 

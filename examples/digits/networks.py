@@ -1,4 +1,4 @@
-"""Small networks for images of 8 x 8 pixels, whose brightness is 0 to 16."""
+"""Small networks for images of 8 x 8 pixels with a brightness of 0 to 16."""
 
 import torch
 from torch import nn
@@ -7,15 +7,15 @@ _BRIGHTEST = 16.0
 
 
 class Convolutional(nn.Module):
-    """Two convolutions, each halving the image, and a linear map to the classes.
+    """Two convolutions that each halve the image, and a linear map to the classes.
 
-    GroupNorm normalizes every image by itself: BatchNorm would make the gradient of a row depend on
+    GroupNorm normalizes every image by itself. BatchNorm would make the gradient of a row depend on
     the other rows of its micro-batch, and accumulation would not be exact.
 
     Args:
-        out_features: the classes.
-        channels: of the first convolution; the second has twice as many.
-        dropout: the share of the last values that is dropped while training.
+        out_features: number of classes.
+        channels: channels of the first convolution; the second has twice as many.
+        dropout: share of the last hidden values that is dropped in training.
     """
 
     def __init__(self, out_features: int, channels: int = 16, dropout: float = 0.25):
@@ -40,11 +40,11 @@ class Convolutional(nn.Module):
 
 
 class Autoencoder(nn.Module):
-    """Squeezes an image through a few numbers, and draws it again from these.
+    """Encodes an image in a few numbers, and reconstructs it from them.
 
     Args:
-        in_features: pixels.
-        code: how many numbers it is squeezed through.
+        in_features: number of pixels.
+        code: how many numbers encode an image.
     """
 
     def __init__(self, in_features: int, code: int = 8):
@@ -55,5 +55,5 @@ class Autoencoder(nn.Module):
         self.decoder = nn.Sequential(nn.Linear(code, 64), nn.ReLU(), nn.Linear(64, in_features))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Map images, uint8 (rows, pixels), to images with a brightness of about 0 to 1."""
+        """Map images, uint8 (rows, pixels), to images of brightness of about 0 to 1."""
         return self.decoder(self.encoder(images / _BRIGHTEST))

@@ -1,4 +1,4 @@
-"""The container images of envs/ are linted and compared with the pinned versions, not built."""
+"""The definitions of container images in envs/ are linted and compared, but no image is built."""
 
 import re
 import subprocess
@@ -31,7 +31,7 @@ def definition(repository):
 
 
 def installed(text):
-    """Return the requirement files that the commands of a text install by pip."""
+    """Return the requirement files that the pip commands in a text install."""
     return set(re.findall(r"--requirement (\S+)", text))
 
 

@@ -1,11 +1,11 @@
-"""Profiles say how a workflow is run; rules say what is run, and know nothing of a cluster."""
+"""Profiles say how a workflow runs; rules say what runs, and name nothing of a cluster."""
 
 import re
 
 import pytest
 import yaml
 
-#: Words for facts that only a site or a scheduler knows.
+#: Words for facts about a site or a scheduler.
 CLUSTER_FACTS = (
     r"slurm|sbatch|srun|squeue|scontrol|\bpartition|\baccount|\bqos\b|\bgres\b|\bgpus?\b"
     r"|\bconstraint|\bnodes?\b|\bretries:"
@@ -16,14 +16,14 @@ def profile_files(repository):
     return sorted(repository.glob("profiles/*/profile.yaml"))
 
 
-def test_rules_know_nothing_of_a_cluster(repository):
+def test_rules_name_nothing_of_a_cluster(repository):
     for path in [repository / "Snakefile", *repository.glob("rules/*.smk")]:
         found = re.findall(CLUSTER_FACTS, path.read_text(), re.IGNORECASE)
         assert not found, f"{path.name}: {found}; this belongs in a profile"
 
 
 def test_every_key_of_a_profile_has_a_comment(repository):
-    """The comment stands right above the key, or above a group of keys that it belongs to."""
+    """The comment stands right above the key, or above the group of keys that it describes."""
     for path in profile_files(repository):
         for block in re.split(r"\n{2,}(?=\S)", path.read_text().strip()):
             assert block.startswith("#"), f"{path.parent.name}: {block}"

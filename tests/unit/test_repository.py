@@ -1,4 +1,4 @@
-"""What holds for the repository as a whole."""
+"""Pinned versions, scripts and rules, and the lengths of files in the whole repository."""
 
 import re
 
@@ -6,6 +6,7 @@ import yaml
 
 
 def pins(path):
+    """Return the versions that a requirements file pins, by package."""
     found = {}
     for line in path.read_text().splitlines():
         if match := re.fullmatch(r"([A-Za-z0-9_.-]+)==(\S+)", line):
@@ -13,7 +14,7 @@ def pins(path):
     return found
 
 
-def test_conda_and_pip_have_one_set_of_versions(repository):
+def test_conda_and_pip_install_the_same_versions(repository):
     envs = repository / "envs"
     conda_names = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
     dependencies = yaml.safe_load((envs / "memtrain.yaml").read_text())["dependencies"]
@@ -26,7 +27,7 @@ def test_conda_and_pip_have_one_set_of_versions(repository):
     assert not set(pip) & set(pins(envs / "requirements-dev.txt"))
 
 
-def test_the_environment_is_the_pinned_one(repository):
+def test_the_installed_versions_are_the_pinned_ones(repository):
     from importlib.metadata import version
 
     for path in ("requirements.txt", *installed_for_tests(repository)):
@@ -35,7 +36,7 @@ def test_the_environment_is_the_pinned_one(repository):
 
 
 def installed_for_tests(repository):
-    """Return the files that `requirements-dev.txt` is made of, itself among them."""
+    """Return the names of requirements-dev.txt and of the files that it includes."""
     lines = (repository / "envs/requirements-dev.txt").read_text().splitlines()
     included = [line.removeprefix("-r ") for line in lines if line.startswith("-r ")]
     return [*(name for name in included if name != "requirements.txt"), "requirements-dev.txt"]
@@ -53,7 +54,7 @@ def test_every_line_of_the_requirements_is_an_exact_version_given_once(repositor
     assert len(together) == len(set(together))
 
 
-def test_validators_have_versions_of_the_workflow_but_the_one_that_they_refuse(repository):
+def test_validators_share_the_versions_of_the_workflow_except_rich(repository):
     main = pins(repository / "envs/requirements.txt")
     validators = pins(repository / "envs/requirements-validators.txt")
     differing = {name for name in set(main) & set(validators) if main[name] != validators[name]}
@@ -64,12 +65,12 @@ def test_every_rule_has_its_script_and_every_script_its_rule(repository):
     rules = set()
     for path in repository.glob("rules/*.smk"):
         rules |= set(re.findall(r"^\s*(?:rule|checkpoint) (\w+):", path.read_text(), re.MULTILINE))
-    # These are for people, beside a run.
-    people = {"status", "lineage"}
-    assert {path.stem for path in repository.glob("scripts/*.py")} == rules | people
+    # Users call these by hand.
+    commands = {"status", "lineage"}
+    assert {path.stem for path in repository.glob("scripts/*.py")} == rules | commands
 
 
-def test_no_source_file_is_too_long(repository):
+def test_no_source_file_has_more_than_400_lines(repository):
     for folder in ("scripts", "rules", "tests", "benchmarks", "docs"):
         for path in (repository / folder).rglob("*"):
             if path.suffix in (".py", ".smk"):

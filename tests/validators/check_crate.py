@@ -1,8 +1,8 @@
-"""Validates a crate by roc-validator, without the network; run by the validators' Python.
+"""Validates a crate by roc-validator without a network; run by the validators' Python.
 
 usage: check_crate.py CRATE CACHE
 
-What the validator would fetch, it finds in the cache: the context of RO-Crate 1.1.
+The cache holds the only page that the validator would fetch: the context of RO-Crate 1.1.
 """
 
 import io
@@ -19,8 +19,8 @@ CONTEXT = Path(__file__).with_name("ro-crate-1.1-context.jsonld")
 URL = "https://w3id.org/ro/crate/1.1/context"
 
 
-class Shelf(HTTPAdapter):
-    """Answers every request with the context."""
+class ContextAdapter(HTTPAdapter):
+    """Answers every request with the context of RO-Crate, without a network."""
 
     def send(self, request, **_):
         raw = HTTPResponse(
@@ -35,12 +35,12 @@ class Shelf(HTTPAdapter):
 
 def main(crate, cache):
     with CachedSession(cache, backend="sqlite", expire_after=-1) as session:
-        session.mount("https://", Shelf())
+        session.mount("https://", ContextAdapter())
         session.get(URL)
     report = Path(cache).with_suffix(".json")
     program = Path(sys.executable).with_name("rocrate-validator")
     command = [program, "--no-interactive", "validate", "--offline", "--cache-path", cache]
-    # Found from what the crate says of itself, with all the profiles that this one builds upon.
+    # This profile includes the profiles that it builds upon.
     command += ["--profile-identifier", "provenance-run-crate-0.5"]
     command += ["--output-format", "json", "--output-file", report, crate]
     done = subprocess.run(command, capture_output=True, text=True)

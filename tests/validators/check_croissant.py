@@ -1,4 +1,6 @@
-"""Reads Croissant metadata by mlcroissant; run by the validators' Python.
+"""Reads Croissant metadata by mlcroissant, and prints its content as JSON.
+
+The validators' Python runs it.
 
 usage: check_croissant.py FILE
 """
@@ -16,8 +18,9 @@ def main(path):
         print(error)
         return 1
     metadata = dataset.metadata
-    (file,), (rows,) = metadata.distribution, metadata.record_sets
-    found = {
+    (file,) = metadata.distribution
+    (rows,) = metadata.record_sets
+    content = {
         "name": metadata.name,
         "sha256": file.sha256,
         "url": file.content_url,
@@ -25,7 +28,7 @@ def main(path):
             field.name: [str(field.data_types[0]), field.array_shape] for field in rows.fields
         },
     }
-    print(json.dumps(found))
+    print(json.dumps(content))
     return 0
 
 

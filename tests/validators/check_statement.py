@@ -2,7 +2,7 @@
 
 usage: check_statement.py FILE
 
-A key that the standards do not know is an error, and so is a digest that is none.
+A key that the standards do not define is an error, and so is a malformed digest.
 """
 
 import json

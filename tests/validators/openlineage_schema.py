@@ -1,6 +1,6 @@
-"""Validates events by OpenLineage's schemas and our own, each facet by the one that it names.
+"""Validates events by the schemas of OpenLineage and of memtrain; each facet names its schema.
 
-The schemas in ``openlineage/`` are those of the specification, unchanged, by the versions that
+The schemas in ``openlineage/`` are unchanged copies from the specification, in the versions that
 events name (Apache-2.0, The OpenLineage Authors, https://github.com/OpenLineage/OpenLineage).
 """
 
@@ -19,7 +19,7 @@ _REGISTRY = Registry().with_resources(
 
 
 def problems(event):
-    """Return what is wrong with an event, by its own schema and those of its facets."""
+    """Return the errors of an event by its own schema and by those of its facets."""
     found = _problems(event, event["schemaURL"])
     for facet in _facets(event):
         found += _problems(facet, facet["_schemaURL"])

@@ -1,4 +1,4 @@
-"""Projects in temporary folders, and Snakemake run in them as a user would."""
+"""Projects in temporary folders, in which tests run Snakemake as a user would."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-#: Large enough (over 1 MB) that Snakemake looks at its age and not at its content.
+#: Its data is larger than 1 MB, so that Snakemake looks at the age of the file, not its content.
 CONFIGURATION = yaml.safe_load(
     """
 dataset:
@@ -27,7 +27,7 @@ evaluation: {bootstrap: 5}
 """
 )
 
-#: Promised to be the same everywhere.
+#: Files below results/<name>/ whose bytes are the same everywhere.
 REPRODUCIBLE = [
     "data.npy",
     "source.json",
@@ -45,14 +45,14 @@ CODE = ["Snakefile", "rules", "scripts", "profiles", "envs", "report", "schemas"
 
 @dataclass
 class Run:
-    """One call of Snakemake: its exit status, what it printed, and the jobs that ran."""
+    """A call of Snakemake that has ended: its exit status and what it printed."""
 
     status: int
     output: str
 
     @property
     def jobs(self):
-        """Return the jobs as a sorted list of "rule" or "rule split"."""
+        """Return the jobs that ran, sorted, each as "rule" or "rule split"."""
         blocks = re.findall(
             r"^(?:local)?(?:rule|checkpoint) (\w+):\n((?:    .*\n)*)", self.output, re.MULTILINE
         )
@@ -64,7 +64,7 @@ class Run:
 
 
 class Project:
-    """A copy of the repository's code with a configuration of its own."""
+    """A project folder: a copy of the repository's code with a configuration of its own."""
 
     def __init__(self, folder: Path):
         self.folder = folder
@@ -73,6 +73,7 @@ class Project:
         return self.folder / path
 
     def configure(self, change=None):
+        """Change the configuration by a function, and write it anew."""
         content = yaml.safe_load((self / "config.yaml").read_text())
         if change:
             change(content)
@@ -92,7 +93,12 @@ class Project:
         return Run(done.returncode, done.stdout)
 
     def lineage(self, *arguments, status=0):
-        """Ask lineage.py, and return what it prints."""
+        """Run lineage.py, and return what it prints.
+
+        Args:
+            arguments: arguments of lineage.py.
+            status: exit status that it must have.
+        """
         done = subprocess.run(
             [sys.executable, "scripts/lineage.py", *map(str, arguments)],
             cwd=self.folder,
@@ -104,7 +110,12 @@ class Project:
         return done.stdout
 
     def results(self, *patterns, name="small"):
-        """Return the content of result files by their path."""
+        """Return the bytes of result files by their paths, relative to results/<name>.
+
+        Args:
+            patterns: glob patterns of the files.
+            name: name of the dataset.
+        """
         root = self / "results" / name
         return {
             str(path.relative_to(root)): path.read_bytes()
@@ -114,7 +125,11 @@ class Project:
 
 
 def environment(last=None):
-    """Return the environment in which `make` runs things: this Python's folder comes first."""
+    """Return the environment variables of `make`: programs of this Python's folder come first.
+
+    Args:
+        last: folder that comes last in PATH; None for no such folder.
+    """
     folders = [Path(sys.executable).parent, os.environ["PATH"], *([last] if last else [])]
     path = os.pathsep.join(map(str, folders))
     return os.environ | {"PATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
@@ -123,7 +138,8 @@ def environment(last=None):
 def make_project(folder, repository, configuration=None):
     folder.mkdir(parents=True, exist_ok=True)
     for name in CODE:
-        source, target = repository / name, folder / name
+        source = repository / name
+        target = folder / name
         if source.is_dir():
             shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__"))
         else:
@@ -135,7 +151,7 @@ def make_project(folder, repository, configuration=None):
 
 @pytest.fixture
 def new_project(tmp_path, repository):
-    """Return a function that makes a project that has not been run."""
+    """Return a function that makes a project in which nothing has run."""
 
     def make(configuration=CONFIGURATION, name="project"):
         return make_project(tmp_path / name, repository, configuration)
@@ -145,7 +161,7 @@ def new_project(tmp_path, repository):
 
 @pytest.fixture(scope="session")
 def finished_project(tmp_path_factory, repository):
-    """A project that has been run to its end. Not to be changed: `project` is a copy of it."""
+    """A project that has run to its end. Tests change only `project`, which is a copy of it."""
     project = make_project(tmp_path_factory.mktemp("finished") / "x", repository, CONFIGURATION)
     run = project.snakemake()
     assert run.jobs == [
@@ -168,6 +184,6 @@ def finished_project(tmp_path_factory, repository):
 
 @pytest.fixture
 def project(tmp_path, finished_project):
-    """A finished project of one's own, with all its ages and all that Snakemake remembers."""
+    """A copy of the finished project, with the ages of its files and what Snakemake remembers."""
     shutil.copytree(finished_project.folder, tmp_path / "copy")
     return Project(tmp_path / "copy")

@@ -1,4 +1,4 @@
-"""The same configuration gives the same bytes, wherever and however it is run."""
+"""The same configuration gives the same bytes, wherever and however it runs."""
 
 import copy
 
@@ -7,7 +7,7 @@ from tests.workflow.conftest import CONFIGURATION, REPRODUCIBLE
 
 def test_two_folders_and_one_or_two_cores_give_the_same_bytes(new_project):
     configuration = copy.deepcopy(CONFIGURATION)
-    # With --cores 1 Snakemake asks for one thread; the recipe says two, and has the last word.
+    # With --cores 1, Snakemake offers one thread, but the training uses the two of its recipe.
     configuration["splits"]["first"]["training"] = {
         "threads": 2,
         "model": {"name": "mlp", "hidden": [256, 256]},

@@ -38,17 +38,19 @@ def sha256(content):
 
 
 def rewrite(path, change):
+    """Change the content of a JSON file by a function."""
     content = json.loads(Path(path).read_text())
     change(content)
     Path(path).write_text(json.dumps(content))
 
 
 def entities(project):
+    """Return the entities of a project's crate by their ids."""
     graph = json.loads((project / "ro-crate-metadata.json").read_text())["@graph"]
     return {entity["@id"]: entity for entity in graph}
 
 
-def test_a_crate_passes_all_that_the_validator_requires(project, validate, tmp_path):
+def test_a_crate_passes_all_required_checks_of_the_validator(project, validate, tmp_path):
     before = {path for path in project.folder.rglob("*") if "lineage" not in path.parts}
     project.lineage("export", "rocrate", ".")
     after = {path for path in project.folder.rglob("*") if "lineage" not in path.parts}
@@ -77,7 +79,7 @@ def test_the_validator_finds_what_is_missing_from_a_crate(project, validate, tmp
     assert not report["passed"]
 
 
-def test_rows_in_a_crate_are_bytes_of_the_file_with_their_digest(project):
+def test_rows_in_a_crate_have_the_digest_of_their_bytes_in_the_file(project):
     project.lineage("export", "rocrate", ".")
     found = entities(project)
     data = (project / "results/small/data.npy").read_bytes()
@@ -91,7 +93,7 @@ def test_rows_in_a_crate_are_bytes_of_the_file_with_their_digest(project):
     assert [one["@id"] for one in training["result"]][:1] == [FIRST]
 
 
-def test_a_crate_of_a_changed_project_names_only_what_is_there(project, validate, tmp_path):
+def test_a_crate_of_a_changed_project_names_only_unchanged_files(project, validate, tmp_path):
     (project / FIRST).write_bytes(b"another, of another size")
     (project / SECOND).unlink()
     (project / "results/small/data.npy").write_bytes(b"no rows")
@@ -100,7 +102,7 @@ def test_a_crate_of_a_changed_project_names_only_what_is_there(project, validate
     assert validate("check_crate.py", project.folder, tmp_path / "cache.sqlite")[0] == 0
 
 
-def test_prov_is_read_back_by_its_package(project):
+def test_the_prov_package_reads_the_exported_document(project):
     from prov.model import ProvDocument
 
     for name in ("prov.json", "prov.provn"):
@@ -116,12 +118,13 @@ def test_prov_is_read_back_by_its_package(project):
     }
     # A whole shard as it was indexed, and the part of the next one that the split uses.
     assert {(0, 1000), (1000, 1500)} <= used
-    refused = subprocess_error(project, "export", "prov", "prov.xml")
-    assert "prov.xml" in refused
-    assert ".json, .provn" in refused
+    message = lineage_error(project, "export", "prov", "prov.xml")
+    assert "prov.xml" in message
+    assert ".json, .provn" in message
 
 
-def subprocess_error(project, *arguments):
+def lineage_error(project, *arguments):
+    """Run lineage.py with a mistake in its arguments, and return its error message."""
     done = subprocess.run(
         [sys.executable, "scripts/lineage.py", *arguments],
         cwd=project.folder,
@@ -133,7 +136,7 @@ def subprocess_error(project, *arguments):
     return done.stderr
 
 
-def test_every_event_is_valid_by_the_standard_and_by_our_own_schema(project):
+def test_every_event_is_valid_by_the_schemas_of_openlineage_and_of_memtrain(project):
     project.lineage("withdraw", "--rows", "100:110", "--reason", "asked for", status=0)
     project.lineage("verify", status=1)
     with open(project / "config.yaml", "a") as file:
@@ -153,6 +156,8 @@ def test_every_event_is_valid_by_the_standard_and_by_our_own_schema(project):
 
 
 def change_facet(name, **content):
+    """Return a function that changes the content of the first facet of a name in an event."""
+
     def change(event):
         owners = [event["run"], *event["inputs"], *event["outputs"]]
         kinds = ("facets", "inputFacets", "outputFacets")
@@ -177,7 +182,7 @@ def change_facet(name, **content):
         lambda event: event.pop("eventTime"),
     ],
 )
-def test_the_schemas_refuse_what_they_do_not_know(finished_project, change):
+def test_the_schemas_refuse_content_that_they_do_not_define(finished_project, change):
     records = finished_project / "results/small/lineage/events"
     lines = [line for path in records.rglob("*.*") for line in path.read_text().splitlines()]
     events = [json.loads(line) for line in lines]
@@ -191,7 +196,7 @@ def test_the_schemas_refuse_what_they_do_not_know(finished_project, change):
     assert problems(event)
 
 
-def test_a_statement_is_signed_and_verified(project, validate):
+def test_a_statement_is_valid_and_its_signature_can_be_verified(project, validate):
     project.lineage("export", "slsa", "models.json", FIRST)
     status, found = validate("check_statement.py", project / "models.json")
     assert (status, found["subjects"]) == (0, 1)
@@ -223,13 +228,14 @@ def test_a_statement_is_signed_and_verified(project, validate):
 
 
 def payload(path):
-    """Return the statement in an envelope, by the package of DSSE itself."""
+    """Return the statement in an envelope, decoded by the package of DSSE."""
     from securesystemslib.dsse import Envelope
 
     return json.loads(Envelope.from_dict(json.loads(path.read_text())).payload)
 
 
 def forged(envelope):
+    """Return the payload of an envelope with one word of its statement replaced."""
     from base64 import b64decode, b64encode
 
     statement = b64decode(envelope["payload"]).replace(b"first", b"other")
@@ -251,8 +257,8 @@ def forged(envelope):
         (("replay", "--to", "http://user:word@localhost"), "OPENLINEAGE_API_KEY"),
     ],
 )
-def test_mistakes_are_named(finished_project, arguments, message):
-    assert message in subprocess_error(finished_project, *arguments)
+def test_a_mistake_in_the_arguments_is_named(finished_project, arguments, message):
+    assert message in lineage_error(finished_project, *arguments)
 
 
 def test_a_missing_package_is_named_with_the_command_that_installs_it(project):
@@ -260,12 +266,12 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(project):
     (project / "scripts/prov.py").write_text("raise ImportError('not here')\n")
     (project / "scripts/securesystemslib.py").write_text("raise ImportError('not here')\n")
     for command in (("export", "prov", "p.json"), ("sign", "--key", "config.yaml", "config.yaml")):
-        said = subprocess_error(project, *command)
-        assert "pip install -r envs/requirements-lineage.txt" in said
+        message = lineage_error(project, *command)
+        assert "pip install -r envs/requirements-lineage.txt" in message
     project.lineage("export", "rocrate", ".")
 
 
-def test_croissant_is_read_by_its_package(project, validate):
+def test_the_croissant_package_reads_the_exported_metadata(project, validate):
     project.lineage("export", "croissant", "croissant.json")
     status, found = validate("check_croissant.py", project / "croissant.json")
     assert (status, found["name"]) == (0, "small")
@@ -279,7 +285,7 @@ def test_croissant_is_read_by_its_package(project, validate):
     assert validate("check_croissant.py", project / "croissant.json")[0] == 1
 
 
-def test_croissant_of_changed_rows_has_the_digest_of_the_file_on_the_disk(project):
+def test_croissant_metadata_of_changed_rows_has_the_digest_of_the_file_on_the_disk(project):
     data = project / "results/small/data.npy"
     content = bytearray(data.read_bytes())
     content[-1] ^= 1

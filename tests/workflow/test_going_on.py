@@ -1,4 +1,4 @@
-"""Trainings that are killed, stopped and moved between launchers, under Snakemake."""
+"""Under Snakemake, trainings that are killed or stopped go on, and launchers can change."""
 
 import copy
 import shutil
@@ -7,7 +7,7 @@ import numpy as np
 
 from tests.workflow.conftest import CONFIGURATION
 
-#: Kills its process in the middle of the training, the first two times.
+#: A transform that kills its process in the middle of the training, in the first two tries.
 PREPARING = """
 import os
 import signal
@@ -30,10 +30,12 @@ def counted(row):
 counted.batched = True
 """
 
+#: Results of a training whose bytes are the same everywhere.
 PROMISED = ["splits/*/model.safetensors", "splits/*/history.csv"]
 
 
-def only_one_split():
+def one_split():
+    """Return a configuration of one split, whose training saves its state every two steps."""
     configuration = copy.deepcopy(CONFIGURATION)
     first = configuration["splits"]["first"]
     first["training"] = {"transform": "preparing:counted", "epochs": 3}
@@ -45,7 +47,7 @@ def only_one_split():
 def test_a_training_that_is_killed_goes_on_in_the_next_try(new_project):
     results = []
     for name, killed_before in (("killed", "0"), ("through", "2")):
-        project = new_project(only_one_split(), name)
+        project = new_project(one_split(), name)
         (project / "preparing.py").write_text(PREPARING)
         (project / "killed").write_text(killed_before)
         run = project.snakemake("--retries", "2")
@@ -58,11 +60,11 @@ def test_a_training_that_is_killed_goes_on_in_the_next_try(new_project):
     assert len(results[0]) == 2
 
 
-def test_a_training_longer_than_its_job_goes_on_in_the_next(new_project):
-    """Every job ends after one of three steps; a runtime of whole minutes would take too long."""
+def test_a_training_longer_than_its_job_goes_on_in_the_next_job(new_project):
+    """A job may take 0.24 seconds, enough for one of three steps; minutes would take too long."""
     results = []
     for name, minutes in (("short", "0.004"), ("long", "0")):
-        configuration = only_one_split()
+        configuration = one_split()
         configuration["splits"]["first"]["training"] = {"epochs": 1, "accumulation_steps": 16}
         project = new_project(configuration, name)
         rule = (project / "rules/training.smk").read_text()
@@ -76,7 +78,7 @@ def test_a_training_longer_than_its_job_goes_on_in_the_next(new_project):
     assert results[1][1] == 1
 
 
-def test_another_launcher_trains_nothing_and_gives_the_same_bytes(project):
+def test_another_launcher_makes_nothing_again_and_gives_the_same_bytes(project):
     before = project.results(*PROMISED)
     launcher = "train:launcher=torchrun --standalone --nproc-per-node=2"
     assert project.snakemake("--set-resources", launcher).jobs == []
@@ -88,8 +90,8 @@ def test_another_launcher_trains_nothing_and_gives_the_same_bytes(project):
     assert project.results(*PROMISED) == before
 
 
-def test_an_image_network_and_an_own_loss_run_through(new_project, repository):
-    """The networks and the loss of examples/digits, on images that are made up."""
+def test_the_networks_and_the_loss_of_the_digits_example_train_on_images(new_project, repository):
+    """The images are random. An edit of a module trains only the splits that use it."""
     configuration = copy.deepcopy(CONFIGURATION)
     configuration["dataset"] = {
         "name": "small",
@@ -120,5 +122,5 @@ def test_an_image_network_and_an_own_loss_run_through(new_project, repository):
     with open(project / "losses.py", "a") as file:
         file.write("# an edit\n")
     run = project.snakemake()
-    wanted = ["draw images", "evaluate images", "resolve_splits", "summarize", "train images"]
-    assert run.jobs == wanted, run.output
+    expected = ["draw images", "evaluate images", "resolve_splits", "summarize", "train images"]
+    assert run.jobs == expected, run.output

@@ -1,4 +1,4 @@
-"""A trained linear model is as good as the closed-form one, on mock rows and on real flights."""
+"""A trained linear model is as good as least squares, on mock rows and on real flights."""
 
 import json
 
@@ -9,7 +9,8 @@ from memtrain.core.ranges import Range
 from memtrain.recipes.recipe import Recipe
 
 
-def rows_of(data, ranges):
+def design_matrix_and_target(data, ranges):
+    """Return the features of rows with a column of ones, and their target, both float64."""
     rows = np.concatenate([data[slice(*Range(*piece))] for piece in ranges])
     features = rows["features"].astype(np.float64)
     return np.c_[features, np.ones(len(rows))], rows["target"][:, 0].astype(np.float64)
@@ -19,9 +20,9 @@ def least_squares_r2(results, split):
     """Return the R² on the evaluation rows of least squares on the training rows."""
     recipe = Recipe.read(results / "splits" / split / "split.json")
     data = np.load(results / "data.npy", mmap_mode="r")
-    features, target = rows_of(data, recipe.training.rows.ranges)
+    features, target = design_matrix_and_target(data, recipe.training.rows.ranges)
     weights = np.linalg.lstsq(features, target)[0]
-    features, target = rows_of(data, recipe.evaluation.rows.ranges)
+    features, target = design_matrix_and_target(data, recipe.evaluation.rows.ranges)
     return 1 - ((target - features @ weights) ** 2).sum() / ((target - target.mean()) ** 2).sum()
 
 
@@ -30,7 +31,7 @@ def trained_r2(results, split):
     return evaluation["metrics"]["r2"]
 
 
-def test_on_mock_rows(new_project):
+def test_a_linear_model_of_mock_rows_is_as_good_as_least_squares(new_project):
     project = new_project(
         {
             "dataset": {"name": "mock", "mock": {"rows": 10_000, "target": "linear", "noise": 0.3}},
@@ -53,7 +54,7 @@ def test_on_mock_rows(new_project):
 
 
 @pytest.mark.parametrize("split", ["linear", "linear_first_half"])
-def test_on_flights(repository, split):
+def test_a_linear_model_of_flights_is_as_good_as_least_squares(repository, split):
     results = repository / "examples/flights/results/flights"
     if not results.exists():
         pytest.skip("the flights have not been trained on: run `make flights` first")

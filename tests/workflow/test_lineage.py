@@ -1,4 +1,4 @@
-"""The lineage commands, on projects that ran, were changed, and ran again."""
+"""The lineage commands on projects that have run, were changed, and have run again."""
 
 import json
 import os
@@ -16,7 +16,7 @@ FIRST, SECOND, SHARE = (
 
 
 def flip_byte(project, row):
-    """Flip a bit of a row, and keep the time of modification."""
+    """Flip a bit in a row of the data, and keep the file's time of modification."""
     path = project / "results/small/data.npy"
     before = os.stat(path)
     row_bytes = np.load(path, mmap_mode="r").dtype.itemsize
@@ -75,7 +75,7 @@ def test_every_run_is_recorded_with_the_reason_of_its_job(project):
         assert entry["name"] == "workflow" or "Missing output files" in entry["reason"]
 
 
-def test_rows_reach_what_was_made_from_them(project):
+def test_impact_lists_the_files_that_were_made_from_rows(project):
     reached = json.loads(project.lineage("impact", "--rows", "2500:2510", "--json"))
     paths = {one["path"] for one in reached}
     assert {SECOND, SHARE} <= paths
@@ -89,7 +89,7 @@ def test_rows_reach_what_was_made_from_them(project):
     assert not {FIRST, SECOND, SHARE} & {one["path"] for one in by_shard}
 
 
-def test_the_targets_of_an_impact_make_it_again(project):
+def test_snakemake_makes_again_the_targets_that_impact_lists(project):
     targets = project.lineage("impact", "--rows", "2500", "--targets").split()
     run = project.snakemake(*targets)
     assert run.jobs == [
@@ -118,8 +118,8 @@ def test_a_flipped_byte_is_found_with_the_models_that_it_reaches(project):
     project.lineage("verify", SECOND, status=1)
 
 
-def test_an_order_that_the_recipe_does_not_declare_is_found(project):
-    """The record is edited to hold what a training in another order would have recorded."""
+def test_verify_finds_a_row_order_that_the_recipe_does_not_declare(project):
+    """The record is edited to hold the digest that another row order would have."""
     assert "0 findings" in project.lineage("verify", FIRST, SECOND)
     for path in (project / "results/small/lineage/events").rglob("*.jsonl"):
         text = path.read_text()
@@ -193,7 +193,7 @@ def test_exactly_the_models_that_were_trained_on_withdrawn_rows_train_again(proj
     ) == 3
 
 
-def test_impossible_withdrawals_are_refused(project):
+def test_withdrawals_of_withdrawn_or_missing_rows_are_refused(project):
     project.lineage("withdraw", "--shard", "1", "--reason", "corrupt")
     for arguments in (
         ["withdraw", "--rows", "1999:2001", "--reason", "again"],
@@ -232,7 +232,7 @@ def record(row):
 
 
 def test_withdrawn_rows_are_never_visited_again(new_project):
-    """The only feature of a row is its number, and the transform logs every row that it sees."""
+    """The only feature of a row is its number, and the transform logs every row that it gets."""
     splits = {"one": {"train": [[0, 150], [200, 300]], "evaluate": [300, 320]}}
     project = new_project(
         {
@@ -285,7 +285,7 @@ def test_a_job_that_fails_and_one_that_is_killed_are_recorded(project):
     assert [one["state"] for one in entries if one["name"] == "workflow"] == ["completed", "failed"]
 
 
-def test_two_projects_on_one_disk_run_at_once(new_project):
+def test_two_projects_on_one_disk_can_run_at_the_same_time(new_project):
     projects = [new_project(name=name) for name in ("one", "two")]
     command = [sys.executable, "-m", "snakemake", "--cores", "1", FIRST]
     running = [

@@ -1,4 +1,4 @@
-"""memtrain as a module of another workflow."""
+"""Another workflow uses memtrain as a module."""
 
 import copy
 import json
@@ -74,7 +74,7 @@ def runs_of_the_workflow(results):
     return [record for record in records if record.job == "workflow"]
 
 
-def test_two_modules_side_by_side(caller):
+def test_two_modules_run_side_by_side_in_one_workflow(caller):
     configuration = {"one": CONFIGURATION, "two": copy.deepcopy(CONFIGURATION)}
     configuration["two"]["dataset"]["mock"]["rows"] = 700
     project = caller(TWO_MODULES, configuration)
@@ -100,7 +100,7 @@ def test_two_modules_side_by_side(caller):
     assert "second_generate_data" not in again
 
 
-def test_a_module_without_a_prefix_that_fails(caller):
+def test_a_failing_module_without_a_prefix_says_why_and_is_recorded(caller):
     configuration = copy.deepcopy(CONFIGURATION)
     configuration["training"]["model"] = "nowhere:Net"
     project = caller(ONE_MODULE, configuration)

@@ -35,8 +35,13 @@ def browser():
 
 @pytest.fixture
 def view(browser):
-    """Return a function that opens a page; no page may log an error or load anything."""
-    errors, requests, opened = [], [], set()
+    """Return a function that opens a page.
+
+    Afterwards the test fails if a page has logged an error, or has loaded anything.
+    """
+    errors = []
+    requests = []
+    opened = set()
     context = browser.new_context(viewport={"width": 1440, "height": 900})
 
     def view(path, **media):
@@ -57,7 +62,10 @@ def view(browser):
 
 
 def cards(page, selector="node.card"):
-    """Return the label and the box in the window of every card, or of other nodes."""
+    """Return the label and the box of all cards, or of other nodes.
+
+    A box is left, top, right and bottom in pixels of the window.
+    """
     script = """selector => {
         const { left, top } = document.getElementById("graph").getBoundingClientRect();
         return graph.cy.nodes(selector).map((node) => {
@@ -69,7 +77,7 @@ def cards(page, selector="node.card"):
 
 
 def click(page, card, line=None):
-    """Click on a card of the graph, or on a line of it."""
+    """Click on a card of the graph, or on one line of the card."""
     _, left, top, right, bottom = next(box for box in cards(page) if box[0] == card)
     if line is None:
         page.mouse.click(left + 20, top + 6)
@@ -83,11 +91,13 @@ def click(page, card, line=None):
     page.mouse.click((left + right) / 2, (top + bottom) / 2)
 
 
-def many(count, job):
+def group_title(count, job):
+    """Return the title of a card that stands for several runs of a job."""
     return f"{count} \N{MULTIPLICATION SIGN} {job}"
 
 
 def highlighted(page, how):
+    """Return the labels of the cards that are highlighted as "upstream", "self", ..."""
     return {label for label, *_ in cards(page, f"node.card.{how}")} - {""}
 
 
@@ -98,6 +108,7 @@ def search(page, text):
 
 
 def record(page):
+    """Return the text of the record that the page shows, without empty lines."""
     return re.sub(r"\n+", "\n", page.inner_text("#record"))
 
 
@@ -143,7 +154,9 @@ def test_the_page_that_summarize_draws_shows_summarize_as_running(finished_proje
     assert "first/evaluation.json" in record(page)
 
 
-def test_rows_are_searched_and_reach_what_impact_says(finished_project, finished_page, view):
+def test_a_search_for_rows_highlights_the_runs_that_impact_lists(
+    finished_project, finished_page, view
+):
     page = view(finished_page)
     search(page, "row 2500")
     assert "Trained on them\nsecond\nshare" in record(page)
@@ -174,6 +187,7 @@ def colour_at(page, row, line):
 
 
 def colour_named(page, name):
+    """Return the colour that the page uses for a name such as "train"."""
     return page.evaluate("name => colours()[name]", name)
 
 
@@ -229,7 +243,7 @@ def test_a_click_on_the_strip_selects_a_split_or_a_shard(finished_project, view)
     assert manifest["shards"][10]["digest"] in record(page)
 
 
-def test_everything_is_reached_with_the_keyboard(finished_project, view):
+def test_graph_strip_and_record_can_be_reached_with_the_keyboard(finished_project, view):
     page = view(finished_project / PAGE)
     page.focus("#graph")
     seen = []
@@ -247,6 +261,7 @@ def test_everything_is_reached_with_the_keyboard(finished_project, view):
 
 
 def overlaps(boxes, border=2):
+    """Return the pairs of labels whose boxes overlap by more than a border in pixels."""
     boxes = [
         (label, left + border, top + border, right - border, bottom - border)
         for label, left, top, right, bottom in boxes
@@ -263,16 +278,21 @@ def test_200_splits_share_a_few_cards_and_each_can_be_opened(tmp_path, view):
     write_page(tmp_path / "page.html", content_of(tmp_path / "records"))
     page = view(tmp_path / "page.html")
     titles = {label for label, *_ in cards(page)} - {""}
-    assert {many(200, "train"), many(200, "evaluate"), "resolve_splits", "summarize"} <= titles
+    assert {
+        group_title(200, "train"),
+        group_title(200, "evaluate"),
+        "resolve_splits",
+        "summarize",
+    } <= titles
     assert len(cards(page)) < 10
     # The number of elements depends on the splits; the 10,000 shards are only pixels.
     assert page.evaluate("document.querySelectorAll('*').length") < 200 * 6
     search(page, "part_117")
-    assert {"train · part_117", many(199, "train")} <= {label for label, *_ in cards(page)}
+    assert {"train · part_117", group_title(199, "train")} <= {label for label, *_ in cards(page)}
     assert highlighted(page, "self") == {"train · part_117", "evaluate · part_117"}
     for name in ("part_001", "part_002", "part_003", "part_004"):
         search(page, name)
-    assert {"train · part_004", many(196, "train")} <= {label for label, *_ in cards(page)}
+    assert {"train · part_004", group_title(196, "train")} <= {label for label, *_ in cards(page)}
     assert overlaps(cards(page)) == overlaps(cards(page, "node.line")) == []
     assert page.evaluate("graph.cy.zoom()") >= 0.62
     search(page, "shard 100")
@@ -281,7 +301,7 @@ def test_200_splits_share_a_few_cards_and_each_can_be_opened(tmp_path, view):
     uses = re.search(r"splits that use them\s+(\d+) of 200", record(page))
     assert len(lines) == int(uses[1]) < 20
     page.click("#collapse")
-    assert many(200, "train") in {label for label, *_ in cards(page)}
+    assert group_title(200, "train") in {label for label, *_ in cards(page)}
 
 
 HOSTILE = "</script><script>window.broken = 1</script><img src=x onerror='window.broken = 1'>"
@@ -302,7 +322,7 @@ def test_names_are_shown_as_text_whatever_they_hold(tmp_path, view):
     assert "These runs left no records" in page.inner_text("#notes")
 
 
-def test_no_other_program_may_run_on_it(finished_project, browser):
+def test_the_page_runs_no_script_that_is_added_to_it_and_fetches_nothing(finished_project, browser):
     page = browser.new_page()
     page.goto((finished_project / PAGE).absolute().as_uri())
     page.evaluate("""() => {
@@ -316,7 +336,7 @@ def test_no_other_program_may_run_on_it(finished_project, browser):
     page.close()
 
 
-def test_dark_and_light(finished_project, view):
+def test_the_page_is_drawn_in_the_colours_of_a_light_and_of_a_dark_scheme(finished_project, view):
     backgrounds = []
     for scheme in ("light", "dark"):
         page = view(finished_project / PAGE, color_scheme=scheme)

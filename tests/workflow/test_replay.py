@@ -1,4 +1,4 @@
-"""Replay of recorded events to a server that accepts what the OpenLineage schema allows."""
+"""Replay of recorded events to a server that accepts events valid by OpenLineage's schemas."""
 
 import json
 import threading
@@ -12,10 +12,10 @@ from tests.validators.openlineage_schema import problems
 
 
 class Server(ThreadingHTTPServer):
-    """Keeps the events that are posted to it, and answers with given statuses.
+    """A server that keeps the events that are posted to it, and answers with given statuses.
 
     Args:
-        answers: a function from the number of a request and its event to the status.
+        answers: function from the number of a request (1, 2, ...) and its event to the status.
     """
 
     daemon_threads = True
@@ -55,6 +55,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving(**options):
+    """Run a server in a thread, and yield it."""
     with Server(**options) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -84,7 +85,7 @@ def test_a_server_gets_every_event_in_order(finished_project, events, monkeypatc
     assert kinds["START"] == kinds["COMPLETE"] == 14
 
 
-def test_newer_events_are_sent_to_the_endpoint_that_is_given(finished_project, events):
+def test_events_since_a_time_are_sent_to_the_endpoint_in_the_url(finished_project, events):
     since = events[5]["eventTime"]
     with serving() as server:
         url = f"{server.url}/lineage/in"
@@ -93,7 +94,7 @@ def test_newer_events_are_sent_to_the_endpoint_that_is_given(finished_project, e
     assert {path for path, *_ in server.requests} == {"/lineage/in"}
 
 
-def test_an_event_is_sent_again_where_the_server_fails(finished_project, events):
+def test_an_event_is_sent_again_after_the_server_fails(finished_project, events):
     with serving(answers=lambda number, event: 503 if number in (1, 4) else 201) as server:
         finished_project.lineage("replay", "--to", server.url)
     assert server.accepted == events
@@ -108,15 +109,15 @@ def test_an_event_that_is_not_accepted_is_named_and_the_others_are_sent(finished
         answer = finished_project.lineage("replay", "--to", server.url, "--json", status=1)
     answer = json.loads(answer)
     assert (answer["sent"], answer["problem"]) == (len(events) - 2, None)
-    assert [said.split(" of run ")[0] for said in answer["failed"]] == [
+    assert [failure.split(" of run ")[0] for failure in answer["failed"]] == [
         "train/first START",
         "train/first COMPLETE",
     ]
-    assert all(said.endswith("400 Bad Request status 400") for said in answer["failed"])
+    assert all(failure.endswith("400 Bad Request status 400") for failure in answer["failed"])
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
-def test_a_server_that_lets_nobody_in_ends_the_replay(finished_project, events, status):
+def test_a_server_that_refuses_access_ends_the_replay(finished_project, events, status):
     with serving(answers=lambda number, event: status if number == 3 else 201) as server:
         answer = finished_project.lineage("replay", "--to", server.url, status=1)
     assert server.accepted == events[:2]

@@ -1,4 +1,4 @@
-"""What runs again after a change: exactly what the change reaches, in one call."""
+"""After a change, one call of Snakemake makes again exactly the results that the change reaches."""
 
 import os
 import time
@@ -11,17 +11,25 @@ MODELS = "splits/*/model.safetensors"
 SPLITS = ("first", "second", "share")
 
 
-def again(split):
+def jobs_of_split(split):
+    """Return the jobs that make the results of a split from its recipe."""
     return [f"train {split}", f"evaluate {split}", f"draw {split}"]
 
 
-def expect(run, *jobs):
+def expect_jobs(run, *jobs):
+    """Fail unless exactly these jobs ran."""
     assert run.jobs == sorted(jobs), run.output
 
 
-def cause(project, file, *parts, name="small"):
-    """See that lineage can say why the last run of a job differs from the one before."""
-    answer = project.lineage("diff", f"results/{name}/{file}", status=1)
+def expect_cause(project, file, *parts):
+    """Fail unless lineage diff names what the last run that made a file had other than before.
+
+    Args:
+        project: the project.
+        file: path of the file below results/small.
+        parts: texts that the answer has to contain.
+    """
+    answer = project.lineage("diff", f"results/small/{file}", status=1)
     for part in parts:
         assert part in answer, answer
 
@@ -35,10 +43,10 @@ def append_line(path, line="# a comment\n"):
         file.write(line)
 
 
-def test_nothing_changed(project):
+def test_without_a_change_nothing_runs(project):
     start = time.monotonic()
     run = project.snakemake()
-    expect(run)
+    expect_jobs(run)
     assert "Nothing to be done" in run.output
     assert time.monotonic() - start < 30
 
@@ -49,42 +57,42 @@ def touch(paths):
         os.utime(path, (later, later))
 
 
-def test_every_file_touched(project):
+def test_touched_files_run_nothing(project):
     files = (path for path in project.folder.rglob("*") if path.is_file())
     touch(path for path in files if ".snakemake" not in path.parts)
-    expect(project.snakemake())
+    expect_jobs(project.snakemake())
 
 
-def test_data_code_and_recipes_touched(project):
+def test_touched_code_and_recipes_run_nothing_and_touched_data_is_read_again(project):
     touch(project.folder.rglob("*.py"))
     touch((project / "results").rglob("split.json"))
-    expect(project.snakemake())
+    expect_jobs(project.snakemake())
     touch([project / "results/small/data.npy"])
-    # The large file is read again, to see that it is the same; nothing is trained.
-    expect(project.snakemake(), "index_shards", "resolve_splits")
+    # The data is large, so only reading it again shows that it is the same; nothing is trained.
+    expect_jobs(project.snakemake(), "index_shards", "resolve_splits")
     answer = project.lineage("diff", "results/small/manifest.json")
     assert "Updated input files: results/small/data.npy" in answer
     assert "nothing differs" in answer
-    expect(project.snakemake())
+    expect_jobs(project.snakemake())
 
 
-def test_a_comment_in_the_configuration(project):
+def test_a_comment_in_the_configuration_runs_nothing(project):
     append_line(project / "config.yaml")
-    expect(project.snakemake())
+    expect_jobs(project.snakemake())
 
 
-def test_rows_appended(project):
+def test_appended_rows_train_only_splits_whose_ranges_are_shares(project):
     project.configure(lambda content: content["dataset"]["mock"].update(rows=20_010))
     models = project.results(MODELS)
     # Only the split whose ranges are shares of the rows has other rows now.
     data = ["generate_data", "index_shards", "resolve_splits"]
-    expect(project.snakemake(), *data, *again("share"), "summarize")
+    expect_jobs(project.snakemake(), *data, *jobs_of_split("share"), "summarize")
     after = project.results(MODELS)
     assert [name for name in models if models[name] != after[name]] == [
         "splits/share/model.safetensors"
     ]
-    cause(project, model("share"), "data:\n  rows: [2000, 4000) -> [2001, 4002)")
-    cause(project, "data.npy", "settings:\n  mock.rows: 20000 -> 20010")
+    expect_cause(project, model("share"), "data:\n  rows: [2000, 4000) -> [2001, 4002)")
+    expect_cause(project, "data.npy", "settings:\n  mock.rows: 20000 -> 20010")
 
 
 def change_row(project, number):
@@ -102,52 +110,56 @@ def change_row(project, number):
         (2500, ["second", "share"]),
     ],
 )
-def test_one_row_changed(project, row, splits):
+def test_a_changed_row_trains_the_splits_that_train_on_it(project, row, splits):
     change_row(project, row)
-    jobs = [job for split in splits for job in again(split)] + (["summarize"] if splits else [])
-    expect(project.snakemake(), "index_shards", "resolve_splits", *jobs)
+    jobs = [job for split in splits for job in jobs_of_split(split)] + (
+        ["summarize"] if splits else []
+    )
+    expect_jobs(project.snakemake(), "index_shards", "resolve_splits", *jobs)
     for split in splits:
         shard = row // 1000
-        cause(project, model(split), "data:\n  bytes of rows [", f"of shard {shard}: sha256:")
-    cause(project, "manifest.json", f"data:\n  bytes of rows [{row // 1000 * 1000}, ")
-    expect(project.snakemake())
+        expect_cause(
+            project, model(split), "data:\n  bytes of rows [", f"of shard {shard}: sha256:"
+        )
+    expect_cause(project, "manifest.json", f"data:\n  bytes of rows [{row // 1000 * 1000}, ")
+    expect_jobs(project.snakemake())
 
 
-def test_an_evaluated_row_changed(project):
+def test_a_changed_evaluation_row_evaluates_again(project):
     change_row(project, 19_500)
     evaluated = [f"{rule} {split}" for rule in ("evaluate", "draw") for split in SPLITS]
-    expect(project.snakemake(), "index_shards", "resolve_splits", *evaluated, "summarize")
-    cause(project, "splits/share/evaluation.json", "data:\n  bytes of rows [19000, 20000)")
+    expect_jobs(project.snakemake(), "index_shards", "resolve_splits", *evaluated, "summarize")
+    expect_cause(project, "splits/share/evaluation.json", "data:\n  bytes of rows [19000, 20000)")
 
 
-def test_a_range_widened(project):
+def test_a_wider_range_trains_its_split(project):
     project.configure(lambda content: content["splits"]["first"].update(train=[0, 1501]))
-    expect(project.snakemake(), "resolve_splits", *again("first"), "summarize")
-    cause(project, model("first"), "data:\n  rows: [0, 1500) -> [0, 1501)")
-    cause(project, "splits/first/split.json", "splits.first.train: [0, 1500] -> [0, 1501]")
-    cause(project, "splits/first/evaluation.json", "splits/first/model.safetensors: sha256:")
+    expect_jobs(project.snakemake(), "resolve_splits", *jobs_of_split("first"), "summarize")
+    expect_cause(project, model("first"), "data:\n  rows: [0, 1500) -> [0, 1501)")
+    expect_cause(project, "splits/first/split.json", "splits.first.train: [0, 1500] -> [0, 1501]")
+    expect_cause(project, "splits/first/evaluation.json", "splits/first/model.safetensors: sha256:")
 
 
-def test_a_learning_rate_changed(project):
+def test_another_learning_rate_trains_its_split(project):
     own = {"optimizer": {"lr": "2e-3"}}
     project.configure(lambda content: content["splits"]["second"].update(training=own))
-    expect(project.snakemake(), "resolve_splits", *again("second"), "summarize")
-    cause(project, model("second"), "training.optimizer.lr: 0.001 -> 0.002", "settings:")
-    expect(project.snakemake())
+    expect_jobs(project.snakemake(), "resolve_splits", *jobs_of_split("second"), "summarize")
+    expect_cause(project, model("second"), "training.optimizer.lr: 0.001 -> 0.002", "settings:")
+    expect_jobs(project.snakemake())
 
 
-def test_two_values_swapped(project):
+def test_two_swapped_settings_train_all_splits(project):
     sizes = {"batch_size": 4, "accumulation_steps": 32}
     project.configure(lambda content: content["training"].update(sizes))
-    everything = [job for split in SPLITS for job in again(split)]
-    expect(project.snakemake(), "resolve_splits", *everything, "summarize")
-    cause(project, model("first"), "accumulation_steps: 4 -> 32", "batch_size: 32 -> 4")
+    everything = [job for split in SPLITS for job in jobs_of_split(split)]
+    expect_jobs(project.snakemake(), "resolve_splits", *everything, "summarize")
+    expect_cause(project, model("first"), "accumulation_steps: 4 -> 32", "batch_size: 32 -> 4")
 
 
-def test_an_evaluation_range_changed(project):
+def test_another_evaluation_range_evaluates_its_split(project):
     project.configure(lambda content: content["splits"]["first"].update(evaluate=[18_000, 19_000]))
-    expect(project.snakemake(), "resolve_splits", "evaluate first", "draw first", "summarize")
-    cause(
+    expect_jobs(project.snakemake(), "resolve_splits", "evaluate first", "draw first", "summarize")
+    expect_cause(
         project,
         "splits/first/evaluation.json",
         "data:\n  rows: [19000, 20000) -> [18000, 19000)",
@@ -163,16 +175,16 @@ OUTSIDE = [
 ]
 
 
-def test_code_edited_that_no_model_depends_on(project):
+def test_an_edit_of_code_that_no_model_depends_on_trains_nothing(project):
     for file in OUTSIDE:
         append_line(project / "scripts/memtrain" / file)
-    # The summary shows what reporting/ and lineage/ say.
-    expect(project.snakemake(), "summarize")
+    # The summary depends on reporting/ and lineage/.
+    expect_jobs(project.snakemake(), "summarize")
     append_line(project / "scripts/memtrain/cli/entry_point.py")
-    expect(project.snakemake())
+    expect_jobs(project.snakemake())
 
 
-def test_code_edited_that_a_model_depends_on(project):
+def test_an_edit_of_code_that_a_model_depends_on_trains_all_splits(project):
     trained = [f"train {split}" for split in ("first", "second", "share")]
     append_line(project / "scripts/memtrain/training/optimizer_step.py")
     run = project.snakemake("--dry-run")
@@ -180,52 +192,53 @@ def test_code_edited_that_a_model_depends_on(project):
     assert not {"generate_data", "index_shards", "resolve_splits"} & set(run.jobs)
 
 
-def test_a_module_edited_that_only_the_summary_reaches(project):
+def test_an_edit_of_a_module_that_only_the_summary_uses_runs_only_summarize(project):
     append_line(project / "scripts/memtrain/reporting/summary.py")
-    expect(project.snakemake(), "summarize")
-    cause(project, "summary/summary.md", "code:\n  scripts/memtrain/reporting/summary.py: sha256:")
+    expect_jobs(project.snakemake(), "summarize")
+    expect_cause(
+        project, "summary/summary.md", "code:\n  scripts/memtrain/reporting/summary.py: sha256:"
+    )
 
 
-def test_a_figure_of_the_splits_edited(project):
-    """A new colour draws again: it trains and evaluates nothing."""
+def test_an_edit_of_a_figure_draws_again_and_trains_nothing(project):
     append_line(project / "scripts/memtrain/reporting/figures/regression.py")
-    expect(project.snakemake(), *(f"draw {split}" for split in SPLITS))
-    cause(
+    expect_jobs(project.snakemake(), *(f"draw {split}" for split in SPLITS))
+    expect_cause(
         project,
         "splits/first/figures/predictions.png",
         "code:\n  scripts/memtrain/reporting/figures/regression.py: sha256:",
     )
 
 
-def test_the_look_of_all_figures_edited(project):
+def test_an_edit_of_the_style_of_figures_draws_all_of_them_again(project):
     append_line(project / "scripts/memtrain/reporting/figures/style.py")
-    expect(project.snakemake(), *(f"draw {split}" for split in SPLITS), "summarize")
+    expect_jobs(project.snakemake(), *(f"draw {split}" for split in SPLITS), "summarize")
 
 
-def test_a_figure_that_was_deleted(project):
+def test_a_deleted_figure_is_drawn_again(project):
     (project / "results/small/splits/second/figures/errors.png").unlink()
-    expect(project.snakemake(), "draw second")
+    expect_jobs(project.snakemake(), "draw second")
 
 
-def test_the_look_of_the_lineage_page_edited(project):
+def test_an_edit_of_the_style_of_the_lineage_page_runs_only_summarize(project):
     style = "scripts/memtrain/lineage/page/assets/page.css"
     append_line(project / style, "/* a comment */\n")
-    expect(project.snakemake(), "summarize")
-    cause(project, "summary/summary.md", f"code:\n  {style}: sha256:")
+    expect_jobs(project.snakemake(), "summarize")
+    expect_cause(project, "summary/summary.md", f"code:\n  {style}: sha256:")
 
 
-def test_the_training_script_edited(project):
+def test_an_edit_of_the_training_script_trains_all_splits(project):
     append_line(project / "scripts/train.py")
-    everything = [job for split in SPLITS for job in again(split)]
-    expect(project.snakemake(), *everything, "summarize")
-    cause(project, model("first"), "code:\n  scripts/train.py: sha256:")
-    # The model is the same, byte for byte: what is left is what Snakemake says.
+    everything = [job for split in SPLITS for job in jobs_of_split(split)]
+    expect_jobs(project.snakemake(), *everything, "summarize")
+    expect_cause(project, model("first"), "code:\n  scripts/train.py: sha256:")
+    # The model has the same bytes, so only the reason that Snakemake gave is left to tell.
     answer = project.lineage("diff", "results/small/splits/first/evaluation.json")
     assert "Input files updated by another job" in answer
 
 
 @pytest.mark.parametrize("place", ["first", "last"])
-def test_a_split_added(project, place):
+def test_an_added_split_runs_only_its_own_jobs(project, place):
     new = {"new": {"train": [0, 500], "evaluate": [500, 600]}}
 
     def add(content):
@@ -233,42 +246,44 @@ def test_a_split_added(project, place):
         content["splits"] = new | splits if place == "first" else splits | new
 
     project.configure(add)
-    expect(project.snakemake(), "resolve_splits", *again("new"), "summarize")
-    cause(project, "summary/summary.csv", "splits/new/evaluation.json: nothing -> sha256:")
+    expect_jobs(project.snakemake(), "resolve_splits", *jobs_of_split("new"), "summarize")
+    expect_cause(project, "summary/summary.csv", "splits/new/evaluation.json: nothing -> sha256:")
     log = project.lineage("log", "results/small/splits/new/model.safetensors")
     assert "Missing output files" in log
-    expect(project.snakemake())
+    expect_jobs(project.snakemake())
 
 
-def test_a_split_added_and_only_its_model_asked_for(project):
+def test_the_model_of_an_added_split_can_be_made_alone(project):
     new = {"train": [0, 500], "evaluate": [500, 600]}
     project.configure(lambda content: content["splits"].update(new=new))
     run = project.snakemake("results/small/splits/new/model.safetensors")
-    expect(run, "resolve_splits", "train new")
+    expect_jobs(run, "resolve_splits", "train new")
 
 
-def test_a_split_removed(project):
+def test_a_removed_split_leaves_the_summary(project):
     project.configure(lambda content: content["splits"].pop("second"))
     run = project.snakemake()
-    expect(run, "resolve_splits", "summarize")
-    cause(project, "summary/summary.csv", "splits/second/evaluation.json: sha256:", "-> nothing")
+    expect_jobs(run, "resolve_splits", "summarize")
+    expect_cause(
+        project, "summary/summary.csv", "splits/second/evaluation.json: sha256:", "-> nothing"
+    )
     assert b"| second " not in (project / "results/small/summary/summary.md").read_bytes()
-    expect(project.snakemake())
+    expect_jobs(project.snakemake())
 
 
-def test_a_model_of_ones_own_edited(project):
+def test_an_edit_of_a_users_model_trains_the_splits_that_use_it(project):
     (project / "own.py").write_text("from layers import Net\n")
     (project / "layers.py").write_text("from torch import nn\n\nclass Net(nn.Linear):\n    pass\n")
     own = {"model": "own:Net"}
     project.configure(lambda content: content["splits"]["first"].update(training=own))
-    expect(project.snakemake(), "resolve_splits", *again("first"), "summarize")
-    cause(project, model("first"), "training.model.name: mlp -> own:Net")
+    expect_jobs(project.snakemake(), "resolve_splits", *jobs_of_split("first"), "summarize")
+    expect_cause(project, model("first"), "training.model.name: mlp -> own:Net")
     append_line(project / "layers.py")
-    expect(project.snakemake(), "resolve_splits", *again("first"), "summarize")
-    cause(project, model("first"), "code:\n  layers.py: sha256:")
+    expect_jobs(project.snakemake(), "resolve_splits", *jobs_of_split("first"), "summarize")
+    expect_cause(project, model("first"), "code:\n  layers.py: sha256:")
 
 
-def test_how_it_is_run_is_not_what_is_computed(project):
+def test_other_settings_of_how_to_run_run_nothing(project):
     project.configure(lambda content: content.update(loading={"stage": "always"}))
     arguments = ["--set-resources", "train:launcher=python -O", "--retries", "2"]
-    expect(project.snakemake(*arguments, cores=1))
+    expect_jobs(project.snakemake(*arguments, cores=1))

@@ -1,4 +1,4 @@
-"""Profiles of other sites and the container, as far as they can be tried without the site."""
+"""Profiles of other sites and the container, as far as they can be tested without the site."""
 
 import os
 import re
@@ -6,18 +6,18 @@ import subprocess
 
 import pytest
 
-#: Those whose plugins say nothing where the site is not.
+#: Profiles whose plugins accept a dry run on a machine without the scheduler.
 SITES = ["sge", "lsf"]
 
 
-def program(folder, name, text):
-    """Put a shell program of this text into a folder."""
+def write_program(folder, name, text):
+    """Write a shell program into a folder."""
     (folder / name).write_text(f"#!/bin/sh\n{text}\n")
     (folder / name).chmod(0o755)
 
 
 def resources_of(output, rule):
-    """Return the resources that a dry-run shows of a rule."""
+    """Return the resources of a rule's job, as a dry run prints them."""
     block = re.search(rf"^rule {rule}:\n((?:    .*\n)*)", output, re.MULTILINE)[1]
     return re.search(r"^    resources: (.*)$", block, re.MULTILINE)[1]
 
@@ -43,22 +43,22 @@ def test_a_profile_plans_the_whole_workflow(new_project, site):
     ],
 )
 def test_the_status_of_a_job_of_grid_engine(tmp_path, repository, qstat, qacct, status):
-    program(tmp_path, "qstat", qstat)
-    program(tmp_path, "qacct", qacct)
-    told = subprocess.run(
+    write_program(tmp_path, "qstat", qstat)
+    write_program(tmp_path, "qacct", qacct)
+    done = subprocess.run(
         [repository / "profiles/sge/status.sh", "17"],
         env=os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert told.stdout == f"{status}\n"
+    assert done.stdout == f"{status}\n"
 
 
-def test_without_asking_rules_run_in_no_container_and_with_it_in_the_image(new_project, tmp_path):
-    """A program that says that it is Apptainer, and runs what it is told outside of any image."""
+def test_rules_run_in_the_image_only_if_apptainer_is_requested(new_project, tmp_path):
+    """A shell program takes the place of Apptainer, and runs commands outside of any image."""
     calls = tmp_path / "calls"
-    program(
+    write_program(
         tmp_path,
         "apptainer",
         'test "$1" = --version && echo "apptainer version 1.4.0" && exit\n'
@@ -66,7 +66,8 @@ def test_without_asking_rules_run_in_no_container_and_with_it_in_the_image(new_p
         'while test "${1##*/}" != bash; do shift; done\n'
         'exec "$@"',
     )
-    project, target = new_project(), "results/small/manifest.json"
+    project = new_project()
+    target = "results/small/manifest.json"
     project.snakemake(target, path=tmp_path)
     assert not calls.exists()
     project.snakemake(

@@ -1,4 +1,4 @@
-"""The workflow as a user meets it."""
+"""The workflow as a user sees it: files, messages, and ways to call it."""
 
 import copy
 import csv
@@ -40,20 +40,20 @@ def test_every_promised_file_is_there(finished_project):
     assert "effective batch size: 128 rows" in (root / "logs/train/first.log").read_text()
 
 
-def test_the_summary_has_a_row_a_split(finished_project):
+def test_the_summary_has_one_row_for_each_split(finished_project):
     with open(finished_project / "results/small/summary/summary.csv") as file:
         rows = list(csv.DictReader(file))
     assert [row["split"] for row in rows] == ["first", "second", "share"]
 
 
-def test_dry_run_of_a_fresh_copy(new_project):
+def test_a_dry_run_of_a_new_project_lists_trainings(new_project):
     run = new_project().snakemake("-n")
     assert "train first" in run.jobs
     assert "DAG of jobs will be updated after completion" in run.output
 
 
-def test_code_in_one_place_and_data_in_another(tmp_path, finished_project, repository):
-    """Without a config.yaml of one's own, and with nothing written beside the code."""
+def test_code_and_project_can_lie_in_different_folders(tmp_path, finished_project, repository):
+    """The configuration is given by --configfile, and nothing is written beside the code."""
     here = tmp_path / "my" / "project"
     here.mkdir(parents=True)
     configuration = copy.deepcopy(CONFIGURATION)
@@ -81,7 +81,7 @@ def test_code_in_one_place_and_data_in_another(tmp_path, finished_project, repos
     assert sorted(path for path in code.rglob("*") if "__pycache__" not in path.parts) == before
 
 
-def test_report_and_lint(project):
+def test_the_report_has_all_figures_and_lint_finds_nothing(project):
     run = project.snakemake("--report", "report.html")
     text = (project / "report.html").read_text()
     for part in ("predictions.png", "errors.png", "learning_curve", "comparison", "summary.csv"):
@@ -125,8 +125,8 @@ def test_a_mistake_that_needs_the_data_is_shown_from_the_log(new_project):
     assert not (project / "results/small/splits/first/split.json").exists()
 
 
-def test_cross_validation_of_imported_rows(new_project):
-    """Folds, classification and an imported table, from CSV to summary."""
+def test_imported_rows_can_be_classified_in_a_cross_validation(new_project):
+    """The rows come from two CSV files; another row in one of them changes all folds."""
     generator = np.random.default_rng(0)
     project = new_project(
         {
@@ -155,7 +155,8 @@ def test_cross_validation_of_imported_rows(new_project):
         lines = ["length,width,colour,species"]
         for _ in range(100):
             kind = generator.integers(3)
-            length, width = generator.normal(kind, 0.2), generator.normal(-kind, 0.2)
+            length = generator.normal(kind, 0.2)
+            width = generator.normal(-kind, 0.2)
             lines.append(f"{length},{width},{'red' if kind else 'blue'},{'abc'[kind]}")
         (project / f"my data/{part}.csv").write_text("\n".join(lines) + "\n")
     run = project.snakemake()
@@ -167,11 +168,11 @@ def test_cross_validation_of_imported_rows(new_project):
     assert project.snakemake().jobs == []
     with open(project / "my data/1.csv", "a") as file:
         file.write("1,-1,red,b\n")
-    # Two folds of one more row: both are cut anew.
+    # With one more row, both folds have other ranges.
     assert "train fold_1" in project.snakemake().jobs
 
 
-def test_values_reach_the_shell_quoted(new_project):
+def test_values_of_the_configuration_are_quoted_in_shell_commands(new_project):
     project = new_project()
     (project / "a'b $(touch hacked).csv").write_text("x,y\n" + "0.5,1\n0.25,2\n" * 50)
     project.configure(
@@ -192,14 +193,14 @@ def test_values_reach_the_shell_quoted(new_project):
     assert (project / "results/quoted/summary/summary.md").exists()
 
 
-def test_every_job_uses_less_than_it_requests(finished_project):
+def test_every_job_uses_less_memory_than_it_requests(finished_project):
     benchmarks = finished_project / "results/small/benchmarks"
-    seen = 0
+    measured = 0
     for path in benchmarks.rglob("*.jsonl"):
         job = JobBenchmark.read(path)
-        # A job that ends before it is looked at first was seen to use nothing.
+        # Snakemake measures no memory of a job that ends at once.
         assert 0 <= job.used_mb < job.requested_mb < 2000, path
-        seen += job.used_mb > 0
-    assert seen >= 6
+        measured += job.used_mb > 0
+    assert measured >= 6
     table = (finished_project / "results/small/summary/summary.md").read_text()
     assert "requested MB" in table
