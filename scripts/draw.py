@@ -1,7 +1,7 @@
 """Draw the figures of one split.
 
 Nothing is evaluated again: the figures show what recipe, evaluation, predictions and history hold.
-Written are
+The program writes
 
   predictions.png     for a regression, predicted against true values; for a classification, the
                       confusion matrix
@@ -53,7 +53,7 @@ def main(argv: list[str] | None = None) -> int:
         record.reads(args.evaluation, "evaluation")
         record.reads_rows(args.predictions, {"": recipe.evaluation.rows.resolved})
         record.reads(args.history, "history")
-        # Imported when there is something to draw: a missing file is reported at once.
+        # Imported late, since matplotlib takes a while: a missing file is reported before.
         from memtrain.reporting.figures.split import draw_split
 
         figures = draw_split(

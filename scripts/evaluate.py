@@ -1,6 +1,6 @@
 """Evaluate the model of one split on its evaluation rows.
 
-Every evaluation row goes through the model once, in order. Written are
+Every evaluation row goes through the model once, in order. The program writes
 
   predictions.npy   a record for every row: "row", its number in the data; "target"; "prediction", a
                     number for every target or the probability of every class

@@ -2,11 +2,11 @@
 
 A running training writes a small file to results/<dataset>/state/<split>/, and this program reads
 it. It needs no server, and works from any machine that can read the folder. On a terminal the table
-is renewed every second until every training is finished (Ctrl-C leaves earlier).
+is renewed every second until every training is finished, or until Ctrl-C is pressed.
 
   waiting    not started yet
   running    shown with its step, loss, rows/s, share of time waiting for rows, and time left
-  stopped    left before its end on request; its state is saved, and the next run goes on from there
+  stopped    ended early, on request; its state is saved, and the next run goes on from there
   failed     ended by an error, which is shown below the table
   lost       ended without a word or silent for a minute: it was killed, or its machine is gone
   finished   the model is written
@@ -71,7 +71,7 @@ def as_json(status: TrainingStatus) -> dict[str, Any]:
 
 def print_once(trainings: list[TrainingStatus]) -> None:
     """Print the status of all trainings."""
-    # Imported here: a call with --json need not wait for it.
+    # Imported late, since rich takes a while and --json does not need it.
     from rich.console import Console
 
     from memtrain.reporting.status_table import StatusTable

@@ -1,7 +1,7 @@
 """Summarize all splits.
 
-For every split of the configuration, split.json, evaluation.json and performance.json are read.
-Written are
+The program reads split.json, evaluation.json and performance.json of every split of the
+configuration. It writes
 
   summary.csv     a line for every split and a column for every value, in full precision; a value
                   that is not defined is left empty
@@ -11,10 +11,10 @@ Written are
   lineage.html    what everything was made from: the graph from the source of the rows to this
                   summary, and the rows of every split. The page needs no other file and no network
 
-Seconds, rows/s and peak memory are those of the training, on the machine that it ran on. If there
-are benchmarks of Snakemake, the resources that a training requested as a job stand beside those
-that it used. The page is drawn from the records (--records); without them it shows only the rows,
-and says so.
+Seconds, rows/s and peak memory are those of the training, on the machine that it ran on. With
+Snakemake's benchmarks (--benchmarks), the tables also show the resources that each training
+requested and used as a job. The page is drawn from the records (--records); without them it shows
+only the rows, and says so.
 """
 
 import argparse
@@ -92,7 +92,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def draw(path: str, summary: Summary) -> None:
     """Draw the comparison of the splits."""
-    # Imported when there is something to draw: a missing file is reported at once.
+    # Imported late, since matplotlib takes a while: a missing file is reported before.
     from memtrain.reporting.summary_figure import draw_summary
 
     draw_summary(path, summary)

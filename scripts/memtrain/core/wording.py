@@ -1,4 +1,4 @@
-"""Phrases that messages share: counts with their noun, lists, and the word that was meant."""
+"""Phrases that messages share: counts with a noun, lists, durations, corrections of a word."""
 
 import difflib
 from collections.abc import Iterable
@@ -16,7 +16,14 @@ def counted(number: int, noun: str) -> str:
 
 
 def listed(words: Iterable[object], limit: int = 20) -> str:
-    """Return the words as "a, b, c"; after ``limit`` words, only how many more there are."""
+    """Return the words as "a, b, c"; of more than ``limit`` words, the rest as "and 5 more"."""
     texts = [str(word) for word in words]
     rest = len(texts) - limit
     return ", ".join(texts[:limit]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def duration_text(seconds: float) -> str:
+    """Return a number of seconds as "2:03", minutes and seconds, or "1:02:03" with hours."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

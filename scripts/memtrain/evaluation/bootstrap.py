@@ -1,12 +1,12 @@
 """Standard errors of metrics, by a bootstrap of blocks of rows in flat memory.
 
-The states of the metrics are sums over rows. So the states of parts of the rows, added up, are the
-state of all rows; and added up as often as a bootstrap draws each part, they are the state of a
-resample. This makes the errors cheap: their cost does not grow with the rows, while
-``torchmetrics.wrappers.BootStrapper`` computes every metric of every row once for each resample.
+The state of a metric is a sum over rows. The rows are cut into blocks of neighbours, and the states
+of the blocks add up to the state of all rows. The state of a resample is the same sum, with every
+block counted as often as the bootstrap drew it. So resamples are cheap: they need no row again,
+while ``torchmetrics.wrappers.BootStrapper`` updates every metric with all rows for each resample.
 
-Rows are resampled in blocks of neighbours. In rows that are ordered in time, the neighbours of a
-bad prediction are bad as well, and a bootstrap of single rows would understate the error (Künsch,
+Blocks are drawn, and not single rows, since rows may be ordered in time: the neighbours of a bad
+prediction are then bad as well, and a bootstrap of single rows would understate the error (Künsch,
 "The jackknife and the bootstrap for general stationary observations", 1989). Where rows are
 independent, both give the same error.
 """
@@ -21,8 +21,8 @@ from torchmetrics import MetricCollection
 
 from memtrain.core.random_streams import random_stream
 
-#: Blocks that the rows are cut into, unless there are fewer rows. With so many, the standard error
-#: is itself uncertain by 1 / sqrt(2 * 1024), about two percent.
+#: Number of blocks that the rows are cut into; with fewer rows, each row is a block. With so many
+#: blocks, the standard error is itself uncertain by 1 / sqrt(2 * 1024), about two percent.
 BLOCKS = 1024
 
 
@@ -32,7 +32,8 @@ class Estimate:
 
     Attributes:
         value: the metric; None where it is not defined or not finite.
-        error: its standard error, likewise; None also with fewer than two resamples.
+        error: the standard error of the metric; None where it is not finite, or with fewer than two
+            resamples.
     """
 
     value: float | None
@@ -41,11 +42,11 @@ class Estimate:
 
 @dataclass(frozen=True)
 class MetricSamples:
-    """One metric of all rows, and of every resample of them.
+    """The values of one metric: over all rows, and over every resample of the rows.
 
     Attributes:
-        values: float64 (1 + resamples, targets), those of all rows first. A metric that has one
-            value however many targets there are has the shape (1 + resamples, 1).
+        values: float64 (1 + resamples, targets), with the values over all rows at index 0. A metric
+            that has one value for all targets together has the shape (1 + resamples, 1).
     """
 
     values: torch.Tensor
@@ -54,12 +55,12 @@ class MetricSamples:
         """Return the mean over the targets."""
         return _estimate(self.values.mean(dim=1))
 
-    def of_target(self, number: int) -> Estimate:
-        """Return the metric of one target."""
+    def target_estimate(self, number: int) -> Estimate:
+        """Return the metric of the target with a number, from 0."""
         return _estimate(self.values[:, number])
 
     def undefined(self) -> "MetricSamples":
-        """Return as many samples that are all NaN."""
+        """Return samples of the same shape that are all NaN."""
         return MetricSamples(torch.full_like(self.values, math.nan))
 
 
@@ -80,7 +81,7 @@ class ResampledMetrics:
         blocks = min(rows, BLOCKS) if resamples else 1
         self._borders = [rows * block // blocks for block in range(blocks + 1)]
         draws = [np.ones(blocks, np.int64), *_draw_blocks(blocks, resamples, seed)]
-        # (1 + resamples, blocks): how often each block counts. In the sample itself, once.
+        # How often each block counts, (1 + resamples, blocks). All rows count every block once.
         self._draws = torch.from_numpy(np.stack(draws))
         # Sums of the states of all samples, each (1 + resamples, ...), by metric and state.
         self._sums: dict[str, torch.Tensor] = {}
@@ -88,7 +89,7 @@ class ResampledMetrics:
         self._rows = 0
 
     def update(self, predictions: torch.Tensor, target: torch.Tensor) -> None:
-        """Take the next rows into account, in the form that ``build_metrics`` describes."""
+        """Add the next rows, in the form that the metrics take."""
         start = 0
         while start < len(target):
             if self._rows == self._borders[self._block]:
@@ -112,7 +113,7 @@ class ResampledMetrics:
         }
 
     def _add_block(self) -> None:
-        """Add the states of the block that just ended, as often as each resample has drawn it."""
+        """Add the states of the block that just ended to each sample that has drawn it."""
         draws = self._draws[:, self._block]
         for key, state in self._states():
             drawn = draws.reshape(-1, *[1] * state.ndim) * state
@@ -124,7 +125,9 @@ class ResampledMetrics:
         for name, metric in self._metrics.items():
             for state, value in metric.metric_state.items():
                 if not isinstance(value, torch.Tensor):
-                    raise TypeError(f"the state {state} of the metric {name} is no sum over rows")
+                    raise TypeError(
+                        f"the state {state} of the metric {name} is not a sum over rows"
+                    )
                 yield f"{name}.{state}", value
 
 
@@ -140,7 +143,7 @@ def _estimate(samples: torch.Tensor) -> Estimate:
 
 
 def _draw_blocks(blocks: int, resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """Yield for every resample how often it draws each block, int64 (blocks,).
+    """Yield how often each block is drawn, int64 (blocks,), resample by resample.
 
     A resample draws as many blocks as there are, with replacement.
     """

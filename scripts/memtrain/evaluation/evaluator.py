@@ -17,15 +17,15 @@ from memtrain.data.memmap_dataset import MemmapDataset
 from memtrain.evaluation.model_outputs import OutputMeaning
 from memtrain.evaluation.predictions import create_predictions, prediction_dtype
 from memtrain.evaluation.result import Evaluation, TaskKind
-from memtrain.evaluation.tally import EvaluatedBatch, Tally, TrainedModel
+from memtrain.evaluation.tally import EvaluatedBatch, ModelFacts, Tally
 from memtrain.loading.block_loader import BlockLoader
 from memtrain.recipes.recipe import Recipe
 from memtrain.system.progress import Progress
 from memtrain.training.weights import load_weights
 
-#: Rows that go through the model together, and bytes of their features, at most. They follow from
-#: the rows alone and never from the machine: the last bits of a matrix product depend on how many
-#: rows it has.
+#: Most rows that go through the model together, and most bytes of their features. The size of a
+#: batch follows from the shape of the rows and never from the machine, since the last bits of a
+#: matrix product depend on its number of rows.
 _ROWS_PER_BATCH = 4096
 _BYTES_PER_BATCH = 16 << 20
 
@@ -38,7 +38,7 @@ class Evaluator:
 
     Args:
         recipe: the recipe of the split.
-        data: the record file that the recipe names rows of.
+        data: the record file that holds the rows.
         model: the weights, from train.
         loading: how rows are loaded; no result depends on it.
 
@@ -65,45 +65,46 @@ class Evaluator:
         self._dataset = open_rows(
             data, recipe.training, recipe.evaluation.rows, self._parts.transform
         )
-        self._loader = self._load(loading or LoadingSettings())
+        self._loader = self._build_loader(loading or LoadingSettings())
         outputs = self._outputs_of_first_row()
-        self._meaning = OutputMeaning(self._task(outputs), settings.loss)
-        # (1, targets) or (1, classes): what is predicted for a row.
-        self._outputs_per_row = self._meaning.predicted(outputs).shape[1]
+        self._meaning = OutputMeaning(self._find_task(outputs), settings.loss)
+        # A loss of two classes may take one output; the prediction is two probabilities even then.
+        self._values_per_prediction = self._meaning.predictions(outputs).shape[1]
 
     def run(self, predictions: str | os.PathLike, steps: int) -> Evaluation:
         """Write the predictions for all evaluation rows, and return how good they are.
 
         Args:
             predictions: the file to write, ``predictions.npy``.
-            steps: the optimizer steps of the training, which the evaluation repeats.
+            steps: the number of optimizer steps of the training, noted in the evaluation.
         """
         task, rows = self._meaning.task, self._recipe.evaluation.rows.count
         tally = Tally(self._recipe, task)
-        dtype = prediction_dtype(task, self._outputs_per_row, self._recipe.training.targets)
+        dtype = prediction_dtype(task, self._values_per_prediction, self._recipe.training.targets)
         with (
             create_predictions(predictions, dtype, rows) as writer,
             Progress("evaluating", rows, "rows") as bar,
         ):
             for batch in self._batches():
-                prediction = self._meaning.written(batch.predicted)
-                written = writer.write(batch.rows, batch.true.numpy(), prediction.numpy())
-                tally.add(batch, written)
-                bar.advance(len(batch.rows))
+                prediction = self._meaning.readable_predictions(batch.predictions)
+                target = batch.true_values
+                stored = writer.write(batch.row_numbers, target.numpy(), prediction.numpy())
+                tally.add(batch, stored)
+                bar.advance(len(batch.row_numbers))
         parameters = count_parameters(self._parts.model)
-        return tally.result(TrainedModel(parameters, steps, self._keeps_target()))
+        return tally.result(ModelFacts(parameters, steps, self._keeps_target()))
 
     @torch.no_grad()
     def _batches(self) -> Iterator[EvaluatedBatch]:
-        """Yield all evaluation rows, in order, and what the model predicts for them."""
-        for rows, batch in zip(self._row_numbers(), self._loader, strict=True):
+        """Yield all evaluation rows, in order, with the predictions of the model."""
+        for row_numbers, batch in zip(self._row_numbers(), self._loader, strict=True):
             assert isinstance(batch, dict), "a record file has named fields"
             moved = {name: value.to(self._device) for name, value in batch.items()}
             outputs = self._parts.model(moved["features"])
             yield EvaluatedBatch(
-                rows=rows,
-                true=self._meaning.true(batch["target"]),
-                predicted=self._meaning.predicted(outputs.cpu()),
+                row_numbers=row_numbers,
+                true_values=self._meaning.true_values(batch["target"]),
+                predictions=self._meaning.predictions(outputs.cpu()),
                 summed_loss=self._summed_loss(outputs, moved).item(),
             )
 
@@ -120,14 +121,21 @@ class Evaluator:
         batch = first_row(self._dataset, self._recipe.evaluation.rows, self._device)
         return self._parts.model(batch["features"])
 
-    def _task(self, outputs: torch.Tensor) -> TaskKind:
-        """Return what the model does, by its outputs for one row."""
+    def _find_task(self, outputs: torch.Tensor) -> TaskKind:
+        """Return the kind of task that the model does.
+
+        A user's own loss may train a model on anything. If such a model has another number of
+        outputs than the task of the rows calls for, they predict something else.
+
+        Args:
+            outputs: the outputs of the model for one row.
+        """
         loss = self._parts.loss
         if isinstance(loss, SummedLoss) or outputs.numel() == loss.outputs:
             return self._recipe.training.task.kind
         return "other"
 
-    def _load(self, loading: LoadingSettings) -> BlockLoader:
+    def _build_loader(self, loading: LoadingSettings) -> BlockLoader:
         bytes_per_row = 4 * self._recipe.training.in_features
         return BlockLoader(
             self._dataset,
@@ -146,7 +154,7 @@ class Evaluator:
             yield np.concatenate([np.arange(*piece) for piece in pieces])
 
     def _keeps_target(self) -> bool:
-        """Return whether the transform leaves the target as it is in the file."""
+        """Return whether the transform leaves the targets of the first rows as they are."""
         first = self._recipe.evaluation.rows.resolved[0]
         rows = range(first.start, min(first.start + _ROWS_COMPARED, first.end))
         plain = MemmapDataset(self._dataset.filename).gather(rows)["target"]

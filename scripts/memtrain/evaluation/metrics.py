@@ -16,19 +16,20 @@ from torchmetrics.regression import MeanAbsoluteError, MeanSquaredError, R2Score
 from memtrain.data.field_statistics import FieldStatistics
 from memtrain.recipes.recipe import TrainingRecipe
 
-#: torchmetrics takes sums of squares below 1e-4 for zero, whatever the unit of the target. R² is
-#: the same in every unit. With this many units to a standard deviation, only sums are that small
-#: that are zero but for rounding.
+#: Sum of squares that torchmetrics takes for zero, whatever the unit of the target.
+_NEGLIGIBLE_SQUARES = 1e-4
+
+#: Units of the scaled target in one standard deviation. R² is the same in every unit; in this one,
+#: a sum of squares is negligible only if rounding alone keeps it from being zero.
 _UNITS_PER_DEVIATION = 1e6
-_NEGLIGIBLE = 1e-4
 
 
-class DefinedR2(R2Score):
-    """R² of every target; NaN where it is not defined, since the target is constant.
+class R2OrNaN(R2Score):
+    """R² of every target; NaN where it is undefined: for a constant target, or for a single row.
 
     Args:
-        statistics: statistics of the target over the training rows. Values are centred and scaled
-            by them, so that sums of squares do not cancel.
+        statistics: statistics of the target over the training rows. They centre and scale the
+            values, so that no digits cancel in the sums of squares.
     """
 
     total: torch.Tensor
@@ -44,7 +45,12 @@ class DefinedR2(R2Score):
         self._unit = torch.from_numpy(unit)
 
     def update(self, preds: torch.Tensor, target: torch.Tensor) -> None:
-        """Take rows into account: predictions and true values, both float64 (rows, targets)."""
+        """Add rows.
+
+        Args:
+            preds: the predictions, float64 (rows, targets).
+            target: the true values, float64 (rows, targets).
+        """
         super().update((preds - self._mean) / self._unit, (target - self._mean) / self._unit)
 
     def compute(self) -> torch.Tensor:
@@ -53,36 +59,41 @@ class DefinedR2(R2Score):
         if self.total < 2:
             return undefined
         spread = self.sum_squared_error - self.sum_error**2 / self.total
-        return torch.where(spread > _NEGLIGIBLE, super().compute(), undefined)
+        return torch.where(spread > _NEGLIGIBLE_SQUARES, super().compute(), undefined)
 
 
 class CrossEntropy(Metric):
-    """The mean of minus the logarithm of the probability of the true class."""
+    """The mean negative logarithm of the probability of the true class."""
 
     is_differentiable = True
     higher_is_better = False
     full_state_update = False
 
-    summed: torch.Tensor
+    summed_losses: torch.Tensor
     rows: torch.Tensor
 
     def __init__(self) -> None:
         super().__init__(compute_with_cache=False)
-        self.add_state("summed", torch.tensor(0.0), dist_reduce_fx="sum")
+        self.add_state("summed_losses", torch.tensor(0.0), dist_reduce_fx="sum")
         self.add_state("rows", torch.tensor(0.0), dist_reduce_fx="sum")
 
     def update(self, log_probabilities: torch.Tensor, target: torch.Tensor) -> None:
-        """Take rows into account: float64 (rows, classes) and int64 (rows,)."""
-        self.summed += (-log_probabilities.gather(1, target[:, None])).sum()
+        """Add rows.
+
+        Args:
+            log_probabilities: the predictions, float64 (rows, classes).
+            target: the true classes, int64 (rows,).
+        """
+        self.summed_losses += (-log_probabilities.gather(1, target[:, None])).sum()
         self.rows += len(target)
 
     def compute(self) -> torch.Tensor:
         """Return the cross entropy in nats, a scalar."""
-        return self.summed / self.rows
+        return self.summed_losses / self.rows
 
 
 def build_metrics(recipe: TrainingRecipe) -> MetricCollection:
-    """Return the metrics of the task of a recipe."""
+    """Return the metrics of a recipe's task, by their names."""
     if recipe.task.kind == "classification":
         metrics = _classification_metrics(recipe.task.class_count)
     else:
@@ -105,7 +116,7 @@ def _classification_metrics(classes: int) -> dict[str, Metric | MetricCollection
 def _regression_metrics(recipe: TrainingRecipe) -> dict[str, Metric | MetricCollection]:
     targets = recipe.targets
     return {
-        "r2": DefinedR2(recipe.statistics_of("target")),
+        "r2": R2OrNaN(recipe.statistics_of("target")),
         "rmse": MeanSquaredError(squared=False, num_outputs=targets, compute_with_cache=False),
         "mae": MeanAbsoluteError(num_outputs=targets, compute_with_cache=False),
         "mse": MeanSquaredError(num_outputs=targets, compute_with_cache=False),

@@ -1,7 +1,7 @@
-"""From the outputs of a model to predictions.
+"""Converts the outputs of a model to predictions.
 
-A model gives what its loss takes: a number, the logit of a class, the logarithm of a rate. Metrics
-and people want a number on the scale of the target, or the probability of every class.
+The loss decides what the outputs of a model are: numbers, logits of classes, logarithms of rates.
+Metrics and people need numbers on the scale of the target, or the probability of every class.
 """
 
 import math
@@ -14,7 +14,7 @@ from memtrain.config.types import Choice
 from memtrain.evaluation.result import TaskKind
 from memtrain.recipes.recipe import TrainingRecipe
 
-#: Losses whose outputs are the log-odds of 1 against 0.
+#: Losses that take the outputs of a model as the log-odds of 1 against 0.
 _LOG_ODDS_LOSSES = ("BCEWithLogitsLoss", "SoftMarginLoss", "MultiLabelSoftMarginLoss")
 
 
@@ -23,50 +23,58 @@ class OutputMeaning:
     """What the outputs of a model mean, by its task and its loss.
 
     Attributes:
-        task: what the model does. Nothing is known of the outputs of the task "other", which are
-            taken for numbers.
+        task: kind of task that the model does. For the task "other", nothing is known about the
+            outputs; they are treated as numbers.
         loss: the loss that the model was trained with.
     """
 
     task: TaskKind
     loss: Choice
 
-    def predicted(self, outputs: torch.Tensor) -> torch.Tensor:
-        """Return predictions in the form that metrics take.
+    def predictions(self, outputs: torch.Tensor) -> torch.Tensor:
+        """Convert outputs to predictions in the form that metrics take.
 
         Args:
             outputs: the outputs of the model, (rows, outputs).
 
         Returns:
-            float64 (rows, targets), numbers; or (rows, classes), log-probabilities.
+            The predicted numbers, float64 (rows, targets); or the log-probabilities of the classes,
+            float64 (rows, classes).
         """
         if self.task == "classification":
             return log_probabilities(self.loss, outputs)
         return predicted_numbers(self.loss, outputs)
 
-    def true(self, target: torch.Tensor) -> torch.Tensor:
-        """Return targets in the form that metrics take.
+    def true_values(self, target: torch.Tensor) -> torch.Tensor:
+        """Convert targets to the form that metrics take.
 
         Args:
             target: the targets as they come from the file or the transform, (rows, targets).
 
         Returns:
-            float64 (rows, targets), numbers; or int64 (rows,), classes.
+            The true numbers, float64 (rows, targets); or the true classes, int64 (rows,).
         """
         if self.task == "classification":
             return target.reshape(-1).long()
         return target.double().flatten(1)
 
-    def written(self, predicted: torch.Tensor) -> torch.Tensor:
-        """Return what ``predicted`` gave in the form that people read: probabilities of classes."""
-        return predicted.exp() if self.task == "classification" else predicted
+    def readable_predictions(self, predictions: torch.Tensor) -> torch.Tensor:
+        """Convert predictions from the form that metrics take to the form that people read.
+
+        Args:
+            predictions: what the method ``predictions`` returned.
+
+        Returns:
+            The probabilities of the classes; predicted numbers as they are.
+        """
+        return predictions.exp() if self.task == "classification" else predictions
 
 
 def predicted_numbers(loss: Choice, outputs: torch.Tensor) -> torch.Tensor:
-    """Return what a regression predicts, float64 (rows, targets).
+    """Return the predictions of a regression, float64 (rows, targets).
 
-    Outputs are taken back to the scale of the target: if a float target between 0 and 1 was learned
-    as log-odds, the probability is the prediction.
+    They are on the scale of the target: if the model learned a float target between 0 and 1 as
+    log-odds, the prediction is the probability.
 
     Args:
         loss: the loss that the model was trained with.
@@ -82,13 +90,13 @@ def predicted_numbers(loss: Choice, outputs: torch.Tensor) -> torch.Tensor:
 def log_probabilities(loss: Choice, outputs: torch.Tensor) -> torch.Tensor:
     """Return the logarithm of the probability of every class, float64 (rows, classes).
 
-    Scores that are no logits, like those of MultiMarginLoss, are treated as logits; their softmax
-    was not learned as a probability.
+    Scores that are not logits, like those learned with MultiMarginLoss, are treated as logits,
+    although training did not make a probability of their softmax.
 
     Args:
         loss: the loss that the model was trained with.
-        outputs: the outputs of the model, (rows, classes); or (rows, 1) where the loss is of two
-            classes.
+        outputs: the outputs of the model, (rows, classes); or (rows, 1) where the loss takes
+            one output for two classes.
     """
     outputs = outputs.double().flatten(1)
     if loss.name == "NLLLoss":
@@ -102,14 +110,16 @@ def log_probabilities(loss: Choice, outputs: torch.Tensor) -> torch.Tensor:
 
 
 def baseline_prediction(recipe: TrainingRecipe) -> torch.Tensor:
-    """Return what a model predicts for every row that knows nothing but the training targets.
+    """Return the prediction of the baseline, a model that knows nothing but the training targets.
+
+    The baseline predicts the same for every row.
 
     Args:
         recipe: the training part of a recipe.
 
     Returns:
-        float64 (1, targets), the means; or (1, classes), the logarithms of the shares of the
-        classes, which are NaN if there are too many classes to have been counted.
+        The means of the targets, float64 (1, targets); or the logarithms of the shares of the
+        classes, float64 (1, classes), which are NaN if there were too many classes to count.
     """
     statistics = recipe.statistics_of("target")
     if recipe.task.kind == "regression":

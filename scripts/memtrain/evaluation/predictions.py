@@ -1,4 +1,4 @@
-"""``predictions.npy``: what a model predicts for every evaluation row, written and read.
+"""Writes and reads ``predictions.npy``: the prediction of a model for every evaluation row.
 
 The file is a record file. A record has the fields
 
@@ -25,20 +25,20 @@ _FIELDS = ("row", "target", "prediction")
 _CHUNK_BYTES = 8 << 20
 
 
-def prediction_dtype(kind: str, outputs: int, targets: int) -> np.dtype:
+def prediction_dtype(task: str, outputs: int, targets: int) -> np.dtype:
     """Return the dtype of one record.
 
     Args:
-        kind: "classification", or any other task.
-        outputs: the length of a prediction.
-        targets: the length of a target; of a classification it is 1.
+        task: the kind of task; only "classification" makes a difference.
+        outputs: the number of values in a prediction.
+        targets: the number of values in a target; 1 for a classification.
     """
-    target = ("<i8", (1,)) if kind == "classification" else ("<f4", (targets,))
+    target = ("<i8", (1,)) if task == "classification" else ("<f4", (targets,))
     return np.dtype([("row", "<i8"), ("target", *target), ("prediction", "<f4", (outputs,))])
 
 
 class PredictionsWriter:
-    """Writes predictions row after row; see ``create_predictions``."""
+    """Writes predictions, batch after batch, into a file that ``create_predictions`` opened."""
 
     def __init__(self, writer: RecordWriter, dtype: np.dtype):
         self._writer = writer
@@ -49,9 +49,9 @@ class PredictionsWriter:
         """Write the next rows.
 
         Args:
-            rows: int64 (rows,), their numbers in the data file.
-            target: (rows, targets), or (rows,) where a target is one number.
-            prediction: (rows, outputs).
+            rows: numbers of the rows in the data file, int64 (rows,).
+            target: the true values, (rows, targets), or (rows,) where a target is one number.
+            prediction: the predictions, (rows, outputs).
 
         Returns:
             The predictions as they stand in the file, float32 (rows, outputs). A number that
@@ -71,15 +71,15 @@ class PredictionsWriter:
 def create_predictions(
     path: str | os.PathLike, dtype: np.dtype, rows: int
 ) -> Iterator[PredictionsWriter]:
-    """Create a predictions file; it stands at ``path`` when the block ends.
+    """Create a file of predictions, which appears at ``path`` when the ``with`` block ends.
 
     Args:
         path: the final name.
-        dtype: of one record, from ``prediction_dtype``.
+        dtype: the dtype of one record, from ``prediction_dtype``.
         rows: the number of rows that will be written.
 
     Raises:
-        UserError: before the first row, where the disk is too full.
+        UserError: if the disk is too full for the whole file; raised before the first row.
     """
     with create(path, dtype, rows) as writer:
         yield PredictionsWriter(writer, dtype)
@@ -90,8 +90,8 @@ class PredictedRows:
     """Rows with their predictions.
 
     Attributes:
-        target: (rows, targets), the true values.
-        prediction: float32 (rows, outputs).
+        target: the true values, (rows, targets).
+        prediction: the predictions, float32 (rows, outputs).
     """
 
     target: np.ndarray
@@ -130,18 +130,18 @@ class Predictions:
         """Yield the rows in order, a few MiB at a time.
 
         Args:
-            every: the distance of the rows that are read; 1 reads all of them.
+            every: the step from one row that is read to the next; 1 reads all rows.
         """
         step = max(1, self._rows_per_chunk // every) * every
         for start in range(0, len(self), step):
-            rows = self._mapped(start, min(start + step, len(self)))[::every]
+            rows = self._map_rows(start, min(start + step, len(self)))[::every]
             finite = np.isfinite(rows["prediction"]).all(axis=1)
             yield PredictedRows(rows["target"][finite], rows["prediction"][finite])
 
-    def _mapped(self, start: int, end: int) -> np.ndarray:
-        """Return rows ``[start, end)``, mapped for as long as they are used.
+    def _map_rows(self, start: int, end: int) -> np.ndarray:
+        """Map rows ``[start, end)`` of the file, for as long as the array is used.
 
-        In a mapping of the whole file, all pages that were read would count as memory in use.
+        If the whole file were mapped once, all pages that were read would count as memory in use.
         """
         first_byte, _ = self._layout.byte_range(start, end)
         return np.memmap(self._path, self._layout.dtype, "r", first_byte, (end - start,))

@@ -11,8 +11,8 @@ from memtrain.core.number_format import format_with_error
 from memtrain.recipes.recipe import Recipe
 from memtrain.system import canonical_json
 
-#: What a model does. "other" is everything that a loss of the user's own can make a model learn
-#: beside numbers and classes, like an autoencoder that gives its features back.
+#: Kinds of task that a model does. "other" is whatever a user's own loss makes a model learn, apart
+#: from predicting numbers or classes: an autoencoder, for example, reproduces the features.
 TaskKind = Literal["regression", "classification", "other"]
 
 #: What people call the metrics of a task. Splits are compared by the first one.
@@ -27,7 +27,13 @@ Metrics = dict[str, float | None]
 
 
 class TargetEvaluation(Settings):
-    """The metrics of one of several targets, with the attributes of ``Evaluation``."""
+    """The evaluation of one of several targets.
+
+    Attributes:
+        metrics: the metrics of the target.
+        errors: the standard errors of the metrics; null without resamples.
+        baseline: the metrics of the baseline for the target.
+    """
 
     metrics: Metrics
     errors: Metrics
@@ -41,8 +47,9 @@ class Evaluation(Settings):
 
     Attributes:
         split: the name of the split.
-        task: what the model does. For the task "other", only the loss is known, and without a
-            standard error: such a loss gives the sum over rows, and not the loss of each row.
+        task: kind of task that the model does. For the task "other", only the loss is known, and
+            has no standard error: a user's own loss returns the sum over rows, not the loss of each
+            row.
         rows: the number of evaluation rows.
         ranges: the ranges of these rows.
         nonfinite_rows: the number of rows whose predictions are NaN or infinite. If there are any,
@@ -54,12 +61,12 @@ class Evaluation(Settings):
         loss: the mean training loss of a row.
         lowest_loss: the lowest mean squared error, or cross entropy, that any model can reach;
             null where it is not known.
-        ratio_to_lowest_loss: the model's mean squared error, or cross entropy, divided by the
-            lowest; null also where the lowest is 0.
-        recipe: the digest of the recipe that the model was trained by.
+        ratio_to_lowest_loss: the model's mean squared error, or cross entropy, divided by
+            ``lowest_loss``; null where that is null or 0.
+        recipe: the digest of the recipe that the model was trained with.
         evaluation_recipe: the digest of the recipe of the evaluation.
         parameters: the number of trained parameters.
-        steps: the optimizer steps of the training.
+        steps: the number of optimizer steps of the training.
         per_target: the metrics of every target, by its name; null where there is one target.
     """
 
@@ -103,20 +110,20 @@ class Evaluation(Settings):
         )
 
     def check_recipe(self, recipe: Recipe, path: str | os.PathLike) -> None:
-        """Check that this evaluation was made by a recipe.
+        """Check that this evaluation was made with a recipe.
 
         Args:
             recipe: the recipe of the split, as it is now.
             path: the file of this evaluation, for the message.
 
         Raises:
-            UserError: if it was made by another one.
+            UserError: if the evaluation was made with another recipe.
         """
         digests = (recipe.digest("training"), recipe.digest("evaluation"))
         if digests != (self.recipe, self.evaluation_recipe):
             raise UserError(
-                f"{path}: it was made by another recipe than the one that split {recipe.split} "
-                "has now. Run train and evaluate again."
+                f"{path}: this evaluation was made with another recipe than the one that split "
+                f"{recipe.split} has now. Run train and evaluate again."
             )
 
     def write(self, path: str | os.PathLike) -> None:
@@ -125,7 +132,7 @@ class Evaluation(Settings):
 
     @classmethod
     def read(cls, path: str | os.PathLike) -> "Evaluation":
-        """Read what ``write`` wrote.
+        """Read an evaluation.
 
         Raises:
             UserError: if the file is missing or damaged.

@@ -1,4 +1,4 @@
-"""Adds up evaluated rows, batch by batch, to an evaluation."""
+"""Sums up evaluated rows, batch by batch, into an evaluation."""
 
 import logging
 from dataclasses import dataclass
@@ -20,30 +20,31 @@ Estimates = dict[str, Estimate]
 
 @dataclass(frozen=True)
 class EvaluatedBatch:
-    """Some rows and what the model predicts for them.
+    """A batch of evaluation rows with the predictions of the model.
 
     Attributes:
-        rows: int64 (rows,), their numbers in the data file.
-        true: float64 (rows, targets), or the true classes, int64 (rows,).
-        predicted: float64 (rows, targets), or log-probabilities (rows, classes).
+        row_numbers: the numbers of the rows in the data file, int64 (rows,).
+        true_values: the true numbers, float64 (rows, targets); or the true classes, int64 (rows,).
+        predictions: the predicted numbers, float64 (rows, targets); or the log-probabilities of the
+            classes, float64 (rows, classes).
         summed_loss: the sum of the training losses of the rows.
     """
 
-    rows: np.ndarray
-    true: torch.Tensor
-    predicted: torch.Tensor
+    row_numbers: np.ndarray
+    true_values: torch.Tensor
+    predictions: torch.Tensor
     summed_loss: float
 
 
 @dataclass(frozen=True)
-class TrainedModel:
-    """What an evaluation says of the model itself.
+class ModelFacts:
+    """Facts about the model that its evaluation needs or repeats.
 
     Attributes:
-        parameters: the number of its trained parameters.
-        steps: the optimizer steps of its training.
-        keeps_target: whether its transform leaves the target as it is in the file. If not, neither
-            the baseline nor the lowest loss is known, since both speak of the target in the file.
+        parameters: the number of trained parameters.
+        steps: the number of optimizer steps of the training.
+        keeps_target: whether the transform leaves the target as it is in the file. If not, neither
+            the baseline nor the lowest loss is known, since both refer to the target in the file.
     """
 
     parameters: int
@@ -52,11 +53,11 @@ class TrainedModel:
 
 
 class Tally:
-    """Adds up batches to an evaluation, in flat memory.
+    """Sums up batches into an evaluation, in memory that does not grow with the rows.
 
     Args:
         recipe: the recipe of the split.
-        task: what the model does. For the task "other", only the loss is computed.
+        task: kind of task that the model does. For the task "other", only the loss is computed.
     """
 
     def __init__(self, recipe: Recipe, task: TaskKind):
@@ -73,35 +74,36 @@ class Tally:
         self._nonfinite_rows = 0
         self._first_nonfinite_row: int | None = None
 
-    def add(self, batch: EvaluatedBatch, written: np.ndarray) -> None:
-        """Take a batch into account.
+    def add(self, batch: EvaluatedBatch, stored_predictions: np.ndarray) -> None:
+        """Add a batch.
 
         Args:
-            batch: the rows.
-            written: their predictions as ``predictions.npy`` holds them, float32 (rows, outputs).
+            batch: the rows with their predictions.
+            stored_predictions: the predictions as ``predictions.npy`` holds them, float32
+                (rows, outputs). A prediction beyond the range of float32 is infinite there.
         """
         if self._task != "other":
-            baseline = self._baseline_prediction.expand(len(batch.rows), -1)
-            self._metrics.update(batch.predicted, batch.true)
-            self._baseline_metrics.update(baseline, batch.true)
+            baseline = self._baseline_prediction.expand(len(batch.row_numbers), -1)
+            self._metrics.update(batch.predictions, batch.true_values)
+            self._baseline_metrics.update(baseline, batch.true_values)
         self._summed_loss += batch.summed_loss
-        nonfinite = ~np.isfinite(written).all(axis=1)
+        nonfinite = ~np.isfinite(stored_predictions).all(axis=1)
         if nonfinite.any() and self._first_nonfinite_row is None:
-            self._first_nonfinite_row = int(batch.rows[nonfinite.argmax()])
+            self._first_nonfinite_row = int(batch.row_numbers[nonfinite.argmax()])
         self._nonfinite_rows += int(nonfinite.sum())
-        self._rows += len(batch.rows)
+        self._rows += len(batch.row_numbers)
 
-    def result(self, model: TrainedModel) -> Evaluation:
+    def result(self, model: ModelFacts) -> Evaluation:
         """Return the evaluation of all batches, and warn if predictions are not finite.
 
         Args:
-            model: the facts about the model that the evaluation repeats.
+            model: facts about the model.
         """
         self._warn_of_nonfinite()
         recipe = self._recipe
         samples = self._samples()
         baseline = self._baseline_samples(model.keeps_target)
-        quality = _over_targets(samples)
+        quality = _means_over_targets(samples)
         metrics = _values(quality)
         lowest_loss = recipe.evaluation.lowest_loss if model.keeps_target else None
         return Evaluation(
@@ -111,11 +113,11 @@ class Tally:
             ranges=recipe.evaluation.rows.ranges,
             nonfinite_rows=self._nonfinite_rows,
             metrics=metrics,
-            errors=_errors(quality),
-            baseline=_values(_over_targets(baseline)),
+            errors=_standard_errors(quality),
+            baseline=_values(_means_over_targets(baseline)),
             loss=finite(self._summed_loss / self._rows),
             lowest_loss=lowest_loss,
-            ratio_to_lowest_loss=_ratio(metrics, lowest_loss),
+            ratio_to_lowest_loss=_ratio_to_lowest_loss(metrics, lowest_loss),
             recipe=recipe.digest("training"),
             evaluation_recipe=recipe.digest("evaluation"),
             parameters=model.parameters,
@@ -133,12 +135,12 @@ class Tally:
             )
 
     def _samples(self) -> Samples:
-        """Return the samples of the model's metrics; undefined where a prediction is not finite."""
+        """Return samples of the model's metrics, all NaN if a prediction is not finite."""
         samples = self._metrics.compute() if self._task != "other" else self._loss_samples()
         return _undefined(samples) if self._nonfinite_rows else samples
 
     def _baseline_samples(self, keeps_target: bool) -> Samples:
-        """Return the samples of the baseline's metrics; undefined where it is not known."""
+        """Return samples of the baseline's metrics, all NaN if the baseline is not known."""
         if self._task == "other":
             return _undefined(self._loss_samples())
         samples = self._baseline_metrics.compute()
@@ -153,16 +155,17 @@ class Tally:
     def _per_target(
         self, samples: Samples, baseline: Samples
     ) -> dict[str, TargetEvaluation] | None:
-        """Return the metrics of every target; None where there is one target, or none known."""
+        """Return the metrics of every target; None for a single target or the task "other"."""
         names = self._recipe.training.task.target
         if self._task == "other" or len(names) == 1:
             return None
         evaluations = {}
         for number, name in enumerate(names):
-            model = {metric: part.of_target(number) for metric, part in samples.items()}
-            known = {metric: part.of_target(number) for metric, part in baseline.items()}
+            estimates = _target_estimates(samples, number)
             evaluations[name] = TargetEvaluation(
-                metrics=_values(model), errors=_errors(model), baseline=_values(known)
+                metrics=_values(estimates),
+                errors=_standard_errors(estimates),
+                baseline=_values(_target_estimates(baseline, number)),
             )
         return evaluations
 
@@ -171,19 +174,23 @@ def _undefined(samples: Samples) -> Samples:
     return {name: part.undefined() for name, part in samples.items()}
 
 
-def _over_targets(samples: Samples) -> Estimates:
-    return {name: part.mean_over_targets() for name, part in samples.items()}
+def _means_over_targets(samples: Samples) -> Estimates:
+    return {metric: part.mean_over_targets() for metric, part in samples.items()}
+
+
+def _target_estimates(samples: Samples, target: int) -> Estimates:
+    return {metric: part.target_estimate(target) for metric, part in samples.items()}
 
 
 def _values(estimates: Estimates) -> Metrics:
     return {name: estimate.value for name, estimate in estimates.items()}
 
 
-def _errors(estimates: Estimates) -> Metrics:
+def _standard_errors(estimates: Estimates) -> Metrics:
     return {name: estimate.error for name, estimate in estimates.items()}
 
 
-def _ratio(metrics: Metrics, lowest_loss: float | None) -> float | None:
-    """Return how many times the lowest loss the model's loss is; None where that is not known."""
+def _ratio_to_lowest_loss(metrics: Metrics, lowest_loss: float | None) -> float | None:
+    """Return the model's loss divided by the lowest loss; None if unknown, or if that is 0."""
     loss = metrics.get("mse", metrics.get("cross_entropy"))
     return None if loss is None or not lowest_loss else finite(loss / lowest_loss)

@@ -1,4 +1,4 @@
-"""What a job requested and what it used, as Snakemake's benchmark file of the job tells it."""
+"""Reads the resources that a job requested and used from Snakemake's benchmark of the job."""
 
 import json
 import math
@@ -9,7 +9,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class JobBenchmark:
-    """The last try of a job. Values that are not known are None.
+    """The resources that a job requested and used, in its last try. Unknown values are None.
 
     Attributes:
         requested_mb: memory that the job requested, in MB.
@@ -27,10 +27,11 @@ class JobBenchmark:
     def read(cls, path: str | os.PathLike) -> "JobBenchmark":
         """Read a benchmark file.
 
+        Values that the file lacks are None, and all values are None if it is missing or damaged.
+        Without ``benchmark-extended``, Snakemake writes no requested resources.
+
         Args:
-            path: a file with a line of JSON. Values that it lacks are None, and all values are None
-                if it is missing or damaged. Without ``benchmark-extended``, Snakemake writes no
-                resources.
+            path: a file with lines of JSON, of which the last counts.
         """
         try:
             content = json.loads(Path(path).read_text().splitlines()[-1])

@@ -10,6 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from memtrain.core.wording import duration_text
 from memtrain.reporting.training_status import STATES
 from memtrain.training.progress_file import TrainingStatus
 
@@ -45,7 +46,7 @@ class StatusTable:
         if self._fits_height:
             shown.sort(key=lambda training: STATES.index(training.state))
             shown = shown[: max(1, console.height - _OTHER_LINES)]
-        columns = [column for column in _COLUMNS if options.max_width >= column.from_width]
+        columns = [column for column in _COLUMNS if options.max_width >= column.min_width]
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
         for column in columns:
             table.add_column(column.name, justify=column.justify, no_wrap=True, overflow="ellipsis")
@@ -93,17 +94,17 @@ def _rate(training: TrainingStatus) -> str:
     return "" if training.rows_per_second is None else f"{training.rows_per_second:,.0f}"
 
 
-def _waiting(training: TrainingStatus) -> str:
+def _waiting_share(training: TrainingStatus) -> str:
     return "" if training.waiting_share is None else f"{training.waiting_share:.0%}"
 
 
-def _left(training: TrainingStatus) -> str:
-    return "" if training.seconds_left is None else _duration(training.seconds_left)
+def _time_left(training: TrainingStatus) -> str:
+    return "" if training.seconds_left is None else duration_text(training.seconds_left)
 
 
 def _checkpoint(training: TrainingStatus) -> str:
     age = training.checkpoint_age
-    return "" if age is None else f"{_duration(age)} ago"
+    return "" if age is None else f"{duration_text(age)} ago"
 
 
 def _where(training: TrainingStatus) -> str:
@@ -113,24 +114,18 @@ def _where(training: TrainingStatus) -> str:
     return f"{training.host}{processes}" + (f" job {training.job}" if training.job else "")
 
 
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
-
-
 @dataclass(frozen=True)
 class _Column:
     """A column of the table.
 
     Attributes:
-        from_width: width of the terminal, in characters, from which on the column is shown.
+        min_width: least width of the terminal, in characters, at which the column is shown.
         name: header.
         justify: side to which the cells are aligned.
         cell: returns the cell of a training.
     """
 
-    from_width: int
+    min_width: int
     name: str
     justify: Literal["left", "right"]
     cell: Callable[[TrainingStatus], RenderableType]
@@ -144,8 +139,8 @@ _COLUMNS = (
     _Column(110, "epoch", "right", _epochs),
     _Column(45, "loss", "right", _loss),
     _Column(70, "rows/s", "right", _rate),
-    _Column(90, "waiting", "right", _waiting),
-    _Column(58, "left", "right", _left),
+    _Column(90, "waiting", "right", _waiting_share),
+    _Column(58, "left", "right", _time_left),
     _Column(80, "checkpoint", "right", _checkpoint),
     _Column(120, "where", "left", _where),
 )

@@ -16,15 +16,16 @@ from memtrain.training.performance import Performance
 
 @dataclass(frozen=True)
 class SplitSummary:
-    """One split.
+    """What the summary shows of one split.
 
     Attributes:
         rows_trained: the number of training rows.
         resamples: the number of resamples that the standard errors come from.
-        batch_variance: the variance of a batch's mean, relative to that under a uniform shuffle.
+        batch_variance: the variance of the mean of a batch, divided by its variance under a uniform
+            shuffle.
         evaluation: the evaluation of the model.
-        performance: the performance of the training.
-        job: the resources of the training as a job.
+        performance: the time, speed and memory of the training.
+        job: the resources that the training requested and used as a job.
     """
 
     rows_trained: int
@@ -40,10 +41,10 @@ class SplitSummary:
 
         Args:
             files: the files of the split.
-            benchmark: Snakemake's benchmark of its training; None where there is none.
+            benchmark: Snakemake's benchmark of the training; None where there is none.
 
         Raises:
-            UserError: if a file is missing or damaged, or was made by another recipe.
+            UserError: if a file is missing or damaged, or was made with another recipe.
         """
         recipe = Recipe.read(files.recipe)
         evaluation = Evaluation.read(files.evaluation)
@@ -67,8 +68,8 @@ class Summary:
 
     Attributes:
         labels: what people call the metrics of the first split, by their names. Splits of another
-            task have other metrics: see ``by_task``.
-        main_metric: the name of the metric that these splits are compared by.
+            task have other metrics: see ``summaries_by_task``.
+        main_metric: the name of the metric by which splits of that task are compared.
     """
 
     def __init__(self, dataset: str, splits: Sequence[SplitSummary]):
@@ -106,7 +107,7 @@ class Summary:
         return cls(configuration.dataset.name, splits)
 
     @property
-    def by_task(self) -> list["Summary"]:
+    def summaries_by_task(self) -> list["Summary"]:
         """A summary of the splits of each task, in the order of their first splits."""
         tasks = dict.fromkeys(split.evaluation.task for split in self.splits)
         return [
@@ -116,7 +117,7 @@ class Summary:
 
     @property
     def best(self) -> SplitSummary | None:
-        """The split with the best main metric, the first of equals; None where none is defined."""
+        """The split with the best main metric, the first of equals; None if all are undefined."""
         best, best_merit = None, float("-inf")
         for split in self.splits:
             merit = split.evaluation.merit

@@ -17,7 +17,7 @@ def write_csv(path: str | os.PathLike, summary: Summary) -> None:
     every task has a column.
     """
     columns = list(_values(summary.splits[0]))
-    for group in summary.by_task[1:]:
+    for group in summary.summaries_by_task[1:]:
         columns += [name for name in _values(group.splits[0]) if name not in columns]
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")

@@ -18,7 +18,7 @@ def draw_summary(path: str | os.PathLike, summary: Summary) -> None:
         path: the PNG file to write.
         summary: the summary of all splits.
     """
-    shown = summary.by_task[0]
+    shown = summary.summaries_by_task[0]
     count, others = len(shown.splits), len(summary.splits) - len(shown.splits)
     label = shown.labels[shown.main_metric]
     name = shortened(summary.dataset, _LONGEST_NAME)
@@ -28,11 +28,11 @@ def draw_summary(path: str | os.PathLike, summary: Summary) -> None:
     )
     if others:
         heading = heading.with_remark(f"{others} of another task not shown")
-    splits = [_compared(split, shown.main_metric) for split in shown.splits]
+    splits = [_compared_split(split, shown.main_metric) for split in shown.splits]
     draw_comparison(path, heading, label, splits)
 
 
-def _compared(split: SplitSummary, metric: str) -> ComparedSplit:
+def _compared_split(split: SplitSummary, metric: str) -> ComparedSplit:
     evaluation = split.evaluation
     return ComparedSplit(
         name=evaluation.split,

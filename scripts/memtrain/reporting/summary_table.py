@@ -1,4 +1,4 @@
-"""The summary as Markdown, which reads well in a terminal and explains its columns."""
+"""The summary as Markdown: tables that read well in a terminal, with notes on their columns."""
 
 import os
 from collections.abc import Iterator
@@ -14,14 +14,14 @@ Table = list[list[str]]
 #: The metric whose baseline says most, for each task that has a baseline.
 _BASELINE_METRICS: dict[TaskKind, str] = {"regression": "rmse", "classification": "accuracy"}
 
-#: What the baseline of that metric is.
+#: What the baseline model of each task does, in words for a note.
 _BASELINE_MODELS: dict[TaskKind, str] = {
     "regression": "a model that always predicts the mean of the training targets",
     "classification": "a model that always predicts the most frequent class of the training rows",
 }
 
-#: What the metrics of a task mean.
-_MEANINGS: dict[TaskKind, str] = {
+#: What the metrics of each task mean.
+_METRIC_MEANINGS: dict[TaskKind, str] = {
     "regression": (
         "R²: the share of the target's variance that is predicted; 1 is perfect, and 0 is what\n"
         "  the mean of the rows reaches. RMSE, MAE, MSE: errors in units of the target (MSE:\n"
@@ -33,20 +33,21 @@ _MEANINGS: dict[TaskKind, str] = {
         "  of the true class."
     ),
     "other": (
-        "loss: the mean of a row, by the user's own loss function; less is better. The outputs of\n"
-        "  these models do not predict the target, so there is no other metric and no baseline."
+        "loss: the mean over the rows, by the user's own loss function; less is better. The\n"
+        "  outputs of these models do not predict the target, so there is no other metric and no\n"
+        "  baseline."
     ),
 }
 
-#: The loss whose lowest possible value may be known.
-_LOSSES: dict[TaskKind, str] = {"regression": "MSE", "classification": "cross entropy"}
+#: The loss whose lowest possible value may be known, for each task, as people call it.
+_LOSS_LABELS: dict[TaskKind, str] = {"regression": "MSE", "classification": "cross entropy"}
 
 
 def write_table(path: str | os.PathLike, summary: Summary) -> None:
     """Write the summary as Markdown."""
     count = len(summary.splits)
     parts = [f"# {summary.dataset}: {count} split{'s' if count > 1 else ''}"]
-    for group in summary.by_task:
+    for group in summary.summaries_by_task:
         parts += [_markdown(_quality_table(group)), _bullets(_quality_notes(group))]
     parts += [_markdown(_training_table(summary)), _bullets(_training_notes())]
     parts += [_markdown(_resource_table(summary)), _bullets(_resource_notes())]
@@ -62,7 +63,7 @@ def _quality_table(summary: Summary) -> Table:
     if baseline:
         columns.append(f"baseline {summary.labels[baseline]}")
     if has_ratio:
-        columns.append(f"{_LOSSES[task]} / lowest")
+        columns.append(f"{_LOSS_LABELS[task]} / lowest")
     table = [columns]
     for split in summary.splits:
         evaluation = split.evaluation
@@ -85,7 +86,7 @@ def _quality_notes(summary: Summary) -> Iterator[str]:
     if best is not None:
         reached = best.evaluation.describe(summary.main_metric)
         yield f"Best: {best.evaluation.split}, with {reached}."
-    yield _MEANINGS[task] + _note_on_targets(summary)
+    yield _METRIC_MEANINGS[task] + _note_on_targets(summary)
     resamples = max(split.resamples for split in summary.splits)
     if resamples and task != "other":
         yield f"±: standard error, from {resamples:,} resamples of the evaluation rows."
@@ -94,7 +95,7 @@ def _quality_notes(summary: Summary) -> Iterator[str]:
         yield f"baseline {label}: that of {_BASELINE_MODELS[task]}."
     if _knows_lowest_loss(summary):
         yield (
-            f"{_LOSSES[task]} / lowest: divided by the lowest that any model can reach,\n"
+            f"{_LOSS_LABELS[task]} / lowest: divided by the lowest that any model can reach,\n"
             "  which is known for generated rows."
         )
     if any(None in split.evaluation.metrics.values() for split in summary.splits):
@@ -181,7 +182,7 @@ def _bullets(notes: Iterator[str]) -> str:
 
 
 def _markdown(table: Table) -> str:
-    """Return an aligned table; the first column to the left, numbers to the right."""
+    """Return a table as Markdown, with the first column aligned left and all others right."""
     widths = [max(3, *map(len, column)) for column in zip(*table, strict=True)]
     rule = [f":{'-' * (widths[0] - 1)}", *(f"{'-' * (width - 1)}:" for width in widths[1:])]
     lines = [

@@ -1,4 +1,4 @@
-"""Finds out how far the trainings of a configuration are, from the files that they leave."""
+"""Finds out the progress of all trainings of a configuration, from the files that they write."""
 
 import time
 from collections.abc import Iterator
@@ -17,9 +17,9 @@ from memtrain.training.progress_file import PROGRESS_FILE, State, TrainingStatus
 #: All states, those that need attention first.
 STATES: tuple[State, ...] = ("failed", "lost", "stopped", "running", "waiting", "finished")
 
-#: Seconds of silence after which a running training counts as lost. It gives a sign of life every
-#: second, but a step or a checkpoint may take longer.
-SECONDS_TO_LOST = 60.0
+#: Seconds of silence after which a running training counts as lost. A training gives a sign of life
+#: every second, but a step or a checkpoint may take longer.
+SECONDS_UNTIL_LOST = 60.0
 
 
 def find_statuses(configuration: Configuration, results: ResultsLayout) -> Iterator[TrainingStatus]:
@@ -44,7 +44,7 @@ def _find_status(split: str, results: ResultsLayout) -> TrainingStatus:
 
 
 def _check_report(reported: TrainingStatus, folder: Path) -> TrainingStatus:
-    """Return what a training reported, and whether it is still alive."""
+    """Return the status that a training reported, with the state "lost" if it is not alive."""
     status = replace(reported, updated_at=_last_sign_of_life(reported, folder))
     if status.state == "running":
         if not _is_lost(status):
@@ -59,15 +59,15 @@ def _check_report(reported: TrainingStatus, folder: Path) -> TrainingStatus:
 
 
 def _is_lost(status: TrainingStatus) -> bool:
-    is_silent = status.silent_seconds is None or status.silent_seconds > SECONDS_TO_LOST
+    is_silent = status.silent_seconds is None or status.silent_seconds > SECONDS_UNTIL_LOST
     return is_silent or (status.process is not None and has_ended(status.process))
 
 
 def _last_sign_of_life(reported: TrainingStatus, folder: Path) -> float:
     """Return the Unix time of the last report, by the later of two clocks.
 
-    The clock of the training's machine and that of the file system may both differ from ours by
-    seconds.
+    The clock of the training's machine and the clock of the file system may each differ by seconds
+    from the clock of this machine.
     """
     try:
         written_at = (folder / PROGRESS_FILE).stat().st_mtime

@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, TextIO
 
+from memtrain.core.wording import duration_text
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -89,7 +91,7 @@ class Progress:
         parts = [f"{self._what}: {self._done:,}{self._share()} {self._unit}"]
         parts.append(f"{rate:,.0f} {self._unit}/s")
         if self._total and rate > 0 and self._done < self._total:
-            parts.append(f"{_duration((self._total - self._done) / rate)} left")
+            parts.append(f"{duration_text((self._total - self._done) / rate)} left")
         if note:
             parts.append(note)
         self._display.show(self._done, ", ".join(parts))
@@ -144,9 +146,3 @@ class _Bar:
 
     def close(self) -> None:
         self._progress.stop()
-
-
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -86,7 +86,7 @@ def rows_of(ranges):
     return np.concatenate([np.arange(*piece) for piece in ranges])
 
 
-def test_regression(train, tmp_path, capsys):
+def test_metrics_of_a_regression_follow_from_its_predictions(train, tmp_path, capsys):
     split = train(NUMBERS, evaluation={"lowest_loss": 0.0075})
     assert evaluate.main(split.arguments(tmp_path)) == 0
     assert "100 rows evaluated; R² " in capsys.readouterr().out
@@ -140,7 +140,7 @@ def test_the_model_is_the_trained_one_in_eval_mode(train):
     np.testing.assert_allclose(predictions["prediction"], expected.numpy(), rtol=1e-5, atol=1e-6)
 
 
-def test_ranges_do_not_matter_but_for_the_order(train):
+def test_a_range_cut_in_two_gives_the_same_evaluation(train):
     split = train(NUMBERS, evaluation=without_resamples())
     cut = {"rows": split.recipe.evaluation.rows.model_copy(update={"ranges": [(10, 40), (40, 60)]})}
     whole = {"rows": split.recipe.evaluation.rows.model_copy(update={"ranges": [(10, 60)]})}
@@ -154,7 +154,7 @@ def test_ranges_do_not_matter_but_for_the_order(train):
 
 
 def test_the_same_bytes_in_two_processes(train, tmp_path):
-    """The order of sets, which one process changes, does not matter."""
+    """One process iterates over sets in another order, which must not matter."""
     split = train(NUMBERS)
     settings = {"PYTHONHASHSEED": "3"}
     command = [sys.executable, evaluate.__file__, *split.arguments(tmp_path / "two")]
@@ -192,7 +192,9 @@ def own_models(tmp_path_factory):
     ],
     ids=["logits", "log-probabilities"],
 )
-def test_classification(train, tmp_path, own_models, training):
+def test_metrics_of_a_classification_follow_from_its_probabilities(
+    train, tmp_path, own_models, training
+):
     names = {"class_names": ["low", "middle", "high"], "lowest_loss": 0.5}
     split = train(CLASSES, training, classes=3, evaluation=names)
     evaluate.main(split.arguments(tmp_path))
@@ -233,7 +235,7 @@ def test_log_odds_of_a_number_become_a_probability(train):
     assert evaluation.loss == pytest.approx(cross_entropy, rel=1e-5)
 
 
-def test_several_targets(train, tmp_path):
+def test_each_of_several_targets_has_metrics_of_its_own(train, tmp_path):
     target = np.stack([NUMBERS, 5 * NUMBERS[::-1]], axis=1)
     split = train(target, {"model": "linear"}, task={"target": ["low", "high"]})
     evaluate.main(split.arguments(tmp_path))

@@ -98,7 +98,7 @@ def test_regression_metrics_are_their_formulas(seed, rows, targets, centre, scal
     borders = data.draw(st.sets(st.integers(1, rows - 1), max_size=5))
     recipe = recipe_of(target[: rows // 2 + 1])
     found = values(score(recipe, predictions, target, borders))
-    # What the rounding of values near `centre` leaves of a difference between them.
+    # Values near `centre` are rounded, so that a difference between them is only as exact as this.
     exact = max(1e-9, 1e-14 * abs(centre) / (scale * noise))
     assert found == pytest.approx(regression(target, predictions), rel=exact, abs=exact)
 

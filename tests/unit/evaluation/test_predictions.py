@@ -1,4 +1,4 @@
-"""Files of predictions: what is written is read, in pieces that do not fill the memory."""
+"""Files of predictions give back what was written to them, in flat memory."""
 
 import re
 from pathlib import Path

@@ -157,7 +157,7 @@ def test_requested_resources_stand_beside_used_ones(results, tmp_path):
     assert (big["requested_memory_mb"], big["requested_minutes"]) == ("", "")
 
 
-def test_classification(results, tmp_path):
+def test_a_classification_is_summarized_by_its_own_metrics(results, tmp_path):
     summarize.main(results(classes=2, class_names=["dry", "wet"], lowest_loss=0.1))
     quality, *_ = tables_of((tmp_path / "summary.md").read_text())
     names = ["accuracy", "F1", "cross entropy", "baseline accuracy", "cross entropy / lowest"]
@@ -191,7 +191,7 @@ def test_an_evaluation_of_another_recipe_is_refused(results, tmp_path):
     recipe = json.loads(path.read_text())
     recipe["evaluation"]["settings"]["seed"] = 1
     path.write_text(json.dumps(recipe))
-    with pytest.raises(UserError, match=r"made by another recipe than .*Run train and evaluate"):
+    with pytest.raises(UserError, match=r"made with another recipe than .*Run train and evaluate"):
         summarize.main(arguments)
 
 

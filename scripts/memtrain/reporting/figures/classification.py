@@ -29,8 +29,8 @@ _MOST_NAMES = 30
 
 _LONGEST_NAME = 16
 
-#: Names up to this length stand upright below the matrix.
-_LONGEST_UPRIGHT_NAME = 4
+#: Names up to this length are written horizontally below the matrix, and longer ones at a slant.
+_LONGEST_HORIZONTAL_NAME = 4
 
 
 def draw_classification(
@@ -46,7 +46,7 @@ def draw_classification(
     Args:
         predictions_path: the PNG file of the confusion matrix.
         errors_path: the PNG file of the calibration.
-        heading: the heading of both; each adds what it shows.
+        heading: the heading of both figures, to which each adds what it shows.
         classes: the names of the classes.
         predictions: the predictions of the model.
     """
@@ -69,11 +69,11 @@ def draw_classification(
 
 
 def _draw_confusion(axes: Axes, classes: list[str], counts: ClassCounts) -> None:
-    """Draw, for every true class, the shares of its rows that each class was predicted for."""
+    """Draw the share of the rows of each true class that were predicted as each class."""
     rows = counts.confusion.sum(axis=1, keepdims=True)
     shares = counts.confusion / np.maximum(rows, 1)
     cells, per_cell = len(shares), counts.classes_per_cell
-    # The middle of a cell of one class is the number of the class.
+    # The axes count classes: a cell that holds one class is centred on the number of the class.
     first, last = -0.5, cells * per_cell - 0.5
     extent = (first, last, last, first)
     image = axes.imshow(shares, DENSITY, vmin=0, vmax=1, extent=extent, interpolation="none")
@@ -102,8 +102,8 @@ def _write_shares(axes: Axes, shares: np.ndarray) -> None:
 
 def _write_class_names(axes: Axes, classes: list[str]) -> None:
     names = [shortened(name, _LONGEST_NAME) for name in classes]
-    is_upright = max(map(len, names)) <= _LONGEST_UPRIGHT_NAME
-    slant = 0 if is_upright else 40
+    is_horizontal = max(map(len, names)) <= _LONGEST_HORIZONTAL_NAME
+    slant = 0 if is_horizontal else 40
     axes.set_xticks(range(len(names)), names, rotation=slant, ha="right" if slant else "center")
     axes.set_yticks(range(len(names)), names)
 
@@ -127,6 +127,6 @@ def _draw_confidence(axes: Axes, counts: ClassCounts, classes: int) -> None:
     edges = np.linspace(0, 1, len(counts.rows) + 1)
     axes.stairs(counts.rows, edges, fill=True, color=BLUE, alpha=0.55)
     axes.yaxis.set_major_locator(MaxNLocator(3, integer=True))
-    # The highest of the probabilities of all classes is at least one over their number.
+    # The predicted class has the highest probability of all, which is at least 1 / classes.
     lowest = max(0.0, 1 / classes - 0.05)
     axes.set(xlabel="probability of the predicted class", ylabel="rows", xlim=(lowest, 1.01))

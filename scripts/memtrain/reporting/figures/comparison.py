@@ -23,8 +23,9 @@ _MOST_NAMES = 40
 
 _LONGEST_NAME = 28
 
-#: Baselines are left out that lie below all models by more than so many times their spread.
-_FAR = 3.0
+#: Baselines are left out if they lie below all models by more than this many times the models'
+#: spread.
+_FAR_IN_SPREADS = 3.0
 
 #: The line that leads from a name to its value.
 _ROW_LINE: dict[str, Any] = {"color": "#E4E7EB", "linewidth": 0.6, "zorder": 0}
@@ -35,9 +36,9 @@ class ComparedSplit:
     """One split; numbers that are not defined are None.
 
     Attributes:
-        name: its name.
-        value: the metric of its model.
-        error: the standard error of that.
+        name: the name of the split.
+        value: the metric of the model.
+        error: the standard error of the metric.
         baseline: the metric of a model that knows nothing but the training targets.
     """
 
@@ -80,17 +81,17 @@ class _Splits:
 
     @property
     def baselines_are_far(self) -> bool:
-        """Whether the baselines would press the differences between the models together."""
+        """Whether an axis that reaches the baselines would hide the differences of the models."""
         low, high = self.limits
         best = self.best_baseline
-        is_below = best is not None and best < low - _FAR * (high - low)
+        is_below = best is not None and best < low - _FAR_IN_SPREADS * (high - low)
         return is_below and np.isfinite(self.values).sum() > 1
 
 
 def draw_comparison(
     path: str | os.PathLike, heading: Heading, label: str, splits: list[ComparedSplit]
 ) -> None:
-    """Draw a metric of every split with its standard error, and that of its baseline.
+    """Draw a metric of every split, with its standard error and the metric of the baseline.
 
     Args:
         path: the PNG file to write.

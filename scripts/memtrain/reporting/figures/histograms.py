@@ -1,7 +1,7 @@
-"""What the figures of a split show of its predictions: counts of rows, in flat memory.
+"""Counts the rows of a predictions file for the figures of a split, in flat memory.
 
-The predictions may be larger than memory, so they are read once, a few MiB at a time, and all that
-is kept of them are counts. (The limits of the axes come from a sample that is read before.)
+The predictions may be larger than memory, so they are read once, a few MiB at a time, and only
+counts of them are kept. (A sample of the rows, which is read first, gives the limits of the axes.)
 """
 
 from dataclasses import dataclass
@@ -89,11 +89,11 @@ class TargetCounts:
     """Counts of the rows of a regression, for one target.
 
     Attributes:
-        against_true: predicted value (y) against true value (x), with equal limits.
+        predicted_against_true: predicted value (y) against true value (x), with equal limits.
         residuals: true minus predicted value (y) against predicted value (x).
     """
 
-    against_true: Grid
+    predicted_against_true: Grid
     residuals: Grid
 
 
@@ -119,13 +119,13 @@ def count_regression(predictions: Predictions, targets: int) -> list[TargetCount
         for column, part in enumerate(counts):
             true = chunk.target[:, column]
             predicted = chunk.prediction[:, column]
-            part.against_true.add(true, predicted)
+            part.predicted_against_true.add(true, predicted)
             part.residuals.add(predicted, true.astype(np.float64) - predicted)
     return counts
 
 
 def _sample(predictions: Predictions, targets: int) -> PredictedRows:
-    """Return rows at equal distances, as float64, with the first targets alone."""
+    """Return evenly spaced rows, as float64, with their first ``targets`` targets."""
     every = max(1, -(-len(predictions) // _ROWS_SAMPLED))
     targets_sampled, predictions_sampled = [], []
     for chunk in predictions.chunks(every):
@@ -135,11 +135,17 @@ def _sample(predictions: Predictions, targets: int) -> PredictedRows:
 
 
 def _empty_counts(true: np.ndarray, predicted: np.ndarray, cells: int) -> TargetCounts:
-    """Return counts that are still zero, with limits that suit a sample, each float64 (rows,)."""
-    of_both = _limits(true, predicted)
+    """Return counts that are all zero, in grids whose limits suit a sample of rows.
+
+    Args:
+        true: true values of the sample, float64 (rows,).
+        predicted: predicted values of the sample, float64 (rows,).
+        cells: number of cells along either axis of a grid.
+    """
+    common_limits = _limits(true, predicted)
     furthest = max(map(abs, _limits(true - predicted)))
     return TargetCounts(
-        against_true=Grid(of_both, of_both, cells),
+        predicted_against_true=Grid(common_limits, common_limits, cells),
         residuals=Grid(_limits(predicted), Limits(-furthest, furthest), cells),
     )
 
@@ -163,7 +169,7 @@ class ClassCounts:
         confusion: int64 (cells, cells), rows by true class (axis 0) and predicted class (axis 1).
         classes_per_cell: neighbouring classes that share a cell; 1 unless there are very many.
         rows: int64 (bins,), rows by confidence.
-        correct_rows: int64 (bins,), the rows of these whose predicted class is the true one.
+        correct_rows: int64 (bins,), rows whose predicted class is the true one, by confidence.
         confidence: float64 (bins,), the sum of the confidences in each bin.
     """
 

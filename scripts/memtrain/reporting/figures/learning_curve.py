@@ -11,13 +11,13 @@ from memtrain.recipes.recipe import TrainingRecipe
 from memtrain.reporting.figures.style import BLUE, GREEN, GREY, ORANGE, PALE, Heading, figure
 from memtrain.training.history import History
 
-#: Points along the axis of steps, at most. Of more steps, each point shows the range of several.
+#: Most points along the axis of steps. With more steps, each point shows the range of several.
 _MOST_POINTS = 1000
 
 #: Steps up to which each has a marker of its own.
 _MOST_MARKERS = 50
 
-#: Share of all steps that the smoothed line takes its means over.
+#: Share of all steps that each mean of the smoothed line covers.
 _SMOOTHED_SHARE = 0.03
 
 #: Losses whose lowest possible value is ``lowest_loss``: the squared error, or the cross entropy.
@@ -30,7 +30,7 @@ _LOSSES_WITH_LOWEST = (
 )
 
 #: Losses that fall by more than this factor are drawn on a logarithmic scale.
-_FAR = 8
+_FACTOR_OF_FAR_FALL = 8
 
 
 def draw_learning_curve(
@@ -61,7 +61,7 @@ def draw_learning_curve(
         axes.set(xlabel="optimizer step", ylabel=f"{loss.name}, mean over rows")
         axes.set_xlim(0.5, history.steps + 0.5)
         if _falls_far(history.loss):
-            _take_logarithms(axes)
+            _use_log_scale(axes)
         axes.legend(loc="upper right")
 
 
@@ -106,7 +106,7 @@ def _smooth(values: np.ndarray, window: int) -> np.ndarray:
 
 
 def _mark_epochs(axes: Axes, epochs: np.ndarray) -> None:
-    """Mark the first step of every epoch; of many epochs, that of some ten.
+    """Mark the first step of every epoch; of more than ten epochs, only of every n-th.
 
     Args:
         axes: where to draw.
@@ -132,10 +132,10 @@ def _draw_level(axes: Axes, loss: float | None, colour: str, label: str) -> None
 
 
 def _falls_far(losses: np.ndarray) -> bool:
-    return losses.min() > 0 and losses.max() / losses.min() > _FAR
+    return losses.min() > 0 and losses.max() / losses.min() > _FACTOR_OF_FAR_FALL
 
 
-def _take_logarithms(axes: Axes) -> None:
+def _use_log_scale(axes: Axes) -> None:
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter("{x:g}")

@@ -31,8 +31,8 @@ _LONGEST_NAME = 24
 #: Distances of ticks, as multiples of a power of ten.
 _TICK_STEPS = [1, 2, 2.5, 5, 10]
 
-#: Rows in a column from which its mean is drawn; that of fewer says little.
-_ROWS_OF_A_MEAN = 10
+#: Fewest rows of a column whose mean is drawn; a mean of fewer rows says little.
+_FEWEST_ROWS_OF_MEAN = 10
 
 
 def draw_regression(
@@ -48,7 +48,7 @@ def draw_regression(
     Args:
         predictions_path: the PNG file of the predicted values.
         errors_path: the PNG file of the residuals.
-        heading: the heading of both; each adds what it shows.
+        heading: the heading of both figures, to which each adds what it shows.
         targets: the names of the targets.
         predictions: the predictions of the model.
     """
@@ -62,7 +62,7 @@ def draw_regression(
         size=(4.6, 4.1),
         names=names,
         counts=counts,
-        draw=_draw_against_true,
+        draw=_draw_predicted_against_true,
     )
     _draw_panels(
         errors_path,
@@ -83,7 +83,7 @@ def _draw_panels(
     counts: list[TargetCounts] | None,
     draw: Callable[[Axes, str, TargetCounts], None],
 ) -> None:
-    """Draw a figure of one panel a target.
+    """Draw a figure that has one panel for each target.
 
     Args:
         path: the PNG file to write.
@@ -108,8 +108,8 @@ def _draw_panels(
                 draw(axes, names[position], counts[position])
 
 
-def _draw_against_true(axes: Axes, name: str, counts: TargetCounts) -> None:
-    grid = counts.against_true
+def _draw_predicted_against_true(axes: Axes, name: str, counts: TargetCounts) -> None:
+    grid = counts.predicted_against_true
     _draw_density(axes, grid)
     axes.axline((grid.x.low, grid.x.low), slope=1, **REFERENCE)
     axes.set(xlabel=f"true {name}", ylabel=f"predicted {name}", aspect="equal")
@@ -150,7 +150,7 @@ def _draw_density(axes: Axes, grid: Grid, bar_left: float = 1.03) -> None:
         origin="lower",
         aspect="auto",
         cmap=DENSITY,
-        # From below 1, so that a single row is seen.
+        # The scale begins below 1, so that a cell with a single row is not white.
         norm=LogNorm(0.4, max(2, grid.counts.max())),
         interpolation="none",
         zorder=1,
@@ -169,9 +169,9 @@ def _draw_density(axes: Axes, grid: Grid, bar_left: float = 1.03) -> None:
 def _column_means(grid: Grid) -> np.ndarray:
     """Return the mean of y in every column of cells, float64 (cells,); NaN where rows are few.
 
-    A row counts with the middle of its cell.
+    Each row counts as if it lay in the middle of its cell.
     """
     rows = grid.counts.sum(axis=1)
     sums = (grid.counts * grid.centres(grid.y)).sum(axis=1)
     means = sums / np.maximum(rows, 1)
-    return np.where(rows >= _ROWS_OF_A_MEAN, means, np.nan)
+    return np.where(rows >= _FEWEST_ROWS_OF_MEAN, means, np.nan)

@@ -28,9 +28,9 @@ def draw_split(
     Args:
         folder: the folder to draw in.
         recipe: the recipe of the split.
-        evaluation: the evaluation of its model.
-        predictions: the predictions of its model.
-        history: the history of its training.
+        evaluation: the evaluation of the model.
+        predictions: the predictions of the model.
+        history: the history of the training.
 
     Returns:
         The files ``predictions.png``, ``errors.png`` and ``learning_curve.png`` in that folder.
@@ -38,7 +38,7 @@ def draw_split(
     folder = Path(folder)
     predictions_path = folder / "predictions.png"
     errors_path = folder / "errors.png"
-    heading = _heading(recipe, evaluation)
+    heading = _evaluation_heading(recipe, evaluation)
     if evaluation.task == "regression":
         draw_regression(
             predictions_path=predictions_path,
@@ -61,7 +61,7 @@ def draw_split(
     curve_path = folder / "learning_curve.png"
     draw_learning_curve(
         curve_path,
-        heading=_heading_of_training(recipe, evaluation, history),
+        heading=_training_heading(recipe, evaluation, history),
         recipe=recipe.training,
         evaluation=evaluation,
         history=history,
@@ -69,7 +69,7 @@ def draw_split(
     return [predictions_path, errors_path, curve_path]
 
 
-def _heading(recipe: Recipe, evaluation: Evaluation) -> Heading:
+def _evaluation_heading(recipe: Recipe, evaluation: Evaluation) -> Heading:
     """Return the heading of the figures that show evaluation rows."""
     quality = evaluation.describe(evaluation.main_metric)
     rows_trained = recipe.training.rows.count
@@ -79,7 +79,7 @@ def _heading(recipe: Recipe, evaluation: Evaluation) -> Heading:
     )
 
 
-def _heading_of_training(recipe: Recipe, evaluation: Evaluation, history: History) -> Heading:
+def _training_heading(recipe: Recipe, evaluation: Evaluation, history: History) -> Heading:
     epochs, rows = int(history.epoch[-1]), recipe.training.rows.count
     return Heading(
         shortened(evaluation.split, _LONGEST_NAME),
@@ -95,7 +95,7 @@ def _class_names(recipe: Recipe) -> list[str]:
 
 
 def _draw_nothing(path: Path, heading: Heading) -> None:
-    """Write the figure of a model whose outputs are no predictions of the target."""
+    """Write the figure for a model whose outputs do not predict the target."""
     with figure(path, 6.4, 2.4, heading) as drawn:
         reason = "The outputs of this model do not predict the target."
         say_nothing_to_draw(drawn.subplots(), reason)

@@ -1,7 +1,7 @@
-"""The common look of all figures; the same numbers give the same bytes.
+"""The common look of all figures.
 
-Figures are drawn without pyplot and whatever a user's ``matplotlibrc`` says, and their files hold
-neither a date nor a version.
+The same numbers give the same bytes: figures are drawn without pyplot, a user's ``matplotlibrc`` is
+ignored, and the files hold neither a date nor a version.
 """
 
 import io
@@ -80,8 +80,8 @@ class Heading:
     """What stands above a figure.
 
     Attributes:
-        title: the subject, and what is shown of it.
-        subtitle: how much there is of it.
+        title: the name of the split or the dataset, and what the figure shows.
+        subtitle: metrics and numbers of rows.
     """
 
     title: str
@@ -126,7 +126,7 @@ def figure(
 
 
 def add_colour_bar(axes: Axes, image: AxesImage, label: str, left: float = 1.03) -> Colorbar:
-    """Add a bar that explains the colours of an image, beside the image and of its height.
+    """Add a bar that explains the colours of an image, beside the image and as high as it.
 
     Args:
         axes: the axes of the image.

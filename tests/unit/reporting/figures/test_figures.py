@@ -34,20 +34,21 @@ def test_every_finite_row_is_counted_for_the_figures(tmp_path):
     predicted[7], predicted[8] = math.nan, 1e30
     rows = write_predictions(tmp_path / "numbers.npy", "regression", target, predicted)
     for counts in count_regression(rows, 2):
-        for grid in (counts.against_true, counts.residuals):
+        for grid in (counts.predicted_against_true, counts.residuals):
             assert grid.rows == 4999
             assert 1 <= grid.rows_outside <= 20
-        low, high = counts.against_true.x
+        low, high = counts.predicted_against_true.x
         assert low < -2.5
         assert 2.5 < high < 10
         rising = [
-            counts.against_true.counts[start:end].sum() for start, end in pairwise([0, 9, 18])
+            counts.predicted_against_true.counts[start:end].sum()
+            for start, end in pairwise([0, 9, 18])
         ]
         assert 0 < rising[0] < rising[1]
 
 
 @pytest.mark.parametrize("classes", [3, 350])
-def test_every_row_is_counted_in_the_confusion(tmp_path, classes):
+def test_every_row_is_counted_in_the_confusion_matrix(tmp_path, classes):
     target = GENERATOR.integers(classes, size=(3000, 1))
     predicted = GENERATOR.random((3000, classes))
     predicted /= predicted.sum(axis=1, keepdims=True)
@@ -84,7 +85,7 @@ def draw(function, folder, **arguments):
     ],
     ids=["one row", "names", "targets"],
 )
-def test_figures_of_a_regression(tmp_path, rows, names):
+def test_a_regression_of_any_number_of_rows_and_targets_can_be_drawn(tmp_path, rows, names):
     target = 1e6 * GENERATOR.standard_normal((rows, len(names)))
     predictions = write_predictions(tmp_path / "rows.npy", "regression", target, target / 2)
     paths = draw(draw_regression, tmp_path, targets=names, predictions=predictions)
@@ -106,7 +107,7 @@ def test_a_constant_prediction_can_be_drawn(tmp_path):
 
 
 @pytest.mark.parametrize("classes", [1, 13, 350])
-def test_figures_of_a_classification(tmp_path, classes):
+def test_a_classification_of_any_number_of_classes_can_be_drawn(tmp_path, classes):
     target = GENERATOR.integers(classes, size=(50, 1))
     probabilities = GENERATOR.dirichlet(np.ones(classes), size=50)
     path = tmp_path / "rows.npy"
@@ -122,7 +123,7 @@ def test_figures_of_a_classification(tmp_path, classes):
     [([1.0], None), ([1.0, 0.5, 0.01], 0.005), ([0.0, 3.0, -5.0, 0.0], -9.0), (range(5000), None)],
     ids=["one step", "decades", "not positive", "many steps"],
 )
-def test_learning_curves(tmp_path, resolve, losses, lowest_loss):
+def test_a_learning_curve_of_any_length_can_be_drawn(tmp_path, resolve, losses, lowest_loss):
     _, recipe = resolve(np.zeros((4, 1), np.float32), np.zeros(4, np.float32))
     metrics = dict.fromkeys(["r2", "rmse", "mae", "mse"], 1.0)
     evaluation = Evaluation(
