@@ -95,7 +95,7 @@ def test_exchanging_two_settings_changes_the_digest(resolve):
         ({"batch_size": 1000, "accumulation_steps": 8}, 1, 1),
     ],
 )
-def test_sizes(resolve, training, steps_per_epoch, micro_batches):
+def test_the_sizes_of_a_training(resolve, training, steps_per_epoch, micro_batches):
     _, recipe = resolve(FEATURES, TARGET, training | {"epochs": 2})
     sizes = recipe.training.sizes
     assert (sizes.steps_per_epoch, sizes.steps) == (steps_per_epoch, 2 * steps_per_epoch)

@@ -33,7 +33,7 @@ def names(folder):
     return sorted(path.name for path in folder.folder.iterdir())
 
 
-def test_the_newest_is_used_and_the_last_two_are_kept(folder):
+def test_the_newest_checkpoint_is_used_and_the_last_two_are_kept(folder):
     for step in (5, 10, 15):
         folder.save(step, state(step))
     assert names(folder) == ["step-10.json", "step-10.pt", "step-15.json", "step-15.pt"]
@@ -79,11 +79,11 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_checkpoint_is_ignored_for_the_one_before(folder, caplog, damage):
+def test_the_checkpoint_before_a_damaged_one_is_used(folder, caplog, damage):
     folder.save(5, state(5))
     folder.save(10, state(10))
-    hurt, message = DAMAGES[damage]
-    hurt(folder.folder / "step-10.pt")
+    inflict, message = DAMAGES[damage]
+    inflict(folder.folder / "step-10.pt")
     again = reopened(folder)
     assert again.newest_step() == 5
     assert "step-10" in (said := caplog.text)
@@ -134,7 +134,7 @@ def test_the_whole_folder_is_removed(folder):
     assert not folder.folder.exists()
 
 
-def test_the_fingerprint_knows_recipe_code_and_device():
+def test_the_fingerprint_depends_on_recipe_code_and_device():
     before = fingerprint_of("r", "c", CPU)
     for key, after in {
         "recipe": fingerprint_of("s", "c", CPU),

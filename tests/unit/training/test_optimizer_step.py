@@ -59,7 +59,7 @@ def test_an_overflow_skips_the_step_and_the_schedule():
     assert not torch.equal(before["weight"], model.weight)
 
 
-def test_a_window_leaves_nothing_to_the_next():
+def test_a_window_has_no_effect_on_the_gradient_of_the_next():
     torch.manual_seed(0)
     model = nn.Linear(20, 1)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)

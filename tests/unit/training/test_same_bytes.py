@@ -90,8 +90,8 @@ SIZES = {"batch_size": 8, "accumulation_steps": 8, "epochs": 4, "seed": 11}
 #: Micro-batches of such a training, transformed one after the other.
 MICRO_BATCHES = 200
 
-OFTEN = ("--running", "{checkpoint: {steps: 1}}")
-NOW_AND_THEN = ("--running", "{checkpoint: {steps: 3}}")
+EVERY_STEP = ("--running", "{checkpoint: {steps: 1}}")
+EVERY_THIRD_STEP = ("--running", "{checkpoint: {steps: 3}}")
 
 
 @pytest.fixture
@@ -125,47 +125,46 @@ def test_one_two_and_four_processes_give_the_same_bytes(new_training, case):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_killed_at_random_steps_and_resumed(new_training, case):
-    """Each training is killed five times, once right after it was resumed."""
-    through = new_training("through", case)
-    through.run()
+def test_a_training_killed_at_random_steps_gives_the_same_bytes(new_training, case):
+    """Each training is killed five times, once before it can save anything after a resumption."""
+    uninterrupted = new_training("uninterrupted", case)
+    uninterrupted.run()
     chosen = random.Random(case)
     killed = new_training("killed", case)
     before = 0
     for number in range(4):
         batch = chosen.randrange(1, MICRO_BATCHES // 3)
-        said = killed.run(*NOW_AND_THEN, status=-9, KILL_AT=f"0:{batch}")
+        said = killed.run(*EVERY_THIRD_STEP, status=-9, KILL_AT=f"0:{batch}")
         assert ("going on after step" in said) == bool(before), (number, said)
-        # The extra kill below comes before there is anything new to save.
         before = max(killed.checkpoints(), default=0)
         if number == 1:
-            killed.run(*NOW_AND_THEN, status=-9, KILL_AT="0:1")
-    killed.run(*NOW_AND_THEN)
-    assert killed.digests() == through.digests()
+            killed.run(*EVERY_THIRD_STEP, status=-9, KILL_AT="0:1")
+    killed.run(*EVERY_THIRD_STEP)
+    assert killed.digests() == uninterrupted.digests()
     assert killed.performance()["runs"] >= 2
 
 
-def test_killed_with_two_processes_and_resumed_with_one_and_four(new_training):
-    through = new_training("through", "mlp")
-    through.run()
+def test_a_training_of_two_processes_is_resumed_with_one_and_with_four(new_training):
+    uninterrupted = new_training("uninterrupted", "mlp")
+    uninterrupted.run()
     killed = new_training("killed", "mlp")
-    killed.run(*NOW_AND_THEN, processes=2, status=None, KILL_AT="1:40")
+    killed.run(*EVERY_THIRD_STEP, processes=2, status=None, KILL_AT="1:40")
     steps = killed.checkpoints()
     assert steps
-    killed.run(*NOW_AND_THEN, status=-9, KILL_AT="0:60")
+    killed.run(*EVERY_THIRD_STEP, status=-9, KILL_AT="0:60")
     assert killed.checkpoints() > steps
-    assert "going on after" in killed.run(*NOW_AND_THEN, processes=4)
-    assert killed.digests() == through.digests()
+    assert "going on after" in killed.run(*EVERY_THIRD_STEP, processes=4)
+    assert killed.digests() == uninterrupted.digests()
 
 
-def test_killed_while_saving(new_training):
-    """Most of the time a state of 36 MB is being written, so that a kill leaves a part of it."""
+def test_a_training_killed_while_saving_gives_the_same_bytes(new_training):
+    """A state of 36 MB is being written most of the time, so that a kill leaves a part of it."""
     big = {"model": "own:Wide", "optimizer": "Adam", "epochs": 2}
-    through = new_training("through", **big)
-    through.run()
+    uninterrupted = new_training("uninterrupted", **big)
+    uninterrupted.run()
     killed = new_training("killed", **big)
     for number in range(3):
-        with killed.started(*OFTEN) as process:
+        with killed.started(*EVERY_STEP) as process:
             wait_until(
                 lambda number=number: (
                     len(killed.checkpoints()) >= min(number + 1, 2)
@@ -175,13 +174,13 @@ def test_killed_while_saving(new_training):
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         assert list(killed.state.glob(".step-*"))
-    assert "going on after" in killed.run(*OFTEN)
-    assert killed.digests() == through.digests()
+    assert "going on after" in killed.run(*EVERY_STEP)
+    assert killed.digests() == uninterrupted.digests()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 @pytest.mark.parametrize("processes", [1, 2])
-def test_after_a_signal_it_saves_and_leaves(new_training, number, processes):
+def test_after_a_signal_a_training_saves_its_state_and_leaves(new_training, number, processes):
     long = {"epochs": 3000}
     training = new_training("stopped", "mlp", **long)
     with training.started(processes=processes) as process:
@@ -211,9 +210,9 @@ def test_a_signal_to_one_of_two_processes_stops_both_at_the_same_step(new_traini
     assert f"another process was asked to stop: stopped after step {step:,}" in said
 
 
-def test_at_the_end_of_its_time_it_saves_and_leaves(new_training):
-    through = new_training("through", "mlp", epochs=40)
-    through.run()
+def test_at_the_end_of_its_time_a_training_saves_its_state_and_leaves(new_training):
+    uninterrupted = new_training("uninterrupted", "mlp", epochs=40)
+    uninterrupted.run()
     training = new_training("stopped", "mlp", epochs=40)
     stops = 0
     while not (training.folder / "model.safetensors").exists():
@@ -222,16 +221,16 @@ def test_at_the_end_of_its_time_it_saves_and_leaves(new_training):
             assert "the 0.004 minutes of this job are nearly over: stopped after step" in said
         stops += 1
     assert stops == 3
-    assert training.digests() == through.digests()
+    assert training.digests() == uninterrupted.digests()
     assert training.performance()["runs"] == 3
 
 
 @pytest.mark.parametrize("damaged", ["step-*.pt", "step-*.json"])
-def test_a_damaged_checkpoint_is_ignored_for_the_one_before(new_training, damaged):
-    through = new_training("through", "linear")
-    through.run()
+def test_the_checkpoint_before_a_damaged_one_is_used(new_training, damaged):
+    uninterrupted = new_training("uninterrupted", "linear")
+    uninterrupted.run()
     training = new_training("one", "linear")
-    training.run(*OFTEN, status=-9, KILL_AT="0:50")
+    training.run(*EVERY_STEP, status=-9, KILL_AT="0:50")
     before, last = training.checkpoints()
     for file in training.state.glob(damaged.replace("*", str(last))):
         content = bytearray(file.read_bytes())
@@ -240,20 +239,20 @@ def test_a_damaged_checkpoint_is_ignored_for_the_one_before(new_training, damage
     said = training.run()
     assert f"step-{last}" in said
     assert f"going on after step {before}" in said
-    assert training.digests() == through.digests()
+    assert training.digests() == uninterrupted.digests()
 
 
 def test_if_every_checkpoint_is_damaged_the_training_starts_anew(new_training):
-    through = new_training("through", "linear")
-    through.run()
+    uninterrupted = new_training("uninterrupted", "linear")
+    uninterrupted.run()
     training = new_training("one", "linear")
-    training.run(*OFTEN, status=-9, KILL_AT="0:50")
+    training.run(*EVERY_STEP, status=-9, KILL_AT="0:50")
     for file in training.state.glob("step-*.pt"):
         os.truncate(file, 10)
     said = training.run()
     assert said.count("it is damaged: 10 bytes where") == 2
     assert "going on after" not in said
-    assert training.digests() == through.digests()
+    assert training.digests() == uninterrupted.digests()
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
@@ -273,11 +272,11 @@ def test_a_compiled_training_gives_the_same_bytes_again(new_training):
     """This includes a short last micro-batch, which is filled up, and a kill."""
     settings = {"compile": True, "last_window": "step", "epochs": 2}
     found = []
-    for name, kill in (("through", None), ("killed", "0:60")):
+    for name, kill in (("uninterrupted", None), ("killed", "0:60")):
         training = new_training(name, "linear", **settings)
         if kill:
-            training.run(*OFTEN, status=-9, KILL_AT=kill)
-        training.run(*OFTEN)
+            training.run(*EVERY_STEP, status=-9, KILL_AT=kill)
+        training.run(*EVERY_STEP)
         found.append(training.digests())
     assert found[0] == found[1]
     plain = new_training("plain", "linear", **settings | {"compile": False})
@@ -291,18 +290,18 @@ def test_a_compiled_training_gives_the_same_bytes_again(new_training):
 
 def test_a_checkpoint_of_other_settings_is_not_used(new_training):
     training = new_training("one", "linear")
-    training.run(*OFTEN, status=-9, KILL_AT="0:50")
+    training.run(*EVERY_STEP, status=-9, KILL_AT="0:50")
     assert training.checkpoints()
-    through = new_training("through", "linear", seed=12)
-    through.run()
+    uninterrupted = new_training("uninterrupted", "linear", seed=12)
+    uninterrupted.run()
     other = new_training("one", "linear", seed=12)
     assert "belongs to another training (another recipe)" in other.run()
-    assert other.digests() == through.digests()
+    assert other.digests() == uninterrupted.digests()
 
 
 def test_a_checkpoint_of_other_code_is_not_used(new_training):
     training = new_training("one", "linear")
-    training.run(*OFTEN, status=-9, KILL_AT="0:50")
+    training.run(*EVERY_STEP, status=-9, KILL_AT="0:50")
     with open(training.folder / "own.py", "a") as file:
         file.write("\n# another line\n")
     assert "belongs to another training (another code)" in training.run()
@@ -332,9 +331,9 @@ def test_fast_and_sharded_training_agree_within_rounding(new_training):
             reduction="fast",
             sharding=sharding,
         )
-        training.run(*OFTEN, processes=processes, status=None, KILL_AT=f"{processes - 1}:90")
+        training.run(*EVERY_STEP, processes=processes, status=None, KILL_AT=f"{processes - 1}:90")
         assert training.checkpoints()
-        assert "going on after" in training.run(*OFTEN, processes=processes)
+        assert "going on after" in training.run(*EVERY_STEP, processes=processes)
         weights = safetensors.torch.load_file(training.folder / "model.safetensors")
         with open(training.folder / "history.csv") as file:
             losses = [float(line["loss"]) for line in csv.DictReader(file)]
@@ -373,7 +372,7 @@ print(bytes_read() - before, rows)
 
 
 def test_several_processes_together_read_little_more_than_one(tmp_path, repository):
-    """Every process reads its own lanes. The kernel counts the bytes; no page is cached."""
+    """Every process reads only its own lanes. The kernel counts the bytes; no page is cached."""
     path = str(tmp_path / "rows.npy")
     np.save(path, np.zeros((65536, 128), np.float32))
 

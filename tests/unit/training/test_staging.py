@@ -175,8 +175,11 @@ def test_a_process_that_was_killed_while_copying_harms_nobody(resolve, tmp_path,
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_training_that_was_killed_resumes_from_a_copy(new_training, local_disk, processes):
-    through, killed = new_training("through", epochs=12), new_training("killed", epochs=12)
-    through.run(*NEVER)
+    uninterrupted, killed = (
+        new_training("uninterrupted", epochs=12),
+        new_training("killed", epochs=12),
+    )
+    uninterrupted.run(*NEVER)
     often = ("--running", "{checkpoint: {steps: 5}}")
     with killed.started(*ALWAYS, *often, processes=processes) as process:
         wait_until(lambda: killed.checkpoints())
@@ -188,7 +191,7 @@ def test_a_training_that_was_killed_resumes_from_a_copy(new_training, local_disk
     said = killed.run(*ALWAYS, processes=processes)
     assert "going on after step" in said
     assert f"{FROM_COPY} {local_disk}/" in said
-    assert killed.digests() == through.digests()
+    assert killed.digests() == uninterrupted.digests()
     assert list(local_disk.iterdir()) == []
 
 
@@ -253,11 +256,11 @@ def test_on_a_full_disk_no_copy_is_made(new_training, local_disk):
     from_file, training = new_training("file"), new_training("full")
     from_file.run(*NEVER)
     mount = 'mount -t tmpfs -o size=300k none "$SLURM_TMPDIR" && exec "$@"'
-    within = ["unshare", "--map-root-user", "--mount", "sh", "-c", mount, "sh"]
-    if subprocess.run([*within, "true"], capture_output=True).returncode:
+    prefix = ["unshare", "--map-root-user", "--mount", "sh", "-c", mount, "sh"]
+    if subprocess.run([*prefix, "true"], capture_output=True).returncode:
         pytest.skip("no file systems can be mounted here")
     done = subprocess.run(
-        [*within, *training.command(*ALWAYS)],
+        [*prefix, *training.command(*ALWAYS)],
         cwd=training.folder,
         env=training.environment({}),
         capture_output=True,

@@ -82,16 +82,16 @@ def behind_a_network(tmp_path):
         f"1 0 0:1 / / rw - nfs4 server:/ rw\n2 1 0:2 / {local} rw - ext4 /dev/disk rw\n"
     )
     show = f'mount --bind {table} /proc/$$/mountinfo && exec "$@"'
-    within = ["unshare", "--map-root-user", "--mount", "sh", "-c", show, "sh"]
-    if subprocess.run([*within, "true"], capture_output=True).returncode:
+    prefix = ["unshare", "--map-root-user", "--mount", "sh", "-c", show, "sh"]
+    if subprocess.run([*prefix, "true"], capture_output=True).returncode:
         pytest.skip("no file can be mounted here")
-    return within, {"SLURM_TMPDIR": str(local)}
+    return prefix, {"SLURM_TMPDIR": str(local)}
 
 
-def said_by(training, behind_a_network):
-    within, environment = behind_a_network
+def output_of(training, behind_a_network):
+    prefix, environment = behind_a_network
     done = subprocess.run(
-        [*within, *training.command()],
+        [*prefix, *training.command()],
         cwd=training.folder,
         env=training.environment(environment),
         stdout=subprocess.PIPE,
@@ -110,10 +110,10 @@ def test_only_epochs_that_are_left_count_for_a_copy(resolve, tmp_path, behind_a_
     with begun.started("--running", "{checkpoint: {steps: 5}}") as process:
         wait_until(lambda: max(begun.checkpoints(), default=0) > 300)
         os.killpg(process.pid, signal.SIGKILL)
-    said = said_by(begun, behind_a_network)
+    said = output_of(begun, behind_a_network)
     assert "going on after step 3" in said
     assert "rows are read where they are: epochs left: 0." in said
     new = Training(tmp_path / "new", data, recipe)
-    assert "rows were copied to" in said_by(new, behind_a_network)
+    assert "rows were copied to" in output_of(new, behind_a_network)
     assert new.digests() == begun.digests()
     assert list(Path(behind_a_network[1]["SLURM_TMPDIR"]).iterdir()) == []

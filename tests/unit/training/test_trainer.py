@@ -32,13 +32,13 @@ def train(resolve, tmp_path, training, features=FEATURES, target=TARGET, **how):
     return recipe, safetensors.torch.load_file(tmp_path / "model"), history
 
 
-def in_plain_pytorch(recipe, ranges, optimizer_of, schedule_of=None):
+def train_in_plain_pytorch(recipe, ranges, new_optimizer, new_schedule=None):
     """Train in as few lines of PyTorch as possible: every window is one batch."""
     settings = recipe.training.settings
     torch.manual_seed(torch_seed(settings.seed, "initial weights"))
     model = nn.Linear(4, 1)
-    optimizer = optimizer_of(model.parameters())
-    schedule = schedule_of(optimizer) if schedule_of else None
+    optimizer = new_optimizer(model.parameters())
+    schedule = new_schedule(optimizer) if new_schedule else None
     size = settings.batch_size * settings.accumulation_steps
     features, target = torch.from_numpy(FEATURES), torch.from_numpy(TARGET)[:, None]
     order = RowOrder(ranges, size, seed=settings.seed)
@@ -57,7 +57,7 @@ def in_plain_pytorch(recipe, ranges, optimizer_of, schedule_of=None):
 
 @pytest.mark.parametrize("last_window", ["step", "drop"])
 @pytest.mark.parametrize(
-    ("optimizer", "optimizer_of"),
+    ("optimizer", "new_optimizer"),
     [
         (
             {"name": "SGD", "lr": 0.1, "momentum": 0.9},
@@ -70,7 +70,7 @@ def in_plain_pytorch(recipe, ranges, optimizer_of, schedule_of=None):
     ],
     ids=["SGD", "AdamW"],
 )
-def test_training_equals_plain_pytorch(resolve, tmp_path, last_window, optimizer, optimizer_of):
+def test_training_equals_plain_pytorch(resolve, tmp_path, last_window, optimizer, new_optimizer):
     recipe, weights, history = train(
         resolve,
         tmp_path,
@@ -86,7 +86,7 @@ def test_training_equals_plain_pytorch(resolve, tmp_path, last_window, optimizer
         evaluate=[0, 10],
     )
     ranges = [Range(10, 150), Range(200, 290)]
-    expected = in_plain_pytorch(recipe, ranges, optimizer_of)
+    expected = train_in_plain_pytorch(recipe, ranges, new_optimizer)
     for found, value in zip(weights.values(), reversed(expected.values()), strict=True):
         assert torch.allclose(found, value, rtol=1e-4, atol=1e-6)
     rows = [28] * 8 + ([6] if last_window == "step" else [])
@@ -109,7 +109,7 @@ def test_the_schedule_advances_with_every_optimizer_step(resolve, tmp_path):
     )
     rates = [float(line["learning_rate"]) for line in history]
     assert rates == [0.1, 0.1, 0.05, 0.05, 0.025, 0.025]
-    expected = in_plain_pytorch(
+    expected = train_in_plain_pytorch(
         recipe,
         [Range(0, 300)],
         lambda parameters: torch.optim.SGD(parameters, lr=0.1),

@@ -36,7 +36,7 @@ class _Pass:
 
 
 class DdpAccumulator:
-    """Accumulates by ``backward``; gradients are exchanged in the last pass of a window only.
+    """Accumulates by ``backward``; processes add their gradients in the last pass of a window only.
 
     Args:
         slot_loss: loss of a slot, with the model; a sharded model stays sharded.
@@ -82,13 +82,13 @@ class DdpAccumulator:
         """Give the parameters the gradient of the window's mean loss; see ``Accumulator``."""
         losses_and_stops = torch.zeros(self._slots + 1, dtype=torch.float64, device=self._device)
         passes = self._passes(window, scale)
-        for number, one in enumerate(passes, 1):
-            self._rng.seed(window.step, one.slot)
+        for number, current in enumerate(passes, 1):
+            self._rng.seed(window.step, current.slot)
             with self._communication(is_last=number == len(passes)):
-                summed = self._module(one.batch)
-                (summed * one.factor).backward()
-            if one.factor:
-                losses_and_stops[one.slot] = summed.detach()
+                summed = self._module(current.batch)
+                (summed * current.factor).backward()
+            if current.factor:
+                losses_and_stops[current.slot] = summed.detach()
         losses_and_stops[-1] = should_stop()
         *losses, stops = self._group.all_reduce_sum(losses_and_stops).tolist()
         return AccumulatedWindow(mean_loss(losses, window.sizes), stops > 0)

@@ -70,8 +70,8 @@ class SlotGradients:
         rng: seeds the random numbers of every micro-batch.
         batch_size: rows of a full micro-batch.
         slots_per_call: most slots that are computed together; None for as many as pay off.
-        windows: number of windows in the training. If there are too few for it to pay off, the
-            class does not try whether slots can be computed together.
+        windows: number of windows in the training. If they are too few for it to pay off, slots are
+            not tried together.
         compiled: whether the model is compiled.
     """
 

@@ -1,6 +1,6 @@
 """The fixed binary tree in which the values of the slots of an accumulation window are added.
 
-A slot is the place of a micro-batch in its window; in a short window, the last slots are empty. A
+A slot is the place of a micro-batch in its window; in a short window, some slots may be empty. A
 run is a range of consecutive slots.
 
 Sums of floating-point numbers depend on their order, so the order is fixed here. The tree of a

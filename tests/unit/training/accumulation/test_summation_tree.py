@@ -76,16 +76,16 @@ def test_the_rows_of_a_tensor_are_added_in_the_same_tree(slots, size, seed):
 @given(slots=st.integers(1, 64), whole=st.integers(1, 64), start=st.integers(0, 3))
 def test_computing_a_branch_in_one_call_changes_nothing(slots, whole, start):
     run = range(start * slots, (start + 1) * slots)
-    asked = []
+    summed_runs = []
 
-    def of_run(part):
-        asked.append(part)
+    def sum_run(part):
+        summed_runs.append(part)
         return tree_sum(spelled(part))
 
-    total = tree_sum_of_runs(run, of_run, lambda part: len(part) <= whole)
+    total = tree_sum_of_runs(run, sum_run, lambda part: len(part) <= whole)
     assert total == tree_sum(spelled(run))
-    assert [slot for part in asked for slot in part] == list(run)
-    assert all(len(part) <= whole for part in asked)
+    assert [slot for part in summed_runs for slot in part] == list(run)
+    assert all(len(part) <= whole for part in summed_runs)
 
 
 def test_the_number_of_sums_held_grows_with_the_logarithm():
