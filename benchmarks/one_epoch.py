@@ -67,14 +67,14 @@ def main(argv: list[str] | None = None) -> int:
     torch.set_num_threads(1)
     shuffle = ShuffleSettings(buffer_bytes=args.buffer_bytes)
     if args.program == "imports":
-        found = {"bytes": memory_kib("VmRSS") << 10}
+        report = {"bytes": memory_kib("VmRSS") << 10}
     elif args.program.endswith("reads"):
         read = random_block_reads(args.path, 256 << 10, args.program == "direct-reads")
         start = time.perf_counter()
-        found = {"rows": read(), "seconds": time.perf_counter() - start}
+        report = {"rows": read(), "seconds": time.perf_counter() - start}
     else:
-        found = run_epoch(args.path, args.program, shuffle, args.memory_budget)
-    print(json.dumps(found))
+        report = run_epoch(args.path, args.program, shuffle, args.memory_budget)
+    print(json.dumps(report))
     return 0
 
 

@@ -181,7 +181,9 @@ def mistaken_call(slurm, tmp_path_factory, repository):
 @pytest.fixture(scope="session", autouse=True)
 def started_together(request):
     """Start the calls of all selected tests at the beginning, since they mostly wait."""
-    wanted = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
+    fixtures = {
+        name for item in request.session.items for name in getattr(item, "fixturenames", ())
+    }
     for name in ("default_call", "mistaken_call", "interrupted_call"):
-        if name in wanted:
+        if name in fixtures:
             request.getfixturevalue(name)

@@ -77,7 +77,7 @@ def test_figures_that_are_ready_at_the_same_time_are_submitted_as_an_array(defau
 
 
 def options_of_rule(recorder, rule):
-    """Return the options of the first call of sbatch for each split, without splits in arrays.
+    """Return the options with which the jobs of a rule were first submitted, an array counted once.
 
     The comment of an array names only the first of its splits.
     """

@@ -22,7 +22,7 @@ def expect_jobs(run, *jobs):
 
 
 def expect_cause(project, file, *parts):
-    """Fail unless lineage diff names what the last run that made a file had other than before.
+    """Fail unless lineage diff names these differences of the last two runs that made a file.
 
     Args:
         project: the project.
