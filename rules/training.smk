@@ -28,7 +28,7 @@ rule train:
         recipe=recipe_digest("training"),
         state=state_of_training,
     shell:
-        # exec replaces the shell by the training. A signal to stop would otherwise end the shell
+        # exec replaces the shell with the training. A signal to stop would otherwise end the shell
         # before the training has saved its state.
         "exec {resources.launcher} {input.code[0]:q} --data {input.data} --split {input.split}"
         " --model {output.model} --history {output.history}"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.optim.lr_scheduler as kinds
 
 from memtrain.config.training import CheckpointSettings
 from memtrain.core.errors import UserError
@@ -156,8 +157,6 @@ def test_when_the_next_checkpoint_is_due():
 
 
 def schedules():
-    import torch.optim.lr_scheduler as kinds
-
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1, momentum=0.9)
     yield kinds.StepLR(optimizer, 2)
     yield kinds.MultiStepLR(optimizer, [2, 4])

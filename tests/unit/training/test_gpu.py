@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+from memtrain.data.memmap_dataset import MemmapDataset
+from memtrain.loading.block_loader import BlockLoader
 from tests.trainings import Training
 
 pytestmark = [
@@ -55,9 +57,6 @@ def test_the_same_bytes_on_several_gpus(new_training, processes):
 
 
 def test_batches_are_copied_from_pinned_memory_during_computation(resolve):
-    from memtrain.data.memmap_dataset import MemmapDataset
-    from memtrain.loading.block_loader import BlockLoader
-
     data, _ = resolve(FEATURES, TARGET, SETTINGS, shard=512)
     on_cpu = BlockLoader(MemmapDataset(data), 64, seed=3, copy=True)
     on_gpu = BlockLoader(MemmapDataset(data), 64, seed=3, device="cuda")

@@ -87,7 +87,7 @@ class ProcessGroup:
             distributed.P2POp(distributed.isend, part.contiguous(), partner) for part in tensors
         ]
         receives = [distributed.P2POp(distributed.irecv, part, partner) for part in received]
-        with self._explained_loss(f"process {partner}"):
+        with self._lost_partner_error(f"process {partner}"):
             for request in distributed.batch_isend_irecv(sends + receives):
                 request.wait()
         return received
@@ -95,7 +95,7 @@ class ProcessGroup:
     def all_reduce_sum(self, tensor: torch.Tensor) -> torch.Tensor:
         """Return the sum of a tensor over all processes, added in whatever order is fastest."""
         if self.world_size > 1:
-            with self._explained_loss("another process"):
+            with self._lost_partner_error("another process"):
                 distributed.all_reduce(tensor)
         return tensor
 
@@ -109,12 +109,12 @@ class ProcessGroup:
         if self.world_size == 1:
             return number
         shared = torch.tensor(number, dtype=torch.int64, device=device)
-        with self._explained_loss("process 0"):
+        with self._lost_partner_error("process 0"):
             distributed.broadcast(shared, 0)
         return int(shared)
 
     @contextmanager
-    def _explained_loss(self, partner: str) -> Iterator[None]:
+    def _lost_partner_error(self, partner: str) -> Iterator[None]:
         """Turn errors of the communication with a partner into the error that it is lost."""
         try:
             yield
