@@ -1,4 +1,8 @@
-"""Settings of evaluations. Recipes hold them, and need no other settings but those of trainings."""
+"""The settings of evaluations.
+
+They stand apart from the rest of the configuration, since recipes hold only these settings and
+those of trainings.
+"""
 
 from typing import Annotated
 

@@ -21,8 +21,8 @@ class LineageSettings(Settings):
     )
     verify_shards: Literal["none", "sample", "all"] = Field(
         default="sample",
-        description="How many shards a training compares with their digests before it starts: "
-        "none, a few at random, or all that it reads.",
+        description="How many shards a training or an evaluation compares with their digests "
+        "before it starts: none, a few at random, or all that it reads.",
     )
     environment: list[str] = Field(
         default=[],

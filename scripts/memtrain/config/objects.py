@@ -19,11 +19,11 @@ def import_object(where: str, path: str) -> Any:
     """Import an object.
 
     Args:
-        where: key of the configuration that names it, for messages.
-        path: "package.module:name".
+        where: key of the configuration that names the object, for messages.
+        path: path of the object, "package.module:name".
 
     Raises:
-        UserError: where the module cannot be imported or does not have the name.
+        UserError: if the module cannot be imported or does not have the name.
     """
     module_name, _, name = path.partition(":")
     try:
@@ -46,14 +46,14 @@ def find_class(where: str, name: str, module: ModuleType, base: type, suffix: st
     """Return a class of a module by its name.
 
     Args:
-        where: key of the configuration that names it, for messages.
+        where: key of the configuration that names the class, for messages.
         name: name of the class.
-        module: module that has such classes.
-        base: class that they inherit from.
-        suffix: ending of their names.
+        module: module to look in.
+        base: base class that the class must have.
+        suffix: ending that the name must have.
 
     Raises:
-        UserError: where there is no such class.
+        UserError: if the module has no such class.
     """
     known = {
         key: value
@@ -81,7 +81,7 @@ def build(where: str, factory: Callable, *positional: Any, **arguments: Any) -> 
         **arguments: keyword arguments, which stand beside the name in the configuration.
 
     Raises:
-        UserError: where it does not take these arguments, or refuses their values.
+        UserError: if the class or function does not take these arguments, or refuses their values.
     """
     check_arguments(where, factory, positional, arguments)
     try:

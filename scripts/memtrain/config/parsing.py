@@ -1,7 +1,7 @@
-"""Checks settings of any kind against their model, and reports all of their mistakes at once.
+"""Checks settings of any kind against their pydantic model, and reports all mistakes at once.
 
-Nothing here knows the configuration as a whole, so that a script that is given only settings of its
-own does not depend on all others.
+This module does not import the configuration as a whole, so that a script that takes a few settings
+does not depend on all others.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from memtrain.system import canonical_json
 AnySettings = TypeVar("AnySettings", bound=Settings)
 JsonSchema = dict[str, Any]
 
-#: Characters of a found value that a message repeats.
+#: Most characters of a value that a message repeats.
 _LONGEST_VALUE = 200
 
 
@@ -28,7 +28,7 @@ def parse_settings(model: type[AnySettings], content: Any) -> AnySettings:
 
     Args:
         model: the class of the settings.
-        content: as YAML or JSON gives it.
+        content: the content of a YAML or JSON file, as Python objects.
 
     Raises:
         UserError: with all problems. Each names the path of the key, the value found and what is
@@ -48,10 +48,10 @@ def parse_settings_text(model: type[AnySettings], text: str) -> AnySettings:
 
     Args:
         model: the class of the settings.
-        text: what is written.
+        text: the settings in YAML or JSON.
 
     Raises:
-        UserError: where the text is not YAML, or with all problems of the settings.
+        UserError: if the text is not YAML; or with all problems of the settings.
     """
     try:
         return parse_settings(model, yaml.safe_load(text))
@@ -95,19 +95,23 @@ def _schema_at(schema: JsonSchema, path: list[str]) -> JsonSchema:
     """Return the part of a JSON schema that describes a key, or an empty one."""
     part = schema
     for key in path:
-        part = _resolved(schema, part)
+        part = _resolve_reference(schema, part)
         below = part.get("properties", {}).get(key) or part.get("additionalProperties")
         if not isinstance(below, dict):
             return {}
         part = below
-    return _resolved(schema, part) | {key: part[key] for key in ("description",) if key in part}
+    described = {key: part[key] for key in ("description",) if key in part}
+    return _resolve_reference(schema, part) | described
 
 
-def _resolved(schema: JsonSchema, part: JsonSchema) -> JsonSchema:
-    """Return what a reference leads to, or the first alternative that is a mapping of keys."""
+def _resolve_reference(schema: JsonSchema, part: JsonSchema) -> JsonSchema:
+    """Return what a part refers to, or its first alternative that is a mapping of keys.
+
+    A part that has neither is returned as it is.
+    """
     if "$ref" in part:
-        return _resolved(schema, schema["$defs"][part["$ref"].rsplit("/", 1)[-1]])
+        return _resolve_reference(schema, schema["$defs"][part["$ref"].rsplit("/", 1)[-1]])
     for alternative in part.get("anyOf", []):
         if "$ref" in alternative or "properties" in alternative:
-            return _resolved(schema, alternative)
+            return _resolve_reference(schema, alternative)
     return part

@@ -15,7 +15,7 @@ def read_configuration(path: str | os.PathLike) -> Configuration:
     """Read a configuration from a YAML or JSON file.
 
     Raises:
-        UserError: where the file is missing or is not YAML, or with all problems of its content.
+        UserError: if the file is missing or is not YAML; or with all problems of its content.
     """
     try:
         content = yaml.safe_load(Path(path).read_text())
@@ -35,11 +35,11 @@ def parse_configuration(content: Any) -> Configuration:
     configuration = parse_settings(Configuration, content)
     mock = configuration.dataset.mock
     if mock is not None:
-        # The number of rows is known, so that ranges can be checked before anything runs.
+        # The number of generated rows is known, so ranges can be checked before anything runs.
         raise_problems(configuration.range_problems(mock.rows))
     return configuration
 
 
 def configuration_text(configuration: Configuration) -> str:
-    """Return the configuration as YAML that reads back as the same, its splits in their order."""
+    """Return the configuration as YAML that reads back equal, with the splits in their order."""
     return yaml.safe_dump(configuration.as_given(), sort_keys=False, allow_unicode=True)

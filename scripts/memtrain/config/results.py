@@ -73,7 +73,7 @@ class ResultsLayout:
             folder: the folder of the dataset; None for the only one below ``results``.
 
         Raises:
-            UserError: where no folder is given and there is no dataset, or several.
+            UserError: if no folder is given, and there is no dataset or more than one.
         """
         if folder is not None:
             return cls(Path(folder))
@@ -102,7 +102,7 @@ class ResultsLayout:
 
     @property
     def source(self) -> Path:
-        """What the rows were made or imported from."""
+        """The description of the source that the rows were generated or imported from."""
         return self.root / "source.json"
 
     @property
@@ -135,7 +135,7 @@ class ResultsLayout:
 
 
 def split_benchmark(benchmarks: str | os.PathLike, rule: str, split: str) -> Path:
-    """Return the benchmark that Snakemake writes of the job of a rule for a split.
+    """Return the file in which Snakemake notes time and memory of the job of a rule for a split.
 
     Args:
         benchmarks: the folder of Snakemake's benchmarks.

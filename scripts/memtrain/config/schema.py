@@ -63,7 +63,7 @@ class Configuration(Settings):
     folds: Annotated[int, BeforeValidator(read_number), Field(ge=2)] | None = Field(
         default=None,
         description="Number of folds of a cross-validation, in place of `splits`. The rows are cut "
-        "into so many equal parts; fold_1 is evaluated on the first part and trained on the "
+        "into that many equal parts; fold_1 is evaluated on the first part and trained on the "
         "others, and so on.",
     )
     training: TrainingSettings = Field(
@@ -94,7 +94,7 @@ class Configuration(Settings):
         return self
 
     def as_given(self) -> dict[str, Any]:
-        """Return the settings that were given, without defaults; as JSON, it reads back equal."""
+        """Return the settings that were given, without defaults, as JSON that reads back equal."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
     @property
@@ -105,7 +105,7 @@ class Configuration(Settings):
         return list(self.splits)
 
     def training_settings(self, split: str) -> TrainingSettings:
-        """Return the training settings of a split: its own, and the defaults for all others."""
+        """Return the training settings of a split: those of all splits, overridden by its own."""
         own = self.splits[split].training if split in self.splits else TrainingOverrides()
         settings = self.training.model_dump()
         for name in own.model_fields_set:
@@ -118,7 +118,7 @@ class Configuration(Settings):
         return TrainingSettings.model_validate(settings)
 
     def resolve_ranges(self, split: str, rows: int) -> SplitRanges:
-        """Return the ranges of a split in a file with a number of rows, and their problems.
+        """Return the ranges of a split as row numbers, and their problems.
 
         Args:
             split: one of ``split_names``.
@@ -136,7 +136,7 @@ class Configuration(Settings):
         return SplitRanges(train, [Range(start, end)], [])
 
     def range_problems(self, rows: int) -> Iterator[str]:
-        """Yield what is wrong with the ranges of all splits in a file with a number of rows."""
+        """Yield the problems of the ranges of all splits in a file with ``rows`` rows."""
         for split in self.split_names:
             yield from self.resolve_ranges(split, rows).problems
 

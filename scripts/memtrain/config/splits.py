@@ -47,8 +47,8 @@ class SplitRanges:
 
     Attributes:
         train: ranges that the model is trained on.
-        evaluate: ranges that it is evaluated on.
-        problems: what is wrong with the ranges, a sentence each; empty where nothing is.
+        evaluate: ranges that the model is evaluated on.
+        problems: problems of the ranges, a sentence each; empty if there are none.
     """
 
     train: list[Range]
@@ -73,14 +73,14 @@ class SplitSettings(Settings):
     )
 
     def resolve(self, key: str, rows: int) -> SplitRanges:
-        """Return the ranges in a file with a number of rows.
+        """Return the ranges as row numbers, and their problems.
 
         Args:
             key: key of the split, for messages: "splits.NAME".
             rows: number of rows in the file.
         """
-        train = _resolved(self.train, rows)
-        evaluate = _resolved(self.evaluate, rows)
+        train = _resolve_pairs(self.train, rows)
+        evaluate = _resolve_pairs(self.evaluate, rows)
         problems = [
             *_range_problems(f"{key}.train", self.train, train, rows),
             *_range_problems(f"{key}.evaluate", self.evaluate, evaluate, rows),
@@ -94,14 +94,14 @@ class SplitSettings(Settings):
         return SplitRanges(train, evaluate, problems)
 
 
-def _resolved(pairs: list[list[int | str]], rows: int) -> list[Range]:
+def _resolve_pairs(pairs: list[list[int | str]], rows: int) -> list[Range]:
     return [Range(*(resolve_bound(bound, rows) for bound in pair)) for pair in pairs]
 
 
 def _range_problems(
     key: str, pairs: list[list[int | str]], ranges: list[Range], rows: int
 ) -> Iterator[str]:
-    """Yield what is wrong with resolved ranges.
+    """Yield the problems of ranges in a file.
 
     Args:
         key: key of the ranges.
@@ -122,4 +122,4 @@ def _range_problems(
                 "before the end."
             )
     for common in self_overlaps(ranges):
-        yield f"{key}: rows {common} stand in two of its ranges. Name them once."
+        yield f"{key}: rows {common} are in more than one range. Name them once."

@@ -20,7 +20,7 @@ from memtrain.config.types import (
 )
 from memtrain.core.byte_sizes import format_bytes
 
-#: Whether the rows of a training are copied to the disk of its node.
+#: When the rows of a training are copied to the disk of its node.
 Stage = Literal["never", "auto", "always"]
 
 
@@ -243,7 +243,7 @@ class RunningSettings(Settings):
         default="auto",
         description="Number of micro-batches of a window that are computed in one call. This is "
         "done only if it gives the same bits as one at a time, which the first window tests; "
-        "auto: as many as pay.",
+        "auto: as many as make the training faster.",
     )
     checkpoint: CheckpointSettings = Field(
         default=CheckpointSettings(minutes=5),

@@ -116,7 +116,8 @@ class Choice(_NamedWithArguments):
     """An object that is chosen by its name, with its own arguments beside the name."""
 
     name: str = Field(
-        min_length=1, description="Name of what is chosen; the key says which names there are."
+        min_length=1,
+        description="Name of the chosen object; the description of the key lists the names.",
     )
 
 
@@ -126,7 +127,7 @@ class PartialChoice(_NamedWithArguments):
     name: str | None = Field(
         default=None,
         min_length=1,
-        description="Name of what is chosen; without one, the name under `training` holds.",
+        description="Name of the chosen object; without one, the name under `training` holds.",
     )
 
     def merged_with(self, default: Choice | None) -> dict[str, Any]:

@@ -21,7 +21,8 @@ _UNITS = {
     "kB": 10**3,
     "B": 1,
 }
-_UNITS_BY_LOWER_CASE = {name.lower(): size for name, size in _UNITS.items()}
+_BYTES_BY_LOWER_CASE_UNIT = {name.lower(): size for name, size in _UNITS.items()}
+
 #: Most characters of a number that is shown exactly.
 _LONGEST_NUMBER = 4
 
@@ -33,13 +34,13 @@ def parse_bytes(size: object) -> int:
         size: number of bytes, 1 or more; or text like "256KiB", "1.5 GiB", "64 MB" or "4096".
 
     Raises:
-        ValueError: where it is neither.
+        ValueError: if the size is neither a number of bytes nor such a text.
     """
     if isinstance(size, int) and not isinstance(size, bool) and size >= 1:
         return size
     if isinstance(size, str) and (match := re.fullmatch(PATTERN, size)):
         number, unit = match.groups(default="B")
-        size = int(Fraction(number) * _UNITS_BY_LOWER_CASE[unit.lower()])
+        size = int(Fraction(number) * _BYTES_BY_LOWER_CASE_UNIT[unit.lower()])
         if size >= 1:
             return size
     raise ValueError("a size like 256KiB is needed")

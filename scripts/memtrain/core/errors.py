@@ -1,13 +1,13 @@
-"""Errors that a user can correct: shown without a traceback, and all at once."""
+"""Errors that a user can correct. They are shown without a traceback, and all at once."""
 
 from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """One or more mistakes of the user's.
+    """One or more problems that the user can correct.
 
-    Each problem is one or two sentences. They name the key or the file, the value found and what
-    would be right, and say what to do.
+    The text of a problem is one or two sentences, which name the key or the file, the value found
+    and what would be right, and say what to do.
     """
 
     def __init__(self, *problems: str):
@@ -30,7 +30,7 @@ class Interrupted(Exception):  # noqa: N818 - it is no error
 
 
 def raise_problems(problems: Iterable[str]) -> None:
-    """Raise one ``UserError`` with all of the problems, or return where there are none."""
+    """Raise one ``UserError`` with all problems; do nothing if there are none."""
     problems = list(problems)
     if problems:
         raise UserError(*problems)

@@ -1,9 +1,9 @@
-"""Numbers for people, rounded to the digits that their standard errors leave meaningful."""
+"""Writes numbers for people, rounded to the digits that their standard errors make meaningful."""
 
 import math
 
-#: Digits of a number that has no standard error.
-_DIGITS = 4
+#: Significant digits of a number that has no standard error.
+_DIGITS_WITHOUT_ERROR = 4
 
 
 def format_with_error(value: float | None, error: float | None = None) -> str:
@@ -14,14 +14,15 @@ def format_with_error(value: float | None, error: float | None = None) -> str:
 
     Args:
         value: number to show; None becomes a hyphen.
-        error: standard error of the value; with None or 0, the value stands alone with four digits.
+        error: standard error of the value; with None or 0, the value stands alone, with
+            four significant digits.
     """
     if value is None:
         return "-"
     power = _common_power(max(abs(value), error or 0.0))
     value /= 10.0**power
     if not error:
-        return _with_power(f"{value:.{_decimals(abs(value), _DIGITS)}f}", power)
+        return _with_power(f"{value:.{_decimals(abs(value), _DIGITS_WITHOUT_ERROR)}f}", power)
     error /= 10.0**power
     digits = 2 if error < 1.95 * 10.0 ** _exponent(error) else 1
     decimals = _decimals(error, digits)
@@ -30,7 +31,7 @@ def format_with_error(value: float | None, error: float | None = None) -> str:
 
 
 def _decimals(number: float, digits: int) -> int:
-    """Return how many decimals show a number with so many significant digits."""
+    """Return the number of decimals that shows a number with ``digits`` significant digits."""
     return max(0, digits - 1 - _exponent(number))
 
 

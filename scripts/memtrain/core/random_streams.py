@@ -1,4 +1,4 @@
-"""Random streams that can be addressed: one for every (seed, purpose, index, part).
+"""Independent random streams, one for every (seed, purpose, index, part).
 
 Philox is a counter-based generator (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3",
 2011): a key and a counter identify a stream. The numbers of chunk 9,000 therefore cost as much as
@@ -15,10 +15,11 @@ def random_stream(seed: int, purpose: str, index: int = 0, part: int = 0) -> np.
 
     Args:
         seed: number from 0 to 2**64 - 1.
-        purpose: name of what the numbers are for; every purpose has streams of its own.
+        purpose: name of the use of the numbers, like "bootstrap"; every purpose has streams of its
+            own.
         index: number of a chunk, an epoch or the like. The streams of neighbouring indices lie
             2**128 draws apart.
-        part: number of a part of what the index counts, such as a shuffle buffer of an epoch.
+        part: number of a part of the chunk or epoch, such as a shuffle buffer of an epoch.
     """
     words = hashlib.blake2b(purpose.encode(), digest_size=8).digest()
     key = np.array([seed, int.from_bytes(words, "little")], dtype=np.uint64)
@@ -31,6 +32,6 @@ def torch_seed(seed: int, purpose: str) -> int:
 
     Args:
         seed: seed of the recipe.
-        purpose: name of what the numbers are for; every purpose has a seed of its own.
+        purpose: name of the use of the seed; every purpose has a seed of its own.
     """
     return int(random_stream(seed, purpose).integers(1 << 62))

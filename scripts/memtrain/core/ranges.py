@@ -1,6 +1,7 @@
 """Ranges of rows, half-open: ``[start, end)``.
 
-In a configuration, a bound is a row number or a percentage. A ``Range`` has row numbers alone.
+In a configuration, a bound is a row number or a percentage. In a ``Range``, both bounds are row
+numbers.
 """
 
 import re
@@ -30,7 +31,7 @@ def parse_bound(bound: object) -> int | Fraction:
     """Return the bound of a range: a row number as it is, a text like "80%" as the fraction 4/5.
 
     Raises:
-        ValueError: where it is neither.
+        ValueError: if the bound is neither.
     """
     if isinstance(bound, int) and not isinstance(bound, bool) and bound >= 0:
         return bound
@@ -41,7 +42,7 @@ def parse_bound(bound: object) -> int | Fraction:
 
 
 def resolve_bound(bound: object, rows: int) -> int:
-    """Return the row number of a bound in a file of ``rows`` rows; a fraction is rounded down."""
+    """Return the row number of a bound in a file with ``rows`` rows, rounded down."""
     parsed = parse_bound(bound)
     return int(parsed * rows) if isinstance(parsed, Fraction) else parsed
 
@@ -52,7 +53,7 @@ def count_rows(ranges: Iterable[Range]) -> int:
 
 
 def at_positions(ranges: Iterable[Range], start: int, end: int) -> Iterator[Range]:
-    """Yield the rows at the positions ``[start, end)`` of all ranges, counted through in order."""
+    """Yield the rows at positions ``[start, end)`` of all rows of the ranges, in order."""
     for piece in ranges:
         first, last = piece.start + max(0, start), min(piece.end, piece.start + end)
         if first < last:
@@ -76,7 +77,7 @@ def self_overlaps(ranges: Sequence[Range]) -> Iterator[Range]:
 
 
 def subtract_ranges(ranges: Sequence[Range], removed: Sequence[Range]) -> list[Range]:
-    """Return the ranges without the rows of ``removed``, in order; none of them is empty."""
+    """Return the ranges without the rows of ``removed``, in order and without empty ranges."""
     left = list(ranges)
     for hole in removed:
         left = [
@@ -92,7 +93,7 @@ def subtract_ranges(ranges: Sequence[Range], removed: Sequence[Range]) -> list[R
 
 
 def cut_at_grid(piece: Range, rows_per_cell: int) -> Iterator[tuple[int, Range]]:
-    """Cut a range at the borders of a grid, and yield the number and the rows of each cell."""
+    """Cut a range at all multiples of ``rows_per_cell``; yield the number and rows of each cell."""
     start = piece.start
     while start < piece.end:
         cell = start // rows_per_cell

@@ -12,11 +12,11 @@ from memtrain.core.errors import UserError
 
 @contextmanager
 def atomic_file(path: str | os.PathLike) -> Iterator[BinaryIO]:
-    """Yield a binary file, open for reading and writing, that is called ``path`` once it is whole.
+    """Yield a binary file, open for reading and writing, that appears at ``path`` when it is whole.
 
     Until then the file lies in the folder of ``path`` under a temporary name; the folder is created
-    if it is missing. When the block ends, the file is synced and renamed, and the folder is synced.
-    When the block raises, the file is removed, and what was at ``path`` before stays there.
+    if it is missing. When the ``with`` block ends, the file is synced and renamed, and the folder
+    is synced. If the ``with`` block raises, the file is removed, and ``path`` stays as it was.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -50,8 +50,7 @@ def write_text(path: str | os.PathLike, content: str) -> None:
 def reserve_space(file: BinaryIO, size_bytes: int, path: str | os.PathLike) -> None:
     """Allocate space for a file before it is written.
 
-    A disk that is too full is noticed here, before the first row is written, and not when half of
-    the file is.
+    So a disk that is too full is noticed before the first row is written, and not halfway.
 
     Args:
         file: the open file.

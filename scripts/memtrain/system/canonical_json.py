@@ -20,7 +20,7 @@ def dumps(content: Any) -> str:
 
 
 def digest(content: Any) -> str:
-    """Return "sha256:" and the digest of the content's canonical JSON."""
+    """Return the digest of the content's canonical JSON, as "sha256:0123..."."""
     return "sha256:" + hashlib.sha256(dumps(content).encode()).hexdigest()
 
 
@@ -34,7 +34,7 @@ def read(path: str | os.PathLike, made_by: str) -> Any:
 
     Args:
         path: path of the file.
-        made_by: name of the script that writes such files, which the message tells to run.
+        made_by: name of the script that writes such files, for messages that say to run it.
 
     Raises:
         UserError: where the file is missing or is not JSON.

@@ -11,8 +11,8 @@ def new_digest(algorithm: str) -> Any:
     """Return a new digest object with the interface of ``hashlib``.
 
     Args:
-        algorithm: "sha256" or "blake3". The latter is faster on processors that have no
-            instructions for sha256.
+        algorithm: "sha256" or "blake3". blake3 is faster on processors that have no instructions
+            for sha256.
 
     Raises:
         UserError: where the algorithm is unknown, or blake3 is not installed.
@@ -32,7 +32,7 @@ def new_digest(algorithm: str) -> Any:
 
 
 def digest_algorithm(digest: str) -> str:
-    """Return the name of the algorithm of a digest that is written with it."""
+    """Return the name of the algorithm in a digest like "sha256:0123..."."""
     return digest.partition(":")[0]
 
 

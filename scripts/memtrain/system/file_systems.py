@@ -1,12 +1,12 @@
-"""The mounted file systems: which one holds a path, and whether a network lies in between."""
+"""Finds the mounted file system that holds a path, and whether reads from it cross a network."""
 
 import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-# Not psutil.disk_partitions, which does not tell which folder of a file system is mounted: in a
-# container, the memory cgroup of a process is found by that folder alone (see memory.py).
+# psutil.disk_partitions is not used: it does not say which folder of a file system is mounted. In a
+# container, only that folder tells the memory cgroup of a process (see memory.py).
 _MOUNT_TABLE = "/proc/self/mountinfo"
 
 _ESCAPED_CHARACTER = re.compile(r"\\([0-7]{3})")
@@ -21,9 +21,10 @@ class FileSystem:
     """A mounted file system.
 
     Attributes:
-        kind: the kernel's name for it, such as "ext4" or "nfs4"; "unknown" where there is none.
+        kind: the kernel's name for the kind of file system, such as "ext4" or "nfs4"; "unknown"
+            where the kernel tells none.
         mount_point: the folder on which it is mounted.
-        is_network: whether a read may cross a network, so that many small reads are slow.
+        is_network: whether reads may cross a network, which makes many small reads slow.
     """
 
     kind: str
@@ -36,7 +37,8 @@ class Mount:
     """One line of the kernel's table of mounts.
 
     Attributes:
-        root: the folder of the file system that is mounted: "/", or deeper for a bind mount.
+        root: the folder of the file system that is mounted: "/", or a folder below for a bind
+            mount.
         mount_point: the folder on which it is mounted.
         kind: the kernel's name for the file system: "ext4", "nfs4", "cgroup2", ...
         options: the options of the whole file system; for cgroups of version 1, their controllers.

@@ -1,4 +1,4 @@
-"""How much memory this process may still take, and how much it has taken at most."""
+"""Finds out how much memory this process may still take, and the most that it has taken."""
 
 import os
 import re
@@ -28,13 +28,14 @@ class AvailableMemory:
 
 @dataclass(frozen=True)
 class CgroupVersion:
-    """The names that one of the two versions of cgroups uses.
+    """Names of files and keys in one of the two versions of cgroups.
 
     Attributes:
-        mount_kind: the kind of file system that its folders lie in.
+        mount_kind: the kind of file system that holds the folders of cgroups.
         limits: the files that hold the limits of a cgroup; the lowest limit counts.
         usage: the file that holds the memory in use, including cached pages of files.
-        cached: the keys of ``memory.stat`` that count those pages, including all cgroups below.
+        cached: the keys of ``memory.stat`` that count cached pages of files, including those of all
+            cgroups below.
     """
 
     mount_kind: str
@@ -64,7 +65,7 @@ class MemoryCgroup:
     Attributes:
         version: the version of cgroups.
         folder: the folder of its files.
-        name: its path, as the kernel reports it.
+        name: the path of the cgroup, as the kernel reports it.
     """
 
     version: CgroupVersion
@@ -73,11 +74,13 @@ class MemoryCgroup:
 
 
 def available_memory(root: str | os.PathLike[str] = "/") -> AvailableMemory:
-    """Return the memory that the machine, the memory cgroups and ``ulimit -v`` all leave free.
+    """Return the memory that this process may still take: the least that any limit leaves.
 
-    Cached pages of files count as free, as they do in the kernel's own ``MemAvailable``: the kernel
-    gives them up as soon as memory is asked for. Otherwise the rows of a large file would be "in
-    use" as soon as they were read.
+    The limits are the memory of the machine, the memory cgroups and ``ulimit -v``.
+
+    Cached pages of files count as free, as in the kernel's own ``MemAvailable``: the kernel gives
+    them up as soon as a process needs memory. If they counted as used, the rows of a large file
+    would be "in use" as soon as they were read.
 
     Args:
         root: the folder in which the ``proc`` and ``sys`` of the cgroups lie.
@@ -93,17 +96,17 @@ def available_memory(root: str | os.PathLike[str] = "/") -> AvailableMemory:
 
 def peak_memory_bytes() -> int:
     """Return the largest resident memory that this process has had so far, in bytes."""
-    # psutil does not tell the peak, and that of getrusage begins with what the parent process had.
+    # psutil does not tell the peak, and getrusage tells at least what the parent process had.
     peak_kib = _number(r"VmHWM:\s+(\d+) kB", _text(Path("/proc/self/status")))
     if peak_kib is None:
-        import resource  # not on Windows
+        import resource  # missing on Windows
 
         peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak_kib * 1024
 
 
 def memory_cgroups(root: str | os.PathLike[str] = "/") -> Iterator[MemoryCgroup]:
-    """Yield the memory cgroup of this process and all around it, from the innermost outwards.
+    """Yield the memory cgroup of this process and all that contain it, from the innermost outwards.
 
     Args:
         root: the folder in which ``proc`` and ``sys`` lie.
@@ -124,7 +127,7 @@ def memory_cgroups(root: str | os.PathLike[str] = "/") -> Iterator[MemoryCgroup]
 def _upwards(
     version: CgroupVersion, root: Path, tops: list[Mount], name: str
 ) -> Iterator[MemoryCgroup]:
-    """Yield a cgroup and all around it, up to the mount of the topmost that can be seen."""
+    """Yield a cgroup and all that contain it, up to the topmost that is mounted."""
     for top in tops:
         folder = root / top.mount_point.lstrip("/")
         innermost = _path_below(top, name)
@@ -137,9 +140,9 @@ def _upwards(
 def _path_below(top: Mount, name: str) -> Path:
     """Return the path of a cgroup below a mount, or an empty path where it lies elsewhere.
 
-    In a container, the kernel may report the name that the host uses, while the mount shows nothing
-    of the host. A name with ".." is that of a cgroup outside the container's. In both cases the
-    mount itself is the cgroup.
+    In a container, the kernel may report the name that the host uses, while the mount shows only
+    the cgroup of the container. A name with ".." belongs to a cgroup outside that of the container.
+    In both cases the mount itself is the cgroup.
     """
     if not is_below(name, top.root) or ".." in Path(name).parts:
         return Path()
@@ -162,7 +165,7 @@ def _left_by_machine() -> AvailableMemory:
     try:
         memory = psutil.virtual_memory()
     except OSError:
-        # In a root folder where no /proc is mounted.
+        # psutil fails where no /proc is mounted, as in a bare chroot.
         total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         return AvailableMemory(total, f"the machine (memory {format_bytes(total)})")
     return _left("the machine", "memory", memory.total, memory.total - memory.available)
@@ -170,7 +173,7 @@ def _left_by_machine() -> AvailableMemory:
 
 def _left_by_address_space() -> Iterator[AvailableMemory]:
     """Yield the memory that ``ulimit -v`` leaves, where it is set."""
-    import resource  # not on Windows, where this module can still be imported
+    import resource  # missing on Windows, where this module can still be imported
 
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     if limit != resource.RLIM_INFINITY:

@@ -1,4 +1,4 @@
-"""Tells a process from all others, so that another process can see that it has ended."""
+"""Identifies a process among all others, so that another process can see whether it has ended."""
 
 import os
 from pathlib import Path
@@ -7,7 +7,7 @@ _UNKNOWN = "unknown"
 
 
 def process_identity() -> str:
-    """Return what tells this process from all others: boot, pid namespace, pid and start time."""
+    """Return the identity of this process: boot, pid namespace, pid and start time."""
     pid = os.getpid()
     return ":".join([*_pid_namespace(), str(pid), _start_time(pid) or _UNKNOWN])
 
@@ -16,11 +16,12 @@ def has_ended(identity: str) -> bool:
     """Return whether a process has certainly ended.
 
     Args:
-        identity: what ``process_identity`` returned in that process.
+        identity: the identity that ``process_identity`` returned in that process.
 
     Returns:
-        False also for a process on another machine or in another container, which cannot be seen
-        from here. Names of hosts would not tell: two containers may have the same one.
+        Whether it has ended. False also for a process on another machine or in another container,
+        which this process cannot see. (Host names are not compared, since two containers may have
+        the same one.)
     """
     *namespace, pid, start_time = identity.split(":")
     if namespace != _pid_namespace() or not pid.isdecimal() or start_time == _UNKNOWN:
@@ -43,6 +44,7 @@ def _start_time(pid: int) -> str | None:
         status = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return None
-    # The name of the program stands in parentheses and may itself contain some. A zombie has ended.
+    # The name of the program stands in parentheses, and may contain parentheses itself. A zombie is
+    # a process that has ended.
     state, *numbers = status.rpartition(")")[2].split()
     return None if state == "Z" else numbers[18]

@@ -15,7 +15,7 @@ _BAR_CHARACTERS = 30
 
 
 class Progress:
-    """Counts what is done, and shows it now and then.
+    """Counts the units of work that are done, and shows their number now and then.
 
     On a terminal, a bar is redrawn in place, and messages appear above it. In a log, a line is
     written at most once in ``seconds_between_lines``, and one at the end.
@@ -56,7 +56,7 @@ class Progress:
         self._done_before = 0
 
     def start_at(self, units: int) -> None:
-        """Count units that earlier runs have done; the rate is that of this run alone."""
+        """Begin with the units that earlier runs have done; the rate does not count them."""
         self._done = units
         self._done_before = units
 
@@ -136,7 +136,7 @@ class _Bar:
 
         text = TextColumn("{task.description}", table_column=Column(no_wrap=True), markup=False)
         columns = [BarColumn(_BAR_CHARACTERS), text] if total else [text]
-        # Without a thread that redraws the bar: it would run beside the work.
+        # No thread redraws the bar, since it would take time from the work.
         self._progress = RichProgress(*columns, console=Console(file=stream), auto_refresh=False)
         self._task = self._progress.add_task("", total=total)
         self._progress.start()

@@ -1,10 +1,10 @@
-"""A temporary file that processes of one machine share while any of them uses it.
+"""A temporary file that several processes on a machine share, and that the last one removes.
 
 Every process that uses the file holds a shared lock on it (``flock``). A process that fills it
-holds an exclusive lock, and the file is called ``.part`` until it is whole. The last process that
-leaves removes the file. The kernel releases the locks of a process when it ends, by SIGKILL too, so
-a file that nobody has locked was left by processes that were killed. Such a file is not used, since
-the machine may have crashed in between; whoever comes next removes it.
+holds an exclusive lock, and the name of the file ends in ``.part`` until it is whole. The last
+process that leaves removes the file. The kernel releases the locks of a process when it ends, even
+by SIGKILL, so a file that nobody has locked was left by processes that were killed. The next
+process removes such a file and does not use it, since the machine may have crashed in between.
 
 The package ``filelock`` is not used here: its file locks are exclusive, and its lock for several
 readers is a database beside the file.
@@ -31,17 +31,17 @@ def shared_file(
 ) -> Iterator[Path]:
     """Yield the path of a file that all processes of a user share while they use it.
 
-    First, whatever killed processes of the user have left in the folder is removed.
+    First, it removes the files that killed processes of the user have left in the folder.
 
     Args:
         folder: folder that the file lies in; other users may write there too.
         name: name of the file. It has to tell what the file holds, since processes that give the
             same name get the same file. "memtrain-" and the user's number are put before it.
-        fill: function that writes the content of a new file. It is not called where another process
-            has filled the file. What it raises is raised here, and one of the processes that wait
-            fills the file.
+        fill: function that writes the content of a new file. It is not called if another process
+            has filled the file. If it raises, the error is raised here, and one of the waiting
+            processes fills the file instead.
         wait: function that is called every now and then while another process fills the file. It
-            may raise, to give up.
+            may raise an error to give up.
 
     Raises:
         OSError: where the folder cannot be used, or another user has taken the name.
@@ -49,7 +49,7 @@ def shared_file(
     prefix = Path(folder, f"memtrain-{os.geteuid()}-")
     _remove_abandoned(prefix)
     path = Path(f"{prefix}{name}")
-    with _held(path, fill, wait) as file:
+    with _acquire(path, fill, wait) as file:
         try:
             yield path
         finally:
@@ -58,11 +58,11 @@ def shared_file(
                 _remove_if_free(path, file)
 
 
-def _held(path: Path, fill: Callable[[BinaryIO], None], wait: Callable[[], None]) -> BinaryIO:
-    """Return the whole file, open and with a shared lock."""
+def _acquire(path: Path, fill: Callable[[BinaryIO], None], wait: Callable[[], None]) -> BinaryIO:
+    """Return the file, whole, open and with a shared lock."""
     part = Path(f"{path}.part")
     while True:
-        file = _joined(path) or _filled(path, part, fill)
+        file = _join(path) or _create(path, part, fill)
         if file is not None:
             return file
         wait()
@@ -71,62 +71,66 @@ def _held(path: Path, fill: Callable[[BinaryIO], None], wait: Callable[[], None]
         _remove_abandoned(part)
 
 
-def _joined(path: Path) -> BinaryIO | None:
-    """Return the file that other processes use; None where there is none."""
+def _join(path: Path) -> BinaryIO | None:
+    """Return the file that other processes use; None if there is none."""
     try:
         file = _open(path)
     except FileNotFoundError:
         return None
-    return _shared(path, file)
+    return _lock_shared(path, file)
 
 
-def _filled(path: Path, part: Path, fill: Callable[[BinaryIO], None]) -> BinaryIO | None:
-    """Return a new file; None where another process fills one."""
+def _create(path: Path, part: Path, fill: Callable[[BinaryIO], None]) -> BinaryIO | None:
+    """Create, fill and return the file; None if another process fills it."""
     try:
         file = _open(part, os.O_CREAT | os.O_EXCL)
     except FileExistsError:
         return None
     with ExitStack() as stack:
         stack.enter_context(file)
-        if not _is_locked(fcntl.LOCK_EX, file, part):
-            # Another process took it for an abandoned one, before it was locked.
+        if not _try_to_lock(fcntl.LOCK_EX, file, part):
+            # Before the lock, another process took the file for an abandoned one and removed it.
             return None
         stack.callback(part.unlink)
         if path.exists():
-            # Another process has filled the file since it was looked for.
+            # Another process has filled the file since this one tried to join.
             return None
         fill(file)
         part.rename(path)
         stack.pop_all()
-    return _shared(path, file)
+    return _lock_shared(path, file)
 
 
-def _shared(path: Path, file: BinaryIO) -> BinaryIO | None:
-    """Return the file with a shared lock; close it where another process fills or removes it."""
+def _lock_shared(path: Path, file: BinaryIO) -> BinaryIO | None:
+    """Return the file with a shared lock; if another process fills or removes it, close it.
+
+    Returns:
+        The file, or None if it was closed.
+    """
     # flock(2) replaces an exclusive lock by a shared one in two steps. A process that removes
     # abandoned files may come between them; then the file is filled again.
-    if _is_locked(fcntl.LOCK_SH, file, path):
+    if _try_to_lock(fcntl.LOCK_SH, file, path):
         return file
     file.close()
     return None
 
 
 def _remove_abandoned(prefix: Path) -> None:
-    """Remove the files whose paths begin with the prefix and that no process has locked."""
+    """Remove all files whose paths begin with the prefix, unless a process has locked them."""
     for path in map(Path, glob.glob(f"{glob.escape(str(prefix))}*")):
-        # Other processes remove them as well, and other users may have put anything there.
+        # Other processes remove abandoned files as well, and other users may own files there.
         with suppress(OSError), _open(path) as file:
             _remove_if_free(path, file)
 
 
 def _remove_if_free(path: Path, file: BinaryIO) -> None:
     """Remove a file unless another process has locked it."""
-    if _is_locked(fcntl.LOCK_EX, file, path):
+    if _try_to_lock(fcntl.LOCK_EX, file, path):
         path.unlink()
 
 
 def _open(path: Path, flags: int = 0) -> BinaryIO:
-    """Open a file in a folder where others may write: no links, and no file of another user's."""
+    """Open a file, but no link and no file of another user: others may write to the folder."""
     descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | flags, 0o600)
     file = os.fdopen(descriptor, "r+b", buffering=0)
     if os.fstat(descriptor).st_uid != os.geteuid():
@@ -135,8 +139,8 @@ def _open(path: Path, flags: int = 0) -> BinaryIO:
     return file
 
 
-def _is_locked(kind: int, file: BinaryIO, path: Path) -> bool:
-    """Lock a file, and return whether this was possible and the file still lies at the path."""
+def _try_to_lock(kind: int, file: BinaryIO, path: Path) -> bool:
+    """Lock a file; return whether this was possible and the file still lies at the path."""
     try:
         fcntl.flock(file, kind | fcntl.LOCK_NB)
         return os.path.samestat(os.stat(path, follow_symlinks=False), os.fstat(file.fileno()))

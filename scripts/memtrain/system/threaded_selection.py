@@ -1,4 +1,4 @@
-"""Selects items in several threads, by a test that waits for a disk."""
+"""Selects items by a slow test, such as a look at a disk, in several threads."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -19,8 +19,8 @@ def select_in_threads(
 
     Args:
         items: items to test.
-        is_wanted: test, which is called once with each item, by several threads at a time. What it
-            raises is raised here.
+        is_wanted: test, which is called once with each item, by several threads at a time. Its
+            errors are raised here.
         threads: number of threads.
     """
     turns = _Turns(len(items))
@@ -39,7 +39,7 @@ def select_in_threads(
 
 
 class _Turns:
-    """Gives every number from 0 on to one thread."""
+    """Hands out the numbers 0, 1, ..., each to a single thread."""
 
     def __init__(self, count: int):
         self._left = iter(range(count))

@@ -1,4 +1,4 @@
-"""The layout of ``results/``: spelled in one module, and in the patterns of the rules."""
+"""The layout of ``results/`` is spelled in one module, and as patterns in the rules."""
 
 import ast
 import re
@@ -59,7 +59,7 @@ def test_no_other_module_spells_a_path_below_results(repository):
     assert spelled == {}
 
 
-def test_rules_write_where_the_layout_says(repository):
+def test_the_rules_write_the_paths_of_the_layout(repository):
     """Snakemake's patterns have to be literals, so they are compared."""
     text = "".join(path.read_text() for path in repository.glob("rules/*.smk"))
     patterns = set(re.findall(r'"<results>/([^"]*)"', text))

@@ -1,4 +1,4 @@
-"""Sizes in bytes, read and written."""
+"""Sizes in bytes are read from text and written as text."""
 
 import re
 

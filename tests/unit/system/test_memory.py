@@ -1,4 +1,4 @@
-"""The memory that is left: on machines made of files, under real limits, and at its peak."""
+"""The memory that is left and the peak: on simulated machines made of files, and under real limits."""
 
 import json
 import os
@@ -214,7 +214,7 @@ def test_a_machine_without_proc(tmp_path, monkeypatch):
     assert available_memory(tmp_path / "nothing").bytes == physical
 
 
-def test_this_machine():
+def test_this_machine_has_memory_left():
     available = available_memory()
     assert 0 < available.bytes <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
@@ -234,7 +234,7 @@ print(peak_memory_bytes())
 """
 
 
-def test_the_peak_does_not_begin_with_that_of_the_parent(python):
+def test_the_peak_does_not_include_that_of_the_parent_process(python):
     assert int(python(PEAK_OF_A_CHILD)) < 150 * MIB
 
 
@@ -297,7 +297,7 @@ def uncached(tmp_path):
 
 
 def test_in_a_real_cgroup_the_pages_of_files_are_free(repository, cgroup, uncached):
-    """Once read, pages are inactive; read again, they are active, and still given up at need."""
+    """Pages that were read twice count as active; the kernel gives them up at need all the same."""
     reported = cgroup.run(
         [sys.executable, "-c", REPORT, uncached],
         env=os.environ | {"PYTHONPATH": str(repository / "scripts")},

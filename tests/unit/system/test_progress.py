@@ -74,7 +74,7 @@ def test_an_error_is_not_followed_by_a_last_line():
 
 
 def lines_on_terminal(program, columns):
-    """Return the lines that a program has drawn on a terminal of a width, each redrawing too."""
+    """Return all lines that a program draws on a terminal with a width, each redrawn line too."""
     terminal, side_of_program = pty.openpty()
     settings = {"PYTHONPATH": str(SCRIPTS), "COLUMNS": str(columns), "TERM": "xterm"}
     process = subprocess.Popen(

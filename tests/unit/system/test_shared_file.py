@@ -74,7 +74,7 @@ def files_in(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_one_fills_it_and_others_read_the_same(tmp_path):
+def test_one_process_fills_the_file_and_others_read_the_same(tmp_path):
     with ExitStack() as first, ExitStack() as second:
         path = first.enter_context(shared_file(tmp_path, "k", fill_with(b"rows")))
         same = second.enter_context(shared_file(tmp_path, "k", never))
@@ -89,7 +89,7 @@ def test_one_fills_it_and_others_read_the_same(tmp_path):
         assert path.read_bytes() == b"anew"
 
 
-def test_files_of_other_names_are_others(tmp_path):
+def test_another_name_is_another_file(tmp_path):
     with (
         shared_file(tmp_path, "a", fill_with(b"one")) as one,
         shared_file(tmp_path, "b", fill_with(b"two")) as two,
@@ -97,13 +97,13 @@ def test_files_of_other_names_are_others(tmp_path):
         assert (one.read_bytes(), two.read_bytes()) == (b"one", b"two")
 
 
-def test_another_process_shares_it(tmp_path):
+def test_another_process_shares_the_file(tmp_path):
     with shared_file(tmp_path, "k", fill_with(b"ours")), other(tmp_path) as process:
         assert says(process) == "holding ours"
 
 
-def test_a_process_in_a_container_shares_it(tmp_path):
-    """A container has its own numbers of processes, and may not see those outside."""
+def test_a_process_in_a_container_shares_the_file(tmp_path):
+    """A container numbers its processes itself, and may not see those outside."""
     within = ["unshare", "--map-root-user", "--pid", "--kill-child"]
     if os.geteuid() != 0 or subprocess.run([*within, "true"], capture_output=True).returncode:
         pytest.skip("no namespaces can be made here, or users have other numbers within them")
@@ -119,7 +119,7 @@ def test_a_process_in_a_container_shares_it(tmp_path):
         assert done.stdout == "holding ours\n", done.stderr
 
 
-def test_nobody_else_can_read_it(tmp_path):
+def test_no_other_user_can_read_the_file(tmp_path):
     seen = []
 
     def fill(file):
@@ -134,7 +134,7 @@ def test_nobody_else_can_read_it(tmp_path):
     assert seen == [0o600, 0o600]
 
 
-def test_who_comes_while_it_is_filled_waits(tmp_path):
+def test_a_process_waits_while_another_fills_the_file(tmp_path):
     waits = 0
 
     def wait():
@@ -181,7 +181,7 @@ def test_what_a_killed_process_leaves_is_removed_by_the_next(tmp_path, when, nam
 
 
 @pytest.mark.parametrize("when", ["filling", "holding"])
-def test_a_file_in_use_is_not_removed_by_those_who_use_another(tmp_path, when):
+def test_a_file_in_use_is_not_removed_by_processes_that_use_another(tmp_path, when):
     with other(tmp_path) as process:
         assert says(process) == "filling"
         if when == "holding":
@@ -198,7 +198,7 @@ def test_a_file_in_use_is_not_removed_by_those_who_use_another(tmp_path, when):
     assert files_in(tmp_path) == []
 
 
-def test_the_next_fills_it_where_the_one_before_was_killed(tmp_path):
+def test_the_next_process_fills_the_file_after_one_was_killed(tmp_path):
     with other(tmp_path) as process:
         assert says(process) == "filling"
         with shared_file(tmp_path, "k", fill_with(b"ours"), process.kill) as path:
@@ -206,7 +206,7 @@ def test_the_next_fills_it_where_the_one_before_was_killed(tmp_path):
     assert files_in(tmp_path) == []
 
 
-def test_the_next_fills_it_where_the_one_before_failed(tmp_path):
+def test_the_next_process_fills_the_file_after_one_failed(tmp_path):
     with other(tmp_path) as process:
         assert says(process) == "filling"
 
@@ -223,7 +223,7 @@ def test_the_next_fills_it_where_the_one_before_failed(tmp_path):
     assert files_in(tmp_path) == []
 
 
-def test_it_outlives_the_process_that_made_it(tmp_path):
+def test_the_file_outlives_the_process_that_made_it(tmp_path):
     with other(tmp_path) as process, ExitStack() as stack:
         assert says(process) == "filling"
         go_on(process)
@@ -247,13 +247,13 @@ def test_an_error_while_filling_leaves_nothing(tmp_path):
     assert files_in(tmp_path) == []
 
 
-def test_an_error_while_it_is_used_leaves_nothing(tmp_path):
+def test_an_error_while_the_file_is_used_leaves_nothing(tmp_path):
     with pytest.raises(KeyError), shared_file(tmp_path, "k", fill_with(b"rows")):
         raise KeyError("rows")
     assert files_in(tmp_path) == []
 
 
-def test_the_folder_may_be_removed_meanwhile(tmp_path):
+def test_the_folder_may_be_removed_while_the_file_is_used(tmp_path):
     """A scheduler may clean up before the last process has left."""
     folder = tmp_path / "swept"
     folder.mkdir()
@@ -263,7 +263,7 @@ def test_the_folder_may_be_removed_meanwhile(tmp_path):
         assert file.read() == b"rows"
 
 
-def test_files_of_others_in_the_folder_are_left_alone(tmp_path):
+def test_files_of_other_users_in_the_folder_are_left_alone(tmp_path):
     names = ["another", f"memtrain-{os.geteuid()}", "memtrain-x-k"]
     for name in names:
         (tmp_path / name).touch()
@@ -291,7 +291,7 @@ def test_a_link_or_a_file_of_another_user_is_not_used(tmp_path):
             pass
 
 
-def test_many_that_come_and_go_at_once(tmp_path):
+def test_many_processes_may_come_and_go_at_once(tmp_path):
     """Each of them sees the whole content, and the last one leaves nothing."""
     code = """
 import random, sys, time
