@@ -122,4 +122,4 @@ def _range_problems(
                 "before the end."
             )
     for common in self_overlaps(ranges):
-        yield f"{key}: rows {common} are in more than one range. Name them once."
+        yield f"{key}: rows {common} are in two of these ranges. Name them once."

@@ -56,7 +56,7 @@ class MetricSamples:
         return _estimate(self.values.mean(dim=1))
 
     def target_estimate(self, number: int) -> Estimate:
-        """Return the metric of the target with a number, from 0."""
+        """Return the metric of one target, whose number counts from 0."""
         return _estimate(self.values[:, number])
 
     def undefined(self) -> "MetricSamples":

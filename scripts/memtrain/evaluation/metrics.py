@@ -16,7 +16,7 @@ from torchmetrics.regression import MeanAbsoluteError, MeanSquaredError, R2Score
 from memtrain.data.field_statistics import FieldStatistics
 from memtrain.recipes.recipe import TrainingRecipe
 
-#: Sum of squares that torchmetrics takes for zero, whatever the unit of the target.
+#: Largest sum of squares that torchmetrics treats as zero, whatever the unit of the target.
 _NEGLIGIBLE_SQUARES = 1e-4
 
 #: Units of the scaled target in one standard deviation. R² is the same in every unit; in this one,

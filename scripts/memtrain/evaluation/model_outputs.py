@@ -62,7 +62,7 @@ class OutputMeaning:
         """Convert predictions from the form that metrics take to the form that people read.
 
         Args:
-            predictions: what the method ``predictions`` returned.
+            predictions: predictions in the form that metrics take.
 
         Returns:
             The probabilities of the classes; predicted numbers as they are.

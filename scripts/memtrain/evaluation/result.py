@@ -67,7 +67,7 @@ class Evaluation(Settings):
         evaluation_recipe: the digest of the recipe of the evaluation.
         parameters: the number of trained parameters.
         steps: the number of optimizer steps of the training.
-        per_target: the metrics of every target, by its name; null where there is one target.
+        per_target: the metrics of every target, by its name; null for a single target.
     """
 
     split: str
@@ -94,7 +94,7 @@ class Evaluation(Settings):
 
     @property
     def main_metric(self) -> str:
-        """The name of the metric that splits are compared by."""
+        """The name of the metric by which splits are compared."""
         return next(iter(self.labels))
 
     @property

@@ -1,4 +1,4 @@
-"""All splits of a dataset side by side: their trainings, how good they are, what they cost."""
+"""All splits of a dataset side by side: trainings, metrics, and the resources that they took."""
 
 import os
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The memory that is left and the peak: on simulated machines made of files, and under real limits."""
+"""The memory that is left, and the peak: on machines made of files, and under real limits."""
 
 import json
 import os

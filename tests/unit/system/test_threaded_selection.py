@@ -20,7 +20,7 @@ def test_wanted_items_are_returned_in_their_order(threads):
     assert sorted(tested) == list(range(1000))
 
 
-def test_of_no_items_none_is_selected():
+def test_nothing_is_selected_from_no_items():
     assert select_in_threads([], lambda item: True, 2) == []
 
 
