@@ -13,7 +13,7 @@ prepare_imports(__name__)
 
 from memtrain.cli.entry_point import argument_parser, run
 from memtrain.core.ranges import Range
-from memtrain.data.indexing import auto_rows_per_shard, layout_with_rows, summarize_shards
+from memtrain.data.indexing import auto_rows_per_shard, read_nonempty_layout, summarize_shards
 from memtrain.data.manifest import Manifest, part_paths, write_manifest
 from memtrain.lineage.records.arguments import add_recording_arguments
 from memtrain.lineage.records.recorder import recording
@@ -66,7 +66,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def index(args: argparse.Namespace) -> Manifest:
     """Write the manifest, a part as soon as it is known, and return it."""
-    layout = layout_with_rows(args.data)
+    layout = read_nonempty_layout(args.data)
     rows_per_shard = (
         auto_rows_per_shard(layout) if args.rows_per_shard == "auto" else int(args.rows_per_shard)
     )

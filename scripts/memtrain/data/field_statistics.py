@@ -21,11 +21,12 @@ ROWS_PER_PIECE = 1024
 _ROWS_PER_BLOCK = 32 * ROWS_PER_PIECE
 
 #: Largest ratio of the sum of squares to M2 at which M2 is computed as a difference, which then
-#: costs no significant digit. Above it, the distances from the mean are squared in another pass.
+#: loses about two of a double's 16 digits. Above it, another pass squares the distances from the
+#: mean.
 _WELL_CONDITIONED = 100.0
 
-#: How often each value occurs is counted for integer columns within [0, COUNTED_VALUES): class
-#: labels, above all.
+#: Integer columns with all values in [0, COUNTED_VALUES), such as class labels, have their values
+#: counted.
 COUNTED_VALUES = 1024
 
 _thread_memory = threading.local()
@@ -44,7 +45,7 @@ class FieldStatistics:
         maximum: float64 (columns,); -inf where there is no finite value.
         nonfinite: int64 (columns,), the number of values that are NaN or infinite.
         values: int64 (n,), how often each of 0, 1, ... n-1 occurs, for a field of one integer
-            column whose values are below ``COUNTED_VALUES``; None for every other field.
+            column whose values lie in [0, ``COUNTED_VALUES``); None for every other field.
     """
 
     count: np.ndarray
@@ -88,7 +89,7 @@ class FieldStatistics:
         return np.sqrt(self.m2 / np.maximum(self.count, 1))
 
     def merge(self, other: "FieldStatistics") -> "FieldStatistics":
-        """Return the statistics of the rows of both."""
+        """Return the statistics of the rows of this part and of the other."""
         count = self.count + other.count
         share = other.count / np.maximum(count, 1)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -117,7 +118,7 @@ class FieldStatistics:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain lists. Null stands for an infinite M2, and for extremes of no value."""
+        """Return plain lists; None stands for an infinite M2, and for an extreme of no values."""
         content = {
             "count": self.count.tolist(),
             "mean": self.mean.tolist(),
@@ -157,7 +158,7 @@ def merge_all(parts: list[FieldStatistics]) -> FieldStatistics:
 
 
 def _block_statistics(block: np.ndarray) -> FieldStatistics:
-    """Return the statistics of a whole number of pieces, of shape (rows, columns)."""
+    """Return the statistics of a block, (rows, columns), that is a whole number of pieces."""
     rows, columns = block.shape
     rows_abreast = _rows_abreast(columns)
     # (pieces, rows of a piece / rows abreast, rows abreast * columns)
@@ -166,7 +167,8 @@ def _block_statistics(block: np.ndarray) -> FieldStatistics:
     )
     low = _fold(abreast.min(axis=1), columns, np.minimum)
     high = _fold(abreast.max(axis=1), columns, np.maximum)
-    # A NaN would be both extremes, and an infinity one of them: finite extremes mean finite values.
+    # NumPy returns NaN as an extreme of values with a NaN, and infinity is an extreme itself: where
+    # both extremes are finite, all values are.
     if not (np.isfinite(low).all() and np.isfinite(high).all()):
         return merge_all([_piece_statistics(piece) for piece in np.split(block, len(abreast))])
     doubles = _scratch(abreast.shape)
@@ -190,7 +192,7 @@ def _block_statistics(block: np.ndarray) -> FieldStatistics:
 
 
 def _scratch(shape: tuple[int, ...]) -> np.ndarray:
-    """Return float64 memory that belongs to this thread; its next call returns the same memory.
+    """Return float64 memory of this thread; the thread's next call returns the same memory.
 
     New memory would come as fresh pages each time, and mapping them takes longer than the sums do.
     """

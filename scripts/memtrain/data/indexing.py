@@ -34,7 +34,7 @@ def index_shards(
     Raises:
         UserError: where the file cannot be read or holds no rows.
     """
-    layout = layout_with_rows(data)
+    layout = read_nonempty_layout(data)
     rows_per_shard = rows_per_shard or auto_rows_per_shard(layout)
     shards = summarize_shards(
         data,
@@ -50,21 +50,21 @@ def index_shards(
 def auto_rows_per_shard(layout: RecordLayout) -> int:
     """Return the number of rows, a power of two, that makes a shard of about 16 MiB.
 
-    It depends on the size of a row alone, so that a file that grows keeps its shards.
+    The number depends on the size of a row alone, so that a file that grows keeps its shards.
     """
     rows = max(1, _AUTO_SHARD_BYTES // max(1, layout.row_bytes))
     return 1 << (rows.bit_length() - 1)
 
 
-def layout_with_rows(data: str | os.PathLike) -> RecordLayout:
-    """Return the layout of a file that holds rows.
+def read_nonempty_layout(data: str | os.PathLike) -> RecordLayout:
+    """Return the layout of a file that holds at least one row.
 
     Raises:
-        UserError: where it holds none.
+        UserError: where the file cannot be read or holds no rows.
     """
     layout = read_layout(data)
     if layout.rows == 0:
-        raise UserError(f"{data}: it holds no rows. Bring at least one.")
+        raise UserError(f"{data}: it holds no rows. Write at least one row to it.")
     return layout
 
 
@@ -77,11 +77,13 @@ def summarize_shards(
     on_rows: Callable[[int], None],
     algorithm: str,
 ) -> Iterator[PieceSummary]:
-    """Yield the summaries of a file's shards in order; memory holds one part of a manifest.
+    """Yield the summaries of a file's shards in order.
+
+    Memory holds ``SHARDS_PER_PART`` summaries at most.
 
     Args:
-        data: the file.
-        layout: layout of its rows.
+        data: the record file, or any ``.npy`` file of rows.
+        layout: layout of the file.
         rows_per_shard: number of rows of a shard.
         threads: number of shards that are read at the same time.
         on_rows: function that is called with the number of rows of each shard, in order.

@@ -1,8 +1,8 @@
 """The manifest of a data file: its shards, each with the digest and the statistics of its rows.
 
 A manifest is the file ``manifest.json`` and, beside it, the folder ``manifest``, which holds the
-shards in parts of ``SHARDS_PER_PART``. Of a dataset with a million shards, only the parts that are
-needed are read.
+shards in parts of ``SHARDS_PER_PART``. Only the parts that are needed are read, which matters for a
+dataset with a million shards.
 """
 
 import os
@@ -30,13 +30,13 @@ _PARTS_IN_MEMORY = 4
 
 @dataclass(frozen=True)
 class Manifest:
-    """The shards of a data file, and the layout of the file that they were made from.
+    """The shards of a data file, and the layout that the file had when it was indexed.
 
     Attributes:
         layout: layout of the file.
         rows_per_shard: number of rows of every shard but the last.
         algorithm: algorithm of the shards' digests.
-        shards: all shards in order; those of a manifest on disk are read when they are needed.
+        shards: all shards in order; a manifest that was read from disk loads them on demand.
     """
 
     layout: RecordLayout
@@ -78,10 +78,10 @@ class Manifest:
     def check_belongs_to(self, data: str | os.PathLike, manifest: str | os.PathLike) -> None:
         """Refuse a file that is not the one that was indexed.
 
-        The layouts are compared, and the bytes of the first and of the last shard.
+        The layout is compared, and so are the bytes of the first and of the last shard.
 
         Args:
-            data: the file.
+            data: the file to check.
             manifest: name of this manifest, for messages.
 
         Raises:
@@ -89,13 +89,13 @@ class Manifest:
         """
         found = read_layout(data)
         remedy = "Run index_shards again."
-        for what in ("rows", "dtype", "row_shape", "offset"):
-            indexed = getattr(self.layout, what)
-            there = getattr(found, what)
-            if indexed != there:
+        for attribute in ("rows", "dtype", "row_shape", "offset"):
+            expected = getattr(self.layout, attribute)
+            actual = getattr(found, attribute)
+            if actual != expected:
                 raise UserError(
-                    f"{data}: {what} {there}, but {manifest} was made from a file with {what} "
-                    f"{indexed}. {remedy}"
+                    f"{data}: {attribute} {actual}, but {manifest} was made from a file with "
+                    f"{attribute} {expected}. {remedy}"
                 )
         for number in sorted({0, len(self.shards) - 1}) if self.shards else ():
             shard = self.shards[number]
@@ -119,7 +119,7 @@ class Manifest:
             for number, piece in cut_at_grid(rows, self.rows_per_shard)
         ]
 
-    def touched(self, ranges: list[Range]) -> list[int]:
+    def touched_shards(self, ranges: list[Range]) -> list[int]:
         """Return the numbers of the shards that some ranges touch, each once, in order."""
         return sorted(
             {number for rows in ranges for number, _ in cut_at_grid(rows, self.rows_per_shard)}
@@ -134,10 +134,10 @@ def write_manifest(
     algorithm: str,
     shards: Iterable[PieceSummary],
 ) -> None:
-    """Write a manifest: each part as soon as its shards are there, and last the file itself.
+    """Write each part of a manifest as soon as its shards arrive, and ``manifest.json`` last.
 
     Args:
-        path: the file; its parts go to a folder beside it, with its name without the ending.
+        path: ``manifest.json``; the parts go to the folder ``manifest`` beside it.
         layout: layout of the data file.
         rows_per_shard: number of rows of every shard but the last.
         algorithm: algorithm of the shards' digests.

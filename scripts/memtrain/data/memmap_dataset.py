@@ -34,17 +34,18 @@ class MemmapDataset(Dataset):
     Args:
         filename: the path of a ``.npy`` file, or of a raw file of rows without a header.
         dtype: the dtype of one value, or of one record. A raw file needs it; a ``.npy`` file
-            describes itself, and a dtype that is passed all the same must agree.
-        shape: the shape (rows, ...) of a raw file; for a ``.npy`` file as for ``dtype``.
-        transform: a function of one row, which is a NumPy array or a dict of arrays. It returns
-            the same or tensors. If its attribute ``batched`` is true, it is called with a whole
-            batch instead: arrays with one more axis in front.
+            describes itself, and a dtype that is passed must agree with it.
+        shape: the shape (rows, ...). A raw file needs it; for a ``.npy`` file, a shape that is
+            passed must agree with the file.
+        transform: a function that takes one row, a NumPy array or a dict of arrays, and returns an
+            array, a tensor, or a dict of these. If its attribute ``batched`` is true, it is called
+            with a whole batch instead: arrays with one more axis in front.
         start_index: the first row.
         end_index: the row after the last; None for the end of the file.
 
     Attributes:
         layout: how the rows lie in the file.
-        fields: dtype and row shape of the decoded rows; of records, a dict of them.
+        fields: dtype and row shape of the decoded rows; for records, a dict of these by field.
 
     Raises:
         ValueError: if the range does not lie within the rows, or if ``dtype`` and ``shape`` are
@@ -94,8 +95,8 @@ class MemmapDataset(Dataset):
             indices: the rows, in any order; a negative index counts from the end of the range.
 
         Returns:
-            A tensor (rows, ...) for a plain file, a dict of such tensors for records; or whatever
-            the transform makes of them.
+            A tensor (rows, ...) for a plain file, a dict of such tensors for records; or what the
+            transform returns.
 
         Raises:
             IndexError: if an index does not lie within the range.
@@ -105,8 +106,8 @@ class MemmapDataset(Dataset):
     def __getitems__(self, indices: Sequence[int]) -> "RowBatch | list[Any]":
         """Return many rows with one gather, in the form that ``DataLoader`` asks for.
 
-        A transform of single rows may give rows that cannot be stacked, so those stay a list: the
-        collate function of the ``DataLoader`` decides.
+        A transform of single rows may return rows that cannot be stacked, so these stay a list, and
+        the collate function of the ``DataLoader`` decides what to do with it.
         """
         arrays = self._decoded(indices)
         if self.transform is None or row_decoding.is_batched(self.transform):
@@ -177,7 +178,8 @@ class RowBatch(Sequence[Any]):
 class _RowTensor(torch.Tensor):
     """One row of a ``RowBatch``; anything computed from it is a plain tensor."""
 
-    # As PyTorch's guide to subclasses does it. The stub of the C function lacks its first argument.
+    # PyTorch's guide to subclasses recommends this. The stub of the C function lacks its first
+    # argument.
     __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
 
@@ -194,7 +196,7 @@ def _collate_rows(rows: Any, *, collate_fn_map: dict | None = None) -> Any:
     return collate(plain, collate_fn_map=collate_fn_map)
 
 
-# The extension point that PyTorch documents for batch types of your own.
+# PyTorch documents this extension point for custom batch types.
 default_collate_fn_map[_RowTensor] = _collate_rows
 default_collate_fn_map[_RowDict] = _collate_rows
 

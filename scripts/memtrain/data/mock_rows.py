@@ -29,7 +29,8 @@ class _Chunk:
 
     Attributes:
         rows: the rows, records (rows,).
-        entropy: entropy of their classes in nats, summed over the rows; 0 for numbers.
+        entropy: entropy in nats that the classes were drawn with, summed over the rows; 0 where the
+            targets are numbers.
     """
 
     rows: np.ndarray
@@ -42,7 +43,7 @@ class _DrawnClasses:
 
     Attributes:
         classes: the classes, integers (rows,).
-        entropies: entropy of the distribution that each was drawn from, in nats, (rows,).
+        entropies: entropy of the distribution that each class was drawn from, in nats, (rows,).
     """
 
     classes: np.ndarray
@@ -104,14 +105,14 @@ def mock_dtype(settings: MockSettings) -> np.dtype:
 
 
 def _chunk_rows(settings: MockSettings, number: int) -> int:
-    """Return the number of rows of a chunk: all chunks but the last have the same."""
+    """Return the number of rows of a chunk; only the last chunk may have fewer than the others."""
     return min(ROWS_PER_CHUNK, settings.rows - number * ROWS_PER_CHUNK)
 
 
 def _make_chunk(settings: MockSettings, teacher: Teacher | None, number: int) -> _Chunk:
-    """Return the chunk with a number, from 0."""
+    """Return chunk ``number``; chunks count from 0."""
     count = _chunk_rows(settings, number)
-    # A chunk is always made whole and then cut: its first rows do not depend on where it ends.
+    # Every chunk is made whole and then cut, so that its first rows do not depend on its length.
     rows = np.empty(ROWS_PER_CHUNK, mock_dtype(settings))
     features = rows["features"]
     _fill_uniform(random_stream(settings.seed, "mock features", number), features)
@@ -128,8 +129,9 @@ def _make_chunk(settings: MockSettings, teacher: Teacher | None, number: int) ->
 def _fill_uniform(generator: np.random.Generator, out: np.ndarray) -> None:
     """Fill float32 ``out`` with numbers uniform in [0, 1), multiples of 2**-23.
 
-    Each 64 random bits make two numbers: 23 of 32 bits are the fraction of a float in [1, 2). That
-    takes two thirds of the time of ``Generator.random(dtype=np.float32)``.
+    Each 64 random bits make two numbers: of every 32 bits, 23 become the fraction of a float in
+    [1, 2), and 1 is subtracted. This takes two thirds of the time of
+    ``Generator.random(dtype=np.float32)``.
     """
     words = generator.integers(0, 2**64, -(-out.size // 2), dtype=np.uint64)
     bits = words.astype("<u8", copy=False).view("<u4")[: out.size].reshape(out.shape)
@@ -157,13 +159,14 @@ def _draw_classes(
 ) -> _DrawnClasses:
     """Draw a class for each row from the softmax of the teacher's outputs over a temperature.
 
-    The class is where outputs / temperature, with standard Gumbel noise added, is largest: that is
-    a draw from the softmax.
+    The class is the one whose outputs / temperature is largest after standard Gumbel noise is
+    added (the Gumbel-max trick), which is a draw from the softmax.
 
     Args:
-        outputs: outputs of the teacher, (classes, rows); None where all classes are as likely.
+        outputs: outputs of the teacher, (classes, rows); None where all classes are equally
+            likely.
         classes: number of classes.
-        temperature: temperature; 0 for the class of the largest output.
+        temperature: temperature of the softmax; 0 for the class of the largest output.
         generator: source of the noise.
     """
     gumbel = generator.gumbel(size=(classes, ROWS_PER_CHUNK))
@@ -179,7 +182,7 @@ def _draw_classes(
 
 
 def _lowest_loss(settings: MockSettings, mean_entropy: float) -> float:
-    """Return the least mean loss of any model: squared error, or cross entropy for classes."""
+    """Return the lowest mean loss of any model: squared error, or cross entropy for classes."""
     if settings.classes:
         return mean_entropy
     return 1.0 if settings.target == "random" else settings.noise**2

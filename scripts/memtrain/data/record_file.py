@@ -92,7 +92,8 @@ def dtype_to_json(dtype: np.dtype) -> object:
 
 def dtype_from_json(description: object) -> np.dtype:
     """Return the dtype that ``dtype_to_json`` described."""
-    # NumPy declares flat lists of fields alone; it takes plain types and nested records as well.
+    # NumPy's annotation admits only flat lists of fields; the function takes plain types and nested
+    # records as well.
     return npy.descr_to_dtype(_as_descr(description))  # type: ignore[arg-type]
 
 
@@ -100,8 +101,8 @@ def read_layout(path: str | os.PathLike) -> RecordLayout:
     """Read and check the header of a ``.npy`` file.
 
     Raises:
-        UserError: where the file is missing, is no ``.npy`` file, holds Python objects or columns
-            in Fortran order, or has another size than its header says.
+        UserError: where the file is missing, is no ``.npy`` file, holds Python objects, a single
+            value or columns in Fortran order, or has another size than its header says.
     """
     try:
         with open(path, "rb") as file:
@@ -110,12 +111,12 @@ def read_layout(path: str | os.PathLike) -> RecordLayout:
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file.") from None
     except (ValueError, TypeError, tokenize.TokenError) as error:
-        # What NumPy raises on a header that is damaged.
+        # NumPy raises these errors for a damaged header.
         raise UserError(f"{path}: this is not a .npy file ({error}).") from None
     if dtype.hasobject:
         raise UserError(f"{path}: it holds Python objects, which are not read. Save numbers.")
     if len(shape) == 0:
-        raise UserError(f"{path}: it holds a single value; rows are needed, an array of them.")
+        raise UserError(f"{path}: it holds a single value. Save an array of rows.")
     if fortran_order and len(shape) > 1:
         raise UserError(
             f"{path}: its rows lie column by column (Fortran order). Save it again with "
@@ -154,8 +155,8 @@ def map_rows(path: str | os.PathLike, layout: RecordLayout) -> np.ndarray:
     """Map the rows of a file, read-only, after checking its size.
 
     Returns:
-        A plain array of shape ``layout.shape`` over the mapping. (Not an ``np.memmap``: each view
-        of one costs a microsecond more.)
+        A plain array of shape ``layout.shape`` over the mapping. It is not an ``np.memmap``, since
+        each view of one costs a microsecond more.
     """
     check_size(path, layout)
     if layout.rows * layout.row_bytes == 0:
@@ -188,14 +189,18 @@ class _BackgroundSync:
         if exception[0] is None and self._running is not None:
             self._running.result()
 
-    def wrote(self, size_bytes: int) -> None:
-        """Count bytes that were written, and raise the error of an earlier sync if it had one."""
+    def count_written(self, size_bytes: int) -> None:
+        """Count bytes that were written, and start a sync when there are enough of them.
+
+        Raises:
+            OSError: where the sync before failed.
+        """
         self._unsynced_bytes += size_bytes
         running = self._running
         if self._unsynced_bytes < _BYTES_BETWEEN_SYNCS or (running and not running.done()):
             return
         if running:
-            # The system reports an error once: the sync at the end would not hear of it again.
+            # The system reports an error only once: the sync at the end would not raise it again.
             running.result()
         self._unsynced_bytes = 0
         self._running = self._pool.submit(os.fdatasync, self._descriptor)
@@ -221,7 +226,8 @@ class RecordWriter:
             rows: rows of the layout's dtype, (rows, *row_shape).
 
         Raises:
-            ValueError: where they have another dtype or shape, or lie outside of the file.
+            ValueError: where the rows have another dtype or shape than the file's, or lie outside
+                of the file.
         """
         if rows.dtype != self.layout.dtype or rows.shape[1:] != self.layout.row_shape:
             raise ValueError(f"rows of {rows.dtype} {rows.shape[1:]} in a file of {self.layout}")
@@ -233,7 +239,7 @@ class RecordWriter:
             written = os.pwrite(self._descriptor, left, first)
             left = left[written:]
             first += written
-        self._sync.wrote(rows.nbytes)
+        self._sync.count_written(rows.nbytes)
 
 
 @contextmanager
@@ -277,7 +283,8 @@ def _padded_header(layout: RecordLayout) -> bytes:
     if len(description) >= length:
         raise UserError(
             f"a record of {len(layout.dtype.names or ())} fields needs a header of "
-            f"{len(description):,} bytes; {length - 1:,} are there. Use fewer or shorter names."
+            f"{len(description):,} bytes, but at most {length - 1:,} fit. Use fewer or shorter "
+            "names."
         )
     return start + length.to_bytes(2, "little") + description.ljust(length - 1) + b"\n"
 

@@ -37,7 +37,7 @@ def read_chunks(data: str | os.PathLike, layout: RecordLayout, rows: Range) -> I
 def read_chunks_from(file: BinaryIO, layout: RecordLayout, rows: Range) -> Iterator[np.ndarray]:
     """Yield some rows of an open file in chunks, as ``read_chunks`` does.
 
-    Several threads may read from the same file: its position is not used.
+    Several threads may read from the same file, since its file position is not used.
     """
     rows_per_chunk = _rows_per_chunk(layout)
     buffer = np.empty((min(rows_per_chunk, rows.rows), *layout.row_shape), layout.dtype)

@@ -26,9 +26,9 @@ from memtrain.data.record_file import RecordLayout
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-#: The decoded arrays of a row or a batch: of a plain file, or by the names of a record's fields.
+#: A decoded row or batch: one array for a plain file, an array of each field by name for records.
 Arrays = np.ndarray | dict[str, np.ndarray]
-#: The same fields as tensors.
+#: A batch: one tensor for a plain file, a tensor of each field by name for records.
 Batch = torch.Tensor | dict[str, torch.Tensor]
 
 Transform = Callable[[Any], Any]
@@ -115,7 +115,7 @@ def decode(raw: Any, out: Arrays) -> None:
 
     Args:
         raw: a raw row, or raw rows (n, ...), in the file's dtype.
-        out: the arrays to fill, of the same rows.
+        out: the arrays to fill, with space for these rows.
     """
     if isinstance(out, dict):
         for name, array in out.items():
@@ -132,10 +132,10 @@ def gather(
     Args:
         raw: (rows, ...) in the file's dtype.
         places: int64 (n,), the rows to copy; each must be at least 0 and less than ``len(raw)``.
-        out: the arrays to fill, of n rows.
+        out: the arrays to fill, with space for n rows.
         scratch: (n, ...) in the file's dtype, memory for the raw rows; allocated if not given.
     """
-    # mode="clip" avoids a copy through a buffer, which NumPy makes to check places on the way.
+    # With the default mode, NumPy copies through a buffer, since it checks places as it goes.
     if not isinstance(out, dict) and out.dtype == raw.dtype:
         np.take(raw, places, axis=0, out=out, mode="clip")
     else:
@@ -150,21 +150,21 @@ def are_stored_as_tensors(layout: RecordLayout, fields: TensorFields) -> bool:
 
 
 def view(raw: np.ndarray, fields: TensorFields) -> Batch:
-    """Return raw rows (n, ...) as tensors without a copy, if ``are_stored_as_tensors``."""
+    """Return raw rows (n, ...) as tensors without a copy; ``are_stored_as_tensors`` must hold."""
     if isinstance(fields, dict):
         return {name: torch.from_numpy(raw[name]) for name in fields}
     return torch.from_numpy(raw)
 
 
 def is_batched(transform: Transform | None) -> bool:
-    """Return whether a transform takes a whole batch: whether its ``batched`` is true."""
+    """Return whether a transform takes a whole batch; its attribute ``batched`` says so."""
     return bool(getattr(transform, "batched", False))
 
 
 def is_row_wise(transform: Transform | None) -> bool:
-    """Return whether a transform may get several batches at once: whether ``row_wise`` is true.
+    """Return whether a transform treats every row by itself; its attribute ``row_wise`` says so.
 
-    Such a transform treats every row by itself.
+    Such a transform may be called with several batches at once.
     """
     return bool(getattr(transform, "row_wise", False))
 
@@ -215,7 +215,7 @@ def _tensor_dtype(filename: str, dtype: np.dtype) -> np.dtype:
 
 
 def _is_stored_as(layout: RecordLayout, name: str, field: TensorField) -> bool:
-    """Return whether a record's field has its tensor's dtype, and begins on whole items of it."""
+    """Return whether a record's field has its tensor's dtype and is aligned to its items."""
     offsets: dict[str, int] = {
         each: offset for each, (_, offset, *_) in (layout.dtype.fields or {}).items()
     }

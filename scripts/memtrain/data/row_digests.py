@@ -14,7 +14,7 @@ from memtrain.system.digests import digest_algorithm, new_digest
 def digest_rows(
     data: str | os.PathLike, layout: RecordLayout, rows: Range, algorithm: str = "sha256"
 ) -> str:
-    """Read some rows of a record file, in flat memory, and return the digest of their bytes."""
+    """Return the digest of the bytes of some rows, read through one small buffer."""
     return digest_chunks(read_chunks(data, layout, rows), algorithm)
 
 

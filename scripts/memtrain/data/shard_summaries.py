@@ -46,7 +46,7 @@ class ValuePlace:
 def summarize_rows(
     data: str | os.PathLike, layout: RecordLayout, rows: Range, algorithm: str = "sha256"
 ) -> PieceSummary:
-    """Read some rows of a record file once, in flat memory, and return their summary."""
+    """Read some rows of a record file once, through one small buffer; return their summary."""
     digest = new_digest(algorithm)
     parts: list[dict[str, FieldStatistics]] = []
     for chunk in read_chunks(data, layout, rows):
@@ -60,7 +60,7 @@ def first_nonfinite(data: str | os.PathLike, layout: RecordLayout, rows: Range) 
     """Return the place of the first NaN or infinity in some rows.
 
     Raises:
-        UserError: where there is none, since the file has changed after its statistics were taken.
+        UserError: where there is none, because the file changed after it was indexed.
     """
     start = rows.start
     for chunk in read_chunks(data, layout, rows):
@@ -92,7 +92,7 @@ def _field_statistics(rows: np.ndarray, layout: RecordLayout) -> dict[str, Field
     if shared is None:
         values = _field_values(rows, layout)
         return {name: FieldStatistics.from_rows(values[name]) for name in layout.fields}
-    # Fields of one type lie side by side as one matrix: one pass serves all of them.
+    # Fields of one dtype without gaps form one matrix, so that one pass serves all of them.
     whole = FieldStatistics.from_rows(rows.view(shared).reshape(len(rows), -1))
     statistics: dict[str, FieldStatistics] = {}
     column = 0

@@ -10,14 +10,15 @@ from memtrain.system import canonical_json
 
 @dataclass(frozen=True)
 class Source:
-    """Where rows came from.
+    """Where the rows of a data file came from, and what they mean.
 
     Attributes:
         features: names of the feature columns, in their order in the file.
         target: names of the target columns, in their order in the file.
         task: whether the target is a number or a class.
         classes: number of classes; None for numbers.
-        class_names: words that became the classes; None where the classes were numbers already.
+        class_names: words of the classes, in the order of the classes' numbers; None where the
+            classes were numbers already.
         lowest_loss: lowest mean loss (squared error, or cross entropy) that any model can reach on
             these rows; None where it is not known.
         origin: content of ``source.json`` about the generator and its settings, or about the

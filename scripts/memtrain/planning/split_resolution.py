@@ -131,7 +131,7 @@ class _Resolver:
                 *self._nonfinite_values(split, "evaluation", evaluation_pieces),
             ]
         )
-        touched = self._manifest.touched([*train, *evaluate])
+        touched = self._manifest.touched_shards([*train, *evaluate])
         order = self._order(split, train)
         training = self._training(split, train, training_pieces, order)
         return Recipe(
@@ -196,7 +196,7 @@ class _Resolver:
             int(part.nonfinite.sum()) for piece in damaged for part in piece.statistics.values()
         )
         first = first_nonfinite(self._data, self._manifest.layout, damaged[0].rows)
-        shards = self._manifest.touched([piece.rows for piece in damaged])
+        shards = self._manifest.touched_shards([piece.rows for piece in damaged])
         yield (
             f"splits.{split}: {count} of its {use} values are NaN or infinite; the first is in "
             f"{self._data}, row {first.row}, field {first.field}, column {first.column} (in all: "

@@ -10,7 +10,7 @@ from pyarrow import ipc, parquet
 
 from memtrain.data.tables.table import Table, batch_sizes, rows_per_batch
 
-#: Read-ahead of each column of a Parquet file, and its limit for all columns together.
+#: Bytes that are read ahead in each column of a Parquet file, and in all columns together.
 _COLUMN_BUFFER_BYTES = 1 << 20
 _BUFFER_BYTES = 64 << 20
 
@@ -21,7 +21,7 @@ def open_parquet(path: Path) -> list[Table]:
 
 
 def _read_parquet(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    # Without a buffer of its own for each column, a whole row group is read at once.
+    # Unless each column has its own buffer, Arrow reads a whole row group at once.
     buffer_bytes = min(_COLUMN_BUFFER_BYTES, max(4096, _BUFFER_BYTES // len(columns)))
     with parquet.ParquetFile(path, pre_buffer=False, buffer_size=buffer_bytes) as file:
         values_per_row = sum(_width(file.schema_arrow.field(name).type) for name in columns)
@@ -34,7 +34,7 @@ def _width(kind: pa.DataType) -> int:
 
 
 def open_ipc(path: Path) -> list[Table]:
-    """Open a file or a stream in Arrow's IPC format, of which Feather is another name."""
+    """Open a file or a stream in Arrow's IPC format; Feather (version 2) is the same format."""
     return [Table(str(path), _ipc_reader(_mapped(path)).schema.names, partial(_read_ipc, path))]
 
 
@@ -45,11 +45,12 @@ def _read_ipc(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
         start = 0
         for rows in batch_sizes(batch.num_rows, batch.nbytes // max(batch.num_rows, 1)):
             piece = batch.slice(start, rows)
-            # The bytes are used where they lie: a damaged file would otherwise crash the process.
+            # Arrow uses the mapped bytes as they are: unless they are validated, those of a damaged
+            # file can crash the process.
             piece.validate(full=True)
             yield piece
             start += rows
-            # Pages that were read leave the process; the batch may be as large as the file.
+            # Release the pages that were read, since one batch may be as large as the file.
             mapped.madvise(mmap.MADV_DONTNEED)
 
 
@@ -59,7 +60,7 @@ def _mapped(path: Path) -> mmap.mmap:
 
 
 def _ipc_reader(mapped: mmap.mmap) -> ipc.RecordBatchFileReader | ipc.RecordBatchStreamReader:
-    # All columns come along: Arrow would have to copy a batch out of the mapping to omit some.
+    # The reader is not told which columns to read: to omit some, it would copy whole batches.
     open_reader = ipc.open_file if mapped[:6] == b"ARROW1" else ipc.open_stream
     return open_reader(pa.BufferReader(pa.py_buffer(mapped)))
 

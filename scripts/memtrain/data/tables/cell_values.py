@@ -1,7 +1,6 @@
 """Turns the cells of one column, an Arrow array of any type, into numbers or words.
 
-An integer arrives with all of its digits, or it is refused; so is what does not fit the column's
-type.
+An integer that would lose digits is refused, and so is a value that does not fit the column's type.
 """
 
 # pyarrow.compute makes its functions when it is imported, so that pyright sees none of them:
@@ -16,7 +15,7 @@ from pyarrow import compute
 #: Spellings of a missing number in text files, in lower case.
 _MISSING_NUMBERS = pa.array(["", "na", "n/a", "#n/a", "<na>", "nan", "null", "none"])
 
-#: Integers from here on are not all doubles.
+#: Every integer up to this size is exact as a double; larger ones may lose digits.
 _EXACT_DOUBLES = 2**53
 
 
@@ -24,8 +23,8 @@ class RefusedValueError(Exception):
     """A value that a column cannot take.
 
     Attributes:
-        reason: what the value is and what to do, to follow the name of the column.
-        row: its row in the array; None where the whole column is meant.
+        reason: the problem and its remedy, as text that can follow the name of the column.
+        row: row of the value in the array; None where the whole column is meant.
     """
 
     def __init__(self, reason: str, row: int | None = None):
@@ -135,7 +134,7 @@ def fit(values: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
     if values.dtype == np.float16:
         values = values.astype(np.float32)
     low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
-    # The end is a power of two, and so exact as a floating-point number too.
+    # high + 1 is a power of two, which a floating-point number represents exactly.
     fits = (values >= low) & (values < high + 1)
     if values.dtype.kind == "f":
         fits &= values == np.floor(values)
@@ -144,7 +143,7 @@ def fit(values: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
 
 def _read_lists(array: pa.Array, dtype: np.dtype) -> NumberCells:
     width = array.type.list_size
-    # The values of a slice are those of the whole array.
+    # `values` ignores that an array is a slice: it returns the values of the whole array.
     flat = array.values.slice(array.offset * width, len(array) * width)
     try:
         cells = read_numbers(flat, dtype)
@@ -201,7 +200,7 @@ def _parse(text: pa.Array, dtype: np.dtype) -> pa.Array:
 
 
 def _tidied(text: pa.Array) -> pa.Array:
-    """Return text with integers and truth values in plain digits, null where one is missing."""
+    """Return text with integers and booleans in plain digits, and null for a missing number."""
     trimmed = compute.utf8_trim_whitespace(text)
     lower = compute.utf8_lower(trimmed)
     tidy = compute.replace_substring_regex(trimmed, r"^\+?(-?\d+)(?:\.0*)?$", r"\1")
@@ -211,7 +210,7 @@ def _tidied(text: pa.Array) -> pa.Array:
 
 
 def _cast(text: pa.Array, kind: pa.DataType) -> pa.Array | None:
-    """Return text as numbers; None where some of it spells none."""
+    """Return text as numbers; None where a cell spells no number."""
     try:
         return text.cast(kind)
     except pa.ArrowInvalid:
@@ -231,7 +230,7 @@ def _first_row_without_number(text: pa.Array) -> int:
 
 
 def _refuse_rounded(text: pa.Array, numbers: pa.Array) -> None:
-    """Refuse integers that are too large for doubles, where other cells make doubles of them."""
+    """Refuse integers too large to be exact in a column that was parsed as doubles."""
     rounded = compute.greater_equal(compute.abs(numbers), _EXACT_DOUBLES).index(True).as_py()
     if rounded >= 0:
         raise RefusedValueError(

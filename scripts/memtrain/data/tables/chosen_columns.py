@@ -23,7 +23,7 @@ class ChosenColumns:
 
     Attributes:
         features: columns that the model sees.
-        target: columns that it learns to predict.
+        target: columns that the model learns to predict.
     """
 
     features: list[Column]
@@ -34,7 +34,8 @@ class ChosenColumns:
         """Return the columns that settings choose.
 
         Raises:
-            UserError: where the target is a class of several columns, or of another type.
+            UserError: where the target is a class but has several columns, or is a category but
+                has a type other than int64.
         """
         return cls(
             features=[_feature_column(settings, name) for name in settings.features],
@@ -53,7 +54,7 @@ class ChosenColumns:
 
     @property
     def dtype(self) -> np.dtype:
-        """The record of one row; its widths are known after all rows were read once."""
+        """The dtype of one record; its widths are known once all rows have been read."""
         return record_dtype(**{name: _field(columns) for name, columns in self.fields.items()})
 
 

@@ -20,7 +20,7 @@ from memtrain.data.tables.cell_values import (
     read_words,
 )
 
-#: A category of more words is taken for a mistake, since each becomes a column or a class.
+#: A category with more words than this is taken for a mistake: each becomes a column or a class.
 MOST_WORDS = 10_000
 
 Cells = NumberCells | WordCells
@@ -46,7 +46,7 @@ class Column(ABC, Generic[CellsT]):
 
     @property
     def names(self) -> list[str]:
-        """The names of the columns that this one becomes."""
+        """The names of the columns that are written for this one."""
         return [self.name]
 
     @property
@@ -69,15 +69,15 @@ class Column(ABC, Generic[CellsT]):
 
     @abstractmethod
     def learn(self, cells: CellsT) -> None:
-        """Take rows that are kept into account.
+        """Update what the first pass finds out about the column, from rows that are kept.
 
         Raises:
-            RefusedValueError: where the column as a whole cannot be taken.
+            RefusedValueError: where the column as a whole cannot be imported.
         """
 
     @abstractmethod
     def encode(self, cells: CellsT) -> np.ndarray:
-        """Return rows as they are written, (rows, number of ``names``)."""
+        """Return the values to write, (rows, number of ``names``)."""
 
 
 class NumberColumn(Column[NumberCells]):
@@ -91,7 +91,7 @@ class NumberColumn(Column[NumberCells]):
 
     @property
     def names(self) -> list[str]:
-        """The name of the column; of a block, with the position of each number."""
+        """The name of the column; for a block, one name for each number, with its position."""
         if self._width is None or self._width == 1:
             return [self.name]
         return [f"{self.name}[{position}]" for position in range(self._width)]
@@ -137,7 +137,7 @@ class NumberColumn(Column[NumberCells]):
         return fitted
 
     def encode(self, cells: NumberCells) -> np.ndarray:
-        """Return rows as they are written, (rows, width): missing values replaced by means."""
+        """Return the values to write, (rows, width), with means in place of missing values."""
         if not cells.missing.any():
             return cells.values
         return np.where(cells.missing, self.means(), cells.values)
@@ -152,7 +152,7 @@ class ClassColumn(NumberColumn):
 
     @property
     def classes(self) -> int:
-        """The number of classes: the largest that was found, and one."""
+        """The number of classes: the largest class that was found, plus one."""
         return self._classes
 
     def read(self, array: pa.Array) -> NumberCells:
@@ -215,15 +215,15 @@ class _WordColumn(Column[WordCells]):
 
 
 class CategoryFeature(_WordColumn):
-    """A feature of words: it becomes one column a word, 1 where the row has the word, else 0."""
+    """A feature of words, one-hot encoded: a column per word, 1 in rows that have it, else 0."""
 
     @property
     def names(self) -> list[str]:
-        """The name of the column with each word."""
+        """The name of each written column: the column's name and one word."""
         return [f"{self.name}={word}" for word in self.words]
 
     def encode(self, cells: WordCells) -> np.ndarray:
-        """Return rows as they are written, (rows, number of words)."""
+        """Return the values to write, (rows, number of words)."""
         numbers = cells.numbers(self.words)
         encoded = np.zeros((len(numbers), len(self._found)), self.dtype)
         encoded[np.arange(len(numbers)), numbers] = 1
@@ -231,7 +231,7 @@ class CategoryFeature(_WordColumn):
 
 
 class CategoryTarget(_WordColumn):
-    """A target of words: it becomes the number of its word among all of them."""
+    """A target of words: a class is the position of its word among all words, sorted."""
 
     @property
     def classes(self) -> int:
@@ -239,5 +239,5 @@ class CategoryTarget(_WordColumn):
         return len(self._found)
 
     def encode(self, cells: WordCells) -> np.ndarray:
-        """Return rows as they are written, (rows, 1)."""
+        """Return the values to write, (rows, 1)."""
         return cells.numbers(self.words)[:, np.newaxis].astype(self.dtype)

@@ -17,9 +17,10 @@ from pyarrow import csv as arrow_csv
 from memtrain.core.errors import UserError
 from memtrain.data.tables.table import Table
 
-#: Bytes that are parsed at once, which must hold a whole row: at least the former, and the latter
-#: for each column.
+#: Least number of bytes that are parsed at once.
 _BLOCK_BYTES = 1 << 20
+
+#: Bytes that a table with many columns parses at once for each column, since a whole row must fit.
 _CELL_BYTES = 64
 
 #: How Arrow reports a row with too many or too few cells; it counts the header as row 1.
@@ -27,7 +28,7 @@ _RAGGED_ROW = re.compile(
     r"Row #(?P<row>\d+): Expected (?P<expected>\d+) columns, got (?P<found>\d+)"
 )
 
-#: Opens a stream of bytes, from its beginning each time.
+#: Function that opens a stream of bytes, at its beginning every time.
 _Opener = Callable[[], AbstractContextManager[IO[bytes] | gzip.GzipFile]]
 
 
@@ -49,7 +50,7 @@ def open_zip(path: Path) -> list[Table]:
     """
     with zipfile.ZipFile(path) as archive:
         names = [name for name in archive.namelist() if name.lower().endswith(".csv")]
-    # The Finder of macOS adds a folder of files that look like CSV and are not.
+    # The Finder of macOS adds a folder of files whose names end in .csv but that hold no CSV.
     members = sorted(name for name in names if not name.startswith("__MACOSX/"))
     if not members:
         raise UserError(f"{path}: it holds no file that ends in .csv. Put CSV files into it.")
@@ -74,7 +75,7 @@ def _csv_table(name: str, opener: _Opener) -> Table:
 def _read_csv(
     name: str, opener: _Opener, block_bytes: int, columns: list[str]
 ) -> Iterator[pa.RecordBatch]:
-    """Yield all cells as text, empty ones as null: what they mean is not for a reader to guess."""
+    """Yield all cells as text and empty ones as null, so that Arrow guesses no types."""
     try:
         with opener() as stream:
             yield from arrow_csv.open_csv(

@@ -23,7 +23,7 @@ _OPENERS: dict[str, Callable[[Path], list[Table]]] = {
 
 
 def open_tables(files: Iterable[Path]) -> list[Table]:
-    """Open files as tables: one a file, or one a CSV member of a ``.zip``, in the order of names.
+    """Open files as tables: one per file, or one per CSV member of a ``.zip``, in name order.
 
     Args:
         files: files with a known ending, from ``source_files``.

@@ -1,9 +1,9 @@
 """Brings a user's tables into one record file, in two passes over them.
 
 The first pass finds out what must be known before the first row is written (the number of rows that
-are kept, the words of categories, the means that replace missing values) and everything that is
-wrong. The second pass writes. Both see the same batches in the same order on one thread, so the
-bytes depend on the files and the settings alone.
+are kept, the words of categories, the means that replace missing values) and the first problem of
+every column. The second pass writes. Both see the same batches in the same order on one thread, so
+the bytes depend on the files and the settings alone.
 """
 
 from collections.abc import Iterator
@@ -48,14 +48,14 @@ class _Batch:
 
 
 class TableImport:
-    """The import of some files: ``survey`` them, ``write`` the rows, tell where they came from.
+    """The import of some files: first ``survey``, then ``write``, then ``source``.
 
     Args:
         settings: settings of the import.
 
     Attributes:
         rows_read: number of rows of all tables.
-        rows_dropped: number of those that were left out for a missing value.
+        rows_dropped: number of rows that were left out for a missing value.
 
     Raises:
         UserError: where files cannot be opened or lack columns.
@@ -82,14 +82,14 @@ class TableImport:
 
     @property
     def dtype(self) -> np.dtype:
-        """The record of one row; known after ``survey``."""
+        """The dtype of one record; known after ``survey``."""
         return self._columns.dtype
 
     def survey(self) -> None:
         """Read all rows a first time.
 
         Raises:
-            UserError: with everything that is wrong with them.
+            UserError: naming the first problem of every column, or where no rows are left.
         """
         with Progress("surveying", None, "rows") as progress:
             for batch in self._batches():
@@ -100,8 +100,8 @@ class TableImport:
         if not self.rows:
             raise UserError(
                 f"{self._settings.path}: no rows are left; {self.rows_read:,} were read and "
-                f"{self.rows_dropped:,} dropped for a missing value. Bring more rows, or leave out "
-                "the columns that miss so many."
+                f"{self.rows_dropped:,} dropped for a missing value. Import more rows, or leave "
+                "out the columns with so many missing values."
             )
         self._descriptions = describe_files(self._files)
 
@@ -109,7 +109,7 @@ class TableImport:
         """Read all rows a second time, and write them in the order of the files.
 
         Raises:
-            UserError: where they are not those of the survey.
+            UserError: where the files changed after the survey.
         """
         written = 0
         with Progress("writing", self.rows, "rows") as progress:
@@ -157,7 +157,7 @@ class TableImport:
     def _survey_batch(self, batch: _Batch) -> None:
         cells: dict[Column, Cells] = {}
         for column in self._columns.all:
-            # The first problem of a column is told; the column is not looked at any further.
+            # Only the first problem of a column is reported, so the column is not read any further.
             if column.name not in self._problems:
                 try:
                     cells[column] = column.read(batch.content.column(column.name))
@@ -174,7 +174,7 @@ class TableImport:
                 self._note_problem(batch, column, refusal)
 
     def _records(self) -> Iterator[np.ndarray]:
-        """Yield the rows that are kept, as they are written."""
+        """Yield the records of the rows that are kept, in pieces."""
         dtype = self.dtype
         rows_per_piece = max(1, _PIECE_BYTES // dtype.itemsize)
         for batch in self._batches():
@@ -211,7 +211,7 @@ class TableImport:
 
 
 def _select(cells: Cells, kept: np.ndarray) -> Cells:
-    """Return the kept rows of what a column read."""
+    """Return the cells of the rows that are kept."""
     return cells if kept.all() else cells.select(kept)
 
 
@@ -224,7 +224,7 @@ def _absent_columns(tables: list[Table], names: list[str]) -> Iterator[str]:
         table = lacking[0]
         more = f" and {len(lacking) - 1:,} more" if len(lacking) > 1 else ""
         if name in table.columns:
-            yield f"{table.name}: the column '{name}' stands in it more than once. Rename one."
+            yield f"{table.name}: more than one column is called '{name}'. Rename one."
         else:
             yield (
                 f"{table.name}{more}: there is no column '{name}'."

@@ -10,7 +10,7 @@ from memtrain.data.tables.columns import Column, NumberColumn
 
 
 class MissingValues:
-    """Counts the missing values of each column, and decides what becomes of them.
+    """Counts the missing values of each column, and applies the policy for them.
 
     Args:
         policy: whether a missing value is an error, drops its row, or is replaced by a mean.
@@ -39,7 +39,7 @@ class MissingValues:
         """Return which rows are kept, booleans (rows,).
 
         Args:
-            missing: of each column, which of its values are missing, booleans (rows, width).
+            missing: for each column, which of its values are missing, booleans (rows, width).
             rows: number of rows.
         """
         kept = np.ones(rows, bool)
@@ -49,11 +49,11 @@ class MissingValues:
         return kept
 
     def problems(self, columns: Iterable[Column], target: Iterable[Column]) -> Iterator[str]:
-        """Yield a problem for every column with missing values that cannot stay or be replaced.
+        """Yield a problem for every column whose missing values the policy cannot deal with.
 
         Args:
             columns: all columns.
-            target: those of them that are the target.
+            target: the columns that are the target.
         """
         for column in columns:
             count = self._counts.get(column.name, 0)

@@ -18,10 +18,12 @@ from memtrain.data.tables.table import Table, batch_sizes
 
 
 def open_npy(path: Path) -> list[Table]:
-    """Open a matrix, whose columns are called "0", "1", ..., or a vector of records.
+    """Open a vector of records, or a matrix, whose columns are called "0", "1", ...
+
+    A vector of numbers counts as a matrix of one column.
 
     Raises:
-        UserError: where the array is neither.
+        UserError: where the array has more axes.
     """
     layout = read_layout(path)
     if len(layout.row_shape) > (0 if layout.dtype.names else 1):
@@ -35,7 +37,7 @@ def open_npy(path: Path) -> list[Table]:
 
 def _read_npy(path: Path, layout: RecordLayout, columns: list[str]) -> Iterator[pa.RecordBatch]:
     values_per_row = int(np.prod(layout.row_shape, dtype=np.int64))
-    # Read, not mapped: the pages of a mapping stay in the process until something evicts them.
+    # The file is not mapped, since mapped pages stay in the process until something evicts them.
     with path.open("rb") as file:
         file.seek(layout.offset)
         for rows in batch_sizes(layout.rows, layout.row_bytes):
@@ -56,11 +58,11 @@ def open_npz(path: Path) -> list[Table]:
 
 
 class _Member:
-    """An array of an archive, read row by row.
+    """An array of an archive, read some rows at a time.
 
     Args:
         where: file and name of the array, for messages.
-        stream: its bytes, from the beginning.
+        stream: the bytes of the array's ``.npy`` file, from the beginning.
     """
 
     def __init__(self, where: str, stream: IO[bytes]):

@@ -1,6 +1,6 @@
 """The files that an import reads: found by a path, a folder or a pattern, and identified.
 
-The rules of the workflow call this in every job, so it must not import Arrow.
+The rules of the workflow import this module in every job, so it must not import Arrow.
 """
 
 import os
@@ -22,7 +22,7 @@ _HASHED_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class FileState:
-    """What changes when a file is written to.
+    """Size and modification time of a file, from which a change is noticed.
 
     Attributes:
         size_bytes: size of the file.

@@ -1,8 +1,7 @@
-"""What a table is, whatever kind of file it lies in: named columns, read in batches of a few MiB.
+"""Tables of every kind of file: named columns, read in batches of a few MiB.
 
-No file is read whole. Two kinds of files set a lower limit to what memory must hold: of a Parquet
-file, a page of every column that is read (1 MiB as a rule); of a compressed Arrow file, one of its
-batches.
+No file is read whole. Two kinds of files need more memory than a batch: a Parquet file, a page of
+every column that is read (usually 1 MiB each), and a compressed Arrow file, one of its own batches.
 """
 
 import csv
@@ -17,11 +16,11 @@ import pyarrow as pa
 
 from memtrain.core.errors import UserError
 
-#: Size of a batch: large enough that a call costs nothing beside the work that it does.
+#: Size of a batch, large enough that the cost of a call does not matter.
 _BATCH_BYTES = 4 << 20
 _MOST_ROWS_PER_BATCH = 1 << 16
 
-#: Errors that readers raise where a file is damaged, or of another kind than its ending says.
+#: Errors that readers raise where a file is damaged, or its ending does not tell its kind.
 _READING_ERRORS = (
     OSError,
     ValueError,
@@ -62,7 +61,7 @@ class Table:
 
 @contextmanager
 def reading_errors(name: str) -> Iterator[None]:
-    """Turn what the readers raise into an error that names the file.
+    """Turn the errors of the readers into a ``UserError`` that names the file.
 
     Args:
         name: name of the file, for the message.
