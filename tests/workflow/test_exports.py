@@ -1,4 +1,4 @@
-"""Exports of a finished project, each validated by a tool of its standard."""
+"""Exports of a finished project, each validated by a tool for its format."""
 
 import hashlib
 import json
@@ -116,7 +116,7 @@ def test_the_prov_package_reads_the_exported_document(project):
         for one in document.get_records()
         if one.get_attribute("memtrain:firstRow")
     }
-    # A whole shard as it was indexed, and the part of the next one that the split uses.
+    # The split uses the whole first shard, and a part of the second.
     assert {(0, 1000), (1000, 1500)} <= used
     message = lineage_error(project, "export", "prov", "prov.xml")
     assert "prov.xml" in message
@@ -245,15 +245,15 @@ def forged(envelope):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("sign", "--key", "config.yaml", "config.yaml"), "no private key"),
+        (("sign", "--key", "config.yaml", "config.yaml"), "not a private key"),
         (("sign", "--key", "k"), "needs the FILE"),
         (("sign", "--key", "gone", "config.yaml"), "gone: this file cannot be read"),
         (("sign", "--new-key", "config.yaml"), "a key is never overwritten"),
-        (("verify-signature", "--key", "config.yaml", "config.yaml"), "no public key"),
+        (("verify-signature", "--key", "config.yaml", "config.yaml"), "not a public key"),
         (("export", "croissant", "c.json", FIRST), "name no PATH"),
         (("export", "rocrate", "results"), "in the folder of the project"),
         (("export", "prov", "p.json", "config.yaml"), "config.yaml"),
-        (("replay", "--to", "localhost:5000"), "no http URL"),
+        (("replay", "--to", "localhost:5000"), "not an http URL"),
         (("replay", "--to", "http://user:word@localhost"), "OPENLINEAGE_API_KEY"),
     ],
 )
@@ -262,7 +262,7 @@ def test_a_mistake_in_the_arguments_is_named(finished_project, arguments, messag
 
 
 def test_a_missing_package_is_named_with_the_command_that_installs_it(project):
-    # Python finds these modules before the real ones.
+    # Python finds these modules before the real packages.
     (project / "scripts/prov.py").write_text("raise ImportError('not here')\n")
     (project / "scripts/securesystemslib.py").write_text("raise ImportError('not here')\n")
     for command in (("export", "prov", "p.json"), ("sign", "--key", "config.yaml", "config.yaml")):

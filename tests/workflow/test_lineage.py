@@ -32,7 +32,7 @@ def models(project):
     return project.results("splits/*/model.safetensors")
 
 
-def test_a_model_is_explained_down_to_the_generator(project):
+def test_a_model_is_explained_back_to_the_generator(project):
     answer = project.lineage("explain", FIRST)
     for part in (
         "made by train/first",
@@ -137,7 +137,7 @@ def test_verify_finds_a_row_order_that_the_recipe_does_not_declare(project):
 
 
 @pytest.mark.parametrize("how", ["all", "none"])
-def test_a_training_on_a_flipped_byte_fails_where_all_shards_are_verified(project, how):
+def test_a_training_on_a_flipped_byte_fails_if_all_shards_are_verified(project, how):
     flip_byte(project, 2500)
 
     def change(content):
@@ -163,12 +163,10 @@ def test_a_training_on_a_flipped_byte_fails_where_all_shards_are_verified(projec
 def test_exactly_the_models_that_were_trained_on_withdrawn_rows_train_again(project):
     before = models(project)
     answer = project.lineage("withdraw", "--rows", "1100:1200", "--reason", "a <b> 'person'")
-    assert f"trained on some of them: {FIRST}\n1 model trained on them;" in answer
+    assert f"trained on some of these rows: {FIRST}\nmodels trained on these rows: 1;" in answer
     found = project.lineage("verify", status=1)
     assert f"withdrawn: {FIRST}: it was trained on rows that are withdrawn: [1100, 1200)" in found
-    assert "WITHDRAWN: it was made from rows [1100, 1200)" in project.lineage(
-        "explain", FIRST, status=1
-    )
+    assert "WITHDRAWN: made from rows [1100, 1200)" in project.lineage("explain", FIRST, status=1)
     run = project.snakemake()
     assert run.jobs == [
         "draw first",

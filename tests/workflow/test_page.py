@@ -1,4 +1,4 @@
-"""The lineage page as people use it: opened from the disk in a real browser, clicked, searched."""
+"""The lineage page as people use it: opened from the disk in a browser, clicked, searched."""
 
 import hashlib
 import json
@@ -146,7 +146,9 @@ def test_a_click_highlights_upstream_and_downstream_and_shows_the_record(
     assert highlighted(page, "self") == highlighted(page, "faded") == set()
 
 
-def test_the_page_that_summarize_draws_shows_summarize_as_running(finished_project, view):
+def test_the_page_that_summarize_draws_shows_summarize_as_running(
+    finished_project, view
+):
     page = view(finished_project / PAGE)
     assert "It shows that run as running" in page.inner_text("#notes")
     click(page, "summarize")
@@ -159,13 +161,13 @@ def test_a_search_for_rows_highlights_the_runs_that_impact_lists(
 ):
     page = view(finished_page)
     search(page, "row 2500")
-    assert "Trained on them\nsecond\nshare" in record(page)
+    assert "Trained on these rows\nsecond\nshare" in record(page)
     reached = json.loads(finished_project.lineage("impact", "--rows", "2500", "--json"))
     runs = {one["job"].replace("/", " · ") for one in reached}
     # These jobs only describe the rows.
     assert highlighted(page, "downstream") == runs - {"index_shards", "resolve_splits"}
     search(page, "shard 19")
-    assert "Evaluated on them\nfirst\nsecond\nshare" in record(page)
+    assert "Evaluated on these rows\nfirst\nsecond\nshare" in record(page)
     model = finished_project / "results/small/splits/share/model.safetensors"
     search(page, hashlib.sha256(model.read_bytes()).hexdigest()[:12])
     assert "splits/share/model.safetensors" in record(page)
@@ -221,7 +223,7 @@ def test_the_strip_shows_rows_trained_evaluated_corrupt_and_withdrawn(project, v
     project.lineage("page", "known.html")
     page = view(project / "known.html")
     assert colour_at(page, 2500, 1) == colour_named(page, "corrupt")
-    project.lineage("verify", status=1)  # the withdrawn rows are left to find
+    project.lineage("verify", status=1)  # only the finding about withdrawn rows is left
     project.lineage("page", "whole.html")
     page = view(project / "whole.html")
     assert colour_at(page, 2500, 1) == colour_named(page, "train")
@@ -238,7 +240,7 @@ def test_a_click_on_the_strip_selects_a_split_or_a_shard(finished_project, view)
     page.mouse.down()
     page.mouse.up()
     assert record(page).startswith("rows\nshard 10")
-    assert "Trained on them\nno split" in record(page)
+    assert "Trained on these rows\nno split" in record(page)
     manifest = json.loads((finished_project / "results/small/manifest/part-00000.json").read_text())
     assert manifest["shards"][10]["digest"] in record(page)
 
@@ -285,7 +287,7 @@ def test_200_splits_share_a_few_cards_and_each_can_be_opened(tmp_path, view):
         "summarize",
     } <= titles
     assert len(cards(page)) < 10
-    # The number of elements depends on the splits; the 10,000 shards are only pixels.
+    # The number of elements grows with the splits only: the 10,000 shards are pixels.
     assert page.evaluate("document.querySelectorAll('*').length") < 200 * 6
     search(page, "part_117")
     assert {"train · part_117", group_title(199, "train")} <= {label for label, *_ in cards(page)}
@@ -298,7 +300,7 @@ def test_200_splits_share_a_few_cards_and_each_can_be_opened(tmp_path, view):
     search(page, "shard 100")
     page.check("#only-highlighted")
     lines = page.locator(".split-line:visible .name").all_inner_texts()
-    uses = re.search(r"splits that use them\s+(\d+) of 200", record(page))
+    uses = re.search(r"splits that use these rows\s+(\d+) of 200", record(page))
     assert len(lines) == int(uses[1]) < 20
     page.click("#collapse")
     assert group_title(200, "train") in {label for label, *_ in cards(page)}

@@ -133,7 +133,7 @@ def test_a_redirect_is_not_followed(finished_project, events):
     assert {path for path, *_ in server.requests} == {"/api/v1/lineage"}
 
 
-def test_a_server_that_cannot_be_reached_ends_the_replay(finished_project):
+def test_a_server_that_cannot_be_reached_stops_the_replay(finished_project):
     with Server() as server:
         url = server.url
     answer = finished_project.lineage("replay", "--to", url, status=1)

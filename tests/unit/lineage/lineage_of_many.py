@@ -16,7 +16,10 @@ CODE = [{"name": "memtrain", "commit": "c" * 40, "is_clean": True}]
 
 
 def lines_of(splits, rows_in_all):
-    """Return splits whose training rows slide over the dataset; all evaluate on the last tenth."""
+    """Return lines of splits whose training ranges slide over the dataset.
+
+    All splits are evaluated on the last tenth of the rows.
+    """
     last = rows_in_all * 9 // 10
     width = last // 4
     starts = [number * (last - width) // max(1, splits - 1) for number in range(splits)]
@@ -44,7 +47,7 @@ def manifest_of(rows_in_all):
 
 
 def keep_records(folder, lines, rows_in_all):
-    """Record the runs that the workflow would have for these splits."""
+    """Record the runs that a workflow with these splits would have."""
     records = Records(folder)
     facts_of_all = {
         "environment": {"python": "3.11", "packages": {"torch": "2.13.0"}, "variables": {}},
@@ -79,7 +82,7 @@ def keep_records(folder, lines, rows_in_all):
 
 
 def content_of(folder, splits=200, shards=10_000, **more):
-    """Return the content of the page of that many splits."""
+    """Return the content of the page of a workflow with many splits."""
     rows_in_all = shards * ROWS_PER_SHARD
     lines = lines_of(splits, rows_in_all)
     keep_records(folder, lines, rows_in_all)

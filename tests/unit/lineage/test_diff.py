@@ -6,6 +6,7 @@ import pytest
 
 from memtrain.lineage.queries.diff import difference
 from memtrain.lineage.records.run_record import CodeRoot, RunRecord
+from memtrain.system.digests import digest_of_file
 from tests.unit.lineage.lineage_records import file, piece, rows
 
 
@@ -70,3 +71,17 @@ def test_code_that_has_changed_again_since_is_named_without_its_lines(repository
     after = CodeRoot("memtrain", root.commit, False, {"train.py": "sha256:2"})
     (change,) = difference(record(code=[root]), record(code=[after]), folder).code
     assert (change.what, change.lines) == ("train.py", [])
+
+
+@pytest.mark.parametrize("was_committed", [True, False])
+def test_lines_are_shown_only_if_the_earlier_run_used_the_committed_file(
+    repository_of_code, was_committed
+):
+    folder, root = repository_of_code
+    used = digest_of_file(folder / "train.py") if was_committed else "sha256:3"
+    before = CodeRoot("memtrain", root.commit, False, {"train.py": used})
+    (folder / "train.py").write_text("one = 1\n")
+    now = {"train.py": digest_of_file(folder / "train.py")}
+    after = CodeRoot("memtrain", root.commit, False, now)
+    (change,) = difference(record(code=[before]), record(code=[after]), folder).code
+    assert change.lines[1:] == (["-two = 2"] if was_committed else [])

@@ -1,4 +1,4 @@
-"""What is found downstream equals a computation row by row, on random chains of runs."""
+"""Queries of impact find the same files as a computation row by row, on random chains of runs."""
 
 import pytest
 from hypothesis import given, settings
@@ -99,7 +99,7 @@ def test_a_file_about_rows_reaches_everything_that_was_made_with_it(index):
     assert found(downstream_of_file(index, "manifest")) == expected
 
 
-def test_a_recipe_reaches_its_own_model_alone(index):
+def test_a_recipe_reaches_only_its_own_model(index):
     expected = {"b.model": 1, "summary": 2}
     assert found(downstream_of_file(index, "b.json")) == expected
 

@@ -56,7 +56,7 @@ def test_the_record_of_a_started_run_is_replaced_when_the_run_ends(records, fold
     index.close()
 
 
-def test_a_run_killed_between_its_two_files_has_ended(records, folder):
+def test_a_run_that_left_both_of_its_files_counts_as_ended(records, folder):
     record = records.add("third")
     RecordStore(folder).started(record)
     assert runs(folder)[2:] == [("third", "completed")]
@@ -110,8 +110,8 @@ def test_an_index_of_another_version_is_built_again(records, folder):
 
 
 def test_a_read_only_folder_is_indexed_in_memory(records, folder):
-    # No permission stops root, so the process becomes another user. It does so after the imports,
-    # since the modules may be readable for root alone.
+    # Permissions do not stop root, so the process becomes another user. It does so after the
+    # imports, since only root may be allowed to read the modules.
     program = (
         f"import os, sys; sys.path[:0] = {sys.path!r};"
         "from memtrain.lineage.index.lineage_index import LineageIndex;"
@@ -130,7 +130,7 @@ def test_a_read_only_folder_is_indexed_in_memory(records, folder):
     assert not (folder / INDEX_FILE).exists()
 
 
-def test_rows_are_the_version_that_was_written_last(tmp_path):
+def test_rows_that_are_read_are_of_the_version_that_was_written_last(tmp_path):
     records = Records(tmp_path)
     records.add("make", outputs=[rows_written("data", (0, 9), text="1")])
     reading = rows("data", (0, 9))

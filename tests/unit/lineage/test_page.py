@@ -1,4 +1,4 @@
-"""The content of the page, from made-up records, and the HTML that it becomes."""
+"""The content of the page, from made-up records, and the HTML of the page."""
 
 import base64
 import hashlib

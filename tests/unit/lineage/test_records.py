@@ -1,4 +1,4 @@
-"""Records: written by real scripts, whole or not there, and nothing in them that is private."""
+"""Records of real scripts: each is complete or absent, and holds nothing that is private."""
 
 import argparse
 import concurrent.futures
@@ -105,17 +105,17 @@ def test_a_failure_is_recorded_with_its_reason(tmp_path):
     assert record.message.startswith("rows: found 'many'")
 
 
-def test_a_mistake_ends_the_other_tries_of_the_same_call_of_the_workflow(tmp_path):
-    call = "01900000-0000-7000-8000-00000000000"
-    here = ("--records", "records", "--workflow-run", f"{call}1")
+def test_a_mistake_ends_later_tries_in_the_same_run_of_the_workflow(tmp_path):
+    run_id = "01900000-0000-7000-8000-00000000000"
+    here = ("--records", "records", "--workflow-run", f"{run_id}1")
     first = generate(tmp_path, *here, settings="{rows: many}", status=1)
     second = generate(tmp_path, *here, status=1)
     assert second.stderr == first.stderr
     assert not (tmp_path / "data.npy").exists()
-    generate(tmp_path, "--records", "records", "--workflow-run", f"{call}2")
+    generate(tmp_path, "--records", "records", "--workflow-run", f"{run_id}2")
 
 
-def test_a_killed_run_is_there_as_started(tmp_path):
+def test_a_killed_run_stays_recorded_as_running(tmp_path):
     settings = "{rows: 30000000, features: 20}"
     command = [sys.executable, SCRIPTS / "generate_data.py", "--settings", settings]
     command += ["--data", "data.npy", "--source", "source.json", "--records", "records"]
@@ -127,7 +127,7 @@ def test_a_killed_run_is_there_as_started(tmp_path):
 
 
 @pytest.mark.parametrize("required", [False, True])
-def test_what_cannot_be_recorded_is_a_warning_or_an_error(tmp_path, required):
+def test_a_run_that_cannot_be_recorded_causes_a_warning_or_an_error(tmp_path, required):
     (tmp_path / "records").write_text("a file where a folder should be")
     lineage = json.dumps({"required": required})
     done = generate(
@@ -138,7 +138,7 @@ def test_what_cannot_be_recorded_is_a_warning_or_an_error(tmp_path, required):
     assert (tmp_path / "data.npy").exists() != required
 
 
-def test_a_full_disk_is_said_and_tears_nothing(tmp_path):
+def test_a_full_disk_is_reported_and_leaves_no_torn_record(tmp_path):
     # The limit on file sizes lets rows through and stops the record.
     program = (
         "import resource, runpy, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
@@ -230,7 +230,7 @@ def test_contents_lose_secrets_at_any_depth():
     assert Privacy("/home/x").content(content) == expected
 
 
-def test_variables_are_recorded_when_allowed_and_no_secrets(tmp_path):
+def test_allowed_variables_are_recorded_unless_they_are_secrets(tmp_path):
     lineage = yaml.safe_dump({"environment": ["CLUSTER_NAME", "CLUSTER_TOKEN"]})
     generate(
         tmp_path, "--records", "r", "--lineage", lineage, CLUSTER_NAME="one", CLUSTER_TOKEN="two"

@@ -1,4 +1,4 @@
-"""A Provenance Run Crate, where it cannot be written."""
+"""A Provenance Run Crate that cannot be written."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from memtrain.lineage.export.rocrate import write_crate
 
 
 def test_a_crate_without_its_workflow_is_refused(tmp_path):
-    nothing = Provenance(dataset="x", results=(), runs=(), calls=(), data="data.npy")
+    nothing = Provenance(dataset="x", results=(), runs=(), workflow_runs=(), data="data.npy")
     with pytest.raises(UserError, match="Snakefile should be here"):
         write_crate(
             nothing, project=tmp_path, folder=tmp_path, snakefile=tmp_path / "gone/Snakefile"

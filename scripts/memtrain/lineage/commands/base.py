@@ -1,4 +1,4 @@
-"""What all commands share: how they are added, what they are answered from, and how they answer."""
+"""The base of all commands: their parsers, the records that they query, and their answers."""
 
 import argparse
 import json
@@ -80,8 +80,8 @@ class Query:
         """Print an answer to standard output, and return the exit status.
 
         Args:
-            content: the answer for programs, printed as JSON where ``--json`` is given.
-            lines: the answer for people.
+            content: the answer for programs, printed as JSON if ``--json`` is given.
+            lines: the lines of the answer for people.
             is_fine: whether the answer holds no finding.
 
         Returns:
@@ -97,7 +97,7 @@ class Query:
 def run_command(arguments: argparse.Namespace) -> int:
     """Run the command that was parsed, and return its exit status.
 
-    A mistake of the user is logged and gives 2, since 1 stands for a finding.
+    After a mistake of the user, which is logged, the status is 2, since 1 stands for a finding.
     """
     try:
         return arguments.run(arguments)
@@ -111,8 +111,8 @@ class Commands:
     """The commands of a parser.
 
     Args:
-        parser: the parser to add commands to. The arguments that it parses hold the function that
-            runs the chosen command as ``run``.
+        parser: the parser to add commands to. Its parsed arguments have the attribute ``run``, the
+            function that runs the chosen command.
     """
 
     def __init__(self, parser: argparse.ArgumentParser):
@@ -131,7 +131,7 @@ class Commands:
     def add_query(
         self, name: str, run: Callable[[Query], int], summary: str, details: str = ""
     ) -> argparse.ArgumentParser:
-        """Add a command that is answered from the records.
+        """Add a command that queries the records.
 
         Args:
             name: the name of the command.
@@ -153,7 +153,17 @@ class Commands:
         summary: str,
         details: str = "",
     ) -> argparse.ArgumentParser:
-        """Add a command that needs no records; see ``add_query``."""
+        """Add a command that needs no records.
+
+        Args:
+            name: the name of the command.
+            run: the function that runs the command and returns the exit status.
+            summary: a line of help.
+            details: more help, shown below the arguments.
+
+        Returns:
+            The parser of the command, for its own arguments.
+        """
         added = self._add(name, summary, details)
         added.set_defaults(run=run)
         return added
@@ -190,7 +200,10 @@ def add_row_arguments(parser: argparse.ArgumentParser) -> Any:
     """
     group = parser.add_mutually_exclusive_group(required=True)
     group.add_argument(
-        "--rows", type=_parse_rows, metavar="START:END", help="rows START to END-1; or one row"
+        "--rows",
+        type=_parse_rows,
+        metavar="START:END",
+        help="the rows START to END-1; one number is one row",
     )
     group.add_argument("--shard", type=int, metavar="N", help="the rows of shard number N")
     return group

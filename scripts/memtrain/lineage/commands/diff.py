@@ -16,13 +16,14 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "a",
         metavar="A",
-        help="a result, the id of a run, or PATH~1 for the last run but one that wrote PATH",
+        help="a result, the id of a run, or PATH~1 for the second-to-last run that wrote PATH",
     )
     parser.add_argument(
         "b",
         metavar="B",
         nargs="?",
-        help="another; where it is left out, the last two runs that wrote A are compared",
+        help="the result or run to compare with A; without it, the last two runs that wrote A are "
+        "compared",
     )
 
 

@@ -12,7 +12,7 @@ from memtrain.recipes.withdrawals import Withdrawal
 def add_parser(commands: Commands) -> None:
     """Add the command and its arguments."""
     parser = commands.add_query(
-        "explain", run, "show what a result was made from, down to the source of its rows"
+        "explain", run, "show what a result was made from, back to the source of its rows"
     )
     parser.add_argument("path", metavar="PATH", help="the result to explain")
 
@@ -23,7 +23,7 @@ def run(query: Query) -> int:
     tree = explain(query.index, found.version.id)
     withdrawn = withdrawals_used(tree, query.withdrawals)
     notes = [f"note: {found.note}"] if found.note else []
-    notes += [f"WITHDRAWN: it was made from rows {one.range} ({one.reason})" for one in withdrawn]
+    notes += [f"WITHDRAWN: made from rows {one.range} ({one.reason})" for one in withdrawn]
     content = {
         "tree": tree,
         "note": found.note,

@@ -1,4 +1,4 @@
-"""The command ``export``: lineage in the formats of others."""
+"""The command ``export``: lineage in standard formats."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,7 +10,7 @@ from memtrain.data.record_file import RecordLayout, read_layout
 from memtrain.data.source import Source
 from memtrain.lineage.commands.base import REPOSITORY, Commands, Query
 from memtrain.lineage.export.croissant import DatasetFile, write_croissant
-from memtrain.lineage.export.openlineage import all_events, events_of, write_events
+from memtrain.lineage.export.openlineage import all_events, events_of_provenance, write_events
 from memtrain.lineage.export.prov import write_prov
 from memtrain.lineage.export.provenance import Provenance, provenance_of
 from memtrain.lineage.export.rocrate import write_crate
@@ -27,18 +27,18 @@ formats:
   slsa FILE         an in-toto statement with SLSA provenance, which `lineage.py sign` signs
   croissant FILE    Croissant metadata of the dataset, with the sha256 of the whole file of rows
 
-prov needs packages of its own (pip install -r envs/requirements-lineage.txt), as do the commands
-sign and verify-signature.
+prov needs more packages (pip install -r envs/requirements-lineage.txt), and so do the commands sign
+and verify-signature.
 
-Shards with blake3 digests keep them: a crate holds them as identifiers, since RO-Crate has a term
-for sha256 alone; a statement holds them under the name blake3, which verifiers that know sha256
-alone ignore. Index with `shards: {digest: sha256}` to avoid this."""
+If shards have blake3 digests, exports hold these. A crate holds them as identifiers, since RO-Crate
+has a term for sha256 only. A statement holds them under the name blake3, which verifiers that know
+sha256 only ignore. Configure `shards: {digest: sha256}` to get sha256 digests of all shards."""
 
 
 def add_parser(commands: Commands) -> None:
     """Add the command and its arguments."""
     parser = commands.add_query(
-        "export", run, "write the lineage of results in a format of others", _DETAILS
+        "export", run, "export the lineage of results in a standard format", _DETAILS
     )
     parser.add_argument(
         "format", choices=[*_WRITERS, "croissant"], help="the format to write, see below"
@@ -50,8 +50,8 @@ def add_parser(commands: Commands) -> None:
         "paths",
         nargs="*",
         metavar="PATH",
-        help="the results to export, with everything upstream of them (default: all that are "
-        "current)",
+        help="the results to export, with everything upstream of them (default: all "
+        "current results)",
     )
 
 
@@ -71,7 +71,7 @@ def run(query: Query) -> int:
 
 
 def _provenance(query: Query) -> tuple[Provenance, list[str]]:
-    """Return what is to be exported, and notes on results that have changed since."""
+    """Return what to export, and notes on results that have changed since they were recorded."""
     found = [find_version(query.index, query.project, path) for path in query.arguments.paths]
     provenance = provenance_of(
         query.index,
@@ -111,7 +111,7 @@ def _write_prov(query: Query, provenance: Provenance) -> None:
 def _write_events(query: Query, provenance: Provenance) -> None:
     # Without paths: all events, those of failed runs and of overwritten results included.
     chosen = query.arguments.paths
-    events = events_of(query.index, provenance) if chosen else all_events(query.index)
+    events = events_of_provenance(query.index, provenance) if chosen else all_events(query.index)
     write_events(events, query.arguments.target)
 
 
@@ -119,6 +119,7 @@ def _write_statement(query: Query, provenance: Provenance) -> None:
     write_statement(provenance, query.arguments.target)
 
 
+#: The formats that describe runs. Croissant describes the dataset alone, and needs no runs.
 _WRITERS: dict[str, Callable[[Query, Provenance], None]] = {
     "rocrate": _write_crate,
     "prov": _write_prov,
@@ -138,7 +139,7 @@ def _write_croissant(query: Query) -> int:
         data=data,
         layout=read_layout(data),
         source=Source.read(query.results.source),
-        # Where the file has changed since, the recorded digest is not that of its bytes.
+        # There is a note if the file has changed, and the recorded digest is then not its own.
         digest=None if found.note else found.version.digest,
         manifest_digest=digest_of_file(manifest) if manifest.exists() else None,
     )

@@ -26,12 +26,12 @@ def add_parser(commands: Commands) -> None:
     )
     source.add_argument("--file", metavar="PATH", help="a file that a run read or wrote")
     parser.add_argument(
-        "--all", action="store_true", help="show results that were overwritten since, too"
+        "--all", action="store_true", help="also show results that were overwritten since"
     )
     parser.add_argument(
         "--targets",
         action="store_true",
-        help="print the arguments with which snakemake makes all these results again",
+        help="print arguments for snakemake that make all these results again",
     )
 
 

@@ -15,7 +15,7 @@ def add_parser(commands: Commands) -> None:
         "page", run, "write one HTML file with the graph of all results and the rows of all splits"
     )
     parser.add_argument(
-        "out", metavar="OUT.html", help="the file to write; it works without any other file"
+        "out", metavar="OUT.html", help="the file to write, which needs no other file"
     )
     parser.add_argument(
         "--verify",

@@ -1,12 +1,12 @@
-"""The command ``replay``: sends the recorded events to an OpenLineage server."""
+"""The command ``replay``: sends recorded events to an OpenLineage server."""
 
 from memtrain.lineage.commands.base import Commands, Query
 from memtrain.lineage.export.openlineage import all_events
 from memtrain.lineage.export.replay import API_KEY, replay
 
 _DETAILS = f"""\
-The environment variable {API_KEY} holds the API key, where the server wants one. Events
-that the server does not accept are named, and the others are sent all the same."""
+If the server wants an API key, set it in the environment variable {API_KEY}. Events
+that the server does not accept are named, and the others are still sent."""
 
 
 def add_parser(commands: Commands) -> None:
@@ -18,14 +18,14 @@ def add_parser(commands: Commands) -> None:
         "--to",
         required=True,
         metavar="URL",
-        help="the server (http://localhost:5000), which takes POST /api/v1/lineage; or its "
-        "endpoint, where that has another path",
+        help="the URL of the server (http://localhost:5000), or of its endpoint if the path is "
+        "not /api/v1/lineage",
     )
     parser.add_argument(
         "--since",
         default="",
         metavar="TIME",
-        help="send only events of this time and later (2026-01-31T12:00)",
+        help="send only events from this time on, in UTC (2026-01-31T12:00)",
     )
 
 

@@ -1,4 +1,4 @@
-"""The command ``restore``: takes withdrawals back."""
+"""The command ``restore``: undoes withdrawals."""
 
 from memtrain.lineage.commands.base import Commands, Query, add_row_arguments
 from memtrain.lineage.queries.withdraw import record_withdrawals, restore
@@ -7,13 +7,13 @@ from memtrain.lineage.queries.withdraw import record_withdrawals, restore
 def add_parser(commands: Commands) -> None:
     """Add the command and its arguments."""
     parser = commands.add_query(
-        "restore", run, "take back a withdrawal, so that splits may use its rows again"
+        "restore", run, "undo a withdrawal, so that splits may use its rows again"
     )
     add_row_arguments(parser)
 
 
 def run(query: Query) -> int:
-    """Take withdrawals back, and print which."""
+    """Undo withdrawals, and print which."""
     restored = restore(query.withdrawals_file, query.dataset, query.rows())
     record_withdrawals(query.results.records, "restore", restored)
     lines = [f"rows {one.range} may be used again ({one.reason})" for one in restored]

@@ -8,10 +8,12 @@ from memtrain.lineage.commands.base import Commands
 from memtrain.lineage.export.sign import make_key, sign
 
 _DETAILS = """\
-  lineage.py sign --new-key lineage.key           once: makes lineage.key and lineage.key.pub
-  lineage.py export slsa models.json              a statement about all results
+steps:
+  lineage.py sign --new-key lineage.key           makes lineage.key and lineage.key.pub, once
+  lineage.py export slsa models.json              writes a statement about all results
   lineage.py sign --key lineage.key models.json   puts it into a signed DSSE envelope
   lineage.py verify-signature --key lineage.key.pub models.json results/d/splits/a/model.safetensors
+                                                  verifies it, and that it is about this model
 
 Keep the private key secret and out of version control; give the .pub file to everyone who verifies.
 A key of your own has to be a PEM file without a password (openssl genpkey -algorithm ed25519)."""
@@ -25,7 +27,7 @@ def add_parser(commands: Commands) -> None:
         "--key", type=Path, metavar="KEY", help="the private key; the signed envelope replaces FILE"
     )
     key.add_argument(
-        "--new-key", type=Path, metavar="KEY", help="the key to make; nothing is signed"
+        "--new-key", type=Path, metavar="KEY", help="the private key to make; nothing is signed"
     )
     parser.add_argument(
         "file", nargs="?", type=Path, metavar="FILE", help="the statement of `export slsa` to sign"

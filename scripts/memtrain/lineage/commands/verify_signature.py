@@ -1,4 +1,4 @@
-"""The command ``verify-signature``: whether a key has signed a statement about given files."""
+"""The command ``verify-signature``: checks who signed a statement, and which files it is about."""
 
 import argparse
 from pathlib import Path
@@ -21,12 +21,12 @@ def add_parser(commands: Commands) -> None:
         "paths",
         nargs="*",
         metavar="PATH",
-        help="results; check that the statement is about exactly these bytes",
+        help="results that the statement has to be about, byte for byte",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Verify a signature, and that it is about the named files."""
+    """Verify the signature of a statement, and that it is about the named files."""
     statement = verified_statement(arguments.file, arguments.key)
     if statement is None:
         print(f"{arguments.file}: NOT signed by {arguments.key}, or changed since")

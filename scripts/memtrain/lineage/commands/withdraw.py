@@ -1,6 +1,5 @@
 """The command ``withdraw``: rows that no split may use any more."""
 
-from memtrain.core.wording import counted
 from memtrain.lineage.commands.base import Commands, Query, add_row_arguments
 from memtrain.lineage.queries.withdraw import models_trained_on, record_withdrawals, withdraw
 from memtrain.recipes.withdrawals import WITHDRAWALS_FILE
@@ -9,11 +8,13 @@ from memtrain.recipes.withdrawals import WITHDRAWALS_FILE
 def add_parser(commands: Commands) -> None:
     """Add the command and its arguments."""
     parser = commands.add_query(
-        "withdraw", run, "withdraw rows, so that no split uses them from the next snakemake on"
+        "withdraw",
+        run,
+        "withdraw rows, so that no split uses them from the next run of snakemake on",
     )
     add_row_arguments(parser)
     parser.add_argument(
-        "--reason", required=True, help="why they are withdrawn; kept beside the rows"
+        "--reason", required=True, help=f"the reason, which {WITHDRAWALS_FILE} keeps with the rows"
     )
 
 
@@ -30,7 +31,9 @@ def run(query: Query) -> int:
     record_withdrawals(query.results.records, "withdraw", [added])
     models = models_trained_on(query.index, query.data, [rows])
     lines = [f"rows {rows} are withdrawn; commit {WITHDRAWALS_FILE}, which lists them"]
-    lines += [f"trained on some of them: {one.path}" for one in models]
-    trained = counted(len(models), "model")
-    lines.append(f"{trained} trained on them; the next snakemake trains exactly these without them")
+    lines += [f"trained on some of these rows: {one.path}" for one in models]
+    lines.append(
+        f"models trained on these rows: {len(models)}; the next run of snakemake trains these, and "
+        "no others, without the rows"
+    )
     return query.answer({"withdrawal": added.model_dump(), "models": models}, lines)

@@ -1,7 +1,7 @@
 """Croissant 1.1 metadata of a dataset: its file, its fields, their types and shapes.
 
-Croissant wants the sha256 of the whole file. It is taken from the records where the file is still
-the one that was recorded; otherwise the file is read once to compute it.
+Croissant requires the sha256 of the whole file. It is taken from the records if the file has not
+changed since it was recorded; otherwise the file is read once to compute it.
 """
 
 import json
@@ -57,7 +57,7 @@ class DatasetFile:
         data: the file of rows.
         layout: the layout of the file.
         source: what the columns mean and where they came from.
-        digest: "sha256:..." of the whole file; None to compute it.
+        digest: "sha256:..." of the whole file; None if it has to be computed.
         manifest_digest: "sha256:..." of the manifest, which leads to the digests of all shards;
             None where there is no manifest.
     """

@@ -17,9 +17,9 @@ def write_events(events: Sequence[dict[str, Any]], path: Path) -> None:
             file.write(json.dumps(event, sort_keys=True).encode() + b"\n")
 
 
-def events_of(index: LineageIndex, provenance: Provenance) -> list[dict[str, Any]]:
+def events_of_provenance(index: LineageIndex, provenance: Provenance) -> list[dict[str, Any]]:
     """Return the events of the runs of a provenance, the oldest first."""
-    run_ids = {run.run_id for run in (*provenance.runs, *provenance.calls)}
+    run_ids = {run.run_id for run in (*provenance.runs, *provenance.workflow_runs)}
     return [event for event in all_events(index) if event["run"]["runId"] in run_ids]
 
 

@@ -59,7 +59,7 @@ class Provenance:
         dataset: the name of the dataset.
         results: the results, by path.
         runs: the runs that made the results and everything upstream of them, the oldest first.
-        calls: the runs of the workflow that these runs belonged to, the oldest first.
+        workflow_runs: the runs of the workflow that these runs belonged to, the oldest first.
         data: the path of the file of rows, relative to the project.
         layout: the layout of the file of rows, which tells the bytes of each row; None where the
             file is gone.
@@ -68,7 +68,7 @@ class Provenance:
     dataset: str
     results: tuple[Version, ...]
     runs: tuple[Run, ...]
-    calls: tuple[Run, ...]
+    workflow_runs: tuple[Run, ...]
     data: str
     layout: RecordLayout | None = field(default=None, repr=False)
 
@@ -108,7 +108,7 @@ def provenance_of(
     layout: RecordLayout | None = None,
     versions: Sequence[int] | None = None,
 ) -> Provenance:
-    """Return how results were made.
+    """Return how some results were made.
 
     Args:
         index: the index of the records.
@@ -120,26 +120,26 @@ def provenance_of(
     if versions is None:
         versions = [file.version for file in index.current_files()]
     runs = _runs_upstream(index, versions)
-    calls = _calls(index, {run.parent_id for run in runs if run.parent_id})
+    workflow_runs = _workflow_runs(index, {run.parent_id for run in runs if run.parent_id})
     results = sorted(map(index.version, versions), key=lambda one: one.path)
     return Provenance(
         dataset=dataset,
         results=tuple(results),
         runs=runs,
-        calls=calls,
+        workflow_runs=workflow_runs,
         data=data,
         layout=layout,
     )
 
 
 def hexadecimal(digest: str | None, algorithm: str) -> str | None:
-    """Return a digest without the name of its algorithm; None where that is another one."""
+    """Return the digits of an "algorithm:digits" digest; None where the algorithm is another."""
     name, _, content = (digest or "").partition(":")
     return content if name == algorithm else None
 
 
 def _runs_upstream(index: LineageIndex, versions: Iterable[int]) -> tuple[Run, ...]:
-    """Return the runs that made some versions, and everything that these read."""
+    """Return the runs that made some versions, and all runs upstream of these."""
     found: dict[int, Run] = {}
     left: list[tuple[int, str | None]] = [(version, None) for version in versions]
     while left:
@@ -152,8 +152,8 @@ def _runs_upstream(index: LineageIndex, versions: Iterable[int]) -> tuple[Run, .
     return tuple(sorted(found.values(), key=lambda run: (run.started_at, run.run_id)))
 
 
-def _calls(index: LineageIndex, run_ids: Iterable[str]) -> tuple[Run, ...]:
-    """Return those runs of the workflow that were recorded."""
+def _workflow_runs(index: LineageIndex, run_ids: Iterable[str]) -> tuple[Run, ...]:
+    """Return the runs with these UUIDs, without those that were not recorded."""
     runs = [index.run_named(run_id) for run_id in sorted(run_ids)]
     return tuple(_run(index, run) for run in runs if run is not None)
 

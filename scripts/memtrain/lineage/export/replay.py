@@ -21,12 +21,12 @@ API_KEY = "OPENLINEAGE_API_KEY"
 _PATH = "/api/v1/lineage"
 _TIMEOUT_SECONDS = 30
 _RETRIES = 4
-#: The first retry follows at once, the second after twice this, each further one after twice more.
+#: The first retry follows at once, the second after twice this time; then the waits double.
 _BACKOFF_SECONDS = 0.5
-#: Answers that may change when the event is sent again. With any other answer, the event is at
-#: fault, or nobody is let in.
-_RETRIED = (429, 500, 502, 503, 504)
-_NOBODY_IS_LET_IN = (401, 403, 404, 405)
+#: HTTP statuses after which the same event may be accepted if it is sent again.
+_RETRIED_STATUSES = (429, 500, 502, 503, 504)
+#: HTTP statuses that all events would get: the API key or the URL is wrong.
+_FATAL_STATUSES = (401, 403, 404, 405)
 _MAX_ANSWER_CHARACTERS = 200
 
 
@@ -36,10 +36,9 @@ class Replay:
 
     Attributes:
         sent: the number of events that the server accepted.
-        failed: why each of the others was not accepted.
-        stopped_at: the time of the first event that was not sent because the server accepts none;
-            None where all were sent.
-        problem: why the server accepts none.
+        failed: for each event that the server did not accept, its name and the reason.
+        stopped_at: the time of the event at which the replay stopped; None if it did not stop.
+        problem: why it stopped.
     """
 
     sent: int = 0
@@ -51,8 +50,8 @@ class Replay:
 def replay(events: Iterable[dict[str, Any]], url: str) -> Replay:
     """Send events in their order, and go on after those that the server does not accept.
 
-    An event is sent again where there is no connection, or where the server is overloaded or
-    fails. A server that cannot be reached, or lets nobody in, ends the replay. The API key is read
+    An event is sent again if there is no connection, or if the server is overloaded or fails. The
+    replay stops if the server cannot be reached, or refuses the API key or the URL. The key is read
     from the environment variable ``OPENLINEAGE_API_KEY``, and written nowhere.
 
     Args:
@@ -91,7 +90,7 @@ def _send(session: "Session", endpoint: str, event: dict[str, Any], result: Repl
         return None
     text = answer.text.strip()[:_MAX_ANSWER_CHARACTERS]
     said = f"{answer.status_code} {answer.reason} {text}".strip()
-    if answer.status_code in _NOBODY_IS_LET_IN:
+    if answer.status_code in _FATAL_STATUSES:
         return f"{endpoint} answers {said}"
     result.failed.append(f"{_name(event)}: {said}")
     return None
@@ -109,7 +108,7 @@ def endpoint_of(url: str) -> str:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise UserError(
-            f"--to {url}: this is no http URL; use, for instance, http://localhost:5000."
+            f"--to {url}: this is not an http URL; use, for instance, http://localhost:5000."
         )
     if parts.username or parts.password:
         raise UserError(
@@ -120,7 +119,7 @@ def endpoint_of(url: str) -> str:
 
 
 def _session() -> "Session":
-    # Imported here, since only this command needs it, and all commands would start later.
+    # Imported here, since it would delay the start of all other commands.
     import requests
     from requests.adapters import HTTPAdapter
     from urllib3 import Retry
@@ -129,7 +128,7 @@ def _session() -> "Session":
     retry = Retry(
         total=_RETRIES,
         backoff_factor=_BACKOFF_SECONDS,
-        status_forcelist=_RETRIED,
+        status_forcelist=_RETRIED_STATUSES,
         allowed_methods=["POST"],
         raise_on_status=False,
     )

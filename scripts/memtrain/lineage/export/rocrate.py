@@ -1,7 +1,7 @@
 """A Provenance Run Crate: RO-Crate 1.1 with the Workflow Run profiles 0.5.
 
-The crate holds metadata and no data: it lies in a folder above the results and describes the files
-in their places. A file that is gone, or has changed since a run read it, is a ``CreativeWork``.
+The crate holds metadata and copies no data: it is a folder above the results, whose metadata name
+the files where they are. A file that is gone or has changed since is a ``CreativeWork``.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from memtrain.lineage.export.rocrate_files import Places, piece_entities, row_id
 from memtrain.system.atomic_files import write_text
 
 METADATA_FILE = "ro-crate-metadata.json"
-#: The copy of the workflow in a crate that does not hold the workflow itself.
+#: The copy of the Snakefile in a crate whose folder does not contain the Snakefile itself.
 WORKFLOW_FILE = "ro-crate-workflow.smk"
 
 _PROFILES = {
@@ -26,7 +26,7 @@ _PROFILES = {
     "https://w3id.org/workflowhub/workflow-ro-crate/1.0": "Workflow RO-Crate",
 }
 
-#: Terms that RO-Crate lacks, written out so that nobody has to fetch a second context.
+#: Terms that RO-Crate lacks. They are defined here, so that nobody has to fetch a second context.
 _TERMS = {
     "oa": "http://www.w3.org/ns/oa#",
     "sha256": "https://w3id.org/ro/terms/workflow-run#sha256",
@@ -43,10 +43,10 @@ def write_crate(provenance: Provenance, *, project: Path, folder: Path, snakefil
         provenance: the content of the crate.
         project: the folder of the project.
         folder: the folder of the crate, which is the project or a folder above it.
-        snakefile: the workflow, which is copied into the crate if it lies outside of the folder.
+        snakefile: the Snakefile, which is copied into the crate if it is outside of the folder.
 
     Raises:
-        UserError: where the folder neither is nor holds the project, or the workflow is missing.
+        UserError: where the folder is neither the project nor above it, or there is no Snakefile.
     """
     project = project.resolve()
     folder = folder.resolve()
@@ -58,8 +58,8 @@ def write_crate(provenance: Provenance, *, project: Path, folder: Path, snakefil
         )
     if not snakefile.is_file():
         raise UserError(
-            f"{snakefile}: a crate describes the workflow, whose Snakefile should be here. Export "
-            "with scripts/lineage.py of the checkout that ran the workflow."
+            f"{snakefile}: a crate describes the workflow, whose Snakefile should be here. Use "
+            "scripts/lineage.py of the checkout that ran the workflow."
         )
     workflow = WORKFLOW_FILE
     if snakefile.is_relative_to(folder):
@@ -78,7 +78,7 @@ class _Crate:
 
     Args:
         provenance: the content of the crate.
-        places: the places of its files.
+        places: where its files are.
         workflow: the path of the Snakefile, relative to the crate.
     """
 
@@ -90,7 +90,7 @@ class _Crate:
 
     def entities(self) -> Iterator[dict[str, Any]]:
         """Yield every entity once."""
-        runs, calls = self._provenance.runs, self._provenance.calls
+        runs, workflow_runs = self._provenance.runs, self._provenance.workflow_runs
         yield _descriptor()
         yield self._root()
         yield from (
@@ -108,20 +108,20 @@ class _Crate:
         for run in runs:
             yield self._action(run)
             yield from _parameters(run)
-        for call in calls:
-            yield from self._call(call)
+        for run in workflow_runs:
+            yield from self._workflow_run(run)
         yield from (
             {"@id": _person_id(user), "@type": "Person", "name": user}
-            for user in sorted({_user(call) for call in calls})
+            for user in sorted({_user(run) for run in workflow_runs})
         )
 
     def _root(self) -> dict[str, Any]:
         in_place = [file for file in self._provenance.files if self._places.is_in_place(file)]
-        runs, calls = self._provenance.runs, self._provenance.calls
+        runs, workflow_runs = self._provenance.runs, self._provenance.workflow_runs
         actions = [
             *map(_run_id, runs),
-            *map(_run_id, calls),
-            *(f"{_run_id(call)}/engine" for call in calls),
+            *map(_run_id, workflow_runs),
+            *(f"{_run_id(run)}/engine" for run in workflow_runs),
         ]
         return {
             "@id": "./",
@@ -167,7 +167,7 @@ class _Crate:
             "identifier": {"@id": "https://doi.org/10.1093/bioinformatics/bts480"},
             "url": {"@id": "https://snakemake.github.io"},
         }
-        for version in sorted({_engine_version(call) for call in self._provenance.calls}):
+        for version in sorted({_engine_version(run) for run in self._provenance.workflow_runs}):
             yield {
                 "@id": f"#snakemake/{version}",
                 "@type": "SoftwareApplication",
@@ -195,7 +195,8 @@ class _Crate:
             }
 
     def _action(self, run: Run) -> dict[str, Any]:
-        call = next((one for one in self._provenance.calls if one.run_id == run.parent_id), None)
+        parents = (one for one in self._provenance.workflow_runs if one.run_id == run.parent_id)
+        parent = next(parents, None)
         return {
             "@id": _run_id(run),
             "@type": "CreateAction",
@@ -208,7 +209,7 @@ class _Crate:
             "startTime": run.started_at,
             "endTime": run.ended_at,
             "actionStatus": _COMPLETED,
-        } | _known(agent=call and {"@id": _person_id(_user(call))})
+        } | _known(agent=parent and {"@id": _person_id(_user(parent))})
 
     def _read(self, uses: Iterable[UsedFile]) -> Iterator[str]:
         """Yield the ids of what a run read: rows shard by shard, and other files as a whole."""
@@ -218,37 +219,37 @@ class _Crate:
             if not use.pieces:
                 yield source
 
-    def _call(self, call: Run) -> Iterator[dict[str, Any]]:
-        """Yield the entities of a run of the workflow, with its engine and the jobs that it ran."""
-        runs = [run for run in self._provenance.runs if run.parent_id == call.run_id]
+    def _workflow_run(self, workflow_run: Run) -> Iterator[dict[str, Any]]:
+        """Yield the entities of a run of the workflow: the run, its engine, its starts of jobs."""
+        runs = [run for run in self._provenance.runs if run.parent_id == workflow_run.run_id]
         written = {use.file.id: use.file for run in runs for use in run.writes}
         read = {
             use.file.id: use.file for run in runs for use in run.reads if use.file.id not in written
         }
-        times = {"startTime": call.started_at} | _known(endTime=call.ended_at)
-        by = {"agent": {"@id": _person_id(_user(call))}}
+        times = {"startTime": workflow_run.started_at} | _known(endTime=workflow_run.ended_at)
+        by = {"agent": {"@id": _person_id(_user(workflow_run))}}
         yield {
-            "@id": _run_id(call),
+            "@id": _run_id(workflow_run),
             "@type": "CreateAction",
-            "name": f"snakemake {call.details['workflow']['command']}",
+            "name": f"snakemake {workflow_run.details['workflow']['command']}",
             "instrument": {"@id": self._workflow},
             "object": _references(map(self._places.id_of, read.values())),
             "result": _references(map(self._places.id_of, written.values())),
         } | (times | by)
-        orders = [(f"{_run_id(run)}/order", run) for run in runs]
+        controls = [(f"{_run_id(run)}/control", run) for run in runs]
         yield {
-            "@id": f"{_run_id(call)}/engine",
+            "@id": f"{_run_id(workflow_run)}/engine",
             "@type": "OrganizeAction",
             "name": "Snakemake's run of the workflow",
-            "instrument": {"@id": f"#snakemake/{_engine_version(call)}"},
-            "object": _references(order for order, _ in orders),
-            "result": {"@id": _run_id(call)},
+            "instrument": {"@id": f"#snakemake/{_engine_version(workflow_run)}"},
+            "object": _references(control for control, _ in controls),
+            "result": {"@id": _run_id(workflow_run)},
         } | (times | by)
-        for order, run in orders:
+        for control, run in controls:
             yield {
-                "@id": order,
+                "@id": control,
                 "@type": "ControlAction",
-                "name": f"order of {run.name}",
+                "name": f"start of {run.name}",
                 "instrument": {"@id": _step_id(run.job)},
                 "object": {"@id": _run_id(run)},
                 "actionStatus": _COMPLETED,
@@ -292,12 +293,12 @@ def _environment_id(run: Run) -> str:
     return f"#python/{hashlib.sha256(packages.encode()).hexdigest()[:12]}"
 
 
-def _engine_version(call: Run) -> str:
-    return call.details["workflow"]["snakemake"]
+def _engine_version(workflow_run: Run) -> str:
+    return workflow_run.details["workflow"]["snakemake"]
 
 
-def _user(call: Run) -> str:
-    return call.details["workflow"]["user"]
+def _user(workflow_run: Run) -> str:
+    return workflow_run.details["workflow"]["user"]
 
 
 def _person_id(user: str) -> str:

@@ -1,4 +1,4 @@
-"""The files of a crate, and the rows of a file that runs read."""
+"""The entities of a crate for files, and for rows of files that runs read."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,17 +21,17 @@ _MEDIA_TYPES = {
 
 
 class Places:
-    """The places of files in a crate.
+    """Finds out where the files of a provenance are, relative to a crate.
 
     Args:
-        provenance: the files.
+        provenance: the runs whose files the crate describes.
         project: the folder of the project.
         folder: the folder of the crate, which is the project or a folder above it.
     """
 
     def __init__(self, provenance: Provenance, project: Path, folder: Path):
         self._prefix = project.relative_to(folder)
-        # Only the last version of an overwritten file can be the one that is on the disk.
+        # If a file was overwritten, only its last version can be on the disk.
         last = {file.path: file for file in sorted(provenance.files, key=lambda one: one.id)}
         last |= {use.file.path: use.file for run in provenance.runs for use in run.writes}
         self._in_place = {file.id for path, file in last.items() if _is_there(project / path, file)}
@@ -41,7 +41,7 @@ class Places:
         return file.id in self._in_place
 
     def id_of(self, file: Version) -> str:
-        """Return the id of a file: its path relative to the crate if it is on the disk."""
+        """Return the id of a file: its path in the crate, or an id of its own if it is gone."""
         path = quote((self._prefix / file.path).as_posix())
         return path if self.is_in_place(file) else f"#version/{file.id}/{quote(file.path)}"
 
@@ -60,7 +60,7 @@ class Places:
 
 
 def row_id(source: str, rows: Range) -> str:
-    """Return the id of rows of a file: a fragment as of RFC 7111, which includes the last row."""
+    """Return the id of rows of a file: a fragment as RFC 7111 defines it, with the last row."""
     return f"{source}#row={rows.start}-{rows.end - 1}"
 
 
@@ -78,7 +78,7 @@ def piece_entities(source: str, piece: PieceUse, place: Range | None) -> Iterato
     one = row_id(source, piece.rows)
     selectors = [f"{one}&by=row", *([f"{one}&by=byte"] if place else [])]
     sha256 = hexadecimal(piece.digest, "sha256")
-    # RO-Crate has no term for other digests, but as an identifier one still names the bytes.
+    # RO-Crate has no term for other digests, but as identifiers they still identify the bytes.
     digest = {"sha256": sha256} if sha256 else {"identifier": piece.digest}
     yield {
         "@id": one,

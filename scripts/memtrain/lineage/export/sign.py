@@ -35,7 +35,7 @@ def make_key(private: Path) -> Path:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    # Created with these permissions, so that nobody else can read it at any moment.
+    # The file has these permissions from the start, so that nobody else can ever read it.
     descriptor = os.open(private, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(secret)
@@ -49,14 +49,14 @@ def make_key(private: Path) -> Path:
 def sign(statement: Path, key: Path) -> None:
     """Replace a statement by a signed envelope that holds it.
 
-    An envelope that is signed already gets one more signature.
+    If the file is a signed envelope already, one more signature is added.
 
     Args:
         statement: the file of the statement or the envelope.
         key: the file of the private key, PEM without a password.
 
     Raises:
-        UserError: where the file is no statement, or the key cannot be read.
+        UserError: where the file is not a statement, or the key cannot be read.
     """
     dsse = require("securesystemslib.dsse")
     serialization = require("cryptography.hazmat.primitives.serialization")
@@ -66,7 +66,7 @@ def sign(statement: Path, key: Path) -> None:
         signer = signing.CryptoSigner(loaded)
     except (ValueError, TypeError, require("securesystemslib.exceptions").Error) as error:
         raise UserError(
-            f"{key}: this is no private key ({error}). It has to be a PEM file "
+            f"{key}: this is not a private key ({error}). It has to be a PEM file "
             "without a password; `lineage.py sign --new-key FILE` makes one."
         ) from None
     content = _json(statement)
@@ -97,7 +97,7 @@ def verified_statement(envelope: Path, public_key: Path) -> dict[str, Any] | Non
         public = signing.SSlibKey.from_crypto(serialization.load_pem_public_key(_read(public_key)))
     except (ValueError, TypeError, exceptions.Error) as error:
         raise UserError(
-            f"{public_key}: this is no public key ({error}). `lineage.py sign --new-key FILE` "
+            f"{public_key}: this is not a public key ({error}). `lineage.py sign --new-key FILE` "
             "writes it to FILE.pub."
         ) from None
     found = _envelope(dsse, envelope, _json(envelope))
@@ -116,13 +116,13 @@ def _envelope(dsse: Any, path: Path, content: dict[str, Any]) -> Any:
     try:
         return dsse.Envelope.from_dict(content)
     except (KeyError, ValueError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: this is no signed statement ({error!r}).") from None
+        raise UserError(f"{path}: this is not a signed statement ({error!r}).") from None
 
 
 def _check_statement(path: Path, content: dict[str, Any]) -> None:
     if content.get("_type") != STATEMENT_TYPE:
         raise UserError(
-            f"{path}: this is no in-toto statement; `lineage.py export slsa FILE` writes one."
+            f"{path}: this is not an in-toto statement; `lineage.py export slsa FILE` writes one."
         )
 
 
@@ -130,7 +130,7 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(_read(path))
     except ValueError as error:
-        raise UserError(f"{path}: this is no JSON ({error}).") from None
+        raise UserError(f"{path}: this is not JSON ({error}).") from None
     return content if isinstance(content, dict) else {}
 
 

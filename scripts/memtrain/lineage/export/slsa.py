@@ -1,8 +1,8 @@
 """An in-toto Statement with SLSA provenance: which results, made from what, by which runs.
 
 The subjects are the results with their sha256. The resolved dependencies are the files that no run
-wrote, the rows cut at the borders of shards, the recipes and the code. Digests by blake3 stand
-under that name, which in-toto allows; verifiers that know sha256 alone ignore them.
+wrote, the rows that runs read (shard by shard), the recipes and the code. A blake3 digest is stored
+under the key "blake3", which in-toto allows, and verifiers that only know sha256 ignore it.
 """
 
 import json
@@ -77,8 +77,8 @@ def _subjects(provenance: Provenance) -> list[dict[str, Any]]:
             subjects.append({"name": file.path, "digest": _digest_set(file.digest)})
     if missing:
         raise UserError(
-            f"{listed(missing)}: no record has the digest of it, which a statement is about. Name "
-            "other results, or run the job that makes it again."
+            f"{listed(missing)}: no record holds a digest of this file, which a statement needs. "
+            "Name other results, or rerun the job that makes it."
         )
     return subjects
 

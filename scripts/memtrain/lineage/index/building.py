@@ -1,4 +1,4 @@
-"""Builds the index from the records, and adds those that are new."""
+"""Builds the index from the records, and adds new records to it."""
 
 import hashlib
 import json
@@ -73,7 +73,7 @@ def _renew_aside(store: RecordStore, path: Path, names: set[str]) -> sqlite3.Con
             before.close()
             shutil.copyfile(path, aside)
         with closing(sqlite3.connect(aside)) as connection:
-            # A copy that is torn is never put in place, so it needs no journal.
+            # A torn copy never replaces the index, so SQLite need not keep a journal.
             connection.execute("PRAGMA journal_mode = OFF")
             connection.execute("PRAGMA synchronous = OFF")
             _renew(connection, store, names)
@@ -177,7 +177,7 @@ def _add_uses(connection: sqlite3.Connection, run: int, file: FileUse, is_output
 
 
 def _version_of(connection: sqlite3.Connection, file: FileUse, is_output: bool) -> int:
-    """Return the version that a run read or wrote; a new one is added."""
+    """Return the number of the version that a run read or wrote; add the version if it is new."""
     if file.digest is None:
         return _version_of_rows(connection, file)
     connection.execute(
@@ -187,16 +187,18 @@ def _version_of(connection: sqlite3.Connection, file: FileUse, is_output: bool) 
     query = "SELECT id FROM version WHERE path = ? AND digest = ?"
     (version,) = connection.execute(query, (file.path, file.digest)).fetchone()
     if is_output:
-        # Snakemake touches what a job wrote, so the time is known once another run has read it.
+        # Snakemake touches the outputs of a job when it ends, so the time of modification is known
+        # only when another run has read the file.
         connection.execute("UPDATE version SET seen_ns = NULL WHERE id = ?", (version,))
     return version
 
 
 def _version_of_rows(connection: sqlite3.Connection, file: FileUse) -> int:
-    """Return the version of a file of rows that a run read without taking its digest.
+    """Return the version of a file of rows that a run read without computing its digest.
 
-    It is the version that others saw with the same size and time; else the one that was written
-    last with this size and that nobody has read since; else a new one.
+    This is the version that an earlier run read with the same size and time of modification. If
+    there is none, it is the version that was written last, if its size is the same and no run has
+    read it since. Otherwise the run read a new version.
     """
     found = connection.execute(
         "SELECT id FROM version WHERE path = ? AND size = ? AND seen_ns = ? "
@@ -223,12 +225,12 @@ def _version_of_rows(connection: sqlite3.Connection, file: FileUse) -> int:
 
 
 def _remove(connection: sqlite3.Connection, name: str) -> None:
-    """Remove the record of a run that had not ended."""
+    """Remove the record of a run that had not ended, and what the index holds of this run."""
     runs = [run for (run,) in connection.execute("SELECT id FROM run WHERE record = ?", (name,))]
     for run in runs:
         uses = [use for (use,) in connection.execute("SELECT id FROM use WHERE run = ?", (run,))]
         for table in ("span", "piece"):
-            connection.executemany(f"DELETE FROM {table} WHERE use = ?", _singles(uses))
+            connection.executemany(f"DELETE FROM {table} WHERE use = ?", _one_column(uses))
         connection.execute("DELETE FROM use WHERE run = ?", (run,))
         connection.execute("DELETE FROM run WHERE id = ?", (run,))
     connection.execute("DELETE FROM record WHERE name = ?", (name,))
@@ -241,5 +243,6 @@ def _insert(connection: sqlite3.Connection, statement: str, values: tuple[object
     return number
 
 
-def _singles(values: Iterable[int]) -> Iterator[tuple[int]]:
+def _one_column(values: Iterable[int]) -> Iterator[tuple[int]]:
+    """Yield each value as a row of one column."""
     return ((value,) for value in values)

@@ -1,4 +1,4 @@
-"""What the index answers with."""
+"""The dataclasses that queries of the index return."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,8 +16,8 @@ class Version:
         role: what the file was to the run that named it first: rows, model, recipe, ...
         digest: "sha256:..." of the file; None where no run took it.
         size: the size of the file in bytes.
-        modified_ns: the time of modification that the runs which read this version saw, in Unix
-            nanoseconds; None where none has read it since it was written.
+        modified_ns: the time of modification, in Unix nanoseconds, with which runs read this
+            version; None where no run has read it since it was written.
     """
 
     id: int
@@ -51,8 +51,8 @@ class Use:
         version: the version.
         role: what the file was to the run.
         is_output: whether the run wrote it.
-        parts: the parts of the run that used it; "" stands for the run as a whole. Each split is a
-            part of resolve_splits.
+        parts: the parts of the run that used the version, such as the splits in the one run of
+            resolve_splits; "" stands for the run as a whole.
         ids: the numbers of this use in the index, one for each part.
     """
 
@@ -65,12 +65,12 @@ class Use:
 
 @dataclass(frozen=True)
 class CodeFacts:
-    """Files of code below one folder, as a run could reach them.
+    """The files of code below one folder that a run may have used.
 
     Attributes:
         root: "memtrain", or "project" for the user's own modules.
         commit: the git commit; None where the folder is not under version control.
-        is_clean: whether git saw no changed file.
+        is_clean: whether all files that git tracks there were as committed; None without git.
         files: the digests of the files, by path relative to the folder.
     """
 
@@ -92,10 +92,10 @@ class RunFacts:
         parent_id: the UUID of the run of the workflow that it belonged to.
         started_at: the time of its start, ISO 8601, UTC.
         ended_at: the time of its end; None where it has not ended.
-        state: how it ended.
+        state: how it ended, or "running".
         message: why it failed or stopped.
         parameters: settings and digests, by dotted names.
-        code: the code that it could reach.
+        code: the code that it may have used.
         environment: "python", "packages" and "variables".
         machine: host, processors, memory and GPUs.
         effort: "seconds" and "peak_memory_bytes".
@@ -127,29 +127,29 @@ class Reader:
         run: the number of the run.
         part: the part of the run; "" for the run as a whole.
         role: what the file was to the run.
-        through: the path of the file.
+        input_path: the path of the file that the run read.
     """
 
     run: int
     part: str
     role: str
-    through: str
+    input_path: str
 
 
 @dataclass(frozen=True)
 class Output:
-    """A version of a file that was made from what a run read.
+    """A version of a file that a run wrote, with an input that it was made from.
 
     Attributes:
         version: the version.
         role: what the file was to the run that wrote it.
         job: the name of that run.
-        through: the path of the file that the run read.
+        input_path: the path of the input.
         is_current: whether no later run has written the file.
     """
 
     version: Version
     role: str
     job: str
-    through: str
+    input_path: str
     is_current: bool

@@ -9,7 +9,7 @@ from functools import cached_property
 from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range
 from memtrain.lineage.index.building import INDEX_FILE, open_index
-from memtrain.lineage.index.downstream import Downstream
+from memtrain.lineage.index.downstream import DownstreamQueries
 from memtrain.lineage.index.facts import CodeFacts, CurrentFile, RunFacts, Use, Version
 from memtrain.lineage.index.schema import SHARED_FACTS
 from memtrain.lineage.records.record_store import DamagedRecord, RecordStore
@@ -31,7 +31,9 @@ WHERE use.is_output AND version.path = ?
 
 
 class LineageIndex:
-    """An index that is up to date with the records. Runs and versions are named by their numbers.
+    """An index that is up to date with the records.
+
+    Its methods take and return runs and versions of files as their numbers in the index.
 
     Args:
         folder: the folder of the records.
@@ -61,7 +63,7 @@ class LineageIndex:
     def renew_if_damaged(self) -> None:
         """Build the index again if a record was damaged since it was indexed.
 
-        This reads every record. Other questions do not, since records never change.
+        This reads every record. Other methods do not, since records never change.
         """
         names = self.record_names()
         if all(isinstance(self.store.read(name), RunRecord) for name in names):
@@ -69,17 +71,17 @@ class LineageIndex:
         self.close()
         with suppress(OSError):
             (self.store.folder / INDEX_FILE).unlink()
-        # It keeps the old connection.
+        # The cached queries hold the connection that was closed.
         self.__dict__.pop("downstream", None)
         self._connect()
 
     @cached_property
-    def downstream(self) -> Downstream:
-        """Questions about what was read, and what was made from it."""
-        return Downstream(self._connection)
+    def downstream(self) -> DownstreamQueries:
+        """The queries that follow rows and files downstream."""
+        return DownstreamQueries(self._connection)
 
     def record_names(self) -> list[str]:
-        """Return the names of all records that can be read, for ``store``."""
+        """Return the names of all records that can be read, as ``store.read`` takes them."""
         query = "SELECT name FROM record WHERE problem IS NULL ORDER BY name"
         return [name for (name,) in self._connection.execute(query)]
 
@@ -87,7 +89,7 @@ class LineageIndex:
         """Return the whole record of a run.
 
         Raises:
-            UserError: where it was damaged since it was indexed.
+            UserError: where the record was damaged after it was indexed.
         """
         (name,) = self._connection.execute("SELECT record FROM run WHERE id = ?", (run,)).fetchone()
         found = self.store.read(name)
@@ -112,7 +114,7 @@ class LineageIndex:
         return RunFacts(**facts)
 
     def run_named(self, run_id: str) -> int | None:
-        """Return the run with a UUID; None where no record has it."""
+        """Return the run with this UUID; None where no record has it."""
         query = "SELECT id FROM run WHERE run_id = ?"
         return self._number(query, (run_id,))
 
@@ -140,12 +142,14 @@ class LineageIndex:
         return self._number(query, (job,))
 
     def writer_of(self, version: int, before: str | None = None) -> int | None:
-        """Return the completed run that wrote a version last; None where there is none.
+        """Return the completed run that wrote a version; None where there is none.
+
+        If several runs wrote it, the last one that started before a given time is returned, or the
+        last of all if every one started later.
 
         Args:
-            version: the version.
-            before: the ISO 8601 time before which the run should have started; None for no limit.
-                Where all started later, the last one of these is returned.
+            version: the number of the version.
+            before: the time, ISO 8601; None for no limit.
         """
         query = (
             "SELECT use.run FROM use JOIN run ON run.id = use.run "
@@ -155,13 +159,13 @@ class LineageIndex:
         return self._number(query, (version, before))
 
     def current(self, path: str) -> CurrentFile | None:
-        """Return the version of a file that was written last; None where no run wrote it."""
+        """Return the version that a completed run wrote last; None where no such run wrote it."""
         query = "SELECT path, version, run FROM current WHERE path = ?"
         row = self._connection.execute(query, (path,)).fetchone()
         return CurrentFile(**row) if row else None
 
     def current_files(self) -> list[CurrentFile]:
-        """Return the version of every file that was written last, by path."""
+        """Return, for every file that completed runs wrote, the last version; ordered by path."""
         query = "SELECT path, version, run FROM current ORDER BY path"
         return [CurrentFile(**row) for row in self._connection.execute(query)]
 
@@ -183,11 +187,11 @@ class LineageIndex:
 
     def uses(self, run: int) -> list[Use]:
         """Return what a run read and wrote, in the order in which it named the files."""
-        together: dict[tuple[int, str, bool], list[sqlite3.Row]] = {}
+        grouped: dict[tuple[int, str, bool], list[sqlite3.Row]] = {}
         for row in self._connection.execute(_USES, (run,)):
             key = row["id"], row["use_role"], bool(row["is_output"])
-            together.setdefault(key, []).append(row)
-        return [_use(rows) for rows in together.values()]
+            grouped.setdefault(key, []).append(row)
+        return [_use(rows) for rows in grouped.values()]
 
     def spans(self, use: Use) -> list[Range]:
         """Return the ranges of rows that were used; none where a file was used as a whole."""

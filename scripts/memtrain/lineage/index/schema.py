@@ -1,10 +1,10 @@
 """The tables of the index.
 
-A *version* of a file is what it held at one time; its digest tells it from other versions. Runs
-that read rows take no digest of the whole file: they read the version that was written last, until
-the time of modification shows that it is another. A *use* is a run that read or wrote a version, or
-a part of such a run. Its *spans* are the ranges of rows that it used, and its *pieces* are the same
-rows, cut at the borders of shards.
+A *version* of a file is the content that it had at one time, and is identified by its digest. Runs
+that read rows compute no digest of the whole file. They count as readers of the version that was
+written last, until its size or its time of modification shows that the file has changed. A *use*
+stands for a run, or a part of one, that read or wrote a version. Its *spans* are the ranges of rows
+that were used, and its *pieces* are the same rows, cut at the borders of shards.
 
 Every span has a level: level n holds the spans of fewer than 2^n rows. A span of level n that
 overlaps given rows begins less than 2^n rows before them, so an ordinary index finds it.

@@ -34,7 +34,7 @@ class RowsContent:
         count: the number of rows.
         per_shard: the number of rows of a shard; None where there is no manifest.
         shards: the number of shards.
-        digests: the digests of the shards; empty where there are too many.
+        digests: the digests of the shards; empty where there are too many to show.
     """
 
     count: int
@@ -50,10 +50,10 @@ class PageContent:
     Attributes:
         dataset: the name of the dataset.
         made_at: the time at which the page was drawn, ISO 8601.
-        notes: sentences above everything else.
+        notes: sentences that the page shows above everything else.
         rows: the rows of the dataset.
-        splits: the splits, in the order of the configuration.
-        withdrawn: the withdrawals: rows, reason and time.
+        splits: the lines of the splits, in the order of the configuration.
+        withdrawn: the rows, reason and time of each withdrawal.
         verification: the last comparison of all files with the records; None where there was none.
         graph: the graph of files and runs; empty where there are no records.
     """
@@ -81,11 +81,12 @@ def page_content(
 
     Args:
         dataset: the name of the dataset.
-        splits: the splits, in the order of the configuration.
+        splits: the lines of the splits, in the order of the configuration.
         manifest: the manifest of the shards; None for a page without shards.
         withdrawals: the withdrawals of the dataset.
         index: the index of the records; None where there are none.
-        running: the UUID of the run that draws the page; None where it is not recorded.
+        running: the UUID of the run that draws the page and has not ended; None where no recorded
+            run draws it.
     """
     notes = [NOT_ENDED] if running else []
     notes += [NO_RECORDS] if index is None else map(str, index.damaged)

@@ -1,7 +1,7 @@
 """The graph of a dataset's current files, and of the runs that wrote and read them.
 
-A file is in the graph once, by its path. Where a run read a version that has been overwritten
-since, the run's input says so.
+Each path is one file in the graph, whatever its versions. If a run read a version that has been
+overwritten since, the run's input says so.
 """
 
 from collections.abc import Collection
@@ -23,7 +23,7 @@ class GraphFile:
         role: what the file is: rows, model, recipe, ...
         digest: the digest of its current version; None where no run took it.
         size: the size in bytes.
-        run: the place of the run that wrote it in the list of runs; None where no run did.
+        run: the run that wrote the file, as a position in the list of runs; None where no run did.
         split: the split that it belongs to; None for none.
     """
 
@@ -40,12 +40,12 @@ class GraphInput:
     """A file that a run read.
 
     Attributes:
-        file: the place of the file in the list of files.
+        file: the file, as a position in the list of files.
         role: what the file was to the run.
-        rows: the ranges of its rows that the results were made from; None where the file was used
-            as a whole.
-        earlier: the digest of the version that the run read, or "unknown", where this is not the
-            current version; else None.
+        rows: the ranges of rows that the results of the run were made from; None for a file that
+            was used as a whole, and for a run that only describes rows.
+        earlier: the digest of the version that the run read, or "unknown", if this version was
+            overwritten since; None if it is the current version.
     """
 
     file: int
@@ -60,7 +60,7 @@ class GraphRun:
 
     Attributes:
         reason: why Snakemake ran it; None where it was run by hand, or is not known yet.
-        code, environment, machine: the places of these facts in the lists of shared facts.
+        code, environment, machine: these facts, as positions in the lists of shared facts.
         inputs: the files that it read.
     """
 
@@ -84,7 +84,7 @@ class GraphRun:
 
 @dataclass(frozen=True)
 class SharedFacts:
-    """The different facts that runs have in common, each once."""
+    """The facts that many runs have in common: each list holds every different content once."""
 
     code: list[list[CodeFacts]] = field(default_factory=list)
     environment: list[dict[str, Any]] = field(default_factory=list)
@@ -93,7 +93,7 @@ class SharedFacts:
 
 @dataclass(frozen=True)
 class LineageGraph:
-    """The graph. Files and runs name each other by their places in these lists.
+    """The graph. Files and runs refer to each other by their positions in these lists.
 
     Attributes:
         files: the files.
@@ -113,7 +113,7 @@ def lineage_graph(
 
     Args:
         index: the index of the records.
-        splits: the splits to show. Splits that are no longer configured are left out.
+        splits: the names of the splits to show: those that are still configured.
         running: the UUID of a run that has not ended, to be shown with the files that it has
             read and written so far; None for none.
     """
@@ -121,7 +121,13 @@ def lineage_graph(
 
 
 class _GraphBuilder:
-    """Builds one graph; see ``lineage_graph`` for the arguments."""
+    """Builds one graph.
+
+    Args:
+        index: the index of the records.
+        splits: the splits to show.
+        running: the UUID of a run that has not ended and is shown; None for none.
+    """
 
     def __init__(self, index: LineageIndex, splits: set[str], running: str | None):
         self._index = index
@@ -129,7 +135,7 @@ class _GraphBuilder:
         self._running = running
         self._reasons = Reasons(index)
         self._graph = LineageGraph()
-        self._places: dict[str, int] = {}
+        self._positions: dict[str, int] = {}
 
     def build(self) -> LineageGraph:
         writers = self._writers()
@@ -138,7 +144,7 @@ class _GraphBuilder:
         uses = {run: self._uses(run) for run in runs}
         current = {file.path: file.version for file in writers if file.run in runs}
         # The current version of a file that no run wrote is the one that was read last.
-        read = {use.version for of_run in uses.values() for use in of_run if not use.is_output}
+        read = {use.version for used in uses.values() for use in used if not use.is_output}
         unwritten = [version for version in read if version.path not in current]
         current |= {one.path: one.id for one in sorted(unwritten, key=lambda one: one.id)}
         for run, facts in runs.items():
@@ -146,7 +152,7 @@ class _GraphBuilder:
         return self._graph
 
     def _writers(self) -> list[CurrentFile]:
-        """Return who wrote each file last; a run that still runs counts where it is shown."""
+        """Return which run wrote each file last, the run that has not ended included."""
         writers = {file.path: file for file in self._index.current_files()}
         run = None if self._running is None else self._index.run_named(self._running)
         if run is not None:
@@ -171,7 +177,7 @@ class _GraphBuilder:
         inputs = [self._input(facts, use, current) for use in uses if not use.is_output]
         for use in uses:
             if use.is_output and current.get(use.version.path) == use.version.id:
-                file = self._graph.files[self._place(use.version)]
+                file = self._graph.files[self._position(use.version)]
                 _describe(file, use)
                 file.run = len(self._graph.runs)
                 file.split = facts.split or next(filter(None, use.parts), None)
@@ -190,44 +196,44 @@ class _GraphBuilder:
                 effort=facts.effort,
                 details=facts.details,
                 reason=self._reasons.reason(facts.parent_id, facts.job, facts.split),
-                code=_place_in(shared.code, facts.code),
-                environment=_place_in(shared.environment, facts.environment),
-                machine=_place_in(shared.machine, facts.machine),
+                code=_position_in(shared.code, facts.code),
+                environment=_position_in(shared.environment, facts.environment),
+                machine=_position_in(shared.machine, facts.machine),
                 inputs=inputs,
             )
         )
 
     def _input(self, facts: RunFacts, use: Use, current: dict[str, int]) -> GraphInput:
         version = use.version
-        place = self._place(version)
+        position = self._position(version)
         earlier = None
         if current[version.path] == version.id:
-            _describe(self._graph.files[place], use)
+            _describe(self._graph.files[position], use)
         else:
             earlier = version.digest or "unknown"
         rows = None
         if facts.job in JOBS_THAT_USE_ROWS and use.role == "rows":
             rows = [list(span) for span in self._index.spans(use)]
-        return GraphInput(place, use.role, rows=rows, earlier=earlier)
+        return GraphInput(position, use.role, rows=rows, earlier=earlier)
 
-    def _place(self, version: Version) -> int:
-        """Return the place of a file in the list; a new file is added."""
-        if version.path not in self._places:
-            self._places[version.path] = len(self._graph.files)
+    def _position(self, version: Version) -> int:
+        """Return the position of a file in the list of files; add the file if it is new."""
+        if version.path not in self._positions:
+            self._positions[version.path] = len(self._graph.files)
             file = GraphFile(version.path, version.role, version.digest, version.size)
             self._graph.files.append(file)
-        return self._places[version.path]
+        return self._positions[version.path]
 
 
 def _describe(file: GraphFile, use: Use) -> None:
-    """Set what is known of a file from a use of its current version."""
+    """Set the facts of a file to those of a use of its current version."""
     file.role = use.role
     file.digest = use.version.digest
     file.size = use.version.size
 
 
-def _place_in(known: list[Any], content: Any) -> int:
-    """Return the place of facts among the different ones; new facts are added."""
+def _position_in(known: list[Any], content: Any) -> int:
+    """Return the position of some facts in a list of different facts; add them if they are new."""
     if content not in known:
         known.append(content)
     return known.index(content)

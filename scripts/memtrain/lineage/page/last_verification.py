@@ -22,11 +22,11 @@ class LastVerification:
 
 
 def last_verification(index: LineageIndex) -> LastVerification | None:
-    """Return the last comparison of all files; None where there was none.
+    """Return the last comparison of all files with the records; None where there was none.
 
-    A finding on a file is over once the file was written again, and a finding on rows once they
-    were indexed again. Findings on withdrawn rows are left out, since withdrawals come and go
-    without any change of bytes.
+    A finding about a file no longer holds once the file is written again, and a finding about
+    corrupt rows no longer holds once the rows are indexed again. Findings about withdrawn rows are
+    left out, since rows are withdrawn and restored without any change of bytes.
     """
     run = index.last_run_of("verify")
     if run is None:

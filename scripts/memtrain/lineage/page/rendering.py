@@ -1,8 +1,8 @@
 """Renders the page as one HTML file that holds its style, its programs and its content.
 
 The content is JSON inside the page, and the programs show it as text, never as HTML. The content
-security policy in the head of the page admits only these programs, by their digests, and lets the
-page load nothing.
+security policy in the head of the page allows only programs with these digests to run, and the page
+loads nothing.
 """
 
 import base64
@@ -20,7 +20,7 @@ ASSETS = Path(__file__).parent / "assets"
 
 STYLES = ("colours.css", "page.css", "graph_and_rows.css", "record.css")
 
-#: The programs in the order in which they run; each uses those above it.
+#: The programs in the order in which they run; each may use those above it.
 PROGRAMS = (
     "vendored/cytoscape-3.34.4.min.js",
     "vendored/dagre-3.1.3.min.js",

@@ -20,9 +20,10 @@ class SplitLine:
         name: the name of the split.
         train: the ranges of its training rows; empty where it has no recipe yet.
         evaluate: the ranges of its evaluation rows; empty where it has no recipe yet.
-        facts: what is known of its model, by labels for people; empty where it has none yet.
-        metric: the label of its main metric; None where it has no model yet.
-        value: the main metric, rounded to the digits that its standard error leaves meaningful.
+        facts: values about its model as text, by labels for people; empty without a model.
+        metric: the label of its main metric; None without a model.
+        value: the main metric, rounded to as many digits as its standard error allows; None without
+            a model.
     """
 
     name: str
@@ -34,7 +35,7 @@ class SplitLine:
 
 
 def read_split_lines(configuration: Configuration, folder: str | os.PathLike) -> list[SplitLine]:
-    """Return a line for every split of a configuration, made or not.
+    """Return a line for every split of a configuration, also for those without a model.
 
     Args:
         configuration: the configuration that names the splits.
@@ -60,7 +61,7 @@ def _line(name: str, files: SplitLayout) -> SplitLine:
 
 
 def _facts(split: SplitSummary) -> dict[str, str]:
-    """Return what is known of a model, by labels for people."""
+    """Return values about a model as text, by labels for people."""
     evaluation = split.evaluation
     metrics = {
         label: format_with_error(evaluation.metrics[name], evaluation.errors[name])

@@ -1,5 +1,6 @@
 """What differs between two runs: data, code, settings, seed, environment, machine, metrics."""
 
+import hashlib
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from memtrain.system.digests import digest_of_file
 #: Facts of a machine that say which one it was and what it could do.
 _MACHINE_FACTS = ("host", "system", "architecture", "processor", "cores", "memory_bytes", "gpus")
 
-#: Roles of files whose content is compared setting by setting.
+#: Roles of files that are compared setting by setting.
 _ROLES_OF_SETTINGS = ("recipe", "configuration")
 
 _GIT_TIMEOUT_SECONDS = 10
@@ -28,7 +29,7 @@ class Change:
         what: the name of what differs.
         before: its value in the earlier run; None where it has none.
         after: its value in the later run; None where it has none.
-        lines: the changed lines of a file of code, where git has them.
+        lines: the changed lines of a file of code; empty where git does not know them.
     """
 
     what: str
@@ -65,7 +66,7 @@ def difference(before: RunRecord, after: RunRecord, code: Path) -> Difference:
     Args:
         before: the record of the earlier run.
         after: the record of the later run.
-        code: the folder that holds memtrain's Snakefile, for the changed lines of its files.
+        code: the folder that holds memtrain's Snakefile, where git finds the changed lines.
     """
     parameters = list(_changes(before.parameters, after.parameters))
     machine = _changes(before.machine, after.machine)
@@ -93,7 +94,7 @@ def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Ch
 
 
 def _changed_rows(before: RunRecord, after: RunRecord) -> Iterator[Change]:
-    """Yield ranges that differ, and rows that are the same but for their bytes."""
+    """Yield the ranges that differ, and the pieces of the same rows whose bytes differ."""
     for change in _changes(_ranges_by_part(before), _ranges_by_part(after)):
         part = f" of {change.what}" if change.what else ""
         yield Change(f"rows{part}", change.before, change.after)
@@ -120,9 +121,10 @@ def _pieces_by_rows(record: RunRecord) -> dict[tuple[str, Range], PieceUse]:
 
 
 def _changed_files(before: Iterable[FileUse], after: Iterable[FileUse]) -> Iterator[Change]:
-    """Yield files whose bytes differ.
+    """Yield the files whose bytes differ.
 
-    Rows are compared shard by shard instead, and recipes and configurations setting by setting.
+    Files of rows, recipes and configurations are left out: ``difference`` compares rows shard by
+    shard, and recipes and configurations setting by setting.
     """
     return _changes(_digests(before), _digests(after))
 
@@ -144,7 +146,10 @@ def _changed_environment(before: Mapping[str, Any], after: Mapping[str, Any]) ->
 
 
 def _results(record: RunRecord) -> dict[str, str | None]:
-    """Return what a run wrote by file name, since runs of two splits write to two folders."""
+    """Return the digests of the files that a run wrote, by file name.
+
+    Paths would differ between two splits, since each has a folder of its own.
+    """
     return {Path(file.path).name: file.digest for file in record.outputs}
 
 
@@ -162,28 +167,43 @@ def _changed_code(
 
 
 def _changed_lines(folder: Path, old: CodeRoot, new: CodeRoot, file: str) -> list[str]:
-    """Return the changed lines of a file as git has them; none where it does not.
+    """Return the changed lines of a file, as git shows them; empty where git cannot show them.
 
-    A file that was not committed is compared as it lies in the folder, if it is still the same.
+    It cannot if the earlier run used a file that was not committed. If the later run did, the file
+    on the disk is compared, unless it has changed since that run.
     """
     if not old.commit or not new.commit:
+        return []
+    if not old.is_clean and _committed_digest(folder, old.commit, file) != old.files.get(file):
         return []
     if not new.is_clean and _digest_now(folder / file) != new.files.get(file):
         return []
     versions = [old.commit] if new.is_clean is False else [old.commit, new.commit]
-    # After `--`, no name of a file is taken for an option.
-    command = ["git", "-C", str(folder), "diff", "--unified=0", "--no-color", *versions, "--", file]
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=_GIT_TIMEOUT_SECONDS, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return []
+    # After `--`, git takes no file name for an option.
+    difference = _git(folder, "diff", "--unified=0", "--no-color", *versions, "--", file)
     return [
         line
-        for line in done.stdout.splitlines()
+        for line in (difference or b"").decode(errors="replace").splitlines()
         if line.startswith(("+", "-", "@@")) and not line.startswith(("+++", "---"))
     ]
+
+
+def _git(folder: Path, *arguments: str) -> bytes | None:
+    """Return what git prints; None where it fails."""
+    command = ["git", "-C", str(folder), *arguments]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, timeout=_GIT_TIMEOUT_SECONDS, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout
+
+
+def _committed_digest(folder: Path, commit: str, file: str) -> str | None:
+    """Return the digest of a file in a commit; None where the commit does not hold it."""
+    content = _git(folder, "show", f"{commit}:./{file}")
+    return None if content is None else f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
 def _digest_now(path: Path) -> str | None:

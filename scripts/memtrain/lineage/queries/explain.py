@@ -1,4 +1,4 @@
-"""The tree upstream of a result: the run that made it, what that read, and so on to the source."""
+"""The tree upstream of a result: its run, the inputs of that run, and so on to the source."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,11 +10,11 @@ from memtrain.lineage.index.lineage_index import LineageIndex
 from memtrain.lineage.records.privacy import OUTSIDE
 from memtrain.lineage.records.run_record import PieceUse
 
-#: Roles of files that users write, or that the workflow itself writes when it starts.
+#: Roles of files that no recorded run writes: users write them, or the workflow when it starts.
 _ROLES_WITHOUT_WRITER = ("configuration", "imported", "withdrawals")
 
-#: Jobs whose results were made from exactly the rows that they read. Other jobs read all rows to
-#: describe them, whatever is made of these later.
+#: Jobs whose results were made from exactly the rows that they read. Other jobs, such as
+#: index_shards, read all rows only to describe them.
 JOBS_THAT_USE_ROWS = ("train", "evaluate")
 
 
@@ -31,7 +31,7 @@ class Origin:
         made_by: the run that wrote this version; None where no record names one.
         note: what is unusual about this file.
         inputs: the files that ``made_by`` read.
-        is_shown_above: whether the inputs of ``made_by`` are shown elsewhere in the tree.
+        is_shown_above: whether the inputs of ``made_by`` are shown at an earlier file of the tree.
     """
 
     path: str
@@ -74,7 +74,7 @@ def explain(index: LineageIndex, version: int) -> Origin:
 
 
 class _Tree:
-    """Fills in the origins of files; the inputs of each run are filled in once.
+    """Fills in the origins of files, and the inputs of each run only once.
 
     Args:
         index: the index of the records.
@@ -85,12 +85,13 @@ class _Tree:
         self._shown: set[int] = set()
 
     def grow(self, origin: Origin, version: int, before: str | None) -> None:
-        """Fill in which run made a file, and from what.
+        """Fill in the run that made a file, and the inputs of this run with everything upstream.
 
         Args:
             origin: the file.
-            version: the version of it.
-            before: the time at which the version was read; None for any time.
+            version: the number of its version.
+            before: the time by which a run had read the version, so that its writer started
+                earlier, ISO 8601; None for no limit.
         """
         run = self._index.writer_of(version, before)
         if run is None:
@@ -152,7 +153,7 @@ def _commit(root: CodeFacts) -> str:
 
 
 def _slurm_job(variables: dict[str, str], attempt: int) -> str | None:
-    """Return a line on the Slurm job that a run was; None where it was none."""
+    """Return a line about the Slurm job of a run; None for a run outside of Slurm."""
     job, array = variables.get("SLURM_JOB_ID"), variables.get("SLURM_ARRAY_JOB_ID")
     if job is None:
         return None
@@ -164,5 +165,5 @@ def _slurm_job(variables: dict[str, str], attempt: int) -> str | None:
 
 
 def short(digest: str | None) -> str:
-    """Return a digest as people compare it: "sha256:0123456789ab"."""
+    """Return the start of a digest, which people can compare: "sha256:0123456789ab"."""
     return "-" if digest is None else digest[: len("sha256:") + 12]

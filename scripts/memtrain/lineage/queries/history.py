@@ -1,4 +1,4 @@
-"""The history of all runs, or of one file, with what has been overwritten since."""
+"""The history of all runs, or of one file, with a mark on files that were overwritten later."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +18,7 @@ class HistoryEntry:
         seconds: the time that it took.
         reason: why Snakemake ran it.
         message: why it failed or stopped.
-        written: for each path that it wrote, whether this is still the current version.
+        written: for each path that the run wrote, whether its version is still the current one.
     """
 
     run_id: str
@@ -78,9 +78,9 @@ class Reasons:
         """Return why Snakemake ran a job; None where it was run by hand, or is not known.
 
         Args:
-            parent_id: the UUID of the run of the workflow; None for none.
+            parent_id: the UUID of the run of the workflow; None for a job that was run by hand.
             job: the name of the job.
-            split: the split that it was for; None for none.
+            split: the split of the job; None for a job for all splits.
         """
         if parent_id is None:
             return None

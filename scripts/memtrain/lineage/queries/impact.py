@@ -8,21 +8,21 @@ from memtrain.lineage.index.facts import Output, Reader
 from memtrain.lineage.index.lineage_index import LineageIndex
 from memtrain.lineage.records.run_record import ROLES_ABOUT_ROWS
 
-#: Roles of files in the order in which people look for them.
+#: Roles of files in the order in which they are listed: people look for models and the like first.
 _ROLES_BY_IMPORTANCE = ("rows", "model", "evaluation", "manifest", "recipe", "summary")
 
 
 @dataclass(frozen=True)
 class DownstreamFile:
-    """A file that was made from what was asked about.
+    """A file that was made, directly or through other files, from the rows or file of a query.
 
     Attributes:
         path: the path of the file, relative to the project.
         digest: the digest of this version.
         role: what the file was to the run that wrote it.
         job: the name of that run: its job with its split.
-        depth: the number of runs from what was asked about to this file.
-        through: the path of the file that the run read.
+        depth: the number of runs between the rows or file of the query and this file.
+        through: the path of the input through which the run is downstream of the query.
         is_current: whether no later run has written the file.
     """
 
@@ -40,9 +40,10 @@ def downstream_of_rows(
 ) -> list[DownstreamFile]:
     """Return what was made from rows of a file, in any version of it.
 
-    Rows are followed as rows: a run is reached where the ranges that it read overlap those that
-    were written. Files that only describe rows, such as the manifest, are not followed, since runs
-    that use them also record which rows they read.
+    Where a run writes rows again, only these rows are followed: a run that reads the written file
+    is downstream if the ranges that it read overlap the ranges that were written. Files that only
+    describe rows, such as the manifest, are not followed, since runs that use them also record
+    which rows they read.
 
     Args:
         index: the index of the records.
@@ -54,14 +55,17 @@ def downstream_of_rows(
 
 
 def downstream_of_digest(index: LineageIndex, digest: str) -> list[DownstreamFile]:
-    """Return what was made from a shard, from rows of one, or from a file with this digest."""
+    """Return what was made from a shard, a piece of a shard or a file with this digest."""
     return _follow(
         index, index.downstream.readers_of_digest(digest), roles_left_out=ROLES_ABOUT_ROWS
     )
 
 
 def downstream_of_file(index: LineageIndex, path: str) -> list[DownstreamFile]:
-    """Return what was made from the current version of a file, files about rows included."""
+    """Return what was made from the current version of a file.
+
+    Files that describe rows, such as the manifest, are followed as well.
+    """
     readers = index.downstream.readers_of_file(path)
     return _follow(index, readers)
 
@@ -73,7 +77,7 @@ def _follow(
 
     Args:
         index: the index of the records.
-        readers: the runs that read what was asked about.
+        readers: the runs that read the rows or file of the query.
         roles_left_out: the roles of files that are not followed further.
     """
     found: list[DownstreamFile] = []
@@ -82,7 +86,7 @@ def _follow(
     depth = 0
     while readers := [one for one in readers if (one.run, one.part) not in seen_readers]:
         depth += 1
-        readers = sorted(readers, key=lambda one: (_importance(one.role), one.through))
+        readers = sorted(readers, key=lambda one: (_importance(one.role), one.input_path))
         seen_readers.update((one.run, one.part) for one in readers)
         outputs, readers = index.downstream.step(readers)
         for output in outputs:
@@ -105,6 +109,6 @@ def _downstream_file(output: Output, depth: int) -> DownstreamFile:
         role=output.role,
         job=output.job,
         depth=depth,
-        through=output.through,
+        through=output.input_path,
         is_current=output.is_current,
     )

@@ -13,7 +13,7 @@ from memtrain.lineage.index.lineage_index import LineageIndex
 from memtrain.lineage.records.privacy import Privacy
 from memtrain.system.digests import digest_of_file
 
-#: Files of rows that are larger are told by their size and time, since a digest takes too long.
+#: Larger files of rows are identified by size and time only: computing a digest takes too long.
 _MAX_BYTES_TO_DIGEST = 1 << 30
 
 
@@ -31,7 +31,7 @@ class FoundVersion:
 
 
 def find_version(index: LineageIndex, project: Path, path: str) -> FoundVersion:
-    """Return the version of a file that lies on the disk, or else the one recorded last.
+    """Return the version of a file that is on the disk, or else the version recorded last.
 
     Args:
         index: the index of the records.
@@ -61,7 +61,7 @@ def find_version(index: LineageIndex, project: Path, path: str) -> FoundVersion:
 
 
 def _version_on_disk(versions: list[Version], path: Path) -> Version | None:
-    """Return the version that a file on the disk is; None where it is none that was recorded."""
+    """Return the recorded version that the file on the disk holds; None where it holds another."""
     if not path.is_file():
         return None
     found = os.stat(path)
@@ -75,9 +75,9 @@ def _version_on_disk(versions: list[Version], path: Path) -> Version | None:
 
 
 def find_run(index: LineageIndex, project: Path, name: str) -> int:
-    """Return the number of the run that a user names: by its id, or by a file that it wrote.
+    """Return the number of the run that a user names by its id or by a file that it wrote.
 
-    ``PATH~1`` is the last but one run that wrote a file, ``PATH~2`` the one before that.
+    ``PATH`` names the last run that wrote a file, ``PATH~1`` the second-to-last, and so on.
 
     Raises:
         UserError: where there is no such run.

@@ -21,8 +21,8 @@ from memtrain.recipes.recipe import Recipe
 from memtrain.recipes.withdrawals import Withdrawal
 from memtrain.system.digests import digest_of_file
 
-#: Snakemake touches the outputs of a job when it sees that the job has ended, some time after.
-_SECONDS_UNTIL_TOUCHED = 300
+#: Longest time from the end of a job until Snakemake, which polls for it, touches the outputs.
+_MAX_SECONDS_UNTIL_TOUCHED = 300
 
 _log = logging.getLogger(__name__)
 
@@ -32,10 +32,14 @@ class Finding:
     """Something that is not as it should be.
 
     Attributes:
-        kind: missing, changed, corrupt, withdrawn, order or unreadable.
+        kind: what is wrong: "missing" (the file is gone), "changed" (the file has other bytes),
+            "corrupt" (rows have other bytes), "withdrawn" (a model was trained on withdrawn rows),
+            "order" (a training visited the rows in an order that its recipe does not declare) or
+            "unreadable" (a damaged record).
         path: the path of the file, relative to the project.
         message: what is wrong, and what to do.
-        details: facts of this kind of finding; of a corrupt shard, its number, rows and bytes.
+        details: facts that depend on the kind, such as the number, rows and bytes of a corrupt
+            shard.
     """
 
     kind: str
@@ -51,7 +55,7 @@ class Verification:
     Attributes:
         checked: the paths of the files that were compared.
         findings: what is wrong.
-        reached: the models that were trained on rows that are corrupt now.
+        reached: the models that were trained on rows that are now corrupt.
         cleared: the models whose rows are all unchanged.
     """
 
@@ -62,7 +66,7 @@ class Verification:
 
 
 class Verifier:
-    """Compares files of one dataset with the records.
+    """Compares the files of one dataset with the records.
 
     Args:
         index: the index of the records.
@@ -90,10 +94,10 @@ class Verifier:
         self._is_corrupt: dict[tuple[Range, str], bool] = {}
 
     def verify(self, paths: Sequence[str] = ()) -> Verification:
-        """Compare files, and the rows behind them.
+        """Compare files with their records.
 
-        Of a model, the rows that it was trained on are compared too; of the file of rows, every
-        shard.
+        For a model, the rows that it was trained on are compared as well. For the file of rows,
+        every shard is compared.
 
         Args:
             paths: the files; none for every file that a run wrote.
@@ -118,11 +122,15 @@ class Verifier:
         return self._result
 
     def _verify_file(self, name: str, writer: RunRecord | None) -> None:
-        """Compare a file with what its last writer wrote; rows are compared shard by shard."""
+        """Compare a file with what its last writer wrote.
+
+        For the file of rows only its size and time are compared here; ``_verify_data`` compares
+        its shards.
+        """
         self._result.checked.append(name)
         path = self._project / name
         if not path.exists():
-            message = f"{name}: it is gone. Run snakemake to make it again."
+            message = f"{name}: this file is gone. Run snakemake to make it again."
             self._add_finding("missing", name, message)
             return
         if writer is None:
@@ -136,20 +144,23 @@ class Verifier:
         elif self._quick:
             if _was_touched_by_snakemake(written, found):
                 return
-            what = "its time of modification is another"
+            what = "its time of modification differs"
         else:
             if name == self._data or digest_of_file(path) == written.digest:
                 return
-            what = "its bytes are others"
+            what = "its bytes differ"
         self._add_finding(
             "changed",
             name,
-            f"{name}: it is not what {writer.name} wrote ({what}). Restore it, or run `snakemake "
-            f"--forcerun {name}`.",
+            f"{name}: this file is not what {writer.name} wrote ({what}). Restore it, or run "
+            f"`snakemake --forcerun {name}`.",
         )
 
     def _was_indexed(self, name: str, found: os.stat_result) -> bool:
-        """Return whether these rows, changed after they were written, were indexed since."""
+        """Return whether index_shards last indexed the rows as they are on the disk now.
+
+        If so, the shards are compared with this newer index, and the file itself is no finding.
+        """
         run = self._index.last_run_of("index_shards")
         uses = self._index.record(run).inputs if run is not None else []
         return any(
@@ -158,7 +169,7 @@ class Verifier:
         )
 
     def _verify_data(self) -> None:
-        """Compare every shard with the manifest, which is compared as a file."""
+        """Compare every shard with its digest in the manifest."""
         manifest = ResultsLayout((self._project / self._data).parent).manifest
         if self._quick or not manifest.exists() or not (self._project / self._data).exists():
             return
@@ -178,7 +189,7 @@ class Verifier:
             )
 
     def _verify_model(self, name: str, record: RunRecord) -> None:
-        """Compare the rows that a model was trained on, none of which may be withdrawn."""
+        """Compare the rows that a model was trained on, and find those that are withdrawn."""
         ranges = [rows for file in record.inputs for part in file.rows.values() for rows in part]
         common = sorted(set(overlaps(ranges, self._withdrawn)))
         if common:
@@ -219,7 +230,7 @@ class Verifier:
         recipe = Recipe.read(self._project / path)
         if recipe.digest("training") != record.parameters.get("recipe"):
             return
-        # Imported here, as it imports PyTorch, which takes a second that other commands save.
+        # This imports PyTorch, which takes a second that other commands need not wait.
         from memtrain.loading.order_digest import declared_order_digest
 
         declared = declared_order_digest(recipe.training)
@@ -233,7 +244,7 @@ class Verifier:
             )
 
     def _corrupt(self, pieces: Sequence[PieceUse]) -> list[PieceUse]:
-        """Return the pieces whose bytes have another digest; each is read once."""
+        """Return the pieces whose bytes no longer have the recorded digest; each is read once."""
         unknown = {
             key: piece
             for piece in pieces
@@ -290,8 +301,8 @@ def _record(folder: Path, result: Verification) -> None:
 
 
 def _was_touched_by_snakemake(written: FileUse, found: os.stat_result) -> bool:
-    """Return whether a file has the time that it was written, or that Snakemake gave it after."""
-    return 0 <= found.st_mtime_ns - written.modified_ns <= _SECONDS_UNTIL_TOUCHED * 10**9
+    """Return whether a file was last modified when it was written, or touched soon after that."""
+    return 0 <= found.st_mtime_ns - written.modified_ns <= _MAX_SECONDS_UNTIL_TOUCHED * 10**9
 
 
 def _output(record: RunRecord, name: str) -> FileUse:

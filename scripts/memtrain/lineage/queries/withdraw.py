@@ -1,4 +1,4 @@
-"""Withdraws rows and restores them, with a record of either."""
+"""Withdraws rows, restores them, and records both."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -5,7 +5,7 @@ const page = JSON.parse(document.getElementById("content").textContent);
 const { files, runs, shared } = page.graph;
 const splitNames = page.splits.map((split) => split.name);
 
-// Nodes of the graph: "f" with the place of a file in `files`, "r" with that of a run in `runs`.
+// A node of the graph is named "f3" for the file files[3], and "r3" for the run runs[3].
 const fileNode = (place) => `f${place}`;
 const runNode = (place) => `r${place}`;
 const isRun = (node) => node[0] === "r";
@@ -44,7 +44,7 @@ function bytesText(bytes) {
   return `${power ? bytes.toFixed(1) : count(bytes)} ${units[power]}`;
 }
 
-// Rows that the last verification found corrupt, and rows that are withdrawn.
+// The rows that the last verification found corrupt, and the rows that are withdrawn.
 const findings = page.verification ? page.verification.findings : [];
 const corruptShards = findings.filter((one) => one.kind === "corrupt" && "shard" in one.details);
 const corruptRanges = corruptShards.map((one) => one.details.rows);
@@ -54,13 +54,13 @@ function findingsOn(path) {
   return findings.filter((one) => one.path === path && !("shard" in one.details));
 }
 
-// A model's rows are those that its training read: its recipe may have been written again since.
+// The rows of a model are those that its training read, since its recipe may have changed later.
 function usesWithdrawnRows(file) {
   if (file.role !== "model" || file.run === null) return false;
   return runs[file.run].inputs.some((input) => common(input.rows ?? [], withdrawnRanges).length);
 }
 
-// The parts of ranges that lie in other ranges.
+// The parts of ranges that overlap other ranges.
 function common(ranges, others) {
   return ranges.flatMap(([start, end]) =>
     others

@@ -1,14 +1,14 @@
-// Draws the graph with Cytoscape, and reports what was clicked.
+// Draws the graph with Cytoscape, and passes on which node was clicked.
 "use strict";
 
-const LEGIBLE = 0.62; // the smallest zoom at which names can be read
-const OPEN_AT_MOST = 4;
+const MIN_LEGIBLE_ZOOM = 0.62; // the smallest zoom at which names can be read
+const MAX_OPEN_SPLITS = 4;
 
 class LineageGraph {
   constructor(container, onSelect) {
     this.container = container;
     this.onSelect = onSelect;
-    this.open = new Set(splitNames.length <= OPEN_AT_MOST ? splitNames : []);
+    this.open = new Set(splitNames.length <= MAX_OPEN_SPLITS ? splitNames : []);
     this.cy = cytoscape({
       container,
       style: [],
@@ -28,12 +28,13 @@ class LineageGraph {
     this.restyle();
   }
 
-  // Give splits cards of their own; where too many are open, those opened first are closed.
+  // Show the cards of these splits. If too many splits are open then, close those opened first.
   openSplits(names) {
     const missing = [...names].filter((name) => name && !this.open.has(name));
-    if (!missing.length || names.size > OPEN_AT_MOST || splitNames.length <= OPEN_AT_MOST) return;
+    if (!missing.length || names.size > MAX_OPEN_SPLITS) return;
+    if (splitNames.length <= MAX_OPEN_SPLITS) return;
     for (const name of missing) this.open.add(name);
-    while (this.open.size > OPEN_AT_MOST) this.open.delete(this.open.values().next().value);
+    while (this.open.size > MAX_OPEN_SPLITS) this.open.delete(this.open.values().next().value);
     this.draw();
   }
 
@@ -138,11 +139,11 @@ class LineageGraph {
     this.cy.resize();
     this.cy.fit(undefined, 18);
     if (this.cy.zoom() > 1.15) this.cy.zoom(1.15);
-    if (this.cy.zoom() < LEGIBLE) {
-      this.cy.zoom(LEGIBLE);
+    if (this.cy.zoom() < MIN_LEGIBLE_ZOOM) {
+      this.cy.zoom(MIN_LEGIBLE_ZOOM);
       const { x1, y1, h } = this.cy.elements().boundingBox();
-      const spare = Math.max(18, (this.container.clientHeight - h * LEGIBLE) / 2);
-      this.cy.pan({ x: 18 - x1 * LEGIBLE, y: spare - y1 * LEGIBLE });
+      const spare = Math.max(18, (this.container.clientHeight - h * MIN_LEGIBLE_ZOOM) / 2);
+      this.cy.pan({ x: 18 - x1 * MIN_LEGIBLE_ZOOM, y: spare - y1 * MIN_LEGIBLE_ZOOM });
     } else {
       this.cy.center();
     }

@@ -1,11 +1,11 @@
-// Which cards the graph shows, and where. A card is a run with the files that it wrote. The runs of
-// splits that are not open share one card for each job: "200 × train".
+// Decides which cards the graph shows, and where. A card is a run with the files that it wrote. An
+// open split has a card for each of its runs; the other splits share one card per job: "200 × train".
 "use strict";
 
 const CARD = { width: 176, title: 28, file: 22, pad: 7 };
-// How many files of one role a card shows as a line each; more are one line: "5 evaluations".
-const LINES_OF_A_ROLE = 4;
-const LINES_OF_FIGURES = 1;
+// If a card has more files of one role than this, they share one line: "5 evaluations".
+const MAX_LINES_PER_ROLE = 4;
+const MAX_FIGURE_LINES = 1;
 
 function cardsOf(open) {
   const cards = new Map();
@@ -13,7 +13,7 @@ function cardsOf(open) {
   for (const [place, run] of runs.entries()) {
     const isOpen = run.split === null || open.has(run.split);
     const key = isOpen ? `run ${place}` : `job ${run.job}`;
-    put(cards, key, { run: isOpen ? run : null, job: run.job }).members.push(runNode(place));
+    cardWith(cards, key, { run: isOpen ? run : null, job: run.job }).members.push(runNode(place));
     shownAs.set(runNode(place), key);
   }
   for (const [place, file] of files.entries()) {
@@ -21,7 +21,8 @@ function cardsOf(open) {
     const isOpen = file.split === null || open.has(file.split);
     if (file.run === null) {
       const key = `source ${file.role}`;
-      put(cards, key, { isSource: true, job: file.role }).files.push({ file, node, isOpen: true });
+      const card = cardWith(cards, key, { isSource: true, job: file.role });
+      card.files.push({ file, node, isOpen: true });
     } else {
       cards.get(shownAs.get(runNode(file.run))).files.push({ file, node, isOpen });
     }
@@ -31,7 +32,7 @@ function cardsOf(open) {
   return { cards, shownAs, links: linksBetween(shownAs) };
 }
 
-function put(cards, key, content) {
+function cardWith(cards, key, content) {
   if (!cards.has(key)) cards.set(key, { key, members: [], files: [], lines: [], ...content });
   return cards.get(key);
 }
@@ -44,9 +45,9 @@ function gatherFiles(key, card, shownAs) {
   );
   const kinds = new Map();
   for (const [kind, all] of byKind) {
-    const isWhole = !kind.startsWith("open ");
-    const limit = all[0].file.role === "figure" ? LINES_OF_FIGURES : LINES_OF_A_ROLE;
-    if (!isWhole && all.length <= limit) {
+    const isOpen = kind.startsWith("open ");
+    const limit = all[0].file.role === "figure" ? MAX_FIGURE_LINES : MAX_LINES_PER_ROLE;
+    if (isOpen && all.length <= limit) {
       for (const one of all) kinds.set(one.node, [one]);
     } else {
       kinds.set(kind, all);
@@ -99,8 +100,8 @@ function linksBetween(shownAs) {
   return [...links.values()];
 }
 
-// Set the middle of every card (x and y) and the points at which every link bends, so that links
-// lead from left to right.
+// Set the centre of every card (x and y) and the bends of every link, so that links lead from left
+// to right.
 function layOut({ cards, links }) {
   const graph = new dagre.graphlib.Graph();
   graph.setGraph({ rankdir: "LR", nodesep: 16, edgesep: 8, ranksep: 42 });
@@ -115,15 +116,15 @@ function layOut({ cards, links }) {
   for (const card of cards.values()) Object.assign(card, pick(graph.node(placeOf(card.key))));
   for (const link of links) {
     const bends = graph.edge(placeOf(from(link)), placeOf(link.target)).points.slice(1, -1);
-    // A single point lies between neighbouring cards, and leads around nothing.
+    // A single point lies between neighbouring cards, where there is nothing to avoid.
     link.bends = bends.length > 1 ? bends : [];
   }
 }
 
 const pick = ({ x, y }) => ({ x, y });
 
-// The layout does not know the order of splits. Where their cards can change places, they are put
-// in the order of the configuration.
+// The layout does not know the order of splits. If their cards can be exchanged without any change
+// of edges and heights, they are put in the order of the configuration.
 function inOrderOfSplits(graph, cards) {
   const keys = new Map();
   for (const card of cards.values()) {
@@ -132,15 +133,15 @@ function inOrderOfSplits(graph, cards) {
   const placed = (split) => graph.node(keys.get(`train ${split}`));
   const wanted = splitNames.filter(placed);
   const found = [...wanted].sort((one, other) => placed(one).y - placed(other).y);
-  const standsAt = new Map(wanted.map((split, place) => [split, found[place]]));
+  const takesPlaceOf = new Map(wanted.map((split, place) => [split, found[place]]));
   const placeOf = (key) => {
     const run = cards.get(key).run;
-    const other = run?.split && keys.get(`${run.job} ${standsAt.get(run.split)}`);
+    const other = run?.split && keys.get(`${run.job} ${takesPlaceOf.get(run.split)}`);
     return other ?? key;
   };
-  const isAlike = [...cards.keys()].every(
+  const hasSameHeights = [...cards.keys()].every(
     (key) => cards.get(key).height === cards.get(placeOf(key)).height,
   );
-  const isWhole = graph.edges().every(({ v, w }) => graph.hasEdge(placeOf(v), placeOf(w)));
-  return isAlike && isWhole ? placeOf : (key) => key;
+  const hasSameEdges = graph.edges().every(({ v, w }) => graph.hasEdge(placeOf(v), placeOf(w)));
+  return hasSameHeights && hasSameEdges ? placeOf : (key) => key;
 }

@@ -1,7 +1,7 @@
 // The style of the graph, the next element in a direction, and the shape of an edge.
 "use strict";
 
-// The colours of the style sheet, which has others for dark mode.
+// The colours of the style sheet, as they are now: dark mode has others.
 function colours() {
   const style = getComputedStyle(document.documentElement);
   return new Proxy({}, { get: (_, name) => style.getPropertyValue(`--${name}`).trim() });
@@ -96,7 +96,7 @@ function graphStyle(colour) {
   ];
 }
 
-// The nearest element in a direction; those to the side count as farther away.
+// The nearest element in a direction. Distances at right angles to it count twice.
 function nearest(from, elements, [dx, dy]) {
   const start = anchor(from);
   let best = null;

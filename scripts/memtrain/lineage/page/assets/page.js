@@ -8,11 +8,11 @@ function select(selection) {
   graph?.light(selection);
   strip.light(selection);
   panel.show(selection);
-  offerToClose();
+  updateCloseButton();
 }
 
-function offerToClose() {
-  byId("collapse").hidden = !graph || splitNames.length <= OPEN_AT_MOST || !graph.open.size;
+function updateCloseButton() {
+  byId("collapse").hidden = !graph || splitNames.length <= MAX_OPEN_SPLITS || !graph.open.size;
 }
 
 document.querySelector("h1").textContent = page.dataset;
@@ -36,7 +36,7 @@ select(null);
 byId("fit").addEventListener("click", () => graph.fit());
 byId("collapse").addEventListener("click", () => {
   graph.closeSplits();
-  offerToClose();
+  updateCloseButton();
 });
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") select(null);

@@ -22,7 +22,7 @@ function connect(source, target) {
   sources.get(target).push(source);
 }
 
-// All nodes that are reached from some nodes; `steps` gives the next nodes of each.
+// All nodes that can be reached from some nodes; `steps` maps each node to the next ones.
 function reach(seeds, steps) {
   const found = new Set(seeds);
   const queue = [...seeds];
@@ -64,8 +64,8 @@ function selectSplit(name) {
   return { ...selectNodes(own, { kind: "split", name }), splits: new Set([name]) };
 }
 
-// Downstream of rows are the runs that computed with some of them, and what these runs made.
-// (`lineage.py impact` also names the manifest and the recipes, which only describe the rows.)
+// The runs whose results were made from some of these rows, with everything downstream of them.
+// `lineage.py impact` also names the manifest and the recipes, which only describe the rows.
 function selectRows(range, more) {
   const readers = [];
   const upstream = new Set();

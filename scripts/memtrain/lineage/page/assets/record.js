@@ -1,17 +1,17 @@
 // The record of the selection. Everything is shown as text, never as HTML.
 "use strict";
 
-const LISTED = 100;
+const MAX_LISTED = 100;
 
 const HELP = [
   "Click on anything to see its record here, and to highlight everything upstream and downstream " +
-    "of it. Many splits share one card for each job; search for a split, or click on its rows, " +
-    "to open cards of its own.",
+    "of it. If there are many splits, they share one card for each job. Search for a split, or " +
+    "click on its rows, to show cards of its own.",
   "Keys: / searches, arrow keys move in the graph and between the splits, Escape clears the " +
     "selection.",
 ];
 
-const NEVER =
+const NEVER_VERIFIED =
   "The files were never compared with the records. `python scripts/lineage.py page OUT.html " +
   "--verify` compares every file and every shard.";
 
@@ -54,19 +54,21 @@ class RecordPanel {
   }
 
   verification() {
-    if (!page.verification) return element("p", {}, NEVER);
+    if (!page.verification) return element("p", {}, NEVER_VERIFIED);
     const { at, checked } = page.verification;
     const found = findings.length ? `${plural(findings.length, "finding")}:` : "nothing is wrong.";
     const when = `${plural(checked, "file")}, byte by byte, on ${timeText(at)}`;
     const lines = [element("p", {}, `${when}: ${found}`)];
-    for (const one of findings.slice(0, LISTED)) lines.push(warning(`${one.kind}: ${one.message}`));
+    for (const one of findings.slice(0, MAX_LISTED)) {
+      lines.push(warning(`${one.kind}: ${one.message}`));
+    }
     return element("div", {}, lines);
   }
 
   withdrawals(all) {
     if (!all.length) return null;
     const lines = all
-      .slice(0, LISTED)
+      .slice(0, MAX_LISTED)
       .map((one) =>
         element("li", {}, [
           this.link(`rows ${rangeText(one.rows)}`, () => selectRows(one.rows)),
@@ -146,7 +148,7 @@ class RecordPanel {
     return [
       this.heading(file.role, shortPath(file)),
       usesWithdrawnRows(file)
-        ? warning("withdrawn: it was trained on rows that were withdrawn since")
+        ? warning("withdrawn: this model was trained on rows that were withdrawn since")
         : null,
       ...findingsOn(file.path).map((one) => warning(`${one.kind}: ${one.message}`)),
       facts({
@@ -173,10 +175,10 @@ class RecordPanel {
   split({ name, self, upstream, downstream }) {
     const split = page.splits.find((one) => one.name === name);
     const used = [...split.train, ...split.evaluate];
-    const isRows = common(used, corruptRanges);
+    const corrupt = common(used, corruptRanges);
     return [
       this.heading("split", name),
-      isRows.length ? warning(`corrupt rows: ${listed(isRows.map(rangeText), 4)}`) : null,
+      corrupt.length ? warning(`corrupt rows: ${listed(corrupt.map(rangeText), 4)}`) : null,
       ...page.withdrawn
         .filter((one) => common(used, [one.rows]).length)
         .map((one) => warning(`withdrawn rows ${rangeText(one.rows)}: ${one.reason}`)),
@@ -192,7 +194,7 @@ class RecordPanel {
   }
 
   rows({ shard, ranges: [range], splits, upstream, downstream }) {
-    const uses = (which) => page.splits.filter((one) => common(one[which], [range]).length);
+    const users = (use) => page.splits.filter((one) => common(one[use], [range]).length);
     const isCorrupt = common([range], corruptRanges).length > 0;
     const withdrawn = page.withdrawn.filter((one) => common([one.rows], [range]).length);
     const number = shard ?? (range[1] - range[0] === 1 ? shardAt(range[0]) : null);
@@ -201,17 +203,17 @@ class RecordPanel {
         "rows",
         shard === undefined ? `rows ${rangeText(range)}` : `shard ${count(shard)}`,
       ),
-      isCorrupt ? warning("corrupt: its bytes are not those that were indexed") : null,
+      isCorrupt ? warning("corrupt: the bytes are not those that were indexed") : null,
       facts({
         rows: rangeText(range),
         shard: number,
         digest: number === null ? null : page.rows.digests[number],
-        "splits that use them": `${count(splits.size)} of ${count(page.splits.length)}`,
+        "splits that use these rows": `${count(splits.size)} of ${count(page.splits.length)}`,
       }),
       this.withdrawals(withdrawn),
       this.reached(upstream, downstream),
-      section("Trained on them", [this.names(uses("train"))]),
-      section("Evaluated on them", [this.names(uses("evaluate"))]),
+      section("Trained on these rows", [this.names(users("train"))]),
+      section("Evaluated on these rows", [this.names(users("evaluate"))]),
     ];
   }
 
@@ -225,8 +227,8 @@ class RecordPanel {
   reached(upstream, downstream) {
     if (!runs.length) return null;
     const words = (set) => {
-      const of = [...set].filter(isRun).length;
-      return `${plural(of, "run")}, ${plural(set.size - of, "file")}`;
+      const runCount = [...set].filter(isRun).length;
+      return `${plural(runCount, "run")}, ${plural(set.size - runCount, "file")}`;
     };
     return facts({ upstream: words(upstream), downstream: words(downstream) }, "reached");
   }

@@ -35,7 +35,7 @@ function section(title, content, canFold = false, isOpen = true) {
 }
 
 function shortened(all, itemOf) {
-  const items = all.slice(0, LISTED).map(itemOf);
+  const items = all.slice(0, MAX_LISTED).map(itemOf);
   const rest = all.length - items.length;
   if (rest > 0) items.push(element("li", {}, `and ${count(rest)} more`));
   return element("ul", { className: "files" }, items);

@@ -1,7 +1,7 @@
 // The search box, which finds splits, runs, files, digests, rows and shards.
 "use strict";
 
-const FOUND_AT_MOST = 12;
+const MAX_RESULTS = 12;
 
 class Search {
   constructor(onSelect) {
@@ -73,11 +73,11 @@ class Search {
   }
 }
 
-// What a text may mean, the best match first.
+// The things that a text may mean, the best match first.
 function search(text) {
   const wanted = text.trim().toLowerCase();
   if (!wanted) return [];
-  return [...rowsMeant(wanted), ...namesLike(wanted)].slice(0, FOUND_AT_MOST);
+  return [...rowsMeant(wanted), ...namesLike(wanted)].slice(0, MAX_RESULTS);
 }
 
 function* rowsMeant(wanted) {

@@ -34,7 +34,7 @@ class RowStrip {
     this.lines.addEventListener("keydown", (event) => this.onKey(event));
     for (const canvas of [this.axis, this.bars]) {
       canvas.addEventListener("click", (event) => this.onClick(event));
-      canvas.addEventListener("pointermove", (event) => this.tell(event));
+      canvas.addEventListener("pointermove", (event) => this.describePointer(event));
       canvas.addEventListener("pointerleave", () => (this["under-pointer"].textContent = ""));
     }
     this.strip.addEventListener("scroll", () => this.drawBars());
@@ -118,7 +118,7 @@ class RowStrip {
   }
 
   // The row under the pointer, and the split unless the pointer is on the axis.
-  at(event) {
+  underPointer(event) {
     const box = event.target.getBoundingClientRect();
     const share = (event.clientX - box.left) / box.width;
     const row = Math.min(page.rows.count - 1, Math.max(0, Math.floor(share * page.rows.count)));
@@ -128,7 +128,7 @@ class RowStrip {
   }
 
   onClick(event) {
-    const { row, split } = this.at(event);
+    const { row, split } = this.underPointer(event);
     const holds = (ranges) => common(ranges, [[row, row + 1]]).length > 0;
     if (split && (holds(split.train) || holds(split.evaluate))) {
       this.onSelect(selectSplit(split.name));
@@ -138,16 +138,16 @@ class RowStrip {
     }
   }
 
-  tell(event) {
-    const { row, split } = this.at(event);
-    const is = (ranges) => common(ranges, [[row, row + 1]]).length > 0;
+  describePointer(event) {
+    const { row, split } = this.underPointer(event);
+    const isIn = (ranges) => common(ranges, [[row, row + 1]]).length > 0;
     const shard = shardAt(row);
     const words = [`row ${count(row)}`];
     if (shard !== null) words.push(`shard ${count(shard)}`);
-    if (split && is(split.train)) words.push(`${split.name}: trained on`);
-    if (split && is(split.evaluate)) words.push(`${split.name}: evaluated on`);
-    if (is(corruptRanges)) words.push("corrupt");
-    if (is(withdrawnRanges)) words.push("withdrawn");
+    if (split && isIn(split.train)) words.push(`${split.name}: trained on`);
+    if (split && isIn(split.evaluate)) words.push(`${split.name}: evaluated on`);
+    if (isIn(corruptRanges)) words.push("corrupt");
+    if (isIn(withdrawnRanges)) words.push("withdrawn");
     this["under-pointer"].textContent = words.join(" · ");
   }
 

@@ -1,8 +1,8 @@
-// Draws the rows of splits on a canvas. The time it takes does not grow with the number of shards.
+// Draws the rows of splits on a canvas, in a time that does not grow with the number of shards.
 "use strict";
 
 const LINE_HEIGHT = 26;
-const BORDERS_APART = 4; // pixels; shard borders that would lie closer are not drawn
+const MIN_BORDER_DISTANCE = 4; // pixels; shard borders that would lie closer are not drawn
 
 // Give a canvas the resolution of the screen, and return its context, which counts in CSS pixels.
 function prepared(canvas, width, height) {
@@ -31,7 +31,7 @@ function boxes(ranges, width, least = 1.5) {
 
 function drawShardBorders(context, width, top, height, colour) {
   const { per_shard: rows, shards, count: all } = page.rows;
-  if (!shards || (rows / all) * width < BORDERS_APART) return;
+  if (!shards || (rows / all) * width < MIN_BORDER_DISTANCE) return;
   context.fillStyle = colour.border;
   for (let number = 1; number < shards; number += 1) {
     context.fillRect(Math.round((number * rows * width) / all), top, 1, height);
