@@ -64,6 +64,9 @@ rule summarize:
             "<results>/splits/{split}/performance.json",
             split=CONFIGURATION.split_names,
         ),
+        # The lineage page shows the runs of draw, so it is drawn after them. The figures are not
+        # ancient: an edit that concerns both rules would then run draw alone (snakemake#4166).
+        figures=collect(rules.draw.output, split=CONFIGURATION.split_names),
         manifest=ancient("<results>/manifest.json"),
         withdrawals=withdrawals_if_any(),
     output:

@@ -146,11 +146,13 @@ def test_a_click_highlights_upstream_and_downstream_and_shows_the_record(
     assert highlighted(page, "self") == highlighted(page, "faded") == set()
 
 
-def test_the_page_that_summarize_draws_shows_summarize_as_running(
+def test_the_page_that_summarize_draws_shows_the_draw_jobs_and_summarize_as_running(
     finished_project, view
 ):
     page = view(finished_project / PAGE)
     assert "It shows that run as running" in page.inner_text("#notes")
+    titles = {label for label, *_ in cards(page)}
+    assert {f"draw · {split}" for split in ("first", "second", "share")} <= titles
     click(page, "summarize")
     assert "run · running" in record(page)
     assert "first/evaluation.json" in record(page)

@@ -21,7 +21,7 @@ NO_RECORDS = (
 )
 NOT_ENDED = (
     "This page was drawn by summarize while summarize still ran. It shows that run as running, "
-    "lacks jobs that ended later, and does not know yet why snakemake ran the jobs of this call. "
+    "and does not know yet why snakemake ran the jobs of this call. "
     "`python scripts/lineage.py page OUT.html` draws the page again."
 )
 
