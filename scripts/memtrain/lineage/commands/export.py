@@ -31,8 +31,8 @@ prov needs more packages (pip install -r envs/requirements-lineage.txt), and so 
 and verify-signature.
 
 If shards have blake3 digests, exports hold these. A crate holds them as identifiers, since RO-Crate
-has a term for sha256 only. A statement holds them under the name blake3, which verifiers that know
-sha256 only ignore. Configure `shards: {digest: sha256}` to get sha256 digests of all shards."""
+has a term for sha256 only. A statement holds them under the name blake3, and verifiers that do not
+know blake3 ignore them. Configure `shards: {digest: sha256}` to have sha256 digests of shards."""
 
 
 def add_parser(commands: Commands) -> None:

@@ -13,7 +13,9 @@ from memtrain.system.digests import digest_of_file
 def add_parser(commands: Commands) -> None:
     """Add the command and its arguments."""
     parser = commands.add_task(
-        "verify-signature", run, "check that a key has signed a statement, and about which files"
+        "verify-signature",
+        run,
+        "check that a key has signed a statement, and which files it is about",
     )
     parser.add_argument("--key", type=Path, metavar="KEY", required=True, help="the public key")
     parser.add_argument("file", type=Path, metavar="FILE", help="the envelope that `sign` wrote")

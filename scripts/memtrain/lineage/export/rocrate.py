@@ -1,7 +1,7 @@
 """A Provenance Run Crate: RO-Crate 1.1 with the Workflow Run profiles 0.5.
 
-The crate holds metadata and copies no data: it is a folder above the results, whose metadata name
-the files where they are. A file that is gone or has changed since is a ``CreativeWork``.
+The folder of the crate is the project or a folder above it. The crate copies no data: its metadata
+describe the files where they are. A file that is gone or has changed since is a ``CreativeWork``.
 """
 
 import hashlib

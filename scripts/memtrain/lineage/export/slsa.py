@@ -2,7 +2,7 @@
 
 The subjects are the results with their sha256. The resolved dependencies are the files that no run
 wrote, the rows that runs read (shard by shard), the recipes and the code. A blake3 digest is stored
-under the key "blake3", which in-toto allows, and verifiers that only know sha256 ignore it.
+under the key "blake3", which in-toto allows, and verifiers that do not know blake3 ignore it.
 """
 
 import json

@@ -14,10 +14,10 @@ class Version:
         id: the number of this version in the index.
         path: the path of the file, relative to the project.
         role: what the file was to the run that named it first: rows, model, recipe, ...
-        digest: "sha256:..." of the file; None where no run took it.
+        digest: "sha256:..." of the file; None where no run computed it.
         size: the size of the file in bytes.
-        modified_ns: the time of modification, in Unix nanoseconds, with which runs read this
-            version; None where no run has read it since it was written.
+        modified_ns: the time of modification that the file had when runs read this version, in Unix
+            nanoseconds; None where no run has read it since it was written.
     """
 
     id: int

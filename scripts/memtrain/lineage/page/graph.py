@@ -21,7 +21,7 @@ class GraphFile:
     Attributes:
         path: the path of the file, relative to the project.
         role: what the file is: rows, model, recipe, ...
-        digest: the digest of its current version; None where no run took it.
+        digest: the digest of its current version; None where no run computed it.
         size: the size in bytes.
         run: the run that wrote the file, as a position in the list of runs; None where no run did.
         split: the split that it belongs to; None for none.
@@ -97,7 +97,7 @@ class LineageGraph:
 
     Attributes:
         files: the files.
-        runs: the runs, the oldest first.
+        runs: the runs, in the order in which the index lists them.
         shared: facts that runs have in common.
     """
 

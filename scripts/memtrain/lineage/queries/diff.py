@@ -169,8 +169,8 @@ def _changed_code(
 def _changed_lines(folder: Path, old: CodeRoot, new: CodeRoot, file: str) -> list[str]:
     """Return the changed lines of a file, as git shows them; empty where git cannot show them.
 
-    It cannot if the earlier run used a file that was not committed. If the later run did, the file
-    on the disk is compared, unless it has changed since that run.
+    Git cannot show them if the earlier run used content of the file that was not committed. If the
+    later run used such content, the file on the disk is compared, unless it has changed since.
     """
     if not old.commit or not new.commit:
         return []

@@ -74,7 +74,7 @@ def explain(index: LineageIndex, version: int) -> Origin:
 
 
 class _Tree:
-    """Fills in the origins of files, and the inputs of each run only once.
+    """Fills in the origins of files. The inputs of a run that made several are filled in once.
 
     Args:
         index: the index of the records.
@@ -90,8 +90,8 @@ class _Tree:
         Args:
             origin: the file.
             version: the number of its version.
-            before: the time by which a run had read the version, so that its writer started
-                earlier, ISO 8601; None for no limit.
+            before: the time at which the run that read this version started, ISO 8601; None where
+                the version is the result itself.
         """
         run = self._index.writer_of(version, before)
         if run is None:

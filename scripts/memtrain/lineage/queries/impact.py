@@ -8,7 +8,7 @@ from memtrain.lineage.index.facts import Output, Reader
 from memtrain.lineage.index.lineage_index import LineageIndex
 from memtrain.lineage.records.run_record import ROLES_ABOUT_ROWS
 
-#: Roles of files in the order in which they are listed: people look for models and the like first.
+#: Roles of files in the order in which files are listed: the ones that people look for come first.
 _ROLES_BY_IMPORTANCE = ("rows", "model", "evaluation", "manifest", "recipe", "summary")
 
 
@@ -40,10 +40,9 @@ def downstream_of_rows(
 ) -> list[DownstreamFile]:
     """Return what was made from rows of a file, in any version of it.
 
-    Where a run writes rows again, only these rows are followed: a run that reads the written file
-    is downstream if the ranges that it read overlap the ranges that were written. Files that only
-    describe rows, such as the manifest, are not followed, since runs that use them also record
-    which rows they read.
+    If a run downstream writes rows itself, these rows are followed range by range: a run that reads
+    them is downstream if its ranges overlap the written ones. Files that only describe rows, such
+    as the manifest, are not followed, since runs that use them also record which rows they read.
 
     Args:
         index: the index of the records.

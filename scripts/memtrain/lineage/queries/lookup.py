@@ -61,7 +61,7 @@ def find_version(index: LineageIndex, project: Path, path: str) -> FoundVersion:
 
 
 def _version_on_disk(versions: list[Version], path: Path) -> Version | None:
-    """Return the recorded version that the file on the disk holds; None where it holds another."""
+    """Return the recorded version that the file on the disk holds; None if none matches."""
     if not path.is_file():
         return None
     found = os.stat(path)

@@ -124,8 +124,8 @@ class Verifier:
     def _verify_file(self, name: str, writer: RunRecord | None) -> None:
         """Compare a file with what its last writer wrote.
 
-        For the file of rows only its size and time are compared here; ``_verify_data`` compares
-        its shards.
+        Only the size of the file of rows is compared here, and with ``quick`` its time as well;
+        ``_verify_data`` compares the shards.
         """
         self._result.checked.append(name)
         path = self._project / name
@@ -230,7 +230,7 @@ class Verifier:
         recipe = Recipe.read(self._project / path)
         if recipe.digest("training") != record.parameters.get("recipe"):
             return
-        # This imports PyTorch, which takes a second that other commands need not wait.
+        # Imported here, since it imports PyTorch: that takes a second, which most commands save.
         from memtrain.loading.order_digest import declared_order_digest
 
         declared = declared_order_digest(recipe.training)
@@ -301,7 +301,7 @@ def _record(folder: Path, result: Verification) -> None:
 
 
 def _was_touched_by_snakemake(written: FileUse, found: os.stat_result) -> bool:
-    """Return whether a file was last modified when it was written, or touched soon after that."""
+    """Return whether the time of a file is that of its writing or of Snakemake's touch after it."""
     return 0 <= found.st_mtime_ns - written.modified_ns <= _MAX_SECONDS_UNTIL_TOUCHED * 10**9
 
 
