@@ -12,7 +12,7 @@ from memtrain.lineage.page.content import page_content
 from memtrain.lineage.page.rendering import write_page
 from memtrain.lineage.page.split_lines import SplitLine
 from memtrain.recipes.withdrawals import Withdrawal
-from tests.unit.lineage.lineage_of_many import content_of
+from tests.unit.lineage.many_splits import content_of
 from tests.workflow.test_lineage import flip_byte
 
 CHROMIUM = shutil.which("chromium")

@@ -14,8 +14,8 @@ from memtrain.lineage.page.rendering import ASSETS, PROGRAMS, render
 from memtrain.lineage.page.split_lines import SplitLine
 from memtrain.lineage.records.user_actions import record_action
 from memtrain.recipes.withdrawals import Withdrawal
-from tests.unit.lineage.lineage_of_many import content_of
 from tests.unit.lineage.lineage_records import Records, file, rows, rows_written
+from tests.unit.lineage.many_splits import content_of
 
 SPLITS = ["a", "b"]
 

@@ -1,5 +1,5 @@
 // Decides which cards the graph shows, and where. A card is a run with the files that it wrote. An
-// open split has a card for each of its runs; the other splits share one card per job: "200 × train".
+// open split has a card for each of its runs; other splits share one card per job: "200 × train".
 "use strict";
 
 const CARD = { width: 176, title: 28, file: 22, pad: 7 };
@@ -13,7 +13,7 @@ function cardsOf(open) {
   for (const [place, run] of runs.entries()) {
     const isOpen = run.split === null || open.has(run.split);
     const key = isOpen ? `run ${place}` : `job ${run.job}`;
-    cardWith(cards, key, { run: isOpen ? run : null, job: run.job }).members.push(runNode(place));
+    cardWithKey(cards, key, { run: isOpen ? run : null, job: run.job }).members.push(runNode(place));
     shownAs.set(runNode(place), key);
   }
   for (const [place, file] of files.entries()) {
@@ -21,7 +21,7 @@ function cardsOf(open) {
     const isOpen = file.split === null || open.has(file.split);
     if (file.run === null) {
       const key = `source ${file.role}`;
-      const card = cardWith(cards, key, { isSource: true, job: file.role });
+      const card = cardWithKey(cards, key, { isSource: true, job: file.role });
       card.files.push({ file, node, isOpen: true });
     } else {
       cards.get(shownAs.get(runNode(file.run))).files.push({ file, node, isOpen });
@@ -32,7 +32,7 @@ function cardsOf(open) {
   return { cards, shownAs, links: linksBetween(shownAs) };
 }
 
-function cardWith(cards, key, content) {
+function cardWithKey(cards, key, content) {
   if (!cards.has(key)) cards.set(key, { key, members: [], files: [], lines: [], ...content });
   return cards.get(key);
 }

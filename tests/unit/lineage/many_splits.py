@@ -15,7 +15,7 @@ ROWS_PER_SHARD = 1000
 CODE = [{"name": "memtrain", "commit": "c" * 40, "is_clean": True}]
 
 
-def lines_of(splits, rows_in_all):
+def lines_of_splits(splits, rows_in_all):
     """Return lines of splits whose training ranges slide over the dataset.
 
     All splits are evaluated on the last tenth of the rows.
@@ -84,7 +84,7 @@ def keep_records(folder, lines, rows_in_all):
 def content_of(folder, splits=200, shards=10_000, **more):
     """Return the content of the page of a workflow with many splits."""
     rows_in_all = shards * ROWS_PER_SHARD
-    lines = lines_of(splits, rows_in_all)
+    lines = lines_of_splits(splits, rows_in_all)
     keep_records(folder, lines, rows_in_all)
     index = LineageIndex(folder)
     return page_content("many", lines, manifest=manifest_of(rows_in_all), index=index, **more)
