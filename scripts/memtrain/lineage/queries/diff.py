@@ -180,10 +180,10 @@ def _changed_lines(folder: Path, old: CodeRoot, new: CodeRoot, file: str) -> lis
         return []
     versions = [old.commit] if new.is_clean is False else [old.commit, new.commit]
     # After `--`, git takes no file name for an option.
-    difference = _git(folder, "diff", "--unified=0", "--no-color", *versions, "--", file)
+    printed = _git(folder, "diff", "--unified=0", "--no-color", *versions, "--", file)
     return [
         line
-        for line in (difference or b"").decode(errors="replace").splitlines()
+        for line in (printed or b"").decode(errors="replace").splitlines()
         if line.startswith(("+", "-", "@@")) and not line.startswith(("+++", "---"))
     ]
 
