@@ -130,7 +130,7 @@ def _remove_if_free(path: Path, file: BinaryIO) -> None:
 
 
 def _open(path: Path, flags: int = 0) -> BinaryIO:
-    """Open a file, but no link and no file of another user: others may write to the folder."""
+    """Open a file, unless it is a link or belongs to another user, who may write to the folder."""
     descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | flags, 0o600)
     file = os.fdopen(descriptor, "r+b", buffering=0)
     if os.fstat(descriptor).st_uid != os.geteuid():

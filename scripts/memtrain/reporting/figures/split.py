@@ -35,9 +35,34 @@ def draw_split(
     Returns:
         The files ``predictions.png``, ``errors.png`` and ``learning_curve.png`` in that folder.
     """
-    folder = Path(folder)
-    predictions_path = folder / "predictions.png"
-    errors_path = folder / "errors.png"
+    paths = [Path(folder, f"{name}.png") for name in ("predictions", "errors", "learning_curve")]
+    predictions_path, errors_path, curve_path = paths
+    _draw_evaluation(
+        predictions_path=predictions_path,
+        errors_path=errors_path,
+        recipe=recipe,
+        evaluation=evaluation,
+        predictions=predictions,
+    )
+    draw_learning_curve(
+        curve_path,
+        heading=_training_heading(recipe, evaluation, history),
+        recipe=recipe.training,
+        evaluation=evaluation,
+        history=history,
+    )
+    return paths
+
+
+def _draw_evaluation(
+    *,
+    predictions_path: Path,
+    errors_path: Path,
+    recipe: Recipe,
+    evaluation: Evaluation,
+    predictions: Predictions,
+) -> None:
+    """Draw the figures of the predictions and of their errors, which depend on the task."""
     heading = _evaluation_heading(recipe, evaluation)
     if evaluation.task == "regression":
         draw_regression(
@@ -58,15 +83,6 @@ def draw_split(
     else:
         _draw_nothing(predictions_path, heading.showing("predictions"))
         _draw_nothing(errors_path, heading.showing("errors"))
-    curve_path = folder / "learning_curve.png"
-    draw_learning_curve(
-        curve_path,
-        heading=_training_heading(recipe, evaluation, history),
-        recipe=recipe.training,
-        evaluation=evaluation,
-        history=history,
-    )
-    return [predictions_path, errors_path, curve_path]
 
 
 def _evaluation_heading(recipe: Recipe, evaluation: Evaluation) -> Heading:
