@@ -12,11 +12,12 @@ from memtrain.data.row_decoding import Arrays, Batch, TensorFields, list_fields,
 from memtrain.loading.row_order import BufferOrder
 from memtrain.loading.shuffle_buffer import FilledBuffer
 
-#: Small micro-batches are gathered in groups: as many at a time as fit a core's own cache.
+#: Most bytes of micro-batches that are gathered together, as one group: these fit a core's own
+#: cache. A larger micro-batch is a group by itself.
 _GROUP_BYTES = 1 << 20
 
-#: Every tensor begins at a multiple of this address, whatever it was gathered with: the last bits
-#: of a matrix product can depend on where its operands begin.
+#: Every gathered tensor begins at an address that is a multiple of this, whatever else is in its
+#: group: the last bits of a matrix product can depend on where its operands begin.
 _ALIGNMENT_BYTES = 64
 
 
@@ -25,11 +26,11 @@ class BatchGatherer:
 
     Args:
         dataset: the dataset that the rows belong to, with its transform.
-        batch_size: the rows of a micro-batch; the last ones of an epoch may have fewer.
-        lifetime: how many more micro-batches may be taken before one is overwritten.
-        rows_per_block: the rows of a block in the row order.
-        views: whether rows that lie in order may be handed out where they are, without a copy.
-        device: where batches go; they reach a CUDA device through pinned memory.
+        batch_size: number of rows of a micro-batch; the last ones of an epoch may have fewer.
+        lifetime: number of further micro-batches that may be taken before one is overwritten.
+        rows_per_block: number of rows of a block in the row order.
+        views: whether micro-batches of adjacent rows may be views of the buffer instead of copies.
+        device: device that batches go to; they reach a CUDA device through pinned memory.
     """
 
     def __init__(
@@ -67,8 +68,8 @@ class BatchGatherer:
 
         Args:
             filled: the buffer.
-            before_touching: a function that is called each time before rows are touched.
-            skipped: how many of the first micro-batches to leave out.
+            before_touching: function that is called each time before rows are read from memory.
+            skipped: number of micro-batches to leave out at the beginning.
         """
         sizes = filled.order.sizes.reshape(-1)
         sizes = sizes[sizes > 0]
@@ -83,21 +84,21 @@ class BatchGatherer:
                 yield from self._gathered(filled, group_bounds)
 
     def _groups(self, sizes: np.ndarray, skipped: int) -> Iterator[tuple[int, int]]:
-        """Yield the micro-batches ``[first, end)`` that are gathered together.
+        """Yield the bounds ``[first, end)`` of each group of micro-batches.
 
         Args:
-            sizes: int64 (micro-batches,), the rows of each.
+            sizes: int64 (micro-batches,), the number of rows of each.
             skipped: the first micro-batch of the first group.
         """
         full = int((sizes == self._batch_size).sum())
         for first in range(skipped, full, self._group_size):
             yield first, min(first + self._group_size, full)
-        # A short one would move those behind it off their alignment, so each goes by itself.
+        # A short micro-batch would misalign the next one, so each is gathered by itself.
         for first in range(max(skipped, full), len(sizes)):
             yield first, first + 1
 
     def _views(self, filled: FilledBuffer, bounds: list[int]) -> Iterator[Batch]:
-        """Yield micro-batches whose rows lie one after the other, where they lie."""
+        """Yield micro-batches of adjacent rows as views of the buffer."""
         place = int(filled.places[bounds[0]])
         rows = filled.rows[place : place + bounds[-1] - bounds[0]]
         yield from _cut(row_decoding.view(rows, self._fields), bounds)
@@ -157,9 +158,9 @@ def gathering_memory_bytes(dataset: MemmapDataset, batch_size: int, lifetime: in
     """Return the memory that a ``BatchGatherer`` takes, in bytes.
 
     Args:
-        dataset: its dataset.
-        batch_size: the rows of a micro-batch.
-        lifetime: how many more micro-batches may be taken before one is overwritten.
+        dataset: the dataset that the rows belong to.
+        batch_size: number of rows of a micro-batch.
+        lifetime: number of further micro-batches that may be taken before one is overwritten.
     """
     group_size = _group_size(dataset.fields, batch_size)
     group_rows = group_size * batch_size
@@ -179,8 +180,8 @@ def _group_size(fields: TensorFields, batch_size: int) -> int:
 def _ring_size(lifetime: int, group_size: int) -> int:
     """Return how many groups of micro-batches are in memory at a time.
 
-    The last group of a buffer is shorter than the others, so every other group may be. Three more
-    are for the border between two epochs.
+    The last group of a buffer may be short, and a buffer may have only two, so every second group
+    may be short. Three more groups are for the border between two epochs.
     """
     return 2 * -(-lifetime // group_size) + 3
 
@@ -190,7 +191,7 @@ class _OutputSlot:
 
     Attributes:
         tensors: a tensor (rows, ...) of every field; pinned, if batches go to a CUDA device.
-        arrays: the same as arrays.
+        arrays: NumPy arrays that share the memory of the tensors.
     """
 
     def __init__(self, fields: TensorFields, rows: int, device: torch.device):
@@ -205,12 +206,12 @@ class _OutputSlot:
         self._copied: torch.cuda.Event | None = None
 
     def note_copies(self) -> None:
-        """Note that copies from here to the device have begun."""
+        """Note that copies from this slot to the device have begun."""
         self._copied = torch.cuda.Event()
         self._copied.record()
 
     def wait_for_copies(self) -> None:
-        """Wait until all copies from here to the device have ended."""
+        """Wait until all copies from this slot to the device have ended."""
         if self._copied is not None:
             self._copied.synchronize()
 
@@ -218,9 +219,9 @@ class _OutputSlot:
 class _GaplessRows:
     """Tells which rows of a buffer lie next to each other, from their row numbers alone.
 
-    Two runs of rows that are neighbours in the file are neighbours in a buffer of blocks too if a
-    block begins between them, and only then. Whether a batch is a view must not depend on where its
-    rows were read to, so the same rule holds for mapped rows.
+    Two runs that are neighbours in the file are neighbours in a buffer of blocks only if a block
+    begins between them. The same rule is applied to rows of the mapped file, since whether a batch
+    is a view must not depend on the reader.
     """
 
     def __init__(self, order: BufferOrder, rows_per_block: int):
@@ -239,8 +240,8 @@ def _cut(tensors: Batch, bounds: list[int]) -> Iterator[Batch]:
 
     Args:
         tensors: the tensors of all rows of the group.
-        bounds: where the micro-batches begin, counted from anywhere, and where the last ends. If
-            there are several, they have the same number of rows.
+        bounds: positions of the first row of each micro-batch, then of the end of the last, from
+            any origin. If there are several micro-batches, they have the same number of rows.
     """
     if len(bounds) == 2:
         yield tensors

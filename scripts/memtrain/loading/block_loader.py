@@ -1,12 +1,12 @@
-"""``BlockLoader``: blocks of rows from the disk, batches out, at the speed of the disk.
+"""``BlockLoader``: reads blocks of rows and yields batches, at the speed of the disk.
 
-The way of a row, and who is responsible for each part of it:
+The path of a row, and the module that is responsible for each part of it:
 
 =====================  ==========================================================================
 ``row_order``          which rows, in which order: a pure function of seed and epoch
 ``schedule``           which fillings of the buffer an iteration goes through, from any position
-``shuffle_buffer``     fills the next buffer in threads, while this one is used
-``readers``            bring blocks from the disk: a mapping, reads or direct reads
+``shuffle_buffer``     fills the next buffer in threads, while the current one is used
+``readers``            bring blocks from the disk by a mapping, by reads or by direct reads
 ``batch_gatherer``     gathers micro-batches from a buffer, decoded and transformed
 ``BlockLoader``        opens all of these, hands out batches or windows, and knows its position
 =====================  ==========================================================================
@@ -45,12 +45,12 @@ _NO_ROWS = np.empty(0, np.int64)
 
 @dataclass(slots=True)  # not frozen, since one is made for every batch
 class _Delivery:
-    """What is handed out at a time.
+    """A window or a single batch, as it is handed out.
 
     Attributes:
         epoch: the epoch of the batches.
-        batches: the batches of a window, or a single one.
-        rows: int64 (rows,), their rows in the file; none if nobody wants to know.
+        batches: the batches of a window, or a single batch.
+        rows: int64 (rows,), the numbers of their rows in the file; empty without ``tell_rows``.
     """
 
     epoch: int
@@ -74,7 +74,7 @@ class BlockLoader:
     batches at once.
 
     **How long a batch may be used:** batches are gathered into memory that is used again. A batch
-    stays as it is while the next ``accumulation_steps`` batches are taken. To keep one longer,
+    stays as it is while the next ``accumulation_steps`` batches are taken. To keep a batch longer,
     clone it, or pass ``copy=True``. Batches of rows in order, without a transform, may be views of
     the file: writing to them changes no file, but it may change later batches. On a CUDA device,
     every batch belongs to the caller.
@@ -87,25 +87,25 @@ class BlockLoader:
 
     Args:
         dataset: the dataset that the rows are taken from.
-        batch_size: the rows of a batch; the last ones of an epoch may have fewer.
+        batch_size: number of rows of a batch; the last ones of an epoch may have fewer.
         shuffle: the sizes of blocks and buffer; True for the default sizes, False or None for rows
             in order.
         seed: the seed of the order, 0 or more.
         ranges: the rows to use, as ranges ``[start, end)`` of the dataset that do not overlap; all
             rows if not given.
-        accumulation_steps: the batches of an accumulation window.
-        slots: which batches of every window this process takes; all if not given. All processes
-            share one order, and each reads only its part of it.
-        epochs: the epochs of one iteration, which reads ahead across their borders.
+        accumulation_steps: number of batches of an accumulation window.
+        slots: places in every window whose batches this process takes; all if not given. All
+            processes share one order, and each reads only its part of it.
+        epochs: number of epochs of one iteration, which reads ahead from one epoch to the next.
         drop_last_window: whether to leave out the last window of an epoch if it is short.
         reader: auto, mmap, pread or direct; see ``readers``.
-        memory_budget: the bytes that buffers and batches may take together; None for two thirds of
-            what the memory cgroup or the machine leaves free.
+        memory_budget: number of bytes that buffers and batches may take together; None for two
+            thirds of what the memory cgroup or the machine leaves free.
         device: the device that batches are moved to; None leaves them on the CPU.
         copy: whether every batch belongs to the caller.
         gather_ahead: whether ``windows`` gathers the next window in a thread while one is used,
-            which pays where a core is idle.
-        tell_rows: whether ``rows`` tells which rows were handed out last.
+            which saves time if a core is idle.
+        tell_rows: whether the attribute ``rows`` is kept up to date.
 
     Attributes:
         dataset, slots: as given.
@@ -116,7 +116,7 @@ class BlockLoader:
             empty without ``tell_rows``.
 
     Raises:
-        ValueError: for sizes, ranges or slots that make no sense.
+        ValueError: for ranges or slots that are out of bounds, and for ranges that overlap.
         UserError: if this system is not Linux, or the reader is unknown; while iterating, if the
             file is not the one that the dataset opened, or cannot be read.
         TransientError: a UserError, if the memory does not fit into the budget.
@@ -181,7 +181,7 @@ class BlockLoader:
     def windows(self) -> Iterator[list[Any]]:
         """Go through the epochs window by window: the batches of one optimizer step at a time.
 
-        If the state that was loaded was taken within a window, the first one is its rest.
+        After loading a state from within a window, the first item is the rest of that window.
         """
         deliveries = self._deliveries(by_window=True)
         if self._gathers_ahead:
@@ -233,7 +233,7 @@ class BlockLoader:
             )
         position = Position(state["epoch"], state["batches"], state["end"])
         if not (0 <= position.epoch < position.end and position.batches >= 0):
-            raise ValueError(f"there is no such place in an epoch: {position}")
+            raise ValueError(f"an epoch has no such position: {position}")
         if position.batches > self._schedule.batches_per_epoch:
             raise ValueError(
                 f"{position}, but an epoch has {self._schedule.batches_per_epoch} batches"
@@ -262,7 +262,7 @@ class BlockLoader:
     def _handed_out(
         self, deliveries: Generator[_Delivery, None, None], by_window: bool
     ) -> Iterator[Any]:
-        """Hand out windows or batches, and keep the position just behind the last one."""
+        """Hand out windows or batches, and move the position past each of them."""
         try:
             for delivery in deliveries:
                 if delivery.epoch != self.epoch:
@@ -296,7 +296,7 @@ class BlockLoader:
             gatherer = self._gatherer()
             buffers = filler.fill_all(self._planned_orders(fillings))
             for filling, filled in zip(fillings, buffers, strict=True):
-                before_touching = file.require_size if filled.is_mapped else _nothing
+                before_touching = file.require_size if filled.is_mapped else _do_nothing
                 batches = gatherer.batches(filled, before_touching, filling.skipped_batches)
                 yield from self._portions(filling, filled, batches, by_window)
 
@@ -314,7 +314,7 @@ class BlockLoader:
             yield _Delivery(filling.epoch, content, rows)
 
     def _planned_orders(self, fillings: list[Filling]) -> Iterator[partial[BufferOrder]]:
-        """Yield a function for each filling that returns its order; they run in a thread."""
+        """Yield one function per filling, which computes its order when a thread calls it."""
         epoch_order = lru_cache(maxsize=1)(self.order.epoch)
 
         def buffer_order(filling: Filling) -> BufferOrder:
@@ -324,16 +324,16 @@ class BlockLoader:
 
     def _gatherer(self) -> BatchGatherer:
         layout, order = self.dataset.layout, self.order
-        # Rows in order lie to the pages of memory in the same way wherever they were read to, if
-        # blocks are whole pages. Only then can the layout of views be the same for every reader.
+        # If blocks are whole pages, rows in order have the same offsets within pages of memory,
+        # whichever reader is used. Only then do views have the same layout with every reader.
         block_bytes = order.rows_per_block * layout.row_bytes
-        lie_on_pages = not (block_bytes % PAGE_BYTES or layout.offset % PAGE_BYTES)
+        are_whole_pages = not (block_bytes % PAGE_BYTES or layout.offset % PAGE_BYTES)
         return BatchGatherer(
             self.dataset,
             batch_size=order.batch_size,
             lifetime=batch_lifetime(self.slots, self._gathers_ahead),
             rows_per_block=order.rows_per_block,
-            views=lie_on_pages and not order.shuffled,
+            views=are_whole_pages and not order.shuffled,
             device=self._device,
         )
 
@@ -376,9 +376,11 @@ def _ranges_in_file(
 
 def _checked_slots(slots: range, all_slots: range) -> range:
     if not (slots and slots.step == 1 and slots[0] >= 0 and slots[-1] < len(all_slots)):
-        raise ValueError(f"slots: found {slots} of {len(all_slots)} accumulation steps")
+        raise ValueError(
+            f"slots: found {slots}, which do not lie within range(0, {len(all_slots)})"
+        )
     return slots
 
 
-def _nothing() -> None:
-    """Do nothing: rows in memory of our own can always be touched."""
+def _do_nothing() -> None:
+    """Check nothing: rows that were read into memory can always be touched."""

@@ -1,4 +1,4 @@
-"""Blocks of consecutive rows: their size, and the runs of rows that lie at given positions."""
+"""Blocks of consecutive rows: their size, and the runs of rows at given positions."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from memtrain.loading.pages import PAGE_BYTES
 def rows_per_block(block_bytes: int, row_bytes: int) -> int:
     """Return how many rows make a block of about ``block_bytes``.
 
-    If a whole number of rows can fill whole pages, a block consists of whole pages, so that no page
-    belongs to two blocks. Otherwise it holds as many rows as fit, and at least one.
+    If so many rows can fill whole pages, a block consists of whole pages, so that no page belongs
+    to two blocks. Otherwise a block holds as many rows as fit, and at least one.
     """
     rows = max(1, block_bytes // max(1, row_bytes))
     return rows - rows % rows_per_whole_pages(row_bytes, rows)
@@ -80,7 +80,7 @@ class Runs:
 class Blocks:
     """The blocks of an epoch, laid one after the other.
 
-    Block b holds the rows from ``first_rows[b]`` on, and they take the positions
+    Block b holds the rows from ``first_rows[b]`` on, which take the positions
     ``[first_positions[b], first_positions[b + 1])``. Block borders are multiples of
     ``rows_per_block`` in the file, whatever the ranges, so a block never spans two ranges and may
     be short.
@@ -88,12 +88,13 @@ class Blocks:
     Args:
         ranges: the rows of an epoch.
         rows_per_block: the rows of a whole block.
-        permute: a function that returns a permutation of so many blocks, int64 (blocks,); None
-            leaves them in the order of the ranges.
+        permute: function that takes the number of blocks and returns a permutation of them, int64
+            (blocks,); None leaves the blocks in the order of the ranges.
 
     Attributes:
-        first_rows: int64 (blocks,).
-        first_positions: int64 (blocks + 1,); the last entry is the number of all rows.
+        first_rows: int64 (blocks,), the first row of each block.
+        first_positions: int64 (blocks + 1,), the position of the first row of each block; the last
+            entry is the number of all rows.
     """
 
     def __init__(
@@ -113,7 +114,7 @@ class Blocks:
     def runs(self, start: int, end: int) -> Runs:
         """Return the runs of rows at the positions ``[start, end)``, each within one block.
 
-        Two binary searches find the blocks, so the cost does not depend on what lies before.
+        Two binary searches find the blocks, so the cost hardly depends on the place in the epoch.
         """
         if start >= end:
             return Runs.joined([])

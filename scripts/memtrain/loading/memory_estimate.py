@@ -35,13 +35,13 @@ def loader_memory_bytes(
         dataset: the dataset that the rows belong to.
         order: the order of the rows.
         slots: the slots of every window that the process takes; all if not given.
-        gather_ahead: whether the next window is gathered while one is used.
+        gather_ahead: whether the next window is gathered while the current one is used.
     """
     slots = order.slots if slots is None else slots
     rows = order.rows_per_buffer
     if order.in_lanes:
         rows = -(-rows * len(slots) // order.accumulation_steps)
-    # Each range and each slot can cut one block in two at either end.
+    # Either end of each range and of each slot's rows can cut a block in two.
     runs = rows // order.rows_per_block + 2 * (len(order.ranges) + len(slots))
     filling_bytes = filling_memory_bytes(
         rows=rows,
@@ -57,8 +57,8 @@ def require_memory(needed_bytes: int, budget_bytes: int | None, buffer_bytes: in
     """Refuse a loader that needs more memory than it may take.
 
     Args:
-        needed_bytes: the memory that it needs.
-        budget_bytes: the memory that it may take; None for two thirds of what is free.
+        needed_bytes: the memory that the loader needs.
+        budget_bytes: the memory that the loader may take; None for two thirds of what is free.
         buffer_bytes: the size of one shuffle buffer, for the advice.
 
     Raises:

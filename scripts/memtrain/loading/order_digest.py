@@ -1,12 +1,13 @@
 """The order in which a training visited its rows, as one digest that can be checked afterwards.
 
-Every slot has a chain of its own. The rows that it is given, window after window, are collected in
+Every slot has a chain of digests. The rows of the slot, window after window, are collected in
 groups, and the digest of each group includes the digest of the group before. The digest of the
-training is that of all chains. So it does not depend on the number of processes or of
-interruptions, and ``declared_order_digest`` computes it from a recipe without any training.
+training covers the chains of all slots and the rows of the groups that are not full. So it does not
+depend on the number of processes or of interruptions, and ``declared_order_digest`` computes it
+from a recipe without any training.
 
 The idea is that of "Unlearning at Scale" (arXiv:2508.12220), which keeps an ordered hash of the
-rows of every micro-batch. Here rows are collected first, so that no cost can be measured.
+rows of every micro-batch. Here rows are collected first, so that the cost is too small to measure.
 """
 
 import hashlib
@@ -18,7 +19,8 @@ import torch
 from memtrain.loading.row_order import RowOrder, row_order
 from memtrain.recipes.recipe import TrainingRecipe
 
-#: How many rows of a slot are collected before they are digested; at least those of a window.
+#: Number of rows of a slot that are collected before they are digested; a larger micro-batch is
+#: digested as a whole.
 _ROWS_PER_GROUP = 1024
 _DIGEST_BYTES = 32
 
@@ -28,8 +30,8 @@ class VisitingOrder:
 
     Args:
         slots: the slots of this process.
-        accumulation_steps: the number of slots of a window.
-        batch_size: the rows of a micro-batch.
+        accumulation_steps: number of slots of a window.
+        batch_size: number of rows of a micro-batch.
     """
 
     def __init__(self, slots: range, accumulation_steps: int, batch_size: int):
@@ -37,16 +39,16 @@ class VisitingOrder:
         windows = max(1, _ROWS_PER_GROUP // batch_size)
         self._chains = np.zeros((accumulation_steps, _DIGEST_BYTES), np.uint8)
         # (slots, windows, rows of a micro-batch). A row is kept as its number plus one, and zero
-        # means none, so that the states of processes can be added up.
+        # means no row, so that the states of processes can be added up.
         self._group = np.zeros((accumulation_steps, windows, batch_size), np.int64)
         self._windows = 0
 
     def visit(self, rows: np.ndarray, sizes: Sequence[int]) -> None:
-        """Take in the rows of a window.
+        """Add the rows of one window.
 
         Args:
             rows: int64 (rows,), the rows of this process's slots, one slot after the other.
-            sizes: how many of these rows belong to each of its slots.
+            sizes: number of these rows that belong to each slot of this process.
         """
         own = self._group[self._slots.start : self._slots.stop, self._windows]
         if len(rows) == own.size:
@@ -90,7 +92,7 @@ class VisitingOrder:
 
 
 def digest_of_state(state: torch.Tensor) -> str:
-    """Return "sha256:" and the digest of all chains, from the state of the whole training."""
+    """Return "sha256:" and the digest of the state of the whole training."""
     return "sha256:" + hashlib.sha256(state.cpu().numpy().tobytes()).hexdigest()
 
 
@@ -99,7 +101,7 @@ def order_digest(order: RowOrder, epochs: int, drop_last_window: bool) -> str:
 
     Args:
         order: the order of the training.
-        epochs: the number of epochs.
+        epochs: number of epochs.
         drop_last_window: whether a short window at the end of an epoch is left out.
     """
     visited = VisitingOrder(order.slots, order.accumulation_steps, order.batch_size)
@@ -129,7 +131,7 @@ def declared_order(recipe: TrainingRecipe) -> RowOrder:
 
 
 def declared_order_digest(recipe: TrainingRecipe) -> str:
-    """Return the digest of a training that visits its rows as its recipe says.
+    """Return the digest of a training that visits its rows in the order of its recipe.
 
     A billion rows take minutes: every row number is computed and digested, epoch after epoch.
     """

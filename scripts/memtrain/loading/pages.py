@@ -1,4 +1,4 @@
-"""Pages of memory, and what Linux is asked and told about them."""
+"""Pages of memory: allocation, the page cache, and advice to the Linux kernel."""
 
 import ctypes
 import mmap
@@ -14,7 +14,7 @@ from memtrain.core.errors import UserError
 #: The page size that blocks, direct reads and advice to the kernel are aligned to.
 PAGE_BYTES = 4096
 
-# Numbers of Linux that Python's mmap module lacks.
+# Constants of Linux that Python's mmap module lacks.
 MAP_NORESERVE = 0x4000
 MADV_POPULATE_READ = 22
 
@@ -23,7 +23,7 @@ def require_linux(what: str) -> None:
     """Refuse to go on where the kernel is not Linux.
 
     Args:
-        what: what needs Linux, for the message.
+        what: name of the class or function that needs Linux, for the message.
 
     Raises:
         UserError: on any other system.
@@ -37,10 +37,10 @@ def require_linux(what: str) -> None:
 
 
 def aligned_bytes(size: int) -> np.ndarray:
-    """Return memory that begins on a page, uint8 (size,); pages are allocated once written to."""
+    """Return page-aligned memory, uint8 (size,); a page is allocated when it is first written."""
     area = mmap.mmap(-1, max(1, size), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if hasattr(mmap, "MADV_HUGEPAGE"):
-        # Rows are gathered from all over this memory, and larger pages are found faster.
+        # Rows are gathered from all over this memory, and the processor finds large pages faster.
         area.madvise(mmap.MADV_HUGEPAGE)
     return np.frombuffer(area, np.uint8)[:size]
 
@@ -51,7 +51,7 @@ def address_of(array: np.ndarray) -> int:
 
 
 def are_resident(address: int, size: int) -> bool:
-    """Return whether mapped bytes are in memory, so that touching them waits for no disk.
+    """Return whether mapped bytes are in memory, so that touching them need not wait for the disk.
 
     Args:
         address: an address of mapped memory.
@@ -70,8 +70,8 @@ def are_resident(address: int, size: int) -> bool:
 def advise(advice: int, address: int, size: int) -> None:
     """Tell the kernel how mapped bytes will be used, by ``madvise``.
 
-    Not by ``mmap.mmap.madvise``, which holds Python's lock, and with it all other threads, while it
-    waits for the disk.
+    ``mmap.mmap.madvise`` is not used, since it holds Python's global lock while it waits for the
+    disk, and so stops all other threads.
 
     Args:
         advice: a number such as ``mmap.MADV_WILLNEED``.

@@ -5,7 +5,7 @@ reader  what it does
 ======  ==========================================================================================
 mmap    Rows are used where they are mapped. The kernel is told which blocks will be needed, a
         reader thread waits for them, and the kernel is told afterwards that it may drop them.
-pread   Blocks are read into memory of our own. On a network file system, a mapping would fetch
+pread   Blocks are copied into the loader's memory. On a network file system, a mapping would fetch
         one page after the other, and a file cut short by another machine would end the process.
 direct  As pread, but with O_DIRECT, which leaves the page cache to other programs.
 ======  ==========================================================================================
@@ -35,7 +35,7 @@ from memtrain.system.file_systems import file_system_of
 
 
 class CopyingReader(ABC):
-    """Reads blocks into memory of the caller.
+    """Reads blocks into the caller's memory.
 
     Args:
         file: the file to read.
@@ -71,8 +71,9 @@ class PreadReader(CopyingReader):
 class DirectReader(CopyingReader):
     """Reads blocks with O_DIRECT, past the page cache.
 
-    Such reads need addresses, places and sizes of whole pages. Any other block is read with its
-    surroundings into page-aligned scratch memory, and copied.
+    Such reads need memory addresses, places in the file and sizes that are multiples of a page. For
+    any other block, all pages that it touches are read into aligned scratch memory, and the block
+    is copied from there.
 
     Args:
         file: the file to read.
@@ -152,7 +153,7 @@ class MmapReader:
                 raise self._file.failed_read_error(place, error) from None
             # Linux before 5.14 does not know this advice.
             self._can_populate = False
-        # A read waits and reports errors as well.
+        # An ordinary read also waits for the disk and reports errors.
         _fill(self._file, self._file.descriptor, place, np.empty(size, np.uint8))
 
     def dont_need(self, place: int, size: int) -> None:
@@ -203,7 +204,8 @@ def _fill(
         descriptor: the open file to read.
         place: the first byte.
         target: the memory to fill, uint8 (bytes,).
-        needed: how many of its first bytes the file must have; all if not given.
+        needed: number of bytes that must be read, since the file may end before the memory is
+            full; all if not given.
     """
     left = target.data
     missing = len(target) if needed is None else needed

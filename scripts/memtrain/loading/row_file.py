@@ -12,7 +12,7 @@ from memtrain.loading.blocks import Runs
 from memtrain.loading.pages import MAP_NORESERVE, address_of, are_resident
 from memtrain.system.file_systems import file_system_of
 
-#: How many runs of rows the kernel is asked about, to learn whether all are in the page cache.
+#: Most runs of rows that are looked up in the page cache to conclude that all runs are there.
 _RUNS_SAMPLED = 64
 
 
@@ -38,7 +38,7 @@ class RowFile:
         self.layout = layout
         check_size(path, layout)
         self.descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        # Unless it is told, the kernel reads megabytes ahead of every block.
+        # Without this advice, the kernel reads megabytes ahead of every block.
         advice = os.POSIX_FADV_SEQUENTIAL if in_order else os.POSIX_FADV_RANDOM
         os.posix_fadvise(self.descriptor, 0, 0, advice)
         self.is_local = not file_system_of(path).is_network
@@ -55,7 +55,7 @@ class RowFile:
     def mapped(self) -> np.ndarray:
         """Return the bytes of the file where they are mapped, uint8 (bytes,).
 
-        Whatever is written to them stays in this process.
+        Writing to these bytes does not change the file.
         """
         if self._mapping is None:
             # A private mapping is writable: writing to a tensor over read-only memory would end
@@ -70,7 +70,7 @@ class RowFile:
         return np.frombuffer(self._mapping, np.uint8)
 
     def is_cached(self, runs: Runs) -> bool:
-        """Return whether runs of rows lie in the page cache; large numbers of runs are sampled."""
+        """Return whether runs of rows lie in the page cache; many runs are checked by a sample."""
         count = len(runs.starts)
         sampled = np.linspace(0, count - 1, min(count, _RUNS_SAMPLED)).astype(np.int64)
         bounds = np.stack([runs.starts[sampled], runs.ends[sampled]], axis=1)
@@ -82,7 +82,7 @@ class RowFile:
 
     @cached_property
     def _can_ask_mincore(self) -> bool:
-        # Of a file that this user neither owns nor may write, mincore says that all is in memory.
+        # mincore reports every page as resident if the user neither owns the file nor may write it.
         is_owner = os.fstat(self.descriptor).st_uid == os.geteuid()
         return is_owner or os.access(self.path, os.W_OK)
 
@@ -92,7 +92,7 @@ class RowFile:
     def _are_ends_cached(self, first: int, end: int) -> bool:
         byte = bytearray(1)
         try:
-            # Reading a page that is missing starts a read-ahead, so only two of a run are tried.
+            # Reading a missing page starts a read-ahead, so only the ends of a run are tried.
             return all(
                 os.preadv(self.descriptor, [byte], place, os.RWF_NOWAIT)
                 for place in (first, end - 1)
@@ -104,7 +104,7 @@ class RowFile:
     def require_size(self) -> None:
         """Raise an error if the file has become shorter since it was opened.
 
-        To be called before mapped rows are touched: touching rows that are gone ends the process
+        Call this before mapped rows are touched: touching rows that are gone ends the process
         with SIGBUS, and the rest of the last page reads as zeros.
 
         Raises:

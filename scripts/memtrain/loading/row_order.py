@@ -4,13 +4,13 @@ The rows of an epoch are cut into *blocks* of consecutive rows, the blocks are p
 rows, laid one block after the other, take the *positions* 0 … N-1. An accumulation window has L
 slots, and each slot takes one micro-batch of B rows. Which positions does slot l of window w take?
 
-**All rows fit into one shuffle buffer.** The N rows are permuted as a whole, every order as likely
-as any other, and slot l of window w takes the positions [(w·L + l)·B, (w·L + l + 1)·B).
+**All rows fit into one shuffle buffer.** The N rows are permuted as a whole, all orders equally
+likely, and slot l of window w takes the positions [(w·L + l)·B, (w·L + l + 1)·B).
 
-**They do not.** Every slot draws from a stream of its own, its *lane*. Lane l owns the positions
-[⌊l·N/L⌋, ⌊(l+1)·N/L⌋). It is cut into buffers of V·B rows, where V whole windows fit into the
-shuffle buffer, and the rows of a buffer are permuted among themselves. Slot l of window w takes the
-positions [w·B, (w+1)·B) of its lane.
+**The rows do not fit into one buffer.** Every slot draws from a stream of its own, its *lane*. Lane
+l owns the positions [⌊l·N/L⌋, ⌊(l+1)·N/L⌋). It is cut into buffers of V·B rows, where V is the
+number of whole windows that fit into the shuffle buffer, and the rows of a lane's buffer are
+permuted among themselves. Slot l of window w takes the positions [w·B, (w+1)·B) of its lane.
 
 From this follow the laws that the tests check:
 
@@ -25,14 +25,15 @@ From this follow the laws that the tests check:
 4. *Any window is found directly.* A lane's buffer holds whole windows, so a window lies in one
    buffer of every lane. Once the blocks of the epoch are permuted, two binary searches and one
    permutation for each lane find it, wherever it is. Memory grows with the blocks, not the rows.
-5. *Sorted rows are mixed by W blocks*; ``RowOrder.batch_variance`` says how well.
+5. *Rows that lie sorted are mixed across the W blocks of a buffer*; ``RowOrder.batch_variance``
+   says how well.
 
-Nothing here knows of workers, threads, processes or the memory of a machine. That an epoch's order
-should be a formula, of which ranks and workers only take slices, is the lesson of MosaicML
-Streaming's ``get_partitions`` and of OLMo-core's data loader; both keep an array of all rows.
-Permuting blocks and then the rows of a buffer of blocks is the sampling of scDataset
-(arXiv:2506.01883). Random numbers come from counter-based streams (``core.random_streams``), so
-that the permutation of one buffer costs the same wherever it lies in the epoch.
+This module knows nothing of workers, threads, processes or the memory of a machine. MosaicML
+Streaming's ``get_partitions`` and OLMo-core's data loader also define an epoch's order globally and
+let ranks and workers take slices of it, but both keep an array of all rows. Permuting blocks, and
+then the rows of a buffer of blocks, is how scDataset samples (arXiv:2506.01883). Random
+numbers come from counter-based streams (``core.random_streams``), so that the permutation of a
+buffer costs the same wherever it lies in the epoch.
 """
 
 from collections.abc import Sequence
@@ -46,9 +47,9 @@ from memtrain.core.random_streams import random_stream
 from memtrain.core.ranges import Range, count_rows
 from memtrain.loading.blocks import Blocks, Runs, rows_per_block
 
-#: Sizes for rows in order, which are not mixed: bytes of a block, and blocks that are read ahead.
+#: Sizes for rows that are not shuffled: bytes of a block, and number of blocks in a buffer.
 _UNSHUFFLED_BLOCK_BYTES = 1 << 20
-_UNSHUFFLED_BLOCKS_AHEAD = 16
+_UNSHUFFLED_BLOCKS = 16
 
 
 def row_order(
@@ -60,19 +61,19 @@ def row_order(
     shuffle: ShuffleSettings | None,
     seed: int,
 ) -> "RowOrder":
-    """Return the order that settings in bytes mean for rows of a given size.
+    """Return the order for rows of a given size, from settings in bytes.
 
     Args:
         ranges: the rows of an epoch.
         row_bytes: the size of one row in the file.
-        batch_size: the rows of a micro-batch.
-        accumulation_steps: the micro-batches of a window.
+        batch_size: number of rows of a micro-batch.
+        accumulation_steps: number of micro-batches of a window.
         shuffle: the sizes of blocks and buffer; None keeps the rows in order.
         seed: the seed of the recipe.
     """
     if shuffle is None:
         block_rows = rows_per_block(_UNSHUFFLED_BLOCK_BYTES, row_bytes)
-        blocks = _UNSHUFFLED_BLOCKS_AHEAD
+        blocks = _UNSHUFFLED_BLOCKS
     else:
         block_rows = rows_per_block(shuffle.block_bytes, row_bytes)
         blocks = max(1, shuffle.buffer_bytes // (block_rows * max(1, row_bytes)))
@@ -93,11 +94,12 @@ class RowOrder:
 
     Attributes:
         ranges: the rows of an epoch, N in all; no row is in two ranges.
-        batch_size: the rows of a micro-batch, B.
-        accumulation_steps: the micro-batches of a window, which are its slots, L.
-        rows_per_block: consecutive rows that are read in one go.
-        blocks_per_buffer: the blocks whose rows are mixed; a buffer holds at least one window.
-        shuffled: False keeps the rows in the order of the ranges.
+        batch_size: number of rows of a micro-batch, B.
+        accumulation_steps: number of micro-batches, and so of slots, of a window, L.
+        rows_per_block: number of consecutive rows that are read in one go.
+        blocks_per_buffer: number of blocks whose rows are mixed; the buffer grows to one window if
+            these blocks are fewer rows than that.
+        shuffled: whether rows are shuffled; False keeps them in the order of the ranges.
         seed: the seed of the recipe.
     """
 
@@ -147,7 +149,7 @@ class RowOrder:
 
     @property
     def windows_per_buffer(self) -> int:
-        """The windows that one filling of the buffer (in lanes: of every lane's) serves, V."""
+        """The windows that one filling of the buffer (or of every lane's buffer) serves, V."""
         if self.in_one_buffer:
             return max(1, self.windows)
         return max(1, self.rows_per_block * self.blocks_per_buffer // self.rows_per_window)
@@ -164,7 +166,7 @@ class RowOrder:
 
     @property
     def batch_variance(self) -> float:
-        """The variance of a window's mean, relative to a uniform shuffle, if the rows were sorted.
+        """The variance of a window's mean, relative to a uniform shuffle, if the rows lie sorted.
 
         It is 1 + (n-1)/W for n rows in a window and W blocks in the buffer. This is the design
         effect of cluster samples, 1 + (n-1)·ρ (Kish, "Survey Sampling", 1965): rows of one block
@@ -258,7 +260,7 @@ class EpochOrder:
 
     Args:
         order: the order of all epochs.
-        epoch: 0, 1, ...
+        epoch: number of the epoch, from 0.
     """
 
     def __init__(self, order: RowOrder, epoch: int):
@@ -278,11 +280,11 @@ class EpochOrder:
         return [rows[end - size : end] for end, size in zip(ends, sizes, strict=True)]
 
     def buffer(self, number: int, slots: range | None = None) -> BufferOrder:
-        """Return one filling of the buffer, as the owner of some slots sees it.
+        """Return one filling of the buffer, limited to some slots.
 
         Args:
             number: the number of the filling, 0 to ``RowOrder.buffers - 1``.
-            slots: consecutive slots; all of the window if not given.
+            slots: consecutive slots of the windows; all if not given.
         """
         order = self._order
         slots = order.slots if slots is None else slots
@@ -306,7 +308,7 @@ class EpochOrder:
         for lane, rows in zip(slots, sizes.sum(axis=0).tolist(), strict=True):
             start = order.lane_start(lane) + number * order.windows_per_buffer * order.batch_size
             runs.append(self._blocks.runs(start, start + rows))
-            # Lane and buffer make one number in which neither depends on how many there are.
+            # The number depends on lane and buffer, not on how many lanes or buffers there are.
             part = (lane << 32) + number
             mixing = random_stream(order.seed, "rows of a lane", self._epoch, part)
             permutation = mixing.permutation(rows)
@@ -335,7 +337,7 @@ class EpochOrder:
         return Runs.joined(self._blocks.runs(start, end) for start, end in pairs)
 
     def _positions(self, first: int, slots: range, sizes: np.ndarray) -> Runs:
-        """Return the runs of positions that some slots take where there are no lanes, by window."""
+        """Return the positions that some slots take if there are no lanes: one run per window."""
         order = self._order
         windows = np.arange(first, first + len(sizes))
         starts = windows * order.rows_per_window + slots.start * order.batch_size
@@ -354,7 +356,7 @@ def _woven_by_window(lanes: list[np.ndarray], sizes: np.ndarray) -> np.ndarray:
     """
     batch_size = int(sizes.max(initial=0))
     full = int((sizes == batch_size).all(axis=1).sum()) if batch_size else 0
-    # The full windows at once: (windows, slots, rows of a micro-batch), read row by row.
+    # The full windows are woven at once, as (windows, slots, rows of a micro-batch).
     whole = [lane[: full * batch_size].reshape(full, 1, batch_size) for lane in lanes]
     woven = [np.concatenate(whole, axis=1).reshape(-1)]
     for window in range(full, len(sizes)):

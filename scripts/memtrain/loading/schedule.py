@@ -1,4 +1,4 @@
-"""What an iteration hands out and when: fillings of the buffer, and the batches cut from them."""
+"""The schedule of an iteration: fillings of the buffer, and the batches cut from each of them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,9 +13,9 @@ class Position:
     """The place of a loader in its epochs.
 
     Attributes:
-        epoch: 0, 1, ...
-        batches: how many batches of this epoch were handed out.
-        end: the epoch before which the iteration ends.
+        epoch: number of the epoch, from 0.
+        batches: number of batches of this epoch that were handed out.
+        end: number of the epoch before which the iteration ends.
     """
 
     epoch: int
@@ -29,8 +29,9 @@ class Filling:
 
     Attributes:
         epoch: the epoch that its rows are used in.
-        number: its number within the epoch.
-        skipped_batches: how many of its first batches were handed out before the iteration began.
+        number: number of the filling within the epoch, from 0.
+        skipped_batches: number of its first batches that were handed out before the iteration
+            began.
     """
 
     epoch: int
@@ -43,7 +44,7 @@ class Portion:
     """Batches of a buffer that are handed out together: those of a window, or a single one.
 
     Attributes:
-        batches: how many batches.
+        batches: number of batches.
         start, end: the rows ``[start, end)`` of the buffer's order that they consist of.
     """
 
@@ -59,7 +60,7 @@ class Schedule:
     Attributes:
         order: the order of the rows.
         slots: the slots of every window that this process takes.
-        windows: the windows of every epoch that are used.
+        windows: number of windows of every epoch that are used.
     """
 
     order: RowOrder
@@ -94,7 +95,7 @@ class Schedule:
 
         Args:
             buffer: the order of the buffer.
-            skipped_batches: how many of its first batches are left out.
+            skipped_batches: number of its first batches that are left out.
             by_window: whether the batches of a window are handed out together.
         """
         sizes = buffer.sizes[: self.windows - buffer.first_window]  # (windows, slots)
@@ -103,7 +104,8 @@ class Schedule:
         ends = window_ends if by_window else range(1, len(batch_ends))
         first = skipped_batches
         for end in ends:
-            # A window of which all batches are skipped gives nothing; one that is cut, its rest.
+            # A window whose batches are all skipped yields nothing; of a window whose first batches
+            # are skipped, the rest is yielded.
             if end > first:
                 yield Portion(end - first, batch_ends[first], batch_ends[end])
                 first = end

@@ -1,4 +1,4 @@
-"""Fills shuffle buffers with blocks of rows, the next one while the one before is being used."""
+"""Fills shuffle buffers with blocks of rows: the next one while the current one is used."""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,10 +14,12 @@ from memtrain.loading.readers import CopyingReader, MmapReader, Reader
 from memtrain.loading.row_file import RowFile
 from memtrain.loading.row_order import BufferOrder, RowOrder
 
-#: Reads under way at a time: a disk answers many as fast as one, a network file system faster.
+#: Number of reads under way at a time: a local disk loses nothing by many, and a network file
+#: system gains.
 READER_THREADS = 8
 
-#: The runs that a reader thread takes at a time: handing out a task costs more than a short read.
+#: Number of runs that a reader thread takes at a time, since handing out a task costs more than a
+#: short read.
 _RUNS_PER_TASK = 4
 
 #: Bytes of one place (int64), and the arrays of places that exist at a time: one for the buffer in
@@ -33,7 +35,7 @@ class FilledBuffer:
     Attributes:
         rows: (places, ...) in the file's dtype: a buffer of blocks, or the whole mapped file.
         places: int64 (rows,), where the rows lie in ``rows``, micro-batch after micro-batch.
-        order: what the buffer was filled with.
+        order: the order of the buffer: its runs of rows, and how they are used.
         is_mapped: whether ``rows`` is the mapped file.
         was_read: whether rows had to be brought from the disk.
     """
@@ -73,14 +75,14 @@ def filling_memory_bytes(*, rows: int, runs: int, row_bytes: int, buffers: int) 
 class BufferFiller:
     """Fills buffers in threads of its own.
 
-    Rows that are in the page cache of this machine already are used where they are mapped, and
-    nothing is copied. So are all rows if the reader is mmap.
+    Rows are used where they are mapped, without a copy, if they are already in the page cache of
+    this machine, or if the reader is mmap. Other rows are read into the buffers.
 
     Args:
         file: the file that holds the rows.
         reader: the reader that brings them.
         rows_per_block: the rows of a block in the row order; a run of rows lies within one block.
-        buffers: how many buffers are filled in turn.
+        buffers: number of buffers that are filled in turn.
     """
 
     def __init__(self, file: RowFile, reader: Reader, *, rows_per_block: int, buffers: int):
@@ -171,7 +173,7 @@ class BufferFiller:
                 self._reader.dont_need(int(runs.starts[number]), int(runs.lengths[number]))
 
     def _read(self, number: int, order: BufferOrder, reader: CopyingReader) -> FilledBuffer:
-        """Read the runs of a buffer into memory of our own, unless they are there already."""
+        """Read the runs of a buffer into one of the areas, unless an area holds them already."""
         layout = self._file.layout
         first_places, rows = self._arranged(order.runs)
         area = self._area_for(number, order.runs)
@@ -215,10 +217,10 @@ class BufferFiller:
         return self._in_tasks(load, len(places))
 
     def _arranged(self, runs: Runs) -> tuple[np.ndarray, int]:
-        """Return where the first row of each run goes, int64 (runs,), and the rows of all space.
+        """Return where the first row of each run goes, int64 (runs,), and the rows of space needed.
 
-        A run lies to the pages of memory as it does to those of the file, so that direct reads need
-        no copy.
+        Each run has the same offset within a page in memory as in the file, so that direct reads
+        need no copy.
         """
         page = self._rows_per_page
         off_page = runs.starts % page
@@ -228,7 +230,7 @@ class BufferFiller:
     def _area_for(self, number: int, runs: Runs) -> "_Area":
         """Return the area that holds these runs already, or else the next one in turn.
 
-        An area holds them already from the second epoch on, if all rows fit into one buffer.
+        If all rows fit into one buffer, an area holds them from the second epoch on.
         """
         holding = (area for area in self._areas if area.holds(runs))
         return next(holding, self._areas[number % len(self._areas)])
@@ -248,7 +250,7 @@ class BufferFiller:
             yield number
 
     def _in_tasks(self, work: Callable[[range], None], runs: int) -> list[Future[None]]:
-        """Begin to call ``work`` in the reader threads, with the numbers of a few runs a time."""
+        """Begin to call ``work`` in the reader threads, with numbers of a few runs at a time."""
         return [
             self._readers.submit(work, range(first, min(first + _RUNS_PER_TASK, runs)))
             for first in range(0, runs, _RUNS_PER_TASK)
@@ -282,7 +284,7 @@ class _Area:
         return self.content[:size]
 
     def holds(self, runs: Runs) -> bool:
-        """Return whether these very runs are here."""
+        """Return whether the area holds exactly these runs."""
         return self.runs is not None and self.runs.equals(runs)
 
 

@@ -1,4 +1,4 @@
-"""Compares rows on the disk with the digests that were taken when they were indexed."""
+"""Compares rows on the disk with the digests that were taken when the rows were indexed."""
 
 import os
 import random
@@ -39,11 +39,11 @@ DigestedRowsT = TypeVar("DigestedRowsT", bound=DigestedRows)
 
 
 def corrupt_pieces(data: str | os.PathLike, pieces: Sequence[DigestedRowsT]) -> list[DigestedRowsT]:
-    """Return the pieces whose bytes do not have their digest any more.
+    """Return the pieces whose bytes no longer have the recorded digest.
 
     Args:
         data: the record file.
-        pieces: the pieces to compare. One that reaches past the end of the file is corrupt.
+        pieces: the pieces to compare. A piece that reaches past the end of the file is corrupt.
 
     Raises:
         UserError: where the file cannot be read.
@@ -65,9 +65,9 @@ def check_pieces(
     how: Literal["none", "sample", "all"],
     rows_per_shard: int,
 ) -> int:
-    """Refuse rows that are not those that were indexed.
+    """Refuse rows whose bytes differ from those that were indexed.
 
-    A sample is drawn anew every time: one run may find what another did not.
+    A new sample is drawn every time, so one run may find damage that another run missed.
 
     Args:
         data: the record file.
@@ -85,11 +85,11 @@ def check_pieces(
     compared = chosen[how]()
     corrupt = corrupt_pieces(data, compared)
     if corrupt:
-        raise corrupt_rows(data, corrupt, rows_per_shard)
+        raise corrupt_rows_error(data, corrupt, rows_per_shard)
     return len(compared)
 
 
-def corrupt_rows(
+def corrupt_rows_error(
     data: str | os.PathLike, corrupt: Sequence[Piece], rows_per_shard: int
 ) -> UserError:
     """Return the error that names corrupt pieces.
@@ -108,7 +108,7 @@ def corrupt_rows(
 
 
 def _sample(data: str | os.PathLike, pieces: Sequence[Piece]) -> list[Piece]:
-    """Return some pieces at random: at least one, and no more bytes than a sample may read."""
+    """Return random pieces: at least one, and otherwise no more bytes than a sample may read."""
     row_bytes = max(1, read_layout(data).row_bytes)
     left_bytes = _SAMPLE_BYTES
     chosen: list[Piece] = []

@@ -1,9 +1,10 @@
 """``split.json``: the complete recipe of one training and its evaluation.
 
 A recipe holds everything that the result depends on: the ranges with the digests of exactly their
-rows, the meaning of the rows, the statistics of the training rows, every setting. Each of its two
-parts has a digest, and when that changes, the split is trained or evaluated again. So a part holds
-nothing that its result does not depend on, such as the number of rows in the whole file.
+rows, the meaning of the rows, the statistics of the training rows, and every setting. Its parts
+``training`` and ``evaluation`` have a digest each, and when a digest changes, the split is trained
+or evaluated again. So these parts hold nothing that their result does not depend on, such as the
+number of rows in the whole file.
 """
 
 import os
@@ -93,7 +94,7 @@ class Task(Settings):
 
 
 class Sizes(Settings):
-    """Numbers that follow from the rows and the settings; shown before the first step.
+    """Numbers that follow from the rows and the settings; users see them before training begins.
 
     Attributes:
         rows: number of training rows.
@@ -111,7 +112,7 @@ class Sizes(Settings):
 
 
 class ShuffleSummary(Settings):
-    """How well the settings mix the training rows; the weights do not depend on it.
+    """How well the settings mix the training rows, for information: no result depends on it.
 
     Attributes:
         rows_per_block: number of consecutive rows that are read at once.
@@ -131,10 +132,10 @@ class ShuffleSummary(Settings):
 
 
 class ResourceEstimate(Settings):
-    """The memory and the work of a training, estimated; the weights do not depend on it.
+    """The estimated memory and work of a training; the weights do not depend on it.
 
     Attributes:
-        loading_bytes: largest memory of the shuffle buffers and batches.
+        loading_bytes: most memory that the shuffle buffers and batches take.
         model_bytes: memory of the weights, the gradients and the optimizer's state.
         row_bytes: size of one row of the data.
         bytes_per_row: memory that the forward pass keeps for each row of a micro-batch.
@@ -202,7 +203,8 @@ class EvaluationRecipe(Settings):
         rows: the evaluation rows.
         settings: settings of the evaluation.
         lowest_loss: lowest mean loss that any model can reach on the rows; None where unknown.
-        class_names: words behind the classes; None where there are none.
+        class_names: words of the classes, in the order of the classes' numbers; None where there
+            are none.
     """
 
     rows: Rows
@@ -222,8 +224,8 @@ class Recipe(Settings):
         evaluation: part that the evaluation depends on in addition.
         shuffle: how well the training rows are mixed.
         resource_estimate: memory and work of the training.
-        shards: digest of every shard that the rows touch, by the shard's number. It changes, and
-            the parts do not, with a row of such a shard that the split does not use.
+        shards: digest of every shard that the rows touch, by the shard's number. A change of a row
+            that the split does not use changes its shard's digest, but neither of the two parts.
         rows_per_shard: number of rows of a shard of the manifest; pieces are cut at its multiples.
         withdrawn: configured rows that are left out because they are withdrawn.
     """

@@ -1,7 +1,7 @@
 """What the workflow has to know of a recipe: the digests of its parts, and the work of its jobs.
 
-The rules read this from every ``split.json``, in every job. So the rest of the file is not checked.
-A recipe that another version of memtrain wrote is no error: the workflow makes it again.
+The rules read this from every ``split.json``, in every job, so the rest of the file is not checked.
+A recipe of another version of memtrain is no error, since the workflow makes it again.
 """
 
 import os
@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from memtrain.core.errors import UserError
 from memtrain.recipes.recipe import ResourceEstimate
 from memtrain.system import canonical_json
 
@@ -58,13 +59,18 @@ def read_recipe_facts(path: str | os.PathLike) -> RecipeFacts:
         path: ``split.json``, from resolve_splits.
 
     Raises:
-        UserError: where the file is missing or no JSON.
+        UserError: where the file is missing or has no parts ``training`` and ``evaluation``.
     """
     recipe = canonical_json.read(path, made_by="resolve_splits")
-    digests = {part: canonical_json.digest(recipe[part]) for part in ("training", "evaluation")}
+    try:
+        digests = {part: canonical_json.digest(recipe[part]) for part in ("training", "evaluation")}
+    except (KeyError, TypeError):
+        raise UserError(
+            f"{path}: this is not a recipe. Remove it and run resolve_splits again."
+        ) from None
     try:
         workload = _workload(recipe)
-    except (KeyError, ValidationError):
+    except (KeyError, TypeError, ValidationError):
         workload = None
     return RecipeFacts(digests, workload)
 

@@ -1,8 +1,8 @@
 """``withdrawals.yaml``: rows that must not be used any more, under version control.
 
 The file lies beside ``config.yaml``. For each dataset it lists ranges of rows, each with the reason
-of its withdrawal and the digest that its bytes had at that time. Rows are numbered as in
-``data.npy``; the digest shows when other rows have taken these numbers.
+of the withdrawal and the digest that the bytes of the rows had at that time. Rows are numbered as
+in ``data.npy``; if other rows have these numbers later, the digest shows it.
 """
 
 import os
@@ -31,7 +31,7 @@ class Withdrawal(Settings):
 
     Attributes:
         rows: the range ``[start, end)``.
-        reason: reason of the withdrawal.
+        reason: why the rows were withdrawn.
         at: time of the withdrawal, ISO 8601.
         digest: digest that the bytes of the rows had at that time, "sha256:...".
     """
@@ -45,7 +45,7 @@ class Withdrawal(Settings):
     @classmethod
     def _check_rows(cls, rows: tuple[int, int]) -> tuple[int, int]:
         if not 0 <= rows[0] < rows[1]:
-            raise ValueError("rows are [start, end), with the start before the end")
+            raise ValueError("rows are [start, end), with 0 <= start < end")
         return rows
 
     @property
@@ -73,7 +73,7 @@ def read_withdrawals(path: str | os.PathLike, dataset: str) -> list[Withdrawal]:
         first = error.errors()[0]
         where = ".".join(map(str, (dataset, *first["loc"])))
         raise UserError(
-            f"{path}: {where} is not what a withdrawal has there ({first['msg']}). Each has `rows: "
+            f"{path}: {where} is wrong ({first['msg']}). Each withdrawal has `rows: "
             "[start, end]`, `reason`, `at` and `digest`; bring back the last committed version."
         ) from None
 
@@ -84,7 +84,7 @@ def write_withdrawals(
     """Replace the withdrawals of one dataset; those of other datasets stay as they are.
 
     Args:
-        path: ``withdrawals.yaml``, which is made where it is missing.
+        path: ``withdrawals.yaml``, which is created where it is missing.
         dataset: name of the dataset.
         withdrawals: all withdrawals of the dataset.
 

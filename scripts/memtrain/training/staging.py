@@ -25,7 +25,7 @@ from memtrain.core.byte_sizes import format_bytes
 from memtrain.data.record_file import RecordLayout, dtype_to_json, read_layout
 from memtrain.data.row_chunks import read_chunks_from
 from memtrain.data.row_digests import chunks_have_digest
-from memtrain.recipes.integrity import corrupt_rows
+from memtrain.recipes.integrity import corrupt_rows_error
 from memtrain.recipes.recipe import Piece, Recipe
 from memtrain.system import canonical_json
 from memtrain.system.file_systems import FileSystem, file_system_of
@@ -211,7 +211,7 @@ class _Staging:
     def _refuse(self, corrupt: list[Piece]) -> None:
         """Raise the error that names corrupt pieces, if there are any."""
         if corrupt:
-            raise corrupt_rows(self._data, corrupt, self._rows_per_shard)
+            raise corrupt_rows_error(self._data, corrupt, self._rows_per_shard)
 
     def _reserve(self, copy: int) -> int:
         """Allocate the space for all rows before the first is copied; return the bytes to copy."""

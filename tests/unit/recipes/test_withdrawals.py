@@ -28,12 +28,12 @@ def test_withdrawals_read_back_sorted_and_those_of_other_datasets_stay(tmp_path)
     [
         ("a: [", "cannot be read"),
         ("- 1", "found list where the name of each dataset"),
-        ("a: [{rows: [1, 2], at: t, digest: d}]", r"a\.0\.reason is not .*Field required"),
-        ("a: [3]", r"a\.0 is not what a withdrawal has there"),
-        ("a: 3", "a is not what a withdrawal has there .*list"),
+        ("a: [{rows: [1, 2], at: t, digest: d}]", r"a\.0\.reason is wrong .*Field required"),
+        ("a: [3]", r"a\.0 is wrong .*Each withdrawal has `rows"),
+        ("a: 3", "a is wrong .*list"),
         (
             "a: [{rows: [2, 2], reason: r, at: t, digest: d}]",
-            r"a\.0\.rows .*rows are \[start, end\), with the start before the end",
+            r"a\.0\.rows .*rows are \[start, end\), with 0 <= start < end",
         ),
     ],
 )
