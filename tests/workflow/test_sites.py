@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+from collections import Counter
 
 import pytest
 
@@ -25,8 +26,10 @@ def resources_of(output, rule):
 @pytest.mark.parametrize("site", SITES)
 def test_a_profile_plans_the_whole_workflow(new_project, site):
     run = new_project().snakemake("-n", "--profile", f"profiles/{site}")
-    assert run.jobs.count("summarize") == 1
-    assert len(run.jobs) == 10
+    assert Counter(job.split()[0] for job in run.jobs) == {
+        **dict.fromkeys(("generate_data", "index_shards", "resolve_splits", "summarize"), 1),
+        **dict.fromkeys(("train", "evaluate", "draw"), 3),
+    }
     training = resources_of(run.output, "train")
     assert re.search(r"mem_mb=\d{4}", training)
     assert "runtime=" in training
