@@ -25,8 +25,8 @@ _ROWS_PER_BLOCK = 32 * ROWS_PER_PIECE
 #: mean.
 _WELL_CONDITIONED = 100.0
 
-#: Integer columns with all values in [0, COUNTED_VALUES), such as class labels, have their values
-#: counted.
+#: The values of a field of one integer column are counted if all of them lie in
+#: [0, COUNTED_VALUES), as class labels do.
 COUNTED_VALUES = 1024
 
 _thread_memory = threading.local()

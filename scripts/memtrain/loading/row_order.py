@@ -28,12 +28,13 @@ From this follow the laws that the tests check:
 5. *Rows that lie sorted are mixed across the W blocks of a buffer*; ``RowOrder.batch_variance``
    says how well.
 
-This module knows nothing of workers, threads, processes or the memory of a machine. MosaicML
-Streaming's ``get_partitions`` and OLMo-core's data loader also define an epoch's order globally and
-let ranks and workers take slices of it, but both keep an array of all rows. Permuting blocks, and
-then the rows of a buffer of blocks, is how scDataset samples (arXiv:2506.01883). Random
-numbers come from counter-based streams (``core.random_streams``), so that the permutation of a
-buffer costs the same wherever it lies in the epoch.
+This module knows nothing of workers, threads, processes or the memory of a machine. It follows
+MosaicML Streaming's ``get_partitions`` and OLMo-core's data loader, which define the order of an
+epoch once and let ranks and workers take slices of it; but both keep an array of all rows, where
+this order is a formula. Permuting blocks, and then the rows of a buffer of blocks, is how scDataset
+samples (arXiv:2506.01883). Random numbers come from counter-based streams
+(``core.random_streams``), so that the permutation of a buffer costs the same wherever it lies in
+the epoch.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The order of shuffled rows is fair and the same everywhere; little memory and no file is used."""
+"""Rows are shuffled uniformly and reproducibly, in little memory, and no scratch file is left."""
 
 import hashlib
 import os
@@ -21,7 +21,7 @@ from memtrain.data.record_file import RecordLayout, create, record_dtype
 
 @dataclass
 class InMemory:
-    """Stands for the writer of a record file, and keeps what is written in memory."""
+    """Stands in for the writer of a record file, and keeps the written rows in memory."""
 
     layout: RecordLayout
     written: dict[int, np.ndarray] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Statistics of fields: equal to NumPy's, and exact to merge and to write."""
+"""Statistics of fields: equal to NumPy's, also when merged, and written without loss."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Manifests: shards and their parts on disk, and errors where the data file is another."""
+"""Manifests: shards and their parts on disk, and errors for a file that was not indexed."""
 
 import hashlib
 import os

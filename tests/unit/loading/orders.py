@@ -36,7 +36,7 @@ def rows_of(batch):
     return batch["target"][:, 0].long().tolist()
 
 
-def open_things():
+def open_threads_and_files():
     """Return the number of threads of this process, and the record files that it holds open."""
     gc.collect()
     files = [os.path.realpath(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd")]

@@ -71,7 +71,7 @@ def test_all_readers_give_the_bytes_of_the_row_order(records, arguments, cached)
 
 @given(loaders, st.sampled_from(READERS), st.data())
 @settings(max_examples=40)
-def test_restoring_anywhere_equals_going_on(records, arguments, reader, data):
+def test_an_iteration_restored_anywhere_equals_one_that_goes_on(records, arguments, reader, data):
     def make():
         return BlockLoader(MemmapDataset(records), reader=reader, **arguments)
 
@@ -82,7 +82,7 @@ def test_restoring_anywhere_equals_going_on(records, arguments, reader, data):
 def assert_restoring_equals_going_on(make, positions):
     """Take the state at positions of an iteration, restore each, and compare what follows.
 
-    (The law, as one assertion: grain's ``assert_equal_output_after_checkpoint``.)
+    The idea is that of grain's ``assert_equal_output_after_checkpoint``.
     """
     loader = make()
     states, batches = [loader.state_dict()], []
@@ -268,7 +268,7 @@ def test_plain_files_of_any_number_type_and_raw_files(tmp_path):
                 assert torch.equal(rows[rows[:, 0].argsort()], expected)
 
 
-def test_a_budget_that_is_too_small_names_what_would_do(records):
+def test_a_budget_that_is_too_small_is_an_error_that_names_sizes_that_fit(records):
     with pytest.raises(UserError) as caught:
         BlockLoader(MemmapDataset(records), 50, shuffle=SMALL, memory_budget=10_000)
     message = str(caught.value)

@@ -34,7 +34,7 @@ def windows_of(order, epochs):
 
 
 def visited(order, epochs, processes, stops=()):
-    """Visit all windows as so many processes, each stopped and begun again at some windows."""
+    """Visit all windows as several processes, which stop and continue at some windows."""
     steps, batch = order.accumulation_steps, order.batch_size
     share = steps // processes
 

@@ -17,12 +17,12 @@ from tests.unit.loading.orders import (
     SMALL,
     drop_from_cache,
     is_cached,
-    open_things,
+    open_threads_and_files,
     rows_of,
 )
 
 
-def test_what_is_in_the_page_cache_is_not_copied(plain):
+def test_rows_in_the_page_cache_are_not_copied(plain):
     with open(plain, "rb") as file:
         file.read()
     for reader in READERS:
@@ -47,7 +47,7 @@ def test_a_file_that_shrinks_is_an_error_that_names_file_and_byte(plain, reader,
     os.truncate(plain, size // 3)
     with pytest.raises(UserError, match=r"plain.npy: there is nothing at byte [\d,]+; .* had"):
         assert all(batch[0, 0] == batch[0, 127] for batch in batches)
-    assert open_things()[1] == []
+    assert open_threads_and_files()[1] == []
 
 
 def test_a_file_of_another_size_is_refused(plain):
@@ -97,12 +97,12 @@ def test_slow_reads_in_pieces_give_the_same_rows(records, monkeypatch):
     ],
 )
 def test_reads_that_fail_name_file_and_byte(records, monkeypatch, reads, message):
-    before = open_things()
+    before = open_threads_and_files()
     drop_from_cache(records)
     monkeypatch.setattr(os, "preadv", reads)
     with pytest.raises(UserError, match=message):
         list(BlockLoader(MemmapDataset(records), 50, shuffle=SMALL, reader="pread"))
-    assert open_things() == before
+    assert open_threads_and_files() == before
 
 
 def leave_early(loader):
@@ -111,31 +111,31 @@ def leave_early(loader):
 
 
 def test_threads_and_files_are_gone_after_an_iteration(records):
-    before = open_things()
+    before = open_threads_and_files()
     for reader in READERS:
         loader = BlockLoader(MemmapDataset(records), 50, shuffle=SMALL, reader=reader)
         drop_from_cache(records)
         iterator = iter(loader)
         next(iterator)
-        assert open_things() != before
+        assert open_threads_and_files() != before
         del iterator
-        assert open_things() == before
+        assert open_threads_and_files() == before
         list(loader)
-        assert open_things() == before
+        assert open_threads_and_files() == before
         with pytest.raises(ZeroDivisionError):
             leave_early(loader)
-        assert open_things() == before
+        assert open_threads_and_files() == before
 
 
 def test_a_transform_that_fails_leaves_nothing_open(records):
-    before = open_things()
+    before = open_threads_and_files()
 
     def fail(row):
         raise RuntimeError("no")
 
     with pytest.raises(RuntimeError, match="no"):
         list(BlockLoader(MemmapDataset(records, transform=fail), 50, shuffle=SMALL))
-    assert open_things() == before
+    assert open_threads_and_files() == before
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_network_files_are_never_mapped(plain, monkeypatch):
     assert np.array_equal(np.sort(rows), np.arange(3000))
 
 
-def test_without_populating_the_kernel_is_asked_by_reading(plain, monkeypatch):
+def test_a_kernel_that_cannot_populate_a_mapping_is_asked_by_reading(plain, monkeypatch):
     """As on Linux before 5.14, which does not know the advice."""
     monkeypatch.setattr(readers, "MADV_POPULATE_READ", 9999)
     drop_from_cache(plain)

@@ -1,4 +1,4 @@
-"""Rows on the disk beside the digests that were taken of them."""
+"""Rows that no longer have their digest are found, and an error names their shards."""
 
 import numpy as np
 import pytest

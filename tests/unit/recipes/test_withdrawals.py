@@ -1,4 +1,4 @@
-"""The file of withdrawn rows."""
+"""``withdrawals.yaml`` is read as it was written, or an error names what is wrong in it."""
 
 import pytest
 

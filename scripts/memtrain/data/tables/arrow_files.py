@@ -10,7 +10,7 @@ from pyarrow import ipc, parquet
 
 from memtrain.data.tables.table import Table, batch_sizes, rows_per_batch
 
-#: Bytes that are read ahead in each column of a Parquet file, and in all columns together.
+#: Bytes that are read ahead in a column of a Parquet file, and at most in all columns together.
 _COLUMN_BUFFER_BYTES = 1 << 20
 _BUFFER_BYTES = 64 << 20
 

@@ -1,4 +1,4 @@
-"""Cells of any type become numbers of the declared one, or words: exactly, or they are refused."""
+"""Cells become numbers of the declared type, or words; a cell that would lose digits is refused."""
 
 from datetime import date, datetime, timedelta
 from decimal import Decimal
