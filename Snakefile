@@ -20,10 +20,6 @@ include: "rules/resources.smk"
 include: "rules/lineage.smk"
 
 
-pathvars:
-    results=FOLDER,
-
-
 wildcard_constraints:
     split=any_of(CONFIGURATION.split_names),
 

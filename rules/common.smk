@@ -10,6 +10,12 @@ from snakemake.exceptions import WorkflowError
 
 # Not workflow.basedir: in a module this is the folder of the Snakefile that uses it.
 PROJECT = Path(str(workflow.current_basedir)).parent
+if not PROJECT.is_dir():
+    raise WorkflowError(
+        f"{workflow.current_basedir}: memtrain does not run from an address, since its rules call the programs in "
+        "scripts/. Clone the repository, and name the clone's Snakefile: "
+        '`snakefile: "path/to/memtrain/Snakefile"`.'
+    )
 SCRIPTS = PROJECT / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
@@ -39,11 +45,33 @@ def or_stop(read, *arguments):
 
 
 CONFIGURATION = or_stop(parse_configuration, config)
-FOLDER = str(ResultsLayout.of_dataset(CONFIGURATION.dataset.name).root)
-
-# A module may have a prefix. Snakemake puts it before the outputs of rules, and nowhere else.
 MODULE = workflow.modifier
-RESULTS = ResultsLayout(Path(MODULE.modify_path(FOLDER)))
+
+
+pathvars:
+    results=str(ResultsLayout.of_dataset(CONFIGURATION.dataset.name).root),
+
+
+def folder_of_results():
+    """Return the folder of the results, where Snakemake puts the outputs of the rules.
+
+    A module may have a prefix, and may set `pathvars: results=...`.
+
+    Raises:
+        WorkflowError: if the module replaces the prefix of the results. Snakemake does so before
+            it puts in the pathvars, so that the outputs would stay where they were.
+    """
+    folder = workflow.pathvars.apply(MODULE.modify_path("<results>"))
+    expected = MODULE.modify_path(workflow.pathvars.get("results"))
+    if folder != expected:
+        raise WorkflowError(
+            f"`replace_prefix` of a module cannot move the results of memtrain from {folder} to "
+            f'{expected}. Use `prefix`, or set the folder: `pathvars: results="{expected}"`.'
+        )
+    return Path(folder)
+
+
+RESULTS = ResultsLayout(folder_of_results())
 
 
 def write_configuration():

@@ -23,7 +23,7 @@ if CONFIGURATION.dataset.mock:
             settings=settings_text(CONFIGURATION.dataset.mock),
         shell:
             "python {input.code[0]:q} --settings {params.settings:q}"
-            " --data {output.data} --source {output.source} --threads {threads}"
+            " --data {output.data:q} --source {output.source:q} --threads {threads}"
             " {resources.recording} > {log:q} 2>&1"
 
 else:
@@ -49,7 +49,7 @@ else:
             settings=settings_text(CONFIGURATION.dataset.import_),
         shell:
             "python {input.code[0]:q} --settings {params.settings:q}"
-            " --data {output.data} --source {output.source}"
+            " --data {output.data:q} --source {output.source:q}"
             " {resources.recording} > {log:q} 2>&1"
 
 
@@ -75,8 +75,8 @@ rule index_shards:
         rows=CONFIGURATION.shards.rows,
         digest=CONFIGURATION.shards.digest,
     shell:
-        "python {input.code[0]:q} --data {input.data} --manifest {output.manifest}"
-        " --rows-per-shard {params.rows} --digest {params.digest}"
+        "python {input.code[0]:q} --data {input.data:q} --manifest {output.manifest:q}"
+        " --rows-per-shard {params.rows:q} --digest {params.digest:q}"
         " --threads {threads}"
         " {resources.recording} > {log:q} 2>&1"
 
@@ -109,7 +109,7 @@ checkpoint resolve_splits:
         folder=folder_of_splits,
         withdrawals=WITHDRAWALS_FILE,
     shell:
-        "python {input.code[0]:q} --config {params.config} --data {input.data}"
-        " --manifest {input.manifest} --source {input.source} --splits {params.folder}"
-        " --withdrawals {params.withdrawals}"
+        "python {input.code[0]:q} --config {params.config:q} --data {input.data:q}"
+        " --manifest {input.manifest:q} --source {input.source:q} --splits {params.folder:q}"
+        " --withdrawals {params.withdrawals:q}"
         " {resources.recording} > {log:q} 2>&1"

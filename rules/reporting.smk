@@ -43,9 +43,9 @@ rule draw:
     params:
         figures=subpath(output.predictions, parent=True),
     shell:
-        "python {input.code[0]:q} --split {input.split} --evaluation {input.evaluation}"
-        " --predictions {input.predictions} --history {input.history}"
-        " --figures {params.figures}"
+        "python {input.code[0]:q} --split {input.split:q} --evaluation {input.evaluation:q}"
+        " --predictions {input.predictions:q} --history {input.history:q}"
+        " --figures {params.figures:q}"
         " {resources.recording} > {log:q} 2>&1"
 
 
@@ -105,8 +105,8 @@ rule summarize:
         withdrawals=WITHDRAWALS_FILE,
         benchmarks=str(RESULTS.benchmarks),
     shell:
-        "python {input.code[0]:q} --config {params.config} --splits {params.folder}"
-        " --benchmarks {params.benchmarks}"
-        " --csv {output.table} --table {output.text} --figure {output.comparison}"
-        " --page {output.page} --manifest {input.manifest} --withdrawals {params.withdrawals}"
+        "python {input.code[0]:q} --config {params.config:q} --splits {params.folder:q}"
+        " --benchmarks {params.benchmarks:q}"
+        " --csv {output.table:q} --table {output.text:q} --figure {output.comparison:q}"
+        " --page {output.page:q} --manifest {input.manifest:q} --withdrawals {params.withdrawals:q}"
         " {resources.recording} > {log:q} 2>&1"

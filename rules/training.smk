@@ -30,9 +30,9 @@ rule train:
     shell:
         # exec replaces the shell with the training. A signal to stop would otherwise end the shell
         # before the training has saved its state.
-        "exec {resources.launcher} {input.code[0]:q} --data {input.data} --split {input.split}"
-        " --model {output.model} --history {output.history}"
-        " --performance {output.performance} --state {params.state}"
+        "exec {resources.launcher} {input.code[0]:q} --data {input.data:q} --split {input.split:q}"
+        " --model {output.model:q} --history {output.history:q}"
+        " --performance {output.performance:q} --state {params.state:q}"
         " --max-minutes {resources.runtime} --running {resources.running:q}"
         " --loading {resources.loading:q}"
         " {resources.recording} > {log:q} 2>&1"
@@ -63,8 +63,8 @@ rule evaluate:
     params:
         recipe=recipe_digest("evaluation"),
     shell:
-        "python {input.code[0]:q} --data {input.data} --split {input.split}"
-        " --model {input.model} --history {input.history}"
-        " --evaluation {output.evaluation} --predictions {output.predictions}"
+        "python {input.code[0]:q} --data {input.data:q} --split {input.split:q}"
+        " --model {input.model:q} --history {input.history:q}"
+        " --evaluation {output.evaluation:q} --predictions {output.predictions:q}"
         " --loading {resources.loading:q}"
         " {resources.recording} > {log:q} 2>&1"

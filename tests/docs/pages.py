@@ -56,7 +56,7 @@ class Block:
     @property
     def file_name(self) -> str | None:
         """Return the file that the block shows, where its first line names one in a comment."""
-        match = re.match(r"# ([\w./-]+\.(?:py|yaml))\b", self.text)
+        match = re.match(r"# ([\w./-]+(?:\.py|\.yaml|/Snakefile))\b", self.text)
         return match[1] if match else None
 
     def has(self, kind: str) -> bool:
@@ -137,7 +137,8 @@ def _read_inline(page: Page, token: Token) -> None:
 
 def all_pages(repository: Path) -> list[Path]:
     """Return the Markdown files of the repository that people read."""
-    top = [repository / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
+    names = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "config/README.md")
+    top = [repository / name for name in names]
     folders = [*repository.glob("docs/**/*.md"), *repository.glob("examples/*/README.md")]
     pages = [*top, *sorted(folders)]
     return [page for page in pages if page.exists() and "generated" not in page.parts]

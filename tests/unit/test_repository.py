@@ -70,6 +70,32 @@ def test_every_rule_has_its_script_and_every_script_its_rule(repository):
     assert {path.stem for path in repository.glob("scripts/*.py")} == rules | commands
 
 
+def test_the_workflow_catalog_finds_how_to_use_the_workflow(repository):
+    """The keys are those that https://github.com/snakemake/snakemake-workflow-catalog reads."""
+    content = yaml.safe_load((repository / ".snakemake-workflow-catalog.yml").read_text())
+    assert set(content) == {"usage"}
+    usage = content["usage"]
+    assert set(usage) == {"mandatory-flags", "software-stack-deployment", "report"}
+    assert set(usage["mandatory-flags"]) == {"desc", "flags"}
+    ways = usage["software-stack-deployment"]
+    assert set(ways) == {"conda", "apptainer", "apptainer+conda", "report"}
+    assert ways["conda"] is True
+    assert ways["report"] is True is usage["report"]
+    readme = (repository / "README.md").read_text().lower()
+    assert "snakemake" in readme
+    assert "workflow" in readme
+
+
+def test_deployments_get_the_default_configuration_and_how_to_change_it(repository):
+    default = (repository / "config.yaml").read_text()
+    assert (repository / "config/config.yaml").read_text() == default
+    text = (repository / "config/README.md").read_text()
+    # The catalog shows the text below a heading of its own.
+    assert not re.search(r"^# \w", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE)
+    for section in yaml.safe_load(default):
+        assert f"`{section}`" in text
+
+
 def test_no_source_file_has_more_than_400_lines(repository):
     for folder in ("scripts", "rules", "tests", "benchmarks", "docs"):
         for path in (repository / folder).rglob("*"):

@@ -172,8 +172,8 @@ def test_imported_rows_can_be_classified_in_a_cross_validation(new_project):
     assert "train fold_1" in project.snakemake().jobs
 
 
-def test_values_of_the_configuration_are_quoted_in_shell_commands(new_project):
-    project = new_project()
+def test_values_and_paths_reach_the_shell_quoted(new_project):
+    project = new_project(name="a project's $(touch hacked)")
     (project / "a'b $(touch hacked).csv").write_text("x,y\n" + "0.5,1\n0.25,2\n" * 50)
     project.configure(
         lambda content: content.update(
@@ -189,7 +189,7 @@ def test_values_of_the_configuration_are_quoted_in_shell_commands(new_project):
         )
     )
     project.snakemake()
-    assert not (project / "hacked").exists()
+    assert not list(project.folder.parent.rglob("hacked"))
     assert (project / "results/quoted/summary/summary.md").exists()
 
 

@@ -66,7 +66,8 @@ class SnakemakeEvents(logging.Handler):
             outputs = tuple(map(str, told["output"] or ()))
             self._on_job(JobStart(told["rule_name"], split, outputs, told["reason"] or ""))
         elif event == "job_finished":
-            # An error before was that of a try; after the last try that fails, no job finishes.
+            # The error before was perhaps that of a try, and the job is tried again. Of a run that
+            # fails, Snakemake logs this after its last job, so that no later job takes it back.
             self._failed = False
 
     def close(self) -> None:
