@@ -79,7 +79,8 @@ def test_dependencies_are_those_that_are_pinned_and_tested(project):
 
 def test_the_workflow_needs_what_the_requirements_list(project, repository):
     text = (repository / "envs/requirements.txt").read_text()
-    used = text.split("# What these need.")[0]
+    used, heading, _ = text.partition("# Dependencies of these.")
+    assert heading
     listed = {name.lower() for name in re.findall(r"^([\w.-]+)==", used, re.MULTILINE)}
     named = [*project["dependencies"], *project["optional-dependencies"]["workflow"]]
     assert {Requirement(line).name for line in named} == listed
