@@ -12,8 +12,8 @@ from snakemake.exceptions import WorkflowError
 PROJECT = Path(str(workflow.current_basedir)).parent
 if not PROJECT.is_dir():
     raise WorkflowError(
-        f"{workflow.current_basedir}: memtrain does not run from an address, since its rules call the programs in "
-        "scripts/. Clone the repository, and name the clone's Snakefile: "
+        f"{workflow.current_basedir}: memtrain does not run from an address, since its rules call "
+        "the programs in scripts/. Clone the repository, and name the clone's Snakefile: "
         '`snakefile: "path/to/memtrain/Snakefile"`.'
     )
 SCRIPTS = PROJECT / "scripts"
@@ -35,8 +35,8 @@ from memtrain.workflow.result_code import own_code, result_code
 os.environ.update({WORKFLOW_PYTHON: sys.executable})
 
 
-def or_stop(read, *arguments):
-    """Return what a function reads, or stop the workflow with everything that is wrong with it."""
+def read_or_stop(read, *arguments):
+    """Return what a function reads; stop the workflow where it finds mistakes, and list them."""
     try:
         return read(*arguments)
     except UserError as error:
@@ -44,7 +44,7 @@ def or_stop(read, *arguments):
         raise WorkflowError(f"The configuration has mistakes:\n{problems}") from None
 
 
-CONFIGURATION = or_stop(parse_configuration, config)
+CONFIGURATION = read_or_stop(parse_configuration, config)
 MODULE = workflow.modifier
 
 
@@ -82,13 +82,13 @@ def write_configuration():
 
 
 def own_rule_name(script):
-    """Return the name of the rule of a script; a module may have other names."""
+    """Return the name that the rule of a script has in this run; a module may rename its rules."""
     return MODULE.modify_rulename(script)
 
 
 def withdrawals_if_any():
     """Return the file of withdrawn rows, if it is there."""
-    path = outside_of_prefix(WITHDRAWALS_FILE)
+    path = path_without_prefix(WITHDRAWALS_FILE)
     return [path] if Path(path).exists() else []
 
 
@@ -104,7 +104,7 @@ def code_of(script):
 
 
 def code_of_split(script):
-    """Return an input function: those files, and the user's own modules that a split names."""
+    """Return an input function: a script's code, and the user's own modules that a split names."""
 
     def files(wildcards):
         return code_of(script) + own_modules(wildcards.split)
@@ -126,13 +126,13 @@ def own_modules_of_all():
 
 def code_paths(files):
     """Return the paths of code, relative to the working directory: both can be moved together."""
-    return [outside_of_prefix(os.path.relpath(file.path)) for file in files]
+    return [path_without_prefix(os.path.relpath(file.path)) for file in files]
 
 
-def outside_of_prefix(path):
-    """Return the path of an input that no rule makes, such that it is where it is.
+def path_without_prefix(path):
+    """Return the path of an input that no rule makes, such that Snakemake leaves it as it is.
 
-    Snakemake puts the prefix of a module before every path that is not absolute.
+    Snakemake puts the prefix of a module before every relative path. Such a path becomes absolute.
     """
     has_prefix = MODULE.modify_path(path) != path
     return os.path.abspath(path) if has_prefix else path
@@ -141,9 +141,10 @@ def outside_of_prefix(path):
 def recipe_digest(part):
     """Return a parameter function: the digest of the training or the evaluation of a split.
 
-    Rules below the checkpoint take data and recipes as ancient: newer files alone do not train
-    again. Other content does, by this digest. Snakemake calls the function again once the
-    checkpoint has run, for every rule that has an output of the checkpoint among its inputs.
+    Rules after the checkpoint take data and recipes as ancient, so that files which are only newer
+    train nothing again. A recipe with other content does, by this digest. Snakemake calls the
+    function again once the checkpoint has run, for every rule that has an output of the checkpoint
+    among its inputs.
     """
 
     def digest(wildcards):
@@ -186,5 +187,5 @@ def settings_digest(*sections):
 
 def imported_files():
     """Return the files that the setting `dataset.import.path` names."""
-    paths = or_stop(source_files, CONFIGURATION.dataset.import_.path)
-    return [outside_of_prefix(str(path)) for path in paths]
+    paths = read_or_stop(source_files, CONFIGURATION.dataset.import_.path)
+    return [path_without_prefix(str(path)) for path in paths]

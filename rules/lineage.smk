@@ -19,9 +19,9 @@ RUN_ID = new_run_id() if workflow.is_main_process else inherited_run_id()
 
 
 def recording_arguments(wildcards, attempt):
-    """Return the arguments by which a script records its run, quoted for the shell.
+    """Return the arguments that tell a script how to record its run, quoted for the shell.
 
-    They are a resource: Snakemake runs no job again when those change.
+    The rules take them as a resource, since Snakemake runs no job again when a resource changes.
     """
     options = RecordingOptions(RESULTS.records, CONFIGURATION.lineage, RUN_ID, attempt)
     return recording_command_line(options)
@@ -37,7 +37,7 @@ def start():
 
 
 def end(state):
-    """Keep how the workflow has ended; after a failure, repeat the mistakes that ended jobs."""
+    """Record how the workflow has ended; after a failure, repeat the mistakes that ended jobs."""
     if state == "failed":
         for job, problems in WORKFLOW_RUN.failures.by_job().items():
             lines = "\n".join(f"  - {problem}" for problem in problems)

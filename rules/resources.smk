@@ -6,7 +6,7 @@ from memtrain.workflow import job_resources as requested
 
 
 def memory(base_mb):
-    """Return a resource function: memory for a job that takes as much whatever its rows are."""
+    """Return a resource function: memory for a job that needs the same whatever its rows are."""
 
     def mem_mb(wildcards, attempt):
         return requested.memory_mb(base_mb, attempt)
@@ -15,7 +15,7 @@ def memory(base_mb):
 
 
 def minutes(mb_per_second):
-    """Return a resource function: minutes for a job that goes through the data at this rate."""
+    """Return a resource function: minutes for a job that reads the data at this rate."""
 
     def runtime(wildcards, input, attempt):
         return requested.minutes(megabytes(input) / mb_per_second, attempt)
@@ -66,7 +66,7 @@ def memory_of_training(wildcards, attempt):
 
 
 def processes_together():
-    """Return how many processes torchrun starts on a machine, by the profile; 0 without."""
+    """Return how many processes the profile has torchrun start on a machine; 0 without torchrun."""
     resources = workflow.resource_settings.overwrite_resources
     count = resources.get(own_rule_name("train"), {}).get("processes_per_node")
     return count.value if count else 0

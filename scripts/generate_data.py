@@ -39,7 +39,12 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--data", required=True, help="the record file to write")
     parser.add_argument("--source", required=True, help="the JSON file to write")
-    parser.add_argument("--threads", type=int, default=2, help="chunks at a time (default: 2)")
+    parser.add_argument(
+        "--threads",
+        type=int,
+        default=2,
+        help="chunks that are made at the same time (default: 2)",
+    )
     add_recording_arguments(parser)
     return parser.parse_args(argv)
 

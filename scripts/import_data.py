@@ -9,7 +9,8 @@ written, as records with the fields "features" and "target". Beside them, a JSON
 files they came from, with their digests, what the columns are called and how words were numbered.
 
 With `shuffle_once`, the rows are written in a random order: the same for the same seed and files,
-on every machine. Memory need not hold them, but the disk must, twice, until they are written.
+on every machine. The rows need not fit into memory, but the disk must hold them twice until the
+file is complete.
 """
 
 import argparse

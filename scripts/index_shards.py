@@ -1,8 +1,8 @@
 """Read a data file once, and write down its shards.
 
-A shard is a range of rows. The manifest holds for each the digest of its bytes and the statistics
-of its fields (count, mean, M2, minimum, maximum, values that are not finite). From these, the
-statistics and the digest of any range of rows are had without reading it whole.
+A shard is a range of rows. For each shard, the manifest holds the digest of its bytes and the
+statistics of its fields (count, mean, M2, minimum, maximum, values that are not finite). They give
+the statistics and the digest of any range of rows; only shards that it cuts are read again.
 """
 
 import argparse
@@ -38,7 +38,9 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--digest", choices=["sha256", "blake3"], default="sha256", help="(default: sha256)"
     )
-    parser.add_argument("--threads", type=int, default=2, help="shards at a time (default: 2)")
+    parser.add_argument(
+        "--threads", type=int, default=2, help="shards that are read at the same time (default: 2)"
+    )
     add_recording_arguments(parser)
     args = parser.parse_args(argv)
     if args.rows_per_shard != "auto" and not args.rows_per_shard.isdigit():

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from memtrain.workflow.result_code import OUTSIDE
+from memtrain.workflow.result_code import UNRELATED_CODE
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 
 
 def outside_list() -> str:
     """Return the folders and files, as a Markdown list."""
-    there = [name for name in OUTSIDE if (SCRIPTS / name).exists()]
+    there = [name for name in UNRELATED_CODE if (SCRIPTS / name).exists()]
     return "\n".join(f"- `{name}`" for name in there) + "\n"

@@ -82,13 +82,14 @@ def show_messages() -> None:
 def is_main_rank() -> bool:
     """Return whether this process is the only one, or the first of several that work together.
 
-    torchrun says so by RANK. Known before the processes have found each other, and without torch.
+    torchrun sets the variable RANK. It can be read before the processes have found each other, and
+    without torch.
     """
     return int(os.environ.get("RANK", 0)) == 0
 
 
 class _StandardErrorHandler(logging.StreamHandler):
-    """Writes to standard error, also where a progress bar has taken it to write above itself."""
+    """Writes to the present standard error: a progress bar replaces it, to print above the bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
         self.setStream(sys.stderr)
@@ -106,5 +107,5 @@ class _MessageFormatter(logging.Formatter):
 
 
 def _is_for_this_rank(record: logging.LogRecord) -> bool:
-    """Return whether this process says it."""
+    """Return whether this process should log a record."""
     return record.levelno >= logging.ERROR or is_main_rank()

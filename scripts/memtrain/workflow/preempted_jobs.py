@@ -1,4 +1,4 @@
-"""Puts jobs back into Slurm's queue that Slurm has preempted for good.
+"""Puts preempted jobs back into Slurm's queue, where Slurm itself would not run them again.
 
 Where a partition preempts by cancelling, a job ends in the state PREEMPTED and Slurm is done with
 it. Snakemake's plugin takes this state for that of a job that Slurm will run again, and waits for
@@ -40,7 +40,7 @@ class PreemptedJobs(threading.Thread):
         return all(map(shutil.which, ("squeue", "scontrol")))
 
     def run(self) -> None:
-        """Look again and again."""
+        """Look for preempted jobs every twenty seconds, and put them back."""
         pause = threading.Event()
         while not pause.wait(_SECONDS_BETWEEN_LOOKS):
             for job in self.find():

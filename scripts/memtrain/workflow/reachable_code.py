@@ -1,7 +1,7 @@
 """Finds the files that a file of code can reach: the file itself and what it imports.
 
-The files are read to find out, and nothing is imported; nor does anybody type lists of files by
-hand. The files in a folder ``assets`` beside the modules of a package belong to all its modules.
+Imports are found by parsing the files; nothing is imported, and no list of files is kept by hand.
+The files in a folder ``assets`` beside the modules of a package belong to all its modules.
 """
 
 import ast
@@ -39,7 +39,7 @@ class SearchPath:
     folders: Sequence[Path]
     packages: Mapping[str, Path] = field(default_factory=dict)
 
-    def of_module(self, module: str) -> Iterator[Path]:
+    def folders_for(self, module: str) -> Iterator[Path]:
         """Yield the folders that a module may lie in."""
         yield from self.folders
         if (folder := self.packages.get(module.partition(".")[0])) is not None:
@@ -81,7 +81,7 @@ def module_files(module: str, search: SearchPath) -> list[CodeFile]:
     Returns:
         The files; none for a module that is installed.
     """
-    for folder in search.of_module(module) if module else ():
+    for folder in search.folders_for(module) if module else ():
         parts = folder.joinpath(*module.split("."))
         candidates = (parts.with_suffix(".py"), parts / "__init__.py")
         target = next((path for path in candidates if path.is_file()), None)

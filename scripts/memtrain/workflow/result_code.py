@@ -16,9 +16,9 @@ _PACKAGE = "memtrain"
 #: The folder around the imported package.
 _IMPORTED_FROM = Path(__file__).resolve().parents[2]
 
-#: What no rows, recipes, models, histories, evaluations and predictions depend on. A change in
-#: these folders and files makes none of them again.
-OUTSIDE = (
+#: Folders and files that no rows, recipe, model, history, evaluation or prediction depends on. A
+#: change in them makes none of these again.
+UNRELATED_CODE = (
     "memtrain/cli/",
     "memtrain/frontdoor/",
     "memtrain/lineage/",
@@ -27,8 +27,8 @@ OUTSIDE = (
     "memtrain/workflow/",
 )
 
-#: What figures, tables and pages do depend on, by the script that makes them.
-_INSIDE = {
+#: Folders among these that figures, tables and pages do depend on, by the script that makes them.
+_REPORTING_CODE = {
     "draw": ("memtrain/reporting/",),
     "summarize": ("memtrain/lineage/", "memtrain/reporting/"),
 }
@@ -55,7 +55,7 @@ def script_code(script: Path) -> list[CodeFile]:
 def result_code(script: Path) -> list[CodeFile]:
     """Return the files that the results of a script depend on.
 
-    Left out are the files of ``OUTSIDE`` and what the script can reach only through them.
+    Left out are the files of ``UNRELATED_CODE`` and what the script can reach only through them.
 
     Args:
         script: the file of the script.
@@ -66,8 +66,8 @@ def result_code(script: Path) -> list[CodeFile]:
     Raises:
         RuntimeError: if the package memtrain is not found.
     """
-    inside = _INSIDE.get(script.stem, ())
-    return _script_code(script, outside=[part for part in OUTSIDE if part not in inside])
+    inside = _REPORTING_CODE.get(script.stem, ())
+    return _script_code(script, outside=[part for part in UNRELATED_CODE if part not in inside])
 
 
 def own_code(settings: TrainingSettings, folder: Path) -> list[CodeFile]:

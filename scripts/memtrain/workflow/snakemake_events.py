@@ -54,20 +54,20 @@ class SnakemakeEvents(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take an event from the log."""
-        told = vars(record)
-        event = getattr(told.get("event"), "value", None)
+        facts = vars(record)
+        event = getattr(facts.get("event"), "value", None)
         if record.levelno >= logging.ERROR:
             self._failed = True
         if event == "run_info" and not self._has_started:
             self._has_started = True
             self._on_start()
         elif event == "job_info":
-            split = (told["wildcards"] or {}).get("split")
-            outputs = tuple(map(str, told["output"] or ()))
-            self._on_job(JobStart(told["rule_name"], split, outputs, told["reason"] or ""))
+            split = (facts["wildcards"] or {}).get("split")
+            outputs = tuple(map(str, facts["output"] or ()))
+            self._on_job(JobStart(facts["rule_name"], split, outputs, facts["reason"] or ""))
         elif event == "job_finished":
-            # The error before was perhaps that of a try, and the job is tried again. Of a run that
-            # fails, Snakemake logs this after its last job, so that no later job takes it back.
+            # The error may have been that of a job that is tried again. Where the run fails,
+            # Snakemake logs one more error after its last job.
             self._failed = False
 
     def close(self) -> None:

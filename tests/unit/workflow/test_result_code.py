@@ -11,7 +11,13 @@ import pytest
 
 from memtrain.config.training import TrainingSettings
 from memtrain.training.stopping import STOPPED
-from memtrain.workflow.result_code import OUTSIDE, code_digest, own_code, result_code, script_code
+from memtrain.workflow.result_code import (
+    UNRELATED_CODE,
+    code_digest,
+    own_code,
+    result_code,
+    script_code,
+)
 from tests.trainings import Training
 
 #: What every script that records its run reaches, beside what its results depend on.
@@ -90,7 +96,7 @@ def test_reading_finds_what_importing_loads(repository, script):
 
 def test_everything_outside_is_there(repository):
     scripts = repository / "scripts"
-    missing = [name for name in OUTSIDE if not (scripts / name).exists()]
+    missing = [name for name in UNRELATED_CODE if not (scripts / name).exists()]
     assert missing in ([], ["memtrain/frontdoor/"])
 
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from memtrain.core.ranges import Range
 from memtrain.lineage.export.provenance import Provenance, hexadecimal
 from memtrain.lineage.index.facts import Version
-from memtrain.lineage.records.privacy import OUTSIDE
+from memtrain.lineage.records.privacy import OUTSIDE_PROJECT
 from memtrain.lineage.records.run_record import PieceUse
 
 _MEDIA_TYPES = {
@@ -106,6 +106,6 @@ def piece_entities(source: str, piece: PieceUse, place: Range | None) -> Iterato
 
 
 def _is_there(path: Path, file: Version) -> bool:
-    if file.path.startswith(OUTSIDE):
+    if file.path.startswith(OUTSIDE_PROJECT):
         return False
     return path.is_file() and path.stat().st_size == file.size

@@ -7,7 +7,7 @@ from memtrain.core.ranges import Range
 from memtrain.core.wording import listed
 from memtrain.lineage.index.facts import CodeFacts, RunFacts
 from memtrain.lineage.index.lineage_index import LineageIndex
-from memtrain.lineage.records.privacy import OUTSIDE
+from memtrain.lineage.records.privacy import OUTSIDE_PROJECT
 from memtrain.lineage.records.run_record import PieceUse
 
 #: Roles of files that no recorded run writes: users write them, or the workflow when it starts.
@@ -95,7 +95,10 @@ class _Tree:
         """
         run = self._index.writer_of(version, before)
         if run is None:
-            if not origin.path.startswith(OUTSIDE) and origin.role not in _ROLES_WITHOUT_WRITER:
+            if (
+                not origin.path.startswith(OUTSIDE_PROJECT)
+                and origin.role not in _ROLES_WITHOUT_WRITER
+            ):
                 origin.note = self._note_on_missing_writer(origin.path)
             return
         facts = self._index.run(run)

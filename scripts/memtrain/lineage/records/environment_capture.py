@@ -101,7 +101,7 @@ def _packages() -> dict[str, str]:
 
 
 def machine(attempt: int = 1) -> dict[str, Any]:
-    """Return the machine, and which job of a cluster this process is.
+    """Return facts about the machine, and the job of a cluster that this process belongs to.
 
     Args:
         attempt: 1 for the first try of the job.

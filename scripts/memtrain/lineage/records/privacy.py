@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-OUTSIDE = "<outside>"
+OUTSIDE_PROJECT = "<outside>"
 _HIDDEN = "***"
 
 _SECRET = r"(?:pass(?:word|wd|phrase)|secret|token|api[_-]?key|private[_-]?key|credential)"
@@ -41,7 +41,7 @@ class Privacy:
         whole = Path(os.path.abspath(self._project / path))
         if whole.is_relative_to(self._project):
             return whole.relative_to(self._project).as_posix()
-        return f"{OUTSIDE}/{whole.name}"
+        return f"{OUTSIDE_PROJECT}/{whole.name}"
 
     def text(self, text: str) -> str:
         """Return a text without secrets, and with its absolute paths changed as by ``path``."""

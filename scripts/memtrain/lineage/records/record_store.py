@@ -48,11 +48,11 @@ class RecordStore:
         self.folder = Path(folder)
 
     def started(self, record: RunRecord) -> None:
-        """Keep that a run has started."""
+        """Write the record of a run that has started."""
         _write(self._started_path(record), record)
 
     def ended(self, record: RunRecord) -> None:
-        """Keep how a run has ended."""
+        """Write the record of a run that has ended."""
         month = record.started_at[:7]
         _write(self.folder / "events" / month / f"{record.run_id}.jsonl", record)
         self._started_path(record).unlink(missing_ok=True)

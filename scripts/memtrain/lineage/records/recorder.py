@@ -92,7 +92,7 @@ class Recorder:
         self._store = RecordStore(options.folder) if options.folder and is_main_rank() else None
 
     def start(self) -> None:
-        """Keep that the run has started."""
+        """Record that the run has started."""
         if self._store is None:
             return
         with self._tolerating_failure():
@@ -114,7 +114,7 @@ class Recorder:
             self._store.started(self._record)
 
     def keep_so_far(self) -> str | None:
-        """Keep what the run has used until now, and return its id; None if none is recorded."""
+        """Record what the run has used so far; return the run's id, or None without a record."""
         if self._store is None or self._record is None:
             return None
         with self._tolerating_failure():
@@ -122,7 +122,7 @@ class Recorder:
         return self._record.run_id if self._record else None
 
     def end(self, state: State, message: str | None = None) -> None:
-        """Keep how the run has ended.
+        """Record how the run has ended.
 
         Args:
             state: how it ended.
@@ -249,7 +249,7 @@ class Recorder:
         """Turn an error of recording into a warning; into a ``UserError`` if records are required.
 
         Raises:
-            UserError: as said.
+            UserError: if `lineage: required` is set and the run cannot be recorded.
         """
         try:
             yield

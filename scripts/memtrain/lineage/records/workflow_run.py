@@ -19,8 +19,8 @@ from memtrain.lineage.records.run_record import RunRecord, State, utc_now
 from memtrain.workflow.snakemake_events import JobStart
 
 #: Environment variable with the id of the run of the workflow. Snakemake on the node of a cluster
-#: reads the rules anew and is told nothing by the one that submitted it; the environment is what
-#: they share. The rules alone read it: scripts get the id as an argument.
+#: reads the rules again, and shares only the environment with the Snakemake that submitted the job.
+#: Only the rules read the variable: scripts get the id as an argument.
 _RUN_ID = "MEMTRAIN_RUN"
 
 _log = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ class WorkflowRun:
         return KnownFailures(self._store.folder, self._run_id)
 
     def start(self) -> None:
-        """Keep that the workflow has started."""
+        """Record that the workflow has started."""
         from importlib.metadata import version
 
         privacy = Privacy(Path.cwd())
@@ -111,7 +111,7 @@ class WorkflowRun:
         self._keep(self._store.started, self._record)
 
     def end(self, state: State) -> None:
-        """Keep how the workflow has ended, with the reasons of its jobs."""
+        """Record how the workflow has ended, and why its jobs ran."""
         if self._record is not None:
             self._record.ended_at = utc_now()
             self._record.state = state
