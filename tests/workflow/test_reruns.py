@@ -201,8 +201,9 @@ def test_an_edit_of_a_module_that_only_the_summary_uses_runs_only_summarize(proj
 
 
 def test_an_edit_of_a_figure_draws_again_and_trains_nothing(project):
+    """The summary is made again as well, since its lineage page shows the runs of draw."""
     append_line(project / "scripts/memtrain/reporting/figures/regression.py")
-    expect_jobs(project.snakemake(), *(f"draw {split}" for split in SPLITS))
+    expect_jobs(project.snakemake(), *(f"draw {split}" for split in SPLITS), "summarize")
     expect_cause(
         project,
         "splits/first/figures/predictions.png",
@@ -217,7 +218,7 @@ def test_an_edit_of_the_style_of_figures_draws_all_of_them_again(project):
 
 def test_a_deleted_figure_is_drawn_again(project):
     (project / "results/small/splits/second/figures/errors.png").unlink()
-    expect_jobs(project.snakemake(), "draw second")
+    expect_jobs(project.snakemake(), "draw second", "summarize")
 
 
 def test_an_edit_of_the_style_of_the_lineage_page_runs_only_summarize(project):
