@@ -4,16 +4,11 @@
 they are first used: importing one module of the package imports no other.
 """
 
-import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from memtrain.api import *  # noqa: F403
-
-if sys.platform != "linux":
-    # Rows are mapped, read and cached by calls that other systems lack.
-    raise ImportError(f"memtrain runs on Linux only, and this is {sys.platform}")
 
 
 def __getattr__(name: str) -> Any:

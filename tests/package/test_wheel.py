@@ -111,12 +111,6 @@ def test_the_code_of_a_script_is_found_where_the_package_is_installed(
     assert str(repository) not in paths
 
 
-def test_another_system_than_linux_is_named_at_import(installed):
-    program = "import sys; sys.platform = 'darwin'; import memtrain"
-    done = subprocess.run([installed, "-c", program], capture_output=True, text=True, env={})
-    assert done.stderr.endswith("ImportError: memtrain runs on Linux only, and this is darwin\n")
-
-
 def test_the_citation_is_of_this_version(project, repository):
     citation = yaml.safe_load((repository / "CITATION.cff").read_text())
     assert citation["version"] == project["version"]
