@@ -1,5 +1,6 @@
 """What users see of running trainings, from the files that the trainings write."""
 
+import contextlib
 import json
 import os
 import pty
@@ -252,6 +253,15 @@ class Terminal:
                     break
         assert text in self.text
 
+    def wait(self, seconds=30):
+        """Wait for the end, and read until then: a program that nobody reads waits to write."""
+        deadline = time.monotonic() + seconds
+        while self.process.poll() is None and time.monotonic() < deadline:
+            if select.select([self._end], [], [], 0.1)[0]:
+                with contextlib.suppress(OSError):
+                    self.text += os.read(self._end, 65536).decode(errors="replace")
+        return self.process.wait(timeout=1)
+
 
 def test_a_terminal_shows_progress_and_ends_with_the_last_training(results):
     configure(results, ["first"])
@@ -264,7 +274,7 @@ def test_a_terminal_shows_progress_and_ends_with_the_last_training(results):
     finish(results, "first")
     (folder / PROGRESS_FILE).unlink()
     terminal.read_until("1 finished")
-    assert terminal.process.wait(timeout=30) == 0
+    assert terminal.wait() == 0
 
 
 def test_a_small_terminal_shows_failures_first(results):
@@ -276,7 +286,7 @@ def test_a_small_terminal_shows_failures_first(results):
     terminal = Terminal(results, 40, 16)
     terminal.read_until("not shown)")
     terminal.process.send_signal(2)
-    assert terminal.process.wait(timeout=30) == 130
+    assert terminal.wait() == 130
     assert "Traceback" not in terminal.text
     assert terminal.text.index("split_400") < terminal.text.index("split_000")
     assert "1 failed, 499 waiting" in terminal.text
