@@ -33,7 +33,9 @@ def names_in_results():
 
 def spelled_names(path, files, folders):
     """Yield the literals of a module that spell a name below ``results/``."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    # Snakemake's block of `name=value,` lines is Python when something stands above it that is.
+    code = path.read_text().replace("\npathvars:\n", "\nif True:\n")
+    for node in ast.walk(ast.parse(code)):
         match node:
             case ast.Constant(value=str(text)) if " " not in text:
                 if PurePath(text).name in files:
