@@ -5,6 +5,7 @@ import json
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 import threading
@@ -237,7 +238,12 @@ class Terminal:
         size = {"COLUMNS": str(columns), "LINES": str(lines), "TERM": "xterm"}
         script = status.__file__
         self.process = subprocess.Popen(
-            [sys.executable, script, str(results)], stdout=end, stderr=end, env=os.environ | size
+            [sys.executable, script, str(results)],
+            stdout=end,
+            stderr=end,
+            env=os.environ | size,
+            # Tests that a shell runs in the background ignore SIGINT, and so would the program.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         os.close(end)
         self.text = ""
@@ -285,7 +291,7 @@ def test_a_small_terminal_shows_failures_first(results):
     )
     terminal = Terminal(results, 40, 16)
     terminal.read_until("not shown)")
-    terminal.process.send_signal(2)
+    terminal.process.send_signal(signal.SIGINT)
     assert terminal.wait() == 130
     assert "Traceback" not in terminal.text
     assert terminal.text.index("split_400") < terminal.text.index("split_000")
