@@ -32,7 +32,7 @@ BENCHMARKS = [
 
 def main(argv: list[str] | None = None) -> int:
     """Print the tables of every benchmark."""
-    parser = argument_parser(__doc__, f"benchmarks: {', '.join(BENCHMARKS)}")
+    parser = argument_parser(__name__, f"benchmarks: {', '.join(BENCHMARKS)}")
     parser.add_argument(
         "names", nargs="*", metavar="NAME", type=benchmark, help="a benchmark; default: all"
     )

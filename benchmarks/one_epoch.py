@@ -56,7 +56,7 @@ def run_epoch(path: str, reader: str, shuffle: ShuffleSettings, budget: int | No
 
 def main(argv: list[str] | None = None) -> int:
     """Run one program, and print its result."""
-    parser = argument_parser(__doc__)
+    parser = argument_parser(__name__)
     parser.add_argument("path")
     parser.add_argument(
         "program", choices=["imports", "reads", "direct-reads", "mmap", "pread", "direct"]

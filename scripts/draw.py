@@ -30,7 +30,7 @@ from memtrain.training.history import read_history
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     """Return the command line's arguments."""
-    parser = argument_parser(__doc__)
+    parser = argument_parser(__name__)
     parser.add_argument("--split", required=True, help="the recipe, from resolve_splits")
     parser.add_argument("--evaluation", required=True, help="the metrics, from evaluate")
     parser.add_argument("--predictions", required=True, help="the predictions, from evaluate")

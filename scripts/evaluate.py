@@ -33,7 +33,7 @@ from memtrain.workflow.result_code import own_code
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     """Return the command line's arguments."""
-    parser = argument_parser(__doc__)
+    parser = argument_parser(__name__)
     parser.add_argument("--data", required=True, help="the record file with the rows, .npy")
     parser.add_argument("--split", required=True, help="the recipe, from resolve_splits")
     parser.add_argument("--model", required=True, help="the trained weights, from train")

@@ -27,7 +27,7 @@ from memtrain.system.progress import Progress
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     """Return the command line's arguments."""
     parser = argument_parser(
-        __doc__,
+        __name__,
         epilog="example: generate_data.py --settings '{rows: 10000, target: linear, seed: 1}' "
         "--data data.npy --source source.json",
     )

@@ -55,7 +55,7 @@ example:
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     """Return the command line's arguments."""
-    parser = argument_parser(__doc__, epilog=SETTINGS)
+    parser = argument_parser(__name__, epilog=SETTINGS)
     parser.add_argument("--settings", required=True, help="YAML or JSON; see below")
     parser.add_argument("--data", required=True, help="the record file to write")
     parser.add_argument("--source", required=True, help="the JSON file to write")

@@ -23,7 +23,7 @@ from memtrain.system.progress import Progress
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     """Return the command line's arguments."""
-    parser = argument_parser(__doc__)
+    parser = argument_parser(__name__)
     parser.add_argument("--data", required=True, help="a record file, or any .npy of rows")
     parser.add_argument(
         "--manifest",

@@ -51,7 +51,7 @@ that cannot be read); 2 a mistake in the command line or in the data, named on s
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     """Return the command line's arguments; ``run`` is the function of the chosen command."""
-    parser = argument_parser(__doc__, exit_status=EXIT_STATUS)
+    parser = argument_parser(__name__, exit_status=EXIT_STATUS)
     commands = Commands(parser)
     for command in COMMANDS:
         command.add_parser(commands)

@@ -35,7 +35,7 @@ _log = logging.getLogger("memtrain.resolve_splits")
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     """Return the command line's arguments."""
-    parser = argument_parser(__doc__)
+    parser = argument_parser(__name__)
     parser.add_argument("--config", required=True, help="the configuration, YAML or JSON")
     parser.add_argument("--data", required=True, help="the record file")
     parser.add_argument("--manifest", required=True, help="its manifest, from index_shards")

@@ -35,7 +35,7 @@ _SECONDS_BETWEEN_LOOKS = 1.0
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     """Return the command line's arguments."""
-    parser = argument_parser(__doc__)
+    parser = argument_parser(__name__)
     parser.add_argument(
         "results",
         nargs="?",

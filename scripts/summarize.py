@@ -43,7 +43,7 @@ from memtrain.reporting.summary_table import write_table
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     """Return the command line's arguments."""
-    parser = argument_parser(__doc__)
+    parser = argument_parser(__name__)
     parser.add_argument("--config", required=True, help="the configuration, YAML or JSON")
     parser.add_argument(
         "--splits", required=True, help="the folder that holds a folder for every split"

@@ -59,7 +59,7 @@ exit status {STOPPED}: stopped on request; with --state, run it again to go on."
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     """Return the command line's arguments."""
-    parser = argument_parser(__doc__, EPILOG)
+    parser = argument_parser(__name__, EPILOG)
     parser.add_argument("--data", required=True, help="the record file")
     parser.add_argument("--split", required=True, help="the recipe, from resolve_splits")
     parser.add_argument("--model", required=True, help="the weights to write, .safetensors")

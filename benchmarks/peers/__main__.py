@@ -97,7 +97,7 @@ def section(programs: list[Program], path: Path, columns: int, settings: Setting
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     """Return the arguments, lists already split."""
     names = [program.name for program in PROGRAMS]
-    parser = argument_parser(__doc__, f"programs: {', '.join(names)}")
+    parser = argument_parser(__name__, f"programs: {', '.join(names)}")
     parser.add_argument(
         "--peers", type=words, help="names of programs, separated by commas; default: all"
     )

@@ -18,17 +18,18 @@ _log = logging.getLogger(__name__)
 
 
 def argument_parser(
-    description: str | None, epilog: str = "", exit_status: str = EXIT_STATUS
+    program: str, epilog: str = "", exit_status: str = EXIT_STATUS
 ) -> argparse.ArgumentParser:
     """Return a parser whose help keeps the line breaks of its texts.
 
     Args:
-        description: what the program does: the docstring of its file.
+        program: ``__name__`` of the program. The docstring of this module says what the program
+            does; were the program to read it itself, a better docstring would count as other code.
         epilog: text below the list of arguments.
         exit_status: what the exit statuses of the program mean.
     """
     return argparse.ArgumentParser(
-        description=description,
+        description=sys.modules[program].__doc__,
         epilog="\n\n".join(filter(None, [epilog, exit_status])),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

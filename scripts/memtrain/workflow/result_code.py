@@ -10,6 +10,7 @@ from pathlib import Path
 
 from memtrain.config.training import TrainingSettings
 from memtrain.workflow.reachable_code import CodeFile, SearchPath, module_files, reachable_code
+from memtrain.workflow.running_code import running_code
 
 _PACKAGE = "memtrain"
 
@@ -87,13 +88,16 @@ def own_code(settings: TrainingSettings, folder: Path) -> list[CodeFile]:
 
 
 def code_digest(files: Iterable[CodeFile]) -> str:
-    """Return the digest of the names and the contents of files of code, in any order."""
+    """Return the digest of the names of files of code and of what runs in them, in any order.
+
+    A comment or a docstring that no code reads does not count; see ``running_code``.
+    """
     digest = hashlib.sha256()
     for file in sorted(files):
-        content = file.path.read_bytes()
+        content = running_code(file.path)
         digest.update(f"{file.name} {len(content)}\n".encode())
         digest.update(content)
-    return digest.hexdigest()
+    return f"sha256:{digest.hexdigest()}"
 
 
 def _script_code(script: Path, outside: Iterable[str]) -> list[CodeFile]:
