@@ -3,12 +3,13 @@
 VENV := .venv
 VALIDATORS := .venv-validators
 CORES ?= all
+MINUTES ?= 5
 
 # The environment's own programs come first for everything that is run, rules included.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint docs bench bench-peers report flights digits schema clean
+.PHONY: help run test lint docs bench bench-peers campaigns report flights digits schema clean
 
 help: ## show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | column -t -s '|'
@@ -40,6 +41,9 @@ bench: $(VENV)/installed-dev ## run the benchmarks and print their tables
 
 bench-peers: $(VENV)/installed-dev ## measure other loaders beside ours, each in its own environment
 	python -m benchmarks.peers
+
+campaigns: $(VENV)/installed-dev ## do harm to a small project in every way, MINUTES for each, and print what came of it
+	python -m campaigns --minutes $(MINUTES)
 
 report: run ## write Snakemake's report of the default run to report.html
 	snakemake --report report.html

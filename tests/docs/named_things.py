@@ -6,6 +6,7 @@ import sys
 from functools import lru_cache
 from pathlib import Path
 
+from campaigns.__main__ import CAMPAIGNS
 from docs.generate.command_help import help_text, sub_commands
 
 from tests.docs.transcripts import words_of
@@ -36,6 +37,9 @@ def _wrong_options(words: list[str]) -> list[str]:
         names = [word for word in arguments[2:] if not word.startswith("-")]
         known = {path.stem for path in (REPOSITORY / "benchmarks").glob("*.py")}
         return [f"no benchmark {word}" for word in names if word not in known]
+    if program == "python" and arguments[:2] == ["-m", "campaigns"]:
+        names = [word for word in arguments[2:3] if not word.startswith("-")]
+        return [f"no campaign {word}" for word in names if word not in CAMPAIGNS]
     if program == "python" and re.search(r"scripts/\w+\.py$", arguments[0]):
         return _wrong_options_of_script(Path(arguments[0]).stem, arguments[1:])
     return []

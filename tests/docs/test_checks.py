@@ -92,6 +92,7 @@ def test_calls_without_prompts():
         ("python scripts/lineage.py verify --quickly", "no option --quickly"),
         ("python scripts/nothing.py", "no script nothing"),
         ("python -m benchmarks nothing", "no benchmark nothing"),
+        ("python -m campaigns nothing", "no campaign nothing"),
         ("snakemake --profile profiles/nothing", "no file profiles/nothing"),
         ("pip install -r envs/nothing.txt", "no file envs/nothing.txt"),
     ],
@@ -107,6 +108,7 @@ def test_a_name_of_nothing_is_found(command, problem):
         "snakemake --cores all --set-resources 'train:launcher=torchrun'",
         "python scripts/lineage.py export rocrate .",
         "A=1 python -m benchmarks loading  # measures",
+        "python -m campaigns kills --minutes 1",
     ],
 )
 def test_names_that_exist_are_left_alone(command):
