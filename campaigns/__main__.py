@@ -52,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     """Return the command line's arguments."""
-    parser = argument_parser(__doc__, f"campaigns: {', '.join(CAMPAIGNS)}")
+    parser = argument_parser(__name__, f"campaigns: {', '.join(CAMPAIGNS)}")
     parser.add_argument(
         "names", nargs="*", metavar="NAME", type=campaign, help="a campaign; default: all"
     )

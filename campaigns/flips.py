@@ -5,10 +5,10 @@ which is started again now and then, with a fresh project. A case is ``FILE@OFFS
 """
 
 import contextlib
+import importlib
 import io
 import os
 import random
-import runpy
 import socket
 import sys
 import traceback
@@ -19,7 +19,6 @@ from campaigns.campaign import Stream
 from campaigns.checks import files_of, last_line
 from campaigns.forked import Child
 from campaigns.outcomes import CRASH, NOT_TOLD, NOTICED, SILENT, TRACEBACK, Outcome
-from campaigns.programs import SCRIPTS
 from campaigns.sample_project import RESULTS
 from campaigns.workshop import Workshop
 
@@ -105,20 +104,24 @@ def _outcome(file: str, status: str, output: str) -> Outcome:
 
 
 def _verify_cases(folder: Path, connection: socket.socket) -> int:
-    """Flip what the other side names, and answer with the exit status and the words of verify."""
+    """Flip what the other side names, and answer with the exit status and the words of verify.
+
+    Raises:
+        RuntimeError: if verify has findings where nothing is flipped.
+    """
     from memtrain.cli.entry_point import show_messages
 
     show_messages()
     sys.argv = ["lineage.py"]
-    lineage = runpy.run_path(str(SCRIPTS / "lineage.py"), run_name="lineage")
-    status, output = _called(lineage["main"], ["verify"])
+    lineage = importlib.import_module("lineage")
+    status, output = _called(lineage.main, ["verify"])
     if status:
         raise RuntimeError(f"verify has findings where nothing is flipped:\n{output}")
     while case := connection.recv(1 << 16).decode():
         file, _, where = case.partition("@")
         offset, bits = where.split("^")
         with _flipped(folder / file, int(offset), int(bits, 16)):
-            status, output = _called(lineage["main"], ["verify"])
+            status, output = _called(lineage.main, ["verify"])
         connection.send(f"{status}\n{output[-50_000:]}".encode())
     return 0
 
