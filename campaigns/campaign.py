@@ -1,5 +1,6 @@
 """Runs the cases of a campaign within bounds, and counts what comes out."""
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -102,7 +103,7 @@ class Result:
 
 
 def run_campaign(name: str, campaign: Campaign, bounds: Bounds) -> Result:
-    """Run cases until a bound is reached.
+    """Run cases until a bound is reached, and name each fault on standard error as it comes.
 
     The next case always comes from the stream that has used the least time.
     """
@@ -119,7 +120,9 @@ def run_campaign(name: str, campaign: Campaign, bounds: Bounds) -> Result:
             streams.remove(stream)
             continue
         before = time.monotonic()
-        result.outcomes[case] = campaign.run(case)
+        result.outcomes[case] = outcome = campaign.run(case)
+        if outcome.is_fault:
+            print(f"{name} {case}: {outcome.kind}: {outcome.detail}", file=sys.stderr, flush=True)
         stream.seconds_used += time.monotonic() - before
     result.seconds = time.monotonic() - start
     return result

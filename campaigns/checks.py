@@ -4,6 +4,9 @@ import json
 import re
 import sqlite3
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from campaigns.forked import Ended
 from campaigns.outcomes import (
@@ -16,7 +19,8 @@ from campaigns.outcomes import (
     TRACEBACK,
     Problem,
 )
-from campaigns.sample_project import REPRODUCIBLE, RESULTS
+from campaigns.sample_project import CONFIGURATION, REPRODUCIBLE, RESULTS
+from memtrain.recipes.withdrawals import WITHDRAWALS_FILE
 
 #: Names that differ from run to run, or that are streams and not files written whole.
 _UNNAMED = re.compile(r"/lineage/(events|started)/|/logs/|/benchmarks/|^\.snakemake/")
@@ -74,6 +78,8 @@ def differing(project: Path, finished: Path) -> list[Problem]:
         for name in files_of(finished)
         if not (project / name).exists() and not _UNNAMED.search(name)
     ]
+    if _withdrawn_rows(project) != _withdrawn_rows(finished):
+        other.append(WITHDRAWALS_FILE)
     return [
         *(Problem(OTHER_BYTES, f"{path} has other bytes") for path in other if path not in gone),
         *(Problem(OTHER_BYTES, f"{path} is gone") for path in gone),
@@ -107,7 +113,7 @@ def left_over(project: Path, *others: Path) -> list[Problem]:
     """Return the files that none of some other projects has."""
     expected = {name for other in others for name in files_of(other)}
     return [
-        Problem(LEFT_OVER, re.sub(r"\.\w{8}\.part", ".*.part", name))
+        Problem(LEFT_OVER, _without_chance(name))
         for name in files_of(project)
         if name not in expected and (_is_temporary(name) or not _UNNAMED.search(name))
     ]
@@ -137,9 +143,24 @@ def last_line(output: str) -> str:
     """Return the last line, with what differs from run to run left out."""
     lines = [line for line in output.splitlines() if line.strip()]
     line = lines[-1].strip() if lines else ""
-    line = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "<id>", line)
-    line = re.sub(r"/\S*/campaigns-\w+/[\w ]+/", "", line)
-    return re.sub(r"\.[\w]{8}\.part", ".*.part", line)[:300]
+    return _without_chance(line)[:300]
+
+
+def _without_chance(text: str) -> str:
+    """Return a text without ids, temporary folders and temporary names."""
+    text = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "<id>", text)
+    text = re.sub(r"/\S*/campaigns-\w+/[\w ]+/", "", text)
+    return re.sub(r"\.\w{8}\.part", ".*.part", text)
+
+
+def _withdrawn_rows(project: Path) -> list[Any]:
+    """Return the rows of the withdrawals, whose time differs from run to run; none if damaged."""
+    content = _bytes(project / WITHDRAWALS_FILE)
+    try:
+        entries = yaml.safe_load(content or b"{}")[CONFIGURATION["dataset"]["name"]]
+        return [entry["rows"] for entry in entries]
+    except (yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError):
+        return []
 
 
 def _is_temporary(name: str) -> bool:

@@ -99,7 +99,7 @@ _BOMB = "bomb:\n- &b0 [x,x,x,x,x,x,x,x,x]\n" + "".join(
 def mutated(configuration: dict, chance: random.Random) -> bytes:
     """Return the text of a configuration after one to three changes."""
     content = copy.deepcopy(configuration)
-    for _ in range(chance.choice((1, 1, 2, 3))):
+    for _ in range(chance.choice((1, 1, 1, 1, 2, 3))):
         chance.choice((_set, _set, _set, _add, _add, _delete, _rename, _move))(content, chance)
     try:
         text = yaml.safe_dump(content, sort_keys=False)
