@@ -69,7 +69,7 @@ class Kills:
         chance = random.Random(f"{self._workshop.seed}/times")
         while True:
             program = chance.choice(self._writing())
-            yield f"{program.name}/after/{chance.uniform(0.0, 0.5):.4f}"
+            yield f"{program.name}/after/{chance.uniform(0.0, 0.3):.4f}"
 
     def _of_runs(self) -> Iterator[str]:
         chance = random.Random(f"{self._workshop.seed}/runs")
@@ -145,20 +145,23 @@ def chosen_calls(
     The calls of a program are counted when it is first chosen.
     """
     chance = random.Random(workshop.seed)
-    left: dict[str, list[str]] = {}
+    left: dict[str, dict[str, list[int]]] = {}
     programs = list(programs)
     while programs:
         program = chance.choice(programs)
         if program.name not in left:
             counts = workshop.calls(program).by_kind
-            cases = [
-                f"{program.name}/{kind}/{n}" for kind in kinds for n in range(1, counts[kind] + 1)
-            ]
-            left[program.name] = chance.sample(cases, len(cases))
-        if left[program.name]:
-            yield left[program.name].pop()
-        else:
+            numbers = {kind: range(1, counts[kind] + 1) for kind in kinds if counts[kind]}
+            left[program.name] = {kind: chance.sample(n, len(n)) for kind, n in numbers.items()}
+        if not (of_program := left[program.name]):
             programs.remove(program)
+            continue
+        # Most goes wrong while a file is written, so that every third call is one that writes.
+        is_write = "write" in of_program and chance.random() < 1 / 3
+        kind = "write" if is_write else chance.choice(list(of_program))
+        yield f"{program.name}/{kind}/{of_program[kind].pop()}"
+        if not of_program[kind]:
+            del of_program[kind]
 
 
 def snakemake_after_kill(folder: Path) -> subprocess.CompletedProcess:
