@@ -106,7 +106,7 @@ class Damages:
         ended = run_forked(program.command, folder, before=drop_privileges)
         problems = ended_badly(ended)
         finished = self._workshop.after(program)
-        if kind == "unreadable":
+        if kind == "unreadable" and (folder / file).exists():
             (folder / file).chmod(0o644)
         problems += torn_elsewhere(folder, before, finished, file)
         problems += left_over(folder, before, finished)
