@@ -5,6 +5,7 @@ import contextlib
 import importlib.util
 import io
 import os
+import sys
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
@@ -78,5 +79,7 @@ def _loaded(script: str) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    # A script's parser finds the script's docstring by its name.
+    sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     return module
