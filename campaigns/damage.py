@@ -1,7 +1,8 @@
 """Damages files, and runs the programs that read them; and Snakemake, which makes them right.
 
 A program tells what is wrong, in a sentence that names a file, or its results are right in spite of
-the damage. Whatever is damaged below ``results/``, Snakemake makes it right.
+the damage. (Rows of the user and the configuration may hold anything: with those, a program only has
+to tell or to work.) Whatever is damaged below ``results/``, Snakemake makes it right.
 
 A case is ``PROGRAM/DAMAGE/NUMBER/FILE``, where the number tells cases of chance apart; the program
 "snakemake" is the workflow.
@@ -40,6 +41,7 @@ from campaigns.outcomes import (
     worst,
 )
 from campaigns.programs import Program
+from campaigns.sample_project import RESULTS
 from campaigns.snakemake_runs import HUNG, snakemake
 from campaigns.workshop import Workshop
 
@@ -115,7 +117,8 @@ class Damages:
             return worst(problems, ANSWERED, ended.output)
         if ended.status:
             return worst(problems + not_told(ended), REFUSED, ended.output)
-        problems += _silent(folder, finished, damaged, file)
+        if not file.startswith("data/") and file != str(RESULTS.configuration):
+            problems += _silent(folder, finished, damaged, file)
         return worst(problems, AS_FROM_SCRATCH, ended.output)
 
     def _run_of_snakemake(self, kind: str, file: str, chance: random.Random) -> Outcome:
