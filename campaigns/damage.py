@@ -1,8 +1,8 @@
 """Damages files, and runs the programs that read them; and Snakemake, which makes them right.
 
 A program tells what is wrong, in a sentence that names a file, or its results are right in spite of
-the damage. (Rows of the user and the configuration may hold anything: with those, a program only has
-to tell or to work.) Whatever is damaged below ``results/``, Snakemake makes it right.
+the damage. Rows of the user and the configuration may hold anything: with those, a program only has
+to tell or to work. Whatever is damaged below ``results/``, Snakemake makes it right.
 
 A case is ``PROGRAM/DAMAGE/NUMBER/FILE``, where the number tells cases of chance apart; the program
 "snakemake" is the workflow.
