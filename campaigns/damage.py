@@ -115,7 +115,7 @@ class Damages:
         if not program.writes:
             problems += not_told(ended) if ended.status == 2 else []
             return worst(problems, ANSWERED, ended.output)
-        if ended.status:
+        if ended.status != 0:
             return worst(problems + not_told(ended), REFUSED, ended.output)
         if not file.startswith("data/") and file != str(RESULTS.configuration):
             problems += _silent(folder, finished, damaged, file)
