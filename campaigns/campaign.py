@@ -30,9 +30,11 @@ class Campaign(Protocol):
 
     def streams(self) -> list[Stream]:
         """Return the cases in the order of the seed; those that take long in their own streams."""
+        ...
 
     def run(self, case: str) -> Outcome:
         """Run a case."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -105,8 +105,8 @@ def _wrong_type(path: Path, chance: random.Random) -> None:
         content = json.loads(lines[at])
     except ValueError:
         return _huge_number(path, chance)
-    places = list(_places(content))
-    container, key = chance.choice(places) if places else ({}, "")
+    places: list[tuple[Any, Any]] = [*_places(content), ([content], 0)]
+    container, key = chance.choice(places[:-1] or places)
     if chance.random() < 0.2 and isinstance(container, dict):
         container.pop(key, None)
     else:

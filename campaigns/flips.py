@@ -17,7 +17,7 @@ from pathlib import Path
 
 from campaigns.campaign import Stream
 from campaigns.checks import files_of, last_line
-from campaigns.forked import Child
+from campaigns.forked import Child, status_of
 from campaigns.outcomes import CRASH, NOT_TOLD, NOTICED, SILENT, TRACEBACK, Outcome
 from campaigns.sample_project import RESULTS
 from campaigns.workshop import Workshop
@@ -146,7 +146,7 @@ def _called(main, arguments: list[str]) -> tuple[int, str]:
             try:
                 status = main(arguments)
             except SystemExit as leaving:
-                status = leaving.code
+                status = status_of(leaving)
             except BaseException:
                 traceback.print_exc()
                 status = 1

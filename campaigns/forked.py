@@ -184,8 +184,8 @@ def _text_stream(descriptor: int, **options: Any) -> io.TextIOWrapper:
 def _limit() -> None:
     with open("/proc/self/statm") as file:
         used = int(file.read().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + _MEMORY_BYTES,) * 2)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (_FILE_BYTES,) * 2)
+    resource.setrlimit(resource.RLIMIT_AS, (used + _MEMORY_BYTES, used + _MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_FILE_BYTES, _FILE_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
@@ -199,7 +199,7 @@ def _run(work: Work) -> int:
             sys.argv = list(work)
             runpy.run_path(work[0], run_name="__main__")
     except SystemExit as leaving:
-        status = _status_of(leaving)
+        status = status_of(leaving)
     except BaseException:
         traceback.print_exc()
         status = 1
@@ -212,7 +212,8 @@ def _run(work: Work) -> int:
     return status
 
 
-def _status_of(leaving: SystemExit) -> int:
+def status_of(leaving: SystemExit) -> int:
+    """Return the exit status that Python ends with; a message goes to standard error."""
     if leaving.code is None or isinstance(leaving.code, int):
         return (leaving.code or 0) & 0xFF
     sys.stderr.write(f"{leaving.code}\n")

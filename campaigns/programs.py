@@ -72,9 +72,11 @@ class Chain:
 
     def _rows(self) -> Program:
         dataset = self._configuration.dataset
+        how = dataset.mock or dataset.import_
+        assert how is not None
         script = "generate_data" if dataset.mock else "import_data"
         data, source = self._results.data, self._results.source
-        settings = settings_text(dataset.mock or dataset.import_)
+        settings = settings_text(how)
         return _program(
             script,
             [script, "--settings", settings, "--data", data, "--source", source, *self._recording],
