@@ -2,12 +2,13 @@
 
 import sys
 import time
+import traceback
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from campaigns.outcomes import FAULTS, Outcome
+from campaigns.outcomes import BROKEN, FAULTS, Outcome
 
 
 @dataclass
@@ -122,9 +123,17 @@ def run_campaign(name: str, campaign: Campaign, bounds: Bounds) -> Result:
             streams.remove(stream)
             continue
         before = time.monotonic()
-        result.outcomes[case] = outcome = campaign.run(case)
+        result.outcomes[case] = outcome = _outcome(campaign, case)
         if outcome.is_fault:
             print(f"{name} {case}: {outcome.kind}: {outcome.detail}", file=sys.stderr, flush=True)
         stream.seconds_used += time.monotonic() - before
     result.seconds = time.monotonic() - start
     return result
+
+
+def _outcome(campaign: Campaign, case: str) -> Outcome:
+    """Run a case; an error of the campaign itself is an outcome, so that the others still run."""
+    try:
+        return campaign.run(case)
+    except Exception as error:
+        return Outcome(BROKEN, repr(error)[:300], traceback.format_exc())

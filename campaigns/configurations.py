@@ -64,13 +64,14 @@ class Configurations:
         write_project(folder)
         chance = random.Random(f"{self._workshop.seed}/{case}")
         (folder / "config.yaml").write_bytes(mutated(CONFIGURATION, chance))
-        text = (folder / "config.yaml").read_bytes()[:5000].decode(errors="replace")
+        content = (folder / "config.yaml").read_bytes()
+        text = content[:5000].decode(errors="replace")
         planned = run_forked(_dry_run, folder)
         output = f"{text}\n--- snakemake -n:\n{planned.output}"
         if planned.status != 0:
             problems = ended_badly(planned) + _not_refused(planned, "rror")
             return worst(problems + _was_hit(folder), REFUSED, output)
-        configuration = parse_configuration(yaml.safe_load(text))
+        configuration = parse_configuration(yaml.safe_load(content))
         _write_configuration(folder, configuration)
         for program in Chain(configuration).programs():
             if _takes_long(folder, configuration):

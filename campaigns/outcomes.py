@@ -23,7 +23,11 @@ TRACEBACK = "traceback"
 NOT_MENDED = "the next run fails"
 NOT_TOLD = "not told in a sentence"
 LEFT_OVER = "left over"
-FAULTS = (OTHER_BYTES, SILENT, TORN, CRASH, HANG, TRACEBACK, NOT_MENDED, NOT_TOLD, LEFT_OVER)
+BROKEN = "the campaign itself fails"
+FAULTS = (
+    *(OTHER_BYTES, SILENT, TORN, CRASH, HANG, TRACEBACK, NOT_MENDED, NOT_TOLD, LEFT_OVER),
+    BROKEN,
+)
 
 
 @dataclass(frozen=True)
