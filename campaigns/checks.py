@@ -123,7 +123,7 @@ def ended_badly(ended: Ended) -> list[Problem]:
     """Return what is wrong with the end of a program, whatever it was to do."""
     last = last_line(ended.output)
     if ended.is_hung:
-        return [Problem(HANG, last)]
+        return [Problem(HANG, last or "nothing was printed")]
     if ended.signal:
         return [Problem(CRASH, f"signal {ended.signal}: {last}")]
     if any(trouble in ended.output for trouble in _TROUBLE):

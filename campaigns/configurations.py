@@ -33,6 +33,7 @@ from campaigns.workshop import Workshop
 from memtrain.config.reading import configuration_text, parse_configuration
 from memtrain.config.results import ResultsLayout
 from memtrain.config.schema import Configuration
+from memtrain.system.atomic_files import write_text
 
 #: Programs that read all of the configuration: what they refuse, they refuse before any training.
 _EARLY = ("generate_data", "import_data", "index_shards", "resolve_splits")
@@ -72,7 +73,9 @@ class Configurations:
             problems = ended_badly(planned) + _not_refused(planned, "rror")
             return worst(problems + _was_hit(folder), REFUSED, output)
         configuration = parse_configuration(yaml.safe_load(content))
-        _write_configuration(folder, configuration)
+        start = run_forked(lambda: _write_configuration(configuration), folder)
+        if start.status != 0:
+            return worst(ended_badly(start), REFUSED, f"{output}\n{start.output}")
         for program in Chain(configuration).programs():
             if _takes_long(folder, configuration):
                 break
@@ -97,10 +100,11 @@ def _dry_run() -> int:
     return 0
 
 
-def _write_configuration(folder: Path, configuration: Configuration) -> None:
-    path = folder / ResultsLayout.of_dataset(configuration.dataset.name).configuration
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(configuration_text(configuration))
+def _write_configuration(configuration: Configuration) -> int:
+    """Write the configuration as the workflow does when it starts."""
+    path = ResultsLayout.of_dataset(configuration.dataset.name).configuration
+    write_text(path, configuration_text(configuration))
+    return 0
 
 
 def _takes_long(folder: Path, configuration: Configuration) -> bool:

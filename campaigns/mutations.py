@@ -97,8 +97,15 @@ _BOMB = "bomb:\n- &b0 [x,x,x,x,x,x,x,x,x]\n" + "".join(
 
 
 def mutated(configuration: dict, chance: random.Random) -> bytes:
-    """Return the text of a configuration after one to three changes."""
+    """Return the text of a configuration after one to three changes.
+
+    In two of five cases, every change puts a value where it may be right.
+    """
     content = copy.deepcopy(configuration)
+    if chance.random() < 0.4:
+        for _ in range(chance.choice((1, 2))):
+            _fit(content, chance)
+        return yaml.safe_dump(content, sort_keys=False).encode()
     for _ in range(chance.choice((1, 1, 1, 1, 2, 3))):
         chance.choice((_set, _set, _set, _add, _add, _delete, _rename, _move))(content, chance)
     try:
@@ -106,6 +113,19 @@ def mutated(configuration: dict, chance: random.Random) -> bytes:
     except yaml.YAMLError:
         text = yaml.safe_dump(configuration, sort_keys=False)
     return chance.choice(_OF_TEXT)(text) if chance.random() < 0.1 else text.encode()
+
+
+def _fit(content: dict, chance: random.Random) -> None:
+    """Give one key, which is there or may be added, a value that may be right."""
+    there = [(container, key) for container, key in _places(content) if str(key) in _FITTING]
+    added = [
+        (mapping, key)
+        for name, mapping in [("", content), *_mappings(content)]
+        for key in _ADDABLE.get(name, ())
+        if key in _FITTING
+    ]
+    container, key = chance.choice(there + added)
+    container[key] = chance.choice(_FITTING[key])
 
 
 def _set(content: dict, chance: random.Random) -> None:
