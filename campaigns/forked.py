@@ -157,6 +157,7 @@ def _be_child(
     status = 1
     try:
         os.setsid()
+        _end_with_parent()
         os.chdir(folder)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(output, 1)
@@ -179,6 +180,11 @@ def _be_child(
 
 def _text_stream(descriptor: int, **options: Any) -> io.TextIOWrapper:
     return io.TextIOWrapper(os.fdopen(descriptor, "wb", closefd=False), **options)
+
+
+def _end_with_parent() -> None:
+    """Let this process be killed when the campaign ends; see PR_SET_PDEATHSIG in prctl(2)."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 def _limit() -> None:
