@@ -21,6 +21,7 @@ prepare_imports(__name__)
 
 from memtrain.cli.entry_point import argument_parser, run
 from memtrain.cli.settings_arguments import add_loading_arguments, loading_settings
+from memtrain.components.device import gpu_memory_errors
 from memtrain.evaluation.evaluator import Evaluator
 from memtrain.lineage.records.arguments import add_recording_arguments
 from memtrain.lineage.records.recorder import Recorder, recording
@@ -51,8 +52,9 @@ def main(argv: list[str] | None = None) -> int:
     with recording(__file__, args, Path(args.split).parent.name) as record:
         recipe, history = Recipe.read(args.split), read_history(args.history)
         describe_inputs(args, recipe, record)
-        evaluator = Evaluator(recipe, args.data, args.model, loading_settings(args))
-        evaluation = evaluator.run(args.predictions, history.steps)
+        with gpu_memory_errors("Use a GPU with more memory that is free, or `device: cpu`."):
+            evaluator = Evaluator(recipe, args.data, args.model, loading_settings(args))
+            evaluation = evaluator.run(args.predictions, history.steps)
         evaluation.write(args.evaluation)
         record.tell("metrics", **evaluation.metrics)
         record.wrote(args.evaluation, "evaluation")

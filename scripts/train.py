@@ -18,13 +18,8 @@ copy removes it. The copy of a training that was killed is removed by the next t
 
 import argparse
 import logging
-import os
 from contextlib import AbstractContextManager
 from pathlib import Path
-
-# CUDA reads this when it starts. Without it, matrix products may be summed in another order every
-# time.
-os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 from memtrain.cli.startup import prepare_imports
 
@@ -37,7 +32,7 @@ from memtrain.cli.settings_arguments import (
     loading_settings,
     running_settings,
 )
-from memtrain.components.device import choose_device
+from memtrain.components.device import choose_device, gpu_memory_errors
 from memtrain.lineage.records.arguments import add_recording_arguments
 from memtrain.lineage.records.recorder import Recorder, recording
 from memtrain.lineage.records.row_pieces import pieces_of_recipe
@@ -52,6 +47,11 @@ from memtrain.training.trainer import Trainer
 from memtrain.workflow.result_code import code_digest, own_code, result_code
 
 _log = logging.getLogger("memtrain.train")
+
+_MEMORY_REMEDY = (
+    "Use a smaller training.batch_size with more accumulation_steps, a GPU with more memory, or "
+    "`device: cpu`."
+)
 
 EPILOG = f"""\
 exit status {STOPPED}: stopped on request; with --state, run it again to go on."""
@@ -157,7 +157,8 @@ def train(
             checkpoints=checkpoints,
             stop=stop,
         )
-        result = Trainer(recipe, rows.path, context).run()
+        with gpu_memory_errors(_MEMORY_REMEDY):
+            result = Trainer(recipe, rows.path, context).run()
         if not group.is_main:
             return
         result.write(model=args.model, history=args.history, performance=args.performance)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from memtrain.components.build import build_model_parts
-from memtrain.components.device import choose_device, set_deterministic
+from memtrain.components.device import choose_device, set_exactness
 from memtrain.components.losses import SummedLoss
 from memtrain.components.models import count_parameters
 from memtrain.components.rows import first_row, open_rows
@@ -56,7 +56,7 @@ class Evaluator:
     ):
         settings = recipe.training.settings
         torch.set_num_threads(settings.threads)
-        set_deterministic(settings.reduction == "reproducible")
+        set_exactness(settings.reduction == "reproducible")
         self._recipe = recipe
         self._device = choose_device(settings.device)
         self._parts = build_model_parts(recipe.training, self._device)

@@ -120,7 +120,7 @@ class BatchGatherer:
             yield from batches
             return
         moved = [_to_device(batch, self._device) for batch in batches]
-        slot.note_copies()
+        slot.note_copies(self._device)
         yield from moved
 
     def _slot_for(self, bounds: list[int]) -> "_OutputSlot":
@@ -205,10 +205,11 @@ class _OutputSlot:
         self.arrays: Arrays = map_fields(lambda tensor: tensor.numpy(), self.tensors)
         self._copied: torch.cuda.Event | None = None
 
-    def note_copies(self) -> None:
-        """Note that copies from this slot to the device have begun."""
+    def note_copies(self, device: torch.device) -> None:
+        """Note that copies from this slot to a CUDA device have begun."""
         self._copied = torch.cuda.Event()
-        self._copied.record()
+        # By default an event waits for the first GPU, whichever one the copies go to.
+        self._copied.record(torch.cuda.current_stream(device))
 
     def wait_for_copies(self) -> None:
         """Wait until all copies from this slot to the device have ended."""

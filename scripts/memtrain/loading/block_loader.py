@@ -333,7 +333,7 @@ class BlockLoader:
             batch_size=order.batch_size,
             lifetime=batch_lifetime(self.slots, self._gathers_ahead),
             rows_per_block=order.rows_per_block,
-            views=are_whole_pages and not order.shuffled,
+            views=are_whole_pages and not order.shuffled and self._device.type == "cpu",
             device=self._device,
         )
 

@@ -108,19 +108,21 @@ class CheckpointFolder:
             _log.warning(f"{self._path(step)}: {problem}; it is not used.")
         return 0
 
-    def load(self, step: int, device: torch.device) -> Any:
-        """Return the state of a checkpoint that ``newest_step`` found.
+    def load(self, step: int) -> Any:
+        """Return the state of a checkpoint that ``newest_step`` found, with tensors on the CPU.
+
+        Model and optimizer copy to a GPU what belongs there: the step counts of an optimizer stay
+        on the CPU, since every step reads them.
 
         Args:
             step: step of the checkpoint.
-            device: device on which the tensors are put.
 
         Raises:
             UserError: if the file can no longer be read.
         """
         path = self._path(step)
         try:
-            return torch.load(path, map_location=device, weights_only=True)
+            return torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:
             raise UserError(
                 f"{path}: this checkpoint cannot be read ({error}). Remove it, and the training "

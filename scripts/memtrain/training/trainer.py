@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import torch
 
 from memtrain.components.build import build_training_parts
-from memtrain.components.device import set_deterministic
+from memtrain.components.device import set_exactness
 from memtrain.components.models import count_parameters, describe_batch_norm
 from memtrain.components.rows import open_rows
 from memtrain.core.wording import listed
@@ -58,7 +58,7 @@ class Trainer:
         training = recipe.training
         settings = training.settings
         torch.set_num_threads(settings.threads)
-        set_deterministic(settings.reduction == "reproducible", settings.compile)
+        set_exactness(settings.reduction == "reproducible", settings.compile)
         is_sharded = settings.sharding == "fsdp" and context.group.world_size > 1
         self._parts = build_training_parts(
             training, context.device, shard=self._shard if is_sharded else None
@@ -197,7 +197,7 @@ class Trainer:
         step = group.broadcast(step, self._context.device)
         if not step:
             return
-        self._load_state_dict(checkpoints.load(step, self._context.device))
+        self._load_state_dict(checkpoints.load(step))
         _log.info(f"going on after step {step:,}, from {checkpoints.folder}")
 
     def _save(self, reporter: TrainingReporter) -> None:

@@ -40,7 +40,7 @@ def test_the_newest_checkpoint_is_used_and_the_last_two_are_kept(folder):
     assert names(folder) == ["step-10.json", "step-10.pt", "step-15.json", "step-15.pt"]
     again = reopened(folder)
     assert again.newest_step() == 15
-    loaded = again.load(15, CPU)
+    loaded = again.load(15)
     assert torch.equal(loaded["weights"], state(15)["weights"])
     assert loaded["nested"] == state(15)["nested"]
     again.save(20, state(20))
@@ -89,7 +89,7 @@ def test_the_checkpoint_before_a_damaged_one_is_used(folder, caplog, damage):
     assert again.newest_step() == 5
     assert "step-10" in (said := caplog.text)
     assert message in said
-    assert again.load(5, CPU)["nested"][0]["step"] == 5
+    assert again.load(5)["nested"][0]["step"] == 5
     again.save(7, state(7))
     assert names(folder) == ["step-5.json", "step-5.pt", "step-7.json", "step-7.pt"]
 
@@ -124,7 +124,7 @@ class Evil:
 def test_code_inside_a_state_is_not_run(folder):
     folder.save(5, {"x": Evil()})
     with pytest.raises(UserError, match="cannot be read"):
-        reopened(folder).load(5, CPU)
+        reopened(folder).load(5)
     assert not Path("/tmp/memtrain-was-here").exists()
 
 
@@ -176,7 +176,7 @@ def test_the_state_of_a_schedule_is_restored(folder, schedule):
         schedule.optimizer.step()
         schedule.step()
     folder.save(3, schedule.state_dict())
-    loaded = folder.load(3, CPU)
+    loaded = folder.load(3)
     assert loaded.keys() == schedule.state_dict().keys()
     schedule.load_state_dict(loaded)
     schedule.step()
@@ -193,5 +193,5 @@ def test_the_state_of_an_optimizer_is_restored(folder, name):
         parameter.grad = torch.ones(3, 3)
         optimizer.step()
     folder.save(2, optimizer.state_dict())
-    optimizer.load_state_dict(folder.load(2, CPU))
+    optimizer.load_state_dict(folder.load(2))
     optimizer.step()

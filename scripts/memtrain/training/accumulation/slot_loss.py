@@ -95,7 +95,8 @@ class MicroBatchRng:
         seed = self._first_seed + step * self._slots + slot
         torch.default_generator.manual_seed(seed)
         if self._device.type == "cuda":
-            torch.cuda.manual_seed(seed)
+            with torch.cuda.device(self._device):
+                torch.cuda.manual_seed(seed)
 
 
 def rows_of(batch: Batch) -> int:
