@@ -171,4 +171,4 @@ def test_an_evaluation_does_not_train(run, resolve):
     evaluator = Evaluator(recipe, data, folder / "model.safetensors")
     evaluator.run(folder / "again.npy", 1)
     found = evaluator._parts.model.state_dict()
-    assert all(torch.equal(weights[name], found[name]) for name in weights)
+    assert all(torch.equal(weights[name], found[name].cpu()) for name in weights)

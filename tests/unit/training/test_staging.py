@@ -30,7 +30,14 @@ from tests.trainings import Training, wait_until
 GENERATOR = np.random.default_rng(7)
 FEATURES = GENERATOR.random((3000, 32), dtype=np.float32)
 TARGET = FEATURES.sum(1)
-SETTINGS = {"model": "linear", "batch_size": 8, "accumulation_steps": 4, "epochs": 3}
+#: On the CPU, since each of several processes needs a GPU of its own.
+SETTINGS = {
+    "model": "linear",
+    "batch_size": 8,
+    "accumulation_steps": 4,
+    "epochs": 3,
+    "device": "cpu",
+}
 #: Ranges that begin and end in the middle of pages and of shards of 100 rows.
 TRAIN = [[50, 777], [1234, 2990]]
 
