@@ -49,6 +49,16 @@ class SplitLayout:
         """Losses and metrics of the model, from evaluate."""
         return self.folder / "evaluation.json"
 
+    @property
+    def predictions(self) -> Path:
+        """The predictions for the evaluation rows, from evaluate."""
+        return self.folder / "predictions.npy"
+
+    @property
+    def figures(self) -> Path:
+        """The folder of the figures, from draw."""
+        return self.folder / "figures"
+
 
 @dataclass(frozen=True)
 class ResultsLayout:
@@ -127,6 +137,21 @@ class ResultsLayout:
     def records(self) -> Path:
         """The folder of the lineage records."""
         return self.root / "lineage"
+
+    @property
+    def summary(self) -> Path:
+        """The folder of the summary of all splits, from summarize."""
+        return self.root / "summary"
+
+    @property
+    def known_digests(self) -> Path:
+        """The digests of large files that were read before; no result depends on it."""
+        return self.root / "state" / "files.json"
+
+    def verdict(self, rule: str, split: str | None = None) -> Path:
+        """Return the file that tells Snakemake whether the results of a rule are current."""
+        folder = self.root / "verdicts"
+        return folder / rule if split is None else folder / rule / split
 
     @property
     def benchmarks(self) -> Path:

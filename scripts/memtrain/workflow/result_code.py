@@ -71,20 +71,25 @@ def result_code(script: Path) -> list[CodeFile]:
     return _script_code(script, outside=[part for part in UNRELATED_CODE if part not in inside])
 
 
+def own_modules(settings: TrainingSettings) -> list[str]:
+    """Return the names of the user's own modules that settings name, sorted.
+
+    Model, transform and loss are the user's own if their names have a colon, like
+    "package.module:Network".
+    """
+    names = [chosen.name for chosen in (settings.model, settings.transform, settings.loss)]
+    return sorted({name.partition(":")[0] for name in names if ":" in name})
+
+
 def own_code(settings: TrainingSettings, folder: Path) -> list[CodeFile]:
     """Return the user's own files that settings name, with every file that those can reach.
 
     Args:
-        settings: the settings of a training. Model, transform and loss are the user's own if their
-            names have a colon, like "package.module:Network".
+        settings: the settings of a training.
         folder: the folder that the user's modules lie in. Modules that are not found there are
             installed, and left out.
     """
-    search = SearchPath([folder])
-    names = [chosen.name for chosen in (settings.model, settings.transform, settings.loss)]
-    modules = sorted({name.partition(":")[0] for name in names if ":" in name})
-    start = [file for module in modules for file in module_files(module, search)]
-    return sorted(set(reachable_code(start, search)))
+    return _module_code(own_modules(settings), folder)
 
 
 def code_digest(files: Iterable[CodeFile]) -> str:
@@ -98,6 +103,26 @@ def code_digest(files: Iterable[CodeFile]) -> str:
         digest.update(f"{file.name} {len(content)}\n".encode())
         digest.update(content)
     return f"sha256:{digest.hexdigest()}"
+
+
+def result_code_digest(script: Path, modules: Iterable[str] = (), folder: Path = Path()) -> str:
+    """Return the digest of the code that the results of a script depend on.
+
+    Args:
+        script: the file of the script.
+        modules: the names of the user's own modules that it imports, from ``own_modules``.
+        folder: the folder that these lie in.
+
+    Raises:
+        RuntimeError: if the package memtrain is not found.
+    """
+    return code_digest({*result_code(script), *_module_code(modules, folder)})
+
+
+def _module_code(modules: Iterable[str], folder: Path) -> list[CodeFile]:
+    search = SearchPath([folder])
+    start = [file for module in modules for file in module_files(module, search)]
+    return sorted(set(reachable_code(start, search)))
 
 
 def _script_code(script: Path, outside: Iterable[str]) -> list[CodeFile]:
