@@ -54,11 +54,6 @@ class SplitLayout:
         """The predictions for the evaluation rows, from evaluate."""
         return self.folder / "predictions.npy"
 
-    @property
-    def figures(self) -> Path:
-        """The folder of the figures, from draw."""
-        return self.folder / "figures"
-
 
 @dataclass(frozen=True)
 class ResultsLayout:
