@@ -4,6 +4,8 @@ Sums can be added up and divided by the rows of a whole accumulation window. Mea
 of the means of two micro-batches is not the mean of their rows if one micro-batch is short.
 """
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -16,6 +18,7 @@ from memtrain.config.objects import (
 )
 from memtrain.config.types import Choice
 from memtrain.core.errors import UserError
+from memtrain.core.wording import listed
 from memtrain.recipes.recipe import Task, TrainingRecipe
 
 #: Losses whose target is the number of a class, and which take one output per class.
@@ -23,6 +26,9 @@ _MULTICLASS_LOSSES = ("CrossEntropyLoss", "NLLLoss", "MultiMarginLoss")
 
 #: Losses whose target is 0 or 1, as floats in the shape of the outputs.
 _BINARY_LOSSES = ("BCEWithLogitsLoss", "BCELoss")
+
+#: Arguments that choose between sum and mean: the one of today, and those of old that override it.
+_ARGUMENTS_OF_REDUCTION = ("reduction", "size_average", "reduce")
 
 
 class SummedLoss(nn.Module):
@@ -49,12 +55,12 @@ class SummedLoss(nn.Module):
         factory = find_class(where, choice.name, nn, nn.Module, suffix="Loss")
         if not takes_argument(factory, "reduction"):
             raise UserError(f'{where}: {choice.name} has no reduction="sum"; choose another loss.')
+        _refuse_reduction(where, choice.arguments)
         arguments = {
             name: torch.tensor(value, dtype=torch.float32) if isinstance(value, list) else value
             for name, value in choice.arguments.items()
+            if name != "reduction"
         }
-        if arguments.pop("reduction", "sum") != "sum":
-            raise UserError(f"{where}: the reduction is always sum; remove the key `reduction`.")
         self.name = choice.name
         self._summed = build(where, factory, **arguments, reduction="sum")
         self._unreduced = build(where, factory, **arguments, reduction="none")
@@ -166,6 +172,17 @@ def build_loss(where: str, choice: Choice, recipe: TrainingRecipe) -> Loss:
     """
     kind = CustomLoss if ":" in choice.name else SummedLoss
     return kind(where, choice, recipe)
+
+
+def _refuse_reduction(where: str, arguments: dict[str, Any]) -> None:
+    """Raise a ``UserError`` if an argument asks for another reduction than the sum."""
+    given = {name: arguments[name] for name in _ARGUMENTS_OF_REDUCTION if name in arguments}
+    if given and given != {"reduction": "sum"}:
+        found = listed(f"{name}: {value}" for name, value in given.items())
+        raise UserError(
+            f"{where}: found {found}; the losses of rows are always added up, and divided by the "
+            f"rows of the whole window. Remove {listed(f'`{name}`' for name in given)}."
+        )
 
 
 def _count_outputs(where: str, name: str, recipe: TrainingRecipe) -> int:
