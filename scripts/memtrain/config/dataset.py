@@ -4,8 +4,21 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from memtrain.config.types import Count, Name, Number, Seed, Settings, read_number
-from memtrain.core.wording import did_you_mean, listed
+from memtrain.config.types import FROM_TEXT, Count, FilePath, Name, Seed, Settings
+from memtrain.core.wording import did_you_mean, listed, shown
+
+#: Size of the largest file of any file system.
+_LARGEST_FILE = 2**63 - 1
+
+#: Bytes that a generated row takes for each feature and for the target, at most.
+_MOCK_VALUE_BYTES = 8
+
+
+def _check_noise(noise: float) -> float:
+    # Scores are divided by it, and float32 has to hold the quotients.
+    if 0 < noise < 1e-15:
+        raise ValueError("noise so small is lost; use 0 or at least 1e-15")
+    return noise
 
 
 class MockSettings(Settings):
@@ -15,23 +28,35 @@ class MockSettings(Settings):
         description="Number of rows. A larger number adds rows and leaves the first ones as they "
         "are."
     )
-    features: Count = Field(default=20, description="Number of features of a row.")
+    features: Annotated[int, Field(ge=1, le=100_000), FROM_TEXT] = Field(
+        default=20, description="Number of features of a row."
+    )
     target: Literal["random", "linear", "mlp"] = Field(
         default="mlp",
         description="How the target follows from the features. random: not at all; linear, mlp: by "
         "a linear function or a small neural network with fixed weights (the teacher).",
     )
-    noise: Annotated[Number, Field(ge=0)] = Field(
+    noise: Annotated[float, Field(ge=0, le=1e15), AfterValidator(_check_noise), FROM_TEXT] = Field(
         default=0.1,
         description="Standard deviation of the normal noise on the target; with `classes`, the "
         "temperature at which the class is drawn.",
     )
-    classes: Annotated[int, BeforeValidator(read_number), Field(ge=2, le=1024)] | None = Field(
+    classes: Annotated[int, Field(ge=2, le=1024), FROM_TEXT] | None = Field(
         default=None,
         description="Number of classes, which makes the target a class from 0 to classes - 1; null "
         "makes it a number.",
     )
     seed: Seed = Field(default=0, description="Seed of the rows, of the teacher and of the noise.")
+
+    @model_validator(mode="after")
+    def _check_size(self) -> "MockSettings":
+        size = self.rows * (self.features + 1) * _MOCK_VALUE_BYTES
+        if size > _LARGEST_FILE:
+            raise ValueError(
+                f"{self.rows} rows of {self.features} features are more than any file can hold "
+                f"({_LARGEST_FILE} bytes); use fewer `rows` or `features`"
+            )
+        return self
 
 
 _DTYPES = (
@@ -53,8 +78,8 @@ def _check_dtypes(dtypes: dict[str, str]) -> dict[str, str]:
     for column, dtype in dtypes.items():
         if dtype not in _DTYPES:
             raise ValueError(
-                f"column {column!r} has the type {dtype!r}; known types are {listed(_DTYPES)}."
-                f"{did_you_mean(dtype, _DTYPES)}"
+                f"column {shown(column)} has the type {shown(dtype)}; known types are "
+                f"{listed(_DTYPES)}.{did_you_mean(dtype, _DTYPES)}"
             )
     return dtypes
 
@@ -71,8 +96,7 @@ Columns = Annotated[list[ColumnName], Field(min_length=1)]
 class ImportSettings(Settings):
     """Rows that are imported from the user's files into one record file."""
 
-    path: str = Field(
-        min_length=1,
+    path: FilePath = Field(
         description="A file (.npy, .npz, .csv, .csv.gz, .zip of CSV files, .parquet, .arrow or "
         ".feather), a folder of such files, or a pattern like data/*.csv; relative to the working "
         "directory.",

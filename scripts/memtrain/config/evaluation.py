@@ -6,15 +6,15 @@ those of trainings.
 
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
-from memtrain.config.types import Seed, Settings, read_number
+from memtrain.config.types import FROM_TEXT, Seed, Settings
 
 
 class EvaluationSettings(Settings):
     """How models are evaluated."""
 
-    bootstrap: Annotated[int, BeforeValidator(read_number), Field(ge=0)] = Field(
+    bootstrap: Annotated[int, Field(ge=0, le=100_000), FROM_TEXT] = Field(
         default=100,
         description="Number of bootstrap resamples for every standard error; 0 for no standard "
         "errors.",

@@ -5,6 +5,7 @@ does not depend on all others.
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import yaml
@@ -13,34 +14,36 @@ from pydantic_core import ErrorDetails
 
 from memtrain.config.types import Settings
 from memtrain.core.errors import UserError
-from memtrain.core.wording import did_you_mean, listed
+from memtrain.core.wording import did_you_mean, listed, shown
 from memtrain.system import canonical_json
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
 JsonSchema = dict[str, Any]
 
-#: Most characters of a value that a message repeats.
-_LONGEST_VALUE = 200
+#: Most characters of a key that a message shows as they are.
+_LONGEST_KEY = 100
 
 
-def parse_settings(model: type[AnySettings], content: Any) -> AnySettings:
+def parse_settings(model: type[AnySettings], content: Any, key: str = "") -> AnySettings:
     """Return the settings that a mapping of keys to values holds.
 
     Args:
         model: the class of the settings.
         content: the content of a YAML or JSON file, as Python objects.
+        key: the key of the configuration that the settings stand under; "" for all of it.
 
     Raises:
         UserError: with all problems. Each names the path of the key, the value found and what is
             allowed; for an unknown key, also the one that was probably meant.
     """
     if not isinstance(content, Mapping):
-        raise UserError(f"settings are keys with values; found {content!r}.")
+        raise UserError(f"settings are keys with values; found {shown(content)}.")
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        schema = model.model_json_schema()
-        raise UserError(*(_describe(problem, schema) for problem in error.errors())) from None
+        schema = _json_schema(model)
+        problems = error.errors(include_url=False, include_context=False)
+        raise UserError(*(_describe(problem, schema, key) for problem in problems)) from None
 
 
 def parse_settings_text(model: type[AnySettings], text: str) -> AnySettings:
@@ -56,7 +59,7 @@ def parse_settings_text(model: type[AnySettings], text: str) -> AnySettings:
     try:
         return parse_settings(model, yaml.safe_load(text))
     except yaml.YAMLError as error:
-        raise UserError(f"the settings are not YAML: {text!r}. {error}") from None
+        raise UserError(f"the settings are not YAML: {shown(text)}. {error}") from None
 
 
 def settings_text(settings: Settings) -> str:
@@ -64,25 +67,33 @@ def settings_text(settings: Settings) -> str:
     return canonical_json.dumps(settings.model_dump(mode="json"))
 
 
-def _describe(problem: ErrorDetails, schema: JsonSchema) -> str:
+@lru_cache
+def _json_schema(model: type[Settings]) -> JsonSchema:
+    return model.model_json_schema()
+
+
+def _describe(problem: ErrorDetails, schema: JsonSchema, key: str) -> str:
     """Return one problem as a sentence: the key, the value found, and what is allowed."""
     path = [str(part) for part in problem["loc"]]
-    where = ".".join(path) or "the configuration"
+    where = ".".join([*filter(None, [key]), *map(_shown_key, path)]) or "the configuration"
     if problem["type"] == "extra_forbidden":
         known = sorted(_schema_at(schema, path[:-1]).get("properties", {}))
         return (
-            f"{where}: there is no such key (found with the value {problem['input']!r}); known are "
-            f"{listed(known)}.{did_you_mean(path[-1], known)}"
+            f"{where}: there is no such key (found with the value "
+            f"{shown(problem['input'])}); known are {listed(known)}.{did_you_mean(path[-1], known)}"
         )
     if problem["type"] == "missing":
         return f"{where}: this key is missing and has no default.{_description(schema, path)}"
-    found = repr(problem["input"])
-    if len(found) > _LONGEST_VALUE:
-        found = f"{found[:_LONGEST_VALUE]} ..."
+    found = shown(problem["input"])
     message = problem["msg"].removeprefix("Value error, ").removeprefix("Input ").rstrip(".")
     end = "" if message.endswith("?") else "."
     nearest = did_you_mean(problem["input"], _schema_at(schema, path).get("enum", []))
     return f"{where}: found {found}; {message}{end}{nearest}{_description(schema, path)}"
+
+
+def _shown_key(key: str) -> str:
+    """Return a key of the settings as it is, or as Python code where it cannot be shown."""
+    return key if key.isprintable() and len(key) <= _LONGEST_KEY else shown(key)
 
 
 def _description(schema: JsonSchema, path: list[str]) -> str:

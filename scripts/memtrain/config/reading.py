@@ -1,6 +1,7 @@
 """Reads and writes the whole configuration."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import yaml
 
 from memtrain.config.parsing import parse_settings
 from memtrain.config.schema import Configuration
+from memtrain.config.training import TrainingSettings
 from memtrain.core.errors import UserError, raise_problems
 
 
@@ -33,11 +35,24 @@ def parse_configuration(content: Any) -> Configuration:
         UserError: with all problems.
     """
     configuration = parse_settings(Configuration, content)
+    problems = list(_merging_problems(configuration))
     mock = configuration.dataset.mock
     if mock is not None:
         # The number of generated rows is known, so ranges can be checked before anything runs.
-        raise_problems(configuration.range_problems(mock.rows))
+        problems.extend(configuration.range_problems(mock.rows))
+    raise_problems(problems)
     return configuration
+
+
+def _merging_problems(configuration: Configuration) -> Iterator[str]:
+    """Yield where a split's own training settings do not fit those of all splits."""
+    for split, settings in configuration.splits.items():
+        if settings.training.model_fields_set:
+            merged = configuration.merged_training_settings(split)
+            try:
+                parse_settings(TrainingSettings, merged, f"splits.{split}.training")
+            except UserError as error:
+                yield from error.problems
 
 
 def configuration_text(configuration: Configuration) -> str:

@@ -21,7 +21,7 @@ from memtrain.config.training import (
     TrainingOverrides,
     TrainingSettings,
 )
-from memtrain.config.types import CountOrAuto, Name, PartialChoice, Settings, read_number
+from memtrain.config.types import FROM_TEXT, CountOrAuto, Name, PartialChoice, Settings
 from memtrain.core.ranges import Range
 
 
@@ -60,7 +60,7 @@ class Configuration(Settings):
     splits: Annotated[dict[Name, SplitSettings], BeforeValidator(_check_no_folds)] = Field(
         default_factory=dict, description="The trainings and their evaluations, by name."
     )
-    folds: Annotated[int, BeforeValidator(read_number), Field(ge=2)] | None = Field(
+    folds: Annotated[int, Field(ge=2, le=10_000), FROM_TEXT] | None = Field(
         default=None,
         description="Number of folds of a cross-validation, in place of `splits`. The rows are cut "
         "into that many equal parts; fold_1 is evaluated on the first part and trained on the "
@@ -97,6 +97,18 @@ class Configuration(Settings):
         """Return the settings that were given, without defaults, as JSON that reads back equal."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
+    @model_validator(mode="after")
+    def _check_names(self) -> "Configuration":
+        names: dict[str, str] = {}
+        for name in self.splits:
+            other = names.setdefault(name.lower(), name)
+            if other != name:
+                raise ValueError(
+                    f"the splits {other} and {name} differ only in the case of letters, and some "
+                    "file systems keep one folder for both; rename one of them"
+                )
+        return self
+
     @property
     def split_names(self) -> list[str]:
         """The names of all splits, in the order of the file."""
@@ -106,6 +118,10 @@ class Configuration(Settings):
 
     def training_settings(self, split: str) -> TrainingSettings:
         """Return the training settings of a split: those of all splits, overridden by its own."""
+        return TrainingSettings.model_validate(self.merged_training_settings(split))
+
+    def merged_training_settings(self, split: str) -> dict[str, Any]:
+        """Return the training settings of a split, which need not fit together."""
         own = self.splits[split].training if split in self.splits else TrainingOverrides()
         settings = self.training.model_dump()
         for name in own.model_fields_set:
@@ -115,7 +131,7 @@ class Configuration(Settings):
             elif isinstance(value, ShuffleSettings):
                 value = (settings[name] or {}) | value.model_dump(exclude_unset=True)
             settings[name] = value
-        return TrainingSettings.model_validate(settings)
+        return settings
 
     def resolve_ranges(self, split: str, rows: int) -> SplitRanges:
         """Return the ranges of a split as row numbers, and their problems.

@@ -6,10 +6,11 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
+from memtrain.config.plain_values import read_number
 from memtrain.config.training import TrainingOverrides
-from memtrain.config.types import Settings, read_number
+from memtrain.config.types import Settings
 from memtrain.core.ranges import Range, overlaps, parse_bound, resolve_bound, self_overlaps
-from memtrain.core.wording import listed
+from memtrain.core.wording import listed, shown
 
 
 def _read_ranges(value: Any) -> Any:
@@ -19,17 +20,17 @@ def _read_ranges(value: Any) -> Any:
     pairs = value if isinstance(value[0], list) else [value]
     for pair in pairs:
         if not isinstance(pair, list) or len(pair) != 2:
-            raise ValueError(f"{pair!r} is not a pair [start, end]")
+            raise ValueError(f"{shown(pair)} is not a pair [start, end]")
         start, end = (parse_bound(read_number(bound)) for bound in pair)
         if type(start) is type(end) and not start < end:
             mistake = "is empty" if start == end else "runs backwards"
-            raise ValueError(f"the range {pair!r} {mistake}; start must come before end")
+            raise ValueError(f"the range {shown(pair)} {mistake}; start must come before end")
     return [[read_number(bound) for bound in pair] for pair in pairs]
 
 
 _BOUND_SCHEMA: dict[str, Any] = {
     "anyOf": [
-        {"type": "integer", "minimum": 0},
+        {"type": "integer", "minimum": 0, "maximum": 2**63 - 1},
         {"type": "string", "pattern": r"^\s*\d+(\.\d+)?\s*%\s*$"},
     ]
 }

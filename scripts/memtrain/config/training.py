@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 from pydantic import BeforeValidator, Field, create_model, model_validator
 
 from memtrain.config.types import (
+    FROM_TEXT,
     Bytes,
     Choice,
     Count,
@@ -16,7 +17,6 @@ from memtrain.config.types import (
     PartialChoice,
     Seed,
     Settings,
-    read_number,
 )
 from memtrain.core.byte_sizes import format_bytes
 
@@ -89,13 +89,15 @@ class TrainingSettings(Settings):
         description="The schedule of the learning rate: a class of torch.optim.lr_scheduler, with "
         "its arguments, which advances once an optimizer step; null for none.",
     )
-    batch_size: Count = Field(default=16, description="Rows of a micro-batch.")
-    accumulation_steps: Count = Field(
+    batch_size: Annotated[int, Field(ge=1, le=10**9), FROM_TEXT] = Field(
+        default=16, description="Rows of a micro-batch."
+    )
+    accumulation_steps: Annotated[int, Field(ge=1, le=10**6), FROM_TEXT] = Field(
         default=8,
         description="Micro-batches of an accumulation window, after which the optimizer takes a "
         "step.",
     )
-    clip_norm: Annotated[float, BeforeValidator(read_number), Field(gt=0)] | None = Field(
+    clip_norm: Annotated[float, Field(ge=1e-30, le=1e30), FROM_TEXT] | None = Field(
         default=None,
         description="Largest Euclidean norm of the gradient of a window; a larger gradient is "
         "scaled down to it. null for no clipping.",
@@ -132,11 +134,13 @@ class TrainingSettings(Settings):
         description="How rows are shuffled: {block_bytes, buffer_bytes}, or none to keep them in "
         "the order of the file.",
     )
-    epochs: Count = Field(default=3, description="Number of passes over the training rows.")
+    epochs: Annotated[int, Field(ge=1, le=10**9), FROM_TEXT] = Field(
+        default=3, description="Number of passes over the training rows."
+    )
     seed: Seed = Field(
         default=0, description="Seed of the initial weights, of the row order and of dropout."
     )
-    threads: Count = Field(
+    threads: Annotated[int, Field(ge=1, le=1024), FROM_TEXT] = Field(
         default=1,
         description="Number of threads of a training. It is part of the recipe, since the last "
         "bits of sums depend on it.",
@@ -221,7 +225,7 @@ class LoadingSettings(Settings):
 class CheckpointSettings(Settings):
     """How often the state of a training is saved: by time or by steps."""
 
-    minutes: Annotated[float, BeforeValidator(read_number), Field(gt=0)] | None = Field(
+    minutes: Annotated[float, Field(gt=0, le=10**6), FROM_TEXT] | None = Field(
         default=None, description="Minutes between two checkpoints."
     )
     steps: Count | None = Field(

@@ -13,80 +13,84 @@ from pydantic import (
     model_validator,
 )
 
+from memtrain.config.plain_values import read_arguments, read_number
 from memtrain.core import byte_sizes
+from memtrain.core.wording import shown
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
-_NUMBER_WITH_EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 
+#: Most characters of a name: it becomes the name of a file with an ending, or a part of one.
+_LONGEST_NAME = 100
 
-def read_number(value: Any) -> Any:
-    """Return text like ``1e-3`` as a number, and anything else as it is.
-
-    YAML reads a number with an exponent as text where it has no decimal point.
-    """
-    if isinstance(value, bool):
-        raise ValueError("a number is needed here, not yes or no")
-    if isinstance(value, str) and _NUMBER_WITH_EXPONENT.fullmatch(value.strip()):
-        number = float(value)
-        return int(number) if number.is_integer() and "." not in value else number
-    return value
-
-
-def read_numbers(value: Any) -> Any:
-    """Return lists and mappings of any depth with texts like ``1e-3`` turned into numbers.
-
-    This is for arguments whose types only the called function knows.
-    """
-    if isinstance(value, dict):
-        return {key: read_numbers(part) for key, part in value.items()}
-    if isinstance(value, list):
-        return [read_numbers(part) for part in value]
-    return value if isinstance(value, bool) else read_number(value)
+#: More rows, steps or bytes than any file has.
+_LARGEST_COUNT = 2**63 - 1
 
 
 def _check_name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise ValueError(
-            f"{name!r} becomes the name of a folder: use letters, digits, '-' and '_', and begin "
-            "with a letter or a digit"
+            f"{shown(name)} becomes the name of a folder: use letters from a to z, digits, '-' and "
+            "'_', and begin with a letter or a digit"
+        )
+    if len(name) > _LONGEST_NAME:
+        raise ValueError(
+            f"it has {len(name)} characters and becomes the name of files; use at most "
+            f"{_LONGEST_NAME}"
         )
     return name
 
 
+def _check_path(path: str) -> str:
+    if not path.isprintable():
+        raise ValueError("a path with characters that cannot be shown is not supported; rename it")
+    return path
+
+
 def _check_count_or_auto(value: Any) -> int | str:
     value = read_number(value)
-    if value == "auto" or (isinstance(value, int) and value >= 1):
+    if value == "auto" or (isinstance(value, int) and 1 <= value <= _LARGEST_COUNT):
         return value
-    raise ValueError("a number (1 or more) or auto is needed")
+    raise ValueError("a number (1 or more, and below 2^63) or auto is needed")
 
 
-Number = Annotated[float, BeforeValidator(read_number)]
-Count = Annotated[int, BeforeValidator(read_number), Field(ge=1)]
-Seed = Annotated[int, BeforeValidator(read_number), Field(ge=0, lt=2**63)]
+#: Reads text like ``1e-3`` as a number. It stands last in an annotation, since pydantic puts bounds
+#: into the JSON schema only where they stand directly behind the type.
+FROM_TEXT = BeforeValidator(read_number)
+
+Count = Annotated[int, Field(ge=1, le=_LARGEST_COUNT), FROM_TEXT]
+Seed = Annotated[int, Field(ge=0, lt=2**63), FROM_TEXT]
 Bytes = Annotated[
     int,
     BeforeValidator(byte_sizes.parse_bytes),
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "integer", "minimum": 1},
+                {"type": "integer", "minimum": 1, "maximum": _LARGEST_COUNT},
                 {"type": "string", "pattern": byte_sizes.PATTERN},
             ]
         }
     ),
 ]
 Name = Annotated[str, AfterValidator(_check_name)]
+FilePath = Annotated[str, Field(min_length=1), AfterValidator(_check_path)]
 CountOrAuto = Annotated[
     int | str,
     BeforeValidator(_check_count_or_auto),
-    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1}, {"const": "auto"}]}),
+    WithJsonSchema(
+        {"anyOf": [{"type": "integer", "minimum": 1, "maximum": _LARGEST_COUNT}, {"const": "auto"}]}
+    ),
 ]
 
 
 class Settings(BaseModel):
-    """The base of all settings: unknown keys are errors, and nothing changes after reading."""
+    """The base of all settings: unknown keys are errors, and nothing changes after reading.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    NaN and infinity are errors, since no setting can mean them and JSON does not have them.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False
+    )
 
 
 def _allow_name_alone(schema: dict[str, Any]) -> None:
@@ -104,7 +108,7 @@ class _NamedWithArguments(Settings):
     @model_validator(mode="before")
     @classmethod
     def _read(cls, value: Any) -> Any:
-        return {"name": value} if isinstance(value, str) else read_numbers(value)
+        return {"name": value} if isinstance(value, str) else read_arguments(value)
 
     @property
     def arguments(self) -> dict[str, Any]:

@@ -9,6 +9,9 @@ PATTERN = (
     r"\s*((?:[KkMmGgTt][Ii]?)?[Bb])?\s*$"
 )
 
+#: Largest size of a file on any file system.
+_LARGEST = 2**63 - 1
+
 #: Bytes of each unit, from the largest to the smallest.
 _UNITS = {
     "TiB": 2**40,
@@ -23,6 +26,9 @@ _UNITS = {
 }
 _BYTES_BY_LOWER_CASE_UNIT = {name.lower(): size for name, size in _UNITS.items()}
 
+#: Most digits of a size as text; Python refuses to read integers of thousands of digits.
+_LONGEST_TEXT = 1000
+
 #: Most characters of a number that is shown exactly.
 _LONGEST_NUMBER = 4
 
@@ -34,16 +40,25 @@ def parse_bytes(size: object) -> int:
         size: number of bytes, 1 or more; or text like "256KiB", "1.5 GiB", "64 MB" or "4096".
 
     Raises:
-        ValueError: if the size is neither a number of bytes nor such a text.
+        ValueError: if the size is neither a number of bytes nor such a text, or is 8 EiB or more.
     """
-    if isinstance(size, int) and not isinstance(size, bool) and size >= 1:
+    bytes_ = _read_bytes(size)
+    if bytes_ is None or bytes_ < 1:
+        raise ValueError("a size like 256KiB is needed")
+    if bytes_ > _LARGEST:
+        raise ValueError("a size below 8388608 TiB is needed, since no file is larger")
+    return bytes_
+
+
+def _read_bytes(size: object) -> int | None:
+    if isinstance(size, int) and not isinstance(size, bool):
         return size
-    if isinstance(size, str) and (match := re.fullmatch(PATTERN, size)):
-        number, unit = match.groups(default="B")
-        size = int(Fraction(number) * _BYTES_BY_LOWER_CASE_UNIT[unit.lower()])
-        if size >= 1:
-            return size
-    raise ValueError("a size like 256KiB is needed")
+    if not isinstance(size, str) or not (match := re.fullmatch(PATTERN, size)):
+        return None
+    number, unit = match.groups(default="B")
+    if len(number) > _LONGEST_TEXT:
+        return None
+    return int(Fraction(number) * _BYTES_BY_LOWER_CASE_UNIT[unit.lower()])
 
 
 def format_bytes(size: int) -> str:

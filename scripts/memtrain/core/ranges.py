@@ -9,7 +9,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
-_PERCENT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
+from memtrain.core.wording import shown
+
+_PERCENT = re.compile(r"\s*([0-9]{1,30}(?:\.[0-9]{1,30})?)\s*%\s*")
+
+#: Larger than any row number: a file has fewer bytes.
+_MOST_ROWS = 2**63
 
 
 class Range(NamedTuple):
@@ -33,12 +38,15 @@ def parse_bound(bound: object) -> int | Fraction:
     Raises:
         ValueError: if the bound is neither.
     """
-    if isinstance(bound, int) and not isinstance(bound, bool) and bound >= 0:
+    if isinstance(bound, int) and not isinstance(bound, bool) and 0 <= bound < _MOST_ROWS:
         return bound
     match = _PERCENT.fullmatch(bound) if isinstance(bound, str) else None
     if match and Fraction(match[1]) <= 100:
         return Fraction(match[1]) / 100
-    raise ValueError(f"{bound!r} is neither a row number (0 or more) nor a percentage like '80%'")
+    raise ValueError(
+        f"{shown(bound)} is neither a row number (0 or more, and below 2^63) nor a percentage like "
+        "'80%'"
+    )
 
 
 def resolve_bound(bound: object, rows: int) -> int:

@@ -1,12 +1,40 @@
 """Phrases that messages share: counts with a noun, lists, durations, corrections of a word."""
 
 import difflib
+import reprlib
 from collections.abc import Iterable
 
+#: Most characters of a value that a message repeats.
+_LONGEST_VALUE = 200
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
+
+class _ShortRepr(reprlib.Repr):
+    """Writes a value of any size and depth in a time that does not depend on either."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlist = self.maxtuple = self.maxdict = self.maxset = 20
+        self.maxstring = self.maxother = _LONGEST_VALUE
+
+    def repr_int(self, x: int, level: int) -> str:
+        # Python refuses to write integers of thousands of digits.
+        return f"a number of {x.bit_length()} bits" if x.bit_length() > 256 else repr(x)
+
+
+_SHORT_REPR = _ShortRepr()
+
+
+def shown(value: object) -> str:
+    """Return a value as Python code, for a message; only the beginning if it is long."""
+    text = _SHORT_REPR.repr(value)
+    return f"{text[:_LONGEST_VALUE]} ..." if len(text) > _LONGEST_VALUE else text
+
+
+def did_you_mean(word: object, known: Iterable[str]) -> str:
     """Return " Did you mean 'x'?" with the known word that is most similar, or an empty string."""
-    nearest = difflib.get_close_matches(str(word), list(known), n=1, cutoff=0.6)
+    if not isinstance(word, str) or len(word) > _LONGEST_VALUE:
+        return ""
+    nearest = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f" Did you mean '{nearest[0]}'?" if nearest else ""
 
 
