@@ -10,6 +10,9 @@ _SCHEMA = REPOSITORY / "schemas/config.schema.json"
 #: Larger integers are written as a number of bytes.
 _KIB = 1024
 
+#: A bound that every 64-bit integer keeps, which says nothing to a reader.
+_LARGEST = 2**63 - 1
+
 Schema = dict[str, Any]
 
 
@@ -87,14 +90,13 @@ def _type(value: Schema) -> str:
 
 
 def _bounds(value: Schema) -> str:
-    lower = value.get("ge", value.get("minimum"))
     texts = []
-    if lower is not None:
-        texts.append(f"{lower} or more")
-    if "gt" in value:
-        texts.append(f"more than {value['gt']}")
-    if "le" in value:
-        texts.append(f"{value['le']} at most")
+    if "minimum" in value:
+        texts.append(f"{value['minimum']} or more")
+    if "exclusiveMinimum" in value:
+        texts.append(f"more than {value['exclusiveMinimum']}")
+    if value.get("maximum", _LARGEST) < _LARGEST:
+        texts.append(f"{value['maximum']} at most")
     return f" ({', '.join(texts)})" if texts else ""
 
 

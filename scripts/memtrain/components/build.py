@@ -7,9 +7,10 @@ import torch
 from torch import nn, optim
 
 from memtrain.components.losses import Loss, build_loss
-from memtrain.components.models import build_model
+from memtrain.components.models import StandIn, build_model
 from memtrain.components.optimizers import build_optimizer, build_scheduler
 from memtrain.components.transforms import Row, build_transform
+from memtrain.core.errors import UserError, attempt
 from memtrain.core.random_streams import torch_seed
 from memtrain.recipes.recipe import TrainingRecipe
 
@@ -57,23 +58,31 @@ def build_model_parts(
         shard: shards the model among processes, and puts it on the device; None for no sharding.
 
     Raises:
-        UserError: if a setting names something that does not exist or does not fit, with its key.
+        UserError: with all settings that name something that does not exist or does not fit.
     """
     settings = recipe.settings
-    loss = build_loss(f"{where}.loss", settings.loss, recipe)
+    problems: list[str] = []
+    loss = attempt(problems, build_loss, f"{where}.loss", settings.loss, recipe)
+    outputs = loss.outputs if loss else recipe.task.classes or recipe.targets
     # The model is built on the CPU, so that its initial weights are the same on every device.
     torch.manual_seed(torch_seed(settings.seed, "initial weights"))
-    model = build_model(f"{where}.model", settings.model, recipe.in_features, loss.outputs)
-    if shard is None:
-        model.to(device)
-    else:
-        shard(model)
-    transform = build_transform(
+    model = attempt(
+        problems, build_model, f"{where}.model", settings.model, recipe.in_features, outputs
+    )
+    transform = attempt(
+        problems,
+        build_transform,
         f"{where}.transform",
         settings.transform,
         recipe.statistics_of("features"),
         recipe.feature_shape,
     )
+    if loss is None or model is None or problems:
+        raise UserError(*problems)
+    if shard is None:
+        model.to(device)
+    else:
+        shard(model)
     return ModelParts(transform, model, loss.to(device))
 
 
@@ -92,10 +101,20 @@ def build_training_parts(
         shard: shards the model among processes, and puts it on the device; None for no sharding.
 
     Raises:
-        UserError: if a setting names something that does not exist or does not fit, with its key.
+        UserError: with all settings that name something that does not exist or does not fit.
     """
-    parts = build_model_parts(recipe, device, where, shard)
     settings = recipe.settings
-    optimizer = build_optimizer(f"{where}.optimizer", settings.optimizer, parts.model)
-    scheduler = build_scheduler(f"{where}.scheduler", settings.scheduler, optimizer)
+    problems: list[str] = []
+    parts = attempt(problems, build_model_parts, recipe, device, where, shard)
+    model = parts.model if parts else StandIn()
+    optimizer = attempt(problems, build_optimizer, f"{where}.optimizer", settings.optimizer, model)
+    scheduler = attempt(
+        problems,
+        build_scheduler,
+        f"{where}.scheduler",
+        settings.scheduler,
+        optimizer or optim.SGD(StandIn().parameters(), lr=0.1, momentum=0.9),
+    )
+    if parts is None or optimizer is None or problems:
+        raise UserError(*problems)
     return TrainingParts(**vars(parts), optimizer=optimizer, scheduler=scheduler)

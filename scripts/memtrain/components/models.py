@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import nn
 
-from memtrain.config.objects import build, import_object, takes_argument
+from memtrain.config.objects import build, check_arguments, import_object, takes_argument
 from memtrain.config.types import Choice
 from memtrain.core.errors import UserError
 from memtrain.core.wording import did_you_mean, listed
@@ -53,6 +54,15 @@ class Mlp(nn.Module):
         return self.layers(_flat_floats(features))
 
 
+class StandIn(nn.Module):
+    """A matrix in place of a model that cannot be built, to try an optimizer with."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Every optimizer takes a matrix, and some take no vector.
+        self.weight = nn.Parameter(torch.zeros(2, 2))
+
+
 _MODELS: dict[str, Callable[..., nn.Module]] = {"linear": LinearModel, "mlp": Mlp}
 
 
@@ -68,21 +78,45 @@ def build_model(where: str, choice: Choice, in_features: int, out_features: int)
     Raises:
         UserError: if there is no such class, or it does not give an ``nn.Module``.
     """
-    if ":" in choice.name:
-        factory = import_object(where, choice.name)
-    elif choice.name in _MODELS:
-        factory = _MODELS[choice.name]
-    else:
-        raise UserError(
-            f"{where}: found {choice.name!r}; known are {listed(_MODELS)} and package.module:Class."
-            f"{did_you_mean(choice.name, _MODELS)}"
-        )
-    sizes = {"in_features": in_features, "out_features": out_features}
-    accepted = {name: size for name, size in sizes.items() if takes_argument(factory, name)}
-    model = build(where, factory, **accepted | choice.arguments)
+    factory = _find_model(where, choice.name)
+    model = build(where, factory, **_arguments(factory, choice, in_features, out_features))
     if not isinstance(model, nn.Module):
         raise UserError(f"{where}: {choice.name} gives {type(model).__name__}, not an nn.Module.")
     return model
+
+
+def check_model(where: str, choice: Choice) -> None:
+    """Check what can be known of a model before the sizes of its rows are known.
+
+    Args:
+        where: key of the setting, for error messages.
+        choice: "linear", "mlp" or "package.module:Class", with keyword arguments.
+
+    Raises:
+        UserError: if there is no such class, or it does not take these arguments.
+    """
+    factory = _find_model(where, choice.name)
+    check_arguments(where, factory, (), _arguments(factory, choice, 1, 1))
+
+
+def _find_model(where: str, name: str) -> Callable[..., nn.Module]:
+    if ":" in name:
+        return import_object(where, name)
+    if name not in _MODELS:
+        raise UserError(
+            f"{where}: found {name!r}; known are {listed(_MODELS)} and package.module:Class."
+            f"{did_you_mean(name, _MODELS)}"
+        )
+    return _MODELS[name]
+
+
+def _arguments(
+    factory: Callable, choice: Choice, in_features: int, out_features: int
+) -> dict[str, Any]:
+    """Return the arguments of a choice, and the sizes of a row that the factory takes as well."""
+    sizes = {"in_features": in_features, "out_features": out_features}
+    accepted = {name: size for name, size in sizes.items() if takes_argument(factory, name)}
+    return accepted | choice.arguments
 
 
 def count_parameters(model: nn.Module) -> int:

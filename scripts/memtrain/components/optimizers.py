@@ -1,9 +1,13 @@
 """The optimizer and the learning-rate schedule that a configuration names."""
 
+from collections.abc import Callable
+
 from torch import nn, optim
 
-from memtrain.config.objects import build, find_class, takes_argument
+from memtrain.config.objects import build, find_class, required_arguments, takes_argument
 from memtrain.config.types import Choice
+from memtrain.core.errors import UserError
+from memtrain.core.wording import listed
 
 
 def build_optimizer(where: str, choice: Choice, model: nn.Module) -> optim.Optimizer:
@@ -26,7 +30,9 @@ def build_optimizer(where: str, choice: Choice, model: nn.Module) -> optim.Optim
             return factory(parameters, fused=True, **arguments)
         except Exception:  # these parameters, this device or these arguments cannot be fused
             pass
-    return build(where, factory, parameters, **arguments)
+    optimizer = build(where, factory, parameters, **arguments)
+    _check_step(where, choice.name, "the optimizer cannot take a step", optimizer.step)
+    return optimizer
 
 
 def build_scheduler(
@@ -42,4 +48,15 @@ def build_scheduler(
     if choice is None:
         return None
     factory = find_class(where, choice.name, optim.lr_scheduler, optim.lr_scheduler.LRScheduler)
-    return build(where, factory, optimizer, **choice.arguments)
+    scheduler = build(where, factory, optimizer, **choice.arguments)
+    _check_step(where, choice.name, "the schedule cannot be advanced", scheduler.step)
+    return scheduler
+
+
+def _check_step(where: str, name: str, problem: str, step: Callable) -> None:
+    """Raise a ``UserError`` if a step needs arguments, which a training does not have."""
+    if needed := required_arguments(step):
+        raise UserError(
+            f"{where}: {problem}, since {name} needs more for it than a training has "
+            f"({listed(needed)}). Choose another one."
+        )

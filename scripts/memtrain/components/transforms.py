@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from memtrain.config.objects import build, import_object
+from memtrain.config.objects import build, check_arguments, import_object
 from memtrain.config.types import Choice
 from memtrain.core.errors import UserError
 from memtrain.core.wording import did_you_mean, listed
@@ -104,7 +104,9 @@ def build_transform(
         case "standardize":
             return build(where, lambda: Standardize(statistics, shape), **choice.arguments)
         case name if ":" in name:
-            return CustomTransform(import_object(where, name), choice.arguments)
+            function = import_object(where, name)
+            check_arguments(where, function, (None,), choice.arguments)
+            return CustomTransform(function, choice.arguments)
         case name:
             known = ["none", "scale", "standardize"]
             raise UserError(

@@ -12,23 +12,24 @@ from types import ModuleType
 from typing import Any
 
 from memtrain.core.errors import UserError
-from memtrain.core.wording import did_you_mean, listed
+from memtrain.core.wording import did_you_mean, listed, shown
 
 
-def import_object(where: str, path: str) -> Any:
-    """Import an object.
+def import_object(where: str, path: str) -> Callable[..., Any]:
+    """Import a class or a function.
 
     Args:
         where: key of the configuration that names the object, for messages.
         path: path of the object, "package.module:name".
 
     Raises:
-        UserError: if the module cannot be imported or does not have the name.
+        UserError: if the module cannot be imported, does not have the name, or has something else
+            of this name than a class or a function.
     """
     module_name, _, name = path.partition(":")
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserError(
             f"{where}: {path!r} cannot be imported: {describe_exception(error)}. The module is "
             "looked for in the working directory and in the environment."
@@ -39,7 +40,12 @@ def import_object(where: str, path: str) -> Any:
             f"{where}: {path!r} cannot be imported: {module.__file__} has no {name!r}."
             f"{did_you_mean(name, known)}"
         )
-    return getattr(module, name)
+    found = getattr(module, name)
+    if not callable(found):
+        raise UserError(
+            f"{where}: {path!r} is {shown(found)}; name a class or a function of the module."
+        )
+    return found
 
 
 def find_class(where: str, name: str, module: ModuleType, base: type, suffix: str = "") -> type:
@@ -71,7 +77,7 @@ def find_class(where: str, name: str, module: ModuleType, base: type, suffix: st
     return known[name]
 
 
-def build(where: str, factory: Callable, *positional: Any, **arguments: Any) -> Any:
+def build(where: str, factory: Callable, /, *positional: Any, **arguments: Any) -> Any:
     """Call a class or function with arguments from the configuration.
 
     Args:
@@ -88,7 +94,7 @@ def build(where: str, factory: Callable, *positional: Any, **arguments: Any) -> 
         return factory(*positional, **arguments)
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserError(
             f"{where}: {_name(factory)} refuses {_show(arguments)}: {describe_exception(error)}."
         ) from None
@@ -100,7 +106,7 @@ def check_arguments(
     """Raise a ``UserError`` if a class or function cannot be called with these arguments."""
     try:
         signature = inspect.signature(factory)
-    except ValueError:
+    except (ValueError, TypeError):  # of code in C
         return
     names = [
         name
@@ -123,13 +129,29 @@ def takes_argument(factory: Callable, name: str) -> bool:
     """Return whether a class or function has a parameter with this name."""
     try:
         return name in inspect.signature(factory).parameters
-    except ValueError:
+    except (ValueError, TypeError):  # of code in C
         return False
+
+
+def required_arguments(factory: Callable) -> list[str]:
+    """Return the names of the arguments that a class or function cannot be called without."""
+    try:
+        parameters = inspect.signature(factory).parameters
+    except (ValueError, TypeError):  # of code in C
+        return []
+    return [
+        name
+        for name, parameter in parameters.items()
+        if parameter.default is parameter.empty
+        and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    ]
 
 
 def describe_exception(error: BaseException) -> str:
     """Return an exception in one line: its type, its text, and the line of code that raised it."""
     text = f"{type(error).__name__}: {error}".splitlines()[0]
+    if isinstance(error, SystemExit):
+        text = f"it ends the program (sys.exit({shown(error.code)})), which no module may do"
     frames = traceback.extract_tb(error.__traceback__)
     return f"{text} (in {frames[-1].filename}, line {frames[-1].lineno})" if frames else text
 

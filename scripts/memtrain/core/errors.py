@@ -1,6 +1,10 @@
 """Errors that a user can correct. They are shown without a traceback, and all at once."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import ParamSpec, TypeVar
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
 
 
 class UserError(Exception):
@@ -27,6 +31,24 @@ class TransientError(UserError):
 
 class Interrupted(Exception):  # noqa: N818 - it is no error
     """Says that a program leaves early because it was asked to; nothing went wrong."""
+
+
+def attempt(
+    problems: list[str],
+    function: Callable[_Arguments, _Result],
+    *arguments: _Arguments.args,
+    **keywords: _Arguments.kwargs,
+) -> _Result | None:
+    """Return what a function returns; add its problems to a list if it raises a ``UserError``.
+
+    Returns:
+        The result; None where there were problems.
+    """
+    try:
+        return function(*arguments, **keywords)
+    except UserError as error:
+        problems.extend(error.problems)
+        return None
 
 
 def raise_problems(problems: Iterable[str]) -> None:

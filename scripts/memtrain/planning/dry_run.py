@@ -18,6 +18,7 @@ from memtrain.core.errors import UserError
 from memtrain.data.memmap_dataset import MemmapDataset
 from memtrain.loading.memory_estimate import loader_memory_bytes
 from memtrain.loading.order_digest import declared_order
+from memtrain.planning.parts_problems import PartsError
 from memtrain.recipes.recipe import ResourceEstimate, TrainingRecipe
 
 #: Rows in the micro-batch of the dry run.
@@ -49,7 +50,7 @@ def dry_run(where: str, recipe: TrainingRecipe, data: str) -> ResourceEstimate:
         What a training step needs, extrapolated from this step.
 
     Raises:
-        UserError: if a part does not fit, with the key to change.
+        PartsError: if parts do not fit, with the keys to change.
     """
     random_state = torch.get_rng_state()
     try:
@@ -66,6 +67,8 @@ def dry_run(where: str, recipe: TrainingRecipe, data: str) -> ResourceEstimate:
             bytes_per_row=math.ceil(cost.kept_bytes / rows),
             operations_per_row=math.ceil(cost.operations / rows),
         )
+    except UserError as error:
+        raise PartsError(*error.problems) from None
     finally:
         torch.set_rng_state(random_state)
 
@@ -82,7 +85,7 @@ def _take_step(where: str, parts: TrainingParts, batch: dict[str, torch.Tensor])
     with _blame(f"{where}.optimizer", "the optimizer cannot take a step"):
         parts.optimizer.step()
     if parts.scheduler is not None:
-        with _blame(f"{where}.scheduler", "the schedule cannot be advanced without arguments"):
+        with _blame(f"{where}.scheduler", "the schedule cannot be advanced"):
             parts.scheduler.step()
     return cost
 
@@ -138,7 +141,7 @@ def _blame(where: str, problem: str) -> Iterator[None]:
     """
     try:
         yield
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserError(
             f"{where}: {problem}: {describe_exception(error)}. Change this setting, or the columns "
             "of the dataset."

@@ -15,6 +15,7 @@ from memtrain.data.shard_summaries import PieceSummary, first_nonfinite
 from memtrain.data.source import Source
 from memtrain.loading.row_order import RowOrder, row_order
 from memtrain.planning.dry_run import dry_run
+from memtrain.planning.parts_problems import PartsError, shared_problems
 from memtrain.recipes.recipe import (
     EvaluationRecipe,
     Piece,
@@ -59,12 +60,15 @@ def resolve_splits(
     )
     recipes: list[Recipe] = []
     problems: list[str] = []
+    problems_of_parts: dict[str, Sequence[str]] = {}
     for split in configuration.split_names:
         try:
             recipes.append(resolver.resolve(split))
+        except PartsError as error:
+            problems_of_parts[split] = error.problems
         except UserError as error:
             problems.extend(error.problems)
-    raise_problems(problems)
+    raise_problems([*problems, *shared_problems(problems_of_parts)])
     return recipes
 
 
@@ -144,7 +148,7 @@ class _Resolver:
                 class_names=self._source.class_names,
             ),
             shuffle=_shuffle_summary(order, self._source.in_random_order),
-            resource_estimate=dry_run(f"splits.{split}: training", training, self._data),
+            resource_estimate=dry_run("training", training, self._data),
             shards={str(number): self._manifest.shards[number].digest for number in touched},
             rows_per_shard=self._manifest.rows_per_shard,
             withdrawn=[(rows.start, rows.end) for rows in left_out],

@@ -1,0 +1,137 @@
+"""Finds mistakes in models, losses, optimizers and the like before there are any rows.
+
+An import may take hours. What can be known before it is told before it: names, paths of imports,
+arguments, and whether the loss fits the target. Whether the model fits the rows is known later,
+when the splits are resolved.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+
+from memtrain.components.build import build_training_parts
+from memtrain.components.models import StandIn, check_model
+from memtrain.config.dataset import DatasetSettings, ImportSettings
+from memtrain.config.schema import Configuration
+from memtrain.config.training import TrainingSettings
+from memtrain.config.types import Choice
+from memtrain.core.errors import UserError, attempt
+from memtrain.data.field_statistics import FieldStatistics
+from memtrain.data.record_file import dtype_to_json, record_dtype
+from memtrain.data.tables.chosen_columns import ChosenColumns
+from memtrain.planning.parts_problems import shared_problems
+from memtrain.recipes.recipe import Rows, Sizes, Task, TrainingRecipe
+from memtrain.system import canonical_json
+
+#: The settings that are checked; splits that agree in them are checked once.
+_PARTS = ("model", "transform", "loss", "optimizer", "scheduler")
+
+#: Endings of files whose columns have one number a row.
+_FLAT_FILES = (".csv", ".csv.gz", ".zip")
+
+
+@dataclass(frozen=True)
+class ExpectedRows:
+    """What the settings of a dataset say of its rows, before there are any.
+
+    Attributes:
+        features: number of values in the features of a row; None where the files decide.
+        target: names of the target columns.
+        kind: whether the target is a number or a class.
+        classes: number of classes; None for numbers, and where the files decide.
+    """
+
+    features: int | None
+    target: list[str]
+    kind: Literal["regression", "classification"]
+    classes: int | None = None
+
+    @property
+    def have_known_sizes(self) -> bool:
+        """Whether the sizes are known that a model may take as arguments."""
+        return self.features is not None and (self.kind == "regression" or bool(self.classes))
+
+    @classmethod
+    def of(cls, dataset: DatasetSettings) -> "ExpectedRows":
+        """Return what is known of the rows of a dataset.
+
+        Raises:
+            UserError: if the columns of an import do not fit together.
+        """
+        if dataset.mock is not None:
+            classes = dataset.mock.classes
+            kind = "classification" if classes else "regression"
+            return cls(dataset.mock.features, ["y"], kind, classes)
+        assert dataset.import_ is not None
+        return _imported_rows(dataset.import_)
+
+    def recipe(self, settings: TrainingSettings) -> TrainingRecipe:
+        """Return the recipe of a training on one such row; what is not known is made up."""
+        features = self.features or 1
+        is_class = self.kind == "classification"
+        dtype = record_dtype(
+            features=("<f4", features),
+            target=("<i8" if is_class else "<f4", len(self.target)),
+        )
+        row = FieldStatistics.from_rows(np.zeros((1, features), np.float32))
+        return TrainingRecipe(
+            rows=Rows(ranges=[(0, 1)], pieces=[]),
+            task=Task(
+                kind=self.kind,
+                classes=(self.classes or 2) if is_class else None,
+                dtype=dtype_to_json(dtype),
+                features=[f"x{number}" for number in range(features)],
+                target=self.target,
+            ),
+            statistics={"features": row.to_json()},
+            settings=settings,
+            sizes=Sizes(
+                rows=1, micro_batches_per_epoch=1, steps_per_epoch=1, steps=1, rows_per_step=1
+            ),
+        )
+
+
+def component_problems(configuration: Configuration) -> list[str]:
+    """Return the mistakes in what the trainings of a configuration name, each with its splits."""
+    try:
+        rows = ExpectedRows.of(configuration.dataset)
+    except UserError as error:
+        # The loss cannot be compared with the target; everything else is checked all the same.
+        problems = [f"dataset.import.{problem}" for problem in error.problems]
+        rows = ExpectedRows(None, ["y"], "regression")
+    else:
+        problems = []
+    checked: dict[str, list[str]] = {}
+    by_split: dict[str, list[str]] = {}
+    for split in configuration.split_names:
+        settings = configuration.training_settings(split)
+        key = canonical_json.dumps(settings.model_dump(mode="json", include=set(_PARTS)))
+        if key not in checked:
+            checked[key] = _problems_of_training(settings, rows)
+        by_split[split] = checked[key]
+    return [*problems, *shared_problems(by_split)]
+
+
+def _problems_of_training(settings: TrainingSettings, rows: ExpectedRows) -> list[str]:
+    problems: list[str] = []
+    if not rows.have_known_sizes and ":" in settings.model.name:
+        attempt(problems, check_model, "training.model", settings.model)
+        stand_in = Choice(name=f"{StandIn.__module__}:{StandIn.__name__}")
+        settings = settings.model_copy(update={"model": stand_in})
+    recipe = rows.recipe(settings)
+    attempt(problems, build_training_parts, recipe, torch.device("cpu"))
+    return problems
+
+
+def _imported_rows(settings: ImportSettings) -> ExpectedRows:
+    columns = ChosenColumns.from_settings(settings)
+    is_class = columns.target[0].classes is not None
+    is_flat = settings.path.lower().endswith(_FLAT_FILES)
+    has_categories = bool(set(settings.features) & set(settings.categories))
+    return ExpectedRows(
+        features=len(settings.features) if is_flat and not has_categories else None,
+        target=settings.target,
+        kind="classification" if is_class else "regression",
+    )
