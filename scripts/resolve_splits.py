@@ -26,6 +26,7 @@ from memtrain.data.row_digests import digest_rows
 from memtrain.data.source import Source
 from memtrain.lineage.records.arguments import add_recording_arguments
 from memtrain.lineage.records.recorder import recording
+from memtrain.planning.long_trainings import describe_long_training
 from memtrain.planning.split_resolution import describe_weak_shuffle, resolve_splits
 from memtrain.recipes.recipe import Recipe
 from memtrain.recipes.withdrawals import WITHDRAWALS_FILE, Withdrawal, read_withdrawals
@@ -87,7 +88,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def describe(recipe: Recipe) -> None:
-    """Say how large a split is, and warn if its rows are badly shuffled."""
+    """Say how large a split is; warn if its rows are badly shuffled, or if it takes months."""
     training, evaluation = recipe.training.rows, recipe.evaluation.rows
     print(
         f"{recipe.split}: {training.count:,} rows to train on, {evaluation.count:,} to "
@@ -98,8 +99,9 @@ def describe(recipe: Recipe) -> None:
         print(
             f"{recipe.split}: {count_rows(ranges):,} withdrawn rows are left out: {listed(ranges)}"
         )
-    if warning := describe_weak_shuffle(recipe):
-        _log.warning(warning)
+    for warning in (describe_weak_shuffle(recipe), describe_long_training(recipe)):
+        if warning:
+            _log.warning(warning)
 
 
 def warn_of_other_rows(data: str, manifest: Manifest, withdrawals: Sequence[Withdrawal]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from memtrain.core.errors import UserError
-from memtrain.recipes.recipe import ResourceEstimate
+from memtrain.recipes.recipe import Recipe, ResourceEstimate
 from memtrain.system import canonical_json
 
 
@@ -26,6 +26,7 @@ class Workload:
         training_rows: number of training rows.
         micro_batches_per_epoch: number of micro-batches in one epoch.
         evaluation_rows: number of evaluation rows.
+        resamples: number of bootstrap resamples of an evaluation.
         estimate: memory and work of the training.
     """
 
@@ -35,7 +36,23 @@ class Workload:
     training_rows: int
     micro_batches_per_epoch: int
     evaluation_rows: int
+    resamples: int
     estimate: ResourceEstimate
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> "Workload":
+        """Return the work of the jobs of a recipe."""
+        settings, sizes = recipe.training.settings, recipe.training.sizes
+        return cls(
+            batch_size=settings.batch_size,
+            accumulation_steps=settings.accumulation_steps,
+            epochs=settings.epochs,
+            training_rows=sizes.rows,
+            micro_batches_per_epoch=sizes.micro_batches_per_epoch,
+            evaluation_rows=recipe.evaluation.rows.count,
+            resamples=recipe.evaluation.settings.bootstrap,
+            estimate=recipe.resource_estimate,
+        )
 
 
 @dataclass(frozen=True)
@@ -84,6 +101,7 @@ def _workload(recipe: dict[str, Any]) -> Workload:
         epochs=settings["epochs"],
         training_rows=sizes["rows"],
         micro_batches_per_epoch=sizes["micro_batches_per_epoch"],
+        resamples=recipe["evaluation"]["settings"]["bootstrap"],
         evaluation_rows=sum(end - start for start, end in recipe["evaluation"]["rows"]["ranges"]),
         estimate=ResourceEstimate.model_validate(recipe["resource_estimate"]),
     )

@@ -23,14 +23,20 @@ _TIMES_SLOWER = 3
 #: Time of a micro-batch of a tiny model, which is spent on calls and not on sums.
 _SECONDS_PER_MICRO_BATCH = 4e-4
 
-#: Speed of sums and products, and of reading rows.
-_OPERATIONS_PER_SECOND = 5e9
+#: Speed of sums and products of one core.
+OPERATIONS_PER_SECOND = 5e9
+
+#: Speed of reading rows.
 _BYTES_PER_SECOND = 50e6
 
 #: Metrics: memory of their packages, and what they keep of a row and take for it.
 _MB_OF_METRICS = 700
 _BYTES_PER_ROW_EVALUATED = 256
 _SECONDS_PER_ROW_EVALUATED = 2e-5
+
+#: What a bootstrap resample of the metrics takes.
+_BYTES_PER_RESAMPLE = 18e3
+_SECONDS_PER_RESAMPLE = 1e-3
 
 #: Figures: memory of the packages that draw them, in MB, and what a row and a step of the history
 #: take. On a cluster, Snakemake runs inside of the job, and takes as much memory as these packages.
@@ -93,14 +99,24 @@ def minutes_of_training(workload: Workload, attempt: int = 1) -> int:
         workload: the work of the split's jobs.
         attempt: 1 for the first try of the job.
     """
+    return minutes(seconds_of_training(workload), attempt)
+
+
+def seconds_of_training(
+    workload: Workload, operations_per_second: float = OPERATIONS_PER_SECOND
+) -> float:
+    """Return the seconds that a training in one process takes.
+
+    Args:
+        workload: the work of the split's jobs.
+        operations_per_second: speed of sums and products; that of one core if not given.
+    """
     estimate = workload.estimate
     per_row = (
-        estimate.operations_per_row / _OPERATIONS_PER_SECOND
-        + estimate.row_bytes / _BYTES_PER_SECOND
+        estimate.operations_per_row / operations_per_second + estimate.row_bytes / _BYTES_PER_SECOND
     )
     calls = workload.micro_batches_per_epoch * _SECONDS_PER_MICRO_BATCH
-    per_epoch = calls + workload.training_rows * per_row
-    return minutes(workload.epochs * per_epoch, attempt)
+    return workload.epochs * (calls + workload.training_rows * per_row)
 
 
 def memory_of_evaluation(workload: Workload, attempt: int = 1) -> int:
@@ -111,7 +127,9 @@ def memory_of_evaluation(workload: Workload, attempt: int = 1) -> int:
         attempt: 1 for the first try of the job.
     """
     rows = workload.evaluation_rows * _BYTES_PER_ROW_EVALUATED
-    return memory_mb(_MB_OF_METRICS + (rows + workload.estimate.model_bytes) / 1e6, attempt)
+    resamples = workload.resamples * _BYTES_PER_RESAMPLE
+    needed = rows + resamples + workload.estimate.model_bytes
+    return memory_mb(_MB_OF_METRICS + needed / 1e6, attempt)
 
 
 def minutes_of_evaluation(workload: Workload, attempt: int = 1) -> int:
@@ -123,11 +141,12 @@ def minutes_of_evaluation(workload: Workload, attempt: int = 1) -> int:
     """
     estimate = workload.estimate
     per_row = (
-        _SHARE_OF_FORWARD * estimate.operations_per_row / _OPERATIONS_PER_SECOND
+        _SHARE_OF_FORWARD * estimate.operations_per_row / OPERATIONS_PER_SECOND
         + estimate.row_bytes / _BYTES_PER_SECOND
         + _SECONDS_PER_ROW_EVALUATED
     )
-    return minutes(workload.evaluation_rows * per_row, attempt)
+    resampling = workload.resamples * _SECONDS_PER_RESAMPLE
+    return minutes(workload.evaluation_rows * per_row + resampling, attempt)
 
 
 def memory_of_drawing(workload: Workload, attempt: int = 1) -> int:

@@ -11,6 +11,7 @@ from memtrain.config.reading import parse_configuration
 from memtrain.core.errors import UserError
 from memtrain.data.indexing import index_shards
 from memtrain.data.source import Source
+from memtrain.planning.long_trainings import describe_long_training
 from memtrain.planning.split_resolution import describe_weak_shuffle, resolve_splits
 from memtrain.recipes.recipe import Recipe
 from memtrain.recipes.recipe_facts import RecipeFacts, read_recipe_facts
@@ -262,6 +263,16 @@ def test_the_quality_of_the_shuffle_is_stated_with_a_warning_if_it_is_weak(resol
     advised = re.search(r"buffer_bytes to ([\d.]+ \w+)", warning)[1]
     _, better = resolve(FEATURES, TARGET, training | {"shuffle": WEAK | {"buffer_bytes": advised}})
     assert describe_weak_shuffle(better) is None
+
+
+def test_a_training_of_years_is_told_with_its_estimate(resolve):
+    assert describe_long_training(resolve(FEATURES, TARGET, {"epochs": 10**6})[1]) is None
+    _, recipe = resolve(FEATURES, TARGET, {"epochs": 10**9, "batch_size": 1})
+    warning = describe_long_training(recipe)
+    assert "splits.one: training.epochs: 1,000,000,000 epochs of 100 rows are" in warning
+    # 100 micro-batches of 0.4 ms and 100 rows of 20 bytes, at 50 MB/s, 10^9 times.
+    days = round(10**9 * 100 * (0.4e-3 + 20 / 50e6) / (24 * 3600))
+    assert f"13,000,000,000 steps, about {days} days in one process" in warning
 
 
 def test_rows_in_random_order_need_no_other_shuffle(write_rows):
