@@ -119,7 +119,7 @@ def test_a_mistake_that_needs_the_data_is_shown_from_the_log(new_project):
     project.configure(lambda content: content["training"].update(model="mpl"))
     run = project.snakemake(check=False)
     assert run.status == 1
-    assert "splits first, second: training.model: found 'mpl'" in run.output
+    assert "splits first, second, share: training.model: found 'mpl'" in run.output
     assert "Traceback" not in run.output
     assert not (project / "results/small/splits/first/split.json").exists()
 

@@ -62,8 +62,7 @@ class ExpectedRows:
         """
         if dataset.mock is not None:
             classes = dataset.mock.classes
-            kind = "classification" if classes else "regression"
-            return cls(dataset.mock.features, ["y"], kind, classes)
+            return cls(dataset.mock.features, ["y"], _kind(bool(classes)), classes)
         assert dataset.import_ is not None
         return _imported_rows(dataset.import_)
 
@@ -133,5 +132,9 @@ def _imported_rows(settings: ImportSettings) -> ExpectedRows:
     return ExpectedRows(
         features=len(settings.features) if is_flat and not has_categories else None,
         target=settings.target,
-        kind="classification" if is_class else "regression",
+        kind=_kind(is_class),
     )
+
+
+def _kind(is_class: bool) -> Literal["regression", "classification"]:
+    return "classification" if is_class else "regression"
