@@ -1,4 +1,4 @@
-"""Check the models, losses, transforms, optimizers and schedules that a configuration names.
+"""Check a configuration, and the models, losses, optimizers and the like that it names.
 
 The workflow runs this before rows are generated or imported, which may take hours: all mistakes of
 all splits are told at once. Names, paths of imports and arguments are checked, and whether the loss
@@ -12,12 +12,11 @@ from memtrain.cli.startup import prepare_imports
 prepare_imports(__name__)
 
 from memtrain.cli.entry_point import argument_parser, run
-from memtrain.config.reading import read_configuration
+from memtrain.config.reading import read_content
 from memtrain.core.errors import raise_problems
-from memtrain.core.wording import counted
 from memtrain.lineage.records.arguments import add_recording_arguments
 from memtrain.lineage.records.recorder import recording
-from memtrain.planning.component_check import component_problems
+from memtrain.planning.component_check import all_problems
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -32,11 +31,10 @@ def main(argv: list[str] | None = None) -> int:
     """Check the components of all splits."""
     args = parse_arguments(argv)
     with recording(__file__, args) as record:
-        configuration = read_configuration(args.config)
+        content = read_content(args.config)
         record.reads(args.config, "configuration")
-        raise_problems(component_problems(configuration))
-    splits = counted(len(configuration.split_names), "split")
-    print(f"{args.config}: what the trainings of {splits} name was found and takes its arguments")
+        raise_problems(all_problems(content))
+    print(f"{args.config}: what the trainings name was found and takes its arguments")
     return 0
 
 

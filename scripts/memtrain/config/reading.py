@@ -19,13 +19,21 @@ def read_configuration(path: str | os.PathLike) -> Configuration:
     Raises:
         UserError: if the file is missing or is not YAML; or with all problems of its content.
     """
+    return parse_configuration(read_content(path))
+
+
+def read_content(path: str | os.PathLike) -> Any:
+    """Return the content of a YAML or JSON file.
+
+    Raises:
+        UserError: if the file is missing or is not YAML.
+    """
     try:
-        content = yaml.safe_load(Path(path).read_text())
+        return yaml.safe_load(Path(path).read_text())
     except OSError as error:
         raise UserError(f"{path}: the configuration cannot be read ({error.strerror}).") from None
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(f"{path}: this is not YAML. {error}") from None
-    return parse_configuration(content)
 
 
 def parse_configuration(content: Any) -> Configuration:
@@ -35,13 +43,17 @@ def parse_configuration(content: Any) -> Configuration:
         UserError: with all problems.
     """
     configuration = parse_settings(Configuration, content)
-    problems = list(_merging_problems(configuration))
+    raise_problems(problems_between_settings(configuration))
+    return configuration
+
+
+def problems_between_settings(configuration: Configuration) -> Iterator[str]:
+    """Yield the problems of settings that are right by themselves and do not fit together."""
+    yield from _merging_problems(configuration)
     mock = configuration.dataset.mock
     if mock is not None:
         # The number of generated rows is known, so ranges can be checked before anything runs.
-        problems.extend(configuration.range_problems(mock.rows))
-    raise_problems(problems)
-    return configuration
+        yield from configuration.range_problems(mock.rows)
 
 
 def _merging_problems(configuration: Configuration) -> Iterator[str]:

@@ -6,14 +6,18 @@ when the splits are resolved.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
+from pydantic import ValidationError
 
 from memtrain.components.build import build_training_parts
 from memtrain.components.models import StandIn, check_model
 from memtrain.config.dataset import DatasetSettings, ImportSettings
+from memtrain.config.parsing import parse_settings
+from memtrain.config.reading import problems_between_settings
+from memtrain.config.right_part import right_part
 from memtrain.config.schema import Configuration
 from memtrain.config.training import TrainingSettings
 from memtrain.config.types import Choice
@@ -92,6 +96,21 @@ class ExpectedRows:
         )
 
 
+def all_problems(content: Any) -> list[str]:
+    """Return every mistake in a configuration that can be known before there are rows.
+
+    Args:
+        content: the content of a YAML or JSON file, as Python objects.
+    """
+    problems: list[str] = []
+    # What is right is checked further, even where other settings are mistaken.
+    configuration = attempt(problems, parse_settings, Configuration, content) or right_part(content)
+    if configuration:
+        problems.extend(problems_between_settings(configuration))
+        problems.extend(component_problems(configuration))
+    return problems
+
+
 def component_problems(configuration: Configuration) -> list[str]:
     """Return the mistakes in what the trainings of a configuration name, each with its splits."""
     try:
@@ -105,7 +124,10 @@ def component_problems(configuration: Configuration) -> list[str]:
     checked: dict[str, list[str]] = {}
     by_split: dict[str, list[str]] = {}
     for split in configuration.split_names:
-        settings = configuration.training_settings(split)
+        try:
+            settings = configuration.training_settings(split)
+        except ValidationError:  # told as a problem between settings
+            continue
         key = canonical_json.dumps(settings.model_dump(mode="json", include=set(_PARTS)))
         if key not in checked:
             checked[key] = _problems_of_training(settings, rows)

@@ -7,7 +7,7 @@ import pytest
 import check_components
 from memtrain.config.reading import parse_configuration
 from memtrain.core.errors import UserError
-from memtrain.planning.component_check import component_problems
+from memtrain.planning.component_check import all_problems, component_problems
 
 OWN = """
 from torch import nn
@@ -67,6 +67,38 @@ def test_five_mistakes_are_told_at_once():
     assert [problem.split(": ")[1] for problem in problems] == [f"training.{key}" for key in keys]
 
 
+def test_mistakes_of_all_kinds_are_told_at_once():
+    ranges = {"train": [0, 50], "evaluate": [50, 100]}
+    content = {
+        "dataset": FLAT,
+        "splits": {
+            "a": ranges | {"evaluate": [60, 60]},
+            "b": ranges | {"training": {"loss": "MSELos", "threads": 0}},
+            "c": ranges | {"training": {"sharding": "fsdp"}},
+            "d": {"train": [0, 3]},
+        },
+        "training": {"epochs": "many", "optimizer": "Adan", "batchsize": 3},
+        "evaluation": {"bootstrap": -1},
+    }
+    problems = all_problems(content)
+    assert [problem.split(": ")[0] for problem in problems] == [
+        "splits.a.evaluate",
+        "splits.b.training.threads",
+        "splits.d.evaluate",
+        "training.epochs",
+        "training.batchsize",
+        "evaluation.bootstrap",
+        "splits.c.training",
+        "splits.b",
+        "splits.b",
+    ]
+
+
+@pytest.mark.parametrize("content", [None, [], {}, {"dataset": {}}, {"dataset": MOCK}])
+def test_where_too_little_is_right_the_other_mistakes_are_told(content):
+    assert all_problems(content)
+
+
 def test_a_mistake_of_several_splits_is_told_once():
     problems = problems_of(
         {"loss": "MSELos"}, a={"seed": 1}, b={"epochs": 9}, c={"optimizer": "Adan"}
@@ -123,7 +155,7 @@ def test_columns_that_do_not_fit_together_are_told_with_the_rest():
 
 def test_the_script_checks_a_configuration(tmp_path, capsys, repository):
     assert check_components.main(["--config", str(repository / "config.yaml")]) == 0
-    assert "4 splits" in capsys.readouterr().out
+    assert "was found" in capsys.readouterr().out
     text = (repository / "config.yaml").read_text().replace("MSELoss", "MSELos")
     (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(UserError, match="splits first_half, second_half, most, outer: training"):
