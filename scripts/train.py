@@ -8,8 +8,9 @@ depends on the machine is written to a file of its own.
 
 With --state, the state of the training is saved in that folder now and then. If the training is
 killed, run it again, and it goes on from the last saved state. Once the model is written, the
-folder is removed. On SIGTERM, on SIGUSR1 and shortly before the end of --max-minutes, the training
-finishes its current step, saves its state, and leaves.
+folder is removed. On SIGTERM, on SIGUSR1, on Ctrl-C and shortly before the end of --max-minutes,
+the training finishes its current step, saves its state, and leaves. A second Ctrl-C ends it at
+once. While a training runs, a second one with the same folder is refused.
 
 With --loading '{stage: always}', the rows are first copied to the disk of the node, to a file in
 $SLURM_TMPDIR, $TMPDIR or /tmp; with auto, only if the copy pays. The last training that uses the
@@ -40,6 +41,7 @@ from memtrain.recipes.integrity import check_pieces
 from memtrain.recipes.recipe import Recipe
 from memtrain.training.checkpoint import CheckpointFolder, fingerprint_of
 from memtrain.training.distributed.process_group import count_nodes, joined_process_group
+from memtrain.training.lock import training_lock
 from memtrain.training.run_context import RunContext
 from memtrain.training.staging import StagedRows, staged
 from memtrain.training.stopping import STOPPED, StopRequests, TrainingStopped
@@ -93,7 +95,11 @@ def main(argv: list[str] | None = None) -> int:
             if is_main_rank():
                 record_inputs(args, recipe, record)
             checkpoints = checkpoints_of(args, recipe)
-            with StopRequests(args.max_minutes or None) as stop:
+            folder = checkpoints.folder if checkpoints and is_main_rank() else None
+            with (
+                StopRequests(args.max_minutes or None) as stop,
+                training_lock(folder, recipe.digest("training")),
+            ):
                 with staged_rows(args, recipe, checkpoints, stop) as rows:
                     if is_main_rank() and not rows.is_copy:
                         check_rows(args, recipe, record)

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -79,7 +80,8 @@ class Project:
             change(content)
         (self / "config.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
 
-    def snakemake(self, *arguments, cores=2, check=True, path=None):
+    def snakemake(self, *arguments, cores=2, check=True, path=None, group=False):
+        """Call Snakemake in the project's folder, in a process group of its own if asked."""
         done = subprocess.run(
             [sys.executable, "-m", "snakemake", "--cores", str(cores), *arguments],
             cwd=self.folder,
@@ -87,6 +89,9 @@ class Project:
             stderr=subprocess.STDOUT,
             text=True,
             env=environment(path),
+            process_group=0 if group else None,
+            # Even where the tests run in the background of a script, which ignores Ctrl-C.
+            preexec_fn=_heed_ctrl_c if group else None,
         )
         if check:
             assert done.returncode == 0, done.stdout
@@ -122,6 +127,10 @@ class Project:
             for pattern in patterns
             for path in sorted(root.glob(pattern))
         }
+
+
+def _heed_ctrl_c():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def environment(last=None):

@@ -78,6 +78,28 @@ def test_a_training_longer_than_its_job_goes_on_in_the_next_job(new_project):
     assert results[1][1] == 1
 
 
+#: A transform that presses Ctrl-C in the middle of the first training: the terminal sends SIGINT to
+#: its whole process group.
+INTERRUPTING = PREPARING.replace("times < 2", "times < 1").replace(
+    "os.kill(os.getpid(), signal.SIGKILL)", "os.killpg(os.getpgid(0), signal.SIGINT)"
+)
+
+
+def test_after_ctrl_c_the_next_call_goes_on_from_that_step(new_project):
+    configuration = one_split()
+    configuration["running"] = {"checkpoint": {"steps": 1000}}
+    project = new_project(configuration)
+    (project / "preparing.py").write_text(INTERRUPTING)
+    run = project.snakemake(check=False, group=True)
+    assert run.status != 0
+    log = project / "results/small/logs/train/first.log"
+    stopped = "SIGINT was received: stopped after step 7 of 36; its state is saved"
+    assert stopped in log.read_text(), run.output
+    run = project.snakemake()
+    assert "train first" in run.jobs
+    assert "going on after step 7," in log.read_text()
+
+
 def test_another_launcher_makes_nothing_again_and_gives_the_same_bytes(project):
     before = project.results(*PROMISED)
     launcher = "train:launcher=torchrun --standalone --nproc-per-node=2"

@@ -6,9 +6,13 @@ from pathlib import Path
 _UNKNOWN = "unknown"
 
 
-def process_identity() -> str:
-    """Return the identity of this process: boot, pid namespace, pid and start time."""
-    pid = os.getpid()
+def process_identity(pid: int | None = None) -> str:
+    """Return the identity of a process: boot, pid namespace, pid and start time.
+
+    Args:
+        pid: the process, in the pid namespace of this one; None for this one.
+    """
+    pid = os.getpid() if pid is None else pid
     return ":".join([*_pid_namespace(), str(pid), _start_time(pid) or _UNKNOWN])
 
 
@@ -23,10 +27,18 @@ def has_ended(identity: str) -> bool:
         which this process cannot see. (Host names are not compared, since two containers may have
         the same one.)
     """
-    *namespace, pid, start_time = identity.split(":")
-    if namespace != _pid_namespace() or not pid.isdecimal() or start_time == _UNKNOWN:
+    if not is_of_this_machine(identity):
         return False
+    *_, pid, start_time = identity.split(":")
     return _start_time(int(pid)) != start_time
+
+
+def is_of_this_machine(identity: str) -> bool:
+    """Return whether a process belongs to this boot and container, so that we can see its end."""
+    if identity.count(":") < 2:
+        return False
+    *namespace, pid, start_time = identity.split(":")
+    return namespace == _pid_namespace() and pid.isdecimal() and start_time != _UNKNOWN
 
 
 def _pid_namespace() -> list[str]:

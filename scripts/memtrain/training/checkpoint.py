@@ -11,6 +11,7 @@ The state is read by ``torch.load(weights_only=True)``, which runs no code that 
 import hashlib
 import logging
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +56,12 @@ class CheckpointFolder:
         self.folder = Path(folder)
         self._fingerprint = fingerprint
         self._kept: list[int] = []
+        self._is_unsaved = False
 
-    def save(self, step: int, state: Any) -> None:
+    def save(self, step: int, state: Any) -> bool:
         """Save the state after a step, and remove all checkpoints but the last two.
+
+        A full disk does not end the training: it is told as a warning.
 
         This also removes the checkpoints that ``newest_step`` ignored, and the half-written files
         of a killed process.
@@ -65,7 +69,37 @@ class CheckpointFolder:
         Args:
             step: optimizer steps done.
             state: nested dicts, lists and tuples of tensors and numbers.
+
+        Returns:
+            Whether the state is saved.
         """
+        try:
+            self._write(step, state)
+        # torch.save turns an error of the disk into a RuntimeError.
+        except (OSError, UserError, RuntimeError) as error:
+            self._is_unsaved = True
+            _log.warning(
+                f"{self._path(step)}: the state after step {step:,} cannot be saved ({error}). The "
+                f"training goes on; if it is stopped, {self._loss_after_stop()}."
+            )
+            return False
+        self._is_unsaved = False
+        self._kept = [*(kept for kept in self._kept if kept != step), step][-_CHECKPOINTS_KEPT:]
+        self._remove_others()
+        return True
+
+    def describe_saved(self) -> str:
+        """Return what is kept of a training that stops now, for its last message."""
+        if self._is_unsaved:
+            return f"its state could not be saved: {self._loss_after_stop()}"
+        return "its state is saved"
+
+    def _loss_after_stop(self) -> str:
+        if self._kept:
+            return f"the next one goes on after step {self._kept[-1]:,}"
+        return "the next one begins from the start"
+
+    def _write(self, step: int, state: Any) -> None:
         with atomic_file(self._path(step)) as file:
             torch.save(state, file)
         size_bytes, sha256 = _size_and_digest(self._path(step))
@@ -79,8 +113,6 @@ class CheckpointFolder:
                 "sha256": sha256,
             },
         )
-        self._kept = [*(kept for kept in self._kept if kept != step), step][-_CHECKPOINTS_KEPT:]
-        self._remove_others()
 
     def noted_step(self) -> int:
         """Return the step that ``newest_step`` will return, unless a state is damaged.
@@ -100,6 +132,7 @@ class CheckpointFolder:
         Returns:
             The step, or 0 if no checkpoint is usable.
         """
+        self._remove_unfinished()
         for step in self._steps():
             problem = self._problem_of_note(step) or self._problem_of_state(step)
             if problem is None:
@@ -135,7 +168,14 @@ class CheckpointFolder:
             return
         for file in self.folder.iterdir():
             file.unlink(missing_ok=True)
-        self.folder.rmdir()
+        # The next training of the split may lock the folder at this moment.
+        with suppress(OSError):
+            self.folder.rmdir()
+
+    def _remove_unfinished(self) -> None:
+        """Remove the files that a killed training had begun to write."""
+        for path in self.folder.glob(".*.part"):
+            path.unlink(missing_ok=True)
 
     def _remove_others(self) -> None:
         """Remove all checkpoints but those that are kept."""
@@ -146,12 +186,17 @@ class CheckpointFolder:
 
     def _problem_of_note(self, step: int) -> str | None:
         """Return what is wrong with a note, as the end of a sentence; None if it is right."""
-        keys = ("version", "fingerprint", "bytes", "sha256")
+        types = {"version": int, "fingerprint": dict, "bytes": int, "sha256": str}
+        damaged = f"its note {self._note_path(step).name} is damaged"
         try:
             note = self._note(step)
-            version, fingerprint, *_ = (note[key] for key in keys)
-        except (UserError, KeyError, TypeError):
-            return f"its note {self._note_path(step).name} is damaged"
+        except (UserError, OSError, ValueError, RecursionError):
+            return damaged
+        if not isinstance(note, dict):
+            return damaged
+        if any(not isinstance(note.get(key), kind) for key, kind in types.items()):
+            return damaged
+        version, fingerprint = note["version"], note["fingerprint"]
         if version != _VERSION:
             return f"it was written by another version of memtrain ({version}, not {_VERSION})"
         others = [key for key, value in self._fingerprint.items() if fingerprint.get(key) != value]

@@ -1,4 +1,4 @@
-"""Requests to leave a training early: a signal of the scheduler, or the end of its time."""
+"""Requests to leave a training early: a signal of a scheduler, Ctrl-C, or the end of its time."""
 
 import signal
 import time
@@ -8,8 +8,12 @@ from typing import Any
 
 from memtrain.core.errors import Interrupted
 
-#: Signals that schedulers send before they end a job.
-SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+#: Signals that schedulers send before they end a job, and the one that Ctrl-C sends.
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+
+#: Seconds after the first SIGINT within which another one is the same Ctrl-C: the terminal sends it
+#: to all processes, and torchrun sends it on to those that it started.
+_SECONDS_OF_ONE_CTRL_C = 1.0
 
 #: Exit status of a training that was asked to stop and left. In sysexits.h, 75 means "temporary
 #: failure, try again".
@@ -31,9 +35,11 @@ class TrainingStopped(Interrupted):
 
 
 class StopRequests:
-    """Listens to the signals of schedulers and to the clock.
+    """Listens to the signals of schedulers, to Ctrl-C and to the clock.
 
-    Used as a context, at whose end the former signal handlers are back.
+    Used as a context, at whose end the former signal handlers are back. A second Ctrl-C raises
+    KeyboardInterrupt. A signal that this process was started to ignore stays ignored, as SIGINT is
+    in commands that a shell script runs in the background.
 
     Args:
         max_minutes: minutes that the job may take, counted from now; None for no limit. The stop is
@@ -48,11 +54,14 @@ class StopRequests:
             self._deadline = time.monotonic() + 60 * (max_minutes - margin)
         self._max_minutes = max_minutes
         self._signal: signal.Signals | None = None
+        self._interrupted_at: float | None = None
         self._former_handlers: dict[signal.Signals, _Handler] = {}
 
     def __enter__(self) -> "StopRequests":
         self._former_handlers = {
-            number: signal.signal(number, self._note_signal) for number in SIGNALS
+            number: signal.signal(number, self._note_signal)
+            for number in SIGNALS
+            if signal.getsignal(number) is not signal.SIG_IGN
         }
         return self
 
@@ -70,4 +79,10 @@ class StopRequests:
         return None
 
     def _note_signal(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT:
+            now = time.monotonic()
+            if self._interrupted_at is None:
+                self._interrupted_at = now
+            elif now - self._interrupted_at > _SECONDS_OF_ONE_CTRL_C:
+                raise KeyboardInterrupt
         self._signal = signal.Signals(number)

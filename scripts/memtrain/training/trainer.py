@@ -208,8 +208,7 @@ class Trainer:
         start = time.perf_counter()
         step = len(self._history)
         state = self._state_dict()
-        if self._context.group.is_main:
-            checkpoints.save(step, state)
+        if self._context.group.is_main and checkpoints.save(step, state):
             reporter.report_checkpoint(step)
         self._schedule.note_saved()
         self._cost.saving_seconds += time.perf_counter() - start
@@ -239,7 +238,8 @@ class Trainer:
         """Report after which step and why the training stops, and end it."""
         step, steps = len(self._history), self._recipe.training.sizes.steps
         reason = self._context.stop.reason or "another process was asked to stop"
-        kept = "its state is saved" if self._context.checkpoints else "no --state was given"
+        checkpoints = self._context.checkpoints
+        kept = checkpoints.describe_saved() if checkpoints else "no --state was given"
         message = f"{reason}: stopped after step {step:,} of {steps:,}; {kept}"
         reporter.report_stop(message)
         raise TrainingStopped(message)

@@ -1,6 +1,8 @@
 """A checkpoint is used only if it is complete and belongs to the training."""
 
 import os
+import resource
+import signal
 from pathlib import Path
 
 import pytest
@@ -195,3 +197,58 @@ def test_the_state_of_an_optimizer_is_restored(folder, name):
     folder.save(2, optimizer.state_dict())
     optimizer.load_state_dict(folder.load(2))
     optimizer.step()
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        "null",
+        "[]",
+        "7",
+        "[" * 100_000,
+        '{"version": 1, "fingerprint": [], "bytes": 1, "sha256": ""}',
+        '{"version": 1, "fingerprint": {}, "bytes": "1", "sha256": ""}',
+        '{"version": 1, "fingerprint": {}, "bytes": 1, "sha256": 5}',
+        '{"version": ' + "1" * 5000 + "}",
+    ],
+)
+def test_a_note_of_any_damage_is_passed_over(folder, note, caplog):
+    for step in (5, 10):
+        folder.save(step, state(step))
+    (folder.folder / "step-10.json").write_text(note)
+    again = reopened(folder)
+    assert again.newest_step() == 5
+    assert again.noted_step() == 5
+    assert "step-10.json is damaged; it is not used" in caplog.text
+
+
+def test_a_note_that_is_a_folder_is_passed_over(folder):
+    for step in (5, 10):
+        folder.save(step, state(step))
+    (folder.folder / "step-10.json").unlink()
+    (folder.folder / "step-10.json").mkdir()
+    assert reopened(folder).newest_step() == 5
+
+
+def test_half_written_files_of_a_killed_training_go(folder):
+    folder.save(5, state(5))
+    (folder.folder / ".step-10.pt.abc.part").write_bytes(b"half")
+    assert reopened(folder).newest_step() == 5
+    assert names(folder) == ["step-5.json", "step-5.pt"]
+
+
+def test_a_state_that_cannot_be_saved_is_told_and_the_training_goes_on(folder, caplog):
+    """A file size limit stands for a full disk: both fail in the middle of the write."""
+    assert folder.save(5, state(5))
+    assert folder.describe_saved() == "its state is saved"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    former = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        assert not folder.save(10, state(10))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, former)
+    assert "the state after step 10 cannot be saved" in caplog.text
+    assert folder.describe_saved().endswith("the next one goes on after step 5")
+    assert names(folder) == ["step-5.json", "step-5.pt"]

@@ -19,6 +19,30 @@ def test_a_signal_requests_a_stop_and_does_nothing_else(number):
     assert signal.getsignal(number) is before
 
 
+def test_a_second_ctrl_c_ends_the_training_at_once(monkeypatch):
+    now = 0.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    with StopRequests() as stop:
+        os.kill(os.getpid(), signal.SIGINT)
+        # torchrun sends on what the terminal has sent already.
+        now = 0.5
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop.reason == "SIGINT was received"
+        now = 2.0
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_an_ignored_signal_stays_ignored():
+    former = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with StopRequests() as stop:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert stop.reason is None
+    finally:
+        signal.signal(signal.SIGINT, former)
+
+
 @pytest.mark.parametrize(("minutes", "seconds_before"), [(100, 300), (10, 60), (1, 30), (0.1, 3)])
 def test_a_stop_is_requested_a_margin_before_the_end(minutes, seconds_before, monkeypatch):
     now = time.monotonic()
