@@ -14,7 +14,7 @@ from memtrain.core.wording import shown
 _PERCENT = re.compile(r"\s*([0-9]{1,30}(?:\.[0-9]{1,30})?)\s*%\s*")
 
 #: Larger than any row number: a file has fewer bytes.
-_MOST_ROWS = 2**63
+MOST_ROWS = 2**63
 
 
 class Range(NamedTuple):
@@ -38,7 +38,7 @@ def parse_bound(bound: object) -> int | Fraction:
     Raises:
         ValueError: if the bound is neither.
     """
-    if isinstance(bound, int) and not isinstance(bound, bool) and 0 <= bound < _MOST_ROWS:
+    if isinstance(bound, int) and not isinstance(bound, bool) and 0 <= bound < MOST_ROWS:
         return bound
     match = _PERCENT.fullmatch(bound) if isinstance(bound, str) else None
     if match and Fraction(match[1]) <= 100:

@@ -1,11 +1,15 @@
 """Phrases that messages share: counts with a noun, lists, durations, corrections of a word."""
 
 import difflib
+import math
 import reprlib
 from collections.abc import Iterable
 
 #: Most characters of a value that a message repeats.
 _LONGEST_VALUE = 200
+
+#: Most digits of an integer that a message repeats.
+_LONGEST_NUMBER = 50
 
 
 class _ShortRepr(reprlib.Repr):
@@ -18,7 +22,8 @@ class _ShortRepr(reprlib.Repr):
 
     def repr_int(self, x: int, level: int) -> str:
         # Python refuses to write integers of thousands of digits.
-        return f"a number of {x.bit_length()} bits" if x.bit_length() > 256 else repr(x)
+        digits = round(x.bit_length() * math.log10(2))
+        return f"a number of about {digits} digits" if digits > _LONGEST_NUMBER else repr(x)
 
 
 _SHORT_REPR = _ShortRepr()

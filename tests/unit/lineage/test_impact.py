@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import lineage
 from memtrain.core.ranges import Range
 from memtrain.lineage.index.lineage_index import LineageIndex
 from memtrain.lineage.queries.impact import (
@@ -120,3 +121,10 @@ def test_files_that_were_overwritten_are_marked(tmp_path):
     assert [(one.digest, one.is_current) for one in reached] == [(digest_of("1"), False)]
     reached = downstream_of_rows(index, "data.npy", [Range(5, 6)])
     assert sorted(one.is_current for one in reached) == [False, True]
+
+
+@pytest.mark.parametrize("text", ["0:99999999999999999999", "9" * 5000, "²", "5:5", str(2**63 - 1)])
+def test_rows_that_no_file_can_have_are_refused(text, capsys):
+    with pytest.raises(SystemExit):
+        lineage.main(["impact", "--rows", text])
+    assert "is neither a row number below 2^63 nor START:END" in capsys.readouterr().err

@@ -13,7 +13,8 @@ import memtrain
 from memtrain.config.reading import read_configuration
 from memtrain.config.results import ResultsLayout
 from memtrain.core.errors import UserError
-from memtrain.core.ranges import Range
+from memtrain.core.ranges import MOST_ROWS, Range
+from memtrain.core.wording import shown
 from memtrain.lineage.index.lineage_index import LineageIndex
 from memtrain.lineage.queries.lookup import rows_of_shard
 from memtrain.lineage.queries.verify import Verification, verify_everything
@@ -211,10 +212,10 @@ def add_row_arguments(parser: argparse.ArgumentParser) -> Any:
 
 def _parse_rows(text: str) -> Range:
     """Return "A:B" as the rows [A, B), and "A" as that one row."""
-    match = re.fullmatch(r"(\d+)(?::(\d+))?", text)
+    match = re.fullmatch(r"([0-9]{1,19})(?::([0-9]{1,19}))?", text)
     rows = match and Range(int(match[1]), int(match[2]) if match[2] else int(match[1]) + 1)
-    if not rows or rows.rows <= 0:
+    if not rows or rows.rows <= 0 or rows.end >= MOST_ROWS:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is neither a row number nor START:END with START before END"
+            f"{shown(text)} is neither a row number below 2^63 nor START:END with START before END"
         )
     return rows

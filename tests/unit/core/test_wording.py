@@ -1,0 +1,33 @@
+"""Values in messages: short, and in no time, whatever they are."""
+
+import pytest
+
+from memtrain.core.wording import did_you_mean, shown
+
+LOOP: list = []
+LOOP.append(LOOP)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (0.5, "0.5"),
+        ("é", "'é'"),
+        ("\ud800", r"'\ud800'"),
+        ({"a": [1, None]}, "{'a': [1, None]}"),
+        (10**320, "a number of about 320 digits"),
+        ([-(10**5000)], "[a number of about 5000 digits]"),
+    ],
+)
+def test_a_value_is_shown_as_code(value, expected):
+    assert shown(value) == expected
+
+
+@pytest.mark.parametrize("value", ["x" * 10**7, list(range(10**6)), LOOP, {"x": LOOP}])
+def test_a_long_value_is_shown_in_part(value):
+    assert len(shown(value)) < 250
+
+
+def test_only_words_have_a_word_that_was_meant():
+    assert did_you_mean("epoch", ["epochs", "seed"]) == " Did you mean 'epochs'?"
+    assert did_you_mean(10**5000, ["epochs"]) == did_you_mean("x" * 10**6, ["epochs"]) == ""
