@@ -1,5 +1,7 @@
 """Record the run of the workflow, and tell its jobs how to record theirs."""
 
+import logging
+
 from snakemake.logging import logger
 
 from memtrain.cli.entry_point import show_messages
@@ -12,6 +14,7 @@ from memtrain.lineage.records.workflow_run import (
     inherited_run_id,
     new_run_id,
 )
+from memtrain.workflow.abandoned_locks import find_abandoned_lock
 from memtrain.workflow.preempted_jobs import PreemptedJobs
 from memtrain.workflow.snakemake_events import SnakemakeEvents
 
@@ -47,6 +50,9 @@ def end(state):
 
 if workflow.is_main_process:
     show_messages()
+    # Snakemake refuses a locked folder in a moment, and does not say that its holder is gone.
+    if "--unlock" not in sys.argv and (advice := find_abandoned_lock(Path.cwd())):
+        logging.getLogger("memtrain.workflow").warning(advice)
     WORKFLOW_RUN = WorkflowRun(
         RUN_ID,
         RESULTS,
