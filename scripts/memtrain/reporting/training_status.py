@@ -49,9 +49,7 @@ def _check_report(reported: TrainingStatus, folder: Path) -> TrainingStatus:
     if status.state == "running":
         if not _is_lost(status):
             return status
-        status = replace(
-            status, state="lost", message="it ended without a word, or cannot be reached"
-        )
+        status = replace(status, state="lost", message=_explain_loss(status))
     message = status.message
     if step := status.checkpoint_step:
         message = "; ".join(filter(None, [message, f"it will go on after step {step:,}"]))
@@ -61,6 +59,14 @@ def _check_report(reported: TrainingStatus, folder: Path) -> TrainingStatus:
 def _is_lost(status: TrainingStatus) -> bool:
     is_silent = status.silent_seconds is None or status.silent_seconds > SECONDS_UNTIL_LOST
     return is_silent or (status.process is not None and has_ended(status.process))
+
+
+def _explain_loss(status: TrainingStatus) -> str:
+    """Return what is known of a training that says it runs and does not."""
+    step = f" after step {status.step:,}" if status.step else ""
+    if status.process is not None and has_ended(status.process):
+        return f"it was killed{step}: its process is gone and said nothing"
+    return f"no sign of life{step}: it ended without a word, or cannot be reached"
 
 
 def _last_sign_of_life(reported: TrainingStatus, folder: Path) -> float:

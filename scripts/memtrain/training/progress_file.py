@@ -4,11 +4,15 @@ import json
 import math
 import os
 import time
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from pydantic import TypeAdapter
+
 PROGRESS_FILE = "progress.json"
+
+_NUMBERS_BELOW = 1e15
 
 State = Literal["failed", "lost", "stopped", "running", "waiting", "finished"]
 
@@ -97,10 +101,13 @@ class TrainingStatus:
             The status, or None if there is no file or it cannot be read now.
         """
         try:
-            content = json.loads(Path(folder, PROGRESS_FILE).read_text())
-            return cls(**{field.name: content[field.name] for field in fields(cls)})
-        except (OSError, ValueError, KeyError, TypeError):
+            content = Path(folder, PROGRESS_FILE).read_bytes()
+            status = TypeAdapter(cls).validate_json(content, strict=True)
+        except (OSError, ValueError):
             return None
+        numbers = (value for value in asdict(status).values() if isinstance(value, int | float))
+        # Larger ones are damage, and no time, rate or step can be computed from them.
+        return status if all(abs(number) < _NUMBERS_BELOW for number in numbers) else None
 
 
 def _seconds_since(unix_time: float | None) -> float | None:

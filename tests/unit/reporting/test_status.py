@@ -166,7 +166,9 @@ def test_a_killed_training_is_lost_at_once(capsys, results):
         assert look_as_json(capsys, results)["first"]["state"] == "running"
         process.kill()
         process.wait()
-    assert look_as_json(capsys, results)["first"]["state"] == "lost"
+    first = look_as_json(capsys, results)["first"]
+    assert first["state"] == "lost"
+    assert first["message"].startswith(f"it was killed after step {first['step']}: its process")
 
 
 def test_another_process_with_the_same_pid_is_not_mistaken_for_this_one():
@@ -183,6 +185,25 @@ def test_an_unreadable_progress_file_is_no_error(capsys, results, content):
     folder = results / "state" / "first"
     folder.mkdir(parents=True)
     (folder / PROGRESS_FILE).write_text(content)
+    assert look_as_json(capsys, results)["first"]["state"] == "waiting"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("step", "30"),
+        ("step", 10**400),
+        ("loss", []),
+        ("seconds_left", 1e300),
+        ("updated_at", "now"),
+        ("process", 7),
+        ("state", "asleep"),
+    ],
+)
+def test_a_progress_file_of_wrong_types_is_no_error(capsys, results, key, value):
+    progress().write(results / "state" / "first")
+    file = results / "state" / "first" / PROGRESS_FILE
+    file.write_text(json.dumps(json.loads(file.read_text()) | {key: value}))
     assert look_as_json(capsys, results)["first"]["state"] == "waiting"
 
 
