@@ -119,8 +119,8 @@ def training_lock(folder: Path | None, recipe: str) -> Iterator[None]:
     except OSError as error:
         raise UserError(
             f"{path}: cannot be made ({error.strerror}), so that nothing would keep a second "
-            "training from writing into this folder. Make the folder writable, or choose another "
-            "--state."
+            "training from writing into this folder. Make the folder writable, free space on its "
+            "disk, or choose another --state."
         ) from None
     ended = threading.Event()
     toucher = threading.Thread(target=_touch, args=(descriptor, ended), daemon=True)
