@@ -8,6 +8,7 @@ The program writes
   errors.png          for a regression, the residuals (true minus predicted values); for a
                       classification, the calibration of its probabilities
   learning_curve.png  the loss of every step, and the loss on the evaluation rows
+  made_from.json      digests of what the figures were made from, and of the figures
 
 The predictions may be larger than memory; they are read a few MiB at a time.
 """
@@ -20,12 +21,15 @@ from memtrain.cli.startup import prepare_imports
 prepare_imports(__name__)
 
 from memtrain.cli.entry_point import argument_parser, run
+from memtrain.data.made_from import STATEMENT_FILE, write_statement
 from memtrain.evaluation.predictions import Predictions
 from memtrain.evaluation.result import Evaluation
 from memtrain.lineage.records.arguments import add_recording_arguments
 from memtrain.lineage.records.recorder import recording
 from memtrain.recipes.recipe import Recipe
+from memtrain.system.digests import digest_of_file
 from memtrain.training.history import read_history
+from memtrain.workflow.result_code import result_code_digest
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -56,6 +60,7 @@ def main(argv: list[str] | None = None) -> int:
         # Imported late, since matplotlib takes a while: a missing file is reported before.
         from memtrain.reporting.figures.split import draw_split
 
+        code = result_code_digest(Path(__file__))
         figures = draw_split(
             args.figures,
             recipe=recipe,
@@ -63,7 +68,12 @@ def main(argv: list[str] | None = None) -> int:
             predictions=predictions,
             history=history,
         )
-        for figure in figures:
+        statement = Path(args.figures, STATEMENT_FILE)
+        made_from = {"code": code}
+        for name in ("evaluation", "predictions", "history"):
+            made_from[name] = digest_of_file(getattr(args, name))
+        write_statement(statement, made_from, figures)
+        for figure in (*figures, statement):
             record.wrote(figure, "figure")
     print(f"{args.figures}: {len(figures)} figures")
     return 0

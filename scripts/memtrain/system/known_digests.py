@@ -11,6 +11,7 @@ same moment as they were read.
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
@@ -43,22 +44,23 @@ class KnownDigests:
     """The digests of files, from the notes of earlier calls where these still hold.
 
     Args:
-        file: the file of the notes, JSON. A file that is missing or damaged holds no notes.
+        file: the file of the notes, JSON. A file that is missing or damaged holds no notes. None
+            for no notes.
         most_bytes: most bytes that are read in all; None for no limit.
         on_read: called with the path and the size of a file before it is read.
     """
 
     def __init__(
         self,
-        file: str | os.PathLike,
+        file: str | os.PathLike | None,
         most_bytes: int | None = None,
         on_read: Callable[[Path, int], None] = lambda path, size_bytes: None,
     ):
-        self._file = Path(file)
+        self._file = None if file is None else Path(file)
         self._bytes_left = most_bytes
         self._on_read = on_read
         self._notes = _read_notes(self._file)
-        self._is_changed = False
+        self._new: dict[str, list[Any]] = {}
         self._unread: dict[Path, int] = {}
 
     @property
@@ -92,13 +94,13 @@ class KnownDigests:
 
         The notes only save time: without them, files are read again.
         """
-        if not self._is_changed:
+        if self._file is None or not self._new:
             return
-        try:
-            canonical_json.write(self._file, {"files": self._notes})
-        except (OSError, UserError):
-            return
-        self._is_changed = False
+        # Read again: another process may have written notes since.
+        notes = _read_notes(self._file) | self._new
+        with suppress(OSError, UserError):
+            canonical_json.write(self._file, {"files": notes})
+            self._new = {}
 
     def _may_read(self, path: Path, size_bytes: int) -> bool:
         if self._bytes_left is None:
@@ -112,11 +114,12 @@ class KnownDigests:
     def _note(self, path: Path, state: _FileState, digest: str) -> None:
         is_old = time.time_ns() - max(state.modified_ns, state.changed_ns) > _YOUNGEST_NS
         if is_old and _FileState.of(path) == state:
-            self._notes[str(path)] = [*astuple(state), digest]
-            self._is_changed = True
+            self._notes[str(path)] = self._new[str(path)] = [*astuple(state), digest]
 
 
-def _read_notes(file: Path) -> dict[str, list[Any]]:
+def _read_notes(file: Path | None) -> dict[str, list[Any]]:
+    if file is None:
+        return {}
     try:
         notes = canonical_json.read(file, made_by="snakemake")["files"]
     except (UserError, OSError, KeyError, TypeError):
