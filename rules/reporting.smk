@@ -47,7 +47,7 @@ rule draw:
     shell:
         "python {resources.script:q} --split {input.split:q} --evaluation {input.evaluation:q}"
         " --predictions {input.predictions:q} --history {input.history:q}"
-        " --figures {params.figures:q}"
+        " --figures {params.figures:q} --made-from {output.made_from:q}"
         " {resources.recording} > {log:q} 2>&1"
 
 

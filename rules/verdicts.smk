@@ -8,7 +8,9 @@ unless it is made again in this call: then the rule runs again with it.
 import atexit
 
 from memtrain.core.byte_sizes import format_bytes
+from memtrain.system.file_notes import FileNotes
 from memtrain.system.known_digests import KnownDigests
+from memtrain.workflow.code_reader import CodeReader
 from memtrain.workflow.forecast import forecast
 from memtrain.workflow.judge import Judge
 from memtrain.workflow.today import Today
@@ -30,11 +32,16 @@ MOST_BYTES_OF_A_DRY_RUN = 1 << 30
 def verdicts():
     """Return the verdicts on all results, after telling what is not current."""
     limit = MOST_BYTES_OF_A_DRY_RUN if workflow.dryrun else None
-    known = KnownDigests(RESULTS.known_digests, limit, tell_of_reading)
-    atexit.register(known.save)
+    notes = FileNotes(RESULTS.known_digests)
+    atexit.register(notes.save)
     withdrawals = Path(path_without_prefix(WITHDRAWALS_FILE))
     today = Today(
-        CONFIGURATION, RESULTS, scripts=SCRIPTS, withdrawals=withdrawals, known=known
+        CONFIGURATION,
+        RESULTS,
+        scripts=SCRIPTS,
+        withdrawals=withdrawals,
+        known=KnownDigests(notes, limit, tell_of_reading),
+        reader=CodeReader(notes),
     )
     judge = Judge(today)
     for line in forecast(today, judge, MAKES_ROWS):

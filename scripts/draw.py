@@ -8,7 +8,6 @@ The program writes
   errors.png          for a regression, the residuals (true minus predicted values); for a
                       classification, the calibration of its probabilities
   learning_curve.png  the loss of every step, and the loss on the evaluation rows
-  made_from.json      digests of what the figures were made from, and of the figures
 
 The predictions may be larger than memory; they are read a few MiB at a time.
 """
@@ -21,7 +20,7 @@ from memtrain.cli.startup import prepare_imports
 prepare_imports(__name__)
 
 from memtrain.cli.entry_point import argument_parser, run
-from memtrain.data.made_from import STATEMENT_FILE, write_statement
+from memtrain.data.made_from import write_statement
 from memtrain.evaluation.predictions import Predictions
 from memtrain.evaluation.result import Evaluation
 from memtrain.lineage.records.arguments import add_recording_arguments
@@ -40,6 +39,11 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--predictions", required=True, help="the predictions, from evaluate")
     parser.add_argument("--history", required=True, help="the history of the training, from train")
     parser.add_argument("--figures", required=True, help="the folder to draw in")
+    parser.add_argument(
+        "--made-from",
+        help="the digests of what the figures were made from, and of the figures, to write, .json "
+        "(default: none)",
+    )
     add_recording_arguments(parser)
     return parser.parse_args(argv)
 
@@ -68,13 +72,13 @@ def main(argv: list[str] | None = None) -> int:
             predictions=predictions,
             history=history,
         )
-        statement = Path(args.figures, STATEMENT_FILE)
-        made_from = {"code": code}
-        for name in ("evaluation", "predictions", "history"):
-            made_from[name] = digest_of_file(getattr(args, name))
-        write_statement(statement, made_from, figures)
-        for figure in (*figures, statement):
+        for figure in figures:
             record.wrote(figure, "figure")
+        if args.made_from:
+            read = {name: getattr(args, name) for name in ("evaluation", "predictions", "history")}
+            digests = {name: digest_of_file(path) for name, path in read.items()}
+            write_statement(args.made_from, {"code": code, **digests}, figures)
+            record.wrote(args.made_from, "figure")
     print(f"{args.figures}: {len(figures)} figures")
     return 0
 

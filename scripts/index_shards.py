@@ -20,6 +20,7 @@ from memtrain.data.manifest import Manifest, part_paths, write_manifest
 from memtrain.lineage.records.arguments import add_recording_arguments
 from memtrain.lineage.records.recorder import recording
 from memtrain.lineage.records.row_pieces import pieces_of_manifest
+from memtrain.system.file_notes import FileNotes
 from memtrain.system.known_digests import KnownDigests
 from memtrain.system.progress import Progress
 from memtrain.workflow.result_code import result_code_digest
@@ -104,9 +105,9 @@ def index(args: argparse.Namespace) -> Manifest:
 
 def made_from(args: argparse.Namespace, code: str) -> dict[str, str]:
     """Return what the manifest is made from: digests by name."""
-    known = KnownDigests(args.known)
-    data = known.digest(args.data)
-    known.save()
+    notes = FileNotes(Path(args.known) if args.known else None)
+    data = KnownDigests(notes).digest(args.data)
+    notes.save()
     assert data is not None, "there is no limit to what is read"
     return {
         "code": code,

@@ -30,10 +30,6 @@ from memtrain.system.digests import digest_of_file
 _PACKAGES = ("numpy", "torch")
 
 
-#: The file beside figures and tables that says what they were made from.
-STATEMENT_FILE = "made_from.json"
-
-
 @dataclass(frozen=True)
 class Statement:
     """What a result says of itself; see the head of this module. An empty one says nothing."""

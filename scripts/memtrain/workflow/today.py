@@ -16,6 +16,7 @@ from memtrain.recipes.recipe_facts import RecipeFacts, read_recipe_facts
 from memtrain.recipes.withdrawals import read_withdrawals, withdrawals_digest
 from memtrain.system import canonical_json
 from memtrain.system.known_digests import KnownDigests
+from memtrain.workflow.code_reader import CodeReader
 from memtrain.workflow.result_code import own_modules, result_code_digest
 
 #: What a result would be made from: digests by name; None for one that is not known.
@@ -33,6 +34,7 @@ class Today:
         scripts: the folder of the scripts.
         withdrawals: the file of withdrawn rows.
         known: the digests of files.
+        reader: reads files of code.
     """
 
     def __init__(
@@ -43,11 +45,13 @@ class Today:
         scripts: Path,
         withdrawals: Path,
         known: KnownDigests,
+        reader: CodeReader,
     ):
         self.configuration = configuration
         self.results = results
         self.known = known
         self._scripts = scripts
+        self._reader = reader
         self._withdrawals = withdrawals
         self._code = cache(self._digest_of_code)
         self._modules = cache(self._modules_of_split)
@@ -163,7 +167,8 @@ class Today:
         return files_digest(known) if len(known) == len(digests) else None
 
     def _digest_of_code(self, script: str, modules: tuple[str, ...]) -> str:
-        return result_code_digest(self._scripts / f"{script}.py", modules, Path.cwd())
+        path = self._scripts / f"{script}.py"
+        return result_code_digest(path, modules, Path.cwd(), self._reader)
 
     def _modules_of_split(self, split: str) -> tuple[str, ...]:
         return tuple(own_modules(self.configuration.training_settings(split)))
