@@ -1,13 +1,34 @@
-"""Files that are either whole or absent: written under another name, synced, and renamed."""
+"""Files that are either whole or absent: written under another name, synced, and renamed.
 
+The other name of NAME is ``.NAME.XXXXXXXX.part``. Its writer holds a lock on it, which ends
+with the writer, however that ends. So whoever writes into the folder next knows the leftovers of
+killed programs, and removes them.
+"""
+
+import fcntl
 import os
+import re
+import shutil
+import stat
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
 from memtrain.core.errors import UserError
+from memtrain.system.file_systems import file_system_of
+from memtrain.system.writing_errors import UnwritableError, told_in_a_sentence
+
+_TEMPORARY_NAME = re.compile(r"\.(?P<name>.+)\.\w{8}\.part", re.DOTALL)
+
+#: Seconds after its last write from which a file counts as left over, where locks tell nothing.
+_ABANDONED_SECONDS = 3600
+
+#: Paths that lead to what a program has open already.
+_OPEN_FILES = ("/dev/fd/", "/dev/std", "/proc/")
 
 
 @contextmanager
@@ -17,23 +38,29 @@ def atomic_file(path: str | os.PathLike) -> Iterator[BinaryIO]:
     Until then the file lies in the folder of ``path`` under a temporary name; the folder is created
     if it is missing. When the ``with`` block ends, the file is synced and renamed, and the folder
     is synced. If the ``with`` block raises, the file is removed, and ``path`` stays as it was.
+
+    Where ``path`` is a link, the file that it leads to is replaced, and the link stays. A device, a
+    pipe or an output of this program is not replaced: the whole content is written into it.
+
+    Raises:
+        UnwritableError: if the file cannot be written.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(
-        prefix=f".{path.name}.", suffix=".part", dir=path.parent
-    )
-    try:
-        with os.fdopen(descriptor, "w+b") as file:
+    with told_in_a_sentence(path):
+        if _is_stream(path):
+            with tempfile.TemporaryFile() as file:
+                yield file
+                _copy_into(file, path)
+            return
+        target = Path(os.path.realpath(path))
+        if target.is_dir():
+            raise UnwritableError(f"{path}: this is a folder. Choose the name of a file.")
+        with temporary_file(target) as (file, temporary):
             yield file
             file.flush()
             os.fchmod(file.fileno(), 0o666 & ~_umask())
             os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+            os.replace(temporary, target)
+            _sync_folder(target.parent)
 
 
 def write_bytes(path: str | os.PathLike, content: bytes) -> None:
@@ -73,6 +100,92 @@ def reserve_space(file: BinaryIO, size_bytes: int, path: str | os.PathLike) -> N
             f"{path}: {size_bytes:,} bytes are needed and {free:,} are free in {folder} ({error}). "
             "Free some space, use fewer rows, or put the results on another disk."
         ) from None
+
+
+def _is_stream(path: str | os.PathLike) -> bool:
+    """Return whether a path is to be written into, and not to be replaced."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    is_open_file = os.path.abspath(path).startswith(_OPEN_FILES)
+    return is_open_file or not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def _copy_into(file: BinaryIO, path: str | os.PathLike) -> None:
+    # Append: where standard output is a file, what was printed before stays.
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "wb") as stream:
+        file.seek(0)
+        shutil.copyfileobj(file, stream)
+
+
+@contextmanager
+def temporary_file(target: Path) -> Iterator[tuple[BinaryIO, str]]:
+    """Yield a new file in the folder of another, which is created, and the path of the new file.
+
+    The caller may rename it; otherwise it is removed at the end. Leftovers of killed programs are
+    removed first.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(target)
+    while True:
+        descriptor, temporary = tempfile.mkstemp(
+            prefix=f".{target.name}.", suffix=".part", dir=target.parent
+        )
+        with suppress(OSError):  # A file system without locks.
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        # Before it was locked, another process may have taken it for a leftover.
+        if os.fstat(descriptor).st_nlink:
+            break
+        os.close(descriptor)
+    try:
+        with os.fdopen(descriptor, "w+b") as file:
+            yield file, temporary
+    finally:
+        with suppress(OSError):
+            os.unlink(temporary)
+
+
+def _remove_leftovers(target: Path) -> None:
+    """Remove what killed programs left in the folder of a file."""
+    for path, name in _temporaries(target.parent):
+        with suppress(OSError):
+            _remove_if_left_over(path, is_same_name=name == target.name)
+
+
+@lru_cache(maxsize=256)
+def _temporaries(folder: Path) -> list[tuple[str, str]]:
+    """Return the temporary files in a folder, each with the name that it was to get.
+
+    A folder is looked through once: what lies there later was written while this process lives, and
+    thousands of files may be written into one folder.
+    """
+    with os.scandir(folder) as entries:
+        found = ((entry.path, _TEMPORARY_NAME.fullmatch(entry.name)) for entry in entries)
+        return [(path, match["name"]) for path, match in found if match]
+
+
+def _remove_if_left_over(path: str, *, is_same_name: bool) -> None:
+    """Remove a temporary file that no process writes any more.
+
+    Locks may not reach other machines, so that over a network a file of another name, which another
+    machine may be writing, also has to be old.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        is_over = time.time() - os.fstat(descriptor).st_mtime > _ABANDONED_SECONDS
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_over = is_over or is_same_name or not file_system_of(path).is_network
+        except BlockingIOError:
+            return
+        except OSError:
+            pass  # A file system without locks: only the age tells.
+        if is_over:
+            os.unlink(path)  # While the lock is held, so that no new writer takes the file.
+    finally:
+        os.close(descriptor)
 
 
 def _umask() -> int:

@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import sqlite3
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 from memtrain.lineage.index.schema import FILL_CURRENT, SHARED_FACTS, TABLES, VERSION
 from memtrain.lineage.records.record_store import DamagedRecord, RecordStore
 from memtrain.lineage.records.run_record import FileUse, RunRecord
+from memtrain.system.atomic_files import temporary_file
 
 INDEX_FILE = "index.sqlite"
 
@@ -28,8 +28,8 @@ def open_index(store: RecordStore) -> sqlite3.Connection:
         connection.close()
     try:
         return _renew_aside(store, path, names)
-    except OSError:
-        # The folder cannot be written to: the index lives in memory, for this process alone.
+    except (OSError, sqlite3.OperationalError):
+        # The disk is full or not to be written to: the index lives in memory, for this process.
         memory = sqlite3.connect(":memory:")
         _renew(memory, store, names)
         return memory
@@ -66,21 +66,18 @@ def _record_names(connection: sqlite3.Connection) -> set[str]:
 
 def _renew_aside(store: RecordStore, path: Path, names: set[str]) -> sqlite3.Connection:
     """Bring a copy of the index up to date, and rename it so that it replaces the index."""
-    descriptor, aside = tempfile.mkstemp(prefix=f".{INDEX_FILE}.", suffix=".part", dir=path.parent)
-    os.close(descriptor)
-    try:
+    with temporary_file(path) as (_, aside):
         if (before := _open(path)) is not None:
             before.close()
             shutil.copyfile(path, aside)
-        with closing(sqlite3.connect(aside)) as connection:
+        # The file is locked already, and over NFS SQLite would wait for that lock.
+        address = f"{Path(aside).absolute().as_uri()}?nolock=1"
+        with closing(sqlite3.connect(address, uri=True)) as connection:
             # A torn copy never replaces the index, so SQLite need not keep a journal.
             connection.execute("PRAGMA journal_mode = OFF")
             connection.execute("PRAGMA synchronous = OFF")
             _renew(connection, store, names)
         os.replace(aside, path)
-    except BaseException:
-        Path(aside).unlink(missing_ok=True)
-        raise
     return _connect_for_reading(path)
 
 
