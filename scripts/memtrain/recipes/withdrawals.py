@@ -7,6 +7,7 @@ in ``data.npy``; if other rows have these numbers later, the digest shows it.
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -16,7 +17,6 @@ from memtrain.config.types import Settings
 from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range
 from memtrain.system.atomic_files import write_text
-from memtrain.system.yaml_text import read_yaml
 
 WITHDRAWALS_FILE = "withdrawals.yaml"
 
@@ -101,12 +101,12 @@ def write_withdrawals(
 
 def _read(path: str | os.PathLike) -> dict[str, Any]:
     try:
-        content = read_yaml(path)
+        content = yaml.safe_load(Path(path).read_text())
     except FileNotFoundError:
         return {}
-    except UserError as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UserError(
-            f"{error} The withdrawals cannot be read. Correct the file, or bring back "
+            f"{path}: the withdrawals cannot be read ({error}). Correct the file, or bring back "
             "the last committed version."
         ) from None
     if content is None:

@@ -8,7 +8,6 @@ from typing import Any
 from memtrain.core.errors import UserError
 from memtrain.lineage.export.optional import require
 from memtrain.lineage.export.slsa import PAYLOAD_TYPE, STATEMENT_TYPE
-from memtrain.system import canonical_json
 from memtrain.system.atomic_files import write_text
 
 
@@ -129,7 +128,7 @@ def _check_statement(path: Path, content: dict[str, Any]) -> None:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        content = canonical_json.parse(_read(path))
+        content = json.loads(_read(path))
     except ValueError as error:
         raise UserError(f"{path}: this is not JSON ({error}).") from None
     return content if isinstance(content, dict) else {}
