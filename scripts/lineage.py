@@ -13,7 +13,6 @@ prepare_imports(__name__)
 
 from memtrain.cli.entry_point import argument_parser, run
 from memtrain.lineage.commands import (
-    accept,
     diff,
     explain,
     export,
@@ -36,7 +35,6 @@ COMMANDS = (
     verify,
     withdraw,
     restore,
-    accept,
     diff,
     log,
     page,

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -125,7 +126,7 @@ def test_the_prov_package_reads_the_exported_document(project):
 def lineage_error(project, *arguments):
     """Run lineage.py with a mistake in its arguments, and return its error message."""
     done = subprocess.run(
-        ["python", "scripts/lineage.py", *arguments],
+        [sys.executable, "scripts/lineage.py", *arguments],
         cwd=project.folder,
         capture_output=True,
         text=True,

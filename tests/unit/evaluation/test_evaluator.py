@@ -17,11 +17,9 @@ from memtrain.config.evaluation import EvaluationSettings
 from memtrain.core.errors import UserError
 from memtrain.evaluation.evaluator import Evaluator
 from memtrain.evaluation.result import Evaluation
-from memtrain.recipes.model_file import read_origin
 from memtrain.training.history import read_history
 from memtrain.training.trainer import Trainer
-from memtrain.training.weights import write_weights
-from tests.trainings import code_of_training
+from memtrain.training.weights import RECIPE_KEY
 
 GENERATOR = np.random.default_rng(0)
 FEATURES = GENERATOR.random((300, 4), dtype=np.float32)
@@ -56,7 +54,8 @@ class Split:
 
     def set_weights(self, change):
         weights = safetensors.torch.load_file(self.model)
-        write_weights(self.model, change(weights), read_origin(self.model))
+        digest = {RECIPE_KEY: self.recipe.digest("training")}
+        safetensors.torch.save_file(change(weights), self.model, metadata=digest)
 
 
 @pytest.fixture
@@ -73,12 +72,7 @@ def train(resolve, tmp_path):
         recipe = recipe.model_copy(update=parts)
         split = Split(tmp_path, data, recipe)
         trained = Trainer(recipe, data).run()
-        trained.write(
-            split.model,
-            split.history,
-            tmp_path / "performance.json",
-            code=code_of_training(recipe),
-        )
+        trained.write(split.model, split.history, tmp_path / "performance.json")
         return split
 
     return train

@@ -45,6 +45,5 @@ def _verify(query: Query) -> Verification:
         data=query.data,
         withdrawals=query.withdrawals,
         quick=arguments.quick,
-        today=None if arguments.quick else query.today(),
     )
     return verifier.verify(arguments.paths)
