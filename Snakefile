@@ -18,6 +18,7 @@ if not workflow.overwrite_configfiles:
 include: "rules/common.smk"
 include: "rules/resources.smk"
 include: "rules/lineage.smk"
+include: "rules/verdicts.smk"
 
 
 wildcard_constraints:
@@ -42,6 +43,11 @@ include: "rules/reporting.smk"
 rule all:
     default_target: True
     input:
+        rules.index_shards.output,
+        rules.resolve_splits.output,
         rules.summarize.output,
+        f"{RESULTS_WITHOUT_PREFIX}/data.npy",
+        f"{RESULTS_WITHOUT_PREFIX}/source.json",
+        collect(rules.train.output, split=CONFIGURATION.split_names),
         collect(rules.evaluate.output, split=CONFIGURATION.split_names),
         collect(rules.draw.output, split=CONFIGURATION.split_names),

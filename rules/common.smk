@@ -1,4 +1,4 @@
-"""What all rules share: the configuration, where things lie, and the code that a rule runs."""
+"""What all rules share: the configuration, and where things lie."""
 
 import os
 import re
@@ -27,9 +27,7 @@ from memtrain.core.errors import UserError
 from memtrain.data.tables.source_files import source_files
 from memtrain.recipes.recipe_facts import read_recipe_facts
 from memtrain.recipes.withdrawals import WITHDRAWALS_FILE
-from memtrain.system import canonical_json
 from memtrain.system.atomic_files import write_text
-from memtrain.workflow.result_code import own_code, result_code
 
 # In the environment, since a script looks for it before it can read its arguments.
 os.environ.update({WORKFLOW_PYTHON: sys.executable})
@@ -86,47 +84,22 @@ def own_rule_name(script):
     return MODULE.modify_rulename(script)
 
 
-def withdrawals_if_any():
-    """Return the file of withdrawn rows, if it is there."""
-    path = path_without_prefix(WITHDRAWALS_FILE)
-    return [path] if Path(path).exists() else []
-
-
 def any_of(names):
     """Return the regular expression that matches exactly these names."""
     return "|".join(map(re.escape, names))
 
 
-@lru_cache
-def code_of(script):
-    """Return the files that the results of a script depend on, the script first."""
-    return code_paths(result_code(SCRIPTS / f"{script}.py"))
+def script(name):
+    """Return a resource function: the path of a script, from the working directory.
 
+    Paths of code are resources, since Snakemake runs no job again when a resource changes: what the
+    code says is judged by the verdicts, and it may lie anywhere.
+    """
 
-def code_of_split(script):
-    """Return an input function: a script's code, and the user's own modules that a split names."""
+    def path(wildcards):
+        return path_without_prefix(os.path.relpath(SCRIPTS / f"{name}.py"))
 
-    def files(wildcards):
-        return code_of(script) + own_modules(wildcards.split)
-
-    return files
-
-
-@lru_cache
-def own_modules(split):
-    """Return the user's own modules that the settings of a split name."""
-    return code_paths(own_code(CONFIGURATION.training_settings(split), Path.cwd()))
-
-
-def own_modules_of_all():
-    """Return the user's own modules that the settings of any split name."""
-    names = CONFIGURATION.split_names
-    return sorted({file for split in names for file in own_modules(split)})
-
-
-def code_paths(files):
-    """Return the paths of code, relative to the working directory: both can be moved together."""
-    return [path_without_prefix(os.path.relpath(file.path)) for file in files]
+    return path
 
 
 def path_without_prefix(path):
@@ -136,22 +109,6 @@ def path_without_prefix(path):
     """
     has_prefix = MODULE.modify_path(path) != path
     return os.path.abspath(path) if has_prefix else path
-
-
-def recipe_digest(part):
-    """Return a parameter function: the digest of the training or the evaluation of a split.
-
-    Rules after the checkpoint take data and recipes as ancient, so that files which are only newer
-    train nothing again. A recipe with other content does, by this digest. Snakemake calls the
-    function again once the checkpoint has run, for every rule that has an output of the checkpoint
-    among its inputs.
-    """
-
-    def digest(wildcards):
-        recipe = recipe_of(wildcards.split)
-        return recipe.digests[part] if recipe else "unknown"
-
-    return digest
 
 
 def recipe_of(split):
@@ -179,13 +136,7 @@ def state_of_training(wildcards):
     return str(RESULTS.state(wildcards.split))
 
 
-def settings_digest(*sections):
-    """Return the digest of sections of the configuration, defaults included."""
-    content = CONFIGURATION.model_dump(mode="json", by_alias=True)
-    return canonical_json.digest({section: content[section] for section in sections})
-
-
 def imported_files():
     """Return the files that the setting `dataset.import.path` names."""
     paths = read_or_stop(source_files, CONFIGURATION.dataset.import_.path)
-    return [path_without_prefix(str(path)) for path in paths]
+    return [ancient(path_without_prefix(str(path))) for path in paths]

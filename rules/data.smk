@@ -4,7 +4,7 @@ if CONFIGURATION.dataset.mock:
 
     rule generate_data:
         input:
-            code=code_of("generate_data"),
+            verdict=verdict_on("generate_data"),
         output:
             data="<results>/data.npy",
             source="<results>/source.json",
@@ -16,13 +16,14 @@ if CONFIGURATION.dataset.mock:
             "../envs/memtrain.yaml"
         threads: 2
         resources:
+            script=script("generate_data"),
             recording=recording_arguments,
             mem_mb=memory(500),
             runtime=minutes_of_writing,
         params:
             settings=settings_text(CONFIGURATION.dataset.mock),
         shell:
-            "python {input.code[0]:q} --settings {params.settings:q}"
+            "python {resources.script:q} --settings {params.settings:q}"
             " --data {output.data:q} --source {output.source:q} --threads {threads}"
             " {resources.recording} > {log:q} 2>&1"
 
@@ -30,7 +31,7 @@ else:
 
     rule import_data:
         input:
-            code=code_of("import_data"),
+            verdict=verdict_on("import_data"),
             data=imported_files(),
         output:
             data="<results>/data.npy",
@@ -42,21 +43,28 @@ else:
         conda:
             "../envs/memtrain.yaml"
         resources:
+            check=script("check_components"),
+            script=script("import_data"),
             recording=recording_arguments,
             mem_mb=memory(1000),
             runtime=minutes(mb_per_second=5),
         params:
             settings=settings_text(CONFIGURATION.dataset.import_),
+            config=str(RESULTS.configuration),
         shell:
-            "python {input.code[0]:q} --settings {params.settings:q}"
+            # Mistakes in what the trainings name are told before an import that may take hours.
+            "python {resources.check:q} --config {params.config:q}"
+            " {resources.recording} > {log:q} 2>&1 &&"
+            " python {resources.script:q} --settings {params.settings:q}"
             " --data {output.data:q} --source {output.source:q}"
-            " {resources.recording} > {log:q} 2>&1"
+            " {resources.recording} >> {log:q} 2>&1"
 
 
 rule index_shards:
     input:
-        code=code_of("index_shards"),
-        data="<results>/data.npy",
+        verdict=verdict_on("index_shards"),
+        data=made_by(MAKES_ROWS, "data.npy"),
+        source=made_by(MAKES_ROWS, "source.json"),
     output:
         manifest="<results>/manifest.json",
         parts=directory("<results>/manifest"),
@@ -68,27 +76,28 @@ rule index_shards:
         "../envs/memtrain.yaml"
     threads: 2
     resources:
+        script=script("index_shards"),
         recording=recording_arguments,
         mem_mb=memory(500),
         runtime=minutes(mb_per_second=200),
     params:
         rows=CONFIGURATION.shards.rows,
         digest=CONFIGURATION.shards.digest,
+        known=str(RESULTS.known_digests),
     shell:
-        "python {input.code[0]:q} --data {input.data:q} --manifest {output.manifest:q}"
+        "python {resources.script:q} --data {input.data:q} --manifest {output.manifest:q}"
         " --rows-per-shard {params.rows:q} --digest {params.digest:q}"
-        " --threads {threads}"
+        " --threads {threads} --known {params.known:q}"
         " {resources.recording} > {log:q} 2>&1"
 
 
 checkpoint resolve_splits:
     input:
-        code=code_of("resolve_splits") + own_modules_of_all(),
-        data="<results>/data.npy",
-        source="<results>/source.json",
-        manifest="<results>/manifest.json",
-        parts="<results>/manifest",
-        withdrawals=withdrawals_if_any(),
+        verdict=verdict_on("resolve_splits"),
+        data=made_by(MAKES_ROWS, "data.npy"),
+        source=made_by(MAKES_ROWS, "source.json"),
+        manifest=made_by("index_shards", "manifest.json"),
+        parts=made_by("index_shards", "manifest"),
     output:
         splits=collect(
             "<results>/splits/{split}/split.json", split=CONFIGURATION.split_names
@@ -100,16 +109,16 @@ checkpoint resolve_splits:
     conda:
         "../envs/memtrain.yaml"
     resources:
+        script=script("resolve_splits"),
         recording=recording_arguments,
         mem_mb=memory(1000),
         runtime=minutes(mb_per_second=100),
     params:
         config=str(RESULTS.configuration),
-        settings=settings_digest("splits", "folds", "training", "evaluation"),
         folder=folder_of_splits,
         withdrawals=WITHDRAWALS_FILE,
     shell:
-        "python {input.code[0]:q} --config {params.config:q} --data {input.data:q}"
+        "python {resources.script:q} --config {params.config:q} --data {input.data:q}"
         " --manifest {input.manifest:q} --source {input.source:q} --splits {params.folder:q}"
         " --withdrawals {params.withdrawals:q}"
         " {resources.recording} > {log:q} 2>&1"

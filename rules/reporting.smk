@@ -3,11 +3,11 @@
 
 rule draw:
     input:
-        code=code_of("draw"),
-        split=ancient("<results>/splits/{split}/split.json"),
-        evaluation="<results>/splits/{split}/evaluation.json",
-        predictions="<results>/splits/{split}/predictions.npy",
-        history="<results>/splits/{split}/history.csv",
+        verdict=verdict_on("draw"),
+        split=recipe,
+        evaluation=made_by("evaluate", "splits/{split}/evaluation.json"),
+        predictions=made_by("evaluate", "splits/{split}/predictions.npy"),
+        history=made_by("train", "splits/{split}/history.csv"),
     output:
         predictions=report(
             "<results>/splits/{split}/figures/predictions.png",
@@ -30,6 +30,7 @@ rule draw:
             subcategory="{split}",
             labels={"figure": "learning curve", "split": "{split}"},
         ),
+        made_from="<results>/splits/{split}/figures/made_from.json",
     log:
         "<results>/logs/draw/{split}.log",
     benchmark:
@@ -37,38 +38,28 @@ rule draw:
     conda:
         "../envs/memtrain.yaml"
     resources:
+        script=script("draw"),
         recording=recording_arguments,
         mem_mb=by_recipe(requested.memory_of_drawing, before=1000),
         runtime=by_recipe(requested.minutes_of_drawing, before=10),
     params:
         figures=subpath(output.predictions, parent=True),
     shell:
-        "python {input.code[0]:q} --split {input.split:q} --evaluation {input.evaluation:q}"
+        "python {resources.script:q} --split {input.split:q} --evaluation {input.evaluation:q}"
         " --predictions {input.predictions:q} --history {input.history:q}"
-        " --figures {params.figures:q}"
+        " --figures {params.figures:q} --made-from {output.made_from:q}"
         " {resources.recording} > {log:q} 2>&1"
 
 
 rule summarize:
     input:
-        code=code_of("summarize"),
-        splits=ancient(
-            collect(
-                "<results>/splits/{split}/split.json", split=CONFIGURATION.split_names
-            )
-        ),
-        evaluations=collect(
-            "<results>/splits/{split}/evaluation.json", split=CONFIGURATION.split_names
-        ),
-        performances=collect(
-            "<results>/splits/{split}/performance.json",
-            split=CONFIGURATION.split_names,
-        ),
-        # The lineage page shows the runs of draw, so it is drawn after them. The figures are not
-        # ancient: an edit that concerns both rules would then run draw alone (snakemake#4166).
-        figures=collect(rules.draw.output, split=CONFIGURATION.split_names),
+        verdict=verdict_on("summarize"),
+        splits=recipes_of_all,
+        evaluations=made_by_all_splits("evaluate", "splits/{split}/evaluation.json"),
+        performances=made_by_all_splits("train", "splits/{split}/performance.json"),
+        # The lineage page shows the runs of draw, so it is drawn after them.
+        figures=made_by_all_splits("draw", "splits/{split}/figures/made_from.json"),
         manifest=ancient("<results>/manifest.json"),
-        withdrawals=withdrawals_if_any(),
     output:
         table=report(
             "<results>/summary/summary.csv",
@@ -89,6 +80,7 @@ rule summarize:
             category="Lineage",
             labels={"figure": "from the source to this summary"},
         ),
+        made_from="<results>/summary/made_from.json",
     log:
         "<results>/logs/summarize.log",
     benchmark:
@@ -96,6 +88,7 @@ rule summarize:
     conda:
         "../envs/memtrain.yaml"
     resources:
+        script=script("summarize"),
         recording=recording_arguments,
         mem_mb=memory(500),
         runtime=minutes(mb_per_second=1),
@@ -105,8 +98,8 @@ rule summarize:
         withdrawals=WITHDRAWALS_FILE,
         benchmarks=str(RESULTS.benchmarks),
     shell:
-        "python {input.code[0]:q} --config {params.config:q} --splits {params.folder:q}"
+        "python {resources.script:q} --config {params.config:q} --splits {params.folder:q}"
         " --benchmarks {params.benchmarks:q}"
         " --csv {output.table:q} --table {output.text:q} --figure {output.comparison:q}"
-        " --page {output.page:q} --manifest {input.manifest:q} --withdrawals {params.withdrawals:q}"
+        " --page {output.page:q} --made-from {output.made_from:q} --manifest {input.manifest:q} --withdrawals {params.withdrawals:q}"
         " {resources.recording} > {log:q} 2>&1"

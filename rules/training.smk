@@ -3,9 +3,9 @@
 
 rule train:
     input:
-        code=code_of_split("train"),
+        verdict=verdict_on("train"),
         data=ancient("<results>/data.npy"),
-        split=ancient("<results>/splits/{split}/split.json"),
+        split=recipe,
     output:
         model="<results>/splits/{split}/model.safetensors",
         history="<results>/splits/{split}/history.csv",
@@ -18,6 +18,7 @@ rule train:
         "../envs/memtrain.yaml"
     threads: threads_of_training
     resources:
+        script=script("train"),
         recording=recording_arguments,
         mem_mb=memory_of_training,
         runtime=minutes_of_training,
@@ -25,12 +26,11 @@ rule train:
         running=settings_text(CONFIGURATION.running),
         loading=settings_text(CONFIGURATION.loading),
     params:
-        recipe=recipe_digest("training"),
         state=state_of_training,
     shell:
         # exec replaces the shell with the training. A signal to stop would otherwise end the shell
         # before the training has saved its state.
-        "exec {resources.launcher} {input.code[0]:q} --data {input.data:q} --split {input.split:q}"
+        "exec {resources.launcher} {resources.script:q} --data {input.data:q} --split {input.split:q}"
         " --model {output.model:q} --history {output.history:q}"
         " --performance {output.performance:q} --state {params.state:q}"
         " --max-minutes {resources.runtime} --running {resources.running:q}"
@@ -40,11 +40,11 @@ rule train:
 
 rule evaluate:
     input:
-        code=code_of_split("evaluate"),
+        verdict=verdict_on("evaluate"),
         data=ancient("<results>/data.npy"),
-        split=ancient("<results>/splits/{split}/split.json"),
-        model="<results>/splits/{split}/model.safetensors",
-        history="<results>/splits/{split}/history.csv",
+        split=recipe,
+        model=made_by("train", "splits/{split}/model.safetensors"),
+        history=made_by("train", "splits/{split}/history.csv"),
     output:
         evaluation="<results>/splits/{split}/evaluation.json",
         predictions="<results>/splits/{split}/predictions.npy",
@@ -56,14 +56,13 @@ rule evaluate:
         "../envs/memtrain.yaml"
     threads: threads_of_training
     resources:
+        script=script("evaluate"),
         recording=recording_arguments,
         mem_mb=by_recipe(requested.memory_of_evaluation, before=1000),
         runtime=by_recipe(requested.minutes_of_evaluation, before=10),
         loading=settings_text(CONFIGURATION.loading),
-    params:
-        recipe=recipe_digest("evaluation"),
     shell:
-        "python {input.code[0]:q} --data {input.data:q} --split {input.split:q}"
+        "python {resources.script:q} --data {input.data:q} --split {input.split:q}"
         " --model {input.model:q} --history {input.history:q}"
         " --evaluation {output.evaluation:q} --predictions {output.predictions:q}"
         " --loading {resources.loading:q}"

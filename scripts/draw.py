@@ -20,12 +20,15 @@ from memtrain.cli.startup import prepare_imports
 prepare_imports(__name__)
 
 from memtrain.cli.entry_point import argument_parser, run
+from memtrain.data.made_from import write_statement
 from memtrain.evaluation.predictions import Predictions
 from memtrain.evaluation.result import Evaluation
 from memtrain.lineage.records.arguments import add_recording_arguments
 from memtrain.lineage.records.recorder import recording
 from memtrain.recipes.recipe import Recipe
+from memtrain.system.digests import digest_of_file
 from memtrain.training.history import read_history
+from memtrain.workflow.result_code import result_code_digest
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -36,6 +39,11 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--predictions", required=True, help="the predictions, from evaluate")
     parser.add_argument("--history", required=True, help="the history of the training, from train")
     parser.add_argument("--figures", required=True, help="the folder to draw in")
+    parser.add_argument(
+        "--made-from",
+        help="the digests of what the figures were made from, and of the figures, to write, .json "
+        "(default: none)",
+    )
     add_recording_arguments(parser)
     return parser.parse_args(argv)
 
@@ -56,6 +64,7 @@ def main(argv: list[str] | None = None) -> int:
         # Imported late, since matplotlib takes a while: a missing file is reported before.
         from memtrain.reporting.figures.split import draw_split
 
+        code = result_code_digest(Path(__file__))
         figures = draw_split(
             args.figures,
             recipe=recipe,
@@ -65,6 +74,11 @@ def main(argv: list[str] | None = None) -> int:
         )
         for figure in figures:
             record.wrote(figure, "figure")
+        if args.made_from:
+            read = {name: getattr(args, name) for name in ("evaluation", "predictions", "history")}
+            digests = {name: digest_of_file(path) for name, path in read.items()}
+            write_statement(args.made_from, {"code": code, **digests}, figures)
+            record.wrote(args.made_from, "figure")
     print(f"{args.figures}: {len(figures)} figures")
     return 0
 

@@ -13,6 +13,7 @@ bootstrap:` in config.yaml). Both files depend on recipe, model and code alone.
 """
 
 import argparse
+import os
 from pathlib import Path
 
 from memtrain.cli.startup import prepare_imports
@@ -22,14 +23,19 @@ prepare_imports(__name__)
 from memtrain.cli.entry_point import argument_parser, run
 from memtrain.cli.settings_arguments import add_loading_arguments, loading_settings
 from memtrain.components.device import gpu_memory_errors
+from memtrain.data.made_from import versions_of_packages
 from memtrain.evaluation.evaluator import Evaluator
+from memtrain.evaluation.result import Evaluation
 from memtrain.lineage.records.arguments import add_recording_arguments
 from memtrain.lineage.records.recorder import Recorder, recording
 from memtrain.lineage.records.row_pieces import pieces_of_recipe
+from memtrain.recipes.acceptances import ACCEPTED_FILE, read_acceptances
 from memtrain.recipes.integrity import check_pieces
+from memtrain.recipes.model_file import check_origin
 from memtrain.recipes.recipe import Recipe
+from memtrain.system.digests import digest_of_file
 from memtrain.training.history import read_history
-from memtrain.workflow.result_code import own_code
+from memtrain.workflow.result_code import own_code, own_modules, result_code_digest
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -41,6 +47,12 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--history", required=True, help="the history of the training, from train")
     parser.add_argument("--evaluation", required=True, help="the metrics to write, .json")
     parser.add_argument("--predictions", required=True, help="the predictions to write, .npy")
+    parser.add_argument(
+        "--accepted",
+        default=ACCEPTED_FILE,
+        help="list of the models that stand although other code made them (default: %(default)s, "
+        "if it exists)",
+    )
     add_loading_arguments(parser)
     add_recording_arguments(parser)
     return parser.parse_args(argv)
@@ -51,17 +63,56 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_arguments(argv)
     with recording(__file__, args, Path(args.split).parent.name) as record:
         recipe, history = Recipe.read(args.split), read_history(args.history)
+        check_model(args, recipe)
+        code = digest_of_code("evaluate.py", recipe)
         describe_inputs(args, recipe, record)
         with gpu_memory_errors("Use a GPU with more memory that is free, or `device: cpu`."):
             evaluator = Evaluator(recipe, args.data, args.model, loading_settings(args))
             evaluation = evaluator.run(args.predictions, history.steps)
-        evaluation.write(args.evaluation)
+        with_origin(args, recipe, evaluation, evaluator.device, code).write(args.evaluation)
         record.tell("metrics", **evaluation.metrics)
         record.wrote(args.evaluation, "evaluation")
         record.wrote_rows(args.predictions, recipe.evaluation.rows.resolved)
     metrics = ", ".join(evaluation.describe(metric) for metric in evaluation.labels)
     print(f"{evaluation.split}: {evaluation.rows:,} rows evaluated; {metrics}")
     return 0
+
+
+def check_model(args: argparse.Namespace, recipe: Recipe) -> None:
+    """Refuse a model that was not made by this recipe and by the code that lies here now."""
+    check_origin(
+        args.model,
+        split=recipe.split,
+        recipe=recipe.digest("training"),
+        code=digest_of_code("train.py", recipe),
+        history=args.history,
+        accepted=read_acceptances(args.accepted),
+    )
+
+
+def with_origin(
+    args: argparse.Namespace, recipe: Recipe, evaluation: Evaluation, device: str, code: str
+) -> Evaluation:
+    """Return an evaluation that says what it was made from."""
+    name = os.path.relpath(args.predictions, Path(args.evaluation).parent)
+    return evaluation.model_copy(
+        update={
+            "made_from": {
+                "recipe": recipe.digest("evaluation"),
+                "code": code,
+                "model": digest_of_file(args.model),
+            },
+            "files": {name: digest_of_file(args.predictions)},
+            "packages": versions_of_packages(),
+            "device": device,
+        }
+    )
+
+
+def digest_of_code(script: str, recipe: Recipe) -> str:
+    """Return the digest of the code that a script runs for a recipe."""
+    path = Path(__file__).with_name(script)
+    return result_code_digest(path, own_modules(recipe.training.settings), Path.cwd())
 
 
 def describe_inputs(args: argparse.Namespace, recipe: Recipe, record: Recorder) -> None:

@@ -9,6 +9,7 @@ the first ones as they were.
 """
 
 import argparse
+from pathlib import Path
 
 from memtrain.cli.startup import prepare_imports
 
@@ -18,10 +19,12 @@ from memtrain.cli.entry_point import argument_parser, run
 from memtrain.config.dataset import MockSettings
 from memtrain.config.parsing import parse_settings_text
 from memtrain.core.ranges import Range
+from memtrain.data.made_from import settings_digest
 from memtrain.data.mock_rows import mock_dtype, write_mock_data
 from memtrain.lineage.records.arguments import add_recording_arguments
 from memtrain.lineage.records.recorder import recording
 from memtrain.system.progress import Progress
+from memtrain.workflow.result_code import result_code_digest
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -53,11 +56,13 @@ def main(argv: list[str] | None = None) -> int:
     """Write mock rows and their source."""
     args = parse_arguments(argv)
     with recording(__file__, args) as record:
+        code = result_code_digest(Path(__file__))
         settings = parse_settings_text(MockSettings, args.settings)
         record.set(mock=settings.model_dump(mode="json"), seed=settings.seed)
         with Progress("generating", settings.rows, "rows") as progress:
             source = write_mock_data(args.data, settings, args.threads, progress.advance)
-        source.write(args.source)
+        made_from = {"code": code, "settings": settings_digest(settings)}
+        source.made_of(made_from, args.data, args.source).write(args.source)
         record.wrote_rows(args.data, [Range(0, settings.rows)], settings.rows)
         record.wrote(args.source, "source")
     size = settings.rows * mock_dtype(settings).itemsize

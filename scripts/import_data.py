@@ -15,6 +15,7 @@ file is complete.
 
 import argparse
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 
 from memtrain.cli.startup import prepare_imports
 
@@ -26,10 +27,12 @@ from memtrain.config.parsing import parse_settings_text
 from memtrain.core.ranges import Range
 from memtrain.data import record_file
 from memtrain.data.external_shuffle import ShuffledWriter, shuffled
+from memtrain.data.made_from import files_digest, settings_digest
 from memtrain.data.record_file import RecordWriter
 from memtrain.data.tables.importer import TableImport
 from memtrain.lineage.records.arguments import add_recording_arguments
 from memtrain.lineage.records.recorder import recording
+from memtrain.workflow.result_code import result_code_digest
 
 SETTINGS = """\
 settings, as under `dataset: import:` in config.yaml:
@@ -76,6 +79,7 @@ def main(argv: list[str] | None = None) -> int:
     """Import rows and write down where they came from."""
     args = parse_arguments(argv)
     with recording(__file__, args) as record:
+        code = result_code_digest(Path(__file__))
         settings = parse_settings_text(ImportSettings, args.settings)
         record.set(**{"import": settings.model_dump(mode="json")}, seed=settings.shuffle_once)
         rows = TableImport(settings)
@@ -84,7 +88,14 @@ def main(argv: list[str] | None = None) -> int:
             with ordering(settings, writer, args.data) as ordered:
                 rows.write(ordered)
         source = rows.source()
-        source.write(args.source)
+        made_from = {
+            "code": code,
+            "settings": settings_digest(settings),
+            "files": files_digest(
+                {file["path"]: f"sha256:{file['sha256']}" for file in source.origin["files"]}
+            ),
+        }
+        source.made_of(made_from, args.data, args.source).write(args.source)
         for file in source.origin["files"]:
             record.reads(file["path"], "imported", digest=f"sha256:{file['sha256']}")
         record.wrote_rows(args.data, [Range(0, rows.rows)], rows.rows)

@@ -6,6 +6,7 @@ the statistics and the digest of any range of rows; only shards that it cuts are
 """
 
 import argparse
+from pathlib import Path
 
 from memtrain.cli.startup import prepare_imports
 
@@ -14,11 +15,15 @@ prepare_imports(__name__)
 from memtrain.cli.entry_point import argument_parser, run
 from memtrain.core.ranges import Range
 from memtrain.data.indexing import auto_rows_per_shard, read_nonempty_layout, summarize_shards
+from memtrain.data.made_from import shard_settings_digest
 from memtrain.data.manifest import Manifest, part_paths, write_manifest
 from memtrain.lineage.records.arguments import add_recording_arguments
 from memtrain.lineage.records.recorder import recording
 from memtrain.lineage.records.row_pieces import pieces_of_manifest
+from memtrain.system.file_notes import FileNotes
+from memtrain.system.known_digests import KnownDigests
 from memtrain.system.progress import Progress
+from memtrain.workflow.result_code import result_code_digest
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -40,6 +45,11 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--threads", type=int, default=2, help="shards that are read at the same time (default: 2)"
+    )
+    parser.add_argument(
+        "--known",
+        help="the file of digests that are known, which saves reading large files twice (default: "
+        "none)",
     )
     add_recording_arguments(parser)
     args = parser.parse_args(argv)
@@ -68,6 +78,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def index(args: argparse.Namespace) -> Manifest:
     """Write the manifest, a part as soon as it is known, and return it."""
+    code = result_code_digest(Path(__file__))
     layout = read_nonempty_layout(args.data)
     rows_per_shard = (
         auto_rows_per_shard(layout) if args.rows_per_shard == "auto" else int(args.rows_per_shard)
@@ -87,8 +98,22 @@ def index(args: argparse.Namespace) -> Manifest:
             rows_per_shard=rows_per_shard,
             algorithm=args.digest,
             shards=shards,
+            made_from=made_from(args, code),
         )
     return Manifest.read(args.manifest)
+
+
+def made_from(args: argparse.Namespace, code: str) -> dict[str, str]:
+    """Return what the manifest is made from: digests by name."""
+    notes = FileNotes(Path(args.known) if args.known else None)
+    data = KnownDigests(notes).digest(args.data)
+    notes.save()
+    assert data is not None, "there is no limit to what is read"
+    return {
+        "code": code,
+        "settings": shard_settings_digest(args.rows_per_shard, args.digest),
+        "data": data,
+    }
 
 
 if __name__ == "__main__":

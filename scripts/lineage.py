@@ -13,6 +13,7 @@ prepare_imports(__name__)
 
 from memtrain.cli.entry_point import argument_parser, run
 from memtrain.lineage.commands import (
+    accept,
     diff,
     explain,
     export,
@@ -35,6 +36,7 @@ COMMANDS = (
     verify,
     withdraw,
     restore,
+    accept,
     diff,
     log,
     page,

@@ -9,7 +9,8 @@ values that are not finite.
 
 import argparse
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 from memtrain.cli.startup import prepare_imports
@@ -19,6 +20,7 @@ prepare_imports(__name__)
 from memtrain.cli.entry_point import argument_parser, run
 from memtrain.config.reading import read_configuration
 from memtrain.config.results import SplitLayout
+from memtrain.config.schema import Configuration
 from memtrain.core.ranges import Range, count_rows
 from memtrain.core.wording import listed
 from memtrain.data.manifest import Manifest
@@ -29,7 +31,15 @@ from memtrain.lineage.records.recorder import recording
 from memtrain.planning.long_trainings import describe_long_training
 from memtrain.planning.split_resolution import describe_weak_shuffle, resolve_splits
 from memtrain.recipes.recipe import Recipe
-from memtrain.recipes.withdrawals import WITHDRAWALS_FILE, Withdrawal, read_withdrawals
+from memtrain.recipes.withdrawals import (
+    WITHDRAWALS_FILE,
+    Withdrawal,
+    read_withdrawals,
+    withdrawals_digest,
+)
+from memtrain.system import canonical_json
+from memtrain.system.digests import digest_of_file
+from memtrain.workflow.result_code import own_modules, result_code_digest
 
 _log = logging.getLogger("memtrain.resolve_splits")
 
@@ -60,6 +70,8 @@ def main(argv: list[str] | None = None) -> int:
     with recording(__file__, args) as record:
         configuration = read_configuration(args.config)
         record.set(**configuration.model_dump(mode="json", include={"splits", "folds", "training"}))
+        # Before any of it is imported: recipes say which code made them, whatever comes later.
+        codes = codes_of_splits(configuration)
         manifest = Manifest.read(args.manifest)
         manifest.check_belongs_to(args.data, args.manifest)
         withdrawals = read_withdrawals(args.withdrawals, configuration.dataset.name)
@@ -71,7 +83,7 @@ def main(argv: list[str] | None = None) -> int:
             Source.read(args.source),
             [withdrawal.range for withdrawal in withdrawals],
         )
-        for recipe in recipes:
+        for recipe in with_origins(args, configuration, recipes, withdrawals, codes):
             path = SplitLayout(Path(args.splits, recipe.split)).recipe
             recipe.write(path)
             describe(recipe)
@@ -85,6 +97,56 @@ def main(argv: list[str] | None = None) -> int:
         if Path(args.withdrawals).exists():
             record.reads(args.withdrawals, "withdrawals")
     return 0
+
+
+def with_origins(
+    args: argparse.Namespace,
+    configuration: Configuration,
+    recipes: Sequence[Recipe],
+    withdrawals: Sequence[Withdrawal],
+    codes: Mapping[str, str],
+) -> list[Recipe]:
+    """Return recipes that say what they were made from.
+
+    Args:
+        args: the command line's arguments.
+        configuration: the configuration.
+        recipes: the recipes of all splits.
+        withdrawals: the withdrawn rows.
+        codes: digest of the code that resolved a split, by its name.
+    """
+    shared = {
+        "source": digest_of_file(args.source),
+        "manifest": digest_of_file(args.manifest),
+        "withdrawals": withdrawals_digest(withdrawals),
+    }
+    return [
+        recipe.model_copy(
+            update={
+                "made_from": {
+                    "code": codes[recipe.split],
+                    "settings": canonical_json.digest(
+                        configuration.settings_of_split(recipe.split)
+                    ),
+                    **shared,
+                }
+            }
+        )
+        for recipe in recipes
+    ]
+
+
+def codes_of_splits(configuration: Configuration) -> dict[str, str]:
+    """Return the digest of the code that resolves a split, by the name of the split."""
+
+    @cache
+    def digest(*modules: str) -> str:
+        return result_code_digest(Path(__file__), modules, Path.cwd())
+
+    return {
+        split: digest(*own_modules(configuration.training_settings(split)))
+        for split in configuration.split_names
+    }
 
 
 def describe(recipe: Recipe) -> None:

@@ -28,6 +28,7 @@ from memtrain.cli.entry_point import argument_parser, run
 from memtrain.config.reading import read_configuration
 from memtrain.config.results import SplitLayout
 from memtrain.config.schema import Configuration
+from memtrain.data.made_from import files_digest, write_statement
 from memtrain.data.manifest import Manifest
 from memtrain.lineage.index.lineage_index import LineageIndex
 from memtrain.lineage.page.content import page_content
@@ -35,10 +36,17 @@ from memtrain.lineage.page.rendering import write_page
 from memtrain.lineage.page.split_lines import read_split_lines
 from memtrain.lineage.records.arguments import add_recording_arguments
 from memtrain.lineage.records.recorder import Recorder, recording
-from memtrain.recipes.withdrawals import WITHDRAWALS_FILE, read_withdrawals
+from memtrain.recipes.withdrawals import (
+    WITHDRAWALS_FILE,
+    read_withdrawals,
+    withdrawals_digest,
+)
 from memtrain.reporting.summary import Summary
 from memtrain.reporting.summary_csv import write_csv
 from memtrain.reporting.summary_table import write_table
+from memtrain.system import canonical_json
+from memtrain.system.digests import digest_of_file
+from memtrain.workflow.result_code import result_code_digest
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -57,6 +65,11 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--table", required=True, help="the table for people to write, Markdown")
     parser.add_argument("--figure", required=True, help="the comparison to draw, .png")
     parser.add_argument("--page", help="the lineage page to draw, .html (default: none)")
+    parser.add_argument(
+        "--made-from",
+        help="the digests of what the summary was made from, and of its files, to write, .json "
+        "(default: none)",
+    )
     parser.add_argument("--manifest", help="the manifest of the shards that the page shows")
     parser.add_argument(
         "--withdrawals",
@@ -71,6 +84,7 @@ def main(argv: list[str] | None = None) -> int:
     """Summarize all splits."""
     args = parse_arguments(argv)
     with recording(__file__, args) as record:
+        code = result_code_digest(Path(__file__))
         configuration = read_configuration(args.config)
         summary = Summary.read(configuration, args.splits, args.benchmarks)
         write_csv(args.csv, summary)
@@ -86,8 +100,34 @@ def main(argv: list[str] | None = None) -> int:
         if args.page:
             draw_page(args, configuration, record)
             record.wrote(args.page, "page")
+        if args.made_from:
+            write_statement(
+                args.made_from, made_from(args, configuration, code), written_files(args)
+            )
+            record.wrote(args.made_from, "summary")
     print(f"{args.table}: {len(summary.splits):,} splits")
     return 0
+
+
+def written_files(args: argparse.Namespace) -> list[str]:
+    """Return the files of the summary."""
+    return [path for path in (args.csv, args.table, args.figure, args.page) if path]
+
+
+def made_from(args: argparse.Namespace, configuration: Configuration, code: str) -> dict[str, str]:
+    """Return what the summary is made from: digests by name."""
+    splits = {name: SplitLayout(Path(args.splits, name)) for name in configuration.split_names}
+    withdrawals = read_withdrawals(args.withdrawals, configuration.dataset.name)
+    origin = {
+        "code": code,
+        "settings": canonical_json.digest([configuration.dataset.name, list(splits)]),
+        "recipes": files_digest({name: digest_of_file(one.recipe) for name, one in splits.items()}),
+        "evaluations": files_digest(
+            {name: digest_of_file(one.evaluation) for name, one in splits.items()}
+        ),
+        "withdrawals": withdrawals_digest(withdrawals),
+    }
+    return origin | ({"manifest": digest_of_file(args.manifest)} if args.manifest else {})
 
 
 def draw(path: str, summary: Summary) -> None:

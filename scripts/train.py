@@ -46,7 +46,7 @@ from memtrain.training.run_context import RunContext
 from memtrain.training.staging import StagedRows, staged
 from memtrain.training.stopping import STOPPED, StopRequests, TrainingStopped
 from memtrain.training.trainer import Trainer
-from memtrain.workflow.result_code import code_digest, own_code, result_code
+from memtrain.workflow.result_code import own_code, own_modules, result_code_digest
 
 _log = logging.getLogger("memtrain.train")
 
@@ -92,9 +92,11 @@ def main(argv: list[str] | None = None) -> int:
     try:
         with recording(__file__, args, Path(args.split).parent.name) as record:
             recipe = Recipe.read(args.split)
+            # Before anything of it runs: the model says which code made it, whatever comes later.
+            code = digest_of_code(recipe)
             if is_main_rank():
                 record_inputs(args, recipe, record)
-            checkpoints = checkpoints_of(args, recipe)
+            checkpoints = checkpoints_of(args, recipe, code)
             folder = checkpoints.folder if checkpoints and is_main_rank() else None
             with (
                 StopRequests(args.max_minutes or None) as stop,
@@ -103,7 +105,7 @@ def main(argv: list[str] | None = None) -> int:
                 with staged_rows(args, recipe, checkpoints, stop) as rows:
                     if is_main_rank() and not rows.is_copy:
                         check_rows(args, recipe, record)
-                    train(args, recipe, rows, checkpoints, stop, record)
+                    train(args, recipe, rows, checkpoints, stop, record, code)
     except TrainingStopped as stopped:
         _log.info(stopped)
         return STOPPED
@@ -151,6 +153,7 @@ def train(
     checkpoints: CheckpointFolder | None,
     stop: StopRequests,
     record: Recorder,
+    code: str,
 ) -> None:
     """Train, and write the results."""
     device = choose_device(recipe.training.settings.device)
@@ -167,7 +170,10 @@ def train(
             result = Trainer(recipe, rows.path, context).run()
         if not group.is_main:
             return
-        result.write(model=args.model, history=args.history, performance=args.performance)
+        result.write(
+            model=args.model, history=args.history, performance=args.performance, code=code
+        )
+        warn_of_other_code(args, recipe, code)
         for role in ("model", "history", "performance"):
             record.wrote(getattr(args, role), role)
         performance = result.performance
@@ -184,13 +190,26 @@ def train(
         print(f"{performance.seconds:.1f} seconds, {performance.rows_per_second:,.0f} rows/s")
 
 
-def checkpoints_of(args: argparse.Namespace, recipe: Recipe) -> CheckpointFolder | None:
+def digest_of_code(recipe: Recipe) -> str:
+    """Return the digest of the code that trains, as it lies on the disk now."""
+    return result_code_digest(Path(__file__), own_modules(recipe.training.settings), Path.cwd())
+
+
+def warn_of_other_code(args: argparse.Namespace, recipe: Recipe, code: str) -> None:
+    """Warn if the code has changed since the training began."""
+    if digest_of_code(recipe) != code:
+        _log.warning(
+            f"the code has changed while {recipe.split} was trained. {args.model} was made by the "
+            "code as it was when the training began, and says so. It is kept: the next call of "
+            "snakemake trains again, or goes on with this model if the change is taken back."
+        )
+
+
+def checkpoints_of(args: argparse.Namespace, recipe: Recipe, code: str) -> CheckpointFolder | None:
     """Return the checkpoints of this training; None without --state."""
     if args.state is None:
         return None
-    settings = recipe.training.settings
-    code = code_digest([*result_code(Path(__file__)), *own_code(settings, Path.cwd())])
-    device = choose_device(settings.device)
+    device = choose_device(recipe.training.settings.device)
     return CheckpointFolder(args.state, fingerprint_of(recipe.digest("training"), code, device))
 
 

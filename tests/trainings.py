@@ -9,7 +9,14 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+from memtrain.workflow.result_code import own_modules, result_code_digest
+
 SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "train.py"
+
+
+def code_of_training(recipe):
+    """Return the digest of the code that train.py would train a recipe by now."""
+    return result_code_digest(SCRIPT, own_modules(recipe.training.settings), Path.cwd())
 
 
 class Training:

@@ -1,20 +1,29 @@
 """The default run, made once; every page works on a copy of it."""
 
+import os
 import shutil
 import subprocess
-import sys
 
 import pytest
 
 from tests.docs.project import copy_of_repository
+from tests.programs import quick_start, search_path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def programs():
+    """Programs that start quickly."""
+    with quick_start():
+        yield
 
 
 @pytest.fixture(scope="session")
 def default_run(repository, tmp_path_factory):
     """A copy of the repository in which the workflow has run on config.yaml."""
     folder = copy_of_repository(repository, tmp_path_factory.mktemp("docs") / "memtrain")
-    command = [sys.executable, "-m", "snakemake", "--cores", "2"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    command = ["snakemake", "--cores", "2"]
+    environment = os.environ | {"PATH": search_path()}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     return folder
 

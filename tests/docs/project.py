@@ -10,6 +10,7 @@ import yaml
 
 from tests.docs.pages import Block, Marker, Page
 from tests.docs.transcripts import Call, matches, read_calls
+from tests.programs import search_path
 
 _SECONDS = 300
 _LINES_KEPT = 60
@@ -113,9 +114,9 @@ class Project:
         return done.returncode, "\n".join(done.stdout.splitlines()[-_LINES_KEPT:])
 
     def _environment(self) -> dict[str, str]:
-        programs = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         home = {"HOME": str(self.folder), "COLUMNS": "160"}
-        return {**os.environ, **home, "PATH": programs, "PYTHONPATH": str(self.folder / "scripts")}
+        folders = {"PATH": search_path(), "PYTHONPATH": str(self.folder / "scripts")}
+        return {**os.environ, **home, **folders}
 
 
 def merged(whole: dict, part: dict) -> dict:

@@ -5,12 +5,13 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
+
+from tests.programs import quick_start, search_path
 
 #: Its data is larger than 1 MB, so that Snakemake looks at the age of the file, not its content.
 CONFIGURATION = yaml.safe_load(
@@ -80,15 +81,24 @@ class Project:
             change(content)
         (self / "config.yaml").write_text(yaml.safe_dump(content, sort_keys=False))
 
+    @property
+    def environment(self):
+        """The environment variables of calls in this project."""
+        return environment()
+
+    def command(self, *arguments):
+        """Return the command line of a call of Snakemake."""
+        return ["snakemake", *arguments]
+
     def snakemake(self, *arguments, cores=2, check=True, path=None, group=False):
         """Call Snakemake in the project's folder, in a process group of its own if asked."""
         done = subprocess.run(
-            [sys.executable, "-m", "snakemake", "--cores", str(cores), *arguments],
+            self.command("--cores", str(cores), *arguments),
             cwd=self.folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env=environment(path),
+            env=environment(path, warm=not group),
             process_group=0 if group else None,
             # Even where the tests run in the background of a script, which ignores Ctrl-C.
             preexec_fn=_heed_ctrl_c if group else None,
@@ -105,7 +115,7 @@ class Project:
             status: exit status that it must have.
         """
         done = subprocess.run(
-            [sys.executable, "scripts/lineage.py", *map(str, arguments)],
+            ["python", "scripts/lineage.py", *map(str, arguments)],
             cwd=self.folder,
             capture_output=True,
             text=True,
@@ -133,15 +143,16 @@ def _heed_ctrl_c():
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def environment(last=None):
-    """Return the environment variables of `make`: programs of this Python's folder come first.
+def environment(last=None, warm=True):
+    """Return the environment variables of a call, for the programs of ``search_path``."""
+    return os.environ | {"PATH": search_path(last, warm), "PYTHONDONTWRITEBYTECODE": "1"}
 
-    Args:
-        last: folder that comes last in PATH; None for no such folder.
-    """
-    folders = [Path(sys.executable).parent, os.environ["PATH"], *([last] if last else [])]
-    path = os.pathsep.join(map(str, folders))
-    return os.environ | {"PATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+
+@pytest.fixture(scope="session", autouse=True)
+def programs():
+    """Programs that start quickly."""
+    with quick_start():
+        yield
 
 
 def make_project(folder, repository, configuration=None):

@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -126,7 +125,7 @@ def test_the_prov_package_reads_the_exported_document(project):
 def lineage_error(project, *arguments):
     """Run lineage.py with a mistake in its arguments, and return its error message."""
     done = subprocess.run(
-        [sys.executable, "scripts/lineage.py", *arguments],
+        ["python", "scripts/lineage.py", *arguments],
         cwd=project.folder,
         capture_output=True,
         text=True,

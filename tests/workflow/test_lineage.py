@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -285,7 +284,7 @@ def test_a_job_that_fails_and_one_that_is_killed_are_recorded(project):
 
 def test_two_projects_on_one_disk_can_run_at_the_same_time(new_project):
     projects = [new_project(name=name) for name in ("one", "two")]
-    command = [sys.executable, "-m", "snakemake", "--cores", "1", FIRST]
+    command = ["snakemake", "--cores", "1", FIRST]
     running = [
         subprocess.Popen(command, cwd=project.folder, env=environment(), stderr=subprocess.DEVNULL)
         for project in projects

@@ -5,7 +5,6 @@ import csv
 import json
 import shutil
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -65,7 +64,7 @@ def test_code_and_project_can_lie_in_different_folders(tmp_path, finished_projec
         copied = shutil.copytree if (repository / name).is_dir() else shutil.copy2
         copied(repository / name, code / name)
     before = sorted(path for path in code.rglob("*") if "__pycache__" not in path.parts)
-    snakemake = [sys.executable, "-m", "snakemake", "--cores", "2"]
+    snakemake = ["snakemake", "--cores", "2"]
     where = ["-s", "code/Snakefile", "--directory", "my/project"]
     done = subprocess.run(
         [*snakemake, *where, "--configfile", "my/project/my.yaml"],

@@ -24,6 +24,11 @@ class LineageSettings(Settings):
         description="How many shards a training or an evaluation compares with their digests "
         "before it starts: none, a few at random, or all that it reads.",
     )
+    packages: Literal["noted", "stale"] = Field(
+        default="noted",
+        description="What another version of numpy or torch does to results: noted, it is told, "
+        "and they stand; stale, they are made again.",
+    )
     environment: list[str] = Field(
         default=[],
         description="Environment variables to record in addition to those that are known to be "

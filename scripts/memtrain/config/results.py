@@ -54,6 +54,11 @@ class SplitLayout:
         """The predictions for the evaluation rows, from evaluate."""
         return self.folder / "predictions.npy"
 
+    @property
+    def figures(self) -> Path:
+        """The digests of the figures and of what they were made from, from draw."""
+        return self.folder / "figures" / "made_from.json"
+
 
 @dataclass(frozen=True)
 class ResultsLayout:
@@ -135,8 +140,8 @@ class ResultsLayout:
 
     @property
     def summary(self) -> Path:
-        """The folder of the summary of all splits, from summarize."""
-        return self.root / "summary"
+        """The digests of the summary and of what it was made from, from summarize."""
+        return self.root / "summary" / "made_from.json"
 
     @property
     def known_digests(self) -> Path:

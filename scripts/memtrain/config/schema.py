@@ -133,6 +133,22 @@ class Configuration(Settings):
             settings[name] = value
         return settings
 
+    def settings_of_split(self, split: str) -> dict[str, Any]:
+        """Return all settings that the recipe of a split depends on, as JSON.
+
+        Args:
+            split: one of ``split_names``.
+        """
+        if self.folds is None:
+            ranges = self.splits[split].model_dump(mode="json", exclude={"training"})
+        else:
+            ranges = {"folds": self.folds, "fold": self.split_names.index(split)}
+        return {
+            "ranges": ranges,
+            "training": self.training_settings(split).model_dump(mode="json"),
+            "evaluation": self.evaluation.model_dump(mode="json"),
+        }
+
     def resolve_ranges(self, split: str, rows: int) -> SplitRanges:
         """Return the ranges of a split as row numbers, and their problems.
 

@@ -6,8 +6,8 @@ dataset with a million shards.
 """
 
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -20,8 +20,8 @@ from memtrain.data.field_statistics import FieldStatistics
 from memtrain.data.record_file import RecordLayout, dtype_from_json, dtype_to_json, read_layout
 from memtrain.data.row_digests import digest_rows
 from memtrain.data.shard_summaries import PieceSummary, summarize_rows
-from memtrain.system import canonical_json
-from memtrain.system.digests import new_digest
+from memtrain.system import canonical_json, checked_json
+from memtrain.system.digests import digest_of_file, new_digest
 
 SHARDS_PER_PART = 1024
 
@@ -37,12 +37,14 @@ class Manifest:
         rows_per_shard: number of rows of every shard but the last.
         algorithm: algorithm of the shards' digests.
         shards: all shards in order; a manifest that was read from disk loads them on demand.
+        made_from: digests of what the manifest was made from; see ``data.made_from``.
     """
 
     layout: RecordLayout
     rows_per_shard: int
     algorithm: str
     shards: Sequence[PieceSummary]
+    made_from: Mapping[str, str] = field(default_factory=dict)
 
     def write(self, path: str | os.PathLike) -> None:
         """Write the manifest and its parts as canonical JSON."""
@@ -52,6 +54,7 @@ class Manifest:
             rows_per_shard=self.rows_per_shard,
             algorithm=self.algorithm,
             shards=self.shards,
+            made_from=self.made_from,
         )
 
     @classmethod
@@ -61,7 +64,7 @@ class Manifest:
         Raises:
             UserError: where the file is missing or is no manifest.
         """
-        content = canonical_json.read(path, made_by="index_shards")
+        content = checked_json.read(path, made_by="index_shards")
         try:
             file = content["file"]
             layout = RecordLayout(
@@ -70,8 +73,16 @@ class Manifest:
                 rows=file["rows"],
                 offset=file["offset"],
             )
-            shards = _ShardsInParts(path, content["shards"], content["shards_per_part"])
-            return cls(layout, content["rows_per_shard"], content["digest"], shards)
+            shards = _ShardsInParts(
+                path, content["shards"], content["shards_per_part"], content["files"]
+            )
+            return cls(
+                layout,
+                content["rows_per_shard"],
+                content["digest"],
+                shards,
+                content["made_from"],
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise _not_a_manifest(path, error) from None
 
@@ -133,6 +144,7 @@ def write_manifest(
     rows_per_shard: int,
     algorithm: str,
     shards: Iterable[PieceSummary],
+    made_from: Mapping[str, str],
 ) -> None:
     """Write each part of a manifest as soon as its shards arrive, and ``manifest.json`` last.
 
@@ -142,21 +154,27 @@ def write_manifest(
         rows_per_shard: number of rows of every shard but the last.
         algorithm: algorithm of the shards' digests.
         shards: all shards in order; memory holds those of one part.
+        made_from: digests of what the manifest is made from.
     """
     remaining = iter(shards)
     parts: list[dict[str, Any]] = []
+    files: dict[str, str] = {}
     count = 0
     while part := list(islice(remaining, SHARDS_PER_PART)):
         content = [_shard_to_json(count + number, shard) for number, shard in enumerate(part)]
-        canonical_json.write(part_path(path, len(parts)), {"shards": content})
+        file = part_path(path, len(parts))
+        canonical_json.write(file, {"shards": content})
+        files[file.relative_to(file.parents[1]).as_posix()] = digest_of_file(file)
         rows = Range(part[0].rows.start, part[-1].rows.end)
         parts.append(
             {"start": rows.start, "end": rows.end, "digest": _digest_of_digests(part, algorithm)}
         )
         count += len(part)
-    canonical_json.write(
+    checked_json.write(
         path,
         {
+            "made_from": dict(made_from),
+            "files": files,
             "file": {
                 "dtype": dtype_to_json(layout.dtype),
                 "row_shape": list(layout.row_shape),
@@ -191,12 +209,20 @@ class _ShardsInParts(Sequence[PieceSummary]):
         path: the manifest.
         count: number of all shards.
         shards_per_part: number of shards of every part but the last.
+        digests: the digest of the file of every part, by its path from the manifest's folder.
     """
 
-    def __init__(self, path: str | os.PathLike, count: int, shards_per_part: int):
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        count: int,
+        shards_per_part: int,
+        digests: Mapping[str, str],
+    ):
         self._path = path
         self._count = count
         self._shards_per_part = shards_per_part
+        self._digests = digests
         self._part = lru_cache(_PARTS_IN_MEMORY)(self._read_part)
 
     def __len__(self) -> int:
@@ -219,6 +245,8 @@ class _ShardsInParts(Sequence[PieceSummary]):
     def _read_part(self, part: int) -> list[PieceSummary]:
         path = part_path(self._path, part)
         content = canonical_json.read(path, made_by="index_shards")
+        if digest_of_file(path) != self._digests.get(path.relative_to(path.parents[1]).as_posix()):
+            raise _not_a_manifest(path, "its bytes are not those that were written")
         try:
             shards = [_shard_from_json(shard) for shard in content["shards"]]
         except (KeyError, TypeError, ValueError) as error:

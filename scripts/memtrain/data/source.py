@@ -1,11 +1,14 @@
 """``source.json``: where the rows of a data file came from, and what they mean."""
 
 import os
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from memtrain.core.errors import UserError
-from memtrain.system import canonical_json
+from memtrain.system import checked_json
+from memtrain.system.digests import digest_of_file
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,8 @@ class Source:
             these rows; None where it is not known.
         origin: content of ``source.json`` about the generator and its settings, or about the
             imported files and their digests.
+        made_from: digests of what the rows were made from; see ``data.made_from``.
+        files: digest of the data file, by its name.
     """
 
     features: list[str]
@@ -32,6 +37,8 @@ class Source:
     class_names: list[str] | None = None
     lowest_loss: float | None = None
     origin: dict[str, Any] = field(default_factory=dict)
+    made_from: dict[str, str] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
 
     @property
     def in_random_order(self) -> bool:
@@ -43,9 +50,22 @@ class Source:
         settings = self.origin.get("settings", {})
         return self.origin.get("kind") == "mock" or settings.get("shuffle_once") is not None
 
+    def made_of(
+        self, made_from: Mapping[str, str], data: str | os.PathLike, path: str | os.PathLike
+    ) -> "Source":
+        """Return this source with the statement of what the rows were made from.
+
+        Args:
+            made_from: digests by name.
+            data: the data file, which is read for its digest.
+            path: the file that the source will be written to.
+        """
+        name = os.path.relpath(data, Path(path).parent)
+        return replace(self, made_from=dict(made_from), files={name: digest_of_file(data)})
+
     def write(self, path: str | os.PathLike) -> None:
-        """Write the source as canonical JSON."""
-        canonical_json.write(path, dict(self.__dict__))
+        """Write the source as canonical JSON with a checksum."""
+        checked_json.write(path, dict(self.__dict__))
 
     @classmethod
     def read(cls, path: str | os.PathLike) -> "Source":
@@ -54,7 +74,7 @@ class Source:
         Raises:
             UserError: where the file is missing or describes no source.
         """
-        content = canonical_json.read(path, made_by="generate_data or import_data")
+        content = checked_json.read(path, made_by="generate_data or import_data")
         try:
             return cls(**content)
         except TypeError:

@@ -60,7 +60,7 @@ class Evaluator:
         self._recipe = recipe
         self._device = choose_device(settings.device)
         self._parts = build_model_parts(recipe.training, self._device)
-        load_weights(model, self._parts.model, recipe.digest("training"))
+        load_weights(model, self._parts.model)
         self._parts.model.eval()
         self._dataset = open_rows(
             data, recipe.training, recipe.evaluation.rows, self._parts.transform
@@ -70,6 +70,11 @@ class Evaluator:
         self._meaning = OutputMeaning(self._find_task(outputs), settings.loss)
         # A loss of two classes may take one output; the prediction is two probabilities even then.
         self._values_per_prediction = self._meaning.predictions(outputs).shape[1]
+
+    @property
+    def device(self) -> str:
+        """The kind of device that evaluates: "cpu" or "cuda"."""
+        return self._device.type
 
     def run(self, predictions: str | os.PathLike, steps: int) -> Evaluation:
         """Write the predictions for all evaluation rows, and return how good they are.

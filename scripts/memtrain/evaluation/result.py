@@ -3,13 +3,13 @@
 import os
 from typing import Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from memtrain.config.types import Settings
 from memtrain.core.errors import UserError
 from memtrain.core.number_format import format_with_error
 from memtrain.recipes.recipe import Recipe
-from memtrain.system import canonical_json
+from memtrain.system import checked_json
 
 #: Kinds of task that a model does. "other" is whatever a user's own loss makes a model learn, apart
 #: from predicting numbers or classes: an autoencoder, for example, reproduces the features.
@@ -68,6 +68,10 @@ class Evaluation(Settings):
         parameters: the number of trained parameters.
         steps: the number of optimizer steps of the training.
         per_target: the metrics of every target, by its name; null for a single target.
+        made_from: digests of what the evaluation was made from; see ``data.made_from``.
+        files: digest of the file of the predictions, by its name.
+        packages: versions of packages that it was made with.
+        device: "cpu" or "cuda".
     """
 
     split: str
@@ -86,6 +90,10 @@ class Evaluation(Settings):
     parameters: int
     steps: int
     per_target: dict[str, TargetEvaluation] | None = None
+    made_from: dict[str, str] = Field(default_factory=dict)
+    files: dict[str, str] = Field(default_factory=dict)
+    packages: dict[str, str] = Field(default_factory=dict)
+    device: str | None = None
 
     @property
     def labels(self) -> dict[str, str]:
@@ -127,8 +135,8 @@ class Evaluation(Settings):
             )
 
     def write(self, path: str | os.PathLike) -> None:
-        """Write the evaluation as canonical JSON."""
-        canonical_json.write(path, self.model_dump(mode="json"))
+        """Write the evaluation as canonical JSON with a checksum."""
+        checked_json.write(path, self.model_dump(mode="json"))
 
     @classmethod
     def read(cls, path: str | os.PathLike) -> "Evaluation":
@@ -137,7 +145,7 @@ class Evaluation(Settings):
         Raises:
             UserError: if the file is missing or damaged.
         """
-        content = canonical_json.read(path, made_by="evaluate")
+        content = checked_json.read(path, made_by="evaluate")
         try:
             return cls.model_validate(content)
         except ValidationError as error:

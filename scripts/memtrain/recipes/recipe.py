@@ -11,7 +11,7 @@ import os
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from memtrain.config.evaluation import EvaluationSettings
 from memtrain.config.training import TrainingSettings
@@ -20,7 +20,7 @@ from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range, count_rows
 from memtrain.data.field_statistics import FieldStatistics
 from memtrain.data.record_file import dtype_from_json
-from memtrain.system import canonical_json
+from memtrain.system import canonical_json, checked_json
 
 
 class Piece(Settings):
@@ -228,6 +228,7 @@ class Recipe(Settings):
             that the split does not use changes its shard's digest, but neither of the two parts.
         rows_per_shard: number of rows of a shard of the manifest; pieces are cut at its multiples.
         withdrawn: configured rows that are left out because they are withdrawn.
+        made_from: digests of what the recipe was made from; see ``data.made_from``.
     """
 
     split: str
@@ -238,6 +239,7 @@ class Recipe(Settings):
     shards: dict[str, str]
     rows_per_shard: int
     withdrawn: list[tuple[int, int]]
+    made_from: dict[str, str] = Field(default_factory=dict)
 
     @property
     def training_and_evaluation_rows(self) -> list[Range]:
@@ -245,17 +247,18 @@ class Recipe(Settings):
         return [*self.training.rows.resolved, *self.evaluation.rows.resolved]
 
     def write(self, path: str | os.PathLike) -> None:
-        """Write the recipe as canonical JSON."""
-        canonical_json.write(path, self.model_dump(mode="json"))
+        """Write the recipe as canonical JSON with a checksum."""
+        checked_json.write(path, self.model_dump(mode="json"))
 
     @classmethod
     def read(cls, path: str | os.PathLike) -> "Recipe":
         """Read a recipe that ``write`` wrote.
 
         Raises:
-            UserError: where the file is missing or is no recipe of this version of memtrain.
+            UserError: if the file is missing, was changed, or is no recipe of this version of
+                memtrain.
         """
-        content = canonical_json.read(path, made_by="resolve_splits")
+        content = checked_json.read(path, made_by="resolve_splits")
         try:
             return cls.model_validate(content)
         except ValidationError as error:

@@ -92,6 +92,19 @@ def read_recipe_facts(path: str | os.PathLike) -> RecipeFacts:
     return RecipeFacts(digests, workload)
 
 
+def read_training_settings(path: str | os.PathLike) -> dict[str, Any]:
+    """Return the settings of the training in a recipe, without checking them.
+
+    Raises:
+        UserError: if the file is missing or is no recipe.
+    """
+    recipe = canonical_json.read(path, made_by="resolve_splits")
+    try:
+        return dict(recipe["training"]["settings"])
+    except (KeyError, TypeError, ValueError):
+        raise UserError(f"{path}: this is not a recipe.") from None
+
+
 def _workload(recipe: dict[str, Any]) -> Workload:
     settings = recipe["training"]["settings"]
     sizes = recipe["training"]["sizes"]

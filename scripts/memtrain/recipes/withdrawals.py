@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError, field_validator
 from memtrain.config.types import Settings
 from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range
+from memtrain.system import canonical_json
 from memtrain.system.atomic_files import write_text
 
 WITHDRAWALS_FILE = "withdrawals.yaml"
@@ -76,6 +77,12 @@ def read_withdrawals(path: str | os.PathLike, dataset: str) -> list[Withdrawal]:
             f"{path}: {where} is wrong ({first['msg']}). Each withdrawal has `rows: "
             "[start, end]`, `reason`, `at` and `digest`; bring back the last committed version."
         ) from None
+
+
+def withdrawals_digest(withdrawals: Sequence[Withdrawal]) -> str:
+    """Return the digest of what recipes depend on: which rows are withdrawn, but not why."""
+    rows = sorted((entry.rows, entry.digest) for entry in withdrawals)
+    return canonical_json.digest(rows)
 
 
 def write_withdrawals(

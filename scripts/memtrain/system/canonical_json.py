@@ -26,7 +26,12 @@ def digest(content: Any) -> str:
 
 def write(path: str | os.PathLike, content: Any) -> None:
     """Write the content to a file as canonical JSON, broken into lines that people can read."""
-    write_text(path, _in_lines(content) + "\n")
+    write_text(path, text(content))
+
+
+def text(content: Any) -> str:
+    """Return the content as canonical JSON, broken into lines that people can read."""
+    return _in_lines(content) + "\n"
 
 
 def read(path: str | os.PathLike, made_by: str) -> Any:

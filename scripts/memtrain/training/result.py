@@ -3,9 +3,12 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
+from memtrain.data.made_from import Statement, versions_of_packages
+from memtrain.system.digests import digest_of_file
 from memtrain.training.history import StepRecord, write_history
 from memtrain.training.performance import Performance
 from memtrain.training.weights import write_weights
@@ -17,6 +20,7 @@ class TrainingResult:
 
     Attributes:
         recipe_digest: digest of the training part of the recipe.
+        device: "cpu" or "cuda".
         weights: weights of the model, tensors by name.
         history: one record for every optimizer step.
         order_digest: digest of the rows in the order in which they were visited; see
@@ -25,15 +29,35 @@ class TrainingResult:
     """
 
     recipe_digest: str
+    device: str
     weights: Mapping[str, torch.Tensor]
     history: Sequence[StepRecord]
     order_digest: str
     performance: Performance
 
     def write(
-        self, model: str | os.PathLike, history: str | os.PathLike, performance: str | os.PathLike
+        self,
+        model: str | os.PathLike,
+        history: str | os.PathLike,
+        performance: str | os.PathLike,
+        *,
+        code: str,
     ) -> None:
-        """Write the three files. The bytes of the first two depend on recipe and code alone."""
-        write_weights(model, self.weights, self.recipe_digest)
+        """Write the three files. The bytes of model and history depend on recipe and code alone.
+
+        Args:
+            model: file of the weights, which says what the model was made from.
+            history: file of the history.
+            performance: file of the cost.
+            code: digest of the code that trained.
+        """
         write_history(history, self.history)
+        name = Path(os.path.relpath(history, Path(model).parent)).as_posix()
+        origin = Statement(
+            made_from={"recipe": self.recipe_digest, "code": code},
+            files={name: digest_of_file(history)},
+            packages=versions_of_packages(),
+            device=self.device,
+        )
+        write_weights(model, self.weights, origin)
         self.performance.write(performance)

@@ -123,6 +123,7 @@ class Trainer:
             self._train(reporter)
         return TrainingResult(
             recipe_digest=self._recipe.digest("training"),
+            device=self._context.device.type,
             weights=self._model_state.weights(),
             history=self._history,
             order_digest=digest_of_state(self._visited_by_all()),

@@ -1,4 +1,4 @@
-"""``model.safetensors``: the weights of a trained model, with the digest of their recipe."""
+"""``model.safetensors``: the weights of a trained model, and what they were made from."""
 
 import os
 from collections.abc import Mapping
@@ -10,56 +10,45 @@ from torch import nn
 
 from memtrain.core.errors import UserError
 from memtrain.core.wording import listed
+from memtrain.data.made_from import Statement
+from memtrain.recipes.model_file import check_weights, with_origin
 from memtrain.system.atomic_files import write_bytes
-
-#: Metadata key of the digest of the training recipe. It is the only key, because safetensors writes
-#: several keys in random order, and the file must always have the same bytes.
-RECIPE_KEY = "recipe"
 
 
 def write_weights(
-    path: str | os.PathLike, weights: Mapping[str, torch.Tensor], recipe_digest: str
+    path: str | os.PathLike, weights: Mapping[str, torch.Tensor], origin: Statement
 ) -> None:
     """Write the weights of a model.
 
     Args:
         path: file to write, ``model.safetensors``.
         weights: tensors by name, on any device.
-        recipe_digest: digest of the training part of the recipe.
+        origin: what the model was made from.
     """
     # Clones, because tied weights share memory, which safetensors refuses.
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in weights.items()}
-    write_bytes(path, safetensors.torch.save(tensors, metadata={RECIPE_KEY: recipe_digest}))
+    write_bytes(path, with_origin(safetensors.torch.save(tensors), origin))
 
 
-def load_weights(path: str | os.PathLike, model: nn.Module, recipe_digest: str) -> None:
+def load_weights(path: str | os.PathLike, model: nn.Module) -> None:
     """Load the weights of a file into a model.
 
     Args:
         path: file that train wrote, ``model.safetensors``.
         model: model built from the recipe.
-        recipe_digest: digest of the training part of that recipe.
 
     Raises:
-        UserError: if the file is missing or damaged, was trained by another recipe, or holds other
-            tensors than the model has.
+        UserError: if the file is missing or damaged, or holds other tensors than the model has.
     """
     path = os.fspath(path)
-    if not os.path.exists(path):
-        raise UserError(f"{path}: there is no such file. Run train to make it.")
+    check_weights(path)
     try:
         with safe_open(path, framework="pt") as file:
-            found = (file.metadata() or {}).get(RECIPE_KEY)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise UserError(
             f"{path}: this is not a safetensors file ({error}). Remove it and run train again."
         ) from None
-    if found != recipe_digest:
-        raise UserError(
-            f"{path}: this model was trained by the recipe {found}, but the split's is "
-            f"{recipe_digest}. Run train again."
-        )
     _check_shapes(path, tensors, model)
     model.load_state_dict(tensors)
 

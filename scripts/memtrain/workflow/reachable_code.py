@@ -4,12 +4,12 @@ Imports are found by parsing the files; nothing is imported, and no list of file
 The files in a folder ``assets`` beside the modules of a package belong to all its modules.
 """
 
-import ast
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+
+from memtrain.workflow.code_reader import CodeReader, Import
 
 
 @dataclass(frozen=True, order=True)
@@ -47,7 +47,10 @@ class SearchPath:
 
 
 def reachable_code(
-    start: Sequence[CodeFile], search: SearchPath, outside: Sequence[str] = ()
+    start: Sequence[CodeFile],
+    search: SearchPath,
+    outside: Sequence[str] = (),
+    reader: CodeReader | None = None,
 ) -> list[CodeFile]:
     """Return files of code and every file that they can import, directly or not.
 
@@ -56,14 +59,17 @@ def reachable_code(
         search: where modules are looked for.
         outside: beginnings of names of files that are left out. What only these files import is
             not found either.
+        reader: reads the files; None for one that knows none of them.
 
     Returns:
         The files to start from, then the others by their names.
     """
+    reader = reader or CodeReader()
+    find = cache(lambda module: module_files(module, search))
     found, queue = set(start), list(start)
     while queue:
-        for module in imported_modules(queue.pop().path):
-            for file in module_files(module, search):
+        for module in imported_modules(queue.pop().path, reader):
+            for file in find(module):
                 if file not in found and not file.name.startswith(tuple(outside)):
                     found.add(file)
                     if file.path.suffix == ".py":
@@ -105,51 +111,25 @@ def _assets(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("assets/**/*") if path.is_file())
 
 
-def imported_modules(file: Path) -> Sequence[str]:
+def imported_modules(file: Path, reader: CodeReader) -> list[str]:
     """Return the dotted names of what a file imports when it runs, anywhere in it.
 
     For ``from package import name`` this has "package" and "package.name", which may be a module.
     """
-    return _imported_modules(file, os.stat(file).st_mtime_ns)
-
-
-@cache
-def _imported_modules(file: Path, modified_ns: int) -> tuple[str, ...]:
-    # Kept: the rules ask for the code of every script, and the scripts share most of it.
     modules: list[str] = []
-    for node in _nodes_that_run(ast.parse(file.read_bytes(), filename=str(file))):
-        if isinstance(node, ast.Import):
-            modules += (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            module = _absolute(node, file)
-            modules += [module, *(f"{module}.{alias.name}" for alias in node.names)]
-    return tuple(modules)
+    for one in reader.facts(file).imports:
+        module = _absolute(one, file)
+        modules += [module, *(f"{module}.{name}" for name in one.names)]
+    return modules
 
 
-def _nodes_that_run(tree: ast.AST) -> Iterator[ast.AST]:
-    """Yield the nodes of a tree, but not those that only type checkers read."""
-    queue = [tree]
-    while queue:
-        node = queue.pop()
-        yield node
-        if isinstance(node, ast.If) and _is_type_checking(node.test):
-            queue += node.orelse
-        else:
-            queue += ast.iter_child_nodes(node)
-
-
-def _is_type_checking(test: ast.expr) -> bool:
-    """Return whether a condition is ``TYPE_CHECKING`` or ``typing.TYPE_CHECKING``."""
-    return "TYPE_CHECKING" in (getattr(test, "id", None), getattr(test, "attr", None))
-
-
-def _absolute(node: ast.ImportFrom, file: Path) -> str:
-    """Return the absolute name of the module of a ``from`` import."""
-    if not node.level:
-        return node.module or ""
-    package = file.parents[node.level - 1]
+def _absolute(one: Import, file: Path) -> str:
+    """Return the absolute name of the module of an import."""
+    if not one.level:
+        return one.module
+    package = file.parents[one.level - 1]
     names: list[str] = []
     while (package / "__init__.py").exists():
         names.insert(0, package.name)
         package = package.parent
-    return ".".join([*names, *filter(None, [node.module])])
+    return ".".join([*names, *filter(None, [one.module])])

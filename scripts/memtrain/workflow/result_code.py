@@ -9,8 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from memtrain.config.training import TrainingSettings
+from memtrain.workflow.code_reader import CodeReader
 from memtrain.workflow.reachable_code import CodeFile, SearchPath, module_files, reachable_code
-from memtrain.workflow.running_code import running_code
 
 _PACKAGE = "memtrain"
 
@@ -53,13 +53,14 @@ def script_code(script: Path) -> list[CodeFile]:
     return _script_code(script, outside=())
 
 
-def result_code(script: Path) -> list[CodeFile]:
+def result_code(script: Path, reader: CodeReader | None = None) -> list[CodeFile]:
     """Return the files that the results of a script depend on.
 
     Left out are the files of ``UNRELATED_CODE`` and what the script can reach only through them.
 
     Args:
         script: the file of the script.
+        reader: reads the files; None for one that knows none of them.
 
     Returns:
         The script first, then the others by their names.
@@ -68,7 +69,8 @@ def result_code(script: Path) -> list[CodeFile]:
         RuntimeError: if the package memtrain is not found.
     """
     inside = _REPORTING_CODE.get(script.stem, ())
-    return _script_code(script, outside=[part for part in UNRELATED_CODE if part not in inside])
+    outside = [part for part in UNRELATED_CODE if part not in inside]
+    return _script_code(script, outside, reader)
 
 
 def own_modules(settings: TrainingSettings) -> list[str]:
@@ -92,42 +94,53 @@ def own_code(settings: TrainingSettings, folder: Path) -> list[CodeFile]:
     return _module_code(own_modules(settings), folder)
 
 
-def code_digest(files: Iterable[CodeFile]) -> str:
+def code_digest(files: Iterable[CodeFile], reader: CodeReader | None = None) -> str:
     """Return the digest of the names of files of code and of what runs in them, in any order.
 
     A comment or a docstring that no code reads does not count; see ``running_code``.
     """
+    reader = reader or CodeReader()
     digest = hashlib.sha256()
     for file in sorted(files):
-        content = running_code(file.path)
-        digest.update(f"{file.name} {len(content)}\n".encode())
-        digest.update(content)
+        digest.update(f"{file.name} {reader.facts(file.path).running}\n".encode())
     return f"sha256:{digest.hexdigest()}"
 
 
-def result_code_digest(script: Path, modules: Iterable[str] = (), folder: Path = Path()) -> str:
+def result_code_digest(
+    script: Path,
+    modules: Iterable[str] = (),
+    folder: Path = Path(),
+    reader: CodeReader | None = None,
+) -> str:
     """Return the digest of the code that the results of a script depend on.
 
     Args:
         script: the file of the script.
         modules: the names of the user's own modules that it imports, from ``own_modules``.
         folder: the folder that these lie in.
+        reader: reads the files; None for one that knows none of them.
 
     Raises:
         RuntimeError: if the package memtrain is not found.
     """
-    return code_digest({*result_code(script), *_module_code(modules, folder)})
+    reader = reader or CodeReader()
+    files = {*result_code(script, reader), *_module_code(modules, folder, reader)}
+    return code_digest(files, reader)
 
 
-def _module_code(modules: Iterable[str], folder: Path) -> list[CodeFile]:
+def _module_code(
+    modules: Iterable[str], folder: Path, reader: CodeReader | None = None
+) -> list[CodeFile]:
     search = SearchPath([folder])
     start = [file for module in modules for file in module_files(module, search)]
-    return sorted(set(reachable_code(start, search)))
+    return sorted(set(reachable_code(start, search, reader=reader)))
 
 
-def _script_code(script: Path, outside: Iterable[str]) -> list[CodeFile]:
+def _script_code(
+    script: Path, outside: Iterable[str], reader: CodeReader | None = None
+) -> list[CodeFile]:
     search = SearchPath([script.parent], {_PACKAGE: _IMPORTED_FROM})
-    code = reachable_code([CodeFile(script.name, script)], search, list(outside))
+    code = reachable_code([CodeFile(script.name, script)], search, list(outside), reader)
     if not any(file.name == f"{_PACKAGE}/__init__.py" for file in code):
         raise RuntimeError(
             f"{script}: its code is not known, since the package {_PACKAGE} is neither beside it "

@@ -5,11 +5,9 @@ Two versions of a file that differ only in these do the same, so digests of code
 
 import ast
 import io
-import os
 import re
 import tokenize
 from collections.abc import Iterator
-from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
@@ -44,13 +42,6 @@ def running_code(path: Path) -> bytes:
     Args:
         path: the file.
     """
-    found = os.stat(path)
-    return _running_code(path, found.st_mtime_ns, found.st_size)
-
-
-@cache
-def _running_code(path: Path, modified_ns: int, size: int) -> bytes:
-    # Kept: the scripts share most of their files.
     content = path.read_bytes()
     if path.suffix != ".py":
         return content

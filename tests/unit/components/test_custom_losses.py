@@ -15,6 +15,7 @@ from memtrain.core.errors import UserError
 from memtrain.evaluation.evaluator import Evaluator
 from memtrain.evaluation.result import Evaluation
 from memtrain.training.trainer import Trainer
+from tests.trainings import code_of_training
 
 GENERATOR = np.random.default_rng(0)
 FEATURES = GENERATOR.integers(0, 17, (200, 6)).astype(np.float32)
@@ -62,7 +63,7 @@ def run(resolve, tmp_path):
         recipe = recipe.model_copy(update={"split": name})
         recipe.write(folder / "split.json")
         paths = [folder / part for part in ("model.safetensors", "history.csv", "performance.json")]
-        Trainer(recipe, data).run().write(*paths)
+        Trainer(recipe, data).run().write(*paths, code=code_of_training(recipe))
         arguments = {
             "data": data,
             "split": folder / "split.json",

@@ -25,6 +25,7 @@ import import_data
 from memtrain.config.dataset import ImportSettings
 from memtrain.core.errors import UserError
 from memtrain.data.source import Source
+from memtrain.system.digests import digest_of_file
 
 SCRIPT = Path(import_data.__file__)
 
@@ -386,7 +387,10 @@ def test_the_source_tells_where_rows_came_from(tmp_path, monkeypatch, capsys):
             "rows_read": 5,
             "rows_dropped": 4,
         },
+        made_from=source.made_from,
+        files={"data.npy": digest_of_file("out/data.npy")},
     )
+    assert set(source.made_from) == {"code", "settings", "files"}
     first = Path("out/source.json").read_bytes(), Path("out/data.npy").read_bytes()
     run_import("data/*.csv", tmp_path, **ABW, missing="drop")
     assert first == (Path("out/source.json").read_bytes(), Path("out/data.npy").read_bytes())

@@ -17,6 +17,7 @@ from memtrain.data.indexing import auto_rows_per_shard, index_shards
 from memtrain.data.manifest import Manifest, part_path, part_paths
 from memtrain.data.record_file import RecordLayout, create, read_layout
 from memtrain.data.shard_summaries import summarize_rows
+from memtrain.system import checked_json
 
 ROWS = 300
 
@@ -68,8 +69,8 @@ def files(path):
 
 def test_the_manifest_does_not_depend_on_threads(data, tmp_path):
     for threads in (1, 4):
-        index_shards(data, 17, threads=threads).write(tmp_path / f"{threads}.json")
-    assert files(tmp_path / "1.json") == files(tmp_path / "4.json")
+        index_shards(data, 17, threads=threads).write(tmp_path / f"{threads}/m.json")
+    assert files(tmp_path / "1/m.json") == files(tmp_path / "4/m.json")
 
 
 def test_a_manifest_reads_back_as_it_was_written(data, tmp_path):
@@ -77,8 +78,16 @@ def test_a_manifest_reads_back_as_it_was_written(data, tmp_path):
     manifest.write(tmp_path / "m.json")
     again = Manifest.read(tmp_path / "m.json")
     assert again.layout == manifest.layout
-    again.write(tmp_path / "again.json")
-    assert files(tmp_path / "m.json") == files(tmp_path / "again.json")
+    again.write(tmp_path / "again/m.json")
+    assert files(tmp_path / "m.json") == files(tmp_path / "again/m.json")
+
+
+def test_a_part_of_other_bytes_is_refused(data, tmp_path):
+    index_shards(data, 64).write(tmp_path / "m.json")
+    part = part_path(tmp_path / "m.json", 0)
+    part.write_text(part.read_text().replace('"id": 1', '"id": 7'))
+    with pytest.raises(UserError, match=r"part-00000\.json: .*not those that were written"):
+        list(Manifest.read(tmp_path / "m.json").shards)
 
 
 @pytest.fixture
@@ -197,10 +206,14 @@ def test_a_file_that_is_not_the_indexed_one_is_refused(data, write_rows):
 
 
 def test_a_damaged_manifest_is_an_error_that_names_it(tmp_path):
+    path = tmp_path / "m.json"
     for content in ("{", "{}", '{"file": {}, "shards": 3}'):
-        (tmp_path / "m.json").write_text(content)
-        with pytest.raises(UserError, match=r"m\.json: .* run index_shards again"):
-            Manifest.read(tmp_path / "m.json")
+        path.write_text(content)
+        with pytest.raises(UserError, match=r"m\.json: .* [Rr]un index_shards again"):
+            Manifest.read(path)
+    checked_json.write(path, {"file": {}, "shards": 3})
+    with pytest.raises(UserError, match=r"m\.json: .* run index_shards again"):
+        Manifest.read(path)
 
 
 def test_a_file_without_rows_is_refused(tmp_path):

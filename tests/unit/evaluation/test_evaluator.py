@@ -17,9 +17,11 @@ from memtrain.config.evaluation import EvaluationSettings
 from memtrain.core.errors import UserError
 from memtrain.evaluation.evaluator import Evaluator
 from memtrain.evaluation.result import Evaluation
+from memtrain.recipes.model_file import read_origin
 from memtrain.training.history import read_history
 from memtrain.training.trainer import Trainer
-from memtrain.training.weights import RECIPE_KEY
+from memtrain.training.weights import write_weights
+from tests.trainings import code_of_training
 
 GENERATOR = np.random.default_rng(0)
 FEATURES = GENERATOR.random((300, 4), dtype=np.float32)
@@ -54,8 +56,7 @@ class Split:
 
     def set_weights(self, change):
         weights = safetensors.torch.load_file(self.model)
-        digest = {RECIPE_KEY: self.recipe.digest("training")}
-        safetensors.torch.save_file(change(weights), self.model, metadata=digest)
+        write_weights(self.model, change(weights), read_origin(self.model))
 
 
 @pytest.fixture
@@ -72,7 +73,12 @@ def train(resolve, tmp_path):
         recipe = recipe.model_copy(update=parts)
         split = Split(tmp_path, data, recipe)
         trained = Trainer(recipe, data).run()
-        trained.write(split.model, split.history, tmp_path / "performance.json")
+        trained.write(
+            split.model,
+            split.history,
+            tmp_path / "performance.json",
+            code=code_of_training(recipe),
+        )
         return split
 
     return train

@@ -15,6 +15,7 @@ from memtrain.planning.long_trainings import describe_long_training
 from memtrain.planning.split_resolution import describe_weak_shuffle, resolve_splits
 from memtrain.recipes.recipe import Recipe
 from memtrain.recipes.recipe_facts import RecipeFacts, read_recipe_facts
+from memtrain.system import checked_json
 
 GENERATOR = np.random.default_rng(0)
 FEATURES = GENERATOR.random((100, 4), dtype=np.float32)
@@ -238,10 +239,19 @@ def test_a_damaged_recipe_is_named(resolve, tmp_path):
     _, recipe = resolve(FEATURES, TARGET)
     path = tmp_path / "split.json"
     recipe.write(path)
-    content = json.loads(path.read_text())
+    content = checked_json.read(path, made_by="resolve_splits")
     del content["training"]["rows"]
-    path.write_text(json.dumps(content))
+    checked_json.write(path, content)
     with pytest.raises(UserError, match=r"split\.json: .*training\.rows: .*resolve_splits again"):
+        Recipe.read(path)
+
+
+def test_a_recipe_that_was_changed_by_hand_is_refused(resolve, tmp_path):
+    _, recipe = resolve(FEATURES, TARGET)
+    path = tmp_path / "split.json"
+    recipe.write(path)
+    path.write_text(path.read_text().replace('"epochs": 1', '"epochs": 2'))
+    with pytest.raises(UserError, match=r"split\.json: it has changed since it was written"):
         Recipe.read(path)
 
 

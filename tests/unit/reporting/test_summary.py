@@ -22,6 +22,7 @@ from memtrain.reporting.summary import SplitSummary, Summary
 from memtrain.reporting.summary_csv import write_csv
 from memtrain.reporting.summary_figure import draw_summary
 from memtrain.reporting.summary_table import write_table
+from memtrain.system import checked_json
 from memtrain.training.performance import Performance
 from memtrain.training.trainer import Trainer
 
@@ -71,7 +72,7 @@ def train_and_evaluate(recipe, data, folder):
     recipe.write(folder / "split.json")
     model, history = folder / "model.safetensors", folder / "history.csv"
     trained = Trainer(recipe, data).run()
-    trained.write(model, history, folder / "performance.json")
+    trained.write(model, history, folder / "performance.json", code="sha256:code")
     evaluation = Evaluator(recipe, data, model).run(folder / "predictions.npy", 5)
     evaluation.write(folder / "evaluation.json")
 
@@ -173,7 +174,7 @@ def test_all_missing_and_damaged_files_are_named_at_once(results, tmp_path):
     splits = tmp_path / "splits"
     (splits / "small" / "evaluation.json").unlink()
     (splits / "big" / "performance.json").write_text("{}")
-    (splits / "another" / "evaluation.json").write_text('{"split": "another"}')
+    checked_json.write(splits / "another" / "evaluation.json", {"split": "another"})
     with pytest.raises(UserError) as refusal:
         summarize.main(arguments)
     small, big, another = refusal.value.problems
@@ -188,9 +189,9 @@ def test_all_missing_and_damaged_files_are_named_at_once(results, tmp_path):
 def test_an_evaluation_of_another_recipe_is_refused(results, tmp_path):
     arguments = results()
     path = tmp_path / "splits" / "small" / "split.json"
-    recipe = json.loads(path.read_text())
+    recipe = checked_json.read(path, made_by="resolve_splits")
     recipe["evaluation"]["settings"]["seed"] = 1
-    path.write_text(json.dumps(recipe))
+    checked_json.write(path, recipe)
     with pytest.raises(UserError, match=r"made with another recipe than .*Run train and evaluate"):
         summarize.main(arguments)
 

@@ -7,6 +7,7 @@ import pytest
 
 from memtrain.core.errors import UserError
 from memtrain.system.digests import digest_of_file
+from memtrain.system.file_notes import FileNotes
 from memtrain.system.known_digests import KnownDigests
 
 
@@ -34,16 +35,24 @@ def make_old(path):
     time.sleep(max(0.0, os.stat(path).st_ctime + 2.1 - time.time()))
 
 
+class Known(KnownDigests):
+    """Known digests, with their notes, and the files that were read."""
+
+    def __init__(self, file, **options):
+        self.notes, self.reads = FileNotes(file.parent / "state/files.json"), Reads()
+        super().__init__(self.notes, on_read=self.reads, **options)
+
+
 def known(file, **options):
-    reads = Reads()
-    return KnownDigests(file.parent / "state/files.json", on_read=reads, **options), reads
+    digests = Known(file, **options)
+    return digests, digests.reads
 
 
 def test_a_file_is_read_once_and_again_after_a_change_of_any_kind(file):
     first, reads = known(file)
     assert first.digest(file) == digest_of_file(file)
     assert first.digest(file) == digest_of_file(file)
-    first.save()
+    first.notes.save()
     assert reads.paths == [file]
 
     later, reads = known(file)
@@ -63,9 +72,9 @@ def test_a_file_that_changed_just_now_is_not_noted(file):
     file.write_bytes(b"new")
     first, _ = known(file)
     first.digest(file)
-    first.save()
-    _, reads = again = known(file)
-    again[0].digest(file)
+    first.notes.save()
+    again, reads = known(file)
+    again.digest(file)
     assert reads.paths == [file]
 
 

@@ -2,6 +2,8 @@
 
 import csv
 import hashlib
+import json
+from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -15,6 +17,8 @@ from memtrain.core.errors import UserError
 from memtrain.core.random_streams import torch_seed
 from memtrain.core.ranges import Range
 from memtrain.loading.row_order import RowOrder
+from memtrain.recipes.model_file import check_weights, read_origin
+from memtrain.system.digests import digest_of_file
 from memtrain.training.run_context import RunContext
 from memtrain.training.trainer import Trainer
 
@@ -23,10 +27,19 @@ FEATURES = GENERATOR.random((300, 4), dtype=np.float32)
 TARGET = (FEATURES @ [1, -2, 3, 0.5] + 0.3).astype(np.float32)
 
 
+#: What the models of these tests say of the code that made them.
+CODE = "sha256:code"
+
+
+def paths_of(folder):
+    """Return the files of a training: model, history and performance."""
+    return [folder / name for name in ("model", "history", "performance")]
+
+
 def train(resolve, tmp_path, training, features=FEATURES, target=TARGET, **how):
     data, recipe = resolve(features, target, training, **how)
     trainer = Trainer(recipe, data)
-    trainer.run().write(tmp_path / "model", tmp_path / "history", tmp_path / "performance")
+    trainer.run().write(*paths_of(tmp_path), code=CODE)
     with open(tmp_path / "history") as file:
         history = list(csv.DictReader(file))
     return recipe, safetensors.torch.load_file(tmp_path / "model"), history
@@ -166,7 +179,7 @@ def test_no_way_of_loading_changes_a_byte(resolve, tmp_path, shuffle):
             paths = [tmp_path / f"{name}-{number}-{cores}" for name in "mhp"]
             trainer = Trainer(recipe, data, RunContext(loading=LoadingSettings(**loading)))
             trainer._loader._gathers_ahead = cores == 2
-            trainer.run().write(*paths)
+            trainer.run().write(*paths, code=CODE)
             digests.add(tuple(path.read_bytes() for path in paths[:2]))
     assert len(digests) == 1
 
@@ -191,10 +204,18 @@ def test_the_same_recipe_gives_the_same_bytes(resolve, tmp_path, model):
     assert len(digests) == 1
 
 
-def test_the_model_carries_the_digest_of_its_recipe(resolve, tmp_path):
+def test_the_model_says_what_it_was_made_from(resolve, tmp_path):
     recipe, _, _ = train(resolve, tmp_path, {"model": "linear"})
     with safe_open(tmp_path / "model", "pt") as file:
-        assert file.metadata() == {"recipe": recipe.digest("training")}
+        (statement,) = map(json.loads, file.metadata().values())
+    assert statement["made_from"] == {"recipe": recipe.digest("training"), "code": CODE}
+    assert statement["files"] == {"history": digest_of_file(tmp_path / "history")}
+    assert statement["packages"] == {"numpy": np.__version__, "torch": version("torch")}
+    assert statement["device"] == "cpu"
+    origin = read_origin(tmp_path / "model")
+    assert origin.made_from == statement["made_from"]
+    assert origin.tensors == statement["tensors"]
+    check_weights(tmp_path / "model")
 
 
 @pytest.mark.parametrize(
@@ -354,6 +375,6 @@ def test_the_number_of_slots_in_one_call_changes_no_byte(resolve, tmp_path):
     for per_call in (1, 2, 4, 8, "auto"):
         context = RunContext(running=RunningSettings(slots_per_call=per_call))
         paths = [tmp_path / f"{name}-{per_call}" for name in "mhp"]
-        Trainer(recipe, data, context).run().write(*paths)
+        Trainer(recipe, data, context).run().write(*paths, code=CODE)
         digests.add(tuple(path.read_bytes() for path in paths[:2]))
     assert len(digests) == 1

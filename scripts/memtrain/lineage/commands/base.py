@@ -16,10 +16,12 @@ from memtrain.core.errors import UserError
 from memtrain.core.ranges import MOST_ROWS, Range
 from memtrain.core.wording import shown
 from memtrain.lineage.index.lineage_index import LineageIndex
+from memtrain.lineage.queries.currency import today_of
 from memtrain.lineage.queries.lookup import rows_of_shard
 from memtrain.lineage.queries.verify import Verification, verify_everything
 from memtrain.lineage.records.privacy import Privacy
 from memtrain.recipes.withdrawals import WITHDRAWALS_FILE, Withdrawal, read_withdrawals
+from memtrain.workflow.today import Today
 
 #: The folder that holds memtrain's Snakefile and scripts.
 REPOSITORY = Path(memtrain.__file__).resolve().parents[2]
@@ -71,10 +73,18 @@ class Query:
             return rows_of_shard(self.results.manifest, self.arguments.shard)
         return self.arguments.rows
 
+    def today(self) -> Today:
+        """Return what the results would be made from now."""
+        return today_of(self.results, self.project, REPOSITORY / "scripts")
+
     def verify_everything(self) -> Verification:
         """Compare all files and rows with the records, and record what was found."""
         return verify_everything(
-            self.index, project=self.project, data=self.data, withdrawals=self.withdrawals
+            self.index,
+            project=self.project,
+            data=self.data,
+            withdrawals=self.withdrawals,
+            today=self.today(),
         )
 
     def answer(self, content: Any, lines: Iterable[str], is_fine: bool = True) -> int:

@@ -45,5 +45,6 @@ def _verify(query: Query) -> Verification:
         data=query.data,
         withdrawals=query.withdrawals,
         quick=arguments.quick,
+        today=None if arguments.quick else query.today(),
     )
     return verifier.verify(arguments.paths)

@@ -13,6 +13,7 @@ from memtrain.core.wording import counted, listed
 from memtrain.data.manifest import Manifest
 from memtrain.data.record_file import RecordLayout, read_layout
 from memtrain.lineage.index.lineage_index import LineageIndex
+from memtrain.lineage.queries.currency import stale_results, stale_results_of, stale_rows
 from memtrain.lineage.queries.lookup import find_version
 from memtrain.lineage.records.run_record import FileUse, PieceUse, RunRecord
 from memtrain.lineage.records.user_actions import record_action
@@ -20,6 +21,7 @@ from memtrain.recipes.integrity import corrupt_pieces
 from memtrain.recipes.recipe import Recipe
 from memtrain.recipes.withdrawals import Withdrawal
 from memtrain.system.digests import digest_of_file
+from memtrain.workflow.today import Today
 
 #: Longest time from the end of a job until Snakemake, which polls for it, touches the outputs.
 _MAX_SECONDS_UNTIL_TOUCHED = 300
@@ -34,8 +36,9 @@ class Finding:
     Attributes:
         kind: what is wrong: "missing" (the file is gone), "changed" (the file has other bytes),
             "corrupt" (rows have other bytes), "withdrawn" (a model was trained on withdrawn rows),
-            "order" (a training visited the rows in an order that its recipe does not declare) or
-            "unreadable" (a damaged record).
+            "order" (a training visited the rows in an order that its recipe does not declare),
+            "stale" (code, settings, files or withdrawals are not those that a result was made from)
+            or "unreadable" (a damaged record).
         path: the path of the file, relative to the project.
         message: what is wrong, and what to do.
         details: facts that depend on the kind, such as the number, rows and bytes of a corrupt
@@ -74,6 +77,7 @@ class Verifier:
         data: the path of the file of rows, relative to the project.
         withdrawals: the withdrawals of the dataset.
         quick: whether to compare only sizes and times of modification.
+        today: what results would be made from now; None where that is not known.
     """
 
     def __init__(
@@ -84,12 +88,14 @@ class Verifier:
         data: str,
         withdrawals: Sequence[Withdrawal],
         quick: bool = False,
+        today: Today | None = None,
     ):
         self._index = index
         self._project = project
         self._data = data
         self._withdrawn = [one.range for one in withdrawals]
         self._quick = quick
+        self._today = None if quick else today
         self._result = Verification()
         self._is_corrupt: dict[tuple[Range, str], bool] = {}
 
@@ -119,7 +125,38 @@ class Verifier:
             self._verify_data()
         for name, record in models:
             self._verify_model(name, record)
+        self._verify_currency([name for name, _ in models] if paths else None)
         return self._result
+
+    def _verify_currency(self, models: Sequence[str] | None) -> None:
+        """Find the results that would be made again.
+
+        Args:
+            models: the models to look at, and the rows with them; None for everything.
+        """
+        today = self._today
+        if today is None:
+            return
+        found = stale_results(today)
+        if models is not None:
+            chosen = {self._project / name for name in models}
+            layouts = {split: today.results.split(split) for split in today.splits}
+            asked = [split for split, one in layouts.items() if one.model.absolute() in chosen]
+            rows = [one for one in stale_rows(today) if asked]
+            found = iter(
+                [
+                    *rows,
+                    *(one for split in asked for one in stale_results_of(today, split, not rows)),
+                ]
+            )
+        for one in found:
+            path = str(one.path)
+            self._add_finding(
+                "stale",
+                path,
+                f"{path}: {'; '.join(one.reasons)}. Run snakemake to make it again.",
+                {"reasons": list(one.reasons)},
+            )
 
     def _verify_file(self, name: str, writer: RunRecord | None) -> None:
         """Compare a file with what its last writer wrote.
@@ -270,7 +307,12 @@ class Verifier:
 
 
 def verify_everything(
-    index: LineageIndex, *, project: Path, data: str, withdrawals: Sequence[Withdrawal]
+    index: LineageIndex,
+    *,
+    project: Path,
+    data: str,
+    withdrawals: Sequence[Withdrawal],
+    today: Today | None = None,
 ) -> Verification:
     """Compare all files and rows with the records, and record what was found.
 
@@ -282,9 +324,12 @@ def verify_everything(
         project: the folder of the project.
         data: the path of the file of rows, relative to the project.
         withdrawals: the withdrawals of the dataset.
+        today: what results would be made from now; None where that is not known.
     """
     index.renew_if_damaged()
-    result = Verifier(index, project=project, data=data, withdrawals=withdrawals).verify()
+    result = Verifier(
+        index, project=project, data=data, withdrawals=withdrawals, today=today
+    ).verify()
     try:
         _record(index.store.folder, result)
     except OSError as error:

@@ -1,0 +1,153 @@
+"""Tell Snakemake which results are current, by what they were made from.
+
+The verdict on a result is an input of its rule: a file that is ancient where the result is current,
+and new where it is not (see memtrain/workflow/verdict_files.py). What a rule reads is ancient too,
+unless it is made again in this call: then the rule runs again with it.
+"""
+
+import atexit
+
+from memtrain.core.byte_sizes import format_bytes
+from memtrain.recipes.acceptances import ACCEPTED_FILE, read_acceptances
+from memtrain.system.file_notes import FileNotes
+from memtrain.system.known_digests import KnownDigests
+from memtrain.workflow.code_reader import CodeReader
+from memtrain.workflow.forecast import forecast
+from memtrain.workflow.judge import Judge
+from memtrain.workflow.today import Today
+from memtrain.workflow.verdicts import Verdicts
+
+MAKES_ROWS = "generate_data" if CONFIGURATION.dataset.mock else "import_data"
+
+#: The rules whose results are judged when the recipes are there.
+AFTER_RECIPES = {"train", "evaluate", "draw", "summarize"}
+
+#: Snakemake puts the prefix of a module before the paths that input functions return.
+RESULTS_WITHOUT_PREFIX = workflow.pathvars.apply("<results>")
+
+#: A dry run is an answer to a question, so it does not read large files for long.
+MOST_BYTES_OF_A_DRY_RUN = 1 << 30
+
+
+@lru_cache
+def verdicts():
+    """Return the verdicts on all results, after telling what is not current."""
+    limit = MOST_BYTES_OF_A_DRY_RUN if workflow.dryrun else None
+    notes = FileNotes(RESULTS.known_digests)
+    atexit.register(notes.save)
+    withdrawals = Path(path_without_prefix(WITHDRAWALS_FILE))
+    accepted = read_acceptances(
+        path_without_prefix(ACCEPTED_FILE), CONFIGURATION.dataset.name
+    )
+    today = Today(
+        CONFIGURATION,
+        RESULTS,
+        scripts=SCRIPTS,
+        withdrawals=withdrawals,
+        accepted=accepted,
+        known=KnownDigests(notes, limit, tell_of_reading),
+        reader=CodeReader(notes),
+    )
+    judge = Judge(today)
+    for line in forecast(today, judge):
+        print(line, file=sys.stderr)
+    return Verdicts(judge, RESULTS, CONFIGURATION.split_names, MAKES_ROWS, is_forced)
+
+
+def tell_of_reading(path, size_bytes):
+    """Say that a large file is read, since that takes a while."""
+    if size_bytes >= 1 << 28:
+        print(
+            f"reading {path} ({format_bytes(size_bytes)}): its times have changed",
+            file=sys.stderr,
+        )
+
+
+def is_forced(rule, files):
+    """Return whether the user asked for a rule or one of its files to be made again."""
+    asked = set(map(str, workflow.dag_settings.forcerun))
+    if workflow.dag_settings.forcetargets:
+        asked |= set(map(str, workflow.dag_settings.targets))
+    names = {own_rule_name(rule), *map(str, files)}
+    return workflow.dag_settings.forceall or not asked.isdisjoint(names)
+
+
+def judges():
+    """Return whether this process decides which jobs run.
+
+    Jobs and questions about the workflow (--summary, --report, --unlock) decide nothing.
+    """
+    return workflow.is_main_process and workflow.execution_settings is not None
+
+
+def verdict_on(rule):
+    """Return an input function: the verdict on the results of a rule.
+
+    Where a rule makes results of a split, it is judged when the recipes are there.
+    """
+
+    def verdict(wildcards):
+        split = wildcards.get("split")
+        if rule in AFTER_RECIPES:
+            checkpoints.resolve_splits.get()
+        path = RESULTS.verdict(rule, split)
+        if judges():
+            path = read_or_stop(verdicts().write, rule, split)
+        return [path_without_prefix(str(path))] if path.exists() else []
+
+    return verdict
+
+
+def made_by(rule, *files):
+    """Return an input function: files that a rule makes.
+
+    They are ancient where the rule's results are current. Where the rule runs again, they are not,
+    so that the rule below runs again with it.
+
+    Args:
+        rule: the name of the rule above, as its script is named.
+        files: its files, below the folder of the results; with "{split}" for the split.
+    """
+
+    def paths(wildcards):
+        split = wildcards.get("split")
+        return made_files(rule, files, [split])
+
+    return paths
+
+
+def made_by_all_splits(rule, *files):
+    """Return an input function: files that a rule makes for every split."""
+
+    def paths(wildcards):
+        return made_files(rule, files, CONFIGURATION.split_names)
+
+    return paths
+
+
+def made_files(rule, files, splits):
+    """Return files that a rule makes for some splits, ancient where they are current."""
+    if rule in AFTER_RECIPES:
+        checkpoints.resolve_splits.get()
+    found = []
+    for split in splits:
+        runs = judges() and not read_or_stop(verdicts().on, rule, split).is_current
+        for file in files:
+            path = f"{RESULTS_WITHOUT_PREFIX}/{file.format(split=split)}"
+            found.append(path if runs else ancient(path))
+    return found
+
+
+def recipe(wildcards):
+    """Return the recipe of a split; what it says decides, not when it was written."""
+    checkpoints.resolve_splits.get()
+    return ancient(f"{RESULTS_WITHOUT_PREFIX}/splits/{wildcards.split}/split.json")
+
+
+def recipes_of_all(wildcards):
+    """Return the recipes of all splits."""
+    checkpoints.resolve_splits.get()
+    folder = f"{RESULTS_WITHOUT_PREFIX}/splits"
+    return [
+        ancient(f"{folder}/{split}/split.json") for split in CONFIGURATION.split_names
+    ]

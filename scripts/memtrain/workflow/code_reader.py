@@ -1,0 +1,112 @@
+"""Reads files of code: what they import, and the digest of the part that runs."""
+
+import ast
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from memtrain.system.file_notes import FileNotes, FileState
+from memtrain.workflow.running_code import running_code
+
+
+@dataclass(frozen=True)
+class Import:
+    """A statement that imports.
+
+    Attributes:
+        level: number of dots before the name; 0 for an absolute name.
+        module: the name of the module; empty in ``from . import name``.
+        names: the names that are taken from it, which may be modules; none for ``import module``.
+    """
+
+    level: int
+    module: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CodeFacts:
+    """What has to be known of a file of code.
+
+    Attributes:
+        imports: what the file imports when it runs, anywhere in it.
+        running: digest of the part that runs, "sha256:..."; see ``workflow.running_code``.
+    """
+
+    imports: tuple[Import, ...]
+    running: str
+
+
+class CodeReader:
+    """Reads files of code, and each of them only once while it does not change.
+
+    Args:
+        notes: what was found in files before, in this process or in earlier ones.
+    """
+
+    def __init__(self, notes: FileNotes | None = None):
+        self._notes = notes or FileNotes()
+        self._facts: dict[tuple[Path, FileState], CodeFacts] = {}
+
+    def facts(self, path: Path) -> CodeFacts:
+        """Return the facts of a file; a file that is no Python imports nothing.
+
+        Raises:
+            SyntaxError: if the file is not valid Python.
+        """
+        state = FileState.of(path)
+        facts = self._facts.get((path, state)) or _from_note(self._notes.get(path, state))
+        if facts is None:
+            facts = CodeFacts(_imports(path), _digest(running_code(path)))
+            self._notes.put(path, state, _to_note(facts))
+        self._facts[path, state] = facts
+        return facts
+
+
+def _digest(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def _to_note(facts: CodeFacts) -> list[Any]:
+    return [facts.running, [[one.level, one.module, *one.names] for one in facts.imports]]
+
+
+def _from_note(note: Any) -> CodeFacts | None:
+    try:
+        running, imports = note
+        found = [Import(level, module, tuple(names)) for level, module, *names in imports]
+    except (TypeError, ValueError):
+        return None
+    return CodeFacts(tuple(found), running)
+
+
+def _imports(path: Path) -> tuple[Import, ...]:
+    if path.suffix != ".py":
+        return ()
+    found: list[Import] = []
+    for node in _nodes_that_run(ast.parse(path.read_bytes(), filename=str(path))):
+        if isinstance(node, ast.Import):
+            found += (Import(0, alias.name, ()) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            names = tuple(alias.name for alias in node.names)
+            found.append(Import(node.level, node.module or "", names))
+    return tuple(found)
+
+
+def _nodes_that_run(tree: ast.AST) -> Iterator[ast.AST]:
+    """Yield the nodes of a tree, but not those that only type checkers read."""
+    queue = [tree]
+    while queue:
+        node = queue.pop()
+        yield node
+        if isinstance(node, ast.If) and _is_type_checking(node.test):
+            queue += node.orelse
+        else:
+            queue += ast.iter_child_nodes(node)
+
+
+def _is_type_checking(test: ast.expr) -> bool:
+    """Return whether a condition is ``TYPE_CHECKING`` or ``typing.TYPE_CHECKING``."""
+    return "TYPE_CHECKING" in (getattr(test, "id", None), getattr(test, "attr", None))

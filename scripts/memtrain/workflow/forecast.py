@@ -1,0 +1,127 @@
+"""Says what is not current, and why, before Snakemake lists its jobs.
+
+Snakemake knows the jobs of the splits only after the recipes are made again, and so its list may be
+too short. What is known of the splits before is said here; the rest is "perhaps".
+"""
+
+from collections.abc import Iterator
+
+from memtrain.core.byte_sizes import format_bytes
+from memtrain.core.errors import UserError
+from memtrain.core.wording import listed
+from memtrain.recipes.recipe_facts import read_training_settings
+from memtrain.workflow.judge import Judge
+from memtrain.workflow.judgement import Judgement
+from memtrain.workflow.today import Today
+
+_MOST_LINES = 40
+
+
+def forecast(today: Today, judge: Judge) -> list[str]:
+    """Return lines for users on what is not current; none where all is, or nothing is there yet.
+
+    Args:
+        today: what results would be made from now.
+        judge: judges the results.
+    """
+    if not today.results.source.exists() and not today.results.splits.exists():
+        return []
+    upstream = {
+        today.makes_rows: judge.rows(),
+        "index_shards": judge.manifest(),
+        "resolve_splits": judge.recipes(),
+    }
+    lines = [_line(rule, one) for rule, one in upstream.items() if not one.is_current]
+    is_certain = not lines
+    for split in today.splits:
+        lines += _lines_of_split(today, judge, split, is_certain)
+    if is_certain and not lines and not (summary := judge.summary()).is_current:
+        lines.append(_line("summarize", summary))
+    hidden = len(lines) - _MOST_LINES
+    if hidden > 0:
+        lines[_MOST_LINES:] = [f"and {hidden:,} more"]
+    if lines:
+        lines = ["Not current:", *(f"  {line}" for line in lines)]
+        if not is_certain:
+            lines.append(
+                "  Perhaps more: whether other splits have other rows is known after "
+                "resolve_splits."
+            )
+    return [*lines, *_notes(today, judge)]
+
+
+def _lines_of_split(today: Today, judge: Judge, split: str, is_certain: bool) -> Iterator[str]:
+    files = today.results.split(split)
+    if changed := _changed_settings(today, split):
+        yield f"train {split}: settings changed ({listed(changed)})"
+    elif not files.recipe.exists() and not files.model.exists():
+        if is_certain:
+            yield f"train {split}: never trained"
+        else:
+            yield f"train {split}: new"
+    elif not (training := judge.training(split)).is_current:
+        yield _line(f"train {split}", training)
+    elif is_certain:
+        for rule, judgement in (
+            ("evaluate", judge.evaluation(split)),
+            ("draw", judge.figures(split)),
+        ):
+            if not judgement.is_current:
+                yield _line(f"{rule} {split}", judgement)
+                return
+
+
+def _changed_settings(today: Today, split: str) -> list[str]:
+    """Return the settings of a training that are not those of its recipe, "key: old -> new"."""
+    try:
+        before = read_training_settings(today.results.split(split).recipe)
+    except UserError:
+        return []
+    now = today.configuration.training_settings(split).model_dump(mode="json")
+    return [
+        f"{key}: {before.get(key)} -> {now.get(key)}"
+        for key in now | before
+        if before.get(key) != now.get(key)
+    ]
+
+
+def _notes(today: Today, judge: Judge) -> Iterator[str]:
+    yield from _notes_on_results(today, judge)
+    others = unconfigured_splits(today)
+    if others:
+        yield (
+            f"No longer configured: {listed(others)}. Their files stay in {today.results.splits} "
+            "and still hold what they learned; `python scripts/clean.py` removes them."
+        )
+    for path, size_bytes in today.known.unread.items():
+        yield (
+            f"Not read: {path} ({format_bytes(size_bytes)}). Its times have changed; whether its "
+            "content has is known when snakemake runs."
+        )
+
+
+def _notes_on_results(today: Today, judge: Judge) -> Iterator[str]:
+    """Yield what is told of results that stand, results with the same note together."""
+    results: dict[str, list[str]] = {}
+    for split in today.splits:
+        for rule, judgement in (
+            ("train", judge.training(split)),
+            ("evaluate", judge.evaluation(split)),
+        ):
+            for note in judgement.notes if judgement.is_current else ():
+                results.setdefault(note, []).append(f"{rule} {split}")
+    for note, names in results.items():
+        yield f"Stands: {listed(names)}: {note}."
+
+
+def unconfigured_splits(today: Today) -> list[str]:
+    """Return the names of splits that have results, but are not configured any more."""
+    known = set(today.splits)
+    folders = today.results.splits.glob("*/")
+    return sorted(path.name for path in folders if path.is_dir() and path.name not in known)
+
+
+def _line(what: str, judgement: Judgement) -> str:
+    shown = list(judgement.reasons[:5])
+    more = len(judgement.reasons) - len(shown)
+    return f"{what}: {'; '.join(shown)}" + (f"; and {more:,} more" if more else "")

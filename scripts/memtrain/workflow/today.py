@@ -1,0 +1,209 @@
+"""What results would be made from now: the digests of code, settings, files and withdrawals.
+
+Results say under the same names what they were made from; see ``data.made_from``. A digest is None
+where a file is missing, or where it is too large to be read now.
+"""
+
+from collections.abc import Sequence
+from functools import cache, cached_property
+from pathlib import Path
+
+from memtrain.config.results import ResultsLayout
+from memtrain.config.schema import Configuration
+from memtrain.core.errors import UserError
+from memtrain.data.made_from import (
+    files_digest,
+    packages_text,
+    settings_digest,
+    shard_settings_digest,
+    versions_of_packages,
+)
+from memtrain.data.tables.source_files import source_files
+from memtrain.recipes.acceptances import Acceptance
+from memtrain.recipes.recipe_facts import RecipeFacts, read_recipe_facts
+from memtrain.recipes.withdrawals import read_withdrawals, withdrawals_digest
+from memtrain.system import canonical_json
+from memtrain.system.known_digests import KnownDigests
+from memtrain.workflow.code_reader import CodeReader
+from memtrain.workflow.result_code import own_modules, result_code_digest
+
+#: What a result would be made from: digests by name; None for one that is not known.
+MadeFrom = dict[str, str | None]
+
+
+class Today:
+    """What results would be made from if they were made now.
+
+    Each is compared once in a call of Snakemake, so what was found is kept.
+
+    Args:
+        configuration: the configuration.
+        results: where the results lie.
+        scripts: the folder of the scripts.
+        withdrawals: the file of withdrawn rows.
+        accepted: results that stand although other code or packages made them.
+        known: the digests of files.
+        reader: reads files of code.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        results: ResultsLayout,
+        *,
+        scripts: Path,
+        withdrawals: Path,
+        accepted: Sequence[Acceptance] = (),
+        known: KnownDigests,
+        reader: CodeReader,
+    ):
+        self.configuration = configuration
+        self.results = results
+        self.known = known
+        self._scripts = scripts
+        self._reader = reader
+        self._withdrawals = withdrawals
+        self._accepted = accepted
+        self._code = cache(self._digest_of_code)
+        self._modules = cache(self._modules_of_split)
+
+    @property
+    def splits(self) -> list[str]:
+        """The names of the configured splits."""
+        return self.configuration.split_names
+
+    @property
+    def makes_rows(self) -> str:
+        """The rule that makes the rows."""
+        return "generate_data" if self.configuration.dataset.mock else "import_data"
+
+    def rows(self) -> MadeFrom:
+        """Return what data.npy would be made from."""
+        dataset = self.configuration.dataset
+        if dataset.mock is not None:
+            settings = settings_digest(dataset.mock)
+            return {"code": self.code("generate_data"), "settings": settings}
+        assert dataset.import_ is not None, "rows are generated or imported"
+        return {
+            "code": self.code("import_data"),
+            "settings": settings_digest(dataset.import_),
+            "files": self._imported_files(dataset.import_.path),
+        }
+
+    def manifest(self) -> MadeFrom:
+        """Return what the manifest would be made from."""
+        shards = self.configuration.shards
+        return {
+            "code": self.code("index_shards"),
+            "settings": shard_settings_digest(shards.rows, shards.digest),
+            "data": self.digest(self.results.data),
+        }
+
+    def recipe(self, split: str) -> MadeFrom:
+        """Return what the recipe of a split would be made from."""
+        return {
+            "code": self.code("resolve_splits", split),
+            "settings": canonical_json.digest(self.configuration.settings_of_split(split)),
+            "source": self.digest(self.results.source),
+            "manifest": self.digest(self.results.manifest),
+            "withdrawals": self.withdrawals,
+        }
+
+    def model(self, split: str) -> MadeFrom:
+        """Return what the model of a split would be made from, with the recipe that there is."""
+        facts = self._facts(split)
+        recipe = facts and facts.digests["training"]
+        return {"recipe": recipe, "code": self.code("train", split)}
+
+    def evaluation(self, split: str) -> MadeFrom:
+        """Return what the evaluation of a split would be made from."""
+        facts = self._facts(split)
+        return {
+            "recipe": facts and facts.digests["evaluation"],
+            "code": self.code("evaluate", split),
+            "model": self.digest(self.results.split(split).model),
+        }
+
+    def figures(self, split: str) -> MadeFrom:
+        """Return what the figures of a split would be made from."""
+        files = self.results.split(split)
+        return {
+            "code": self.code("draw"),
+            "evaluation": self.digest(files.evaluation),
+            "predictions": self.digest(files.predictions),
+            "history": self.digest(files.history),
+        }
+
+    def summary(self) -> MadeFrom:
+        """Return what the summary would be made from."""
+        layouts = {split: self.results.split(split) for split in self.splits}
+        name = self.configuration.dataset.name
+        return {
+            "code": self.code("summarize"),
+            "settings": canonical_json.digest([name, self.splits]),
+            "recipes": self._digest_of_all({name: one.recipe for name, one in layouts.items()}),
+            "evaluations": self._digest_of_all(
+                {name: one.evaluation for name, one in layouts.items()}
+            ),
+            "manifest": self.digest(self.results.manifest),
+            "withdrawals": self.withdrawals,
+        }
+
+    @cached_property
+    def packages(self) -> str:
+        """The versions of the packages that results would be made with."""
+        return packages_text(versions_of_packages())
+
+    def acceptance(
+        self, result: str, part: str, made_by: str | None, stands_for: str | None
+    ) -> Acceptance | None:
+        """Return the acceptance of a difference of a result; None if there is none.
+
+        Args:
+            result: the rule that made it, and its split, like "train first".
+            part: what differs: "code" or "packages".
+            made_by: digest or versions of what made the result.
+            stands_for: digest or versions of what would make it now.
+        """
+        given = (result, part, made_by, stands_for)
+        return next((one for one in self._accepted if one.covers(*given)), None)
+
+    def code(self, script: str, split: str | None = None) -> str:
+        """Return the digest of the code of a script.
+
+        Args:
+            script: the name of the script.
+            split: the split whose model, transform and loss it builds; None for none.
+        """
+        return self._code(script, () if split is None else self._modules(split))
+
+    @cached_property
+    def withdrawals(self) -> str:
+        """Return the digest of the withdrawn rows."""
+        name = self.configuration.dataset.name
+        return withdrawals_digest(read_withdrawals(self._withdrawals, name))
+
+    def digest(self, path: Path) -> str | None:
+        """Return the digest of a file; None if it is missing or too large to be read now."""
+        return self.known.digest(path) if path.exists() else None
+
+    def _facts(self, split: str) -> RecipeFacts | None:
+        try:
+            return read_recipe_facts(self.results.split(split).recipe)
+        except UserError:
+            return None
+
+    def _imported_files(self, path: str) -> str | None:
+        return self._digest_of_all({str(file): file for file in source_files(path)})
+
+    def _digest_of_all(self, files: dict[str, Path]) -> str | None:
+        digests = {name: self.digest(path) for name, path in files.items()}
+        known = {name: digest for name, digest in digests.items() if digest is not None}
+        return files_digest(known) if len(known) == len(digests) else None
+
+    def _digest_of_code(self, script: str, modules: tuple[str, ...]) -> str:
+        path = self._scripts / f"{script}.py"
+        return result_code_digest(path, modules, Path.cwd(), self._reader)
+
+    def _modules_of_split(self, split: str) -> tuple[str, ...]:
+        return tuple(own_modules(self.configuration.training_settings(split)))

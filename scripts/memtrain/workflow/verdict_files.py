@@ -1,0 +1,57 @@
+"""Verdict files: inputs by which Snakemake learns whether a result is current.
+
+No rule makes a verdict file. Where the result of a rule is current, its verdict is older than any
+result. Where it is not, the verdict is newer than the result, and its text is new, since Snakemake
+compares the content of small inputs before their times. So with `rerun-triggers: mtime` Snakemake
+runs exactly the rules whose verdicts say so, whatever happened to the times of other files.
+"""
+
+import os
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from memtrain.system.atomic_files import write_text
+
+_CURRENT = "current\n"
+
+#: A time that is older than any result, in seconds since 1970.
+_ANCIENT = 86_400.0
+
+#: How much newer than a stale result its verdict is. Not "now", since the clock may have been
+#: ahead when the result was written; and not the far future, since Snakemake fails jobs whose
+#: outputs are older than their inputs.
+_LATER_SECONDS = 0.01
+
+
+def write_current(path: Path) -> None:
+    """Write the verdict that a result is current; a file that says so already stays as it is."""
+    if _text(path) != _CURRENT:
+        write_text(path, _CURRENT)
+    if os.stat(path).st_mtime != _ANCIENT:
+        os.utime(path, (_ANCIENT, _ANCIENT))
+
+
+def write_stale(path: Path, reasons: Iterable[str], results: Iterable[Path]) -> None:
+    """Write the verdict that results have to be made again.
+
+    Args:
+        path: the verdict file.
+        reasons: why.
+        results: the files of the results. Those with times in the future get the time that it is.
+    """
+    found = [result for result in results if result.exists()]
+    now = time.time()
+    for result in found:
+        if os.stat(result).st_mtime > now:
+            os.utime(result, (now, now))
+    oldest = min((os.stat(result).st_mtime for result in found), default=_ANCIENT)
+    write_text(path, "".join(f"{line}\n" for line in [*reasons, f"noticed at {time.time_ns()}"]))
+    os.utime(path, (oldest + _LATER_SECONDS, oldest + _LATER_SECONDS))
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError):
+        return None

@@ -1,0 +1,119 @@
+"""The verdicts on all results, by the rules that make them.
+
+A rule whose inputs are made again is run again too, so a verdict implies those on the results above
+it. The recipes are an exception: a training looks at the content of its recipe, when it is there.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+
+from memtrain.config.results import ResultsLayout
+from memtrain.workflow.judge import Judge
+from memtrain.workflow.judgement import Judgement
+from memtrain.workflow.verdict_files import write_current, write_stale
+
+
+class Verdicts:
+    """Judges results when Snakemake asks, and tells it by verdict files.
+
+    Every verdict is given once: what a job of this call makes is not judged again.
+
+    Args:
+        judge: judges single results.
+        results: where the results lie.
+        splits: the names of the configured splits.
+        makes_rows: the rule that makes the rows.
+        is_forced: returns whether the user asked for a rule or a file to be made again.
+    """
+
+    def __init__(
+        self,
+        judge: Judge,
+        results: ResultsLayout,
+        splits: list[str],
+        makes_rows: str,
+        is_forced: Callable[[str, list[Path]], bool],
+    ):
+        self._judge = judge
+        self._results = results
+        self._splits = splits
+        self._makes_rows = makes_rows
+        self._is_forced = is_forced
+        self.on = cache(self._on)
+        self.write = cache(self._write)
+
+    def _on(self, rule: str, split: str | None = None) -> Judgement:
+        """Return the judgement on the results of a rule.
+
+        Args:
+            rule: the name of the rule, as the script is named.
+            split: the split; None for a rule that makes results of the whole dataset.
+        """
+        own = self._own(rule, split)
+        if not own.is_current:
+            return own
+        if self._is_forced(rule, list(self._files(rule, split))):
+            return Judgement(("asked for on the command line",), own.notes)
+        above = [
+            f"{name} runs again" if part is None else f"{name} {part} runs again"
+            for name, part in self._above(rule, split)
+            if not self.on(name, part).is_current
+        ]
+        return Judgement(tuple(above[:3]), own.notes)
+
+    def _write(self, rule: str, split: str | None = None) -> Path:
+        """Write the verdict on the results of a rule, and return its file."""
+        path = self._results.verdict(rule, split)
+        judgement = self.on(rule, split)
+        if judgement.is_current:
+            write_current(path)
+        else:
+            write_stale(path, judgement.reasons, self._files(rule, split))
+        return path
+
+    def _own(self, rule: str, split: str | None) -> Judgement:
+        """Return the judgement on results by themselves."""
+        judge = self._judge
+        if split is None:
+            return {
+                self._makes_rows: judge.rows,
+                "index_shards": judge.manifest,
+                "resolve_splits": judge.recipes,
+                "summarize": judge.summary,
+            }[rule]()
+        return {"train": judge.training, "evaluate": judge.evaluation, "draw": judge.figures}[rule](
+            split
+        )
+
+    def _above(self, rule: str, split: str | None) -> Iterator[tuple[str, str | None]]:
+        """Yield the rules, with their splits, whose results a rule is run again with."""
+        if rule == "index_shards":
+            yield self._makes_rows, None
+        elif rule == "resolve_splits":
+            yield "index_shards", None
+        elif rule == "evaluate":
+            yield "train", split
+        elif rule == "draw":
+            yield "evaluate", split
+        elif rule == "summarize":
+            yield from (("draw", name) for name in self._splits)
+
+    def _files(self, rule: str, split: str | None) -> Iterator[Path]:
+        """Yield files that a rule makes."""
+        results = self._results
+        if split is not None:
+            files = results.split(split)
+            yield from {
+                "train": (files.model, files.history, files.performance),
+                "evaluate": (files.evaluation, files.predictions),
+                "draw": files.figures.parent.glob("*"),
+            }[rule]
+        elif rule == self._makes_rows:
+            yield from (results.data, results.source)
+        elif rule == "index_shards":
+            yield results.manifest
+        elif rule == "resolve_splits":
+            yield from (results.split(name).recipe for name in self._splits)
+        else:
+            yield from results.summary.parent.glob("*")

@@ -1,0 +1,224 @@
+"""A Python that has imported the large packages already, for tests that start many programs.
+
+Importing PyTorch, Snakemake and others takes longer than most programs of a test. So a server
+imports them once, and forks for every call. The folder of its programs, put first in PATH, holds
+`python` and `snakemake`: small clients that hand their arguments, environment, folder and open
+files to the server, pass signals on, and end as their fork ends. The server never imports memtrain,
+since tests run copies of it that differ. Other calls (options, other modules) run the real Python.
+"""
+
+import array
+import ctypes
+import json
+import os
+import resource
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+MODULES = (
+    *("torch", "numpy", "yaml", "pydantic", "safetensors.torch", "psutil", "rich.progress"),
+    *("torch.distributed", "torch.func", "torch.optim.lr_scheduler", "torch.utils.data"),
+    *(
+        "torch.distributed.fsdp",
+        "torchmetrics",
+        "pyarrow.csv",
+        "pyarrow.parquet",
+        "matplotlib.pyplot",
+    ),
+    *("snakemake.cli", "snakemake.api", "snakemake.dag", "snakemake.logging", "sqlite3"),
+    *("snakemake.executors.local", "openlineage.client.uuid", "openlineage.client.facet_v2"),
+)
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+
+_CLIENT = """\
+#!{python} -IS
+import sys
+sys.path.insert(0, {folder!r})
+import warm_client
+warm_client.main({name!r}, {address!r})
+"""
+
+_LIMITS = [getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")]
+
+
+@contextmanager
+def warm_programs():
+    """Yield the folder of the programs of a running server, which ends with the block."""
+    with tempfile.TemporaryDirectory(prefix="warm-") as folder:
+        address, programs = f"{folder}/socket", Path(folder, "bin")
+        programs.mkdir()
+        for name in ("python", "snakemake"):
+            program = programs / name
+            program.write_text(
+                _CLIENT.format(
+                    python=sys.executable,
+                    folder=str(Path(__file__).parent),
+                    name=name,
+                    address=address,
+                )
+            )
+            program.chmod(program.stat().st_mode | stat.S_IXUSR)
+        server = subprocess.Popen([sys.executable, __file__, address])
+        try:
+            while not os.path.exists(address):
+                if server.poll() is not None:
+                    raise RuntimeError("the server of warm programs has not started")
+                time.sleep(0.05)
+            yield programs
+        finally:
+            server.terminate()
+            server.wait()
+
+
+def serve(address):
+    """Import the large packages, and fork for every call."""
+    import importlib
+
+    for name in MODULES:
+        with suppress(ImportError):
+            importlib.import_module(name)
+    import gc
+
+    gc.collect()
+    gc.freeze()
+    # The handlers are waited for by nobody.
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(f"{address}.new")
+        listener.listen(64)
+        os.rename(f"{address}.new", address)
+        while True:
+            connection, _ = listener.accept()
+            if os.fork() == 0:
+                listener.close()
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                _handle(connection)
+            connection.close()
+
+
+def _handle(connection):
+    """Run a call in a fork; tell its status, or kill it when the client is gone."""
+    call, files = _receive(connection)
+    program = os.fork()
+    if program == 0:
+        connection.close()
+        _die_with_parent()
+        _become(call, files)
+    for file in files:
+        os.close(file)
+    connection.sendall(f"{program}\n".encode())
+    ended = os.pidfd_open(program)
+    import select
+
+    readable, _, _ = select.select([ended, connection], [], [])
+    if ended not in readable:
+        os.kill(program, signal.SIGKILL)
+    _, status = os.waitpid(program, 0)
+    with suppress(OSError):
+        connection.sendall(f"{status}\n".encode())
+    os._exit(0)
+
+
+def _receive(connection):
+    files = array.array("i")
+    content, ancillary, _, _ = connection.recvmsg(1 << 20, socket.CMSG_SPACE(3 * files.itemsize))
+    for _, _, part in ancillary:
+        files.frombytes(part)
+    while not content.endswith(b"\n"):
+        content += connection.recv(1 << 20)
+    return json.loads(content), list(files)
+
+
+def _die_with_parent():
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+def _become(call, files):
+    """Run the program of a call in this process, and end it as Python would."""
+    os.setsid()
+    for number, file in enumerate(files):
+        os.dup2(file, number)
+    os.closerange(3, 4096)
+    for number in _SIGNALS:
+        ignored = number in call["ignored"]
+        default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+        signal.signal(number, signal.SIG_IGN if ignored else default)
+    for limit, (soft, hard) in call["limits"]:
+        with suppress(ValueError, OSError):
+            resource.setrlimit(limit, (soft, hard))
+    os.umask(call["umask"])
+    os.chdir(call["folder"])
+    os.environ.clear()
+    os.environ.update(call["environment"])
+    _open_streams()
+    status = _run(call)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            status = status or 120
+    os._exit(status)
+
+
+def _open_streams():
+    name = os.environ.get("PYTHONIOENCODING", "utf-8")
+    encoding, _, errors = name.partition(":")
+    for number, stream in enumerate(("stdin", "stdout", "stderr")):
+        raw = os.fdopen(
+            number,
+            "r" if number == 0 else "w",
+            encoding=encoding or "utf-8",
+            errors=errors or ("backslashreplace" if number == 2 else "strict"),
+            closefd=False,
+        )
+        if number == 2 or (number == 1 and (raw.isatty() or os.environ.get("PYTHONUNBUFFERED"))):
+            raw.reconfigure(line_buffering=True)
+        setattr(sys, stream, raw)
+        setattr(sys, f"__{stream}__", raw)
+
+
+def _run(call):
+    import atexit
+    import runpy
+    import threading
+    import traceback
+
+    sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))
+    extra = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
+    base = [part for part in sys.path if part != str(Path(__file__).parent)]
+    sys.argv = call["arguments"]
+    first = os.getcwd() if call["module"] else str(Path(call["arguments"][0]).resolve().parent)
+    sys.path[:] = [first, *extra, *base]
+    status = 0
+    try:
+        if call["module"]:
+            runpy.run_module(call["module"], run_name="__main__", alter_sys=True)
+        else:
+            runpy.run_path(call["arguments"][0], run_name="__main__")
+    except SystemExit as end:
+        code = end.code
+        if code is not None and not isinstance(code, int):
+            print(code, file=sys.stderr)
+            code = 1
+        status = (code or 0) & 0xFF
+    except KeyboardInterrupt:
+        traceback.print_exc()
+        status = 130
+    except BaseException:
+        traceback.print_exc()
+        status = 1
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    return status
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1])
