@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+import time
 from functools import lru_cache
 from pathlib import Path
 
@@ -137,6 +138,11 @@ def state_of_training(wildcards):
 
 
 def imported_files():
-    """Return the files that the setting `dataset.import.path` names."""
+    """Return the files that the setting `dataset.import.path` names.
+
+    The verdict looks at their content. Files with times in the future are left out, since Snakemake
+    fails jobs whose outputs are older than their inputs.
+    """
     paths = read_or_stop(source_files, CONFIGURATION.dataset.import_.path)
-    return [ancient(path_without_prefix(str(path))) for path in paths]
+    past = [path for path in paths if path.stat().st_mtime <= time.time()]
+    return [ancient(path_without_prefix(str(path))) for path in past]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from memtrain.system.file_notes import FileNotes, FileState
-from memtrain.workflow.running_code import running_code
+from memtrain.workflow.running_code import running_code, statements_in
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ def _imports(path: Path) -> tuple[Import, ...]:
 
 
 def _nodes_that_run(tree: ast.AST) -> Iterator[ast.AST]:
-    """Yield the nodes of a tree, but not those that only type checkers read."""
+    """Yield the statements of a tree, but not those that only type checkers read."""
     queue = [tree]
     while queue:
         node = queue.pop()
@@ -104,7 +104,7 @@ def _nodes_that_run(tree: ast.AST) -> Iterator[ast.AST]:
         if isinstance(node, ast.If) and _is_type_checking(node.test):
             queue += node.orelse
         else:
-            queue += ast.iter_child_nodes(node)
+            queue += statements_in(node)
 
 
 def _is_type_checking(test: ast.expr) -> bool:

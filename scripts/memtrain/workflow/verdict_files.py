@@ -38,16 +38,24 @@ def write_stale(path: Path, reasons: Iterable[str], results: Iterable[Path]) -> 
     Args:
         path: the verdict file.
         reasons: why.
-        results: the files of the results. Those with times in the future get the time that it is.
+        results: the files of the results.
     """
     found = [result for result in results if result.exists()]
-    now = time.time()
-    for result in found:
-        if os.stat(result).st_mtime > now:
-            os.utime(result, (now, now))
     oldest = min((os.stat(result).st_mtime for result in found), default=_ANCIENT)
     write_text(path, "".join(f"{line}\n" for line in [*reasons, f"noticed at {time.time_ns()}"]))
     os.utime(path, (oldest + _LATER_SECONDS, oldest + _LATER_SECONDS))
+
+
+def set_back_to_now(paths: Iterable[Path]) -> None:
+    """Give files with times in the future the time that it is.
+
+    The clock was ahead when they were written, or has been set back since. Snakemake fails jobs
+    whose outputs are older than their inputs.
+    """
+    now = time.time()
+    for path in paths:
+        if os.stat(path).st_mtime > now:
+            os.utime(path, (now, now))
 
 
 def _text(path: Path) -> str | None:

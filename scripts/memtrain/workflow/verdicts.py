@@ -11,7 +11,7 @@ from pathlib import Path
 from memtrain.config.results import ResultsLayout
 from memtrain.workflow.judge import Judge
 from memtrain.workflow.judgement import Judgement
-from memtrain.workflow.verdict_files import write_current, write_stale
+from memtrain.workflow.verdict_files import set_back_to_now, write_current, write_stale
 
 
 class Verdicts:
@@ -42,6 +42,7 @@ class Verdicts:
         self._is_forced = is_forced
         self.on = cache(self._on)
         self.write = cache(self._write)
+        self._set_back_times = cache(self._set_back_times_of_all)
 
     def _on(self, rule: str, split: str | None = None) -> Judgement:
         """Return the judgement on the results of a rule.
@@ -69,8 +70,17 @@ class Verdicts:
         if judgement.is_current:
             write_current(path)
         else:
+            self._set_back_times()
             write_stale(path, judgement.reasons, self._files(rule, split))
         return path
+
+    def _set_back_times_of_all(self) -> None:
+        results = self._results
+        parts = results.manifest.with_suffix("")
+        folders = (parts, results.splits, results.summary.parent)
+        files = [file for file in (results.data, results.source, results.manifest) if file.exists()]
+        below = (path for folder in folders if folder.is_dir() for path in folder.rglob("*"))
+        set_back_to_now([*files, *(folder for folder in folders if folder.is_dir()), *below])
 
     def _own(self, rule: str, split: str | None) -> Judgement:
         """Return the judgement on results by themselves."""

@@ -95,6 +95,17 @@ def test_a_file_that_is_no_code_counts_whole(tmp_path):
         assert content(tmp_path, text, name) == text.encode()
 
 
+@pytest.mark.parametrize("text", ['f"{x["a"]}#"  # a\n', "f'{d['#']}'\n"])
+def test_an_f_string_with_its_own_quotes_inside_counts_whole(tmp_path, text):
+    """Python 3.12 reads it; older versions cannot parse it."""
+    assert content(tmp_path, text) == text.encode()
+
+
+def test_escaped_braces_and_formats_in_f_strings_are_understood(tmp_path):
+    text = 'a = f"\\n{b}}}" + f"{c:{d}}" + f"{{"'
+    assert content(tmp_path, f"{text}  # a comment\n") == f"{text}\n".encode()
+
+
 def test_what_is_left_of_code_means_the_same(tmp_path):
     """What is left of modules of the standard library has the same tree, but for docstrings."""
     compared = 0
