@@ -25,6 +25,9 @@ from memtrain.recipes.withdrawals import WITHDRAWALS_FILE
 #: Names that differ from run to run, or that are streams and not files written whole.
 _UNNAMED = re.compile(r"/lineage/(events|started)/|/logs/|/benchmarks/|^\.snakemake/")
 
+#: Files that are written bit by bit, or whose content says nothing.
+_NOT_WHOLE = re.compile(r"/logs/|/benchmarks/|^\.snakemake/|/state/\w+/lock$")
+
 _TROUBLE = ("Traceback (most recent call last)", "Exception ignored", "Fatal Python error")
 
 #: A path, or the name of a file.
@@ -90,7 +93,7 @@ def torn(project: Path, before: Path, finished: Path) -> list[Problem]:
     """Return the files of which only a part is there.
 
     A file may be gone, as it was before, as in the finished project, or, where its bytes differ
-    from run to run, whole by its own marks.
+    from run to run, whole by its own marks. A lock is held or not, whatever the note in it says.
 
     Args:
         project: the project after a fault.
@@ -99,7 +102,7 @@ def torn(project: Path, before: Path, finished: Path) -> list[Problem]:
     """
     problems = []
     for name, path in files_of(project).items():
-        if _is_temporary(name) or re.search(r"/logs/|/benchmarks/|^\.snakemake/", name):
+        if _is_temporary(name) or _NOT_WHOLE.search(name):
             continue
         content = _bytes(path)
         if content is None or any(_bytes(other / name) == content for other in (before, finished)):

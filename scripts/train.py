@@ -98,10 +98,8 @@ def main(argv: list[str] | None = None) -> int:
                 record_inputs(args, recipe, record)
             checkpoints = checkpoints_of(args, recipe, code)
             folder = checkpoints.folder if checkpoints and is_main_rank() else None
-            with (
-                StopRequests(args.max_minutes or None) as stop,
-                training_lock(folder, recipe.digest("training")),
-            ):
+            lock = training_lock(folder, recipe.digest("training"))
+            with StopRequests(args.max_minutes or None) as stop, lock:
                 with staged_rows(args, recipe, checkpoints, stop) as rows:
                     if is_main_rank() and not rows.is_copy:
                         check_rows(args, recipe, record)

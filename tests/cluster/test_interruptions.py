@@ -43,8 +43,11 @@ class Interference:
         self.await_end(split)
 
     def set_minutes(self, split, minutes):
+        """Let the time of a running training end that many minutes from now, at most."""
         job = self._running_job(split, at_step=0 if split == "out_of_time" else 60)
-        self._slurm.run("scontrol", "update", f"JobId={job}", f"TimeLimit={minutes}")
+        hours, passed, _ = map(int, self._first_job(split)["RunTime"].split(":"))
+        limit = 60 * hours + passed + minutes
+        self._slurm.run("scontrol", "update", f"JobId={job}", f"TimeLimit={limit}")
 
     def requeue(self, split):
         self._slurm.run("scontrol", "requeue", self._running_job(split))
