@@ -9,6 +9,10 @@ from snakemake.utils import min_version
 
 min_version("9.27")
 
+
+include: "rules/start.smk"
+
+
 # With --configfile, config.yaml is not read: the two would be merged, and their splits mixed.
 if not workflow.overwrite_configfiles:
 

@@ -2,46 +2,17 @@
 
 import os
 import re
-import sys
 import time
 from functools import lru_cache
 from pathlib import Path
 
-from snakemake.exceptions import WorkflowError
-
-# Not workflow.basedir: in a module this is the folder of the Snakefile that uses it.
-PROJECT = Path(str(workflow.current_basedir)).parent
-if not PROJECT.is_dir():
-    raise WorkflowError(
-        f"{workflow.current_basedir}: memtrain does not run from an address, since its rules call "
-        "the programs in scripts/. Clone the repository, and name the clone's Snakefile: "
-        '`snakefile: "path/to/memtrain/Snakefile"`.'
-    )
-SCRIPTS = PROJECT / "scripts"
-sys.path.insert(0, str(SCRIPTS))
-
-from memtrain.cli.environment_check import WORKFLOW_PYTHON
 from memtrain.config.parsing import settings_text
 from memtrain.config.reading import configuration_text, parse_configuration
 from memtrain.config.results import ResultsLayout
-from memtrain.core.errors import UserError
 from memtrain.data.tables.source_files import source_files
 from memtrain.recipes.recipe_facts import read_recipe_facts
 from memtrain.recipes.withdrawals import WITHDRAWALS_FILE
 from memtrain.system.atomic_files import write_text
-
-# In the environment, since a script looks for it before it can read its arguments.
-os.environ.update({WORKFLOW_PYTHON: sys.executable})
-
-
-def read_or_stop(read, *arguments):
-    """Return what a function reads; stop the workflow where it finds mistakes, and list them."""
-    try:
-        return read(*arguments)
-    except UserError as error:
-        problems = "\n".join(f"  - {problem}" for problem in error.problems)
-        raise WorkflowError(f"The configuration has mistakes:\n{problems}") from None
-
 
 CONFIGURATION = read_or_stop(parse_configuration, config)
 MODULE = workflow.modifier

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
@@ -16,6 +15,7 @@ from memtrain.config.types import Settings
 from memtrain.core.errors import UserError
 from memtrain.core.wording import did_you_mean, listed, shown
 from memtrain.system import canonical_json
+from memtrain.system.yaml_text import parse_yaml
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
 JsonSchema = dict[str, Any]
@@ -57,9 +57,10 @@ def parse_settings_text(model: type[AnySettings], text: str) -> AnySettings:
         UserError: if the text is not YAML; or with all problems of the settings.
     """
     try:
-        return parse_settings(model, yaml.safe_load(text))
-    except yaml.YAMLError as error:
+        content = parse_yaml(text)
+    except ValueError as error:
         raise UserError(f"the settings are not YAML: {shown(text)}. {error}") from None
+    return parse_settings(model, content)
 
 
 def settings_text(settings: Settings) -> str:

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -11,6 +10,7 @@ from memtrain.config.parsing import parse_settings
 from memtrain.config.schema import Configuration
 from memtrain.config.training import TrainingSettings
 from memtrain.core.errors import UserError, raise_problems
+from memtrain.system.yaml_text import read_yaml
 
 
 def read_configuration(path: str | os.PathLike) -> Configuration:
@@ -29,11 +29,11 @@ def read_content(path: str | os.PathLike) -> Any:
         UserError: if the file is missing or is not YAML.
     """
     try:
-        return yaml.safe_load(Path(path).read_text())
-    except OSError as error:
-        raise UserError(f"{path}: the configuration cannot be read ({error.strerror}).") from None
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: this is not YAML. {error}") from None
+        return read_yaml(path)
+    except FileNotFoundError:
+        raise UserError(
+            f"{path}: the configuration cannot be read (No such file or directory)."
+        ) from None
 
 
 def parse_configuration(content: Any) -> Configuration:

@@ -9,7 +9,6 @@ keep it under version control.
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -18,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from memtrain.config.types import Settings
 from memtrain.core.errors import UserError
 from memtrain.system.atomic_files import write_text
+from memtrain.system.yaml_text import read_yaml
 
 ACCEPTED_FILE = "accepted.yaml"
 
@@ -102,14 +102,11 @@ def write_acceptances(
 
 def _read(path: str | os.PathLike) -> Mapping[str, Any]:
     try:
-        content = yaml.safe_load(Path(path).read_text())
+        content = read_yaml(path)
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError, ValueError, yaml.YAMLError) as error:
-        raise UserError(
-            f"{path}: the acceptances cannot be read ({error}). Bring back the last committed "
-            "version."
-        ) from None
+    except UserError as error:
+        raise UserError(f"{error} Bring back the last committed version.") from None
     if content is None:
         return {}
     if not isinstance(content, dict):

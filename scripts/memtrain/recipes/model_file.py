@@ -72,7 +72,7 @@ def read_origin(path: str | os.PathLike) -> ModelOrigin:
     try:
         with open(path, "rb") as file:
             header = _read_header(file)
-        statement = json.loads(header[_METADATA][_KEY])
+        statement = canonical_json.parse(header[_METADATA][_KEY])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ModelOrigin()
     tensors = statement.get("tensors") if isinstance(statement, dict) else None
@@ -167,7 +167,7 @@ def _read_header(file: BinaryIO) -> dict[str, Any]:
 
 def _parse_header(start: bytes, rest: bytes) -> tuple[int, dict[str, Any]]:
     (length,) = struct.unpack("<Q", start)
-    header = json.loads(rest[:length])
+    header = canonical_json.parse(rest[:length])
     if not isinstance(header, dict):
         raise ValueError("its header is no mapping")
     return length, header

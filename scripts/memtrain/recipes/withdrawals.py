@@ -7,7 +7,6 @@ in ``data.npy``; if other rows have these numbers later, the digest shows it.
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -18,6 +17,7 @@ from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range
 from memtrain.system import canonical_json
 from memtrain.system.atomic_files import write_text
+from memtrain.system.yaml_text import read_yaml
 
 WITHDRAWALS_FILE = "withdrawals.yaml"
 
@@ -108,12 +108,12 @@ def write_withdrawals(
 
 def _read(path: str | os.PathLike) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(Path(path).read_text())
+        content = read_yaml(path)
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except UserError as error:
         raise UserError(
-            f"{path}: the withdrawals cannot be read ({error}). Correct the file, or bring back "
+            f"{error} The withdrawals cannot be read. Correct the file, or bring back "
             "the last committed version."
         ) from None
     if content is None:

@@ -7,11 +7,12 @@ back as the same float. NaN and infinity are errors, since JSON does not have th
 import hashlib
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 from memtrain.core.errors import UserError
+from memtrain.core.wording import shown
 from memtrain.system.atomic_files import write_text
+from memtrain.system.file_content import read_content_of_file
 
 
 def dumps(content: Any) -> str:
@@ -45,13 +46,39 @@ def read(path: str | os.PathLike, made_by: str) -> Any:
         UserError: where the file is missing or is not JSON.
     """
     try:
-        return json.loads(Path(path).read_text())
+        return parse(read_content_of_file(path))
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file. Run {made_by} to make it.") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except ValueError as error:
         raise UserError(
             f"{path}: this is not a JSON file ({error}). Remove it and run {made_by} again."
         ) from None
+
+
+def parse(text: str | bytes) -> Any:
+    """Return the content of a JSON text.
+
+    Raises:
+        ValueError: whatever is wrong with it: no JSON or UTF-8, NaN or infinity, numbers of
+            thousands of digits, a key that stands twice, or values nested too deeply.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key {shown(twice)} stands twice")
+    return content
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def _in_lines(content: Any, indent: str = "") -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from memtrain.core.errors import UserError
 from memtrain.lineage.export.optional import require
 from memtrain.lineage.export.slsa import PAYLOAD_TYPE, STATEMENT_TYPE
+from memtrain.system import canonical_json
 from memtrain.system.atomic_files import write_text
 
 
@@ -105,7 +106,7 @@ def verified_statement(envelope: Path, public_key: Path) -> dict[str, Any] | Non
         found.verify([public], 1)
     except exceptions.VerificationError:
         return None
-    content = json.loads(found.payload)
+    content = canonical_json.parse(found.payload)
     if found.payload_type != PAYLOAD_TYPE:
         raise UserError(f"{envelope}: it holds {found.payload_type!r}, not {PAYLOAD_TYPE!r}.")
     _check_statement(envelope, content)
@@ -128,7 +129,7 @@ def _check_statement(path: Path, content: dict[str, Any]) -> None:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(_read(path))
+        content = canonical_json.parse(_read(path))
     except ValueError as error:
         raise UserError(f"{path}: this is not JSON ({error}).") from None
     return content if isinstance(content, dict) else {}

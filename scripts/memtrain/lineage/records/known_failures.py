@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from memtrain.core.errors import UserError
+from memtrain.system import canonical_json
 from memtrain.system.atomic_files import write_text
 
 
@@ -56,7 +57,7 @@ class KnownFailures:
         found: dict[str, list[str]] = {}
         for path in sorted(self._folder.glob("*.json")) if self._folder else ():
             try:
-                content = json.loads(path.read_text())
+                content = canonical_json.parse(path.read_text())
             except (OSError, ValueError):
                 continue
             found[content["job"]] = content["problems"]

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from memtrain.lineage.records.openlineage_events import from_events, to_events
 from memtrain.lineage.records.run_record import RunRecord
+from memtrain.system import canonical_json
 from memtrain.system.atomic_files import write_text
 
 
@@ -86,7 +87,7 @@ class RecordStore:
         """
         path = self.folder / name
         try:
-            return from_events(json.loads(line) for line in path.read_text().splitlines())
+            return from_events(canonical_json.parse(line) for line in path.read_text().splitlines())
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
@@ -94,7 +95,9 @@ class RecordStore:
 
     def events(self, name: str) -> list[dict]:
         """Return the events of a record as they were written."""
-        return [json.loads(line) for line in (self.folder / name).read_text().splitlines()]
+        return [
+            canonical_json.parse(line) for line in (self.folder / name).read_text().splitlines()
+        ]
 
     def _started_path(self, record: RunRecord) -> Path:
         return self.folder / "started" / f"{record.run_id}.jsonl"

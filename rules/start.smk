@@ -1,0 +1,47 @@
+"""Find the programs, and check the configuration files before Snakemake reads them."""
+
+import os
+import sys
+from pathlib import Path
+
+from snakemake.exceptions import WorkflowError
+
+# Not workflow.basedir: in a module this is the folder of the Snakefile that uses it.
+PROJECT = Path(str(workflow.current_basedir)).parent
+if not PROJECT.is_dir():
+    raise WorkflowError(
+        f"{workflow.current_basedir}: memtrain does not run from an address, since its rules call "
+        "the programs in scripts/. Clone the repository, and name the clone's Snakefile: "
+        '`snakefile: "path/to/memtrain/Snakefile"`.'
+    )
+SCRIPTS = PROJECT / "scripts"
+sys.path.insert(0, str(SCRIPTS))
+
+from memtrain.cli.environment_check import WORKFLOW_PYTHON
+from memtrain.core.errors import UserError
+from memtrain.system.yaml_text import read_yaml
+
+# In the environment, since a script looks for it before it can read its arguments.
+os.environ.update({WORKFLOW_PYTHON: sys.executable})
+
+
+def read_or_stop(read, *arguments):
+    """Return what a function reads; stop the workflow where it finds mistakes, and list them."""
+    try:
+        return read(*arguments)
+    except UserError as error:
+        problems = "\n".join(f"  - {problem}" for problem in error.problems)
+        raise WorkflowError(f"The configuration has mistakes:\n{problems}") from None
+
+
+def configuration_files():
+    """Return the files from which Snakemake takes the configuration."""
+    if workflow.overwrite_configfiles:
+        return workflow.overwrite_configfiles
+    is_given = workflow.modifier.skip_configfile or not os.path.exists("config.yaml")
+    return [] if is_given else ["config.yaml"]
+
+
+# Snakemake takes the last of two equal keys, turns dates into no text, and expands every alias.
+for path in configuration_files():
+    read_or_stop(read_yaml, path)
