@@ -13,6 +13,10 @@ from memtrain.core.wording import listed
 
 RESULTS_FOLDER = "results"
 
+#: The configuration of a project, unless Snakemake is told another one; below ``results/``, the
+#: configuration as it was understood.
+CONFIGURATION_FILE = "config.yaml"
+
 
 @dataclass(frozen=True)
 class SplitLayout:
@@ -103,7 +107,7 @@ class ResultsLayout:
     @property
     def configuration(self) -> Path:
         """The configuration as the workflow understood it."""
-        return self.root / "config.yaml"
+        return self.root / CONFIGURATION_FILE
 
     @property
     def data(self) -> Path:

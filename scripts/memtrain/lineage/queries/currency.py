@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from memtrain.config.reading import read_configuration
-from memtrain.config.results import ResultsLayout
+from memtrain.config.results import CONFIGURATION_FILE, ResultsLayout
 from memtrain.config.schema import Configuration
 from memtrain.core.errors import UserError
 from memtrain.recipes.acceptances import ACCEPTED_FILE, read_acceptances
@@ -16,9 +16,6 @@ from memtrain.workflow.code_reader import CodeReader
 from memtrain.workflow.judge import Judge
 from memtrain.workflow.judgement import Judgement
 from memtrain.workflow.today import Today
-
-#: The configuration of a project, unless Snakemake is told another one.
-_CONFIGURATION = "config.yaml"
 
 
 @dataclass(frozen=True)
@@ -66,7 +63,7 @@ def current_configuration(results: ResultsLayout, project: Path) -> Configuratio
     """
     last = read_configuration(results.configuration)
     try:
-        found = read_configuration(project / _CONFIGURATION)
+        found = read_configuration(project / CONFIGURATION_FILE)
     except UserError:
         return last
     return found if found.dataset.name == last.dataset.name else last
