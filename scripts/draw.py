@@ -79,7 +79,7 @@ def main(argv: list[str] | None = None) -> int:
             digests = {name: digest_of_file(path) for name, path in read.items()}
             write_statement(args.made_from, {"code": code, **digests}, figures)
             record.wrote(args.made_from, "figure")
-    print(f"{args.figures}: {len(figures)} figures")
+        print(f"{args.figures}: {len(figures)} figures")
     return 0
 
 

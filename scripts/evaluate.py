@@ -73,8 +73,8 @@ def main(argv: list[str] | None = None) -> int:
         record.tell("metrics", **evaluation.metrics)
         record.wrote(args.evaluation, "evaluation")
         record.wrote_rows(args.predictions, recipe.evaluation.rows.resolved)
-    metrics = ", ".join(evaluation.describe(metric) for metric in evaluation.labels)
-    print(f"{evaluation.split}: {evaluation.rows:,} rows evaluated; {metrics}")
+        metrics = ", ".join(evaluation.describe(metric) for metric in evaluation.labels)
+        print(f"{evaluation.split}: {evaluation.rows:,} rows evaluated; {metrics}")
     return 0
 
 

@@ -16,6 +16,7 @@ from memtrain.cli.startup import prepare_imports
 prepare_imports(__name__)
 
 from memtrain.cli.entry_point import argument_parser, run
+from memtrain.cli.number_arguments import MOST_THREADS, whole_number
 from memtrain.config.dataset import MockSettings
 from memtrain.config.parsing import parse_settings_text
 from memtrain.core.ranges import Range
@@ -44,7 +45,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--source", required=True, help="the JSON file to write")
     parser.add_argument(
         "--threads",
-        type=int,
+        type=whole_number(1, MOST_THREADS),
         default=2,
         help="chunks that are made at the same time (default: 2)",
     )
@@ -65,8 +66,10 @@ def main(argv: list[str] | None = None) -> int:
         source.made_of(made_from, args.data, args.source).write(args.source)
         record.wrote_rows(args.data, [Range(0, settings.rows)], settings.rows)
         record.wrote(args.source, "source")
-    size = settings.rows * mock_dtype(settings).itemsize
-    print(f"{args.data}: {settings.rows:,} rows, {size:,} bytes; lowest loss {source.lowest_loss}")
+        size = settings.rows * mock_dtype(settings).itemsize
+        print(
+            f"{args.data}: {settings.rows:,} rows, {size:,} bytes; lowest loss {source.lowest_loss}"
+        )
     return 0
 
 

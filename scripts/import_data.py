@@ -100,10 +100,10 @@ def main(argv: list[str] | None = None) -> int:
             record.reads(file["path"], "imported", digest=f"sha256:{file['sha256']}")
         record.wrote_rows(args.data, [Range(0, rows.rows)], rows.rows)
         record.wrote(args.source, "source")
-    print(
-        f"{args.data}: {rows.rows_read:,} rows read, {rows.rows_dropped:,} dropped, {rows.rows:,} "
-        f"written, {writer.layout.file_bytes:,} bytes"
-    )
+        print(
+            f"{args.data}: {rows.rows_read:,} rows read, {rows.rows_dropped:,} dropped, "
+            f"{rows.rows:,} written, {writer.layout.file_bytes:,} bytes"
+        )
     return 0
 
 

@@ -13,6 +13,7 @@ from memtrain.cli.startup import prepare_imports
 prepare_imports(__name__)
 
 from memtrain.cli.entry_point import argument_parser, run
+from memtrain.cli.number_arguments import MOST_THREADS, whole_number
 from memtrain.core.ranges import Range
 from memtrain.data.indexing import auto_rows_per_shard, read_nonempty_layout, summarize_shards
 from memtrain.data.made_from import shard_settings_digest
@@ -37,6 +38,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--rows-per-shard",
+        type=rows_or_auto,
         default="auto",
         help="a number, or auto (the default): the power of two that makes about 16 MiB",
     )
@@ -44,7 +46,10 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         "--digest", choices=["sha256", "blake3"], default="sha256", help="(default: sha256)"
     )
     parser.add_argument(
-        "--threads", type=int, default=2, help="shards that are read at the same time (default: 2)"
+        "--threads",
+        type=whole_number(1, MOST_THREADS),
+        default=2,
+        help="shards that are read at the same time (default: 2)",
     )
     parser.add_argument(
         "--known",
@@ -52,10 +57,12 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         "none)",
     )
     add_recording_arguments(parser)
-    args = parser.parse_args(argv)
-    if args.rows_per_shard != "auto" and not args.rows_per_shard.isdigit():
-        parser.error(f"--rows-per-shard: {args.rows_per_shard!r} is neither a number nor auto")
-    return args
+    return parser.parse_args(argv)
+
+
+def rows_or_auto(text: str) -> int | str:
+    """Read a number of rows, or "auto"."""
+    return text if text == "auto" else whole_number(1)(text)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -69,10 +76,10 @@ def main(argv: list[str] | None = None) -> int:
         )
         for path in (args.manifest, *part_paths(args.manifest, manifest)):
             record.wrote(path, "manifest")
-    print(
-        f"{args.manifest}: {len(manifest.shards):,} shards of {manifest.rows_per_shard:,} rows, "
-        f"{manifest.layout.rows:,} rows in all"
-    )
+        print(
+            f"{args.manifest}: {len(manifest.shards):,} shards of "
+            f"{manifest.rows_per_shard:,} rows, {manifest.layout.rows:,} rows in all"
+        )
     return 0
 
 
@@ -81,7 +88,7 @@ def index(args: argparse.Namespace) -> Manifest:
     code = result_code_digest(Path(__file__))
     layout = read_nonempty_layout(args.data)
     rows_per_shard = (
-        auto_rows_per_shard(layout) if args.rows_per_shard == "auto" else int(args.rows_per_shard)
+        auto_rows_per_shard(layout) if args.rows_per_shard == "auto" else args.rows_per_shard
     )
     with Progress("indexing", layout.rows, "rows") as progress:
         shards = summarize_shards(

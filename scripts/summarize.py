@@ -105,7 +105,7 @@ def main(argv: list[str] | None = None) -> int:
                 args.made_from, made_from(args, configuration, code), written_files(args)
             )
             record.wrote(args.made_from, "summary")
-    print(f"{args.table}: {len(summary.splits):,} splits")
+        print(f"{args.table}: {len(summary.splits):,} splits")
     return 0
 
 

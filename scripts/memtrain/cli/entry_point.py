@@ -2,6 +2,7 @@
 
 import argparse
 import gc
+import io
 import logging
 import os
 import sys
@@ -46,23 +47,58 @@ def run(main: Callable[[], int]) -> None:
     # What was imported stays: no collection has to look through it, now or at the end.
     gc.freeze()
     gc.enable()
+    _write_any_character()
     show_messages()
     # The user's own models and transforms lie in the folder that the workflow runs in.
     sys.path.append(os.getcwd())
+    status = _status_of(main)
+    gc.freeze()
+    sys.exit(status)
+
+
+def _status_of(main: Callable[[], int]) -> int:
+    """Run a program; log, in a sentence, what ended it early, and return its exit status."""
     try:
         status = main()
+        if sys.stdout:
+            sys.stdout.flush()
+        return status
     except UserError as error:
         for problem in error.problems:
             _log.error(problem)
-        status = 1
     except KeyboardInterrupt:
-        status = 130
+        return 130
     except BrokenPipeError:
-        # The reader of the output has seen enough (`... | head`). Python would complain at its end.
+        # The reader of the output has seen enough (`... | head`).
+        _drop_output()
+        return 141
+    except MemoryError as error:
+        _log.error(f"the memory is full ({error}). Ask for more, or for smaller batches.")
+    except OSError as error:
+        if error.errno is None:
+            raise
+        _log.error(_words_of(error))
+        _drop_output()
+    return 1
+
+
+def _words_of(error: OSError) -> str:
+    if error.filename is None:
+        return f"standard output, or a file that the system does not name: {error.strerror}."
+    return f"{os.fsdecode(error.filename)}: {error.strerror}."
+
+
+def _drop_output() -> None:
+    """Write what is still in the buffers nowhere: Python would try once more at its end."""
+    if sys.stdout:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = 141
-    gc.freeze()
-    sys.exit(status)
+
+
+def _write_any_character() -> None:
+    """Write characters that a terminal or a file name's encoding lacks as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def show_messages() -> None:

@@ -5,11 +5,15 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+
+from memtrain.lineage.records.record_store import RecordStore
 
 SCRIPTS = [
     "generate_data",
     "import_data",
+    "check_components",
     "index_shards",
     "resolve_splits",
     "train",
@@ -24,11 +28,12 @@ SCRIPTS = [
 TRAIN_OUTPUTS = ["--model", "m", "--history", "h", "--performance", "p"]
 
 
-def run(repository, script, *arguments, **environment):
+def run(repository, script, *arguments, cwd=None, **environment):
     return subprocess.run(
         [sys.executable, repository / "scripts" / f"{script}.py", *arguments],
         capture_output=True,
         text=True,
+        cwd=cwd,
         env=os.environ | environment,
     )
 
@@ -69,6 +74,87 @@ def test_a_mistake_is_1_and_no_traceback(repository, script, arguments):
     assert done.returncode == 1
     assert done.stderr.startswith(f"{script}.py: error: ")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "wrong"),
+    [
+        (
+            "generate_data",
+            ["--threads", "0"],
+            "--threads: '0' is not a whole number from 1 to 4,096",
+        ),
+        ("generate_data", ["--threads", "1000000"], "--threads: '1000000' is not"),
+        ("index_shards", ["--rows-per-shard", "²"], "--rows-per-shard: '²' is not a whole number"),
+        ("index_shards", ["--rows-per-shard", "0"], "--rows-per-shard: '0' is not"),
+        ("train", ["--attempt", "9" * 5000], "is not a whole number from 1 to"),
+        ("train", ["--max-minutes", "inf"], "--max-minutes: 'inf' is not a number of minutes"),
+        ("train", ["--max-minutes", "nan"], "--max-minutes: 'nan' is not"),
+    ],
+)
+def test_numbers_that_no_program_can_use_are_refused(repository, script, arguments, wrong):
+    done = run(repository, script, *arguments)
+    assert done.returncode == 2
+    assert wrong in done.stderr.splitlines()[-1]
+
+
+def write_few_rows(folder):
+    return ["--settings", "{rows: 10}", "--data", folder / "d.npy", "--source", folder / "s.json"]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "iso8859-2"])
+def test_a_terminal_without_a_character_gets_an_escape(repository, tmp_path, encoding):
+    folder = tmp_path / "\u0100²"
+    folder.mkdir()
+    done = run(repository, "generate_data", *write_few_rows(folder), PYTHONIOENCODING=encoding)
+    assert done.returncode == 0
+    assert "\\u0100\\xb2/d.npy: 10 rows" in done.stdout
+
+
+def test_output_that_cannot_be_written_fails_the_run_and_its_record(repository, tmp_path):
+    records = tmp_path / "records"
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [
+                sys.executable,
+                repository / "scripts/generate_data.py",
+                *write_few_rows(tmp_path),
+                *("--records", records),
+            ],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[1:] == [
+        "generate_data.py: error: standard output, or a file that the system does not name: "
+        "No space left on device."
+    ]
+    store = RecordStore(records)
+    assert {store.read(name).state for name in store.names()} == {"failed"}
+
+
+def test_a_module_that_leaves_while_it_trains_fails_the_training(
+    repository, tmp_path, resolve, monkeypatch
+):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "leaving.py").write_text(
+        "import sys, torch\n"
+        "class Net(torch.nn.Linear):\n"
+        "    def forward(self, x):\n"
+        "        if self.training:\n"
+        "            sys.exit(0)\n"
+        "        return super().forward(x)\n"
+    )
+    settings = {"model": {"name": "leaving:Net"}, "batch_size": 2}
+    data, recipe = resolve(np.ones((8, 2), "f4"), np.ones(8, "f4"), settings)
+    recipe.write(tmp_path / "split.json")
+    arguments = ["--data", data, "--split", tmp_path / "split.json", *TRAIN_OUTPUTS]
+    done = run(repository, "train", *arguments, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "leaving.py, line 5: this called sys.exit(0)" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "m").exists()
 
 
 def test_another_python_than_the_workflows_says_so(repository):

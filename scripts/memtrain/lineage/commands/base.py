@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import memtrain
+from memtrain.cli.number_arguments import whole_number
 from memtrain.config.reading import read_configuration
 from memtrain.config.results import ResultsLayout
 from memtrain.core.errors import UserError
@@ -216,7 +217,9 @@ def add_row_arguments(parser: argparse.ArgumentParser) -> Any:
         metavar="START:END",
         help="the rows START to END-1; one number is one row",
     )
-    group.add_argument("--shard", type=int, metavar="N", help="the rows of shard number N")
+    group.add_argument(
+        "--shard", type=whole_number(0), metavar="N", help="the rows of shard number N"
+    )
     return group
 
 

@@ -5,6 +5,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from memtrain.cli.number_arguments import whole_number
 from memtrain.config.lineage import LineageSettings
 from memtrain.config.parsing import parse_settings_text, settings_text
 
@@ -41,7 +42,10 @@ def add_recording_arguments(parser: argparse.ArgumentParser) -> None:
         "--workflow-run", metavar="ID", help="the run of the workflow that this run is part of"
     )
     group.add_argument(
-        "--attempt", type=int, default=1, help="which try of the job this is (default: 1)"
+        "--attempt",
+        type=whole_number(1),
+        default=1,
+        help="which try of the job this is (default: 1)",
     )
 
 

@@ -3,7 +3,9 @@
 import argparse
 import logging
 import os
+import sys
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +14,7 @@ from typing import Any
 from memtrain.cli.entry_point import is_main_rank
 from memtrain.core.errors import Interrupted, TransientError, UserError
 from memtrain.core.ranges import Range
+from memtrain.core.wording import shown
 from memtrain.lineage.records.arguments import RecordingOptions, recording_options
 from memtrain.lineage.records.environment_capture import code_root, environment, machine
 from memtrain.lineage.records.known_failures import KnownFailures
@@ -50,7 +53,13 @@ def recording(
     recorder.start()
     try:
         recorder.failures.raise_known(recorder.name)
-        yield recorder
+        try:
+            yield recorder
+        except SystemExit as leaving:
+            raise UserError(_words_of_leaving(leaving)) from None
+        # A run is complete only when its words have arrived.
+        if sys.stdout:
+            sys.stdout.flush()
     except Interrupted as reason:
         recorder.end("stopped", str(reason))
         raise
@@ -63,6 +72,15 @@ def recording(
         recorder.end("failed", str(error) or type(error).__name__)
         raise
     recorder.end("completed")
+
+
+def _words_of_leaving(leaving: SystemExit) -> str:
+    """Return what code of the user's did that ended the program: nothing of memtrain's does."""
+    last = traceback.extract_tb(leaving.__traceback__)[-1]
+    return (
+        f"{last.filename}, line {last.lineno}: this called sys.exit({shown(leaving.code)}), which "
+        "would end the program before its work is done. Raise an error there instead."
+    )
 
 
 class Recorder:
