@@ -13,7 +13,6 @@ bootstrap:` in config.yaml). Both files depend on recipe, model and code alone.
 """
 
 import argparse
-import os
 from pathlib import Path
 
 from memtrain.cli.startup import prepare_imports
@@ -23,6 +22,7 @@ prepare_imports(__name__)
 from memtrain.cli.entry_point import argument_parser, run
 from memtrain.cli.settings_arguments import add_loading_arguments, loading_settings
 from memtrain.components.device import gpu_memory_errors
+from memtrain.config.results import PREDICTIONS_FILE
 from memtrain.data.made_from import versions_of_packages
 from memtrain.evaluation.evaluator import Evaluator
 from memtrain.evaluation.result import Evaluation
@@ -94,7 +94,6 @@ def with_origin(
     args: argparse.Namespace, recipe: Recipe, evaluation: Evaluation, device: str, code: str
 ) -> Evaluation:
     """Return an evaluation that says what it was made from."""
-    name = os.path.relpath(args.predictions, Path(args.evaluation).parent)
     return evaluation.model_copy(
         update={
             "made_from": {
@@ -102,7 +101,7 @@ def with_origin(
                 "code": code,
                 "model": digest_of_file(args.model),
             },
-            "files": {name: digest_of_file(args.predictions)},
+            "files": {PREDICTIONS_FILE: digest_of_file(args.predictions)},
             "packages": versions_of_packages(),
             "device": device,
         }

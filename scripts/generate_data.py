@@ -63,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
         with Progress("generating", settings.rows, "rows") as progress:
             source = write_mock_data(args.data, settings, args.threads, progress.advance)
         made_from = {"code": code, "settings": settings_digest(settings)}
-        source.made_of(made_from, args.data, args.source).write(args.source)
+        source.made_of(made_from, args.data).write(args.source)
         record.wrote_rows(args.data, [Range(0, settings.rows)], settings.rows)
         record.wrote(args.source, "source")
         size = settings.rows * mock_dtype(settings).itemsize

@@ -95,7 +95,7 @@ def main(argv: list[str] | None = None) -> int:
                 {file["path"]: f"sha256:{file['sha256']}" for file in source.origin["files"]}
             ),
         }
-        source.made_of(made_from, args.data, args.source).write(args.source)
+        source.made_of(made_from, args.data).write(args.source)
         for file in source.origin["files"]:
             record.reads(file["path"], "imported", digest=f"sha256:{file['sha256']}")
         record.wrote_rows(args.data, [Range(0, rows.rows)], rows.rows)

@@ -17,6 +17,11 @@ RESULTS_FOLDER = "results"
 #: configuration as it was understood.
 CONFIGURATION_FILE = "config.yaml"
 
+# Results name these in what they say of themselves, whatever path a program was given.
+DATA_FILE = "data.npy"
+HISTORY_FILE = "history.csv"
+PREDICTIONS_FILE = "predictions.npy"
+
 
 @dataclass(frozen=True)
 class SplitLayout:
@@ -41,7 +46,7 @@ class SplitLayout:
     @property
     def history(self) -> Path:
         """The table with a line for every optimizer step, from train."""
-        return self.folder / "history.csv"
+        return self.folder / HISTORY_FILE
 
     @property
     def performance(self) -> Path:
@@ -56,7 +61,7 @@ class SplitLayout:
     @property
     def predictions(self) -> Path:
         """The predictions for the evaluation rows, from evaluate."""
-        return self.folder / "predictions.npy"
+        return self.folder / PREDICTIONS_FILE
 
     @property
     def figures(self) -> Path:
@@ -112,7 +117,7 @@ class ResultsLayout:
     @property
     def data(self) -> Path:
         """The record file with all rows."""
-        return self.root / "data.npy"
+        return self.root / DATA_FILE
 
     @property
     def source(self) -> Path:

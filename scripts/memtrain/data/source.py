@@ -3,9 +3,9 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Literal
 
+from memtrain.config.results import DATA_FILE
 from memtrain.core.errors import UserError
 from memtrain.system import checked_json
 from memtrain.system.digests import digest_of_file
@@ -50,18 +50,14 @@ class Source:
         settings = self.origin.get("settings", {})
         return self.origin.get("kind") == "mock" or settings.get("shuffle_once") is not None
 
-    def made_of(
-        self, made_from: Mapping[str, str], data: str | os.PathLike, path: str | os.PathLike
-    ) -> "Source":
+    def made_of(self, made_from: Mapping[str, str], data: str | os.PathLike) -> "Source":
         """Return this source with the statement of what the rows were made from.
 
         Args:
             made_from: digests by name.
             data: the data file, which is read for its digest.
-            path: the file that the source will be written to.
         """
-        name = os.path.relpath(data, Path(path).parent)
-        return replace(self, made_from=dict(made_from), files={name: digest_of_file(data)})
+        return replace(self, made_from=dict(made_from), files={DATA_FILE: digest_of_file(data)})
 
     def write(self, path: str | os.PathLike) -> None:
         """Write the source as canonical JSON with a checksum."""

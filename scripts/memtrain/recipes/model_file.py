@@ -97,7 +97,13 @@ def check_weights(path: str | os.PathLike) -> None:
         raise UserError(
             f"{path}: this is not a safetensors file ({error}). Remove it and run train again."
         ) from None
-    if found != read_origin(path).tensors:
+    written = read_origin(path).tensors
+    if written is None:
+        raise UserError(
+            f"{path}: it does not hold the digest of its weights, so another program wrote it, "
+            "another version of memtrain, or it is damaged. Remove it and run train again."
+        )
+    if found != written:
         raise UserError(
             f"{path}: the weights have changed since they were written: they do not have the "
             "digest that the file holds. Remove it and run train again."

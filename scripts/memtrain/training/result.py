@@ -3,10 +3,10 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
+from memtrain.config.results import HISTORY_FILE
 from memtrain.data.made_from import Statement, versions_of_packages
 from memtrain.system.digests import digest_of_file
 from memtrain.training.history import StepRecord, write_history
@@ -52,10 +52,9 @@ class TrainingResult:
             code: digest of the code that trained.
         """
         write_history(history, self.history)
-        name = Path(os.path.relpath(history, Path(model).parent)).as_posix()
         origin = Statement(
             made_from={"recipe": self.recipe_digest, "code": code},
-            files={name: digest_of_file(history)},
+            files={HISTORY_FILE: digest_of_file(history)},
             packages=versions_of_packages(),
             device=self.device,
         )

@@ -250,7 +250,7 @@ def test_a_recipe_that_was_changed_by_hand_is_refused(resolve, tmp_path):
     _, recipe = resolve(FEATURES, TARGET)
     path = tmp_path / "split.json"
     recipe.write(path)
-    path.write_text(path.read_text().replace('"epochs": 1', '"epochs": 2'))
+    path.write_text(path.read_text().replace('"batch_size": ', '"batch_size": 1'))
     with pytest.raises(UserError, match=r"split\.json: it has changed since it was written"):
         Recipe.read(path)
 

@@ -209,7 +209,7 @@ def test_the_model_says_what_it_was_made_from(resolve, tmp_path):
     with safe_open(tmp_path / "model", "pt") as file:
         (statement,) = map(json.loads, file.metadata().values())
     assert statement["made_from"] == {"recipe": recipe.digest("training"), "code": CODE}
-    assert statement["files"] == {"history": digest_of_file(tmp_path / "history")}
+    assert statement["files"] == {"history.csv": digest_of_file(tmp_path / "history")}
     assert statement["packages"] == {"numpy": np.__version__, "torch": version("torch")}
     assert statement["device"] == "cpu"
     origin = read_origin(tmp_path / "model")
