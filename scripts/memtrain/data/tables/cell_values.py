@@ -13,10 +13,10 @@ import pyarrow as pa
 from pyarrow import compute
 
 #: Spellings of a missing number in text files, in lower case.
-_MISSING_NUMBERS = pa.array(["", "na", "n/a", "#n/a", "<na>", "nan", "null", "none"])
+MISSING_NUMBERS = pa.array(["", "na", "n/a", "#n/a", "<na>", "nan", "null", "none"])
 
 #: Every integer up to this size is exact as a double; larger ones may lose digits.
-_EXACT_DOUBLES = 2**53
+EXACT_DOUBLES = 2**53
 
 
 class RefusedValueError(Exception):
@@ -75,7 +75,7 @@ class WordCells:
         numbers = compute.index_in(self.words, pa.array(known_words, pa.string()))
         if numbers.null_count:
             raise RefusedValueError("it has a word that it did not have before.")
-        return _to_numpy(numbers)
+        return to_numpy(numbers)
 
 
 def read_numbers(array: pa.Array, dtype: np.dtype) -> NumberCells:
@@ -91,8 +91,8 @@ def read_numbers(array: pa.Array, dtype: np.dtype) -> NumberCells:
     if pa.types.is_fixed_size_list(array.type):
         return _read_lists(array, dtype)
     numbers = _as_numbers(array, dtype)
-    missing = _to_numpy(numbers.is_null(nan_is_null=True))
-    values = _to_numpy(numbers.fill_null(0) if numbers.null_count else numbers)
+    missing = to_numpy(numbers.is_null(nan_is_null=True))
+    values = to_numpy(numbers.fill_null(0) if numbers.null_count else numbers)
     if missing.any():
         values = np.where(missing, values.dtype.type(0), values)
     fitted, fits = fit(values, dtype)
@@ -120,9 +120,9 @@ def read_words(array: pa.Array) -> WordCells:
             f"a category is of text or integers; this column is of the type {kind}. Remove it from "
             "`categories`, or save it as text."
         )
-    text = _as_text(array)
+    text = as_text(array)
     words = compute.if_else(compute.equal(text, ""), None, text)
-    return WordCells(words, _to_numpy(words.is_null())[:, np.newaxis])
+    return WordCells(words, to_numpy(words.is_null())[:, np.newaxis])
 
 
 def fit(values: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
@@ -150,7 +150,7 @@ def _read_lists(array: pa.Array, dtype: np.dtype) -> NumberCells:
     except RefusedValueError as refusal:
         row = None if refusal.row is None else refusal.row // width
         raise RefusedValueError(refusal.reason, row) from None
-    missing_rows = _to_numpy(array.is_null())[:, np.newaxis]
+    missing_rows = to_numpy(array.is_null())[:, np.newaxis]
     return NumberCells(
         values=cells.values.reshape(-1, width),
         missing=cells.missing.reshape(-1, width) | missing_rows,
@@ -167,7 +167,7 @@ def _as_numbers(array: pa.Array, dtype: np.dtype) -> pa.Array:
     if pa.types.is_boolean(kind) or pa.types.is_null(kind):
         return array.cast(pa.uint8())
     if pa.types.is_decimal(kind) or _is_text(kind):
-        return _parse(_as_text(array), dtype)
+        return _parse(as_text(array), dtype)
     advice = (
         "Save it as a number, of days or seconds for example."
         if pa.types.is_temporal(kind)
@@ -179,14 +179,14 @@ def _as_numbers(array: pa.Array, dtype: np.dtype) -> pa.Array:
 def _parse(text: pa.Array, dtype: np.dtype) -> pa.Array:
     """Return the numbers that text spells; null where it spells a missing one."""
     exact = pa.float64() if dtype.kind == "f" else pa.int64()
-    numbers = _cast(text, exact)
+    numbers = cast_or_none(text, exact)
     if numbers is not None:
         return numbers
-    tidy = _tidied(text)
-    numbers = _cast(tidy, exact)
+    tidy = tidied(text)
+    numbers = cast_or_none(tidy, exact)
     if numbers is not None:
         return numbers
-    numbers = _cast(tidy, pa.float64())
+    numbers = cast_or_none(tidy, pa.float64())
     if numbers is None:
         row = _first_row_without_number(tidy)
         raise RefusedValueError(
@@ -199,17 +199,17 @@ def _parse(text: pa.Array, dtype: np.dtype) -> pa.Array:
     return numbers
 
 
-def _tidied(text: pa.Array) -> pa.Array:
+def tidied(text: pa.Array) -> pa.Array:
     """Return text with integers and booleans in plain digits, and null for a missing number."""
     trimmed = compute.utf8_trim_whitespace(text)
     lower = compute.utf8_lower(trimmed)
     tidy = compute.replace_substring_regex(trimmed, r"^\+?(-?\d+)(?:\.0*)?$", r"\1")
     for word, number in (("true", "1"), ("false", "0")):
         tidy = compute.if_else(compute.equal(lower, word), number, tidy)
-    return compute.if_else(compute.is_in(lower, _MISSING_NUMBERS), None, tidy)
+    return compute.if_else(compute.is_in(lower, MISSING_NUMBERS), None, tidy)
 
 
-def _cast(text: pa.Array, kind: pa.DataType) -> pa.Array | None:
+def cast_or_none(text: pa.Array, kind: pa.DataType) -> pa.Array | None:
     """Return text as numbers; None where a cell spells no number."""
     try:
         return text.cast(kind)
@@ -222,7 +222,7 @@ def _first_row_without_number(text: pa.Array) -> int:
     start, end = 0, len(text)
     while end - start > 1:
         middle = (start + end) // 2
-        if _cast(text[start:middle], pa.float64()) is None:
+        if cast_or_none(text[start:middle], pa.float64()) is None:
             end = middle
         else:
             start = middle
@@ -231,7 +231,7 @@ def _first_row_without_number(text: pa.Array) -> int:
 
 def _refuse_rounded(text: pa.Array, numbers: pa.Array) -> None:
     """Refuse integers too large to be exact in a column that was parsed as doubles."""
-    rounded = compute.greater_equal(compute.abs(numbers), _EXACT_DOUBLES).index(True).as_py()
+    rounded = compute.greater_equal(compute.abs(numbers), EXACT_DOUBLES).index(True).as_py()
     if rounded >= 0:
         raise RefusedValueError(
             f"{text[rounded].as_py()} would lose digits, as other cells hold a fraction or an "
@@ -250,12 +250,18 @@ def _is_text(kind: pa.DataType) -> bool:
     )
 
 
-def _as_text(array: pa.Array) -> pa.Array:
+def as_text(array: pa.Array) -> pa.Array:
+    """Return text, or values that text can spell, as text.
+
+    Raises:
+        RefusedValueError: where there is no text for them.
+    """
     try:
         return array.cast(pa.string())
     except pa.ArrowInvalid:
         raise RefusedValueError("its text is not UTF-8. Save it as UTF-8.") from None
 
 
-def _to_numpy(array: pa.Array) -> np.ndarray:
+def to_numpy(array: pa.Array) -> np.ndarray:
+    """Return an array without nulls, or of a floating type, as NumPy's."""
     return array.to_numpy(zero_copy_only=False)
