@@ -2,6 +2,7 @@
 
 import difflib
 import math
+import re
 import reprlib
 from collections.abc import Iterable
 
@@ -10,6 +11,8 @@ _LONGEST_VALUE = 200
 
 #: Most digits of an integer that a message repeats.
 _LONGEST_NUMBER = 50
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class _ShortRepr(reprlib.Repr):
@@ -60,3 +63,17 @@ def duration_text(seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def readable(text: str) -> str:
+    """Return a text that every file and terminal can take.
+
+    Python gives bytes that are not UTF-8, in arguments and in names of files, as surrogates. They
+    are read as Latin-1 here. Other surrogates are replaced by U+FFFD.
+    """
+    return _SURROGATE.sub(_readable_character, text)
+
+
+def _readable_character(match: re.Match[str]) -> str:
+    byte = ord(match[0]) - 0xDC00
+    return chr(byte) if 0x80 <= byte <= 0xFF else "\N{REPLACEMENT CHARACTER}"

@@ -57,7 +57,6 @@ def atomic_file(path: str | os.PathLike) -> Iterator[BinaryIO]:
         with temporary_file(target) as (file, temporary):
             yield file
             file.flush()
-            os.fchmod(file.fileno(), 0o666 & ~_umask())
             os.fsync(file.fileno())
             os.replace(temporary, target)
             _sync_folder(target.parent)
@@ -124,6 +123,8 @@ def _copy_into(file: BinaryIO, path: str | os.PathLike) -> None:
 def temporary_file(target: Path) -> Iterator[tuple[BinaryIO, str]]:
     """Yield a new file in the folder of another, which is created, and the path of the new file.
 
+    Its permissions are those that the umask leaves.
+
     The caller may rename it; otherwise it is removed at the end. Leftovers of killed programs are
     removed first.
     """
@@ -140,6 +141,7 @@ def temporary_file(target: Path) -> Iterator[tuple[BinaryIO, str]]:
             break
         os.close(descriptor)
     try:
+        os.fchmod(descriptor, 0o666 & ~_umask())
         with os.fdopen(descriptor, "w+b") as file:
             yield file, temporary
     finally:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from memtrain.core.wording import did_you_mean, shown
+from memtrain.core.wording import did_you_mean, readable, shown
 
 LOOP: list = []
 LOOP.append(LOOP)
@@ -31,3 +31,17 @@ def test_a_long_value_is_shown_in_part(value):
 def test_only_words_have_a_word_that_was_meant():
     assert did_you_mean("epoch", ["epochs", "seed"]) == " Did you mean 'epochs'?"
     assert did_you_mean(10**5000, ["epochs"]) == did_you_mean("x" * 10**6, ["epochs"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("für Anna", "für Anna"),
+        (b"f\xfcr Anna".decode(errors="surrogateescape"), "für Anna"),
+        ("a\ud800b\udc00", "a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}"),
+        ("😀", "😀"),
+    ],
+)
+def test_bytes_that_are_not_utf_8_become_readable(text, expected):
+    assert readable(text) == expected
+    assert readable(text).encode()

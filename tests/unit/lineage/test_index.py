@@ -1,8 +1,10 @@
 """The index is up to date with the records, whatever happened to them or to the index."""
 
+import concurrent.futures
 import os
 import re
 import sqlite3
+import stat
 import subprocess
 import sys
 import tempfile
@@ -10,8 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from memtrain.core.ranges import Range
 from memtrain.lineage.index.building import INDEX_FILE
 from memtrain.lineage.index.lineage_index import LineageIndex
+from memtrain.lineage.index.seal import is_sealed
+from memtrain.lineage.queries.impact import downstream_of_rows
 from memtrain.lineage.records.record_store import RecordStore
 from tests.unit.lineage.lineage_records import Records, file, rows, rows_written
 
@@ -69,21 +74,10 @@ def test_removed_records_leave_the_index(records, folder):
     assert runs(folder) == [("second", "completed")]
 
 
-@pytest.mark.parametrize("content", ["", '{"eventType": "COM', "[]\n", "{}\n", "\0\0", "7\n"])
-def test_a_damaged_record_is_named_and_the_others_are_indexed(records, folder, content):
-    (path, *_) = sorted(folder.glob("events/*/*"))
-    path.write_text(content)
-    index = LineageIndex(folder)
-    (damaged,) = index.damaged
-    assert str(damaged).startswith(f"{path}: this record cannot be read")
-    index.close()
-    assert runs(folder) == [("second", "completed")]
-
-
 def test_records_of_other_versions_are_read(records, folder):
     (path, *_) = sorted(folder.glob("events/*/*"))
     event = (
-        '{"eventType": "%s", "eventTime": "2025-01-01T00:00:00Z", "run": {"runId": '
+        '{"eventType": "%s", "eventTime": "2026-01-01T00:00:00Z", "run": {"runId": '
         '"01900000-0000-7000-8000-000000000001", "facets": {"new_facet": {"x": 1}}}, '
         '"job": {"namespace": "memtrain", "name": "train/a"}, "inputs": [{"namespace": '
         '"memtrain", "name": "old.txt"}], "later": true}'
@@ -101,6 +95,60 @@ def test_a_damaged_index_is_built_again(records, folder, content):
     assert len(runs(folder)) == 2
 
 
+def test_an_index_whose_rows_were_deleted_is_built_again(tmp_path):
+    records = Records(tmp_path)
+    records.add("train", [rows("data", (0, 9))], [file("model", "model")])
+    runs(tmp_path)
+    tables = ("run", "use", "version", "span", "current", "record")
+    for table in tables:
+        with sqlite3.connect(tmp_path / INDEX_FILE) as connection:
+            connection.execute(f"DELETE FROM {table}")
+        index = LineageIndex(tmp_path)
+        assert [one.path for one in downstream_of_rows(index, "data", [Range(3, 4)])] == ["model"]
+        index.close()
+
+
+def test_every_changed_bit_of_an_index_is_noticed(records, folder):
+    runs(folder)
+    path = folder / INDEX_FILE
+    content = path.read_bytes()
+    for place in range(0, len(content), 997):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+        assert not is_sealed(path), place
+    for size in (0, 50, 70, len(content) - 1, len(content) + 1):
+        path.write_bytes((content + b" ")[:size])
+        assert not is_sealed(path), size
+
+
+def test_something_else_in_the_place_of_the_index_is_left_alone(records, folder):
+    os.mkfifo(folder / "pipe")
+    (folder / INDEX_FILE).mkdir()
+    assert len(runs(folder)) == 2
+    (folder / INDEX_FILE).rmdir()
+    (folder / INDEX_FILE).symlink_to("pipe")
+    assert len(runs(folder)) == 2
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_the_index_has_the_permissions_that_the_umask_leaves(records, folder, mask, mode):
+    before = os.umask(mask)
+    runs(folder)
+    os.umask(before)
+    assert stat.S_IMODE((folder / INDEX_FILE).stat().st_mode) == mode
+
+
+def test_processes_that_index_at_once_each_see_every_record(records, folder):
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: runs(folder), range(16)))
+    assert found == [[("first", "completed"), ("second", "completed")]] * 16
+
+
+def test_a_full_disk_leaves_the_index_in_memory(records, folder):
+    done = as_another_user(folder, "resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))", 0)
+    assert done.stdout == "2\n", done.stderr
+    assert [path.name for path in folder.iterdir()] == ["events"]
+
+
 def test_an_index_of_another_version_is_built_again(records, folder):
     runs(folder)
     with sqlite3.connect(folder / INDEX_FILE) as connection:
@@ -109,25 +157,39 @@ def test_an_index_of_another_version_is_built_again(records, folder):
     assert len(runs(folder)) == 2
 
 
-def test_a_read_only_folder_is_indexed_in_memory(records, folder):
-    # Permissions do not stop root, so the process becomes another user. It does so after the
-    # imports, since only root may be allowed to read the modules.
+@pytest.mark.parametrize("folder_mode", [0o555, 0o755])
+@pytest.mark.parametrize("index_mode", [None, 0o600, 0o644])
+def test_who_may_not_write_the_index_gets_one_in_memory(records, folder, folder_mode, index_mode):
+    if index_mode is not None:
+        runs(folder)
+        (folder / INDEX_FILE).chmod(index_mode)
+        records.add("third")
+    before = sorted(path.name for path in folder.iterdir())
+    folder.chmod(folder_mode)
+    done = as_another_user(folder)
+    folder.chmod(0o755)
+    assert done.stdout == f"{records.count}\n", done.stderr
+    assert sorted(path.name for path in folder.iterdir()) == before
+
+
+def as_another_user(folder, before="pass", user=65534):
+    """Return a finished process that printed the number of runs, as another user where it may."""
+    # It changes its user after the imports, since only root may be allowed to read the modules.
     program = (
-        f"import os, sys; sys.path[:0] = {sys.path!r};"
+        f"import os, resource, signal, sys; sys.path[:0] = {sys.path!r};"
         "from memtrain.lineage.index.lineage_index import LineageIndex;"
-        "os.geteuid() or os.setuid(65534);"
+        f"signal.signal(signal.SIGXFSZ, signal.SIG_IGN); {before};"
+        f"os.geteuid() or os.setuid({user});"
         f"index = LineageIndex({str(folder)!r});"
         "print(len(index.runs()))"
     )
     temporary = Path(tempfile.gettempdir()).resolve()
-    for path in [folder, *folder.parents]:
+    for path in folder.parents:
         if temporary in path.resolve().parents:
-            os.chmod(path, 0o555 if path == folder else 0o755)
-    done = subprocess.run(
+            path.chmod(0o755)
+    return subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False
     )
-    assert done.stdout == "2\n", done.stderr
-    assert not (folder / INDEX_FILE).exists()
 
 
 def test_rows_that_are_read_are_of_the_version_that_was_written_last(tmp_path):

@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 from memtrain.lineage.index.schema import FILL_CURRENT, SHARED_FACTS, TABLES, VERSION
+from memtrain.lineage.index.seal import is_sealed, seal
 from memtrain.lineage.records.record_store import DamagedRecord, RecordStore
 from memtrain.lineage.records.run_record import FileUse, RunRecord
 from memtrain.system.atomic_files import temporary_file
@@ -23,7 +24,7 @@ def open_index(store: RecordStore) -> sqlite3.Connection:
     names = store.names()
     connection = _open(path)
     if connection is not None:
-        if _is_up_to_date(connection, names):
+        if _is_up_to_date(connection, store, names):
             return connection
         connection.close()
     try:
@@ -37,12 +38,11 @@ def open_index(store: RecordStore) -> sqlite3.Connection:
 
 def _open(path: Path) -> sqlite3.Connection | None:
     """Return a connection to the index in a file; None where there is none of this version."""
-    if not path.exists():
+    if not is_sealed(path):
         return None
     connection = _connect_for_reading(path)
     try:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        connection.execute("SELECT count(*) FROM current").fetchone()
     except sqlite3.DatabaseError:
         version = None
     if version == VERSION:
@@ -52,21 +52,32 @@ def _open(path: Path) -> sqlite3.Connection | None:
 
 
 def _connect_for_reading(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+    # The file is replaced and never changed, so that nobody has to lock it.
+    address = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+    connection = sqlite3.connect(address, uri=True)
+    connection.execute("PRAGMA temp_store = MEMORY")
+    return connection
 
 
-def _is_up_to_date(connection: sqlite3.Connection, names: set[str]) -> bool:
-    # The record of a run gets another name when the run ends, and does not change after that.
-    return _record_names(connection) == names
+def _is_up_to_date(connection: sqlite3.Connection, store: RecordStore, names: set[str]) -> bool:
+    # The record of a run gets another name when the run ends, and does not change after that. A
+    # damaged one may have been brought back.
+    sound, damaged = _record_names(connection)
+    return sound | damaged == names and all(
+        isinstance(store.read(name), DamagedRecord) for name in damaged
+    )
 
 
-def _record_names(connection: sqlite3.Connection) -> set[str]:
-    return {name for (name,) in connection.execute("SELECT name FROM record")}
+def _record_names(connection: sqlite3.Connection) -> tuple[set[str], set[str]]:
+    """Return the names of the sound records and those of the damaged ones."""
+    rows = connection.execute("SELECT name, problem IS NULL FROM record").fetchall()
+    sound = {name for name, is_sound in rows if is_sound}
+    return sound, {name for name, _ in rows} - sound
 
 
 def _renew_aside(store: RecordStore, path: Path, names: set[str]) -> sqlite3.Connection:
     """Bring a copy of the index up to date, and rename it so that it replaces the index."""
-    with temporary_file(path) as (_, aside):
+    with temporary_file(path) as (file, aside):
         if (before := _open(path)) is not None:
             before.close()
             shutil.copyfile(path, aside)
@@ -77,26 +88,28 @@ def _renew_aside(store: RecordStore, path: Path, names: set[str]) -> sqlite3.Con
             connection.execute("PRAGMA journal_mode = OFF")
             connection.execute("PRAGMA synchronous = OFF")
             _renew(connection, store, names)
+        seal(file)
+        connection = _connect_for_reading(Path(aside))
         os.replace(aside, path)
-    return _connect_for_reading(path)
+    return connection
 
 
 def _renew(connection: sqlite3.Connection, store: RecordStore, names: set[str]) -> None:
     """Add new records; build the index again if a record of a run that had ended is gone."""
     query = "SELECT name FROM sqlite_master WHERE type = 'table'"
     tables = [table for (table,) in connection.execute(query)]
-    known = _record_names(connection) if tables else set()
-    if any(name.startswith("events/") for name in known - names):
+    sound, damaged = _record_names(connection) if tables else (set(), set())
+    if any(name.startswith("events/") for name in sound - names):
         for table in tables:
             connection.execute(f"DROP TABLE {table}")
         tables = []
-        known = set()
+        sound = damaged = set()
     if not tables:
         connection.executescript(TABLES)
         connection.execute(f"PRAGMA user_version = {VERSION}")
-    for name in known - names:
+    for name in damaged | (sound - names):
         _remove(connection, name)
-    for name in sorted(names - known, key=os.path.basename):
+    for name in sorted(names - sound, key=os.path.basename):
         _add(connection, name, store.read(name))
     connection.execute("DELETE FROM current")
     connection.execute(FILL_CURRENT)

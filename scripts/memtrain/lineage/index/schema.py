@@ -10,7 +10,7 @@ Every span has a level: level n holds the spans of fewer than 2^n rows. A span o
 overlaps given rows begins less than 2^n rows before them, so an ordinary index finds it.
 """
 
-VERSION = 2
+VERSION = 3
 
 TABLES = """
 CREATE TABLE record (name TEXT PRIMARY KEY, problem TEXT) WITHOUT ROWID;

@@ -7,10 +7,15 @@ whose schemas are in ``schemas/lineage.schema.json``. See https://openlineage.io
 
 import json
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from memtrain.core.ranges import Range
-from memtrain.lineage.records.run_record import CodeRoot, FileUse, PieceUse, RunRecord, State
+from memtrain.lineage.records.record_types import first_problem
+from memtrain.lineage.records.run_record import FileUse, RunRecord, State
+from memtrain.system import canonical_json
 
 #: The namespace of all jobs and datasets. A dataset is named by its path relative to the project.
 NAMESPACE = "memtrain"
@@ -53,34 +58,45 @@ def from_events(events: Iterable[dict[str, Any]]) -> RunRecord:
     Raises:
         ValueError: where these are not the events of a run.
     """
-    events = list(events)
     try:
-        first, last = events[0], events[-1]
-        facets, job = last["run"].get("facets", {}), last["job"]
-        parent = facets.get("parent")
-        name, _, split = job["name"].partition("/")
-        has_ended = last["eventType"] != "START"
-        return RunRecord(
-            run_id=last["run"]["runId"],
-            job=name,
-            split=split or None,
-            parent_id=parent["run"]["runId"] if parent else None,
-            started_at=first["eventTime"],
-            ended_at=last["eventTime"] if has_ended else None,
-            state=_STATES[last["eventType"]] if has_ended else "running",
-            message=facets.get("errorMessage", {}).get("message"),
-            inputs=[_file(dataset, "inputFacets") for dataset in last.get("inputs", [])],
-            outputs=[_file(dataset, "outputFacets") for dataset in last.get("outputs", [])],
-            parameters={
-                one["key"]: json.loads(one["value"])
-                for one in facets.get("executionParameters", {}).get("parameters", [])
-            },
-            code=[CodeRoot(**root) for root in facets.get("memtrain_code", {}).get("roots", [])],
-            details=facets.get("memtrain_details", {}).get("details", {}),
-            **{name: facets.get(f"memtrain_{name}", {}).get("facts", {}) for name in _RUN_FACTS},
-        )
+        return _record_type().validate_python(_content(list(events)))
+    except ValidationError as error:
+        raise ValueError(f"it is not the record of a run: {first_problem(error)}") from None
     except (IndexError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise ValueError(f"these are not the events of a run ({error!r})") from None
+
+
+@cache
+def _record_type() -> TypeAdapter[RunRecord]:
+    return TypeAdapter(RunRecord)
+
+
+def _content(events: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the attributes of a ``RunRecord``, unchecked, from the events of a run."""
+    first, last = events[0], events[-1]
+    facets, job = last["run"].get("facets", {}), last["job"]
+    parent = facets.get("parent")
+    name, _, split = job["name"].partition("/")
+    has_ended = last["eventType"] != "START"
+    return {
+        "run_id": last["run"]["runId"],
+        "job": name,
+        "split": split or None,
+        "parent_id": parent["run"]["runId"] if parent else None,
+        "started_at": first["eventTime"],
+        "ended_at": last["eventTime"] if has_ended else None,
+        "state": _STATES[last["eventType"]] if has_ended else "running",
+        "message": facets.get("errorMessage", {}).get("message"),
+        "inputs": [_file(dataset, "inputFacets") for dataset in last.get("inputs", [])],
+        "outputs": [_file(dataset, "outputFacets") for dataset in last.get("outputs", [])],
+        "parameters": {
+            one["key"]: canonical_json.parse(one["value"])
+            for one in facets.get("executionParameters", {}).get("parameters", [])
+        },
+        "code": facets.get("memtrain_code", {}).get("roots", []),
+        "details": facets.get("memtrain_details", {}).get("details", {}),
+        **{name: facets.get(f"memtrain_{name}", {}).get("facts", {}) for name in _RUN_FACTS},
+    }
 
 
 def _event(record: RunRecord, kind: str, at: str) -> dict[str, Any]:
@@ -263,26 +279,23 @@ def _subset(condition: Any, is_input: bool) -> dict[str, Any]:
     return _standard(subset.OutputSubsetOutputDatasetFacet(condition))
 
 
-def _file(dataset: dict[str, Any], facets_of_use: str) -> FileUse:
-    """Return the file that ``_dataset`` made a dataset from."""
+def _file(dataset: dict[str, Any], facets_of_use: str) -> dict[str, Any]:
+    """Return the attributes of the ``FileUse`` that ``_dataset`` made a dataset from."""
     facets, use = dataset.get("facets", {}), dataset.get(facets_of_use, {})
     file, rows = facets.get("memtrain_file", {}), use.get("memtrain_rows", {})
-    return FileUse(
-        path=dataset["name"],
-        role=file.get("role", "file"),
-        size=file.get("size", 0),
-        modified_ns=file.get("modifiedNs", 0),
-        digest=facets.get("version", {}).get("datasetVersion"),
-        rows={
-            part: [Range(*pair) for pair in ranges]
-            for part, ranges in rows.get("parts", {}).items()
-        },
-        pieces=[
-            PieceUse(shard, Range(start, end), digest, shard_digest)
+    return {
+        "path": dataset["name"],
+        "role": file.get("role", "file"),
+        "size": file.get("size", 0),
+        "modified_ns": file.get("modifiedNs", 0),
+        "digest": facets.get("version", {}).get("datasetVersion"),
+        "rows": rows.get("parts", {}),
+        "pieces": [
+            {"shard": shard, "rows": [start, end], "digest": digest, "shard_digest": shard_digest}
             for shard, start, end, digest, shard_digest in rows.get("pieces", [])
         ],
-        rows_in_all=rows.get("rowsInAll"),
-    )
+        "rows_in_all": rows.get("rowsInAll"),
+    }
 
 
 def _standard(facet: Any) -> dict[str, Any]:

@@ -12,14 +12,22 @@ a run that has ended is never changed.
 
 import json
 import os
-from collections.abc import Iterator
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from memtrain.core.errors import UserError
+from memtrain.core.wording import readable
 from memtrain.lineage.records.openlineage_events import from_events, to_events
 from memtrain.lineage.records.run_record import RunRecord
 from memtrain.system import canonical_json
 from memtrain.system.atomic_files import write_text
+from memtrain.system.file_content import read_content_of_file
+
+_MONTH = re.compile(r"\d{4}-\d\d")
+_RECORD = re.compile(r"[\w-]+\.jsonl", re.ASCII)
+_SURROGATE = re.compile(r"\\ud[89a-f]", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -50,34 +58,34 @@ class RecordStore:
 
     def started(self, record: RunRecord) -> None:
         """Write the record of a run that has started."""
-        _write(self._started_path(record), record)
+        _write(self.folder / _started_name(record), record)
 
     def ended(self, record: RunRecord) -> None:
         """Write the record of a run that has ended."""
-        month = record.started_at[:7]
-        _write(self.folder / "events" / month / f"{record.run_id}.jsonl", record)
-        self._started_path(record).unlink(missing_ok=True)
+        _write(self.folder / _ended_name(record), record)
+        (self.folder / _started_name(record)).unlink(missing_ok=True)
 
     def names(self) -> set[str]:
         """Return the files of all records, as paths relative to the folder.
 
         A run that was killed just after it wrote its second file has two. Only the second counts.
+        A folder that cannot be listed counts as one record, which ``read`` finds damaged.
         """
-        events = {
-            f"events/{month.name}/{file.name}": file.name
-            for month in _entries(self.folder / "events")
-            for file in _entries(Path(month.path))
-            if file.name.endswith(".jsonl") and not file.name.startswith(".")
-        }
-        ended = set(events.values())
-        started = {
-            f"started/{file.name}"
-            for file in _entries(self.folder / "started")
-            if file.name.endswith(".jsonl")
-            and not file.name.startswith(".")
-            and file.name not in ended
-        }
-        return set(events) | started
+        months = self._listed("events", _MONTH)
+        events = {name for month in months for name in self._listed(month, _RECORD)}
+        ended = {Path(name).name for name in events}
+        started = self._listed("started", _RECORD)
+        return events | {name for name in started if Path(name).name not in ended}
+
+    def _listed(self, folder: str, pattern: re.Pattern[str]) -> list[str]:
+        """Return what a folder holds; the folder itself if it cannot be listed."""
+        try:
+            names = os.listdir(self.folder / folder)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError:
+            return [folder]
+        return [f"{folder}/{name}" for name in names if pattern.fullmatch(name)]
 
     def read(self, name: str) -> RunRecord | DamagedRecord | None:
         """Return a record; None if the file is gone, as when its run has just ended.
@@ -85,22 +93,37 @@ class RecordStore:
         Args:
             name: one of ``names``.
         """
-        path = self.folder / name
         try:
-            return from_events(canonical_json.parse(line) for line in path.read_text().splitlines())
+            record = from_events(self.events(name))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError) as error:
-            return DamagedRecord(path, str(error))
+        except RecursionError:
+            return DamagedRecord(self.folder / name, "it is nested too deeply")
+        except (OSError, ValueError, UserError) as error:
+            return DamagedRecord(self.folder / name, readable(str(error)))
+        if name not in (_ended_name(record), _started_name(record)):
+            problem = f"it is the record of run {record.run_id}, and has another name"
+            return DamagedRecord(self.folder / name, readable(problem))
+        if name == _ended_name(record) and record.ended_at is None:
+            return DamagedRecord(self.folder / name, "the event of the run's end is missing")
+        return record
 
-    def events(self, name: str) -> list[dict]:
-        """Return the events of a record as they were written."""
-        return [
-            canonical_json.parse(line) for line in (self.folder / name).read_text().splitlines()
-        ]
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """Return the events of a record as they were written.
 
-    def _started_path(self, record: RunRecord) -> Path:
-        return self.folder / "started" / f"{record.run_id}.jsonl"
+        Raises:
+            FileNotFoundError: if the file is gone.
+            UserError: if it is no file, or cannot be read.
+            ValueError: if it is not JSON.
+        """
+        path = self.folder / name
+        if path.is_dir():
+            os.listdir(path)
+            raise ValueError("this is a folder")
+        text = read_content_of_file(path).decode()
+        events = [canonical_json.parse(line) for line in text.splitlines()]
+        # Earlier versions recorded texts with surrogates, which no other file can take.
+        return [_readable(event) for event in events] if _SURROGATE.search(text) else events
 
 
 def _write(path: Path, record: RunRecord) -> None:
@@ -108,9 +131,18 @@ def _write(path: Path, record: RunRecord) -> None:
     write_text(path, "\n".join(lines) + "\n")
 
 
-def _entries(folder: Path) -> Iterator[os.DirEntry]:
-    try:
-        with os.scandir(folder) as entries:
-            yield from entries
-    except (FileNotFoundError, NotADirectoryError):
-        return
+def _ended_name(record: RunRecord) -> str:
+    return f"events/{record.started_at[:7]}/{record.run_id}.jsonl"
+
+
+def _started_name(record: RunRecord) -> str:
+    return f"started/{record.run_id}.jsonl"
+
+
+def _readable(content: Any) -> Any:
+    """Return JSON in which every text is readable."""
+    if isinstance(content, dict):
+        return {readable(name): _readable(part) for name, part in content.items()}
+    if isinstance(content, list):
+        return [_readable(part) for part in content]
+    return readable(content) if isinstance(content, str) else content

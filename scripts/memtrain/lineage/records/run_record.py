@@ -4,7 +4,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from memtrain.core.ranges import Range
+from memtrain.lineage.records.record_types import (
+    Count,
+    DetailFacts,
+    EffortFacts,
+    EnvironmentFacts,
+    Facts,
+    FilePath,
+    MachineFacts,
+    Rows,
+    Time,
+)
 
 State = Literal["running", "completed", "failed", "stopped"]
 
@@ -24,8 +34,8 @@ class PieceUse:
         shard_digest: the digest of the whole shard; None where it is not known.
     """
 
-    shard: int
-    rows: Range
+    shard: Count
+    rows: Rows
     digest: str
     shard_digest: str | None = None
 
@@ -46,14 +56,14 @@ class FileUse:
         rows_in_all: the number of rows in a file of rows; None for other files.
     """
 
-    path: str
+    path: FilePath
     role: str
-    size: int
-    modified_ns: int
+    size: Count
+    modified_ns: Count
     digest: str | None = None
-    rows: dict[str, list[Range]] = field(default_factory=dict)
+    rows: dict[str, list[Rows]] = field(default_factory=dict)
     pieces: list[PieceUse] = field(default_factory=list)
-    rows_in_all: int | None = None
+    rows_in_all: Count | None = None
 
 
 @dataclass(frozen=True)
@@ -99,20 +109,20 @@ class RunRecord:
 
     run_id: str
     job: str
-    started_at: str
+    started_at: Time
     split: str | None = None
     parent_id: str | None = None
-    ended_at: str | None = None
+    ended_at: Time | None = None
     state: State = "running"
     message: str | None = None
     inputs: list[FileUse] = field(default_factory=list)
     outputs: list[FileUse] = field(default_factory=list)
-    parameters: dict[str, Any] = field(default_factory=dict)
+    parameters: Facts = field(default_factory=dict)
     code: list[CodeRoot] = field(default_factory=list)
-    environment: dict[str, Any] = field(default_factory=dict)
-    machine: dict[str, Any] = field(default_factory=dict)
-    effort: dict[str, Any] = field(default_factory=dict)
-    details: dict[str, dict[str, Any]] = field(default_factory=dict)
+    environment: EnvironmentFacts = field(default_factory=dict)
+    machine: MachineFacts = field(default_factory=dict)
+    effort: EffortFacts = field(default_factory=dict)
+    details: DetailFacts = field(default_factory=dict)
 
     @property
     def name(self) -> str:
