@@ -80,16 +80,22 @@ def judges():
     return workflow.is_main_process and workflow.execution_settings is not None
 
 
+def await_recipes(rule):
+    """Let the recipes be made before what is made with them is judged."""
+    is_made_with_recipes = rule in AFTER_RECIPES
+    if is_made_with_recipes:
+        checkpoints.resolve_splits.get()
+
+
 def verdict_on(rule):
     """Return an input function: the verdict on the results of a rule.
 
-    Where a rule makes results of a split, it is judged when the recipes are there.
+    Where its results are of a split, it is judged when the recipes are there.
     """
 
     def verdict(wildcards):
         split = wildcards.get("split")
-        if rule in AFTER_RECIPES:
-            checkpoints.resolve_splits.get()
+        await_recipes(rule)
         path = RESULTS.verdict(rule, split)
         if judges():
             path = read_or_stop(verdicts().write, rule, split)
@@ -127,8 +133,7 @@ def made_by_all_splits(rule, *files):
 
 def made_files(rule, files, splits):
     """Return files that a rule makes for some splits, ancient where they are current."""
-    if rule in AFTER_RECIPES:
-        checkpoints.resolve_splits.get()
+    await_recipes(rule)
     found = []
     for split in splits:
         runs = judges() and not read_or_stop(verdicts().on, rule, split).is_current

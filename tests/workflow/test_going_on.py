@@ -142,7 +142,7 @@ def test_the_networks_and_the_loss_of_the_digits_example_train_on_images(new_pro
     assert rows.dtype["features"].base == np.uint8
     assert np.array_equal(rows["features"], images)
     with open(project / "losses.py", "a") as file:
-        file.write("# an edit\n")
+        file.write("EDITED = True\n")
     run = project.snakemake()
     expected = ["draw images", "evaluate images", "resolve_splits", "summarize", "train images"]
     assert run.jobs == expected, run.output
