@@ -100,6 +100,14 @@ def folder_of_splits(wildcards):
     return str(RESULTS.splits)
 
 
+def performance_of_training(wildcards):
+    """Return the file of what a training cost.
+
+    It is a parameter and no output, since nobody trains again to know how long it took.
+    """
+    return str(RESULTS.split(wildcards.split).performance)
+
+
 def state_of_training(wildcards):
     """Return the folder of the checkpoints of a training.
 

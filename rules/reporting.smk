@@ -56,7 +56,6 @@ rule summarize:
         verdict=verdict_on("summarize"),
         splits=recipes_of_all,
         evaluations=made_by_all_splits("evaluate", "splits/{split}/evaluation.json"),
-        performances=made_by_all_splits("train", "splits/{split}/performance.json"),
         # The lineage page shows the runs of draw, so it is drawn after them.
         figures=made_by_all_splits("draw", "splits/{split}/figures/made_from.json"),
         manifest=ancient("<results>/manifest.json"),

@@ -9,7 +9,6 @@ rule train:
     output:
         model="<results>/splits/{split}/model.safetensors",
         history="<results>/splits/{split}/history.csv",
-        performance="<results>/splits/{split}/performance.json",
     log:
         "<results>/logs/train/{split}.log",
     benchmark:
@@ -26,13 +25,14 @@ rule train:
         running=settings_text(CONFIGURATION.running),
         loading=settings_text(CONFIGURATION.loading),
     params:
+        performance=performance_of_training,
         state=state_of_training,
     shell:
         # exec replaces the shell with the training. A signal to stop would otherwise end the shell
         # before the training has saved its state.
         "exec {resources.launcher} {resources.script:q} --data {input.data:q} --split {input.split:q}"
         " --model {output.model:q} --history {output.history:q}"
-        " --performance {output.performance:q} --state {params.state:q}"
+        " --performance {params.performance:q} --state {params.state:q}"
         " --max-minutes {resources.runtime} --running {resources.running:q}"
         " --loading {resources.loading:q}"
         " {resources.recording} > {log:q} 2>&1"

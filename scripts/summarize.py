@@ -93,7 +93,8 @@ def main(argv: list[str] | None = None) -> int:
         for split in configuration.split_names:
             files = SplitLayout(Path(args.splits, split))
             for role in ("recipe", "evaluation", "performance"):
-                record.reads(getattr(files, role), role)
+                if (path := getattr(files, role)).exists():
+                    record.reads(path, role)
         record.reads(args.config, "configuration")
         for path in (args.csv, args.table, args.figure):
             record.wrote(path, "summary")

@@ -156,6 +156,8 @@ def test_withdrawals_replaced_by_an_older_file_count(imported):
             ["index_shards", *RECIPES, "evaluate first", "draw first", "summarize"],
         ),
         (["data.npy", "splits/first/split.json"], ROWS),
+        # How long it took is no reason to train again.
+        (["splits/first/performance.json"], []),
     ],
 )
 def test_what_was_deleted_is_made_again_as_it_was(imported, files, jobs):

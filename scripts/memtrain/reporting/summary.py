@@ -24,7 +24,7 @@ class SplitSummary:
         batch_variance: the variance of the mean of a batch, divided by its variance under a uniform
             shuffle.
         evaluation: the evaluation of the model.
-        performance: the time, speed and memory of the training.
+        performance: the time, speed and memory of the training; None where they are not known.
         job: the resources that the training requested and used as a job.
     """
 
@@ -32,7 +32,7 @@ class SplitSummary:
     resamples: int
     batch_variance: float
     evaluation: Evaluation
-    performance: Performance
+    performance: Performance | None
     job: JobBenchmark
 
     @classmethod

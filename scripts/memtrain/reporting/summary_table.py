@@ -120,9 +120,9 @@ def _training_line(split: SplitSummary) -> list[str]:
     return [
         evaluation.split,
         *(f"{count:,}" for count in counts),
-        f"{performance.seconds:,.1f}",
-        f"{performance.rows_per_second:,.0f}",
-        f"{performance.peak_memory_bytes / (1 << 20):,.0f}",
+        f"{performance.seconds:,.1f}" if performance else "?",
+        f"{performance.rows_per_second:,.0f}" if performance else "?",
+        f"{performance.peak_memory_bytes / (1 << 20):,.0f}" if performance else "?",
         f"{split.batch_variance:.3g}",
     ]
 

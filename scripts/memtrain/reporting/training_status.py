@@ -38,7 +38,7 @@ def _find_status(split: str, results: ResultsLayout) -> TrainingStatus:
     reported = TrainingStatus.read(folder)
     if reported is not None:
         return _check_report(reported, folder)
-    if all(path.exists() for path in (files.model, files.history, files.performance)):
+    if all(path.exists() for path in (files.model, files.history)):
         return _status_from_results(split, files)
     return TrainingStatus(split, "waiting", step=0, steps=_planned_steps(files.recipe))
 
@@ -93,10 +93,8 @@ def _status_from_results(split: str, files: SplitLayout) -> TrainingStatus:
             epochs=last.epoch,
             loss=last.loss,
         )
-    try:
-        performance = Performance.read(files.performance)
-    except UserError:
-        # Perhaps the file is being written. The next look will tell.
+    performance = Performance.read(files.performance)
+    if performance is None:
         return status
     return replace(
         status,

@@ -3,7 +3,10 @@
 import os
 import socket
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from memtrain.core.errors import UserError
 from memtrain.system import canonical_json
@@ -84,20 +87,30 @@ class Performance:
         canonical_json.write(path, asdict(self))
 
     @classmethod
-    def read(cls, path: str | os.PathLike) -> "Performance":
-        """Read ``performance.json``.
+    def read(cls, path: str | os.PathLike) -> "Performance | None":
+        """Read ``performance.json``; return None if it is missing or damaged.
 
-        Raises:
-            UserError: if the file is missing, damaged or incomplete.
+        Nobody trains again to know how long it took.
         """
-        content = canonical_json.read(path, made_by="train")
         try:
-            return cls(**{field.name: content[field.name] for field in fields(cls)})
-        except (KeyError, TypeError):
-            names = ", ".join(field.name for field in fields(cls))
-            raise UserError(
-                f"{path}: this does not hold {names}. Remove it and run train again."
-            ) from None
+            content = canonical_json.read(path, made_by="train")
+            values = {field.name: content[field.name] for field in fields(cls)}
+        except (UserError, KeyError, TypeError):
+            return None
+        return _from_values(values)
+
+
+def _from_values(values: dict[str, Any]) -> Performance | None:
+    """Return the performance that has these values; None where one is of another type."""
+    try:
+        return _performance_type().validate_python(values)
+    except ValidationError:
+        return None
+
+
+@cache
+def _performance_type() -> TypeAdapter[Performance]:
+    return TypeAdapter(Performance)
 
 
 def measure_performance(cost: TrainingCost, processes: int, device: "torch.device") -> Performance:

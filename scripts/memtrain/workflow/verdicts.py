@@ -115,7 +115,7 @@ class Verdicts:
         if split is not None:
             files = results.split(split)
             yield from {
-                "train": (files.model, files.history, files.performance),
+                "train": (files.model, files.history),
                 "evaluate": (files.evaluation, files.predictions),
                 "draw": files.figures.parent.glob("*"),
             }[rule]

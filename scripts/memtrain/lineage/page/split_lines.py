@@ -10,6 +10,7 @@ from memtrain.core.errors import UserError
 from memtrain.core.number_format import format_with_error
 from memtrain.recipes.recipe import Recipe
 from memtrain.reporting.summary import SplitSummary
+from memtrain.training.performance import Performance
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,16 @@ def _facts(split: SplitSummary) -> dict[str, str]:
         "rows evaluated on": f"{evaluation.rows:,}",
         "steps": f"{evaluation.steps:,}",
         "parameters": f"{evaluation.parameters:,}",
-        "seconds of training": f"{split.performance.seconds:,.1f}",
-        "rows/s": f"{split.performance.rows_per_second:,.0f}",
-        "peak MiB": f"{split.performance.peak_memory_bytes / 2**20:,.0f}",
+        **_cost(split.performance),
+    }
+
+
+def _cost(performance: Performance | None) -> dict[str, str]:
+    """Return what a training cost; nothing where that is not known."""
+    if performance is None:
+        return {}
+    return {
+        "seconds of training": f"{performance.seconds:,.1f}",
+        "rows/s": f"{performance.rows_per_second:,.0f}",
+        "peak MiB": f"{performance.peak_memory_bytes / 2**20:,.0f}",
     }
