@@ -24,6 +24,7 @@ BENCHMARKS = [
     "generating",
     "indexing",
     "workflow_overhead",
+    "verdicts",
     "cluster",
     "lineage_questions",
     "recording",

@@ -36,7 +36,6 @@ rule train:
     output:
         model="plain/{split}/model",
         history="plain/{split}/history",
-        performance="plain/{split}/performance",
     log:
         "plain/{split}/train.log",
     shell:
@@ -77,7 +76,6 @@ rule summarize:
     input:
         splits=ancient(expand("splits/{split}/split.json", split=SPLITS)),
         evaluations=expand("plain/{split}/evaluation", split=SPLITS),
-        performances=expand("plain/{split}/performance", split=SPLITS),
     output:
         "plain/summary.csv",
     shell:
