@@ -6,6 +6,7 @@ from docs.generate.command_help import SCRIPTS, help_text, sub_commands
 _ORDER = (
     "status",
     "lineage",
+    "clean",
     "check_components",
     "generate_data",
     "import_data",

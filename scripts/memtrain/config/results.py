@@ -162,6 +162,17 @@ class ResultsLayout:
         folder = self.root / "verdicts"
         return folder / rule if split is None else folder / rule / split
 
+    def all_of_split(self, name: str) -> list[Path]:
+        """Return where every file and folder would lie that is there for a split alone."""
+        rules = ("train", "evaluate", "draw")
+        return [
+            self.split(name).folder,
+            self.state(name),
+            *(self.root / "logs" / rule / f"{name}.log" for rule in rules),
+            *(split_benchmark(self.benchmarks, rule, name) for rule in rules),
+            *(self.verdict(rule, name) for rule in rules),
+        ]
+
     @property
     def benchmarks(self) -> Path:
         """The folder of Snakemake's benchmarks."""
@@ -173,7 +184,7 @@ def split_benchmark(benchmarks: str | os.PathLike, rule: str, split: str) -> Pat
 
     Args:
         benchmarks: the folder of Snakemake's benchmarks.
-        rule: "train" or "evaluate".
+        rule: "train", "evaluate" or "draw".
         split: the name of the split.
     """
     return Path(benchmarks, rule, f"{split}.jsonl")

@@ -149,6 +149,25 @@ def temporary_file(target: Path) -> Iterator[tuple[BinaryIO, str]]:
             os.unlink(temporary)
 
 
+def is_left_over(path: str | os.PathLike) -> bool:
+    """Return whether a file was being written by a program that was killed."""
+    if not _TEMPORARY_NAME.fullmatch(os.path.basename(path)):
+        return False
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return True
+    except BlockingIOError:
+        return False
+    except OSError:  # A file system without locks: only the age tells.
+        return time.time() - os.fstat(descriptor).st_mtime > _ABANDONED_SECONDS
+    finally:
+        os.close(descriptor)
+
+
 def _remove_leftovers(target: Path) -> None:
     """Remove what killed programs left in the folder of a file."""
     for path, name in _temporaries(target.parent):

@@ -15,14 +15,19 @@ def find_abandoned_lock(folder: str | os.PathLike) -> str | None:
     Returns:
         The advice; None if nothing is locked, or if a Snakemake on this machine may hold the lock.
     """
-    locks = Path(folder, ".snakemake", "locks")
-    if not any(locks.glob("*.lock")) or _is_snakemake_running(folder):
+    locks = locks_of_snakemake(folder)
+    if not locks or _is_snakemake_running(folder):
         return None
     return (
-        f"{locks}: a Snakemake has locked this folder, and none that could is running on this "
-        "machine, so it was killed. Unless it runs on another machine, call `snakemake --unlock`, "
-        "then Snakemake again: trainings go on from their last checkpoint."
+        f"{locks[0].parent}: a Snakemake has locked this folder, and none that could is running "
+        "on this machine, so it was killed. Unless it runs on another machine, call `snakemake "
+        "--unlock`, then Snakemake again: trainings go on from their last checkpoint."
     )
+
+
+def locks_of_snakemake(folder: str | os.PathLike) -> list[Path]:
+    """Return the files by which a Snakemake locks a folder; none where none works in it."""
+    return sorted(Path(folder, ".snakemake", "locks").glob("*.lock"))
 
 
 def _is_snakemake_running(folder: str | os.PathLike) -> bool:

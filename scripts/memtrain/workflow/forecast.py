@@ -12,6 +12,7 @@ from memtrain.core.wording import listed
 from memtrain.recipes.recipe_facts import read_training_settings
 from memtrain.workflow.judge import Judge
 from memtrain.workflow.judgement import Judgement
+from memtrain.workflow.leftovers import unconfigured_splits
 from memtrain.workflow.today import Today
 
 _MOST_LINES = 40
@@ -87,7 +88,7 @@ def _changed_settings(today: Today, split: str) -> list[str]:
 
 def _notes(today: Today, judge: Judge) -> Iterator[str]:
     yield from _notes_on_results(today, judge)
-    others = unconfigured_splits(today)
+    others = unconfigured_splits(today.results, today.splits)
     if others:
         yield (
             f"No longer configured: {listed(others)}. Their files stay in {today.results.splits} "
@@ -112,13 +113,6 @@ def _notes_on_results(today: Today, judge: Judge) -> Iterator[str]:
                 results.setdefault(note, []).append(f"{rule} {split}")
     for note, names in results.items():
         yield f"Stands: {listed(names)}: {note}."
-
-
-def unconfigured_splits(today: Today) -> list[str]:
-    """Return the names of splits that have results, but are not configured any more."""
-    known = set(today.splits)
-    folders = today.results.splits.glob("*/")
-    return sorted(path.name for path in folders if path.is_dir() and path.name not in known)
 
 
 def _line(what: str, judgement: Judgement) -> str:

@@ -21,6 +21,7 @@ SCRIPTS = [
     "draw",
     "summarize",
     "status",
+    "clean",
     "lineage",
 ]
 

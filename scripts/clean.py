@@ -1,0 +1,102 @@
+"""Remove what the results hold and nothing needs any more.
+
+  no longer configured   the results, states and logs of splits that config.yaml does not name; they
+                         still hold what they learned of their rows
+  state left over        checkpoints of trainings that are finished
+  old predictions        predictions that belong to no evaluation
+  left by killed programs   files that were being written
+
+Everything is listed first, with its size. On a terminal you are asked; elsewhere nothing is removed
+without --yes. What was removed is recorded, so that the lineage tells of it. Records, withdrawals,
+and the results of configured splits are never touched.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from memtrain.cli.startup import prepare_imports
+
+prepare_imports(__name__)
+
+from memtrain.cli.entry_point import argument_parser, run
+from memtrain.config.results import ResultsLayout
+from memtrain.core.byte_sizes import format_bytes
+from memtrain.core.errors import UserError
+from memtrain.core.wording import counted
+from memtrain.lineage.queries.currency import current_configuration
+from memtrain.lineage.records.user_actions import record_action
+from memtrain.workflow.abandoned_locks import locks_of_snakemake
+from memtrain.workflow.leftovers import Leftover, find_leftovers, remove
+
+
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+    """Return the command line's arguments."""
+    parser = argument_parser(__name__)
+    parser.add_argument(
+        "results",
+        nargs="?",
+        help="folder of a dataset, results/<dataset> (default: the only one below results)",
+    )
+    parser.add_argument("--yes", action="store_true", help="remove without asking")
+    return parser.parse_args(argv)
+
+
+def main(argv: list[str] | None = None) -> int:
+    """List what nothing needs, and remove it if asked to."""
+    args = parse_arguments(argv)
+    results = ResultsLayout.find(args.results)
+    configuration = current_configuration(results, Path.cwd())
+    check_that_nothing_runs()
+    found = find_leftovers(results, configuration.split_names)
+    if not found:
+        print(f"{results.root}: there is nothing to remove")
+        return 0
+    show(found)
+    if not (args.yes or is_confirmed()):
+        print("nothing was removed" if sys.stdin.isatty() else "nothing was removed; use --yes")
+        return 0
+    for one in found:
+        remove(one)
+    removed = [f"{one.path} ({one.why})" for one in found]
+    message = f"{counted(len(found), 'path')} removed: {'; '.join(removed)}"
+    record_action(results.records, "clean", message, kind="cleaning", facts={"removed": removed})
+    print(f"removed: {counted(len(found), 'path')}")
+    return 0
+
+
+def check_that_nothing_runs() -> None:
+    """Refuse to clean while Snakemake works in this folder.
+
+    Raises:
+        UserError: if the folder is locked.
+    """
+    if locks := locks_of_snakemake(Path.cwd()):
+        raise UserError(
+            f"{locks[0].parent}: Snakemake is working in this folder, or was killed. Wait until it "
+            "has ended; if it was killed, call `snakemake --unlock` first."
+        )
+
+
+def show(found: list[Leftover]) -> None:
+    """Print what was found, with its sizes."""
+    sizes = [format_bytes(one.size_bytes) for one in found]
+    width = max(map(len, sizes))
+    for one, size in zip(found, sizes, strict=True):
+        print(f"{size:>{width}}  {one.path}  ({one.why})")
+    total = sum(one.size_bytes for one in found)
+    print(f"{format_bytes(total)} in {counted(len(found), 'path')}")
+
+
+def is_confirmed() -> bool:
+    """Ask on a terminal whether to remove what was listed."""
+    if not sys.stdin.isatty():
+        return False
+    try:
+        return input("Remove all of it? [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:
+        return False
+
+
+if __name__ == "__main__":
+    run(main)

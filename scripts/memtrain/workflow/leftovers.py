@@ -1,0 +1,109 @@
+"""Finds what the results of a dataset hold and nothing needs any more."""
+
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from memtrain.config.results import PREDICTIONS_FILE, ResultsLayout
+from memtrain.core.errors import UserError
+from memtrain.data.made_from import statement_in
+from memtrain.recipes.model_file import read_origin
+from memtrain.recipes.recipe_facts import read_recipe_facts
+from memtrain.system.atomic_files import is_left_over
+from memtrain.system.digests import digest_of_file
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """A file or folder that nothing needs.
+
+    Attributes:
+        path: where it lies.
+        why: why nothing needs it.
+        size_bytes: the bytes that it takes, with everything below it.
+    """
+
+    path: Path
+    why: str
+    size_bytes: int
+
+
+def unconfigured_splits(results: ResultsLayout, configured: Sequence[str]) -> list[str]:
+    """Return the names of splits that have results or a state, but are not configured any more."""
+    folders = (results.splits, results.state("any").parent)
+    found = {path.name for folder in folders for path in folder.glob("*/") if path.is_dir()}
+    return sorted(found - set(configured))
+
+
+def find_leftovers(results: ResultsLayout, configured: Sequence[str]) -> list[Leftover]:
+    """Return what can be removed, largest first.
+
+    Args:
+        results: where the results lie.
+        configured: the names of the splits that are configured.
+    """
+    found: dict[Path, Leftover] = {}
+    for path, why in _paths(results, configured):
+        is_inside = any(parent in found for parent in path.parents)
+        if os.path.lexists(path) and not is_inside:
+            found.setdefault(path, Leftover(path, why, _size_of(path)))
+    return sorted(found.values(), key=lambda one: (-one.size_bytes, one.path))
+
+
+def remove(leftover: Leftover) -> None:
+    """Remove a file or a folder; of a link, the link alone.
+
+    Raises:
+        UserError: if it cannot be removed.
+    """
+    path = leftover.path
+    try:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"{error.filename or path}: cannot be removed ({error.strerror})."
+        ) from None
+
+
+def _paths(results: ResultsLayout, configured: Sequence[str]) -> Iterator[tuple[Path, str]]:
+    for split in unconfigured_splits(results, configured):
+        for path in results.all_of_split(split):
+            yield path, f"split {split} is no longer configured"
+    for split in configured:
+        if _is_trained(results, split):
+            yield results.state(split), f"{split} is trained"
+        predictions = results.split(split).predictions
+        if predictions.exists() and not _belongs(results, split):
+            yield predictions, "it belongs to no evaluation"
+    for path in sorted(results.root.rglob(".*.part")):
+        if is_left_over(path):
+            yield path, "a killed program was writing it"
+
+
+def _is_trained(results: ResultsLayout, split: str) -> bool:
+    """Return whether the model of a split is that of its recipe, and nobody trains it."""
+    files, state = results.split(split), results.state(split)
+    if not state.is_dir() or (state / "lock").exists():
+        return False
+    try:
+        recipe = read_recipe_facts(files.recipe).digests["training"]
+    except (UserError, OSError):
+        return False
+    return read_origin(files.model).made_from.get("recipe") == recipe
+
+
+def _belongs(results: ResultsLayout, split: str) -> bool:
+    files = results.split(split)
+    written = statement_in(files.evaluation).files.get(PREDICTIONS_FILE)
+    return written is not None and written == digest_of_file(files.predictions)
+
+
+def _size_of(path: Path) -> int:
+    if path.is_symlink() or not path.is_dir():
+        return path.lstat().st_size
+    return sum(_size_of(Path(entry.path)) for entry in os.scandir(path))
