@@ -18,12 +18,14 @@ def digests(values, kind=None):
 
 def value_of(text):
     """Return the value that a cell of text stands for, in plain Python: the oracle."""
-    text = text.strip()
+    cell, text = text, text.strip()
     lower = text.lower()
     if lower in {"", "na", "n/a", "#n/a", "<na>", "nan", "null", "none", "+nan", "-nan"}:
         return None
     if lower in {"true", "false"}:
         return int(lower == "true")
+    if "_" in text:  # Only Python reads it as a number.
+        return cell
     try:
         number = int(text)
         return number if abs(number) < 2**64 else float(text)
@@ -32,7 +34,7 @@ def value_of(text):
     try:
         number = float(text)
     except ValueError:
-        return text
+        return cell
     is_integer = math.isfinite(number) and number == int(number) and abs(number) < 2**64
     return int(number) if is_integer else number
 
@@ -43,7 +45,7 @@ numbers = st.one_of(
     st.floats().map(repr),
     st.sampled_from(["1", "1.0", "+1", " 1", "1e0", "-0", "0", "true", ".5", "0.5", "5.", "5"]),
 )
-words = st.sampled_from(["", "NA", "null", "x", "X", "x ", "1x", "1,5", "0x1", "1_0", "é", "e5"])
+words = st.sampled_from(["", "NA", "null", "x", "X", "x ", "1x", "1,5", "0x1", "1_0", "é", "e5", "1_0 "])
 
 
 @given(st.lists(st.one_of(numbers, words), min_size=1, max_size=12))
