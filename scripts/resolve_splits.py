@@ -19,12 +19,11 @@ prepare_imports(__name__)
 
 from memtrain.cli.entry_point import argument_parser, run
 from memtrain.config.reading import read_configuration
-from memtrain.config.results import SplitLayout
+from memtrain.config.results import ResultsLayout, SplitLayout
 from memtrain.config.schema import Configuration
 from memtrain.core.ranges import Range, count_rows
 from memtrain.core.wording import listed
 from memtrain.data.manifest import Manifest
-from memtrain.data.row_digests import digest_rows
 from memtrain.data.source import Source
 from memtrain.lineage.records.arguments import add_recording_arguments
 from memtrain.lineage.records.recorder import recording
@@ -37,6 +36,7 @@ from memtrain.recipes.withdrawals import (
     read_withdrawals,
     withdrawals_digest,
 )
+from memtrain.recipes.withdrawn_rows import WithdrawnRows
 from memtrain.system import canonical_json
 from memtrain.system.digests import digest_of_file
 from memtrain.workflow.result_code import own_modules, result_code_digest
@@ -75,13 +75,12 @@ def main(argv: list[str] | None = None) -> int:
         manifest = Manifest.read(args.manifest)
         manifest.check_belongs_to(args.data, args.manifest)
         withdrawals = read_withdrawals(args.withdrawals, configuration.dataset.name)
-        warn_of_other_rows(args.data, manifest, withdrawals)
         recipes = resolve_splits(
             configuration,
             args.data,
             manifest,
             Source.read(args.source),
-            [withdrawal.range for withdrawal in withdrawals],
+            withdrawn_rows(args, withdrawals),
         )
         for recipe in with_origins(args, configuration, recipes, withdrawals, codes):
             path = SplitLayout(Path(args.splits, recipe.split)).recipe
@@ -166,18 +165,10 @@ def describe(recipe: Recipe) -> None:
             _log.warning(warning)
 
 
-def warn_of_other_rows(data: str, manifest: Manifest, withdrawals: Sequence[Withdrawal]) -> None:
-    """Warn of withdrawals whose rows no longer have the bytes that were withdrawn."""
-    for withdrawal in withdrawals:
-        withdrawn = withdrawal.range
-        found = Range(withdrawn.start, min(withdrawn.end, manifest.layout.rows))
-        is_there = found.rows == withdrawn.rows
-        if not is_there or digest_rows(data, manifest.layout, found) != withdrawal.digest:
-            _log.warning(
-                f"rows {withdrawn} of {data} are not the bytes that were withdrawn "
-                f"({withdrawal.reason}). They are left out nevertheless. If the data was mended or "
-                "written anew, restore these rows, and withdraw the rows that are meant."
-            )
+def withdrawn_rows(args: argparse.Namespace, withdrawals: Sequence[Withdrawal]) -> list[Range]:
+    """Return the rows that no split may use, wherever they lie now."""
+    results = ResultsLayout(Path(args.source).parent)
+    return WithdrawnRows(withdrawals, Path(args.withdrawals), results, data=args.data).find()
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ prepare_imports(__name__)
 
 from memtrain.cli.entry_point import argument_parser, run
 from memtrain.config.reading import read_configuration
-from memtrain.config.results import SplitLayout
+from memtrain.config.results import ResultsLayout, SplitLayout
 from memtrain.config.schema import Configuration
 from memtrain.data.made_from import files_digest, write_statement
 from memtrain.data.manifest import Manifest
@@ -41,6 +41,7 @@ from memtrain.recipes.withdrawals import (
     read_withdrawals,
     withdrawals_digest,
 )
+from memtrain.recipes.withdrawn_rows import WithdrawnRows
 from memtrain.reporting.summary import Summary
 from memtrain.reporting.summary_csv import write_csv
 from memtrain.reporting.summary_table import write_table
@@ -150,7 +151,11 @@ def draw_page(args: argparse.Namespace, configuration: Configuration, record: Re
         configuration.dataset.name,
         read_split_lines(configuration, args.splits),
         manifest=Manifest.read(args.manifest) if args.manifest else None,
-        withdrawals=read_withdrawals(args.withdrawals, configuration.dataset.name),
+        withdrawals=WithdrawnRows(
+            read_withdrawals(args.withdrawals, configuration.dataset.name),
+            Path(args.withdrawals),
+            ResultsLayout(Path(args.splits).parent),
+        ).known(),
         index=LineageIndex(args.records) if args.records else None,
         running=running,
     )

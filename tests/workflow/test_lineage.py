@@ -213,12 +213,19 @@ def test_withdrawals_of_withdrawn_or_missing_rows_are_refused(project):
     project.lineage("restore", "--shard", "1")
 
 
-def test_rows_that_moved_since_they_were_withdrawn_cause_a_warning(project):
+def test_withdrawn_rows_that_are_not_found_stop_the_workflow_until_they_are_stated_gone(project):
     project.lineage("withdraw", "--rows", "10:20", "--reason", "x")
     project.configure(lambda content: content["dataset"]["mock"].update(seed=4))
-    project.snakemake()
+    recipe = "results/small/splits/first/split.json"
+    run = project.snakemake(recipe, check=False)
+    assert run.status == 1
+    assert "rows [10, 20) (x): 10 of these 10 withdrawn rows are not found in the" in run.output
+    answer = project.lineage("withdraw", "--gone", "--reason", "another seed")
+    assert answer.startswith("rows [10, 20) (x): 10 of 10 have left the source; commit")
+    project.snakemake(recipe)
     log = (project / "results/small/logs/resolve_splits.log").read_text()
-    assert "warning: rows [10, 20) of results/small/data.npy are not the bytes that" in log
+    assert "rows [10, 20) (x): none of these withdrawn rows is in the data any more" in log
+    assert "withdrawn rows are left out" not in log
 
 
 def test_a_split_whose_rows_are_all_withdrawn_is_an_error(project):

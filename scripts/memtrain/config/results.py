@@ -157,6 +157,11 @@ class ResultsLayout:
         """The digests of large files that were read before; no result depends on it."""
         return self.root / "state" / "files.json"
 
+    @property
+    def withdrawn_rows(self) -> Path:
+        """Where withdrawn rows were found in the data file; without it they are found again."""
+        return self.root / "state" / "withdrawn_rows.json"
+
     def verdict(self, rule: str, split: str | None = None) -> Path:
         """Return the file that tells Snakemake whether the results of a rule are current."""
         folder = self.root / "verdicts"

@@ -5,6 +5,7 @@ numbers.
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import NamedTuple
@@ -84,19 +85,34 @@ def self_overlaps(ranges: Sequence[Range]) -> Iterator[Range]:
         yield from overlaps([one], ranges[position + 1 :])
 
 
-def subtract_ranges(ranges: Sequence[Range], removed: Sequence[Range]) -> list[Range]:
+def merge_ranges(ranges: Iterable[Range]) -> list[Range]:
+    """Return the rows of all ranges, sorted; ranges that overlap or touch become one."""
+    merged: list[Range] = []
+    for one in sorted(ranges):
+        if one.rows <= 0:
+            continue
+        if merged and one.start <= merged[-1].end:
+            merged[-1] = Range(merged[-1].start, max(merged[-1].end, one.end))
+        else:
+            merged.append(one)
+    return merged
+
+
+def subtract_ranges(ranges: Sequence[Range], removed: Iterable[Range]) -> list[Range]:
     """Return the ranges without the rows of ``removed``, in order and without empty ranges."""
-    left = list(ranges)
-    for hole in removed:
-        left = [
-            part
-            for piece in left
-            for part in (
-                Range(piece.start, min(piece.end, max(piece.start, hole.start))),
-                Range(max(piece.start, min(piece.end, hole.end)), piece.end),
-            )
-            if part.rows > 0
-        ]
+    holes = merge_ranges(removed)
+    left = []
+    for piece in ranges:
+        start = piece.start
+        for number in range(bisect_right(holes, start, key=lambda hole: hole.end), len(holes)):
+            hole = holes[number]
+            if hole.start >= piece.end:
+                break
+            if start < hole.start:
+                left.append(Range(start, hole.start))
+            start = hole.end
+        if start < piece.end:
+            left.append(Range(start, piece.end))
     return left
 
 

@@ -2,15 +2,17 @@
 
 The file lies beside ``config.yaml``. For each dataset it lists ranges of rows, each with the reason
 of the withdrawal and the digest that the bytes of the rows had at that time. Rows are numbered as
-in ``data.npy``; if other rows have these numbers later, the digest shows it.
+in the ``data.npy`` of that time, whose digest is kept too. Where ``data.npy`` has changed, the rows
+are found again by their values (see ``recipes.withdrawn_rows``), of which the folder
+``withdrawals.d`` beside the file keeps keyed digests (see ``recipes.withdrawn_values``).
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import yaml
-from pydantic import TypeAdapter, ValidationError, field_validator
+from pydantic import Field, TypeAdapter, ValidationError, field_validator
 
 from memtrain.config.types import Settings
 from memtrain.core.errors import UserError
@@ -27,6 +29,34 @@ _HEADER = """\
 """
 
 
+class WithdrawnValues(Settings):
+    """What the rows of a withdrawal are found by when they lie elsewhere.
+
+    Attributes:
+        columns: the columns of the source that the rows were made from.
+        key: name of the key of the digests; the key itself is under no version control.
+        digest: digest of the file in ``withdrawals.d`` that holds the digest of every value.
+    """
+
+    columns: list[str]
+    key: str
+    digest: str
+
+
+class Gone(Settings):
+    """A statement that withdrawn rows have left the source.
+
+    Attributes:
+        rows: how many of the rows were not found when this was stated.
+        reason: why they left.
+        at: time of the statement, ISO 8601.
+    """
+
+    rows: int
+    reason: str
+    at: str
+
+
 class Withdrawal(Settings):
     """Rows that were withdrawn.
 
@@ -35,12 +65,20 @@ class Withdrawal(Settings):
         reason: why the rows were withdrawn.
         at: time of the withdrawal, ISO 8601.
         digest: digest that the bytes of the rows had at that time, "sha256:...".
+        data: digest that the whole ``data.npy`` had at that time; None where it is not known.
+        identical: ranges of other rows that had the same values at that time.
+        values: what the rows are found by in other data; None where only their numbers are known.
+        gone: the statement that rows left the source; None where there is none.
     """
 
     rows: tuple[int, int]
     reason: str
     at: str
     digest: str
+    data: str | None = None
+    identical: list[tuple[int, int]] = Field(default_factory=list)
+    values: WithdrawnValues | None = None
+    gone: Gone | None = None
 
     @field_validator("rows")
     @classmethod
@@ -53,6 +91,18 @@ class Withdrawal(Settings):
     def range(self) -> Range:
         """The rows."""
         return Range(*self.rows)
+
+    @property
+    def ranges(self) -> list[Range]:
+        """The rows, and those that had the same values."""
+        return sorted(Range(*rows) for rows in (self.rows, *self.identical))
+
+    def at_rows(self, ranges: Iterable[Range]) -> "list[Withdrawal]":
+        """Return this withdrawal once for each range of rows where it lies now."""
+        return [
+            self.model_copy(update={"rows": (rows.start, rows.end), "identical": []})
+            for rows in ranges
+        ]
 
 
 _ENTRIES = TypeAdapter(list[Withdrawal])
@@ -81,8 +131,16 @@ def read_withdrawals(path: str | os.PathLike, dataset: str) -> list[Withdrawal]:
 
 def withdrawals_digest(withdrawals: Sequence[Withdrawal]) -> str:
     """Return the digest of what recipes depend on: which rows are withdrawn, but not why."""
-    rows = sorted((entry.rows, entry.digest) for entry in withdrawals)
-    return canonical_json.digest(rows)
+    return canonical_json.digest(sorted(entry_digest(entry) for entry in withdrawals))
+
+
+def entry_digest(withdrawal: Withdrawal) -> str:
+    """Return the digest of which rows one withdrawal is about."""
+    return canonical_json.digest(
+        withdrawal.model_dump(
+            mode="json", include={"rows", "digest", "data", "identical", "values"}
+        )
+    )
 
 
 def write_withdrawals(
@@ -100,7 +158,8 @@ def write_withdrawals(
     """
     content = _read(path)
     content[dataset] = [
-        entry.model_dump(mode="json") for entry in sorted(withdrawals, key=lambda one: one.rows)
+        entry.model_dump(mode="json", exclude_defaults=True)
+        for entry in sorted(withdrawals, key=lambda one: (one.rows, one.at))
     ]
     text = yaml.safe_dump(content, sort_keys=True, allow_unicode=True, default_flow_style=None)
     write_text(path, _HEADER + text)

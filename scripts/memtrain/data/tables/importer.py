@@ -142,6 +142,7 @@ class TableImport:
             "files": self._descriptions,
             "categories": {one.name: one.words for one in columns if one.words is not None},
             "means": self._missing.means_used(self._columns.features),
+            "imputed": self._missing.values_replaced(),
             "rows_read": self.rows_read,
             "rows_dropped": self.rows_dropped,
         }

@@ -85,6 +85,10 @@ class MissingValues:
             for name, mean in zip(column.names, column.means().tolist(), strict=True)
         }
 
+    def values_replaced(self) -> dict[str, int]:
+        """Return how many missing values a mean replaces, by the names of the columns read."""
+        return dict(self._counts) if self._policy == "mean" else {}
+
 
 def _mean_problems(column: NumberColumn) -> Iterator[str]:
     try:

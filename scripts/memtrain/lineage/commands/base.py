@@ -22,6 +22,7 @@ from memtrain.lineage.queries.lookup import rows_of_shard
 from memtrain.lineage.queries.verify import Verification, verify_everything
 from memtrain.lineage.records.privacy import Privacy
 from memtrain.recipes.withdrawals import WITHDRAWALS_FILE, Withdrawal, read_withdrawals
+from memtrain.recipes.withdrawn_rows import WithdrawnRows
 from memtrain.workflow.today import Today
 
 #: The folder that holds memtrain's Snakefile and scripts.
@@ -65,11 +66,23 @@ class Query:
 
     @property
     def withdrawals(self) -> list[Withdrawal]:
-        """The withdrawals of the dataset."""
-        return read_withdrawals(self.withdrawals_file, self.dataset)
+        """The withdrawals of the dataset, each once for every range where its rows lie now."""
+        listed = read_withdrawals(self.withdrawals_file, self.dataset)
+        return WithdrawnRows(listed, self.withdrawals_file, self.results).known()
+
+    @property
+    def names_rows(self) -> bool:
+        """Whether ``--rows`` or ``--shard`` is given."""
+        return self.arguments.rows is not None or self.arguments.shard is not None
 
     def rows(self) -> Range:
-        """Return the rows of ``--rows``, or those of the shard of ``--shard``."""
+        """Return the rows of ``--rows``, or those of the shard of ``--shard``.
+
+        Raises:
+            UserError: where neither is given.
+        """
+        if not self.names_rows:
+            raise UserError("no rows are named. Give --rows START:END or --shard N.")
         if self.arguments.shard is not None:
             return rows_of_shard(self.results.manifest, self.arguments.shard)
         return self.arguments.rows
@@ -204,13 +217,17 @@ def as_json(content: Any) -> Any:
     return content
 
 
-def add_row_arguments(parser: argparse.ArgumentParser) -> Any:
-    """Add ``--rows`` and ``--shard``, one of which is required.
+def add_row_arguments(parser: argparse.ArgumentParser, required: bool = True) -> Any:
+    """Add ``--rows`` and ``--shard``, which exclude each other.
+
+    Args:
+        parser: the parser of a command.
+        required: whether one of them is required.
 
     Returns:
         Their group, for more arguments that exclude each other.
     """
-    group = parser.add_mutually_exclusive_group(required=True)
+    group = parser.add_mutually_exclusive_group(required=required)
     group.add_argument(
         "--rows",
         type=_parse_rows,

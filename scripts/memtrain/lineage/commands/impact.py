@@ -1,6 +1,7 @@
 """The command ``impact``: everything downstream of rows, a shard, a digest or a file."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from memtrain.core.wording import counted
 from memtrain.lineage.commands.base import Commands, Query, add_row_arguments
@@ -11,6 +12,7 @@ from memtrain.lineage.queries.impact import (
     downstream_of_file,
     downstream_of_rows,
 )
+from memtrain.lineage.queries.imputation import find_imputation
 from memtrain.lineage.queries.lookup import find_version
 
 
@@ -53,7 +55,17 @@ def _downstream(query: Query) -> list[DownstreamFile]:
     if arguments.file is not None:
         path = find_version(query.index, query.project, arguments.file).version.path
         return downstream_of_file(query.index, path)
-    return downstream_of_rows(query.index, query.data, [query.rows()])
+    files = downstream_of_rows(query.index, query.data, [query.rows()])
+    return [*files, *_through_means(query, files)]
+
+
+def _through_means(query: Query, known: Iterable[DownstreamFile]) -> Iterator[DownstreamFile]:
+    """Yield what else the rows reached through the means that replaced missing values."""
+    imputation = find_imputation(query.results)
+    versions = {(one.path, one.digest) for one in known}
+    for one in downstream_of_rows(query.index, query.data, imputation.rows):
+        if (one.path, one.digest) not in versions:
+            yield replace(one, through=f"{imputation.describe()} in {one.through}")
 
 
 def _one_path_of_each_job(files: Iterable[DownstreamFile]) -> list[str]:

@@ -1,8 +1,24 @@
 """The command ``withdraw``: rows that no split may use any more."""
 
+from collections.abc import Iterator
+
+from memtrain.core.ranges import Range, count_rows
+from memtrain.core.wording import counted, listed
 from memtrain.lineage.commands.base import Commands, Query, add_row_arguments
-from memtrain.lineage.queries.withdraw import models_trained_on, record_withdrawals, withdraw
-from memtrain.recipes.withdrawals import WITHDRAWALS_FILE
+from memtrain.lineage.queries.imputation import Imputation, find_imputation
+from memtrain.lineage.queries.withdraw import (
+    models_trained_on,
+    record_withdrawals,
+    state_gone,
+    withdraw,
+)
+from memtrain.recipes.withdrawals import WITHDRAWALS_FILE, Withdrawal
+
+_DETAILS = f"""\
+{WITHDRAWALS_FILE} lists the rows, and withdrawals.d/ holds keyed digests of their values, by which
+they are found when the data changes; keep both under version control. The key in withdrawals.d/key
+is not: copy it to every machine that runs the workflow. Withdrawn rows that are not found any more
+stop the workflow until --gone records that they have left the source."""
 
 
 def add_parser(commands: Commands) -> None:
@@ -11,8 +27,15 @@ def add_parser(commands: Commands) -> None:
         "withdraw",
         run,
         "withdraw rows, so that no split uses them from the next run of snakemake on",
+        _DETAILS,
     )
-    add_row_arguments(parser)
+    add_row_arguments(parser, required=False)
+    parser.add_argument(
+        "--gone",
+        action="store_true",
+        help="record that withdrawn rows that are not found have left the source: those of one "
+        "withdrawal, with --rows, or all",
+    )
     parser.add_argument(
         "--reason", required=True, help=f"the reason, which {WITHDRAWALS_FILE} keeps with the rows"
     )
@@ -20,20 +43,75 @@ def add_parser(commands: Commands) -> None:
 
 def run(query: Query) -> int:
     """Withdraw rows, and print which models were trained on them."""
+    if query.arguments.gone:
+        return _state_gone(query)
     rows = query.rows()
     added = withdraw(
         query.withdrawals_file,
         dataset=query.dataset,
-        data=query.project / query.data,
+        results=query.results,
         rows=rows,
         reason=query.arguments.reason,
     )
     record_withdrawals(query.results.records, "withdraw", [added])
-    models = models_trained_on(query.index, query.data, [rows])
-    lines = [f"rows {rows} are withdrawn; commit {WITHDRAWALS_FILE}, which lists them"]
+    models = models_trained_on(query.index, query.data, added.ranges)
+    lines = [f"rows {rows} are withdrawn; commit {WITHDRAWALS_FILE} and withdrawals.d"]
+    lines += _lines_on_identical(added)
     lines += [f"trained on some of these rows: {one.path}" for one in models]
     lines.append(
         f"models trained on these rows: {len(models)}; the next run of snakemake trains these, and "
         "no others, without the rows"
     )
-    return query.answer({"withdrawal": added.model_dump(), "models": models}, lines)
+    imputation = find_imputation(query.results)
+    reached = models_trained_on(query.index, query.data, imputation.rows)
+    lines += _lines_on_imputation(imputation, [one.path for one in reached])
+    content = {
+        "withdrawal": added.model_dump(),
+        "models": models,
+        "imputed": imputation.columns,
+        "models_reached_by_means": reached,
+    }
+    return query.answer(content, lines)
+
+
+def _state_gone(query: Query) -> int:
+    gone = state_gone(
+        query.withdrawals_file,
+        dataset=query.dataset,
+        results=query.results,
+        reason=query.arguments.reason,
+        rows=query.rows() if query.names_rows else None,
+    )
+    record_withdrawals(query.results.records, "withdraw", gone)
+    lines = [
+        f"rows {one.range} ({one.reason}): {one.gone.rows:,} of {one.range.rows:,} have left the "
+        f"source; commit {WITHDRAWALS_FILE}"
+        for one in gone
+        if one.gone
+    ]
+    return query.answer([one.model_dump() for one in gone], lines)
+
+
+def _lines_on_identical(added: Withdrawal) -> Iterator[str]:
+    """Yield a line where other rows have the values of withdrawn ones."""
+    identical = [Range(*rows) for rows in added.identical]
+    if identical:
+        yield (
+            f"{counted(count_rows(identical), 'other row')} with the same values, withdrawn too: "
+            f"{listed(identical)}"
+        )
+
+
+def _lines_on_imputation(imputation: Imputation, models: list[str]) -> Iterator[str]:
+    """Yield lines where the values of withdrawn rows have reached others through a mean."""
+    if not imputation.columns:
+        return
+    yield (
+        f"values of these rows are part of {imputation.describe()}, which stand in "
+        f"{counted(count_rows(imputation.rows), 'row')}: {listed(imputation.rows)}"
+    )
+    yield from (f"reached through these means: {path}" for path in models)
+    yield (
+        f"models reached through these means: {len(models)}; leaving the rows out does not change "
+        "the means: remove the rows from the source, or import with `missing: drop`"
+    )

@@ -99,7 +99,9 @@ def page_content(
         notes=notes,
         rows=_rows(manifest, splits),
         splits=list(splits),
-        withdrawn=[one.model_dump(mode="json", exclude={"digest"}) for one in withdrawals],
+        withdrawn=[
+            one.model_dump(mode="json", include={"rows", "reason", "at"}) for one in withdrawals
+        ],
         verification=None if index is None else last_verification(index),
         graph=graph,
     )

@@ -45,7 +45,9 @@ numbers = st.one_of(
     st.floats().map(repr),
     st.sampled_from(["1", "1.0", "+1", " 1", "1e0", "-0", "0", "true", ".5", "0.5", "5.", "5"]),
 )
-words = st.sampled_from(["", "NA", "null", "x", "X", "x ", "1x", "1,5", "0x1", "1_0", "é", "e5", "1_0 "])
+words = st.sampled_from(
+    ["", "NA", "null", "x", "X", "x ", "1x", "1,5", "0x1", "1_0", "é", "e5", "1_0 "]
+)
 
 
 @given(st.lists(st.one_of(numbers, words), min_size=1, max_size=12))

@@ -1,0 +1,212 @@
+"""Where withdrawn rows lie in the data file of today.
+
+They lie where they were withdrawn, as long as the data file has the same digest. In any other data
+file they are searched by their values, and what was found is noted in ``state``, so that neither
+a change of settings nor a question reads the source again. A withdrawal of an earlier version,
+without values, is about the rows of its numbers, as long as these have the bytes that they had.
+"""
+
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from memtrain.config.results import DATA_FILE, ResultsLayout
+from memtrain.core.errors import UserError, raise_problems
+from memtrain.core.ranges import Range, count_rows, merge_ranges
+from memtrain.core.wording import counted, listed
+from memtrain.data.made_from import statement_in
+from memtrain.data.record_file import read_layout
+from memtrain.data.row_digests import digest_rows
+from memtrain.data.source import Source
+from memtrain.recipes.withdrawals import Withdrawal, entry_digest
+from memtrain.recipes.withdrawn_values import ValuesFolder
+from memtrain.system import checked_json
+
+_log = logging.getLogger(__name__)
+
+
+class WithdrawnRows:
+    """The rows of the withdrawals of a dataset, in the data file of today.
+
+    Args:
+        withdrawals: the withdrawals.
+        file: the file that lists them.
+        results: the files of the dataset.
+        data: the data file, where it is not that of the results.
+    """
+
+    def __init__(
+        self,
+        withdrawals: Sequence[Withdrawal],
+        file: Path,
+        results: ResultsLayout,
+        data: str | os.PathLike | None = None,
+    ):
+        self._withdrawals = withdrawals
+        self._values = ValuesFolder(file)
+        self._file = file
+        self._results = results
+        self._data_file = data or results.data
+        self._data = statement_in(results.source).files.get(DATA_FILE)
+        self._found = self._noted()
+
+    def known(self) -> list[Withdrawal]:
+        """Return the withdrawals, each once for every range where its rows are known to lie.
+
+        A withdrawal that was not searched in this data file yet stays as it is.
+        """
+        return [
+            placed
+            for one in self._withdrawals
+            for placed in one.at_rows(self._known(one, or_else=one.ranges))
+        ]
+
+    def find(self) -> list[Range]:
+        """Return all withdrawn rows, after a search for those that are not known.
+
+        Where they do not lie where they were withdrawn, that is told.
+
+        Raises:
+            UserError: for all withdrawals whose rows are not found.
+        """
+        self.search()
+        ranges: list[Range] = []
+        problems: list[str] = []
+        for one in self._withdrawals:
+            try:
+                ranges += self._rows_of(one)
+            except UserError as error:
+                problems += error.problems
+        raise_problems(problems)
+        return merge_ranges(ranges)
+
+    def missing_rows(self, withdrawal: Withdrawal) -> int:
+        """Return how many rows of a withdrawal are not found, after ``search``."""
+        if self._is_known(withdrawal):
+            return self._found.get(entry_digest(withdrawal), ([], 0))[1]
+        return 0 if self._has_its_bytes(withdrawal) else withdrawal.range.rows
+
+    def search(self) -> None:
+        """Search the rows that are not known, and note where they lie.
+
+        Rows whose key is missing are not searched.
+        """
+        unknown = [
+            one for one in self._withdrawals if one.values is not None and not self._is_known(one)
+        ]
+        searched = [one for one in unknown if self._has_key(one)]
+        if searched:
+            self._search(searched)
+
+    def _search(self, searched: Sequence[Withdrawal]) -> None:
+        # Imported late: Arrow is needed only where rows are searched.
+        from memtrain.data.tables.source_rows import SourceRows
+        from memtrain.recipes.withdrawn_search import find_rows
+
+        values = [one.values for one in searched if one.values is not None]
+        source = SourceRows(self._data_file, Source.read(self._results.source))
+        wanted = [(one.columns, self._values.read(one)) for one in values]
+        found = find_rows(source, wanted, self._values.key(values[0]))
+        for one, rows in zip(searched, found, strict=True):
+            self._found[entry_digest(one)] = (rows.ranges, rows.missing)
+        self._note()
+
+    def _is_known(self, withdrawal: Withdrawal) -> bool:
+        is_same_data = withdrawal.data is not None and withdrawal.data == self._data
+        return is_same_data or entry_digest(withdrawal) in self._found
+
+    def _known(self, withdrawal: Withdrawal, or_else: list[Range]) -> list[Range]:
+        if withdrawal.data is not None and withdrawal.data == self._data:
+            return withdrawal.ranges
+        return self._found.get(entry_digest(withdrawal), (or_else, 0))[0]
+
+    def _rows_of(self, withdrawal: Withdrawal) -> list[Range]:
+        """Return the rows of one withdrawal, and tell where they have moved.
+
+        Raises:
+            UserError: where some of them are not found.
+        """
+        where = f"{self._file}: rows {withdrawal.range} ({withdrawal.reason})"
+        if not self._is_known(withdrawal):
+            return self._rows_by_number(withdrawal, where)
+        rows = self._known(withdrawal, or_else=[])
+        missing = self.missing_rows(withdrawal)
+        if missing > (withdrawal.gone.rows if withdrawal.gone else 0):
+            raise UserError(
+                f"{where}: {missing:,} of these {withdrawal.range.rows:,} withdrawn rows are not "
+                "found in the source of the rows, neither there nor elsewhere. If they have left "
+                "it, run `python scripts/lineage.py withdraw --gone --reason ...`, which records "
+                "that. If their values were changed, run `lineage.py restore --rows "
+                f"{withdrawal.rows[0]}:{withdrawal.rows[1]}`, and withdraw the rows that are meant."
+            )
+        if rows != [withdrawal.range]:
+            _log.info(_describe_places(where, withdrawal, rows))
+        return rows
+
+    def _rows_by_number(self, withdrawal: Withdrawal, where: str) -> list[Range]:
+        rows = withdrawal.range
+        if self._has_its_bytes(withdrawal):
+            if withdrawal.values is not None:
+                _log.warning(
+                    f"{where} have the bytes that were withdrawn; rows with the same values "
+                    "elsewhere are not found, since the key of the withdrawn rows is missing."
+                )
+            return [rows]
+        if withdrawal.gone:
+            _log.warning(f"{where} have left the source, and are not searched.")
+            return []
+        if withdrawal.values is not None:
+            self._values.key(withdrawal.values)
+        raise UserError(
+            f"{where}: these rows are not the bytes that were withdrawn, and the withdrawal holds "
+            "nothing to find them by. Run `python scripts/lineage.py restore --rows "
+            f"{rows.start}:{rows.end}`, and withdraw the rows that are meant. If they have left "
+            "the source, run `lineage.py withdraw --gone --reason ...`."
+        )
+
+    def _has_its_bytes(self, withdrawal: Withdrawal) -> bool:
+        """Return whether the rows of its numbers have the bytes that were withdrawn."""
+        rows, layout = withdrawal.range, read_layout(self._data_file)
+        is_there = rows.end <= layout.rows
+        return is_there and digest_rows(self._data_file, layout, rows) == withdrawal.digest
+
+    def _has_key(self, withdrawal: Withdrawal) -> bool:
+        try:
+            return withdrawal.values is not None and bool(self._values.key(withdrawal.values))
+        except UserError:
+            return False
+
+    def _noted(self) -> dict[str, tuple[list[Range], int]]:
+        """Return what was found in the data file of today before: rows, and the missing ones."""
+        try:
+            content = checked_json.read(self._results.withdrawn_rows, made_by="resolve_splits")
+            if self._data is None or content["data"] != self._data:
+                return {}
+            return {
+                name: ([Range(*rows) for rows in one["rows"]], int(one["missing"]))
+                for name, one in content["found"].items()
+            }
+        except (UserError, OSError, KeyError, TypeError, AttributeError, ValueError):
+            return {}
+
+    def _note(self) -> None:
+        found = {
+            name: {"rows": [list(rows) for rows in ranges], "missing": missing}
+            for name, (ranges, missing) in self._found.items()
+        }
+        checked_json.write(self._results.withdrawn_rows, {"data": self._data, "found": found})
+
+
+def _describe_places(where: str, withdrawal: Withdrawal, found: list[Range]) -> str:
+    """Return a sentence on where the rows of a withdrawal lie now."""
+    if not found:
+        return f"{where}: none of these withdrawn rows is in the data any more"
+    rows = count_rows(found)
+    now = f"{where}: these withdrawn rows now lie at {listed(found)}"
+    if rows <= withdrawal.range.rows:
+        return now
+    return (
+        f"{now}; {counted(rows, 'row')} have their values, which is more than were withdrawn, and "
+        "all of them are left out"
+    )

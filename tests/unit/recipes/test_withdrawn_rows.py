@@ -1,0 +1,271 @@
+"""Withdrawn rows are found by their values, whatever happened to the rows around them."""
+
+import csv
+import os
+import random
+import stat
+from contextlib import nullcontext
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pyarrow import csv as arrow_csv
+from pyarrow import parquet
+
+from memtrain.config.dataset import ImportSettings, MockSettings
+from memtrain.config.results import ResultsLayout
+from memtrain.core.errors import UserError
+from memtrain.core.ranges import Range
+from memtrain.data import record_file
+from memtrain.data.external_shuffle import shuffled
+from memtrain.data.mock_rows import write_mock_data
+from memtrain.data.record_file import map_rows, read_layout
+from memtrain.data.source import Source
+from memtrain.data.tables.importer import TableImport
+from memtrain.lineage.queries.withdraw import restore, state_gone, withdraw
+from memtrain.recipes.withdrawals import read_withdrawals, write_withdrawals
+from memtrain.recipes.withdrawn_rows import WithdrawnRows
+
+COLUMNS = {"features": ["a", "w"], "target": ["y"], "categories": ["w"]}
+
+
+class Data:
+    """A dataset whose rows (a, w, y) come from files of three columns and a fourth one."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.file = folder / "withdrawals.yaml"
+        self.results = ResultsLayout(folder / "out")
+        (folder / "in").mkdir()
+
+    def write(self, rows, *, files=1, kind="csv", columns=("a", "w", "y", "more"), **options):
+        """Write rows, (a, w, y) each, into files, and import them."""
+        for old in (self.folder / "in").iterdir():
+            old.unlink()
+        size = -(-len(rows) // files)
+        for number in range(files):
+            path = self.folder / "in" / f"{number}.csv"
+            with path.open("w", newline="") as file:
+                writer = csv.DictWriter(file, columns, extrasaction="ignore")
+                writer.writeheader()
+                for a, w, y in rows[number * size : (number + 1) * size]:
+                    writer.writerow({"a": a, "w": w, "y": y, "more": random.random()})
+            if kind == "parquet":
+                parquet.write_table(arrow_csv.read_csv(path), path.with_suffix(".parquet"))
+                path.unlink()
+        self.import_files(**{**COLUMNS, **options})
+
+    def import_files(self, **options):
+        """Import all files, as import_data does."""
+        rows = TableImport(ImportSettings(path=str(self.folder / "in"), **options))
+        rows.survey()
+        with record_file.create(self.results.data, rows.dtype, rows.rows) as writer:
+            seed = options.get("shuffle_once")
+            with (
+                nullcontext(writer)
+                if seed is None
+                else shuffled(writer, seed, self.results.data) as ordered
+            ):
+                rows.write(ordered)
+        rows.source().made_of({}, self.results.data).write(self.results.source)
+
+    def withdraw(self, start, end):
+        return withdraw(
+            self.file, dataset="d", results=self.results, rows=Range(start, end), reason="asked"
+        )
+
+    def rows(self):
+        """Return the rows (a, w, y) of the data file as they were before they were encoded."""
+        source = Source.read(self.results.source)
+        found = map_rows(self.results.data, read_layout(self.results.data))
+        features = [
+            dict(zip(source.features, map(float, one), strict=True)) for one in found["features"]
+        ]
+        words = [
+            next((name[2:] for name in one if name[:2] == "w=" and one[name]), None)
+            for one in features
+        ]
+        return [
+            (one["a"], word, float(target[0]))
+            for one, word, target in zip(features, words, found["target"], strict=True)
+        ]
+
+    def found(self):
+        """Return the numbers of the withdrawn rows, from a search."""
+        withdrawals = read_withdrawals(self.file, "d")
+        ranges = WithdrawnRows(withdrawals, self.file, self.results).find()
+        return [row for one in ranges for row in range(one.start, one.end)]
+
+
+@pytest.fixture
+def data(tmp_path):
+    return Data(tmp_path)
+
+
+def numbered(count, start=0):
+    return [(number, "uv"[number % 2], number / 4) for number in range(start, start + count)]
+
+
+rows_of_hypothesis = st.lists(
+    st.tuples(st.integers(0, 3), st.sampled_from("uv"), st.sampled_from([0.5, 1.25])),
+    min_size=4,
+    max_size=12,
+)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.data(),
+    rows_of_hypothesis,
+    rows_of_hypothesis,
+    st.sampled_from([None, 1]),
+    st.fixed_dictionaries(
+        {
+            "files": st.integers(1, 2),
+            "kind": st.sampled_from(["csv", "parquet"]),
+            "shuffle_once": st.sampled_from([None, 2]),
+            "dtypes": st.sampled_from([{}, {"a": "float64"}]),
+            "features": st.permutations(["a", "w"]),
+        }
+    ),
+)
+def test_the_rows_with_withdrawn_values_are_found(tmp_path_factory, choice, old, new, seed, how):
+    data = Data(tmp_path_factory.mktemp("x"))
+    data.write(old, shuffle_once=seed)
+    start = choice.draw(st.integers(0, len(old) - 1))
+    end = choice.draw(st.integers(start + 1, len(old)))
+    withdrawn = set(data.rows()[start:end])
+    data.withdraw(start, end)
+    assert data.found() == [row for row, one in enumerate(data.rows()) if one in withdrawn]
+    moved = choice.draw(st.permutations([*new, *old]))
+    data.write(moved, **how)
+    assert data.found() == [row for row, one in enumerate(data.rows()) if one in withdrawn]
+
+
+def test_rows_that_left_stop_the_search_until_that_is_stated(data, caplog):
+    data.write(numbered(20))
+    data.withdraw(3, 6)
+    data.write(numbered(16, start=4))
+    with pytest.raises(UserError, match=r"rows \[3, 6\) \(asked\): 1 of these 3 withdrawn rows"):
+        data.found()
+    [gone] = state_gone(data.file, dataset="d", results=data.results, reason="erased")
+    assert (gone.gone.rows, gone.gone.reason) == (1, "erased")
+    assert data.found() == [0, 1]
+    with pytest.raises(UserError, match="nothing to state"):
+        state_gone(data.file, dataset="d", results=data.results, reason="again")
+    # What is stated holds for no more rows than were missing, and a row may come back.
+    data.write(numbered(10, start=5))
+    with pytest.raises(UserError, match="2 of these 3 withdrawn rows"):
+        data.found()
+    data.write(numbered(20)[::-1])
+    assert data.found() == [14, 15, 16]
+
+
+def test_rows_that_an_import_drops_are_found_but_have_no_number(data):
+    data.write(numbered(10), missing="drop", shuffle_once=1)
+    rows = data.rows()
+    data.withdraw(2, 4)
+    data.write([("", "u", 1), *rows, ("", "v", 2)], missing="drop", shuffle_once=3)
+    assert sorted(data.rows()[row] for row in data.found()) == sorted(rows[2:4])
+
+
+def test_columns_that_are_gone_are_not_compared(data):
+    data.write(numbered(10))
+    data.withdraw(4, 5)
+    data.write(numbered(10, start=2), columns=("y", "a"), features=["a"], categories=[])
+    assert data.found() == [2]
+    for old in (data.folder / "in").iterdir():
+        old.write_text("b,z\n1,2\n3,4\n")
+    data.import_files(features=["b"], target=["z"])
+    with pytest.raises(UserError, match="known by the columns a, w, y"):
+        data.found()
+
+
+def test_the_key_is_private_and_rows_that_moved_need_it(data, caplog):
+    data.write(numbered(10))
+    data.withdraw(4, 5)
+    key = data.folder / "withdrawals.d/key"
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    assert (data.folder / "withdrawals.d/.gitignore").read_text() == "/key\n"
+    kept = key.read_text()
+    key.unlink()
+    assert data.found() == [4]
+    with pytest.raises(UserError, match="the key of withdrawn rows is missing"):
+        data.withdraw(6, 7)
+    data.write(numbered(20))
+    assert data.found() == [4]
+    assert "elsewhere are not found, since the key" in caplog.text
+    data.write(numbered(20, start=1))
+    with pytest.raises(UserError, match=r"key: the key of withdrawn rows is missing.*Copy the key"):
+        data.found()
+    key.write_text(bytes(32).hex())
+    with pytest.raises(UserError, match="is another key"):
+        data.found()
+    key.write_text(kept)
+    assert data.found() == [3]
+
+
+def test_files_that_changed_since_the_import_are_refused(data):
+    data.write(numbered(10))
+    path = data.folder / "in/0.csv"
+    path.write_text(path.read_text().replace("9,v", "8,v"))
+    with pytest.raises(UserError, match=r"0\.csv: this file has changed since it was imported"):
+        data.withdraw(4, 5)
+    assert not data.file.exists()
+
+
+def test_digests_that_changed_are_refused_and_restored_ones_are_removed(data):
+    data.write(numbered(10))
+    added = data.withdraw(4, 5)
+    [path] = (data.folder / "withdrawals.d").glob("*.npy")
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + b"?")
+    data.write(numbered(10)[::-1])
+    with pytest.raises(UserError, match="it has changed"):
+        data.found()
+    path.write_bytes(content)
+    assert data.found() == [5]
+    assert restore(data.file, "d", Range(4, 5)) == [added]
+    assert not path.exists()
+    assert data.found() == []
+
+
+def test_a_withdrawal_without_values_is_about_the_bytes_of_its_rows(data):
+    data.write(numbered(10))
+    old = data.withdraw(4, 5).model_copy(update={"values": None, "data": None})
+    write_withdrawals(data.file, "d", [old])
+    data.write(numbered(15))
+    assert data.found() == [4]
+    data.write(numbered(15)[::-1])
+    with pytest.raises(UserError, match=r"not the bytes that were withdrawn.*restore --rows 4:5"):
+        data.found()
+    state_gone(data.file, dataset="d", results=data.results, reason="erased")
+    assert data.found() == []
+
+
+def test_what_was_found_is_noted_and_the_source_is_not_read_again(data):
+    data.write(numbered(10))
+    data.withdraw(4, 5)
+    data.write(numbered(10)[::-1])
+    assert data.found() == [5]
+    for path in (data.folder / "in").iterdir():
+        os.remove(path)
+    assert data.found() == [5]
+    known = WithdrawnRows(read_withdrawals(data.file, "d"), data.file, data.results).known()
+    assert [one.rows for one in known] == [(5, 6)]
+
+
+def test_generated_rows_are_known_by_their_fields(data):
+    def write(rows, seed):
+        data.folder.joinpath("out").mkdir(exist_ok=True)
+        mock = MockSettings(rows=rows, features=3, seed=seed)
+        source = write_mock_data(data.results.data, mock)
+        source.made_of({}, data.results.data).write(data.results.source)
+
+    write(100, 0)
+    data.withdraw(7, 9)
+    write(200, 0)
+    assert data.found() == [7, 8]
+    write(200, 1)
+    with pytest.raises(UserError, match="2 of these 2 withdrawn rows are not found"):
+        data.found()
