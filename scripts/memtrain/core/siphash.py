@@ -8,7 +8,8 @@ import numpy as np
 #: Size of a key.
 KEY_BYTES = 16
 
-_MOST_WORDS_OF_ONE_BYTE_LENGTH = 32
+#: SipHash takes the length in bytes, modulo 256, into the last word.
+_WORDS_PER_LENGTH = 32
 
 #: Rows whose digests are computed together: their state stays in the cache of a processor.
 _ROWS_AT_ONCE = 1 << 13
@@ -39,7 +40,7 @@ def _digests(key: bytes, words: np.ndarray) -> np.ndarray:
         np.full(len(words), np.uint64(start) ^ halves[number % 2])
         for number, start in enumerate(_START)
     ]
-    length = words.shape[1] % _MOST_WORDS_OF_ONE_BYTE_LENGTH * 8
+    length = words.shape[1] % _WORDS_PER_LENGTH * 8
     last = np.full(len(words), length << 56, np.uint64)
     for word in (*words.T, last):
         state[3] ^= word

@@ -384,6 +384,7 @@ def test_the_source_tells_where_rows_came_from(tmp_path, monkeypatch, capsys):
             ],
             "categories": {"w": ["q"]},
             "means": {},
+            "imputed": {},
             "rows_read": 5,
             "rows_dropped": 4,
         },

@@ -69,7 +69,7 @@ class SourceRows:
             self._tables = open_tables(_unchanged_files(settings, source))
             if settings.missing == "drop":
                 self._dropping = ChosenColumns.from_settings(settings).all
-        self.order = SourceOrder(self._layout, settings and settings.shuffle_once)
+        self.order = SourceOrder(self._layout, settings.shuffle_once if settings else None)
         self._chosen = (
             [*self._layout.fields] if settings is None else [*settings.features, *settings.target]
         )

@@ -115,6 +115,7 @@ def test_the_mean_replaces_missing_numbers(import_table):
     records, source = import_table(text, features=["a", "b", "c"], target=["y"], missing="mean")
     assert records["features"].tolist() == [[1, 6, 1], [2, 4, 1], [3, 8, 1], [2, 6, 1]]
     assert source.origin["means"] == {"a": 2.0, "b": 6.0}
+    assert source.origin["imputed"] == {"a": 1, "b": 1}
     assert source.origin["rows_dropped"] == 0
 
 

@@ -1,0 +1,75 @@
+"""Withdrawn rows of a CSV file are left out wherever they lie, from the first run on."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tests.workflow.conftest import make_project
+from tests.workflow.imported import CONFIGURATION, rows, write_imported, write_rows
+
+RECIPES = [f"results/small/splits/{split}/split.json" for split in ("first", "second")]
+
+
+@pytest.fixture
+def project(tmp_path, repository):
+    project = make_project(tmp_path / "x", repository, CONFIGURATION)
+    write_imported(project)
+    project.snakemake(*RECIPES)
+    return project
+
+
+def withdrawn_rows_used(project, withdrawn):
+    """Return which of some withdrawn rows, (rows, 4), a split uses, by their numbers today."""
+    data = np.load(project / "results/small/data.npy")
+    values = np.column_stack([data["features"], data["target"]])
+    # The CSV file has five digits.
+    known = {tuple(row) for row in np.round(withdrawn, 5).astype(np.float32)}
+    today = [number for number, row in enumerate(values) if tuple(row) in known]
+    assert len(today) >= len(known)
+    used = set()
+    for path in RECIPES:
+        recipe = json.loads((project / path).read_text())
+        for use in ("training", "evaluation"):
+            for start, end in recipe[use]["rows"]["ranges"]:
+                used.update(range(start, end))
+    return [row for row in today if row in used]
+
+
+def test_rows_that_moved_in_the_file_stay_withdrawn(project):
+    old = rows()
+    project.lineage("withdraw", "--rows", "10:20", "--reason", "asked for")
+    moved = np.concatenate([np.full((20, 4), 0.5), old, old[15:16]])
+    write_rows(project / "data/x.csv", moved)
+    project.snakemake(*RECIPES)
+    assert withdrawn_rows_used(project, old[10:20]) == []
+    log = (project / "results/small/logs/resolve_splits.log").read_text()
+    assert (
+        "rows [10, 20) (asked for): these withdrawn rows now lie at [30, 40), [620, 621); " in log
+    )
+    assert "11 rows have their values, which is more than were withdrawn, and all of" in log
+    # They are shuffled, and rows are withdrawn by the numbers of today.
+    project.configure(lambda content: content["dataset"]["import"].update(shuffle_once=1))
+    project.snakemake(*RECIPES)
+    assert withdrawn_rows_used(project, old[10:20]) == []
+    data = np.load(project / "results/small/data.npy")
+    more = np.column_stack([data["features"], data["target"]])[100:103]
+    project.lineage("withdraw", "--rows", "100:103", "--reason", "more")
+    project.configure(lambda content: content["dataset"]["import"].pop("shuffle_once"))
+    project.snakemake(*RECIPES)
+    assert withdrawn_rows_used(project, np.concatenate([old[10:20], more])) == []
+
+
+def test_rows_that_reached_others_through_a_mean_are_told(project):
+    text = (project / "data/x.csv").read_text().splitlines(keepends=True)
+    text[351] = "," + text[351].partition(",")[2]  # Row 350, which the split "second" trains on.
+    (project / "data/x.csv").write_text("".join(text))
+    project.configure(lambda content: content["dataset"]["import"].update(missing="mean"))
+    project.snakemake()
+    model = "results/small/splits/second/model.safetensors"
+    found = json.loads(project.lineage("impact", "--rows", "10:20", "--json"))
+    [through] = [one["through"] for one in found if one["path"] == model]
+    assert through == "the means of a (1 missing value) in results/small/data.npy"
+    answer = project.lineage("withdraw", "--rows", "10:20", "--reason", "asked for")
+    assert "the means of a (1 missing value), which stand in 1 row: [350, 351)" in answer
+    assert f"reached through these means: {model}\nmodels reached through these means: 1;" in answer
