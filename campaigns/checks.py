@@ -23,10 +23,12 @@ from campaigns.sample_project import CONFIGURATION, REPRODUCIBLE, RESULTS
 from memtrain.recipes.withdrawals import WITHDRAWALS_FILE
 
 #: Names that differ from run to run, or that are streams and not files written whole.
-_UNNAMED = re.compile(r"/lineage/(events|started)/|/logs/|/benchmarks/|^\.snakemake/")
+_UNNAMED = re.compile(
+    r"/lineage/(events|started)/|/logs/|/benchmarks/|^\.snakemake/|^withdrawals\.d/"
+)
 
 #: Files that are written bit by bit, or whose content says nothing.
-_NOT_WHOLE = re.compile(r"/logs/|/benchmarks/|^\.snakemake/|/state/\w+/lock$")
+_NOT_WHOLE = re.compile(r"/logs/|/benchmarks/|^\.snakemake/|/state/\w+/lock$|^withdrawals\.d/")
 
 _TROUBLE = ("Traceback (most recent call last)", "Exception ignored", "Fatal Python error")
 

@@ -8,6 +8,7 @@ copy it to every machine that makes recipes, and keep it as long as the withdraw
 """
 
 import hashlib
+import io
 import os
 import secrets
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy as np
 
 from memtrain.core.errors import UserError
 from memtrain.recipes.withdrawals import Withdrawal, WithdrawnValues
-from memtrain.system.atomic_files import atomic_file, write_text
+from memtrain.system.atomic_files import temporary_file, write_bytes, write_text
 from memtrain.system.digests import digest_of_file
 from memtrain.system.writing_errors import told_in_a_sentence
 
@@ -74,11 +75,11 @@ class ValuesFolder:
             digests: uint64 (rows, columns).
             key: the key of the digests.
         """
-        with atomic_file(self._folder / "new.npy") as file:
-            np.save(file, digests.astype("<u8"))
-        digest = digest_of_file(self._folder / "new.npy")
+        content = io.BytesIO()
+        np.save(content, digests.astype("<u8"))
+        digest = f"sha256:{hashlib.sha256(content.getbuffer()).hexdigest()}"
         values = WithdrawnValues(columns=columns, key=_name_of(key), digest=digest)
-        os.replace(self._folder / "new.npy", self._path(values))
+        write_bytes(self._path(values), content.getvalue())
         return values
 
     def read(self, values: WithdrawnValues) -> np.ndarray:
@@ -105,25 +106,29 @@ class ValuesFolder:
 
     def _read_key(self) -> bytes | None:
         try:
-            return bytes.fromhex(self._key_file.read_text())
+            key = bytes.fromhex(self._key_file.read_text())
+            if len(key) == _KEY_BYTES:
+                return key
+            problem = f"it has {len(key)} bytes of {_KEY_BYTES}"
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:
-            raise UserError(
-                f"{self._key_file}: the key of withdrawn rows cannot be read ({error}). Bring back "
-                "a copy of it."
-            ) from None
+            problem = str(error)
+        raise UserError(
+            f"{self._key_file}: this is not the key of withdrawn rows as it was written "
+            f"({problem}). Bring back a copy of it."
+        )
 
     def _create_key(self) -> bytes:
         key = secrets.token_bytes(_KEY_BYTES)
         # Before the key: whoever commits in the next moment does not commit the key.
         write_text(self._folder / ".gitignore", f"/{self._key_file.name}\n")
-        with told_in_a_sentence(self._key_file):
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            with os.fdopen(os.open(self._key_file, flags, 0o600), "w") as file:
-                file.write(key.hex() + "\n")
-                file.flush()
-                os.fsync(file.fileno())
+        with told_in_a_sentence(self._key_file), temporary_file(self._key_file) as (file, name):
+            os.fchmod(file.fileno(), 0o600)
+            file.write(f"{key.hex()}\n".encode())
+            file.flush()
+            os.fsync(file.fileno())
+            os.link(name, self._key_file)  # Unlike a rename, it replaces no other key.
         return key
 
 

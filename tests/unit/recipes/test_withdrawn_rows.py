@@ -198,6 +198,9 @@ def test_the_key_is_private_and_rows_that_moved_need_it(data, caplog):
     data.write(numbered(20, start=1))
     with pytest.raises(UserError, match=r"key: the key of withdrawn rows is missing.*Copy the key"):
         data.found()
+    key.write_text("")
+    with pytest.raises(UserError, match=r"key: this is not the key .* 0 bytes of 32"):
+        data.withdraw(6, 7)
     key.write_text(bytes(32).hex())
     with pytest.raises(UserError, match="is another key"):
         data.found()
