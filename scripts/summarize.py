@@ -156,7 +156,7 @@ def draw_page(args: argparse.Namespace, configuration: Configuration, record: Re
             Path(args.withdrawals),
             ResultsLayout(Path(args.splits).parent),
         ).known(),
-        index=LineageIndex(args.records) if args.records else None,
+        index=LineageIndex(args.records, Path.cwd()) if args.records else None,
         running=running,
     )
     write_page(args.page, content)

@@ -1,6 +1,7 @@
 """The index is up to date with the records, whatever happened to them or to the index."""
 
 import concurrent.futures
+import hashlib
 import os
 import re
 import sqlite3
@@ -18,6 +19,7 @@ from memtrain.lineage.index.lineage_index import LineageIndex
 from memtrain.lineage.index.seal import is_sealed
 from memtrain.lineage.queries.impact import downstream_of_rows
 from memtrain.lineage.records.record_store import RecordStore
+from memtrain.lineage.records.run_record import FileUse
 from tests.unit.lineage.lineage_records import Records, file, rows, rows_written
 
 
@@ -213,6 +215,37 @@ def test_rows_that_are_read_are_of_the_version_that_was_written_last(tmp_path):
     made, first, by_hand, made_again, last = versions
     assert made == first == made_again == last
     assert by_hand != made
+
+
+def test_what_lies_on_the_disk_is_current_whatever_clocks_say(tmp_path):
+    texts = {text: f"sha256:{hashlib.sha256(text.encode()).hexdigest()}" for text in "xyz"}
+    records = Records(tmp_path / "lineage")
+    for text in "xy":
+        records.add("train", outputs=[FileUse("model", "model", 1, 0, texts[text])])
+
+    def current(on_disk):
+        if on_disk:
+            (tmp_path / "model").write_text(on_disk)
+        index = LineageIndex(tmp_path / "lineage", tmp_path)
+        found = index.current("model")
+        (listed,) = index.current_files()
+        index.close()
+        assert listed == found
+        return index_digest(tmp_path / "lineage", found.version)
+
+    assert current(None) == texts["y"]
+    assert current("x") == texts["x"]
+    assert current("y") == texts["y"]
+    # No run wrote this.
+    assert current("z") == texts["y"]
+    assert current("longer") == texts["y"]
+
+
+def index_digest(folder, version):
+    index = LineageIndex(folder)
+    digest = index.version(version).digest
+    index.close()
+    return digest
 
 
 def test_sql_stays_in_the_index(repository):

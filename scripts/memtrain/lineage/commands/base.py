@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, is_dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from memtrain.core.errors import UserError
 from memtrain.core.ranges import MOST_ROWS, Range
 from memtrain.core.wording import shown
 from memtrain.lineage.index.lineage_index import LineageIndex
-from memtrain.lineage.queries.currency import today_of
+from memtrain.lineage.queries.currency import current_configuration, today_of
 from memtrain.lineage.queries.lookup import rows_of_shard
+from memtrain.lineage.queries.models_on_disk import ModelsOnDisk
 from memtrain.lineage.queries.verify import Verification, verify_everything
 from memtrain.lineage.records.privacy import Privacy
 from memtrain.recipes.withdrawals import WITHDRAWALS_FILE, Withdrawal, read_withdrawals
@@ -49,7 +51,7 @@ class Query:
         self.arguments = arguments
         self.project = Path.cwd()
         self.results = ResultsLayout.find(arguments.results)
-        self.index = LineageIndex(self.results.records)
+        self.index = LineageIndex(self.results.records, self.project)
         self.data = Privacy(self.project).path(self.results.data)
         for damaged in self.index.damaged:
             _log.warning("%s", damaged)
@@ -87,6 +89,17 @@ class Query:
             return rows_of_shard(self.results.manifest, self.arguments.shard)
         return self.arguments.rows
 
+    @cached_property
+    def models(self) -> ModelsOnDisk:
+        """The models of the dataset that lie on the disk."""
+        try:
+            configured = current_configuration(self.results, self.project).split_names
+        except UserError:
+            configured = None
+        return ModelsOnDisk(
+            self.index, results=self.results, project=self.project, configured=configured
+        )
+
     def today(self) -> Today:
         """Return what the results would be made from now."""
         return today_of(self.results, self.project, REPOSITORY / "scripts")
@@ -95,6 +108,7 @@ class Query:
         """Compare all files and rows with the records, and record what was found."""
         return verify_everything(
             self.index,
+            models=self.models,
             project=self.project,
             data=self.data,
             withdrawals=self.withdrawals,

@@ -11,9 +11,11 @@ from memtrain.lineage.queries.impact import (
     downstream_of_digest,
     downstream_of_file,
     downstream_of_rows,
+    with_models_on_disk,
 )
-from memtrain.lineage.queries.imputation import find_imputation
+from memtrain.lineage.queries.imputation import Imputation, find_imputation
 from memtrain.lineage.queries.lookup import find_version
+from memtrain.lineage.queries.models_on_disk import ModelOnDisk, ModelsOnDisk
 
 
 def add_parser(commands: Commands) -> None:
@@ -39,40 +41,60 @@ def add_parser(commands: Commands) -> None:
 
 def run(query: Query) -> int:
     """Print what lies downstream."""
-    files = _downstream(query)
+    files, reached = _downstream(query)
+    files = with_models_on_disk(
+        query.index,
+        files,
+        models=query.models,
+        project=query.project,
+        data=query.data,
+        reached=reached,
+    )
     if not query.arguments.all:
         files = [one for one in files if one.is_current]
     if query.arguments.targets:
-        targets = _one_path_of_each_job(files)
+        targets = _one_path_of_each_job(files, query.models)
         return query.answer(targets, [" ".join(["--forcerun", *targets])])
     return query.answer(files, _lines(files))
 
 
-def _downstream(query: Query) -> list[DownstreamFile]:
+def _downstream(query: Query) -> tuple[list[DownstreamFile], list[ModelOnDisk] | None]:
+    """Return what lies downstream by the records, and the models on the disk that are reached."""
     arguments = query.arguments
     if arguments.digest is not None:
-        return downstream_of_digest(query.index, arguments.digest)
+        files = downstream_of_digest(query.index, arguments.digest)
+        return files, query.models.trained_on_digest(arguments.digest) or None
     if arguments.file is not None:
         path = find_version(query.index, query.project, arguments.file).version.path
-        return downstream_of_file(query.index, path)
-    files = downstream_of_rows(query.index, query.data, [query.rows()])
-    return [*files, *_through_means(query, files)]
+        reached = [one for one in query.models.models if one.rows] if path == query.data else None
+        return downstream_of_file(query.index, path), reached
+    rows, imputation = query.rows(), find_imputation(query.results)
+    files = downstream_of_rows(query.index, query.data, [rows])
+    files += _through_means(query, imputation, files)
+    return files, query.models.trained_on([rows, *imputation.rows])
 
 
-def _through_means(query: Query, known: Iterable[DownstreamFile]) -> Iterator[DownstreamFile]:
-    """Yield what else the rows reached through the means that replaced missing values."""
-    imputation = find_imputation(query.results)
+def _through_means(
+    query: Query, imputation: Imputation, known: Iterable[DownstreamFile]
+) -> list[DownstreamFile]:
+    """Return what else the rows reached through the means that replaced missing values."""
     versions = {(one.path, one.digest) for one in known}
-    for one in downstream_of_rows(query.index, query.data, imputation.rows):
-        if (one.path, one.digest) not in versions:
-            yield replace(one, through=f"{imputation.describe()} in {one.through}")
+    return [
+        replace(one, through=f"{imputation.describe()} in {one.through}")
+        for one in downstream_of_rows(query.index, query.data, imputation.rows)
+        if (one.path, one.digest) not in versions
+    ]
 
 
-def _one_path_of_each_job(files: Iterable[DownstreamFile]) -> list[str]:
-    """Return a path for every job, as snakemake's ``--forcerun`` takes them."""
+def _one_path_of_each_job(files: Iterable[DownstreamFile], models: ModelsOnDisk) -> list[str]:
+    """Return a path for every job, as snakemake's ``--forcerun`` takes them.
+
+    Snakemake does not know the files of splits that are no longer configured.
+    """
     paths: dict[str, str] = {}
     for one in files:
-        paths.setdefault(one.job, one.path)
+        if models.abandoned_folder(one.path) is None:
+            paths.setdefault(one.job, one.path)
     return sorted(paths.values())
 
 
@@ -85,7 +107,8 @@ def _lines(files: list[DownstreamFile]) -> Iterator[str]:
         if one.job != job:
             yield f"{one.depth}  {one.job}, through {one.through}"
             job = one.job
-        age = "" if one.is_current else "  (overwritten since)"
-        yield f"       {one.path}  {short(one.digest)}{age}"
+        age = "" if one.is_current else "  (overwritten or deleted since)"
+        note = f"  ({one.note})" if one.note else ""
+        yield f"       {one.path}  {short(one.digest)}{age}{note}"
     models = sum(one.role == "model" for one in files)
     yield f"{counted(len(files), 'file')}, {models} of them models"

@@ -36,7 +36,7 @@ def run(query: Query) -> int:
         manifest=Manifest.read(manifest) if manifest.exists() else None,
         withdrawals=query.withdrawals,
         # Opened again, since the comparison has added a record.
-        index=LineageIndex(query.results.records),
+        index=LineageIndex(query.results.records, query.project),
     )
     write_page(query.arguments.out, content)
     lines = [f"{one.kind}: {one.message}" for one in findings]

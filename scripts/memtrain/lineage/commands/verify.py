@@ -28,6 +28,8 @@ def run(query: Query) -> int:
         lines.append(f"models trained on corrupt rows: {listed(result.reached)}")
     if result.cleared:
         lines.append(f"models whose rows are unchanged: {listed(result.cleared)}")
+    if result.abandoned:
+        lines.append(f"splits that are no longer configured: delete {listed(result.abandoned)}")
     how = "by size and time" if query.arguments.quick else "byte by byte"
     files = counted(len(result.checked), "file")
     findings = counted(len(result.findings), "finding")
@@ -41,6 +43,7 @@ def _verify(query: Query) -> Verification:
         return query.verify_everything()
     verifier = Verifier(
         query.index,
+        models=query.models,
         project=query.project,
         data=query.data,
         withdrawals=query.withdrawals,

@@ -1,17 +1,13 @@
 """The command ``withdraw``: rows that no split may use any more."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from memtrain.core.ranges import Range, count_rows
 from memtrain.core.wording import counted, listed
 from memtrain.lineage.commands.base import Commands, Query, add_row_arguments
 from memtrain.lineage.queries.imputation import Imputation, find_imputation
-from memtrain.lineage.queries.withdraw import (
-    models_trained_on,
-    record_withdrawals,
-    state_gone,
-    withdraw,
-)
+from memtrain.lineage.queries.models_on_disk import ModelOnDisk
+from memtrain.lineage.queries.withdraw import record_withdrawals, state_gone, withdraw
 from memtrain.recipes.withdrawals import WITHDRAWALS_FILE, Withdrawal
 
 _DETAILS = f"""\
@@ -54,22 +50,19 @@ def run(query: Query) -> int:
         reason=query.arguments.reason,
     )
     record_withdrawals(query.results.records, "withdraw", [added])
-    models = models_trained_on(query.index, query.data, added.ranges)
+    models, unknown = query.models.trained_on(added.ranges), query.models.unknown
     lines = [f"rows {rows} are withdrawn; commit {WITHDRAWALS_FILE} and withdrawals.d"]
     lines += _lines_on_identical(added)
-    lines += [f"trained on some of these rows: {one.path}" for one in models]
-    lines.append(
-        f"models trained on these rows: {len(models)}; the next run of snakemake trains these, and "
-        "no others, without the rows"
-    )
+    lines += _lines_on_models(models, unknown)
     imputation = find_imputation(query.results)
-    reached = models_trained_on(query.index, query.data, imputation.rows)
+    reached = query.models.trained_on(imputation.rows)
     lines += _lines_on_imputation(imputation, [one.path for one in reached])
     content = {
         "withdrawal": added.model_dump(),
-        "models": models,
+        "models": [one.facts() for one in models],
+        "models_with_unknown_rows": [one.facts() for one in unknown],
         "imputed": imputation.columns,
-        "models_reached_by_means": reached,
+        "models_reached_by_means": [one.facts() for one in reached],
     }
     return query.answer(content, lines)
 
@@ -90,6 +83,26 @@ def _state_gone(query: Query) -> int:
         if one.gone
     ]
     return query.answer([one.model_dump() for one in gone], lines)
+
+
+def _lines_on_models(
+    models: Sequence[ModelOnDisk], unknown: Sequence[ModelOnDisk]
+) -> Iterator[str]:
+    """Yield a line for every model, and what the next run of snakemake does with them.
+
+    Args:
+        models: the models that were trained on the withdrawn rows.
+        unknown: the models that may have been trained on them.
+    """
+    for one in models:
+        yield f"trained on some of these rows: {one.path}{f' ({one.note})' if one.note else ''}"
+    yield from (f"may be trained on these rows: {one.path} ({one.note})" for one in unknown)
+    again = sum(one.abandoned_folder is None for one in models)
+    these = "these" if again == len(models) else f"{again} of them"
+    yield (
+        f"models trained on these rows: {len(models)}; the next run of snakemake trains {these}, "
+        "and no others, without the rows"
+    )
 
 
 def _lines_on_identical(added: Withdrawal) -> Iterator[str]:

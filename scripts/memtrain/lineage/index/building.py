@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
-from memtrain.lineage.index.schema import FILL_CURRENT, SHARED_FACTS, TABLES, VERSION
+from memtrain.lineage.index.schema import FILL_CURRENT, FILL_RIVAL, SHARED_FACTS, TABLES, VERSION
 from memtrain.lineage.index.seal import is_sealed, seal
 from memtrain.lineage.records.record_store import DamagedRecord, RecordStore
 from memtrain.lineage.records.run_record import FileUse, RunRecord
@@ -111,8 +111,9 @@ def _renew(connection: sqlite3.Connection, store: RecordStore, names: set[str]) 
         _remove(connection, name)
     for name in sorted(names - sound, key=os.path.basename):
         _add(connection, name, store.read(name))
-    connection.execute("DELETE FROM current")
-    connection.execute(FILL_CURRENT)
+    for table, fill in (("current", FILL_CURRENT), ("rival", FILL_RIVAL)):
+        connection.execute(f"DELETE FROM {table}")
+        connection.execute(fill)
     connection.commit()
 
 

@@ -30,12 +30,12 @@ class Version:
 
 @dataclass(frozen=True)
 class CurrentFile:
-    """The version of a file that a completed run wrote last.
+    """The version of a file that lies on the disk, or else the one that was written last.
 
     Attributes:
         path: the path of the file, relative to the project.
         version: the number of the version.
-        run: the number of the run that wrote it.
+        run: the number of the run that wrote it last.
     """
 
     path: str

@@ -5,15 +5,23 @@ import os
 import sqlite3
 from contextlib import suppress
 from functools import cached_property
+from pathlib import Path
 
+from memtrain.config.results import ResultsLayout
 from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range
 from memtrain.lineage.index.building import INDEX_FILE, open_index
+from memtrain.lineage.index.current_files import settle_by_disk
 from memtrain.lineage.index.downstream import DownstreamQueries
 from memtrain.lineage.index.facts import CodeFacts, CurrentFile, RunFacts, Use, Version
 from memtrain.lineage.index.schema import SHARED_FACTS
 from memtrain.lineage.records.record_store import DamagedRecord, RecordStore
 from memtrain.lineage.records.run_record import PieceUse, RunRecord
+from memtrain.system.file_notes import FileNotes
+from memtrain.system.known_digests import KnownDigests
+
+#: Larger files, in all, are not read for their digests, unless these are known: it takes too long.
+_MOST_BYTES_TO_DIGEST = 1 << 30
 
 _VERSION = "SELECT id, path, role, digest, size, seen_ns AS modified_ns FROM version"
 
@@ -37,19 +45,27 @@ class LineageIndex:
 
     Args:
         folder: the folder of the records.
+        project: the folder that the paths of files are relative to. What lies there decides which
+            versions are current; None to let the clocks of the records decide.
 
     Attributes:
         store: the records.
         damaged: the records that cannot be read.
     """
 
-    def __init__(self, folder: str | os.PathLike):
+    def __init__(self, folder: str | os.PathLike, project: Path | None = None):
         self.store = RecordStore(folder)
+        self._project = project
         self._connect()
 
     def _connect(self) -> None:
         self._connection = open_index(self.store)
         self._connection.row_factory = sqlite3.Row
+        if self._project is not None:
+            notes = FileNotes(ResultsLayout(self.store.folder.parent).known_digests)
+            known = KnownDigests(notes, _MOST_BYTES_TO_DIGEST)
+            settle_by_disk(self._connection, self._project, known)
+            notes.save()
         query = "SELECT name, problem FROM record WHERE problem IS NOT NULL ORDER BY name"
         self.damaged = [
             DamagedRecord(self.store.folder / name, problem)
@@ -159,13 +175,16 @@ class LineageIndex:
         return self._number(query, (version, before))
 
     def current(self, path: str) -> CurrentFile | None:
-        """Return the version that a completed run wrote last; None where no such run wrote it."""
+        """Return the version that lies on the disk; None where no completed run wrote the file.
+
+        Where no completed run wrote what lies there, it is the version that was written last.
+        """
         query = "SELECT path, version, run FROM current WHERE path = ?"
         row = self._connection.execute(query, (path,)).fetchone()
         return CurrentFile(**row) if row else None
 
     def current_files(self) -> list[CurrentFile]:
-        """Return, for every file that completed runs wrote, the last version; ordered by path."""
+        """Return ``current`` for every file that completed runs wrote, ordered by path."""
         query = "SELECT path, version, run FROM current ORDER BY path"
         return [CurrentFile(**row) for row in self._connection.execute(query)]
 

@@ -10,7 +10,7 @@ Every span has a level: level n holds the spans of fewer than 2^n rows. A span o
 overlaps given rows begins less than 2^n rows before them, so an ordinary index finds it.
 """
 
-VERSION = 3
+VERSION = 4
 
 TABLES = """
 CREATE TABLE record (name TEXT PRIMARY KEY, problem TEXT) WITHOUT ROWID;
@@ -32,6 +32,9 @@ CREATE TABLE piece (
     use INTEGER, shard INTEGER, start INTEGER, end INTEGER, digest TEXT, shard_digest TEXT
 );
 CREATE TABLE current (path TEXT PRIMARY KEY, version INTEGER, run INTEGER) WITHOUT ROWID;
+CREATE TABLE rival (
+    path TEXT, version INTEGER, run INTEGER, PRIMARY KEY (path, version)
+) WITHOUT ROWID;
 CREATE INDEX run_by_record ON run (record);
 CREATE INDEX version_by_digest ON version (digest);
 CREATE INDEX use_by_version ON use (version, is_output);
@@ -52,6 +55,22 @@ SELECT path, version, run FROM (
     FROM use JOIN version ON version.id = use.version JOIN run ON run.id = use.run
     WHERE use.is_output AND run.state = 'completed'
 ) WHERE age = 1
+"""
+
+#: Fills ``rival``: for every path of which completed runs wrote several versions, each version, and
+#: the run that wrote it last.
+FILL_RIVAL = """
+INSERT INTO rival
+SELECT path, version, run FROM (
+    SELECT path, version, run, count(*) OVER (PARTITION BY path) AS versions FROM (
+        SELECT version.path AS path, use.version AS version, use.run AS run,
+            ROW_NUMBER() OVER (
+                PARTITION BY use.version ORDER BY run.ended_at DESC, run.id DESC
+            ) AS age
+        FROM use JOIN version ON version.id = use.version JOIN run ON run.id = use.run
+        WHERE use.is_output AND run.state = 'completed'
+    ) WHERE age = 1
+) WHERE versions > 1
 """
 
 #: Facts of a run that many runs have in common; each content is stored once.

@@ -1,12 +1,15 @@
 """What lies downstream of rows, of a shard, of a digest or of a file."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from memtrain.core.ranges import Range
 from memtrain.lineage.index.facts import Output, Reader
 from memtrain.lineage.index.lineage_index import LineageIndex
+from memtrain.lineage.queries.models_on_disk import ModelOnDisk, ModelsOnDisk
 from memtrain.lineage.records.run_record import ROLES_ABOUT_ROWS
+from memtrain.system.digests import digest_of_file
 
 #: Roles of files in the order in which files are listed: the ones that people look for come first.
 _ROLES_BY_IMPORTANCE = ("rows", "model", "evaluation", "manifest", "recipe", "summary")
@@ -23,7 +26,8 @@ class DownstreamFile:
         job: the name of that run: its job with its split.
         depth: the number of runs between the rows or file of the query and this file.
         through: the path of the input through which the run is downstream of the query.
-        is_current: whether no later run has written the file.
+        is_current: whether the file still lies there, and no later run has written it.
+        note: what is unusual about the file, and what to do.
     """
 
     path: str
@@ -33,6 +37,7 @@ class DownstreamFile:
     depth: int
     through: str
     is_current: bool
+    note: str | None = None
 
 
 def downstream_of_rows(
@@ -69,6 +74,60 @@ def downstream_of_file(index: LineageIndex, path: str) -> list[DownstreamFile]:
     return _follow(index, readers)
 
 
+def with_models_on_disk(
+    index: LineageIndex,
+    files: Iterable[DownstreamFile],
+    *,
+    models: ModelsOnDisk,
+    project: Path,
+    data: str,
+    reached: Sequence[ModelOnDisk] | None,
+) -> list[DownstreamFile]:
+    """Return what lies downstream, where models on the disk count whatever became of records.
+
+    Args:
+        index: the index of the records.
+        files: what lies downstream by the records.
+        models: the models that lie on the disk.
+        project: the folder of the project.
+        data: the path of the file of rows, relative to the project.
+        reached: the models on the disk that were trained on the rows of the query; None where only
+            the records tell.
+    """
+    added = [*(reached or ()), *models.unknown]
+    by_path = {model.path: model for model in models.models}
+    left_out = set() if reached is None else {*by_path} - {model.path for model in added}
+    found = [
+        replace(
+            one,
+            is_current=one.is_current and (project / one.path).exists(),
+            note=by_path[one.path].note if one.path in by_path else None,
+        )
+        for one in files
+        if not (one.is_current and one.path in left_out)
+    ]
+    for model in added:
+        if not any(one.is_current and one.path == model.path for one in found):
+            found += _unrecorded(index, model, project=project, data=data)
+    unique = {(one.path, one.digest): one for one in reversed(found)}
+    return sorted(unique.values(), key=_order)
+
+
+def _unrecorded(
+    index: LineageIndex, model: ModelOnDisk, *, project: Path, data: str
+) -> Iterator[DownstreamFile]:
+    """Yield a model that no record names, and what was made from it."""
+    digest = digest_of_file(project / model.path)
+    job = f"train/{model.split}"
+    yield DownstreamFile(model.path, digest, "model", job, 1, data, True, model.note)
+    for one in downstream_of_digest(index, digest):
+        yield replace(
+            one,
+            depth=one.depth + 1,
+            is_current=one.is_current and (project / one.path).exists(),
+        )
+
+
 def _follow(
     index: LineageIndex, readers: Iterable[Reader], roles_left_out: Sequence[str] = ()
 ) -> list[DownstreamFile]:
@@ -93,7 +152,11 @@ def _follow(
                 seen_versions.add(output.version.id)
                 found.append(_downstream_file(output, depth))
         readers = [one for one in readers if one.role not in roles_left_out]
-    return sorted(found, key=lambda one: (one.depth, one.job, _importance(one.role), one.path))
+    return sorted(found, key=_order)
+
+
+def _order(file: DownstreamFile) -> tuple[int, str, int, str]:
+    return file.depth, file.job, _importance(file.role), file.path
 
 
 def _importance(role: str) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from memtrain.config.results import ResultsLayout
+from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range, overlaps
 from memtrain.core.wording import counted, listed
 from memtrain.data.manifest import Manifest
@@ -15,6 +16,7 @@ from memtrain.data.record_file import RecordLayout, read_layout
 from memtrain.lineage.index.lineage_index import LineageIndex
 from memtrain.lineage.queries.currency import stale_results, stale_results_of, stale_rows
 from memtrain.lineage.queries.lookup import find_version
+from memtrain.lineage.queries.models_on_disk import ModelOnDisk, ModelsOnDisk
 from memtrain.lineage.records.run_record import FileUse, PieceUse, RunRecord
 from memtrain.lineage.records.user_actions import record_action
 from memtrain.recipes.integrity import corrupt_pieces
@@ -37,8 +39,9 @@ class Finding:
         kind: what is wrong: "missing" (the file is gone), "changed" (the file has other bytes),
             "corrupt" (rows have other bytes), "withdrawn" (a model was trained on withdrawn rows),
             "order" (a training visited the rows in an order that its recipe does not declare),
-            "stale" (code, settings, files or withdrawals are not those that a result was made from)
-            or "unreadable" (a damaged record).
+            "unknown" (nothing tells which rows a model was trained on), "stale" (code, settings,
+            files or withdrawals are not those that a result was made from) or "unreadable" (a
+            damaged record).
         path: the path of the file, relative to the project.
         message: what is wrong, and what to do.
         details: facts that depend on the kind, such as the number, rows and bytes of a corrupt
@@ -60,12 +63,14 @@ class Verification:
         findings: what is wrong.
         reached: the models that were trained on rows that are now corrupt.
         cleared: the models whose rows are all unchanged.
+        abandoned: the folders of splits that are no longer configured.
     """
 
     checked: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     reached: list[str] = field(default_factory=list)
     cleared: list[str] = field(default_factory=list)
+    abandoned: list[str] = field(default_factory=list)
 
 
 class Verifier:
@@ -73,6 +78,7 @@ class Verifier:
 
     Args:
         index: the index of the records.
+        models: the models that lie on the disk.
         project: the folder of the project.
         data: the path of the file of rows, relative to the project.
         withdrawals: the withdrawals of the dataset.
@@ -84,6 +90,7 @@ class Verifier:
         self,
         index: LineageIndex,
         *,
+        models: ModelsOnDisk,
         project: Path,
         data: str,
         withdrawals: Sequence[Withdrawal],
@@ -91,6 +98,7 @@ class Verifier:
         today: Today | None = None,
     ):
         self._index = index
+        self._models = models
         self._project = project
         self._data = data
         self._withdrawn = [one.range for one in withdrawals]
@@ -115,17 +123,15 @@ class Verifier:
             names = [one.version.path for one in found]
         else:
             names = [current.path for current in self._index.current_files()]
-        models = []
+            self._result.abandoned = self._models.abandoned_folders
         for name in names:
-            record = self._writer(name)
-            self._verify_file(name, record)
-            if record is not None and _output(record, name).role == "model":
-                models.append((name, record))
+            self._verify_file(name, self._writer(name))
         if self._data in names:
             self._verify_data()
-        for name, record in models:
-            self._verify_model(name, record)
-        self._verify_currency([name for name, _ in models] if paths else None)
+        models = [one for one in self._models.models if not paths or one.path in names]
+        for model in models:
+            self._verify_model(model)
+        self._verify_currency([model.path for model in models] if paths else None)
         return self._result
 
     def _verify_currency(self, models: Sequence[str] | None) -> None:
@@ -164,8 +170,11 @@ class Verifier:
         Only the size of the file of rows is compared here, and with ``quick`` its time as well;
         ``_verify_data`` compares the shards.
         """
-        self._result.checked.append(name)
         path = self._project / name
+        abandoned = self._models.abandoned_folder(name)
+        if abandoned and not path.exists():
+            return
+        self._result.checked.append(name)
         if not path.exists():
             message = f"{name}: this file is gone. Run snakemake to make it again."
             self._add_finding("missing", name, message)
@@ -189,8 +198,8 @@ class Verifier:
         self._add_finding(
             "changed",
             name,
-            f"{name}: this file is not what {writer.name} wrote ({what}). Restore it, or run "
-            f"`snakemake --forcerun {name}`.",
+            f"{name}: this file is not what {writer.name} wrote ({what}). Restore it, or "
+            + (f"delete {abandoned}." if abandoned else f"run `snakemake --forcerun {name}`."),
         )
 
     def _was_indexed(self, name: str, found: os.stat_result) -> bool:
@@ -225,25 +234,29 @@ class Verifier:
                 {"shard": piece.shard, "rows": list(piece.rows), "bytes": [start, end]},
             )
 
-    def _verify_model(self, name: str, record: RunRecord) -> None:
+    def _verify_model(self, model: ModelOnDisk) -> None:
         """Compare the rows that a model was trained on, and find those that are withdrawn."""
-        ranges = [rows for file in record.inputs for part in file.rows.values() for rows in part]
-        common = sorted(set(overlaps(ranges, self._withdrawn)))
+        name, rows = model.path, model.rows
+        if rows is None:
+            self._add_finding("unknown", name, f"{name}: {model.note}.")
+            return
+        common = sorted(set(overlaps(rows.ranges, self._withdrawn)))
         if common:
+            remedy = "Run snakemake to train it without them."
+            if model.abandoned_folder:
+                remedy = f"Its split is no longer configured: delete {model.abandoned_folder}."
             self._add_finding(
                 "withdrawn",
                 name,
-                f"{name}: it was trained on rows that are withdrawn: {listed(common)}. Run "
-                "snakemake to train it without them.",
+                f"{name}: it was trained on rows that are withdrawn: {listed(common)}. {remedy}",
                 {"rows": [list(rows) for rows in common]},
             )
         if self._quick:
             return
-        self._verify_order(name, record)
+        self._verify_order(model)
         if not (self._project / self._data).exists():
             return
-        pieces = [piece for file in record.inputs for piece in file.pieces]
-        corrupt = self._corrupt(pieces)
+        corrupt = self._corrupt(rows.pieces)
         if not corrupt:
             self._result.cleared.append(name)
             return
@@ -258,13 +271,19 @@ class Verifier:
             {"shards": [piece.shard for piece in corrupt]},
         )
 
-    def _verify_order(self, name: str, record: RunRecord) -> None:
+    def _verify_order(self, model: ModelOnDisk) -> None:
         """Compare the order in which rows were visited with the one that the recipe declares."""
+        name, record = model.path, self._writer(model.path)
+        if record is None or model.abandoned_folder:
+            return
         path = next((file.path for file in record.inputs if file.role == "recipe"), None)
         observed = record.details.get("training", {}).get("order_digest")
         if observed is None or path is None or not (self._project / path).exists():
             return
-        recipe = Recipe.read(self._project / path)
+        try:
+            recipe = Recipe.read(self._project / path)
+        except UserError:
+            return  # ``_verify_file`` has found it.
         if recipe.digest("training") != record.parameters.get("recipe"):
             return
         # Imported here, since it imports PyTorch: that takes a second, which most commands save.
@@ -309,6 +328,7 @@ class Verifier:
 def verify_everything(
     index: LineageIndex,
     *,
+    models: ModelsOnDisk,
     project: Path,
     data: str,
     withdrawals: Sequence[Withdrawal],
@@ -321,6 +341,7 @@ def verify_everything(
 
     Args:
         index: the index of the records.
+        models: the models that lie on the disk.
         project: the folder of the project.
         data: the path of the file of rows, relative to the project.
         withdrawals: the withdrawals of the dataset.
@@ -328,7 +349,7 @@ def verify_everything(
     """
     index.renew_if_damaged()
     result = Verifier(
-        index, project=project, data=data, withdrawals=withdrawals, today=today
+        index, models=models, project=project, data=data, withdrawals=withdrawals, today=today
     ).verify()
     try:
         _record(index.store.folder, result)

@@ -10,8 +10,6 @@ from memtrain.core.wording import listed
 from memtrain.data.record_file import RecordLayout, read_layout
 from memtrain.data.row_digests import digest_rows
 from memtrain.data.source import Source
-from memtrain.lineage.index.lineage_index import LineageIndex
-from memtrain.lineage.queries.impact import DownstreamFile, downstream_of_rows
 from memtrain.lineage.records.run_record import utc_now
 from memtrain.lineage.records.user_actions import record_action
 from memtrain.recipes.withdrawals import Gone, Withdrawal, read_withdrawals, write_withdrawals
@@ -141,23 +139,6 @@ def record_withdrawals(folder: Path, action: str, withdrawals: Sequence[Withdraw
     recorded = {"rows", "reason", "at", "digest"}
     content = [one.model_dump(mode="json", include=recorded) for one in withdrawals]
     record_action(folder, action, message, kind="withdrawal", facts={"withdrawals": content})
-
-
-def models_trained_on(
-    index: LineageIndex, data: str, rows: Sequence[Range]
-) -> list[DownstreamFile]:
-    """Return the current models that were trained on some of the rows.
-
-    Args:
-        index: the index of the records.
-        data: the path of the file of rows, relative to the project.
-        rows: the rows.
-    """
-    return [
-        one
-        for one in downstream_of_rows(index, data, rows)
-        if one.role == "model" and one.depth == 1 and one.is_current
-    ]
 
 
 def _check_rows(

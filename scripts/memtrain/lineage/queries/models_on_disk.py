@@ -1,0 +1,226 @@
+"""Tells which rows the models that lie on the disk were trained on, whatever became of records.
+
+A model says which recipe it was trained by. The recipe lies beside it, unless it was made again
+since; then the record of a training by this recipe tells the rows. A model for which neither is
+found has unknown rows, and may hold any.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from memtrain.config.results import ResultsLayout
+from memtrain.core.errors import UserError
+from memtrain.core.ranges import Range, overlaps
+from memtrain.lineage.index.lineage_index import LineageIndex
+from memtrain.lineage.records.privacy import Privacy
+from memtrain.lineage.records.run_record import PieceUse
+from memtrain.recipes.model_file import read_origin
+from memtrain.system import canonical_json
+from memtrain.system.digests import digest_of_file
+
+#: What Python raises where JSON is not as it is expected to be.
+_WRONG_CONTENT = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+
+
+@dataclass(frozen=True)
+class TrainedRows:
+    """Rows that a model was trained on.
+
+    Attributes:
+        ranges: the ranges of the rows.
+        pieces: the same rows, cut at the borders of shards, with their digests.
+    """
+
+    ranges: Sequence[Range]
+    pieces: Sequence[PieceUse]
+
+    def has_digest(self, digest: str) -> bool:
+        """Return whether a piece, or a shard that one lies in, has this digest."""
+        return any(digest in (piece.digest, piece.shard_digest) for piece in self.pieces)
+
+
+@dataclass(frozen=True)
+class ModelOnDisk:
+    """A model that lies on the disk.
+
+    Attributes:
+        path: the path of the file, relative to the project.
+        split: the name of its split.
+        abandoned_folder: the folder of the split if it is no longer configured; None if it is.
+        rows: what it was trained on; None where nothing tells.
+    """
+
+    path: str
+    split: str
+    abandoned_folder: str | None
+    rows: TrainedRows | None
+
+    @property
+    def note(self) -> str | None:
+        """What is unusual about the model, and what to do; None where nothing is."""
+        notes = []
+        if self.rows is None:
+            notes.append("nothing tells which rows it was trained on")
+        if self.abandoned_folder:
+            notes.append(f"its split is no longer configured: delete {self.abandoned_folder}")
+        elif notes:
+            notes.append("train it again, or delete it")
+        return "; ".join(notes) or None
+
+    def facts(self) -> dict[str, Any]:
+        """Return everything but the rows, as JSON."""
+        return {
+            "path": self.path,
+            "split": self.split,
+            "is_configured": self.abandoned_folder is None,
+            "note": self.note,
+        }
+
+
+class ModelsOnDisk:
+    """The models of a dataset that lie on the disk.
+
+    Args:
+        index: the index of the records.
+        results: the files of the dataset.
+        project: the folder of the project.
+        configured: the names of the configured splits; None where they are not known.
+    """
+
+    def __init__(
+        self,
+        index: LineageIndex,
+        *,
+        results: ResultsLayout,
+        project: Path,
+        configured: Collection[str] | None,
+    ):
+        self._index = index
+        self._results = results
+        self._privacy = Privacy(project)
+        self._configured = configured
+
+    @cached_property
+    def models(self) -> list[ModelOnDisk]:
+        """All models, ordered by the names of their splits."""
+        return [
+            self._model(split)
+            for split in self._splits
+            if self._results.split(split).model.exists()
+        ]
+
+    @property
+    def unknown(self) -> list[ModelOnDisk]:
+        """The models that were trained on rows that nothing tells."""
+        return [model for model in self.models if model.rows is None]
+
+    @property
+    def abandoned_folders(self) -> list[str]:
+        """The folders of the splits that are no longer configured, relative to the project."""
+        folders = [self._privacy.path(self._results.split(split).folder) for split in self._splits]
+        return [folder for folder in folders if self.abandoned_folder(folder)]
+
+    def abandoned_folder(self, path: str) -> str | None:
+        """Return the folder of a split that is no longer configured; None for other files.
+
+        Args:
+            path: the path of a file of the split, relative to the project.
+        """
+        splits = Path(self._privacy.path(self._results.splits))
+        if self._configured is None or not Path(path).is_relative_to(splits):
+            return None
+        split = Path(path).relative_to(splits).parts[0]
+        return None if split in self._configured else (splits / split).as_posix()
+
+    def trained_on(self, rows: Sequence[Range]) -> list[ModelOnDisk]:
+        """Return the models that were trained on some of the rows."""
+        return [
+            model for model in self.models if model.rows and any(overlaps(model.rows.ranges, rows))
+        ]
+
+    def trained_on_digest(self, digest: str) -> list[ModelOnDisk]:
+        """Return the models that were trained on rows of a shard or of a piece with this digest."""
+        return [
+            model
+            for model in self.models
+            if model.rows is not None and model.rows.has_digest(digest)
+        ]
+
+    @property
+    def _splits(self) -> list[str]:
+        """The names of all splits that have a folder."""
+        return sorted(path.name for path in self._results.splits.glob("*/"))
+
+    def _model(self, split: str) -> ModelOnDisk:
+        file = self._results.split(split).model
+        path = self._privacy.path(file)
+        recipe = read_origin(file).made_from.get("recipe")
+        rows = self._rows_of_recipe(split, recipe) if recipe else self._rows_of_file(file)
+        return ModelOnDisk(path, split, self.abandoned_folder(path), rows)
+
+    def _rows_of_recipe(self, split: str, recipe: str) -> TrainedRows | None:
+        beside = _read_recipe(self._results.split(split).recipe)
+        if beside is not None and beside[0] == recipe:
+            return beside[1]
+        if recipe in self._trainings:
+            return self._rows_of_run(self._trainings[recipe])
+        return self._recipes.get(recipe)
+
+    def _rows_of_file(self, path: Path) -> TrainedRows | None:
+        """Return the rows of a model that does not say its recipe, by the digest of the file."""
+        try:
+            digest = digest_of_file(path)
+        except OSError:
+            return None
+        for version in self._index.versions(self._privacy.path(path)):
+            run = self._index.writer_of(version.id)
+            if version.digest == digest and run is not None:
+                return self._rows_of_run(run)
+        return None
+
+    @cached_property
+    def _trainings(self) -> Mapping[str, int]:
+        """The recorded trainings, by the digest of their recipe."""
+        facts = {run: self._index.run(run) for run in self._index.runs()}
+        return {
+            recipe: run
+            for run, one in facts.items()
+            if one.job == "train" and isinstance(recipe := one.parameters.get("recipe"), str)
+        }
+
+    @cached_property
+    def _recipes(self) -> Mapping[str, TrainedRows]:
+        """The rows of all recipes on the disk, by digest: a model may be that of another split."""
+        found = (_read_recipe(self._results.split(split).recipe) for split in self._splits)
+        return dict(one for one in found if one is not None)
+
+    def _rows_of_run(self, run: int) -> TrainedRows | None:
+        """Return the rows that a training read; None where its record names none."""
+        uses = [use for use in self._index.uses(run) if use.role == "rows" and not use.is_output]
+        ranges = [rows for use in uses for rows in self._index.spans(use)]
+        pieces = [piece for use in uses for piece in self._index.pieces(use)]
+        return TrainedRows(ranges, pieces) if ranges else None
+
+
+def _read_recipe(path: Path) -> tuple[str, TrainedRows] | None:
+    """Return the digest of the training part of a recipe, and its rows; None if it is damaged.
+
+    Recipes of other versions of memtrain are read as well: the digest tells that they are whole.
+    """
+    try:
+        content = canonical_json.read(path, made_by="resolve_splits")
+        rows, size = content["training"]["rows"], content["rows_per_shard"]
+        ranges = [Range(start, end) for start, end in rows["ranges"]]
+        pieces = [_piece(piece, size, content["shards"]) for piece in rows["pieces"]]
+        return canonical_json.digest(content["training"]), TrainedRows(ranges, pieces)
+    except (UserError, OSError, *_WRONG_CONTENT):
+        return None
+
+
+def _piece(piece: Mapping[str, Any], rows_per_shard: int, shards: Mapping[str, str]) -> PieceUse:
+    start, end = piece["start"], piece["end"]
+    shard = start // rows_per_shard
+    return PieceUse(shard, Range(start, end), piece["digest"], shards.get(str(shard)))
