@@ -19,7 +19,6 @@ from memtrain.lineage.records.arguments import (
     recording_command_line,
     recording_options,
 )
-from memtrain.lineage.records.privacy import Privacy
 from memtrain.lineage.records.record_store import RecordStore
 from memtrain.lineage.records.run_record import RunRecord
 from tests.trainings import wait_until
@@ -205,29 +204,6 @@ def test_a_record_reads_back_as_it_was_written(tmp_path):
     store = RecordStore(tmp_path)
     store.ended(record)
     assert store.read(*store.names()) == record
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("/home/x/project/results/a.json is bad", "results/a.json is bad"),
-        ("open /etc/hosts: denied", "open <outside>/hosts: denied"),
-        ("'/data/big file.csv'", "'<outside>/big file.csv'"),
-        ("--config token=abc rows=5", "--config token=*** rows=5"),
-        ("--api-key xyz", "--api-key ***"),
-        ("https://me:word@host/path", "https://***@host/path"),
-        ('{"password": "a b"}', '{"password": ***}'),
-        ("results/mock and 1/2", "results/mock and 1/2"),
-    ],
-)
-def test_texts_lose_secrets_and_paths(text, expected):
-    assert Privacy("/home/x/project").text(text) == expected
-
-
-def test_contents_lose_secrets_at_any_depth():
-    content = {"a": [{"my_token": "x", "n": 1}], "path": "/etc/hosts", "tokens": {"b": "c"}}
-    expected = {"a": [{"my_token": "***", "n": 1}], "path": "<outside>/hosts", "tokens": {"b": "c"}}
-    assert Privacy("/home/x").content(content) == expected
 
 
 def test_allowed_variables_are_recorded_unless_they_are_secrets(tmp_path):

@@ -1,5 +1,6 @@
 """Finds out what a run runs with: its code, its packages, its machine."""
 
+import getpass
 import hashlib
 import os
 import platform
@@ -98,6 +99,14 @@ def _packages() -> dict[str, str]:
             name, _, version = info.name.removesuffix(".dist-info").rpartition("-")
             found[name.lower().replace("_", "-")] = version
     return dict(sorted(found.items()))
+
+
+def user_name() -> str:
+    """Return the name of the user; the number of one that the machine knows no name of."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return str(os.getuid())
 
 
 def machine(attempt: int = 1) -> dict[str, Any]:

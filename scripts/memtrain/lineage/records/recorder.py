@@ -127,7 +127,7 @@ class Recorder:
                 started_at=utc_now(),
                 code=[code_root("memtrain", self._script.parents[1], code)],
                 environment=self._privacy.content(variables),
-                machine=machine(self._options.attempt),
+                machine=self._privacy.content(machine(self._options.attempt)),
             )
             self._store.started(self._record)
 

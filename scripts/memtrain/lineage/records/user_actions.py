@@ -1,9 +1,10 @@
 """Records what a person did with a dataset, so that the history and the page show it."""
 
-import getpass
 from pathlib import Path
 from typing import Any
 
+from memtrain.lineage.records.environment_capture import user_name
+from memtrain.lineage.records.privacy import Privacy
 from memtrain.lineage.records.record_store import RecordStore
 from memtrain.lineage.records.run_record import RunRecord, utc_now
 
@@ -24,13 +25,14 @@ def record_action(
     from openlineage.client.uuid import generate_new_uuid
 
     at = utc_now()
+    privacy = Privacy(Path.cwd())
     record = RunRecord(
         run_id=str(generate_new_uuid()),
         job=action,
         started_at=at,
         ended_at=at,
         state="completed",
-        message=message,
-        details={kind: {"user": getpass.getuser(), **facts}},
+        message=privacy.text(message),
+        details={kind: privacy.content({"user": user_name(), **facts})},
     )
     RecordStore(folder).ended(record)

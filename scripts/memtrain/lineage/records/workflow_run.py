@@ -1,9 +1,9 @@
 """The record of a run of the whole workflow: how it was called, and why each job ran."""
 
-import getpass
 import logging
 import os
 import platform
+import shlex
 import sys
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from memtrain.config.results import ResultsLayout
-from memtrain.lineage.records.environment_capture import code_root, environment, machine
+from memtrain.lineage.records.environment_capture import code_root, environment, machine, user_name
 from memtrain.lineage.records.known_failures import KnownFailures
 from memtrain.lineage.records.privacy import Privacy
 from memtrain.lineage.records.record_store import RecordStore
@@ -95,12 +95,12 @@ class WorkflowRun:
             job="workflow",
             started_at=utc_now(),
             code=[code_root("memtrain", folder, rules)],
-            environment=environment(),
-            machine=machine(),
+            environment=privacy.content(environment()),
+            machine=privacy.content(machine()),
             details={
                 "workflow": {
-                    "command": privacy.text(" ".join(sys.argv[1:])),
-                    "user": getpass.getuser(),
+                    "command": privacy.text(shlex.join(sys.argv[1:])),
+                    "user": privacy.text(user_name()),
                     "snakemake": version("snakemake"),
                     "python": platform.python_version(),
                     "configuration": privacy.content(self._configuration),
