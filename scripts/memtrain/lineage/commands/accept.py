@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from memtrain.core.errors import UserError
-from memtrain.core.wording import listed
+from memtrain.core.wording import listed, readable
 from memtrain.data.made_from import Statement, packages_text, statement_in
 from memtrain.lineage.commands.base import Commands, Query
 from memtrain.lineage.records.run_record import utc_now
@@ -43,7 +43,10 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument("splits", nargs="*", metavar="SPLIT", help="the splits to accept")
     parser.add_argument("--all", action="store_true", help="accept the results of all splits")
     parser.add_argument(
-        "--reason", required=True, help=f"the reason, which {ACCEPTED_FILE} keeps with the results"
+        "--reason",
+        required=True,
+        type=readable,
+        help=f"the reason, which {ACCEPTED_FILE} keeps with the results",
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from memtrain.core.ranges import Range, count_rows
-from memtrain.core.wording import counted, listed
+from memtrain.core.wording import counted, listed, readable
 from memtrain.lineage.commands.base import Commands, Query, add_row_arguments
 from memtrain.lineage.queries.imputation import Imputation, find_imputation
 from memtrain.lineage.queries.models_on_disk import ModelOnDisk
@@ -33,7 +33,10 @@ def add_parser(commands: Commands) -> None:
         "withdrawal, with --rows, or all",
     )
     parser.add_argument(
-        "--reason", required=True, help=f"the reason, which {WITHDRAWALS_FILE} keeps with the rows"
+        "--reason",
+        required=True,
+        type=readable,
+        help=f"the reason, which {WITHDRAWALS_FILE} keeps with the rows",
     )
 
 
