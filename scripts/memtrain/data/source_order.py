@@ -23,12 +23,17 @@ class SourceOrder:
     """
 
     def __init__(self, layout: RecordLayout, seed: int | None, bucket_bytes: int = BUCKET_BYTES):
-        self._read_rows = 0
         self._draw: BucketDraw | None = None
         if seed is not None:
             size_bytes = layout.rows * layout.row_bytes
             self._draw = BucketDraw(seed, layout.rows, -(-size_bytes // bucket_bytes))
             self._edges = self._draw.edges()
+        self.start()
+
+    def start(self) -> None:
+        """Begin with the first row of the source."""
+        self._read_rows = 0
+        if self._draw is not None:
             self._next_places = self._edges[:-1].copy()
 
     def next_places(self, rows: int) -> np.ndarray:

@@ -9,6 +9,7 @@ without values, is about the rows of its numbers, as long as these have the byte
 import logging
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from memtrain.config.results import DATA_FILE, ResultsLayout
@@ -22,6 +23,7 @@ from memtrain.data.source import Source
 from memtrain.recipes.withdrawals import Withdrawal, entry_digest
 from memtrain.recipes.withdrawn_values import ValuesFolder
 from memtrain.system import checked_json
+from memtrain.system.writing_errors import UnwritableError
 
 _log = logging.getLogger(__name__)
 
@@ -52,15 +54,22 @@ class WithdrawnRows:
         self._found = self._noted()
 
     def known(self) -> list[Withdrawal]:
-        """Return the withdrawals, each once for every range where its rows are known to lie.
+        """Return the withdrawals, each once for every range where its rows lie.
 
-        A withdrawal that was not searched in this data file yet stays as it is.
+        Where rows cannot be found now, for example since the source has changed, they are those of
+        their numbers, as long as these have the bytes that were withdrawn, or cannot be read.
         """
-        return [
-            placed
-            for one in self._withdrawals
-            for placed in one.at_rows(self._known(one, or_else=one.ranges))
-        ]
+        with suppress(UserError):
+            self.search()
+        placed = []
+        for one in self._withdrawals:
+            ranges = self._known(one)
+            if ranges is None:
+                ranges = one.ranges
+                with suppress(UserError):
+                    ranges = [one.range] if self._has_its_bytes(one) else []
+            placed += one.at_rows(ranges)
+        return placed
 
     def find(self) -> list[Range]:
         """Return all withdrawn rows, after a search for those that are not known.
@@ -83,7 +92,7 @@ class WithdrawnRows:
 
     def missing_rows(self, withdrawal: Withdrawal) -> int:
         """Return how many rows of a withdrawal are not found, after ``search``."""
-        if self._is_known(withdrawal):
+        if self._known(withdrawal) is not None:
             return self._found.get(entry_digest(withdrawal), ([], 0))[1]
         return 0 if self._has_its_bytes(withdrawal) else withdrawal.range.rows
 
@@ -92,10 +101,9 @@ class WithdrawnRows:
 
         Rows whose key is missing are not searched.
         """
-        unknown = [
-            one for one in self._withdrawals if one.values is not None and not self._is_known(one)
+        searched = [
+            one for one in self._withdrawals if self._known(one) is None and self._has_key(one)
         ]
-        searched = [one for one in unknown if self._has_key(one)]
         if searched:
             self._search(searched)
 
@@ -112,14 +120,11 @@ class WithdrawnRows:
             self._found[entry_digest(one)] = (rows.ranges, rows.missing)
         self._note()
 
-    def _is_known(self, withdrawal: Withdrawal) -> bool:
-        is_same_data = withdrawal.data is not None and withdrawal.data == self._data
-        return is_same_data or entry_digest(withdrawal) in self._found
-
-    def _known(self, withdrawal: Withdrawal, or_else: list[Range]) -> list[Range]:
+    def _known(self, withdrawal: Withdrawal) -> list[Range] | None:
+        """Return the rows of a withdrawal; None where they are not known."""
         if withdrawal.data is not None and withdrawal.data == self._data:
             return withdrawal.ranges
-        return self._found.get(entry_digest(withdrawal), (or_else, 0))[0]
+        return self._found.get(entry_digest(withdrawal), (None, 0))[0]
 
     def _rows_of(self, withdrawal: Withdrawal) -> list[Range]:
         """Return the rows of one withdrawal, and tell where they have moved.
@@ -128,9 +133,9 @@ class WithdrawnRows:
             UserError: where some of them are not found.
         """
         where = f"{self._file}: rows {withdrawal.range} ({withdrawal.reason})"
-        if not self._is_known(withdrawal):
+        rows = self._known(withdrawal)
+        if rows is None:
             return self._rows_by_number(withdrawal, where)
-        rows = self._known(withdrawal, or_else=[])
         missing = self.missing_rows(withdrawal)
         if missing > (withdrawal.gone.rows if withdrawal.gone else 0):
             raise UserError(
@@ -166,7 +171,11 @@ class WithdrawnRows:
         )
 
     def _has_its_bytes(self, withdrawal: Withdrawal) -> bool:
-        """Return whether the rows of its numbers have the bytes that were withdrawn."""
+        """Return whether the rows of its numbers have the bytes that were withdrawn.
+
+        Raises:
+            UserError: where the data file cannot be read.
+        """
         rows, layout = withdrawal.range, read_layout(self._data_file)
         is_there = rows.end <= layout.rows
         return is_there and digest_rows(self._data_file, layout, rows) == withdrawal.digest
@@ -195,7 +204,8 @@ class WithdrawnRows:
             name: {"rows": [list(rows) for rows in ranges], "missing": missing}
             for name, (ranges, missing) in self._found.items()
         }
-        checked_json.write(self._results.withdrawn_rows, {"data": self._data, "found": found})
+        with suppress(UnwritableError):  # In a folder that is read-only it is found each time.
+            checked_json.write(self._results.withdrawn_rows, {"data": self._data, "found": found})
 
 
 def _describe_places(where: str, withdrawal: Withdrawal, found: list[Range]) -> str:

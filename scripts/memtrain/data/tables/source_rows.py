@@ -93,6 +93,7 @@ class SourceRows:
         """
         names = list(dict.fromkeys([*columns, *(one.name for one in self._dropping or [])]))
         written = 0
+        self.order.start()
         with Progress("reading the source", None, "rows") as progress:
             for table in self._tables:
                 for content in table.batches(names):

@@ -43,11 +43,12 @@ def withdraw(
     from memtrain.recipes.withdrawn_search import digests_of_rows, find_rows
 
     source = Source.read(results.source)
+    source_rows = SourceRows(results.data, source)
     folder = ValuesFolder(file)
     key = folder.key_for_more(before)
-    columns = SourceRows(results.data, source).columns
-    digests = digests_of_rows(SourceRows(results.data, source), rows, key)
-    [found] = find_rows(SourceRows(results.data, source), [(columns, digests)], key)
+    columns = source_rows.columns
+    digests = digests_of_rows(source_rows, rows, key)
+    [found] = find_rows(source_rows, [(columns, digests)], key)
     added = Withdrawal(
         rows=(rows.start, rows.end),
         reason=reason,
