@@ -1,8 +1,9 @@
 """Finds withdrawn rows by their values, in one pass over the source of a data file.
 
 A row is found where it has the values of a withdrawn row in all columns that both have. Rows with
-the same values are all found, since nothing tells which of them was meant. Memory holds a batch of
-the source, and 8 bytes for every withdrawn row and for every row that was found.
+the same values are all found, since nothing tells which of them was meant. Most rows differ in one
+column already, so that the others are looked at only where this one agrees. Memory holds a batch of
+the source, the digests of the withdrawn rows, and 8 bytes for every row that was found.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,7 +17,7 @@ from memtrain.core.ranges import Range
 from memtrain.core.wording import listed
 from memtrain.data.tables.cell_digests import digest_cells, digest_rows_of_cells
 from memtrain.data.tables.cell_values import RefusedValueError
-from memtrain.data.tables.source_rows import LEFT_OUT, SourceRows
+from memtrain.data.tables.source_rows import LEFT_OUT, SourceBatch, SourceRows
 
 
 @dataclass(frozen=True)
@@ -38,18 +39,25 @@ class _Wanted:
     Args:
         columns: the columns that are compared.
         digests: their digests, uint64 (rows, columns).
+
+    Attributes:
+        columns: the columns, the one with the most values first.
+        first_digests: the digests of this one, sorted.
     """
 
-    def __init__(self, columns: tuple[str, ...], digests: np.ndarray):
-        self.columns = columns
+    def __init__(self, columns: Sequence[str], digests: np.ndarray):
+        values = [len(np.unique(column)) for column in digests.T]
+        order = np.argsort(values, kind="stable")[::-1]
+        digests = digests[:, order]
+        self.columns = tuple(columns[int(number)] for number in order)
+        self.first_digests = np.unique(digests[:, 0])
         self._rows, self._counts = np.unique(digest_rows_of_cells(digests), return_counts=True)
         self._is_found = np.zeros(len(self._rows), bool)
         self._places: list[np.ndarray] = []
 
     def look_at(self, rows: np.ndarray, places: np.ndarray) -> None:
         """Note which rows of a batch are among those wanted: digests and places, (rows,)."""
-        at = np.searchsorted(self._rows, rows).clip(max=len(self._rows) - 1)
-        is_wanted = self._rows[at] == rows
+        at, is_wanted = _looked_up(rows, self._rows)
         self._is_found[at[is_wanted]] = True
         self._places.append(places[is_wanted & (places != LEFT_OUT)])
 
@@ -79,8 +87,7 @@ def digests_of_rows(source: SourceRows, rows: Range, key: bytes) -> np.ndarray:
     sorted_places = places[order]
     digests = np.empty((rows.rows, len(columns)), np.uint64)
     for batch in source.batches(columns):
-        at = np.searchsorted(sorted_places, batch.places).clip(max=rows.rows - 1)
-        is_wanted = sorted_places[at] == batch.places
+        at, is_wanted = _looked_up(batch.places, sorted_places)
         if is_wanted.any():
             content = batch.content.filter(pa.array(is_wanted))
             digests[order[at[is_wanted]]] = _digests(content, columns, key)
@@ -101,15 +108,35 @@ def find_rows(
         UserError: where the source has none of the columns of a withdrawal.
     """
     searches = [_search(source, columns, digests) for columns, digests in wanted]
-    columns = sorted({name for search in searches for name in search.columns})
-    for batch in source.batches(columns):
-        cells = dict(zip(columns, _digests(batch.content, columns, key).T, strict=True))
-        for compared in {search.columns for search in searches}:
-            rows = digest_rows_of_cells(np.column_stack([cells[name] for name in compared]))
-            for search in searches:
-                if search.columns == compared:
-                    search.look_at(rows, batch.places)
+    groups = {
+        columns: [search for search in searches if search.columns == columns]
+        for columns in sorted({search.columns for search in searches})
+    }
+    for batch in source.batches(sorted({name for columns in groups for name in columns})):
+        for columns, group in groups.items():
+            _look_at(batch, columns, group, key)
     return [search.found(source) for search in searches]
+
+
+def _look_at(
+    batch: SourceBatch, columns: tuple[str, ...], group: Sequence[_Wanted], key: bytes
+) -> None:
+    """Look for the rows of withdrawals that are known by the same columns."""
+    first = _digests(batch.content, columns[:1], key)[:, 0]
+    may_be_wanted = np.zeros(len(first), bool)
+    for search in group:
+        may_be_wanted |= _looked_up(first, search.first_digests)[1]
+    if may_be_wanted.any():
+        content = batch.content.filter(pa.array(may_be_wanted))
+        rows = digest_rows_of_cells(_digests(content, columns, key))
+        for search in group:
+            search.look_at(rows, batch.places[may_be_wanted])
+
+
+def _looked_up(values: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return where values stand among known ones, which are sorted, and which of them do."""
+    at = np.searchsorted(known, values).clip(max=len(known) - 1)
+    return at, known[at] == values
 
 
 def _search(source: SourceRows, columns: Sequence[str], digests: np.ndarray) -> _Wanted:
@@ -120,7 +147,7 @@ def _search(source: SourceRows, columns: Sequence[str], digests: np.ndarray) -> 
             "rows has none of them any more. Bring one back under its name, or run `lineage.py "
             "restore` and withdraw the rows where they lie now."
         )
-    return _Wanted(tuple(common), digests[:, [columns.index(name) for name in common]])
+    return _Wanted(common, digests[:, [columns.index(name) for name in common]])
 
 
 def _digests(content: pa.RecordBatch, columns: Sequence[str], key: bytes) -> np.ndarray:
