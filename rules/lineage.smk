@@ -17,6 +17,7 @@ from memtrain.lineage.records.workflow_run import (
 from memtrain.workflow.abandoned_locks import find_abandoned_lock
 from memtrain.workflow.preempted_jobs import PreemptedJobs
 from memtrain.workflow.snakemake_events import SnakemakeEvents
+from memtrain.workflow.terminal import first_table, shorten_output
 
 RUN_ID = new_run_id() if workflow.is_main_process else inherited_run_id()
 
@@ -45,7 +46,25 @@ def end(state):
         for job, problems in WORKFLOW_RUN.failures.by_job().items():
             lines = "\n".join(f"  - {problem}" for problem in problems)
             print(f"{job} cannot be made:\n{lines}", file=sys.stderr)
+    elif not (workflow.dryrun or workflow.output_settings.quiet):
+        show_summary()
     WORKFLOW_RUN.end(state)
+
+
+def show_summary():
+    """Print the table of the summary, and where all of it is; nothing in a module."""
+    path = RESULTS.summary.parent / "summary.md"
+    if MODULE.is_main_snakefile() and path.exists():
+        table = first_table(path.read_text())
+        print(f"\n{table}\n\nSummary: {path}", file=sys.stderr)
+
+
+def why_job_runs(rule, split):
+    """Return why the results of a job are not current; None for jobs without a verdict."""
+    names = {own_rule_name(name): name for name in RULES_WITH_VERDICT}
+    if rule not in names:
+        return None
+    return verdicts().why(names[rule], split)
 
 
 if workflow.is_main_process:
@@ -61,5 +80,7 @@ if workflow.is_main_process:
         required=CONFIGURATION.lineage.required,
         jobs={own_rule_name(path.stem): path.stem for path in SCRIPTS.glob("*.py")},
     )
+    if MODULE.is_main_snakefile():
+        shorten_output(logger, why_job_runs)
     # In place of onstart, onsuccess and onerror, which Snakemake does not run in a module.
     logger.addHandler(SnakemakeEvents(start, WORKFLOW_RUN.add_job, end))

@@ -19,6 +19,11 @@ from memtrain.workflow.verdicts import Verdicts
 
 MAKES_ROWS = "generate_data" if CONFIGURATION.dataset.mock else "import_data"
 
+RULES_WITH_VERDICT = (
+    MAKES_ROWS,
+    *("index_shards", "resolve_splits", "train", "evaluate", "draw", "summarize"),
+)
+
 #: The rules whose results are judged when the recipes are there.
 AFTER_RECIPES = {"train", "evaluate", "draw", "summarize"}
 

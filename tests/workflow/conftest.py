@@ -55,14 +55,10 @@ class Run:
     @property
     def jobs(self):
         """Return the jobs that ran, sorted, each as "rule" or "rule split"."""
-        blocks = re.findall(
-            r"^(?:local)?(?:rule|checkpoint) (\w+):\n((?:    .*\n)*)", self.output, re.MULTILINE
+        lines = re.findall(
+            r"^(?:local)?(?:rule|checkpoint) (\w+):(?: split ([^\s,]+))?", self.output, re.MULTILINE
         )
-        jobs = []
-        for rule, block in blocks:
-            split = re.search(r"^    wildcards: split=(\S+)$", block, re.MULTILINE)
-            jobs.append(f"{rule} {split[1]}" if split else rule)
-        return sorted(job for job in jobs if job != "all")
+        return sorted(f"{rule} {split}".strip() for rule, split in lines if rule != "all")
 
 
 class Project:

@@ -44,6 +44,14 @@ class Verdicts:
         self.write = cache(self._write)
         self._set_back_times = cache(self._set_back_times_of_all)
 
+    def why(self, rule: str, split: str | None = None) -> str | None:
+        """Return why the results of a rule are made in this call; None where they are current."""
+        judgement = self.on(rule, split)
+        if judgement.is_current:
+            return None
+        is_new = not any(path.exists() for path in self._files(rule, split))
+        return "new" if is_new else "; ".join(judgement.reasons)
+
     def _on(self, rule: str, split: str | None = None) -> Judgement:
         """Return the judgement on the results of a rule.
 

@@ -1,0 +1,124 @@
+"""What Snakemake prints of a run: a line for each job, failures whole.
+
+Snakemake's own text of a job lists all files, resources and the command. It still stands in its log
+(``.snakemake/log``), and on the terminal with ``--verbose`` or ``--printshellcmds``.
+"""
+
+import logging
+import textwrap
+import time
+from collections.abc import Callable
+from typing import Any
+
+from snakemake.logging import ColorizingTextHandler, DefaultFormatter
+
+#: Returns why the results of a job are not current; None where that is not known.
+Why = Callable[[str, str | None], str | None]
+
+#: How Snakemake's messages begin that say what it does for every job, or what is always so.
+_SAID_ALWAYS = (
+    "Building DAG of jobs",
+    "Conda environments: ignored",
+    "DAG of jobs will be updated",
+    "Elapsed time",
+    "Execute ",
+    "Provided cores",
+    "Rules claiming more threads",
+    "Select jobs to execute",
+    "Updating checkpoint dependencies",
+    "Using shell",
+)
+
+_SECONDS_BETWEEN_PROGRESS = 5.0
+_LONGEST_REASON = 160
+
+
+class ShortFormatter(DefaultFormatter):
+    """Formats Snakemake's messages, most of them in a line or not at all.
+
+    Args:
+        why: why the results of a job are not current, by the name of its rule and the split.
+        before: the formatter that it replaces.
+    """
+
+    def __init__(self, why: Why, before: DefaultFormatter):
+        super().__init__(before.quiet, before.show_failed_logs)
+        self._why = why
+        self._told_progress_at = 0.0
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the text of a message; "" for one that is not printed."""
+        text = super().format(record)
+        is_usual = record.levelno == logging.INFO and text.startswith(_SAID_ALWAYS)
+        return "" if is_usual else text
+
+    def format_workflow_started(self, msg: dict[str, Any]) -> str:
+        """Leave out what the log file says of the machine."""
+        return ""
+
+    def format_job_info(self, msg: dict[str, Any]) -> str:
+        """Return what runs, of which split, and why."""
+        kind = "checkpoint" if msg["is_checkpoint"] else "rule"
+        split = (msg["wildcards"] or {}).get("split")
+        why = self._why(msg["rule_name"], split) or msg["reason"] or ""
+        parts = [
+            f"{'local' if msg['local'] else ''}{kind} {msg['rule_name']}:",
+            f" split {split}" if split else "",
+            f"{',' if split else ''} {_short(why)}" if why and msg["output"] else "",
+        ]
+        return "".join(parts)
+
+    def format_job_finished(self, msg: dict[str, Any]) -> str:
+        """Leave it to the line on the progress."""
+        return ""
+
+    def format_progress(self, msg: dict[str, Any]) -> str:
+        """Return how many jobs are done, now and then, and when all are."""
+        now = time.monotonic()
+        is_due = now - self._told_progress_at >= _SECONDS_BETWEEN_PROGRESS
+        if not is_due and msg["done"] != msg["total"]:
+            return ""
+        self._told_progress_at = now
+        return super().format_progress(msg)
+
+
+class _Handler(ColorizingTextHandler):
+    """Writes without an empty line before each job."""
+
+    last_msg_was_job_info = property(lambda self: True, lambda self, value: None)
+
+
+def shorten_output(logger: logging.Logger, why: Why) -> None:
+    """Let Snakemake print a line for each job, unless the user asked for more, or for another log.
+
+    Args:
+        logger: Snakemake's logger.
+        why: why the results of a job are not current, by the name of its rule and the split.
+    """
+    for handler in list(logger.handlers):
+        if handler.name != "DefaultStreamHandler":
+            continue
+        (chosen,) = handler.filters
+        if chosen.verbose or chosen.printshellcmds or chosen.debug_dag:
+            return
+        short = _Handler(handler.nocolor, handler.stream, ShortFormatter(why, handler.formatter))
+        short.addFilter(chosen)
+        short.setLevel(handler.level)
+        short.name = handler.name
+        logger.removeHandler(handler)
+        logger.addHandler(short)
+
+
+def first_table(text: str) -> str:
+    """Return the first table of a text in Markdown; "" where there is none."""
+    lines = text.splitlines()
+    start = next((place for place, line in enumerate(lines) if line.startswith("|")), len(lines))
+    end = next(
+        (place for place in range(start, len(lines)) if not lines[place].startswith("|")),
+        len(lines),
+    )
+    return "\n".join(lines[start:end])
+
+
+def _short(reason: str) -> str:
+    return textwrap.shorten(reason, _LONGEST_REASON, placeholder=" ...")
