@@ -15,7 +15,6 @@ RECIPES = [f"results/small/splits/{split}/split.json" for split in ("first", "se
 def project(tmp_path, repository):
     project = make_project(tmp_path / "x", repository, CONFIGURATION)
     write_imported(project)
-    project.snakemake(*RECIPES)
     return project
 
 
@@ -38,6 +37,7 @@ def withdrawn_rows_used(project, withdrawn):
 
 def test_rows_that_moved_in_the_file_stay_withdrawn(project):
     old = rows()
+    project.snakemake(*RECIPES)
     project.lineage("withdraw", "--rows", "10:20", "--reason", "asked for")
     moved = np.concatenate([np.full((20, 4), 0.5), old, old[15:16]])
     write_rows(project / "data/x.csv", moved)
@@ -48,16 +48,9 @@ def test_rows_that_moved_in_the_file_stay_withdrawn(project):
         "rows [10, 20) (asked for): these withdrawn rows now lie at [30, 40), [620, 621); " in log
     )
     assert "11 rows have their values, which is more than were withdrawn, and all of" in log
-    # They are shuffled, and rows are withdrawn by the numbers of today.
     project.configure(lambda content: content["dataset"]["import"].update(shuffle_once=1))
     project.snakemake(*RECIPES)
     assert withdrawn_rows_used(project, old[10:20]) == []
-    data = np.load(project / "results/small/data.npy")
-    more = np.column_stack([data["features"], data["target"]])[100:103]
-    project.lineage("withdraw", "--rows", "100:103", "--reason", "more")
-    project.configure(lambda content: content["dataset"]["import"].pop("shuffle_once"))
-    project.snakemake(*RECIPES)
-    assert withdrawn_rows_used(project, np.concatenate([old[10:20], more])) == []
 
 
 def test_rows_that_reached_others_through_a_mean_are_told(project):
@@ -65,8 +58,8 @@ def test_rows_that_reached_others_through_a_mean_are_told(project):
     text[351] = "," + text[351].partition(",")[2]  # Row 350, which the split "second" trains on.
     (project / "data/x.csv").write_text("".join(text))
     project.configure(lambda content: content["dataset"]["import"].update(missing="mean"))
-    project.snakemake()
     model = "results/small/splits/second/model.safetensors"
+    project.snakemake(model)
     found = json.loads(project.lineage("impact", "--rows", "10:20", "--json"))
     [through] = [one["through"] for one in found if one["path"] == model]
     assert through == "the means of a (1 missing value) in results/small/data.npy"
