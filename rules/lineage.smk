@@ -59,6 +59,12 @@ def show_summary():
         print(f"\n{table}\n\nSummary: {path}", file=sys.stderr)
 
 
+def asked_for_more():
+    """Return whether the user wants to see all that Snakemake can say of a job."""
+    asked = workflow.output_settings
+    return asked.verbose or asked.printshellcmds or asked.debug_dag
+
+
 def why_job_runs(rule, split):
     """Return why the results of a job are not current; None for jobs without a verdict."""
     names = {own_rule_name(name): name for name in RULES_WITH_VERDICT}
@@ -80,7 +86,7 @@ if workflow.is_main_process:
         required=CONFIGURATION.lineage.required,
         jobs={own_rule_name(path.stem): path.stem for path in SCRIPTS.glob("*.py")},
     )
-    if MODULE.is_main_snakefile():
+    if MODULE.is_main_snakefile() and not asked_for_more():
         shorten_output(logger, why_job_runs)
     # In place of onstart, onsuccess and onerror, which Snakemake does not run in a module.
     logger.addHandler(SnakemakeEvents(start, WORKFLOW_RUN.add_job, end))

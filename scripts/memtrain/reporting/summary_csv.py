@@ -43,9 +43,9 @@ def _values(split: SplitSummary) -> dict[str, str | float | None]:
     return values | {
         "loss": evaluation.loss,
         "ratio_to_lowest_loss": evaluation.ratio_to_lowest_loss,
-        "seconds": performance and performance.seconds,
-        "rows_per_second": performance and performance.rows_per_second,
-        "peak_memory_mib": performance and performance.peak_memory_bytes / _MIB,
+        "seconds": performance.seconds if performance else None,
+        "rows_per_second": performance.rows_per_second if performance else None,
+        "peak_memory_mib": performance.peak_memory_bytes / _MIB if performance else None,
         "requested_memory_mb": job.requested_mb,
         "used_memory_mb": job.used_mb,
         "requested_minutes": job.requested_minutes,

@@ -89,24 +89,24 @@ class _Handler(ColorizingTextHandler):
 
 
 def shorten_output(logger: logging.Logger, why: Why) -> None:
-    """Let Snakemake print a line for each job, unless the user asked for more, or for another log.
+    """Let Snakemake print a line for each job.
+
+    A handler of another log, which the user may have chosen, stays as it is.
 
     Args:
         logger: Snakemake's logger.
         why: why the results of a job are not current, by the name of its rule and the split.
     """
     for handler in list(logger.handlers):
-        if handler.name != "DefaultStreamHandler":
-            continue
-        (chosen,) = handler.filters
-        if chosen.verbose or chosen.printshellcmds or chosen.debug_dag:
-            return
-        short = _Handler(handler.nocolor, handler.stream, ShortFormatter(why, handler.formatter))
-        short.addFilter(chosen)
-        short.setLevel(handler.level)
-        short.name = handler.name
-        logger.removeHandler(handler)
-        logger.addHandler(short)
+        formatter = handler.formatter
+        if isinstance(handler, ColorizingTextHandler) and isinstance(formatter, DefaultFormatter):
+            short = _Handler(handler.nocolor, handler.stream, ShortFormatter(why, formatter))
+            for chosen in handler.filters:
+                short.addFilter(chosen)
+            short.setLevel(handler.level)
+            short.name = handler.name
+            logger.removeHandler(handler)
+            logger.addHandler(short)
 
 
 def first_table(text: str) -> str:

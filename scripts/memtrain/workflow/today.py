@@ -112,14 +112,14 @@ class Today:
     def model(self, split: str) -> MadeFrom:
         """Return what the model of a split would be made from, with the recipe that there is."""
         facts = self._facts(split)
-        recipe = facts and facts.digests["training"]
+        recipe = facts.digests["training"] if facts else None
         return {"recipe": recipe, "code": self.code("train", split)}
 
     def evaluation(self, split: str) -> MadeFrom:
         """Return what the evaluation of a split would be made from."""
         facts = self._facts(split)
         return {
-            "recipe": facts and facts.digests["evaluation"],
+            "recipe": facts.digests["evaluation"] if facts else None,
             "code": self.code("evaluate", split),
             "model": self.digest(self.results.split(split).model),
         }
