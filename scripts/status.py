@@ -29,6 +29,7 @@ from memtrain.config.schema import Configuration
 from memtrain.reporting.training_status import find_statuses
 from memtrain.system import canonical_json
 from memtrain.training.progress_file import TrainingStatus
+from memtrain.workflow.leftovers import unconfigured_splits, unconfigured_text
 
 _SECONDS_BETWEEN_LOOKS = 1.0
 
@@ -53,9 +54,13 @@ def main(argv: list[str] | None = None) -> int:
     configuration = read_configuration(results.configuration)
     if args.json:
         splits = [as_json(status) for status in find_statuses(configuration, results)]
-        print(canonical_json.dumps({"results": str(results.root), "splits": splits}))
+        others = unconfigured_splits(results, configuration.split_names)
+        answer = {"results": str(results.root), "splits": splits, "no_longer_configured": others}
+        print(canonical_json.dumps(answer))
     elif args.once or not sys.stdout.isatty():
         print_once(list(find_statuses(configuration, results)))
+        if others := unconfigured_splits(results, configuration.split_names):
+            print(unconfigured_text(others))
     else:
         watch(configuration, results)
     return 0

@@ -1,6 +1,7 @@
 """After a change, one call of Snakemake makes again exactly the results that the change reaches."""
 
 import os
+import subprocess
 import time
 
 import numpy as np
@@ -241,6 +242,14 @@ def test_a_removed_split_leaves_the_summary(project):
         project, "summary/summary.csv", "splits/second/evaluation.json: sha256:", "-> nothing"
     )
     assert b"| second " not in (project / "results/small/summary/summary.md").read_bytes()
+    status = subprocess.run(
+        ["python", "scripts/status.py", "--once"],
+        cwd=project.folder,
+        env=project.environment,
+        capture_output=True,
+        text=True,
+    )
+    assert "No longer configured: second. " in status.stdout
     expect_jobs(project.snakemake())
 
 

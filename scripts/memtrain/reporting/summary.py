@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from memtrain.config.results import SplitLayout, split_benchmark
+from memtrain.config.results import ResultsLayout, SplitLayout, split_benchmark
 from memtrain.config.schema import Configuration
 from memtrain.core.errors import UserError, raise_problems
 from memtrain.evaluation.result import Evaluation
 from memtrain.recipes.recipe import Recipe
 from memtrain.reporting.job_benchmark import JobBenchmark
 from memtrain.training.performance import Performance
+from memtrain.workflow.leftovers import unconfigured_splits
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class Summary:
     Args:
         dataset: the name of the dataset.
         splits: the splits, at least one.
+        unconfigured: the splits that have results, but are not configured any more.
 
     Attributes:
         labels: what people call the metrics of the first split, by their names. Splits of another
@@ -72,8 +74,11 @@ class Summary:
         main_metric: the name of the metric by which splits of that task are compared.
     """
 
-    def __init__(self, dataset: str, splits: Sequence[SplitSummary]):
+    def __init__(
+        self, dataset: str, splits: Sequence[SplitSummary], unconfigured: Sequence[str] = ()
+    ):
         self.dataset = dataset
+        self.unconfigured = list(unconfigured)
         self.splits = list(splits)
         self.labels = splits[0].evaluation.labels
         self.main_metric = splits[0].evaluation.main_metric
@@ -104,7 +109,9 @@ class Summary:
             except UserError as error:
                 problems.extend(error.problems)
         raise_problems(problems)
-        return cls(configuration.dataset.name, splits)
+        results = ResultsLayout(Path(folder).parent)
+        others = unconfigured_splits(results, configuration.split_names)
+        return cls(configuration.dataset.name, splits, others)
 
     @property
     def summaries_by_task(self) -> list["Summary"]:

@@ -7,6 +7,7 @@ from memtrain.core.number_format import format_with_error
 from memtrain.evaluation.result import TaskKind
 from memtrain.reporting.summary import SplitSummary, Summary
 from memtrain.system.atomic_files import write_text
+from memtrain.workflow.leftovers import unconfigured_text
 
 #: Rows of cells; the first row holds the names of the columns.
 Table = list[list[str]]
@@ -49,6 +50,8 @@ def write_table(path: str | os.PathLike, summary: Summary) -> None:
     parts = [f"# {summary.dataset}: {count} split{'s' if count > 1 else ''}"]
     for group in summary.summaries_by_task:
         parts += [_markdown(_quality_table(group)), _bullets(_quality_notes(group))]
+    if summary.unconfigured:
+        parts.append(unconfigured_text(summary.unconfigured))
     parts += [_markdown(_training_table(summary)), _bullets(_training_notes())]
     parts += [_markdown(_resource_table(summary)), _bullets(_resource_notes())]
     write_text(path, "\n\n".join(parts) + "\n")

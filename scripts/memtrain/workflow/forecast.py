@@ -12,7 +12,7 @@ from memtrain.core.wording import listed
 from memtrain.recipes.recipe_facts import read_training_settings
 from memtrain.workflow.judge import Judge
 from memtrain.workflow.judgement import Judgement
-from memtrain.workflow.leftovers import unconfigured_splits
+from memtrain.workflow.leftovers import unconfigured_splits, unconfigured_text
 from memtrain.workflow.today import Today
 
 _MOST_LINES = 40
@@ -90,10 +90,7 @@ def _notes(today: Today, judge: Judge) -> Iterator[str]:
     yield from _notes_on_results(today, judge)
     others = unconfigured_splits(today.results, today.splits)
     if others:
-        yield (
-            f"No longer configured: {listed(others)}. Their files stay in {today.results.splits} "
-            "and still hold what they learned; `python scripts/clean.py` removes them."
-        )
+        yield unconfigured_text(others)
     for path, size_bytes in today.known.unread.items():
         yield (
             f"Not read: {path} ({format_bytes(size_bytes)}). Its times have changed; whether its "

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from memtrain.config.results import PREDICTIONS_FILE, ResultsLayout
 from memtrain.core.errors import UserError
+from memtrain.core.wording import listed
 from memtrain.data.made_from import statement_in
 from memtrain.recipes.model_file import read_origin
 from memtrain.recipes.recipe_facts import read_recipe_facts
@@ -35,6 +36,14 @@ def unconfigured_splits(results: ResultsLayout, configured: Sequence[str]) -> li
     folders = (results.splits, results.state("any").parent)
     found = {path.name for folder in folders for path in folder.glob("*/") if path.is_dir()}
     return sorted(found - set(configured))
+
+
+def unconfigured_text(splits: Sequence[str]) -> str:
+    """Return what people should know of splits that are not configured any more."""
+    return (
+        f"No longer configured: {listed(splits)}. Their files are kept, and still hold what they "
+        "learned of their rows; `python scripts/clean.py` removes them."
+    )
 
 
 def find_leftovers(results: ResultsLayout, configured: Sequence[str]) -> list[Leftover]:

@@ -183,6 +183,13 @@ def test_all_missing_and_damaged_files_are_named_at_once(results, tmp_path):
     assert not (tmp_path / "summary.csv").exists()
 
 
+def test_splits_that_are_no_longer_configured_are_named(results, tmp_path):
+    arguments = results()
+    (tmp_path / "splits" / "former").mkdir()
+    assert summarize.main(arguments) == 0
+    assert "\n\nNo longer configured: former. " in (tmp_path / "summary.md").read_text()
+
+
 def test_the_cost_of_a_training_need_not_be_known(results, tmp_path):
     arguments = results()
     splits = tmp_path / "splits"
