@@ -22,10 +22,11 @@ prepare_imports(__name__)
 from memtrain.cli.entry_point import argument_parser, run
 from memtrain.config.results import ResultsLayout
 from memtrain.core.byte_sizes import format_bytes
-from memtrain.core.errors import UserError
+from memtrain.core.errors import UserError, raise_problems
 from memtrain.core.wording import counted
 from memtrain.lineage.queries.currency import current_configuration
 from memtrain.lineage.records.user_actions import record_action
+from memtrain.training.lock import training_in
 from memtrain.workflow.abandoned_locks import locks_of_snakemake
 from memtrain.workflow.leftovers import Leftover, find_leftovers, remove
 
@@ -47,8 +48,8 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_arguments(argv)
     results = ResultsLayout.find(args.results)
     configuration = current_configuration(results, Path.cwd())
-    check_that_nothing_runs()
     found = find_leftovers(results, configuration.split_names)
+    check_that_nothing_runs(results, found)
     if not found:
         print(f"{results.root}: there is nothing to remove")
         return 0
@@ -56,21 +57,35 @@ def main(argv: list[str] | None = None) -> int:
     if not (args.yes or is_confirmed()):
         print("nothing was removed" if sys.stdin.isatty() else "nothing was removed; use --yes")
         return 0
-    for one in found:
-        remove(one)
-    removed = [f"{one.path} ({one.why})" for one in found]
-    message = f"{counted(len(found), 'path')} removed: {'; '.join(removed)}"
-    record_action(results.records, "clean", message, kind="cleaning", facts={"removed": removed})
+    check_that_nothing_runs(results, found)
+    remove_all(results, found)
     print(f"removed: {counted(len(found), 'path')}")
     return 0
 
 
-def check_that_nothing_runs() -> None:
-    """Refuse to clean while Snakemake works in this folder.
+def remove_all(results: ResultsLayout, found: list[Leftover]) -> None:
+    """Remove what was found, and record what was removed, also where something cannot be."""
+    removed: list[Leftover] = []
+    try:
+        for one in found:
+            remove(one)
+            removed.append(one)
+    finally:
+        if removed:
+            message = "removed: " + "; ".join(f"{one.path} ({one.why})" for one in removed)
+            content = [{"path": str(one.path), "why": one.why} for one in removed]
+            facts = {"removed": content}
+            record_action(results.records, "clean", message, kind="cleaning", facts=facts)
+
+
+def check_that_nothing_runs(results: ResultsLayout, found: list[Leftover]) -> None:
+    """Refuse to clean while Snakemake works in this folder, or a training in a state.
 
     Raises:
-        UserError: if the folder is locked.
+        UserError: if the folder is locked, or a state is.
     """
+    states = [one.path for one in found if one.path.parent == results.state("any").parent]
+    raise_problems(filter(None, map(training_in, states)))
     if locks := locks_of_snakemake(Path.cwd()):
         raise UserError(
             f"{locks[0].parent}: Snakemake is working in this folder, or was killed. Wait until it "

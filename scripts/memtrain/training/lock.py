@@ -138,6 +138,30 @@ def training_lock(folder: Path | None, recipe: str) -> Iterator[None]:
         os.close(descriptor)
 
 
+def training_in(folder: Path) -> str | None:
+    """Return who trains in a folder of checkpoints, and what can be done; None if nobody does.
+
+    Where the holder of the lock ran on another machine, this takes ``SECONDS_UNTIL_GONE``.
+
+    Raises:
+        UserError: if the lock cannot be read.
+    """
+    path = folder / LOCK_FILE
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise UserError(f"{path}: it cannot be read ({error.strerror}).") from None
+    try:
+        _take(descriptor, path, "", announce=False)
+    except UserError as held:
+        return str(held)
+    finally:
+        os.close(descriptor)
+    return None
+
+
 def _open_and_lock(path: Path, recipe: str) -> int:
     """Return the descriptor of the lock file, once this process holds the lock."""
     while True:
@@ -160,8 +184,15 @@ def _open_and_lock(path: Path, recipe: str) -> int:
         os.close(descriptor)
 
 
-def _take(descriptor: int, path: Path, recipe: str) -> None:
-    """Lock the open file; raise UserError if another training has it."""
+def _take(descriptor: int, path: Path, recipe: str, announce: bool = True) -> None:
+    """Lock the open file; raise UserError if another training has it.
+
+    Args:
+        descriptor: the open file.
+        path: its path.
+        recipe: digest of the training part of the recipe.
+        announce: whether to say that the lock of a holder that is gone is taken over.
+    """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         is_locked = True
@@ -179,9 +210,11 @@ def _take(descriptor: int, path: Path, recipe: str) -> None:
             raise _held(holder, path, recipe)
     elif _is_touched(descriptor, holder):
         raise _held(holder, path, recipe)
-    _log.warning(
-        f"{path}: the lock of process {holder.pid} on {holder.host}, which is gone, is taken over."
-    )
+    if announce:
+        _log.warning(
+            f"{path}: the lock of process {holder.pid} on {holder.host}, which is gone, is taken "
+            "over."
+        )
 
 
 def _held(holder: LockHolder | None, path: Path, recipe: str) -> UserError:

@@ -56,7 +56,7 @@ def find_leftovers(results: ResultsLayout, configured: Sequence[str]) -> list[Le
     found: dict[Path, Leftover] = {}
     for path, why in _paths(results, configured):
         is_inside = any(parent in found for parent in path.parents)
-        if os.path.lexists(path) and not is_inside:
+        if os.path.lexists(path) and not is_inside and not _is_elsewhere(path, results.root):
             found.setdefault(path, Leftover(path, why, _size_of(path)))
     return sorted(found.values(), key=lambda one: (-one.size_bytes, one.path))
 
@@ -79,6 +79,12 @@ def remove(leftover: Leftover) -> None:
         ) from None
 
 
+def _is_elsewhere(path: Path, root: Path) -> bool:
+    """Return whether a link leads from the folder of the results to where the path lies."""
+    below = path.relative_to(root).parents
+    return any((root / parent).is_symlink() for parent in below if parent.parts)
+
+
 def _paths(results: ResultsLayout, configured: Sequence[str]) -> Iterator[tuple[Path, str]]:
     for split in unconfigured_splits(results, configured):
         for path in results.all_of_split(split):
@@ -95,9 +101,9 @@ def _paths(results: ResultsLayout, configured: Sequence[str]) -> Iterator[tuple[
 
 
 def _is_trained(results: ResultsLayout, split: str) -> bool:
-    """Return whether the model of a split is that of its recipe, and nobody trains it."""
+    """Return whether the model of a split is that of its recipe."""
     files, state = results.split(split), results.state(split)
-    if not state.is_dir() or (state / "lock").exists():
+    if not state.is_dir():
         return False
     try:
         recipe = read_recipe_facts(files.recipe).digests["training"]

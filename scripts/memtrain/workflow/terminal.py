@@ -5,6 +5,7 @@ Snakemake's own text of a job lists all files, resources and the command. It sti
 """
 
 import logging
+import re
 import textwrap
 import time
 from collections.abc import Callable
@@ -15,18 +16,12 @@ from snakemake.logging import ColorizingTextHandler, DefaultFormatter
 #: Returns why the results of a job are not current; None where that is not known.
 Why = Callable[[str, str | None], str | None]
 
-#: How Snakemake's messages begin that say what it does for every job, or what is always so.
-_SAID_ALWAYS = (
-    "Building DAG of jobs",
-    "Conda environments: ignored",
-    "DAG of jobs will be updated",
-    "Elapsed time",
-    "Execute ",
-    "Provided cores",
-    "Rules claiming more threads",
-    "Select jobs to execute",
-    "Updating checkpoint dependencies",
-    "Using shell",
+#: Snakemake's messages of what it does for every job, or of what is always so.
+_SAID_ALWAYS = re.compile(
+    r"Building DAG of jobs\.\.\.|Updating checkpoint dependencies\.|Select jobs to execute\.\.\.|"
+    r"Execute \d+ jobs\.\.\.|Using shell: .*|Provided cores: .*|Conda environments: ignored|"
+    r"Rules claiming more threads will be scaled down\.|DAG of jobs will be updated .*|"
+    r"Elapsed time: .*"
 )
 
 _SECONDS_BETWEEN_PROGRESS = 5.0
@@ -49,7 +44,7 @@ class ShortFormatter(DefaultFormatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the text of a message; "" for one that is not printed."""
         text = super().format(record)
-        is_usual = record.levelno == logging.INFO and text.startswith(_SAID_ALWAYS)
+        is_usual = record.levelno == logging.INFO and _SAID_ALWAYS.fullmatch(text)
         return "" if is_usual else text
 
     def format_workflow_started(self, msg: dict[str, Any]) -> str:

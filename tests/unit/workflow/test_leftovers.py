@@ -15,6 +15,7 @@ from memtrain.data.made_from import Statement
 from memtrain.lineage.records.record_store import RecordStore
 from memtrain.system import checked_json
 from memtrain.system.digests import digest_of_file
+from memtrain.training.lock import training_lock
 from memtrain.training.weights import write_weights
 from memtrain.workflow.leftovers import find_leftovers, remove
 
@@ -82,6 +83,8 @@ def test_nothing_is_removed_without_a_yes(project, repository):
     (record,) = map(store.read, store.names())
     assert record.job == "clean"
     assert "results/d/splits/gone (split gone is no longer configured)" in record.message
+    removed = {one["path"] for one in record.details["cleaning"]["removed"]}
+    assert removed == {f"results/d/{path}" for path in GONE}
 
 
 def test_nothing_is_removed_while_snakemake_works(project, repository):
@@ -94,9 +97,16 @@ def test_nothing_is_removed_while_snakemake_works(project, repository):
     assert found(project) == GONE
 
 
-def test_the_state_of_a_finished_training_is_left_over_and_that_of_a_running_one_is_not(
-    project, resolve, tmp_path
-):
+def test_nothing_is_removed_while_a_split_is_trained(project, repository):
+    with training_lock(project.state("gone"), "sha256:recipe"):
+        refused = clean(repository, "--yes")
+        assert refused.returncode == 1
+        assert "results/d/state/gone: this split is being trained already" in refused.stderr
+        assert found(project) == GONE
+    assert clean(repository, "--yes").returncode == 0
+
+
+def test_the_state_of_a_finished_training_is_left_over(project, resolve, tmp_path):
     (tmp_path / "rows").mkdir(exist_ok=True)
     _, recipe = resolve(torch.rand(8, 2).numpy(), torch.rand(8).numpy())
     files = project.split("kept")
@@ -106,8 +116,6 @@ def test_the_state_of_a_finished_training_is_left_over_and_that_of_a_running_one
     made_from = {"recipe": recipe.digest("training")}
     write_weights(files.model, {"w": torch.zeros(1)}, Statement(made_from))
     assert found(project) == GONE | {"state/kept"}
-    (project.state("kept") / "lock").touch()
-    assert found(project) == GONE
 
 
 def test_predictions_of_no_evaluation_are_left_over(project):
@@ -135,3 +143,9 @@ def test_of_a_link_the_link_alone_is_removed(project, tmp_path):
         remove(one)
     assert not os.path.lexists(project.splits / "gone")
     assert (elsewhere / "file").exists()
+
+
+def test_what_lies_elsewhere_by_a_link_is_not_left_over(project, tmp_path):
+    os.rename(project.splits, tmp_path / "elsewhere")
+    project.splits.symlink_to(tmp_path / "elsewhere")
+    assert found(project) == {path for path in GONE if not path.startswith("splits")}
