@@ -1,6 +1,7 @@
 """Record the run of the workflow, and tell its jobs how to record theirs."""
 
 import logging
+from dataclasses import replace
 
 from snakemake.logging import logger
 
@@ -40,6 +41,12 @@ def start():
             PreemptedJobs(Path.cwd()).start()
 
 
+def add_job(job):
+    """Record that a job runs, with the reason that its verdict gives."""
+    reason = why_job_runs(job.rule, job.split) or job.reason
+    WORKFLOW_RUN.add_job(replace(job, reason=reason))
+
+
 def end(state):
     """Record how the workflow has ended; after a failure, repeat the mistakes that ended jobs."""
     if state == "failed":
@@ -68,9 +75,7 @@ def asked_for_more():
 def why_job_runs(rule, split):
     """Return why the results of a job are not current; None for jobs without a verdict."""
     names = {own_rule_name(name): name for name in RULES_WITH_VERDICT}
-    if rule not in names:
-        return None
-    return verdicts().why(names[rule], split)
+    return verdicts().why(names[rule], split) if rule in names else None
 
 
 if workflow.is_main_process:
@@ -89,4 +94,4 @@ if workflow.is_main_process:
     if MODULE.is_main_snakefile() and not asked_for_more():
         shorten_output(logger, why_job_runs)
     # In place of onstart, onsuccess and onerror, which Snakemake does not run in a module.
-    logger.addHandler(SnakemakeEvents(start, WORKFLOW_RUN.add_job, end))
+    logger.addHandler(SnakemakeEvents(start, add_job, end))

@@ -14,6 +14,9 @@ _WARM = "MEMTRAIN_TESTS_PROGRAMS"
 @contextmanager
 def quick_start():
     """Let programs start quickly in the block; see ``tests.warm_python``."""
+    if _WARM in os.environ:
+        yield
+        return
     with warm_programs() as folder:
         os.environ[_WARM] = str(folder)
         try:

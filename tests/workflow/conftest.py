@@ -56,7 +56,11 @@ class Run:
     def jobs(self):
         """Return the jobs that ran, sorted, each as "rule" or "rule split"."""
         lines = re.findall(
-            r"^(?:local)?(?:rule|checkpoint) (\w+):(?: split ([^\s,]+))?", self.output, re.MULTILINE
+            # Where memtrain is a module, Snakemake's own text names the split in a line below.
+            r"^(?:local)?(?:rule|checkpoint) (\w+):"
+            r"(?: split |\n(?:    .*\n)*?    wildcards: split=)?((?<=split.)[^\s,]+)?",
+            self.output,
+            re.MULTILINE,
         )
         return sorted(f"{rule} {split}".strip() for rule, split in lines if rule != "all")
 

@@ -219,7 +219,7 @@ def test_the_strip_shows_rows_trained_evaluated_corrupt_and_withdrawn(project, v
     click(page, "train · second", "model.safetensors")
     assert "it cannot be made again" in record(page)
     click(page, "train · second")
-    assert "why\nMissing output files" in record(page)
+    assert "why\nnew" in record(page)
     # The page shows what verify found until verify finds the rows unchanged.
     flip_byte(project, 2500)
     project.lineage("page", "known.html")

@@ -20,8 +20,7 @@ Why = Callable[[str, str | None], str | None]
 _SAID_ALWAYS = re.compile(
     r"Building DAG of jobs\.\.\.|Updating checkpoint dependencies\.|Select jobs to execute\.\.\.|"
     r"Execute \d+ jobs\.\.\.|Using shell: .*|Provided cores: .*|Conda environments: ignored|"
-    r"Rules claiming more threads will be scaled down\.|DAG of jobs will be updated .*|"
-    r"Elapsed time: .*"
+    r"Rules claiming more threads will be scaled down\.|Elapsed time: .*"
 )
 
 _SECONDS_BETWEEN_PROGRESS = 5.0
