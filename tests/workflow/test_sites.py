@@ -25,7 +25,7 @@ def resources_of(output, rule):
 
 @pytest.mark.parametrize("site", SITES)
 def test_a_profile_plans_the_whole_workflow(new_project, site):
-    run = new_project().snakemake("-n", "--profile", f"profiles/{site}")
+    run = new_project().snakemake("-n", "--printshellcmds", "--profile", f"profiles/{site}")
     assert Counter(job.split()[0] for job in run.jobs) == {
         **dict.fromkeys(("generate_data", "index_shards", "resolve_splits", "summarize"), 1),
         **dict.fromkeys(("train", "evaluate", "draw"), 3),

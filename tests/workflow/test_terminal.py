@@ -8,7 +8,7 @@ def body(run):
     """Return the lines from the first job on, without the progress and the path of the log."""
     lines = run.output.splitlines()
     start = next(place for place, line in enumerate(lines) if re.match("local(rule|check)", line))
-    skipped = re.compile(r"\d+ of \d+ steps|Complete log|$")
+    skipped = re.compile(r"\d+ of \d+ steps|Complete log|DAG of jobs|$")
     return [line for line in lines[start:] if not skipped.match(line)]
 
 
@@ -24,7 +24,7 @@ def test_a_run_has_a_line_for_each_job_with_the_reason_and_ends_with_the_summary
         "localrule train: split first, rows or settings changed",
         "localrule evaluate: split first, train first runs again",
         "localrule draw: split first, evaluate first runs again",
-        "localrule summarize: draw first runs again",
+        "localrule summarize: recipes changed",
         "localrule all:",
     ]
     shown = [line for line in lines if line.startswith("|")]
