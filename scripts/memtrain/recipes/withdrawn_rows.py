@@ -57,10 +57,13 @@ class WithdrawnRows:
         """Return the withdrawals, each once for every range where its rows lie.
 
         Where rows cannot be found now, for example since the source has changed, they are those of
-        their numbers, as long as these have the bytes that were withdrawn, or cannot be read.
+        their numbers, as long as these have the bytes that were withdrawn, or cannot be read. A
+        warning says so.
         """
-        with suppress(UserError):
+        try:
             self.search()
+        except UserError as error:
+            _log.warning("%s", error)
         placed = []
         for one in self._withdrawals:
             ranges = self._known(one)
@@ -68,6 +71,10 @@ class WithdrawnRows:
                 ranges = one.ranges
                 with suppress(UserError):
                     ranges = [one.range] if self._has_its_bytes(one) else []
+                _log.warning(
+                    f"{self._file}: rows {one.range} ({one.reason}) were not searched in the rows "
+                    f"of today; this answer takes them to lie at {listed(ranges) or 'no row'}."
+                )
             placed += one.at_rows(ranges)
         return placed
 
@@ -151,18 +158,14 @@ class WithdrawnRows:
 
     def _rows_by_number(self, withdrawal: Withdrawal, where: str) -> list[Range]:
         rows = withdrawal.range
+        if withdrawal.values is not None:
+            # Without the key, rows with the same values elsewhere would be trained on.
+            self._values.key(withdrawal.values)
         if self._has_its_bytes(withdrawal):
-            if withdrawal.values is not None:
-                _log.warning(
-                    f"{where} have the bytes that were withdrawn; rows with the same values "
-                    "elsewhere are not found, since the key of the withdrawn rows is missing."
-                )
             return [rows]
         if withdrawal.gone:
             _log.warning(f"{where} have left the source, and are not searched.")
             return []
-        if withdrawal.values is not None:
-            self._values.key(withdrawal.values)
         raise UserError(
             f"{where}: these rows are not the bytes that were withdrawn, and the withdrawal holds "
             "nothing to find them by. Run `python scripts/lineage.py restore --rows "

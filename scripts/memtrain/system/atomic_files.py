@@ -154,18 +154,10 @@ def is_left_over(path: str | os.PathLike) -> bool:
     if not _TEMPORARY_NAME.fullmatch(os.path.basename(path)):
         return False
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with _locked_if_left_over(os.fspath(path), is_same_name=False) as is_over:
+            return is_over
     except OSError:
         return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return True
-    except BlockingIOError:
-        return False
-    except OSError:  # A file system without locks: only the age tells.
-        return time.time() - os.fstat(descriptor).st_mtime > _ABANDONED_SECONDS
-    finally:
-        os.close(descriptor)
 
 
 def _remove_leftovers(target: Path) -> None:
@@ -188,7 +180,15 @@ def _temporaries(folder: Path) -> list[tuple[str, str]]:
 
 
 def _remove_if_left_over(path: str, *, is_same_name: bool) -> None:
-    """Remove a temporary file that no process writes any more.
+    """Remove a temporary file that no process writes any more."""
+    with _locked_if_left_over(path, is_same_name=is_same_name) as is_over:
+        if is_over:
+            os.unlink(path)  # While the lock is held, so that no new writer takes the file.
+
+
+@contextmanager
+def _locked_if_left_over(path: str, *, is_same_name: bool) -> Iterator[bool]:
+    """Yield whether no process writes a temporary file any more; it is locked meanwhile.
 
     Locks may not reach other machines, so that over a network a file of another name, which another
     machine may be writing, also has to be old.
@@ -200,11 +200,10 @@ def _remove_if_left_over(path: str, *, is_same_name: bool) -> None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             is_over = is_over or is_same_name or not file_system_of(path).is_network
         except BlockingIOError:
-            return
+            is_over = False
         except OSError:
             pass  # A file system without locks: only the age tells.
-        if is_over:
-            os.unlink(path)  # While the lock is held, so that no new writer takes the file.
+        yield is_over
     finally:
         os.close(descriptor)
 

@@ -154,7 +154,7 @@ def training_in(folder: Path) -> str | None:
     except OSError as error:
         raise UserError(f"{path}: it cannot be read ({error.strerror}).") from None
     try:
-        _take(descriptor, path, "", announce=False)
+        _take(descriptor, path, "")
     except UserError as held:
         return str(held)
     finally:
@@ -171,7 +171,12 @@ def _open_and_lock(path: Path, recipe: str) -> int:
         except FileNotFoundError:
             continue  # The former holder has just removed the folder.
         try:
-            _take(descriptor, path, recipe)
+            gone = _take(descriptor, path, recipe)
+            if gone is not None:
+                _log.warning(
+                    f"{path}: the lock of process {gone.pid} on {gone.host}, which is gone, is "
+                    "taken over."
+                )
             if _is_file_at(path, descriptor):
                 note = json.dumps(asdict(LockHolder.of_this_process(recipe)))
                 os.ftruncate(descriptor, 0)
@@ -184,14 +189,11 @@ def _open_and_lock(path: Path, recipe: str) -> int:
         os.close(descriptor)
 
 
-def _take(descriptor: int, path: Path, recipe: str, announce: bool = True) -> None:
-    """Lock the open file; raise UserError if another training has it.
+def _take(descriptor: int, path: Path, recipe: str) -> LockHolder | None:
+    """Lock the open file, and return its holder that is gone, if there was one.
 
-    Args:
-        descriptor: the open file.
-        path: its path.
-        recipe: digest of the training part of the recipe.
-        announce: whether to say that the lock of a holder that is gone is taken over.
+    Raises:
+        UserError: if another training has it.
     """
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -204,17 +206,13 @@ def _take(descriptor: int, path: Path, recipe: str, announce: bool = True) -> No
         is_locked = False
     holder = LockHolder.read(descriptor)
     if holder is None:
-        return
+        return None
     if is_of_this_machine(holder.process):
         if not is_locked and not has_ended(holder.process):
             raise _held(holder, path, recipe)
     elif _is_touched(descriptor, holder):
         raise _held(holder, path, recipe)
-    if announce:
-        _log.warning(
-            f"{path}: the lock of process {holder.pid} on {holder.host}, which is gone, is taken "
-            "over."
-        )
+    return holder
 
 
 def _held(holder: LockHolder | None, path: Path, recipe: str) -> UserError:
