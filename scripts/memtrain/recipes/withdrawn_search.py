@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range
+from memtrain.core.row_numbers import ranges_of_rows
 from memtrain.core.wording import listed
 from memtrain.data.tables.cell_digests import digest_cells, digest_rows_of_cells
 from memtrain.data.tables.cell_values import RefusedValueError
@@ -65,7 +66,7 @@ class _Wanted:
         """Return what was found in all batches."""
         places = np.concatenate([np.empty(0, np.int64), *self._places])
         return FoundRows(
-            ranges=_as_ranges(np.sort(source.order.rows_at(places))),
+            ranges=ranges_of_rows(np.sort(source.order.rows_at(places))),
             missing=int(self._counts[~self._is_found].sum()),
         )
 
@@ -158,13 +159,3 @@ def _digests(content: pa.RecordBatch, columns: Sequence[str], key: bytes) -> np.
         except RefusedValueError as refusal:
             raise UserError(f"column '{name}': {refusal.reason}") from None
     return digests
-
-
-def _as_ranges(rows: np.ndarray) -> list[Range]:
-    """Return sorted rows, (rows,), as ranges."""
-    if not len(rows):
-        return []
-    breaks = np.flatnonzero(np.diff(rows) > 1)
-    starts = rows[np.r_[0, breaks + 1]].tolist()
-    ends = (rows[np.r_[breaks, len(rows) - 1]] + 1).tolist()
-    return [Range(start, end) for start, end in zip(starts, ends, strict=True)]

@@ -7,7 +7,8 @@ import numpy as np
 
 from memtrain.config.results import ResultsLayout
 from memtrain.core.errors import UserError
-from memtrain.core.ranges import Range, merge_ranges
+from memtrain.core.ranges import Range
+from memtrain.core.row_numbers import ranges_of_rows
 from memtrain.core.wording import counted, listed
 from memtrain.data.record_file import read_layout
 from memtrain.data.row_chunks import read_chunks
@@ -50,11 +51,10 @@ def find_imputation(results: ResultsLayout) -> Imputation:
     layout = read_layout(results.data)
     positions = [source.features.index(name) for name in means]
     values = np.array(list(means.values()), layout.fields["features"].base)
-    ranges: list[Range] = []
+    rows: list[np.ndarray] = []
     start = 0
     for chunk in read_chunks(results.data, layout, Range(0, layout.rows)):
         has_mean = (chunk["features"][:, positions] == values).any(axis=1)
-        rows = (start + np.flatnonzero(has_mean)).tolist()
-        ranges = merge_ranges([*ranges, *(Range(row, row + 1) for row in rows)])
+        rows.append(start + np.flatnonzero(has_mean))
         start += len(chunk)
-    return Imputation(columns, ranges)
+    return Imputation(columns, ranges_of_rows(np.concatenate([np.empty(0, np.int64), *rows])))
