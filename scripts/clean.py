@@ -20,6 +20,7 @@ from memtrain.cli.startup import prepare_imports
 prepare_imports(__name__)
 
 from memtrain.cli.entry_point import argument_parser, run
+from memtrain.cli.results_argument import add_results_argument
 from memtrain.config.results import ResultsLayout
 from memtrain.core.byte_sizes import format_bytes
 from memtrain.core.errors import UserError, raise_problems
@@ -34,11 +35,7 @@ from memtrain.workflow.leftovers import Leftover, find_leftovers, remove
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     """Return the command line's arguments."""
     parser = argument_parser(__name__)
-    parser.add_argument(
-        "results",
-        nargs="?",
-        help="folder of a dataset, results/<dataset> (default: the only one below results)",
-    )
+    add_results_argument(parser)
     parser.add_argument("--yes", action="store_true", help="remove without asking")
     return parser.parse_args(argv)
 

@@ -23,6 +23,7 @@ from memtrain.cli.startup import prepare_imports
 prepare_imports(__name__)
 
 from memtrain.cli.entry_point import argument_parser, run
+from memtrain.cli.results_argument import add_results_argument
 from memtrain.config.reading import read_configuration
 from memtrain.config.results import ResultsLayout
 from memtrain.config.schema import Configuration
@@ -37,11 +38,7 @@ _SECONDS_BETWEEN_LOOKS = 1.0
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     """Return the command line's arguments."""
     parser = argument_parser(__name__)
-    parser.add_argument(
-        "results",
-        nargs="?",
-        help="folder of a dataset, results/<dataset> (default: the only one below results)",
-    )
+    add_results_argument(parser)
     parser.add_argument("--once", action="store_true", help="print the table once and leave")
     parser.add_argument("--json", action="store_true", help="print JSON once, for programs")
     return parser.parse_args(argv)
