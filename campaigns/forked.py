@@ -16,11 +16,14 @@ import runpy
 import select
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from campaigns import audit_hook, interposer
 
@@ -28,6 +31,8 @@ _GIB = 1 << 30
 #: Address space that a child may add to that of this process, and the largest file it may write.
 _MEMORY_BYTES = _GIB
 _FILE_BYTES = 1 << 28
+#: A child that waits hangs after so many times the processor time that it may use.
+_PATIENCE = 6
 
 
 @dataclass(frozen=True)
@@ -85,14 +90,15 @@ class Child:
             os.kill(self.pid, number)
 
     def wait(self, seconds: float = 20) -> Ended:
-        """Return how the child has ended; kill it if it takes longer than some seconds."""
-        descriptor = os.pidfd_open(self.pid)
-        poll = select.poll()
-        poll.register(descriptor, select.POLLIN)
-        is_hung = not poll.poll(seconds * 1000)
+        """Return how the child has ended; kill it where it hangs.
+
+        Args:
+            seconds: processor time that a child may use. One that mostly waits hangs after
+                ``_PATIENCE`` times as long: on a busy machine, little may take long.
+        """
+        is_hung = not self._ends_within(seconds)
         if is_hung:
             self.kill()
-        os.close(descriptor)
         _, status = os.waitpid(self.pid, 0)
         # Whatever the child has started and left.
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -107,6 +113,28 @@ class Child:
             is_hung=is_hung,
             output=output,
         )
+
+    def _ends_within(self, seconds: float) -> bool:
+        descriptor = os.pidfd_open(self.pid)
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        start = time.monotonic()
+        try:
+            while not poll.poll(500):
+                if _processor_seconds(self.pid) > seconds:
+                    return False
+                if time.monotonic() - start > _PATIENCE * seconds:
+                    return False
+            return True
+        finally:
+            os.close(descriptor)
+
+
+def _processor_seconds(pid: int) -> float:
+    """Return the processor time of a process and of its children that have ended."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return sum(psutil.Process(pid).cpu_times()[:4])
+    return 0
 
 
 def run_forked(work: Work, folder: Path, **options) -> Ended:

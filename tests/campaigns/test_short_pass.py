@@ -50,6 +50,6 @@ def outcomes(repository):
 @pytest.mark.parametrize("name", KNOWN)
 def test_a_short_pass_breaks_nothing(outcomes, name):
     found = outcomes[name]
-    assert sum(found.values()) == CASES
+    assert 1 <= sum(found.values()) <= CASES  # a minute ends it too, wherever it is by then
     faults = {kind.removeprefix("fault: ") for kind, n in found.items() if n and "fault: " in kind}
     assert faults <= KNOWN[name]
