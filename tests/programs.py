@@ -25,6 +25,14 @@ def quick_start():
             del os.environ[_WARM]
 
 
+def quick_python():
+    """Return the program `python` that starts quickly, or the real one where there is none.
+
+    A program of its own is no child of its caller, and in a process group of its own.
+    """
+    return os.path.join(os.environ[_WARM], "python") if _WARM in os.environ else sys.executable
+
+
 def search_path(last=None, warm=True):
     """Return PATH as `make` sets it: the programs of this Python's folder come first.
 

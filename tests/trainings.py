@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from memtrain.workflow.result_code import own_modules, result_code_digest
+from tests.programs import quick_python
 
 SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "train.py"
 
@@ -43,8 +44,15 @@ class Training:
     def state(self):
         return self.folder / "state"
 
-    def command(self, *arguments, processes=1):
-        launcher = [sys.executable]
+    def command(self, *arguments, processes=1, python=sys.executable):
+        """Return the command line.
+
+        Args:
+            arguments: further arguments of train.py.
+            processes: number of processes.
+            python: the Python that runs train.py, or torchrun.
+        """
+        launcher = [python]
         if processes > 1:
             launcher += ["-m", "torch.distributed.run", "--standalone"]
             launcher += [f"--nproc-per-node={processes}"]
@@ -61,16 +69,19 @@ class Training:
     def run(self, *arguments, processes=1, status=0, **environment):
         """Run to the end, and return the output.
 
+        Where the tests have one, a Python that starts quickly runs it.
+
         Args:
             arguments: further arguments of train.py.
             processes: number of processes.
             status: expected exit status; None for any.
             environment: further environment variables.
         """
+        python = quick_python()
         done = subprocess.run(
-            self.command(*arguments, processes=processes),
+            self.command(*arguments, processes=processes, python=python),
             cwd=self.folder,
-            env=self.environment(environment),
+            env=self.environment({"PYTHON_EXEC": python} | environment),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

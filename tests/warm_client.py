@@ -10,6 +10,9 @@ import sys
 
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
+#: Modules that `python -m` may run by the server.
+_MODULES = ("snakemake", "torch.distributed.run")
+
 
 def main(name, address):
     """Run a program by the server, and end as it ends."""
@@ -52,13 +55,13 @@ def _call(name, arguments):
     """Return what the server has to know; None for what the real Python has to run."""
     import resource
 
+    # torchrun starts its processes with -u, which is about the streams alone.
+    arguments = arguments[arguments[:1] == ["-u"] :]
     if name == "snakemake":
-        module, rest = (
-            "snakemake",
-            [os.path.join(os.path.dirname(sys.executable), name), *arguments],
-        )
-    elif arguments[:2] == ["-m", "snakemake"]:
-        module, rest = "snakemake", ["snakemake", *arguments[2:]]
+        program = os.path.join(os.path.dirname(sys.executable), name)
+        module, rest = "snakemake", [program, *arguments]
+    elif arguments[:1] == ["-m"] and arguments[1] in _MODULES:
+        module, rest = arguments[1], arguments[1:]
     elif arguments and arguments[0].endswith(".py"):
         module, rest = None, arguments
     else:

@@ -4,7 +4,7 @@ Importing PyTorch, Snakemake and others takes longer than most programs of a tes
 imports them once, and forks for every call. The folder of its programs, put first in PATH, holds
 `python` and `snakemake`: small clients that hand their arguments, environment, folder and open
 files to the server, pass signals on, and end as their fork ends. The server never imports memtrain,
-since tests run copies of it that differ. Other calls (options, other modules) run the real Python.
+since tests run copies of it that differ. Other calls (`-c`, most modules) run the real Python.
 """
 
 import array
@@ -25,6 +25,7 @@ from pathlib import Path
 MODULES = (
     *("torch", "numpy", "yaml", "pydantic", "safetensors.torch", "psutil", "rich.progress"),
     *("torch.distributed", "torch.func", "torch.optim.lr_scheduler", "torch.utils.data"),
+    *("torch.distributed.run", "torch._dynamo"),
     *(
         "torch.distributed.fsdp",
         "torchmetrics",

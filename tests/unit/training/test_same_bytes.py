@@ -7,13 +7,13 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 
 import numpy as np
 import psutil
 import pytest
 import safetensors.torch
 
+from tests.programs import quick_python
 from tests.trainings import Training, wait_until
 from tests.unit.loading.orders import drop_from_cache
 
@@ -374,13 +374,14 @@ print(bytes_read() - before, rows)
 
 def test_several_processes_together_read_little_more_than_one(tmp_path, repository):
     """Every process reads only its own lanes. The kernel counts the bytes; no page is cached."""
-    path = str(tmp_path / "rows.npy")
+    program, path = tmp_path / "read.py", str(tmp_path / "rows.npy")
+    program.write_text(READ)
     np.save(path, np.zeros((65536, 128), np.float32))
 
     def read(start, end):
         drop_from_cache(path)
-        command = [sys.executable, "-c", READ, str(repository / "scripts"), path]
-        done = subprocess.check_output([*command, str(start), str(end)], text=True)
+        command = [quick_python(), program, repository / "scripts", path, str(start), str(end)]
+        done = subprocess.check_output(command, text=True)
         return np.array(list(map(int, done.split())))
 
     alone = read(0, 8)
