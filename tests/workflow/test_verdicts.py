@@ -231,6 +231,9 @@ def test_the_project_moved_renamed_and_copied_without_times_runs_nothing(importe
     content.configure(lambda settings: settings["dataset"].update(name="other"))
     shutil.move(deeper / "results/small", deeper / "results/other")
     expect(content.snakemake(), "summarize")
+    assert "0 findings" in content.lineage("verify")
+    explained = content.lineage("explain", "results/other/splits/first/model.safetensors")
+    assert "no record says" not in explained
 
 
 @pytest.mark.parametrize("days", [-1, 1])

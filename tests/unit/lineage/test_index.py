@@ -255,3 +255,22 @@ def test_sql_stays_in_the_index(repository):
         text = path.read_text()
         found = re.findall(r"\.execute\w*\(|\bsqlite3\b|\bSELECT\b|\bINSERT INTO\b", text)
         assert found == [], path
+
+
+def test_renamed_results_keep_their_lineage(tmp_path, monkeypatch):
+    """Records name files as they were called then; what lies beside the results keeps its name."""
+    monkeypatch.chdir(tmp_path)
+    records = Records("results/d/lineage")
+    written = [file("results/d/model"), file("results/dd/model")]
+    records.add("train", [file("data/x.csv")], written)
+    assert LineageIndex("results/d/lineage").paths() == [
+        "data/x.csv",
+        "results/d/model",
+        "results/dd/model",
+    ]
+    Path("results/d").rename("results/e")
+    for project in (tmp_path, tmp_path / "results"):
+        monkeypatch.chdir(project)
+        folder = os.path.relpath(tmp_path / "results/e/lineage")
+        known = ["data/x.csv", f"{os.path.dirname(folder)}/model", "results/dd/model"]
+        assert sorted(LineageIndex(folder).paths()) == sorted(known)

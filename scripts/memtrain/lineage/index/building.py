@@ -62,10 +62,17 @@ def _connect_for_reading(path: Path) -> sqlite3.Connection:
 def _is_up_to_date(connection: sqlite3.Connection, store: RecordStore, names: set[str]) -> bool:
     # The record of a run gets another name when the run ends, and does not change after that. A
     # damaged one may have been brought back.
+    if not _is_of_place(connection, store):
+        return False
     sound, damaged = _record_names(connection)
     return sound | damaged == names and all(
         isinstance(store.read(name), DamagedRecord) for name in damaged
     )
+
+
+def _is_of_place(connection: sqlite3.Connection, store: RecordStore) -> bool:
+    """Return whether the folder of the results had today's name when the index was made."""
+    return connection.execute("SELECT results FROM place").fetchone() == (store.results,)
 
 
 def _record_names(connection: sqlite3.Connection) -> tuple[set[str], set[str]]:
@@ -95,11 +102,12 @@ def _renew_aside(store: RecordStore, path: Path, names: set[str]) -> sqlite3.Con
 
 
 def _renew(connection: sqlite3.Connection, store: RecordStore, names: set[str]) -> None:
-    """Add new records; build the index again if a record of a run that had ended is gone."""
+    """Add new records; build the index again where a record is gone or the folder was renamed."""
     query = "SELECT name FROM sqlite_master WHERE type = 'table'"
     tables = [table for (table,) in connection.execute(query)]
     sound, damaged = _record_names(connection) if tables else (set(), set())
-    if any(name.startswith("events/") for name in sound - names):
+    is_moved = bool(tables) and not _is_of_place(connection, store)
+    if is_moved or any(name.startswith("events/") for name in sound - names):
         for table in tables:
             connection.execute(f"DROP TABLE {table}")
         tables = []
@@ -107,6 +115,7 @@ def _renew(connection: sqlite3.Connection, store: RecordStore, names: set[str]) 
     if not tables:
         connection.executescript(TABLES)
         connection.execute(f"PRAGMA user_version = {VERSION}")
+        connection.execute("INSERT INTO place VALUES (?)", (store.results,))
     for name in damaged | (sound - names):
         _remove(connection, name)
     for name in sorted(names - sound, key=os.path.basename):

@@ -10,9 +10,10 @@ Every span has a level: level n holds the spans of fewer than 2^n rows. A span o
 overlaps given rows begins less than 2^n rows before them, so an ordinary index finds it.
 """
 
-VERSION = 4
+VERSION = 5
 
 TABLES = """
+CREATE TABLE place (results TEXT);
 CREATE TABLE record (name TEXT PRIMARY KEY, problem TEXT) WITHOUT ROWID;
 CREATE TABLE run (
     id INTEGER PRIMARY KEY, run_id TEXT UNIQUE, job TEXT, split TEXT, parent_id TEXT,

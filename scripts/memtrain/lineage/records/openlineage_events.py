@@ -87,6 +87,7 @@ def _content(events: list[dict[str, Any]]) -> dict[str, Any]:
         "ended_at": last["eventTime"] if has_ended else None,
         "state": _STATES[last["eventType"]] if has_ended else "running",
         "message": facets.get("errorMessage", {}).get("message"),
+        "results": facets.get("memtrain_results", {}).get("folder"),
         "inputs": [_file(dataset, "inputFacets") for dataset in last.get("inputs", [])],
         "outputs": [_file(dataset, "outputFacets") for dataset in last.get("outputs", [])],
         "parameters": {
@@ -159,6 +160,8 @@ def _run_facets(record: RunRecord) -> Iterator[tuple[str, dict[str, Any]]]:
             version=record.environment["python"], name="Python"
         )
         yield "processing_engine", _standard(engine)
+    if record.results:
+        yield "memtrain_results", _own("Run", "results", folder=record.results)
     for name in _RUN_FACTS:
         if facts := getattr(record, name):
             yield f"memtrain_{name}", _own("Run", name, facts=facts)

@@ -49,21 +49,34 @@ class DamagedRecord:
 class RecordStore:
     """The records below one folder.
 
+    A record names its files relative to the project, which is the working directory. Where the
+    folder of the results was renamed since, the records are read as if it had always had this name.
+
     Args:
         folder: ``results/<dataset>/lineage``.
+
+    Attributes:
+        results: the folder of the results, relative to the project; None where it lies elsewhere.
     """
 
     def __init__(self, folder: str | os.PathLike):
         self.folder = Path(folder)
+        results = Path(os.path.relpath(self.folder.absolute().parent))
+        self.results = None if results.parts[:1] in ((), ("..",)) else results.as_posix()
 
     def started(self, record: RunRecord) -> None:
         """Write the record of a run that has started."""
-        _write(self.folder / _started_name(record), record)
+        self._write(_started_name(record), record)
 
     def ended(self, record: RunRecord) -> None:
         """Write the record of a run that has ended."""
-        _write(self.folder / _ended_name(record), record)
+        self._write(_ended_name(record), record)
         (self.folder / _started_name(record)).unlink(missing_ok=True)
+
+    def _write(self, name: str, record: RunRecord) -> None:
+        record.results = self.results
+        lines = [json.dumps(event, sort_keys=True, allow_nan=False) for event in to_events(record)]
+        write_text(self.folder / name, "\n".join(lines) + "\n")
 
     def names(self) -> set[str]:
         """Return the files of all records, as paths relative to the folder.
@@ -106,7 +119,7 @@ class RecordStore:
             return DamagedRecord(self.folder / name, readable(problem))
         if name == _ended_name(record) and record.ended_at is None:
             return DamagedRecord(self.folder / name, "the event of the run's end is missing")
-        return record
+        return record.moved_to(self.results)
 
     def events(self, name: str) -> list[dict[str, Any]]:
         """Return the events of a record as they were written.
@@ -124,11 +137,6 @@ class RecordStore:
         events = [canonical_json.parse(line) for line in text.splitlines()]
         # Earlier versions recorded texts with surrogates, which no other file can take.
         return [_readable(event) for event in events] if _SURROGATE.search(text) else events
-
-
-def _write(path: Path, record: RunRecord) -> None:
-    lines = [json.dumps(event, sort_keys=True, allow_nan=False) for event in to_events(record)]
-    write_text(path, "\n".join(lines) + "\n")
 
 
 def _ended_name(record: RunRecord) -> str:

@@ -1,6 +1,6 @@
 """The record of a run as dataclasses; ``openlineage_events`` turns it into events and back."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -96,6 +96,8 @@ class RunRecord:
         ended_at: the time of the end, ISO 8601 in UTC; None for a run that has not ended.
         state: how the run ended, or "running".
         message: why the run failed or stopped.
+        results: the folder of the dataset's results when the run was recorded, relative to the
+            project; None where it lies elsewhere.
         inputs: the files that the run read.
         outputs: the files that the run wrote.
         parameters: settings and digests, by dotted names.
@@ -115,6 +117,7 @@ class RunRecord:
     ended_at: Time | None = None
     state: State = "running"
     message: str | None = None
+    results: FilePath | None = None
     inputs: list[FileUse] = field(default_factory=list)
     outputs: list[FileUse] = field(default_factory=list)
     parameters: Facts = field(default_factory=dict)
@@ -129,9 +132,27 @@ class RunRecord:
         """The job with its split, like "train/first"."""
         return self.job if self.split is None else f"{self.job}/{self.split}"
 
+    def moved_to(self, results: str | None) -> "RunRecord":
+        """Return the record with the paths that its files have in a renamed folder of results.
+
+        Args:
+            results: the folder that ``results`` is called today.
+        """
+        if self.results in (results, None) or results is None:
+            return self
+        old, new = f"{self.results}/", f"{results}/"
+
+        def moved(file: FileUse) -> FileUse:
+            if not file.path.startswith(old):
+                return file
+            return replace(file, path=new + file.path.removeprefix(old))
+
+        inputs, outputs = [list(map(moved, files)) for files in (self.inputs, self.outputs)]
+        return replace(self, results=results, inputs=inputs, outputs=outputs)
+
     def facts(self) -> dict[str, Any]:
-        """Return everything but the inputs and outputs, as JSON."""
-        own = {name: value for name, value in vars(self).items() if name not in _FILES}
+        """Return everything but the files and where they lay, as JSON."""
+        own = {name: value for name, value in vars(self).items() if name not in _NO_FACTS}
         code = [
             {"root": root.name, "commit": root.commit, "is_clean": root.is_clean}
             | {"files": root.files}
@@ -140,7 +161,7 @@ class RunRecord:
         return own | {"name": self.name, "code": code}
 
 
-_FILES = ("inputs", "outputs")
+_NO_FACTS = ("inputs", "outputs", "results")
 
 
 def utc_now() -> str:
