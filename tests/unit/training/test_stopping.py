@@ -9,6 +9,14 @@ import pytest
 from memtrain.training.stopping import SIGNALS, StopRequests
 
 
+@pytest.fixture(autouse=True)
+def ctrl_c_counts():
+    """Let SIGINT count, as in a terminal; a shell ignores it for what it runs in the background."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, former)
+
+
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_signal_requests_a_stop_and_does_nothing_else(number):
     before = signal.getsignal(number)
