@@ -98,9 +98,12 @@ class Kills:
         finished = self._workshop.after(program)
         problems = torn(folder, before, finished)
         again = run_forked(program.command, folder)
-        problems += ended_badly(again) + differing(folder, finished) + left_over(folder, finished)
-        if again.status and not is_already_done(program, again.output):
+        if is_already_done(program, again.output):
+            # It had nothing to write; whoever writes there next removes what is left.
+            run_forked(self._workshop.programs["index_shards"].command, folder)
+        elif again.status:
             problems.append(Problem(NOT_MENDED, last_line(again.output)))
+        problems += ended_badly(again) + differing(folder, finished) + left_over(folder, finished)
         output = f"{killed.output}\n--- the next run:\n{again.output}"
         return worst(problems, KILLED if is_hit else NOT_REACHED, output)
 
