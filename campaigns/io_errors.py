@@ -12,6 +12,7 @@ import errno
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from campaigns.campaign import Stream
 from campaigns.checks import differing, ended_badly, last_line, left_over, not_told, torn
@@ -29,6 +30,7 @@ from campaigns.outcomes import (
     worst,
 )
 from campaigns.programs import Program
+from campaigns.sample_project import RESULTS
 from campaigns.workshop import Workshop
 
 _NEW_BYTES = ("open-to-write", "write", "make-folder", "resize")
@@ -86,13 +88,14 @@ class IoErrors:
         finished = self._workshop.after(program)
         problems = ended_badly(ended) + torn(folder, before, finished)
         if "remove" not in (kind, *fault.later_kinds):
-            problems += left_over(folder, before, finished)
+            problems += _left_now(folder, before, finished)
         if not program.writes:
             problems += not_told(ended) if ended.status == 2 else []
             return worst(problems, ANSWERED, ended.output)
         problems += differing(folder, finished) if ended.status == 0 else not_told(ended)
         again = run_forked(program.command, folder)
         problems += self._of_next_run(program, again) + differing(folder, finished)
+        problems += left_over(folder, before, finished)
         kind_of_outcome = AS_FROM_SCRATCH if ended.status == 0 else TOLD
         output = f"{ended.output}\n--- the next run:\n{again.output}"
         return worst(problems, kind_of_outcome, output)
@@ -111,6 +114,12 @@ class IoErrors:
             kind = call.split("/")[1]
             possible = [name for name, error in _ERRORS.items() if kind in error.kinds]
             yield f"{call}/{chance.choice(possible)}"
+
+
+def _left_now(folder: Path, before: Path, finished: Path) -> list[Problem]:
+    """Return what a failed program left; the next training goes on from the state of one."""
+    found = left_over(folder, before, finished)
+    return [problem for problem in found if f"{RESULTS.state('')}/" not in problem.detail]
 
 
 def campaign(workshop: Workshop) -> IoErrors:

@@ -31,6 +31,7 @@ from memtrain.config.schema import Configuration
 from memtrain.data.made_from import files_digest, write_statement
 from memtrain.data.manifest import Manifest
 from memtrain.lineage.index.lineage_index import LineageIndex
+from memtrain.lineage.index.reading_errors import told_where_unreadable
 from memtrain.lineage.page.content import page_content
 from memtrain.lineage.page.rendering import write_page
 from memtrain.lineage.page.split_lines import read_split_lines
@@ -147,18 +148,19 @@ def draw_page(args: argparse.Namespace, configuration: Configuration, record: Re
         if path and Path(path).exists():
             record.reads(path, role)
     running = record.keep_so_far()
-    content = page_content(
-        configuration.dataset.name,
-        read_split_lines(configuration, args.splits),
-        manifest=Manifest.read(args.manifest) if args.manifest else None,
-        withdrawals=WithdrawnRows(
-            read_withdrawals(args.withdrawals, configuration.dataset.name),
-            Path(args.withdrawals),
-            ResultsLayout(Path(args.splits).parent),
-        ).known(),
-        index=LineageIndex(args.records, Path.cwd()) if args.records else None,
-        running=running,
-    )
+    with told_where_unreadable(args.records or "."):
+        content = page_content(
+            configuration.dataset.name,
+            read_split_lines(configuration, args.splits),
+            manifest=Manifest.read(args.manifest) if args.manifest else None,
+            withdrawals=WithdrawnRows(
+                read_withdrawals(args.withdrawals, configuration.dataset.name),
+                Path(args.withdrawals),
+                ResultsLayout(Path(args.splits).parent),
+            ).known(),
+            index=LineageIndex(args.records, Path.cwd()) if args.records else None,
+            running=running,
+        )
     write_page(args.page, content)
 
 

@@ -9,7 +9,9 @@ import sys
 import pytest
 
 import lineage
+from memtrain.lineage.index.building import INDEX_FILE
 from memtrain.lineage.index.lineage_index import LineageIndex
+from memtrain.lineage.index.seal import seal
 from tests.unit.lineage.lineage_records import Records, file, piece, rows
 
 FACTS = {
@@ -192,3 +194,17 @@ def test_unreadable_records_are_named(project, what):
     locked.chmod(0o755)
     assert str(locked) in done.stdout, done.stderr
     assert "Permission denied" in done.stdout
+
+
+@pytest.mark.parametrize("query", ["log", "impact --rows 0:9"])
+def test_an_index_that_the_disk_damages_after_it_was_checked_is_named(project, query, caplog):
+    """The seal is right, as when a page cannot be read a moment later."""
+    LineageIndex("results/d/lineage").close()
+    path = project.store.folder / INDEX_FILE
+    with open(path, "r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(8192)
+        file.write(b"\xff" * (size - 8192))
+        seal(file)
+    assert lineage.main([*query.split(), "--results", "results/d"]) == 2
+    assert "results/d/lineage/index.sqlite: the index of the records cannot be" in caplog.text

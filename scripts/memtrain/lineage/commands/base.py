@@ -18,6 +18,7 @@ from memtrain.core.errors import UserError
 from memtrain.core.ranges import MOST_ROWS, Range
 from memtrain.core.wording import shown
 from memtrain.lineage.index.lineage_index import LineageIndex
+from memtrain.lineage.index.reading_errors import told_where_unreadable
 from memtrain.lineage.queries.currency import current_configuration, today_of
 from memtrain.lineage.queries.lookup import rows_of_shard
 from memtrain.lineage.queries.models_on_disk import ModelsOnDisk
@@ -182,7 +183,12 @@ class Commands:
             The parser of the command, for its own arguments.
         """
         added = self._add(name, summary, details, parents=[self._query_arguments])
-        added.set_defaults(run=lambda arguments: run(Query(arguments)))
+
+        def answer(arguments: argparse.Namespace) -> int:
+            with told_where_unreadable(ResultsLayout.find(arguments.results).records):
+                return run(Query(arguments))
+
+        added.set_defaults(run=answer)
         return added
 
     def add_task(

@@ -29,8 +29,8 @@ def open_index(store: RecordStore) -> sqlite3.Connection:
         connection.close()
     try:
         return _renew_aside(store, path, names)
-    except (OSError, sqlite3.OperationalError):
-        # The disk is full or not to be written to: the index lives in memory, for this process.
+    except (OSError, sqlite3.DatabaseError):
+        # The disk is full, broken, or not to be written to: this process has an index in memory.
         memory = sqlite3.connect(":memory:")
         _renew(memory, store, names)
         return memory
