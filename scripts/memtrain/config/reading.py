@@ -17,9 +17,14 @@ def read_configuration(path: str | os.PathLike) -> Configuration:
     """Read a configuration from a YAML or JSON file.
 
     Raises:
-        UserError: if the file is missing or is not YAML; or with all problems of its content.
+        UserError: if the file is missing or is not YAML; or with all problems of its content. Each
+            names the file.
     """
-    return parse_configuration(read_content(path))
+    content = read_content(path)
+    try:
+        return parse_configuration(content)
+    except UserError as error:
+        raise UserError(*(f"{path}: {problem}" for problem in error.problems)) from None
 
 
 def read_content(path: str | os.PathLike) -> Any:
