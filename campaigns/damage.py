@@ -110,14 +110,17 @@ class Damages:
         finished = self._workshop.after(program)
         if kind == "unreadable" and (folder / file).exists():
             (folder / file).chmod(0o644)
-        problems += torn_elsewhere(folder, before, finished, file)
+        # What stands in a file of the user's may be meant, and then the results are others.
+        is_meant = file.startswith("data/") or file == str(RESULTS.configuration)
+        if ended.status != 0 or not is_meant:
+            problems += torn_elsewhere(folder, before, finished, file)
         problems += left_over(folder, before, finished)
         if not program.writes:
             problems += not_told(ended) if ended.status == 2 else []
             return worst(problems, ANSWERED, ended.output)
         if ended.status != 0:
             return worst(problems + not_told(ended), REFUSED, ended.output)
-        if not file.startswith("data/") and file != str(RESULTS.configuration):
+        if not is_meant:
             problems += _silent(folder, finished, damaged, file)
         return worst(problems, AS_FROM_SCRATCH, ended.output)
 

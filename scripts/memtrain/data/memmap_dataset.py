@@ -14,6 +14,7 @@ from memtrain.core.errors import UserError
 from memtrain.data import row_decoding
 from memtrain.data.record_file import RecordLayout, check_size, map_rows, read_layout
 from memtrain.data.row_decoding import Arrays, Batch, Transform
+from memtrain.system.file_content import open_file
 
 
 class MemmapDataset(Dataset):
@@ -221,7 +222,7 @@ def _describe(filename: str, dtype: Any, shape: tuple[int, ...] | int | None) ->
 
 def _is_npy(filename: str) -> bool:
     try:
-        with open(filename, "rb") as file:
+        with open_file(filename) as file:
             return file.read(6) == b"\x93NUMPY"
     except FileNotFoundError:
         return False

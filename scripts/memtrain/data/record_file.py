@@ -22,6 +22,7 @@ from numpy.lib import format as npy
 
 from memtrain.core.errors import UserError
 from memtrain.system.atomic_files import atomic_file, reserve_space
+from memtrain.system.file_content import open_file
 
 #: Byte at which the rows of a new file begin: one page, so that O_DIRECT can read blocks of them.
 ROWS_OFFSET = 4096
@@ -105,7 +106,7 @@ def read_layout(path: str | os.PathLike) -> RecordLayout:
             value or columns in Fortran order, or has another size than its header says.
     """
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             shape, fortran_order, dtype = _read_header(file)
             offset = file.tell()
     except FileNotFoundError:
@@ -113,6 +114,9 @@ def read_layout(path: str | os.PathLike) -> RecordLayout:
     except (ValueError, TypeError, tokenize.TokenError) as error:
         # NumPy raises these errors for a damaged header.
         raise UserError(f"{path}: this is not a .npy file ({error}).") from None
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(f"{path}: this file cannot be read ({reason}).") from None
     if dtype.hasobject:
         raise UserError(f"{path}: it holds Python objects, which are not read. Save numbers.")
     if len(shape) == 0:

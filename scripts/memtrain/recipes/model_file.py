@@ -21,6 +21,7 @@ from memtrain.data.made_from import Statement
 from memtrain.recipes.acceptances import Acceptance
 from memtrain.system import canonical_json
 from memtrain.system.digests import digest_of_file
+from memtrain.system.file_content import open_file
 
 #: The only key of the metadata.
 _KEY = "memtrain"
@@ -70,7 +71,7 @@ def with_origin(content: bytes, origin: Statement) -> bytes:
 def read_origin(path: str | os.PathLike) -> ModelOrigin:
     """Return the statement of a model; an empty one if the file is missing or damaged."""
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             header = _read_header(file)
         statement = canonical_json.parse(header[_METADATA][_KEY])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -87,7 +88,7 @@ def check_weights(path: str | os.PathLike) -> None:
         UserError: if the file is missing or damaged.
     """
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             header = _read_header(file)
             header.pop(_METADATA, None)
             found = _digest(header, iter(lambda: file.read(_BYTES_AT_ONCE), b""))

@@ -5,6 +5,7 @@ with the writer, however that ends. So whoever writes into the folder next knows
 killed programs, and removes them.
 """
 
+import errno
 import fcntl
 import os
 import re
@@ -113,7 +114,15 @@ def _is_stream(path: str | os.PathLike) -> bool:
 
 def _copy_into(file: BinaryIO, path: str | os.PathLike) -> None:
     # Append: where standard output is a file, what was printed before stays.
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+    try:
+        # Without O_NONBLOCK, this would wait for ever for the reader of a pipe that has none.
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
+        descriptor = os.open(path, flags)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        raise UnwritableError(f"{path}: this is a pipe or a socket that nobody reads.") from None
+    os.set_blocking(descriptor, True)
     with os.fdopen(descriptor, "wb") as stream:
         file.seek(0)
         shutil.copyfileobj(file, stream)

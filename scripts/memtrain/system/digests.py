@@ -5,6 +5,7 @@ import os
 from typing import Any
 
 from memtrain.core.errors import UserError
+from memtrain.system.file_content import open_file
 
 
 def new_digest(algorithm: str) -> Any:
@@ -38,5 +39,5 @@ def digest_algorithm(digest: str) -> str:
 
 def digest_of_file(path: str | os.PathLike) -> str:
     """Return the digest of a file's bytes, as "sha256:0123..."."""
-    with open(path, "rb") as file:
+    with open_file(path) as file:
         return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"

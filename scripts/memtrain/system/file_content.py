@@ -1,10 +1,31 @@
-"""Reads a small file whole, and never waits for what is no file."""
+"""Opens files for reading, and never waits for what is no file."""
 
+import errno
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
 
 from memtrain.core.errors import UserError
+
+
+def open_file(path: str | os.PathLike) -> BufferedReader:
+    """Open a regular file for reading.
+
+    Opening a pipe by ``open`` waits for a writer, for ever where something has put the pipe in the
+    place of a file.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        OSError: if it is a folder, a pipe or a device, or cannot be opened.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
+        raise OSError(errno.EINVAL, f"this is {kind}", os.fspath(path))
+    return os.fdopen(descriptor, "rb")
 
 
 def read_content_of_file(path: str | os.PathLike) -> bytes:
@@ -15,14 +36,10 @@ def read_content_of_file(path: str | os.PathLike) -> bytes:
         UserError: if it is a folder, a pipe or a device, or cannot be read.
     """
     try:
-        # Asked before it is opened: opening a pipe would wait for its writer.
-        mode = os.stat(path).st_mode
-        if not stat.S_ISREG(mode):
-            kind = "a folder" if stat.S_ISDIR(mode) else "a pipe or a device"
-            raise UserError(f"{path}: this is {kind}. Give a file.")
-        return Path(path).read_bytes()
+        with open_file(path) as file:
+            return file.read()
     except FileNotFoundError:
         raise
     except OSError as error:
         reason = error.strerror or str(error)
-        raise UserError(f"{path}: this file cannot be read ({reason}).") from None
+        raise UserError(f"{Path(path)}: this file cannot be read ({reason}).") from None

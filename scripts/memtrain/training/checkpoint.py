@@ -20,6 +20,7 @@ import torch
 from memtrain.core.errors import UserError
 from memtrain.system import canonical_json
 from memtrain.system.atomic_files import atomic_file
+from memtrain.system.file_content import open_file
 
 _VERSION = 1
 _CHECKPOINTS_KEPT = 2
@@ -237,6 +238,6 @@ class CheckpointFolder:
 
 def _size_and_digest(path: Path) -> tuple[int, str]:
     """Return the size of a file in bytes, and its SHA-256."""
-    with open(path, "rb") as file:
+    with open_file(path) as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         return file.tell(), digest

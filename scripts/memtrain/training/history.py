@@ -12,6 +12,7 @@ import numpy as np
 
 from memtrain.core.errors import UserError
 from memtrain.system.atomic_files import write_text
+from memtrain.system.file_content import open_file
 
 #: Bytes at the end of the file in which ``read_last_step`` looks for the last line.
 _LAST_BYTES = 4096
@@ -98,7 +99,7 @@ def read_last_step(path: str | os.PathLike) -> StepRecord | None:
         The step, or None if the file cannot be read now.
     """
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - _LAST_BYTES))
             last_line = file.read().decode().split()[-1]
         step, epoch, rows, *numbers = last_line.split(",")

@@ -109,6 +109,13 @@ def test_a_full_device_is_told(tmp_path):
         write_text("/dev/full", "x")
 
 
+def test_a_pipe_that_nobody_reads_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="pipe: this is a pipe or a socket that nobody reads"):
+        write_text(tmp_path / "pipe", "x")
+    assert os.listdir(tmp_path) == ["pipe"]
+
+
 @pytest.mark.parametrize(
     ("path", "words"),
     [

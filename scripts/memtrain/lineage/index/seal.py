@@ -6,9 +6,10 @@ this place.
 """
 
 import os
-import stat
 import zlib
 from typing import BinaryIO
+
+from memtrain.system.file_content import open_file
 
 #: The place of the application id in the header.
 _START, _END = 68, 72
@@ -27,10 +28,7 @@ def seal(file: BinaryIO) -> None:
 def is_sealed(path: str | os.PathLike) -> bool:
     """Return whether a file can be read and is as it was when it was sealed."""
     try:
-        # Asked before it is opened: opening a pipe would wait for its writer.
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            return False
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             checksum = _checksum(file)
             file.seek(_START)
             return file.read(_END - _START) == checksum
