@@ -13,6 +13,7 @@ from memtrain.data.tables.source_files import source_files
 from memtrain.recipes.recipe_facts import read_recipe_facts
 from memtrain.recipes.withdrawals import WITHDRAWALS_FILE
 from memtrain.system.atomic_files import write_text
+from memtrain.system.file_content import text_of_file
 
 CONFIGURATION = read_or_stop(parse_configuration, config)
 MODULE = workflow.modifier
@@ -47,7 +48,7 @@ RESULTS = ResultsLayout(folder_of_results())
 def write_configuration():
     """Write the configuration as it was understood, for the scripts that need the whole of it."""
     path, text = RESULTS.configuration, configuration_text(CONFIGURATION)
-    if not path.exists() or path.read_text() != text:
+    if text_of_file(path) != text:
         write_text(path, text)
 
 

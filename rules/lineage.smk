@@ -15,6 +15,7 @@ from memtrain.lineage.records.workflow_run import (
     inherited_run_id,
     new_run_id,
 )
+from memtrain.system.file_content import text_of_file
 from memtrain.workflow.abandoned_locks import find_abandoned_lock
 from memtrain.workflow.preempted_jobs import PreemptedJobs
 from memtrain.workflow.snakemake_events import SnakemakeEvents
@@ -61,8 +62,9 @@ def end(state):
 def show_summary():
     """Print the table of the summary, and where all of it is; nothing in a module."""
     path = RESULTS.summary.parent / "summary.md"
-    if MODULE.is_main_snakefile() and path.exists():
-        table = first_table(path.read_text())
+    text = text_of_file(path)
+    if MODULE.is_main_snakefile() and text is not None:
+        table = first_table(text)
         print(f"\n{table}\n\nSummary: {path}", file=sys.stderr)
 
 

@@ -19,6 +19,7 @@ from memtrain.core.errors import UserError
 from memtrain.recipes.withdrawals import Withdrawal, WithdrawnValues
 from memtrain.system.atomic_files import temporary_file, write_bytes, write_text
 from memtrain.system.digests import digest_of_file
+from memtrain.system.file_content import open_file, read_bytes
 from memtrain.system.writing_errors import told_in_a_sentence
 
 _FOLDER = "withdrawals.d"
@@ -95,7 +96,8 @@ class ValuesFolder:
                 f"{path}: {state}. It holds digests of withdrawn rows; bring back the last "
                 "committed version."
             )
-        return np.load(path, allow_pickle=False)
+        with open_file(path) as file:
+            return np.load(file, allow_pickle=False)
 
     def remove(self, values: WithdrawnValues) -> None:
         """Remove the digests of rows that may be used again."""
@@ -106,7 +108,7 @@ class ValuesFolder:
 
     def _read_key(self) -> bytes | None:
         try:
-            key = bytes.fromhex(self._key_file.read_text())
+            key = bytes.fromhex(read_bytes(self._key_file).decode())
             if len(key) == _KEY_BYTES:
                 return key
             problem = f"it has {len(key)} bytes of {_KEY_BYTES}"

@@ -4,7 +4,8 @@ import json
 import math
 import os
 from dataclasses import dataclass
-from pathlib import Path
+
+from memtrain.system.file_content import read_bytes
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class JobBenchmark:
             path: a file with lines of JSON, of which the last counts.
         """
         try:
-            content = json.loads(Path(path).read_text().splitlines()[-1])
+            content = json.loads(read_bytes(path).splitlines()[-1])
             requested = content.get("resources", {})
             used_mib = _finite_number(content.get("max_rss"))
             return cls(
@@ -43,7 +44,7 @@ class JobBenchmark:
                 used_mb=None if used_mib is None else used_mib * (1 << 20) / 1e6,
                 used_seconds=_finite_number(content.get("s")),
             )
-        except (OSError, ValueError, IndexError, AttributeError):
+        except (OSError, ValueError, RecursionError, IndexError, AttributeError):
             return cls()
 
 

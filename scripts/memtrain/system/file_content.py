@@ -28,16 +28,34 @@ def open_file(path: str | os.PathLike) -> BufferedReader:
     return os.fdopen(descriptor, "rb")
 
 
-def read_content_of_file(path: str | os.PathLike) -> bytes:
+def read_bytes(path: str | os.PathLike) -> bytes:
     """Return the bytes of a regular file.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        OSError: if it is a folder, a pipe or a device, or cannot be read.
+    """
+    with open_file(path) as file:
+        return file.read()
+
+
+def text_of_file(path: str | os.PathLike) -> str | None:
+    """Return the text of a file; None if there is none, or it is no text or cannot be read."""
+    try:
+        return read_bytes(path).decode()
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def read_content_of_file(path: str | os.PathLike) -> bytes:
+    """Return the bytes of a regular file; tell in a sentence where it cannot be read.
 
     Raises:
         FileNotFoundError: if there is none.
         UserError: if it is a folder, a pipe or a device, or cannot be read.
     """
     try:
-        with open_file(path) as file:
-            return file.read()
+        return read_bytes(path)
     except FileNotFoundError:
         raise
     except OSError as error:

@@ -10,6 +10,8 @@ from typing import Literal
 
 from pydantic import TypeAdapter
 
+from memtrain.system.file_content import read_bytes
+
 PROGRESS_FILE = "progress.json"
 
 _NUMBERS_BELOW = 1e15
@@ -101,7 +103,7 @@ class TrainingStatus:
             The status, or None if there is no file or it cannot be read now.
         """
         try:
-            content = Path(folder, PROGRESS_FILE).read_bytes()
+            content = read_bytes(Path(folder, PROGRESS_FILE))
             status = TypeAdapter(cls).validate_json(content, strict=True)
         except (OSError, ValueError):
             return None

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from memtrain.system.atomic_files import write_text
+from memtrain.system.file_content import text_of_file
 
 _CURRENT = "current\n"
 
@@ -26,8 +27,8 @@ _LATER_SECONDS = 0.01
 
 def write_current(path: Path) -> None:
     """Write the verdict that a result is current; a file that says so already stays as it is."""
-    if _text(path) != _CURRENT:
-        write_text(path, _CURRENT)
+    if text_of_file(path) != _CURRENT:
+        _write(path, _CURRENT)
     if os.stat(path).st_mtime != _ANCIENT:
         os.utime(path, (_ANCIENT, _ANCIENT))
 
@@ -42,7 +43,7 @@ def write_stale(path: Path, reasons: Iterable[str], results: Iterable[Path]) -> 
     """
     found = [result for result in results if result.exists()]
     oldest = min((os.stat(result).st_mtime for result in found), default=_ANCIENT)
-    write_text(path, "".join(f"{line}\n" for line in [*reasons, f"noticed at {time.time_ns()}"]))
+    _write(path, "".join(f"{line}\n" for line in [*reasons, f"noticed at {time.time_ns()}"]))
     os.utime(path, (oldest + _LATER_SECONDS, oldest + _LATER_SECONDS))
 
 
@@ -58,8 +59,8 @@ def set_back_to_now(paths: Iterable[Path]) -> None:
             os.utime(path, (now, now))
 
 
-def _text(path: Path) -> str | None:
-    try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError):
-        return None
+def _write(path: Path, text: str) -> None:
+    # A device, or a link to one, would be written into, and its times changed.
+    if path.is_symlink() or not (path.is_file() or path.is_dir()):
+        path.unlink(missing_ok=True)
+    write_text(path, text)

@@ -10,6 +10,7 @@ from memtrain.lineage.export.optional import require
 from memtrain.lineage.export.slsa import PAYLOAD_TYPE, STATEMENT_TYPE
 from memtrain.system import canonical_json
 from memtrain.system.atomic_files import write_text
+from memtrain.system.file_content import read_bytes
 
 
 def make_key(private: Path) -> Path:
@@ -137,6 +138,6 @@ def _json(path: Path) -> dict[str, Any]:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_bytes(path)
     except OSError as error:
         raise UserError(f"{path}: this file cannot be read ({error.strerror}).") from None

@@ -14,6 +14,7 @@ from pathlib import Path
 from memtrain.core.errors import UserError
 from memtrain.system import canonical_json
 from memtrain.system.atomic_files import write_text
+from memtrain.system.file_content import read_bytes
 
 
 class KnownFailures:
@@ -57,10 +58,10 @@ class KnownFailures:
         found: dict[str, list[str]] = {}
         for path in sorted(self._folder.glob("*.json")) if self._folder else ():
             try:
-                content = canonical_json.parse(path.read_text())
-            except (OSError, ValueError):
+                content = canonical_json.parse(read_bytes(path))
+                found[str(content["job"])] = [str(problem) for problem in content["problems"]]
+            except (OSError, ValueError, TypeError, KeyError):
                 continue
-            found[content["job"]] = content["problems"]
         return found
 
     def forget(self) -> None:
