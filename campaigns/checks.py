@@ -24,7 +24,8 @@ from memtrain.recipes.withdrawals import WITHDRAWALS_FILE
 
 #: Names that differ from run to run, or that are streams and not files written whole.
 _UNNAMED = re.compile(
-    r"/lineage/(events|started)/|/logs/|/benchmarks/|^\.snakemake/|^withdrawals\.d/"
+    r"/lineage/(events|started)/|/logs/|/benchmarks/|^\.snakemake/|^withdrawals\.d/|"
+    r"/state/files\.json$"
 )
 
 #: Files that are written bit by bit, or whose content says nothing.

@@ -156,8 +156,9 @@ class Concurrency:
         output, _ = process.communicate(timeout=300)
         kill_session(process.pid)
         outputs = [output, *beside]
-        if name in _ACTIONS:
-            (folder / "withdrawals.yaml").unlink(missing_ok=True)
+        if name != "twice":
+            for pattern in self._workshop.programs[name].writes:
+                (folder / pattern).unlink(missing_ok=True)
         again = snakemake(folder)
         outputs.append(again.stdout)
         problems = [Problem(TRACEBACK, last_line(one)) for one in outputs if "Traceback" in one]
