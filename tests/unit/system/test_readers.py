@@ -72,7 +72,7 @@ def test_yaml_keeps_merges_aliases_and_what_is_quoted():
 def test_what_is_no_file_is_told_and_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for read in (read_yaml, lambda path: canonical_json.read(path, made_by="train")):
-        with pytest.raises(UserError, match="pipe: .*this is a pipe or a device"):
+        with pytest.raises(UserError, match=r"pipe: .*this is a pipe or a device"):
             read(tmp_path / "pipe")
         with pytest.raises(UserError, match="this is a folder"):
             read(tmp_path)
