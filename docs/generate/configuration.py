@@ -31,7 +31,7 @@ def _keys_below(path: str, value: Schema, definitions: dict[str, Schema]) -> lis
     name = _definition(value)
     if name is None:
         return [f"{_type(value)}{_default(value)}. {_described(value)}\n"]
-    definition = definitions[name]
+    definition = _mapping(definitions[name])
     lines = [_described(definition) + "\n"]
     inside = []
     for key, entry in definition["properties"].items():
@@ -39,7 +39,7 @@ def _keys_below(path: str, value: Schema, definitions: dict[str, Schema]) -> lis
         deeper = _definition(entry)
         if deeper == "TrainingOverrides":
             text = "any keys of [training](#training)"
-        elif deeper in definitions and "properties" in definitions[deeper]:
+        elif deeper in definitions and "properties" in _mapping(definitions[deeper]):
             text = f"see [below](#{_anchor(f'{path}.{key}')})"
             inside += [f"### {path}.{key}\n", *_keys_below(f"{path}.{key}", entry, definitions)]
         else:
@@ -47,6 +47,12 @@ def _keys_below(path: str, value: Schema, definitions: dict[str, Schema]) -> lis
         needed = " **Required.**" if required else ""
         lines.append(f"`{key}`\n: {text}.{needed} {_described(entry)}\n")
     return lines + inside
+
+
+def _mapping(definition: Schema) -> Schema:
+    """Return the mapping that a definition is, or that is one of its alternatives."""
+    alternatives = definition.get("anyOf", [])
+    return next((one for one in alternatives if "properties" in one), definition)
 
 
 def _definition(value: Schema) -> str | None:

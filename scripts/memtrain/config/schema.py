@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from memtrain.config.dataset import DatasetSettings
 from memtrain.config.evaluation import EvaluationSettings
+from memtrain.config.folds import Folds
 from memtrain.config.lineage import LineageSettings
 from memtrain.config.splits import SplitRanges, SplitSettings
 from memtrain.config.training import (
@@ -21,8 +22,7 @@ from memtrain.config.training import (
     TrainingOverrides,
     TrainingSettings,
 )
-from memtrain.config.types import FROM_TEXT, CountOrAuto, Name, PartialChoice, Settings
-from memtrain.core.ranges import Range
+from memtrain.config.types import CountOrAuto, Name, PartialChoice, Settings
 
 
 class ShardSettings(Settings):
@@ -42,8 +42,8 @@ class ShardSettings(Settings):
 def _check_no_folds(splits: Any) -> Any:
     if isinstance(splits, dict) and isinstance(splits.get("folds"), int):
         raise ValueError(
-            "splits.folds is a number, not a split; for a cross-validation, write `folds: N` in "
-            "place of `splits`"
+            "splits.folds is a number, not a split; for a cross-validation, write `folds: N` "
+            "beside `splits`, or in its place"
         )
     return splits
 
@@ -60,10 +60,10 @@ class Configuration(Settings):
     splits: Annotated[dict[Name, SplitSettings], BeforeValidator(_check_no_folds)] = Field(
         default_factory=dict, description="The trainings and their evaluations, by name."
     )
-    folds: Annotated[int, Field(ge=2, le=10_000), FROM_TEXT] | None = Field(
+    folds: Folds | None = Field(
         default=None,
-        description="Number of folds of a cross-validation, in place of `splits`. The rows are cut "
-        "into that many equal parts; fold_1 is evaluated on the first part and trained on the "
+        description="A cross-validation, in place of `splits` or beside them: the number of its "
+        "folds, or a mapping. fold_1 is evaluated on the first part of the rows and trained on the "
         "others, and so on.",
     )
     training: TrainingSettings = Field(
@@ -88,9 +88,8 @@ class Configuration(Settings):
 
     @model_validator(mode="after")
     def _check_splits(self) -> "Configuration":
-        if bool(self.splits) == (self.folds is not None):
-            found = "both" if self.splits else "neither"
-            raise ValueError(f"either named `splits` or `folds: N` is needed; found {found}")
+        if not self.split_names:
+            raise ValueError("named `splits` or `folds: N` are needed; found neither")
         return self
 
     def as_given(self) -> dict[str, Any]:
@@ -100,7 +99,9 @@ class Configuration(Settings):
     @model_validator(mode="after")
     def _check_names(self) -> "Configuration":
         names: dict[str, str] = {}
-        for name in self.splits:
+        for name in [*self.splits, *self.fold_names]:
+            if name in names.values():
+                raise ValueError(f"splits.{name} has the name of a fold; rename it")
             other = names.setdefault(name.lower(), name)
             if other != name:
                 raise ValueError(
@@ -112,9 +113,12 @@ class Configuration(Settings):
     @property
     def split_names(self) -> list[str]:
         """The names of all splits, in the order of the file."""
-        if self.folds is not None:
-            return [f"fold_{number}" for number in range(1, self.folds + 1)]
-        return list(self.splits)
+        return [*self.splits, *self.fold_names]
+
+    @property
+    def fold_names(self) -> list[str]:
+        """The names of the folds of the cross-validation; none without one."""
+        return self.folds.names if self.folds else []
 
     def training_settings(self, split: str) -> TrainingSettings:
         """Return the training settings of a split: those of all splits, overridden by its own."""
@@ -139,10 +143,12 @@ class Configuration(Settings):
         Args:
             split: one of ``split_names``.
         """
-        if self.folds is None:
+        if split in self.splits:
             ranges = self.splits[split].model_dump(mode="json", exclude={"training"})
         else:
-            ranges = {"folds": self.folds, "fold": self.split_names.index(split)}
+            assert self.folds is not None
+            folds = self.folds.model_dump(mode="json")
+            ranges = {"folds": folds, "fold": self.fold_names.index(split)}
         return {
             "ranges": ranges,
             "training": self.training_settings(split).model_dump(mode="json"),
@@ -156,16 +162,10 @@ class Configuration(Settings):
             split: one of ``split_names``.
             rows: number of rows in the file.
         """
-        if self.folds is None:
+        if split in self.splits:
             return self.splits[split].resolve(f"splits.{split}", rows)
-        if rows < self.folds:
-            problem = f"folds: {self.folds} folds of {rows} rows leave some of the folds empty."
-            return SplitRanges([], [], [problem])
-        fold = self.split_names.index(split)
-        start = rows * fold // self.folds
-        end = rows * (fold + 1) // self.folds
-        train = [piece for piece in (Range(0, start), Range(end, rows)) if piece.rows]
-        return SplitRanges(train, [Range(start, end)], [])
+        assert self.folds is not None
+        return self.folds.resolve(self.fold_names.index(split), rows)
 
     def range_problems(self, rows: int) -> Iterator[str]:
         """Yield the problems of the ranges of all splits in a file with ``rows`` rows."""

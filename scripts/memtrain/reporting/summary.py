@@ -1,6 +1,7 @@
 """All splits of a dataset side by side: trainings, metrics, and the resources that they took."""
 
 import os
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +68,7 @@ class Summary:
         dataset: the name of the dataset.
         splits: the splits, at least one.
         unconfigured: the splits that have results, but are not configured any more.
+        folds: the names of the splits that are folds of a cross-validation.
 
     Attributes:
         labels: what people call the metrics of the first split, by their names. Splits of another
@@ -75,9 +77,14 @@ class Summary:
     """
 
     def __init__(
-        self, dataset: str, splits: Sequence[SplitSummary], unconfigured: Sequence[str] = ()
+        self,
+        dataset: str,
+        splits: Sequence[SplitSummary],
+        unconfigured: Sequence[str] = (),
+        folds: Sequence[str] = (),
     ):
         self.dataset = dataset
+        self.folds = list(folds)
         self.unconfigured = list(unconfigured)
         self.splits = list(splits)
         self.labels = splits[0].evaluation.labels
@@ -111,16 +118,16 @@ class Summary:
         raise_problems(problems)
         results = ResultsLayout(Path(folder).parent)
         others = unconfigured_splits(results, configuration.split_names)
-        return cls(configuration.dataset.name, splits, others)
+        return cls(configuration.dataset.name, splits, others, configuration.fold_names)
 
     @property
     def summaries_by_task(self) -> list["Summary"]:
         """A summary of the splits of each task, in the order of their first splits."""
         tasks = dict.fromkeys(split.evaluation.task for split in self.splits)
-        return [
-            Summary(self.dataset, [split for split in self.splits if split.evaluation.task == task])
-            for task in tasks
+        by_task = [
+            [split for split in self.splits if split.evaluation.task == task] for task in tasks
         ]
+        return [Summary(self.dataset, splits, folds=self.folds) for splits in by_task]
 
     @property
     def best(self) -> SplitSummary | None:
@@ -131,3 +138,19 @@ class Summary:
             if merit is not None and (best is None or merit > best_merit):
                 best, best_merit = split, merit
         return best
+
+    def over_folds(self, metric: str) -> tuple[float, float] | None:
+        """Return mean and standard deviation of a metric over the folds of a cross-validation.
+
+        The standard deviation is that of a sample (divided by the number of folds less one). None
+        where there are no two folds, or the metric is undefined for one of them.
+        """
+        found = [
+            split.evaluation.metrics[metric]
+            for split in self.splits
+            if split.evaluation.split in self.folds
+        ]
+        values = [value for value in found if value is not None]
+        if len(found) < 2 or len(values) < len(found):
+            return None
+        return statistics.mean(values), statistics.stdev(values)

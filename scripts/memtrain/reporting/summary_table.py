@@ -89,6 +89,12 @@ def _quality_notes(summary: Summary) -> Iterator[str]:
     if best is not None:
         reached = best.evaluation.describe(summary.main_metric)
         yield f"Best: {best.evaluation.split}, with {reached}."
+    spreads = {label: summary.over_folds(name) for name, label in summary.labels.items()}
+    if shown := [f"{label} {format_with_error(*one)}" for label, one in spreads.items() if one]:
+        yield (
+            f"Over the folds: {', '.join(shown)}: mean and standard deviation. The folds share\n"
+            "  most of their training rows, so this is no standard error."
+        )
     yield _METRIC_MEANINGS[task] + _note_on_targets(summary)
     resamples = max(split.resamples for split in summary.splits)
     if resamples and task != "other":

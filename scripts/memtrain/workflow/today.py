@@ -140,7 +140,7 @@ class Today:
         name = self.configuration.dataset.name
         return {
             "code": self.code("summarize"),
-            "settings": canonical_json.digest([name, self.splits]),
+            "settings": canonical_json.digest([name, self.splits, self.configuration.fold_names]),
             "recipes": self._digest_of_all({name: one.recipe for name, one in layouts.items()}),
             "evaluations": self._digest_of_all(
                 {name: one.evaluation for name, one in layouts.items()}

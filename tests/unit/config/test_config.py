@@ -132,6 +132,47 @@ def test_folds_evaluate_every_row_once():
     assert evaluated == [(0, 333), (333, 666), (666, 1000)]
 
 
+def folds_of(rows, **folds):
+    content = changed(folds=folds)
+    del content["splits"]
+    configuration = parse_configuration(content)
+    return [configuration.resolve_ranges(split, rows) for split in configuration.split_names]
+
+
+def test_folds_in_the_order_of_time_are_trained_on_what_came_before():
+    """The rows are those of scikit-learn's TimeSeriesSplit(3, gap=10)."""
+    found = folds_of(1000, count=3, order="time", gap=10)
+    assert [(fold.train, fold.evaluate) for fold in found] == [
+        ([(0, 240)], [(250, 500)]),
+        ([(0, 490)], [(500, 750)]),
+        ([(0, 740)], [(750, 1000)]),
+    ]
+
+
+def test_a_gap_keeps_the_neighbours_of_evaluated_rows_out_of_the_training():
+    found = folds_of(100, count=2, gap=7)
+    assert [(fold.train, fold.evaluate) for fold in found] == [
+        ([(57, 100)], [(0, 50)]),
+        ([(0, 43)], [(50, 100)]),
+    ]
+    (problem,) = folds_of(100, count=2, gap=50)[0].problems
+    assert "folds.gap: 50 rows leave fold_1 no row to train on" in problem
+
+
+@pytest.mark.parametrize(("folds", "rows"), [({"count": 3}, 2), ({"count": 3, "order": "time"}, 3)])
+def test_folds_without_rows_are_a_problem(folds, rows):
+    for fold in folds_of(rows, **folds):
+        assert "leave some of the folds empty" in fold.problems[0]
+
+
+def test_folds_may_stand_beside_named_splits():
+    configuration = parse_configuration(changed(folds=2))
+    assert configuration.split_names == ["a", "b", "fold_1", "fold_2"]
+    assert configuration.resolve_ranges("fold_2", 100).evaluate == [(50, 100)]
+    named = parse_configuration(changed())
+    assert configuration.settings_of_split("a") == named.settings_of_split("a")
+
+
 def test_a_configuration_can_be_written_and_read_back(tmp_path):
     configuration = parse_configuration(changed(splits__0={"train": [0, 1], "evaluate": [1, 2]}))
     (tmp_path / "config.yaml").write_text(configuration_text(configuration))
@@ -198,9 +239,13 @@ def test_a_configuration_can_be_written_and_read_back(tmp_path):
         (changed(splits__a__train=[[0, 9], [5, 20]]), ["splits.a.train", "[5, 9)", "two"]),
         (changed(splits__a__evaluate=[400, 600]), ["splits.a", "[400, 500)", "allow_overlap"]),
         (changed(shards={"rows": "few"}), ["shards.rows", "'few'", "auto"]),
-        (changed(folds=3), ["splits", "folds", "both"]),
+        (changed(folds={"count": 3, "gap": -1}), ["folds.gap"]),
+        (
+            changed(folds=2, splits__fold_1={"train": [0, 1], "evaluate": [1, 2]}),
+            ["splits.fold_1", "name of a fold"],
+        ),
         (changed(splits={}), ["splits", "folds", "neither"]),
-        (changed(splits={"folds": 5}), ["splits.folds", "in place of `splits`"]),
+        (changed(splits={"folds": 5}), ["splits.folds", "beside `splits`"]),
         (changed(dataset__mock=None), ["dataset", "neither", "mock", "import"]),
         (
             changed(dataset__import={"path": "x", "features": ["a"], "target": ["b"]}),

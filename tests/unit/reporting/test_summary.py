@@ -322,3 +322,20 @@ def test_undefined_values_are_hyphens_in_the_table_and_nothing_in_the_csv(tmp_pa
 )
 def test_numbers_are_rounded_to_their_errors(value, error, text):
     assert format_with_error(value, error) == text
+
+
+def test_the_spread_over_folds_is_told(tmp_path):
+    values = [0.5, 0.75, 0.7, 0.1]
+    summary = summary_of(values)
+    folds = Summary("mock", summary.splits, folds=["fold_0", "fold_1", "fold_2"])
+    assert folds.over_folds("r2") == pytest.approx(
+        (np.mean(values[:3]), np.std(values[:3], ddof=1))
+    )
+    write_table(tmp_path / "summary.md", folds)
+    assert "Over the folds: R² 0.65 ± 0.13, RMSE 1" in (tmp_path / "summary.md").read_text()
+
+
+@pytest.mark.parametrize(("values", "folds"), [([0.5, None], 2), ([0.5, 0.6], 1), ([0.5, 0.6], 0)])
+def test_no_spread_is_told_without_two_folds_that_have_the_metric(values, folds):
+    summary = Summary("mock", summary_of(values).splits, folds=["fold_0", "fold_1"][:folds])
+    assert summary.over_folds("r2") is None
