@@ -172,7 +172,7 @@ def _withdrawn_rows(project: Path) -> list[Any]:
 def _is_temporary(name: str) -> bool:
     base = name.rsplit("/", 1)[-1]
     return base.endswith((".part", "-journal", "-wal", "-shm")) or (
-        base.startswith(".") and not name.startswith(".snakemake/")
+        base.startswith(".") and base != ".gitignore" and not name.startswith(".snakemake/")
     )
 
 
