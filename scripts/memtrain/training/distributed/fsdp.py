@@ -89,7 +89,24 @@ class ModelState:
             )
             return
         self._model.load_state_dict(state["model"])
-        self._optimizer.load_state_dict(state["optimizer"])
+        _load_optimizer(self._optimizer, state["optimizer"])
+
+
+def _load_optimizer(optimizer: optim.Optimizer, state: Mapping[str, Any]) -> None:
+    """Restore the state of an optimizer, in the dtypes in which it was saved.
+
+    PyTorch casts numbers to the dtype of their parameter. NAdam and ASGD keep some in float32 all
+    the same, and a training that goes on would compute in another precision than before.
+    """
+    optimizer.load_state_dict(dict(state))
+    parameters = [part for group in optimizer.param_groups for part in group["params"]]
+    numbers = [number for group in state["param_groups"] for number in group["params"]]
+    for parameter, number in zip(parameters, numbers, strict=True):
+        loaded = optimizer.state[parameter] if number in state["state"] else {}
+        for name, value in loaded.items():
+            saved = state["state"][number][name]
+            if isinstance(value, torch.Tensor) and value.dtype != saved.dtype:
+                loaded[name] = saved.to(value.device)
 
 
 def _tensors(state: Mapping[str, object]) -> dict[str, torch.Tensor]:
