@@ -1,11 +1,13 @@
 """The model that a configuration names: one of two small networks, or any class of the user's."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from memtrain.config.objects import build, check_arguments, import_object, takes_argument
 from memtrain.config.types import Choice
@@ -79,10 +81,29 @@ def build_model(where: str, choice: Choice, in_features: int, out_features: int)
         UserError: if there is no such class, or it does not give an ``nn.Module``.
     """
     factory = _find_model(where, choice.name)
-    model = build(where, factory, **_arguments(factory, choice, in_features, out_features))
+    with warnings.catch_warnings():
+        # PyTorch warns of every lazy layer; they are refused below.
+        warnings.filterwarnings("ignore", message="Lazy modules are a new feature")
+        model = build(where, factory, **_arguments(factory, choice, in_features, out_features))
     if not isinstance(model, nn.Module):
         raise UserError(f"{where}: {choice.name} gives {type(model).__name__}, not an nn.Module.")
+    _refuse_lazy_layers(where, choice.name, model)
     return model
+
+
+def _refuse_lazy_layers(where: str, name: str, model: nn.Module) -> None:
+    """Raise a ``UserError`` if a model has layers whose shapes only a first batch decides."""
+    layers = [
+        part or name
+        for part, layer in model.named_modules()
+        if any(is_lazy(tensor) for tensor in (*layer.parameters(False), *layer.buffers(False)))
+    ]
+    if layers:
+        raise UserError(
+            f"{where}: {name} has lazy layers ({listed(layers, 5)}), whose initial weights depend "
+            "on a first batch. Give them their sizes: `in_features` and `out_features` are filled "
+            "in where the class takes them."
+        )
 
 
 def check_model(where: str, choice: Choice) -> None:

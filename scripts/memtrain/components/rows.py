@@ -3,10 +3,12 @@
 import os
 from collections.abc import Callable
 
+import numpy as np
 import torch
 
 from memtrain.components.transforms import Row
 from memtrain.core.errors import UserError
+from memtrain.core.ranges import at_positions
 from memtrain.data.memmap_dataset import MemmapDataset
 from memtrain.data.record_file import dtype_to_json
 from memtrain.recipes.recipe import Rows, TrainingRecipe
@@ -46,15 +48,15 @@ def open_rows(
 
 
 def first_rows(dataset: MemmapDataset, rows: Rows, count: int = 1) -> dict[str, torch.Tensor]:
-    """Return the first rows of the first range as a batch, transformed.
+    """Return the first rows as a batch, transformed.
 
     Args:
         dataset: the rows, with their transform.
         rows: rows of the training or of the evaluation.
-        count: number of rows; fewer are returned if the first range is shorter.
+        count: number of rows; fewer are returned if there are not as many.
     """
-    first = rows.resolved[0]
-    return dataset.gather(range(first.start, min(first.start + count, first.end)))
+    pieces = at_positions(rows.resolved, 0, count)
+    return dataset.gather(np.concatenate([np.arange(*piece) for piece in pieces]))
 
 
 def first_row(dataset: MemmapDataset, rows: Rows, device: torch.device) -> dict[str, torch.Tensor]:

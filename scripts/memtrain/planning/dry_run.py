@@ -1,45 +1,46 @@
-"""A dry run of one training step: does everything fit together, and what will the training need?"""
+"""A dry run of one training: does everything fit together, and what will the training need?
 
+The training itself would fail hours later, with an error of PyTorch's. So the dry run sees what the
+training and the evaluation will see: micro-batches of every size that occurs, in training mode, a
+single row in evaluation mode, and the schedule up to the last step.
+"""
+
+import logging
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import nn
-from torch.autograd.graph import saved_tensors_hooks
-from torch.utils.flop_counter import FlopCounterMode
 
 from memtrain.components.build import TrainingParts, build_training_parts
 from memtrain.components.losses import SummedLoss
 from memtrain.components.rows import first_rows
 from memtrain.config.objects import describe_exception
 from memtrain.core.errors import UserError
+from memtrain.core.wording import counted, listed
 from memtrain.data.memmap_dataset import MemmapDataset
 from memtrain.loading.memory_estimate import loader_memory_bytes
 from memtrain.loading.order_digest import declared_order
+from memtrain.planning.backward_cost import BackwardCost, measured_cost
 from memtrain.planning.parts_problems import PartsError
 from memtrain.recipes.recipe import ResourceEstimate, TrainingRecipe
 
-#: Rows in the micro-batch of the dry run.
-_ROWS = 2
+#: Rows of a first micro-batch, which tells what larger ones would take.
+_ROWS_OF_PROBE = 2
 
+#: Most parameters that a message names.
+_MOST_PARAMETERS = 5
 
-@dataclass(frozen=True)
-class _BackwardCost:
-    """Memory and operations of one forward and backward pass of a batch.
+#: What to do about a setting that does not fit.
+_CHANGE = "Change this setting, or the columns of the dataset."
 
-    Attributes:
-        kept_bytes: bytes that the forward pass keeps for the backward pass.
-        operations: floating-point operations.
-    """
-
-    kept_bytes: int
-    operations: int
+_log = logging.getLogger(__name__)
 
 
 def dry_run(where: str, recipe: TrainingRecipe, data: str) -> ResourceEstimate:
-    """Take one step with two rows, so that whatever does not fit is found before the training.
+    """Compute what a training computes, so that whatever does not fit is found before it.
 
     Args:
         where: key of the settings, for error messages.
@@ -47,7 +48,7 @@ def dry_run(where: str, recipe: TrainingRecipe, data: str) -> ResourceEstimate:
         data: path of the record file.
 
     Returns:
-        What a training step needs, extrapolated from this step.
+        What a training step needs.
 
     Raises:
         PartsError: if parts do not fit, with the keys to change.
@@ -56,16 +57,13 @@ def dry_run(where: str, recipe: TrainingRecipe, data: str) -> ResourceEstimate:
     try:
         parts = build_training_parts(recipe, torch.device("cpu"), where)
         dataset = MemmapDataset(data, transform=parts.transform)
-        with _blame(f"{where}.transform", "the transform does not fit the rows"):
-            batch = first_rows(dataset, recipe.rows, _ROWS)
-            rows = len(batch["features"])
-        cost = _take_step(where, parts, batch)
+        cost = _Rehearsal(where, recipe, parts, dataset).run()
         return ResourceEstimate(
             loading_bytes=loader_memory_bytes(dataset, declared_order(recipe)),
             model_bytes=_estimate_model_bytes(recipe, parts),
             row_bytes=dataset.layout.row_bytes,
-            bytes_per_row=math.ceil(cost.kept_bytes / rows),
-            operations_per_row=math.ceil(cost.operations / rows),
+            bytes_per_row=math.ceil(cost.kept_bytes / cost.rows),
+            operations_per_row=math.ceil(cost.operations / cost.rows),
         )
     except UserError as error:
         raise PartsError(*error.problems) from None
@@ -73,40 +71,145 @@ def dry_run(where: str, recipe: TrainingRecipe, data: str) -> ResourceEstimate:
         torch.set_rng_state(random_state)
 
 
-def _take_step(where: str, parts: TrainingParts, batch: dict[str, torch.Tensor]) -> _BackwardCost:
-    """Take one optimizer step, and blame whatever fails on its key."""
-    features = batch["features"]
-    parts.model.eval()
-    if isinstance(parts.loss, SummedLoss):
-        with _blame(f"{where}.model", f"the model does not fit rows of {_describe(features)}"):
-            parts.model(features)
-    with _blame(f"{where}.loss", f"{parts.loss.name} does not fit the rows or the model"):
-        cost = _compute_gradients(parts, batch)
-    with _blame(f"{where}.optimizer", "the optimizer cannot take a step"):
-        parts.optimizer.step()
-    if parts.scheduler is not None:
-        with _blame(f"{where}.scheduler", "the schedule cannot be advanced"):
-            parts.scheduler.step()
-    return cost
+class _Rehearsal:
+    """Calls the parts of a training as the training does, and blames what fails on its key."""
 
-
-def _compute_gradients(parts: TrainingParts, batch: dict[str, torch.Tensor]) -> _BackwardCost:
-    """Compute the gradients of a batch, and measure the memory and the operations that it takes."""
-    model_storages = {part.untyped_storage().data_ptr() for part in _tensors(parts.model)}
-    kept: dict[int, int] = {}
-
-    def keep(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in model_storages:
-            kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with (
-        FlopCounterMode(display=False) as counter,
-        saved_tensors_hooks(keep, lambda tensor: tensor),
+    def __init__(
+        self, where: str, recipe: TrainingRecipe, parts: TrainingParts, dataset: MemmapDataset
     ):
-        parts.loss(parts.model, batch).backward()
-    return _BackwardCost(sum(kept.values()), counter.get_total_flops())
+        self._where = where
+        self._recipe = recipe
+        self._parts = parts
+        self._dataset = dataset
+        self._sizes = _micro_batch_sizes(recipe)
+
+    def run(self) -> BackwardCost:
+        """Try everything, and return what the largest micro-batch took that was computed."""
+        self._predict_one_row()
+        self._parts.model.train()
+        largest = self._sizes[0]
+        affordable = self._affordable_rows()
+        if affordable < largest:
+            _log.info(
+                f"{self._where}: micro-batches of {largest:,} rows are tried with {affordable:,}, "
+                "since larger ones take long"
+            )
+        costs, took_part = [], []
+        for rows in sorted({min(size, affordable) for size in self._sizes}, reverse=True):
+            costs.append(self._train_on(rows))
+            took_part.append(self._parameters_with_gradient())
+        self._check_sharding(took_part)
+        self._take_steps()
+        return costs[0]
+
+    def _predict_one_row(self) -> None:
+        """Call the model as the evaluation does."""
+        features = self._rows(1)["features"]
+        self._parts.model.eval()
+        row = f"rows of {_describe(features)}"
+        with _blame(f"{self._where}.model", f"the model does not fit {row}"), torch.no_grad():
+            self._parts.model(features)
+
+    def _affordable_rows(self) -> int:
+        """Return the rows of the largest micro-batch that does not take too much memory or time."""
+        largest = self._sizes[0]
+        if largest <= _ROWS_OF_PROBE:
+            return largest
+        try:
+            return min(largest, self._train_on(_ROWS_OF_PROBE).affordable_rows)
+        except UserError:  # The model may take batches of the size that is configured alone.
+            return largest
+
+    def _train_on(self, rows: int) -> BackwardCost:
+        """Compute the gradients of a micro-batch, and measure what that takes."""
+        parts, batch = self._parts, self._rows(rows)
+        size = counted(rows, "row")
+        is_short = rows < self._sizes[0] and rows in self._sizes
+        which = f"the last micro-batch of an epoch, which has {size}" if is_short else size
+        remedy = _remedy_of_short_batches(rows) if is_short else _CHANGE
+        fits_loss = f"{parts.loss.name} does not fit the rows or the model, for {which}"
+        parts.optimizer.zero_grad()
+        with measured_cost(parts.model, rows) as cost:
+            if isinstance(parts.loss, SummedLoss):
+                problem = f"the model cannot be trained on {which}"
+                with _blame(f"{self._where}.model", problem, remedy):
+                    outputs = parts.model(batch["features"])
+                with _blame(f"{self._where}.loss", fits_loss, remedy):
+                    parts.loss.sum_losses(outputs, batch["target"]).backward()
+            else:
+                with _blame(f"{self._where}.loss", fits_loss, remedy):
+                    parts.loss(parts.model, batch).backward()
+        return cost
+
+    def _parameters_with_gradient(self) -> set[str]:
+        """Return the names of the parameters that took part in the last micro-batch.
+
+        Raises:
+            UserError: if a gradient is sparse.
+        """
+        gradients = {
+            name: part.grad
+            for name, part in self._parts.model.named_parameters()
+            if part.grad is not None
+        }
+        sparse = [name for name, gradient in gradients.items() if gradient.layout != torch.strided]
+        if sparse:
+            raise UserError(
+                f"{self._where}.model: the gradient of {listed(sparse, _MOST_PARAMETERS)} is "
+                "sparse, and gradients are added up as dense ones. Build nn.Embedding without "
+                "`sparse=True`."
+            )
+        return set(gradients)
+
+    def _check_sharding(self, took_part: list[set[str]]) -> None:
+        """Raise a ``UserError`` if processes would call other layers of a sharded model."""
+        in_all = took_part[0].intersection(*took_part)
+        differing = took_part[0].union(*took_part) - in_all
+        if self._recipe.settings.sharding == "fsdp" and differing:
+            raise UserError(
+                f"{self._where}.sharding: {listed(sorted(differing), _MOST_PARAMETERS)} took part "
+                "in some micro-batches and not in others. With fsdp, processes that skip a layer "
+                "and processes that do not would wait for each other. Use `sharding: none`."
+            )
+
+    def _take_steps(self) -> None:
+        """Take one optimizer step, and advance the schedule to the end of the training."""
+        scheduler, sizes = self._parts.scheduler, self._recipe.sizes
+        with _blame(f"{self._where}.optimizer", "the optimizer cannot take a step"):
+            self._parts.optimizer.step()
+        if scheduler is None:
+            return
+        with _blame(f"{self._where}.scheduler", "the schedule cannot be advanced"):
+            scheduler.step()
+        steps = (
+            f"{counted(sizes.steps, 'step')} ({counted(self._recipe.settings.epochs, 'epoch')} of "
+            f"{counted(sizes.steps_per_epoch, 'step')})"
+        )
+        problem = f"the schedule cannot be advanced to the end of the training, which takes {steps}"
+        with _blame(f"{self._where}.scheduler", problem, "Make the schedule as long as that."):
+            # Schedules that end early look at the number of the step alone, so that one call tells.
+            scheduler.last_epoch = max(scheduler.last_epoch, sizes.steps - 1)
+            scheduler.step()
+
+    def _rows(self, count: int) -> dict[str, torch.Tensor]:
+        with _blame(f"{self._where}.transform", "the transform does not fit the rows"):
+            batch = first_rows(self._dataset, self._recipe.rows, count)
+            len(batch["features"])
+        return batch
+
+
+def _micro_batch_sizes(recipe: TrainingRecipe) -> list[int]:
+    """Return the numbers of rows that the micro-batches of a training have, the largest first."""
+    order, windows = declared_order(recipe), recipe.sizes.steps_per_epoch
+    # Windows are full up to the last one; where slots have lanes, these end in the last two.
+    first, last = (0, 1), (max(0, windows - 2), windows)
+    sizes = np.concatenate([order.micro_batch_sizes(*part).ravel() for part in (first, last)])
+    return sorted({int(size) for size in sizes if size}, reverse=True)
+
+
+def _remedy_of_short_batches(rows: int) -> str:
+    text = "Use another `batch_size`, or `last_window: drop` where it drops this micro-batch"
+    return text + (", or GroupNorm or LayerNorm in place of BatchNorm." if rows == 1 else ".")
 
 
 def _estimate_model_bytes(recipe: TrainingRecipe, parts: TrainingParts) -> int:
@@ -132,20 +235,18 @@ def _tensors(model: nn.Module) -> list[torch.Tensor]:
 
 
 @contextmanager
-def _blame(where: str, problem: str) -> Iterator[None]:
+def _blame(where: str, problem: str, remedy: str = _CHANGE) -> Iterator[None]:
     """Turn any exception of the block into a problem of one key.
 
     Args:
         where: the key.
         problem: what the exception means.
+        remedy: what to do, a sentence.
     """
     try:
         yield
     except (Exception, SystemExit) as error:
-        raise UserError(
-            f"{where}: {problem}: {describe_exception(error)}. Change this setting, or the columns "
-            "of the dataset."
-        ) from None
+        raise UserError(f"{where}: {problem}: {describe_exception(error)}. {remedy}") from None
 
 
 def _describe(features: torch.Tensor) -> str:

@@ -25,6 +25,23 @@ class StepTaken:
     skipped: bool
 
 
+#: A gradient that overflows float16 although its loss was multiplied by less than this has another
+#: cause than the scale: 30 steps in a row have then been skipped.
+_SMALLEST_SCALE = 2.0**-14
+
+
+class NonFiniteGradientError(ArithmeticError):
+    """The gradient of a window is NaN or infinite, although its loss is finite.
+
+    Attributes:
+        norm: norm of the gradient, NaN or infinite.
+    """
+
+    def __init__(self, norm: float):
+        super().__init__(f"the norm of the gradient is {norm}")
+        self.norm = norm
+
+
 class OptimizerStep:
     """Takes the optimizer steps of a training.
 
@@ -60,22 +77,40 @@ class OptimizerStep:
         return self._scaler.get_scale()
 
     def take(self) -> StepTaken:
-        """Take a step with the gradients of the parameters, and clear the gradients."""
+        """Take a step with the gradients of the parameters, and clear the gradients.
+
+        Raises:
+            NonFiniteGradientError: if the gradient is NaN or infinite, and a smaller scale of the
+                loss does not help. No parameter has changed then.
+        """
         parameters = [part for group in self._optimizer.param_groups for part in group["params"]]
         learning_rate = float(self._optimizer.param_groups[0]["lr"])
         self._scaler.unscale_(self._optimizer)
         gradients = [part.grad for part in parameters if part.grad is not None]
         norm = _over_all_shards(nn.utils.get_total_norm(gradients))
-        if self._clip_norm is not None:
-            nn.utils.clip_grads_with_norm_(parameters, self._clip_norm, norm)
         gradient_norm = float(norm)
-        skipped = self._scaler.is_enabled() and not math.isfinite(gradient_norm)
-        self._scaler.step(self._optimizer)
-        self._scaler.update()
+        skipped = self._update_scale()
+        if not math.isfinite(gradient_norm) and not skipped:
+            raise NonFiniteGradientError(gradient_norm)
+        if not skipped:
+            if self._clip_norm is not None:
+                nn.utils.clip_grads_with_norm_(parameters, self._clip_norm, norm)
+            self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
         if self._scheduler is not None and not skipped:
             self._scheduler.step()
         return StepTaken(learning_rate, gradient_norm, skipped)
+
+    def _update_scale(self) -> bool:
+        """Adapt the scale to the unscaled gradients, and return whether one of them overflowed.
+
+        The optimizer never sees a step that is skipped. ``GradScaler.step`` would call a fused
+        optimizer all the same, and tell it to change nothing. The scale shrinks if and only if a
+        gradient has overflowed; see "Typical Mixed Precision Training" in PyTorch's examples.
+        """
+        scale = self.scale
+        self._scaler.update()
+        return _SMALLEST_SCALE <= self.scale < scale
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of the schedule and of the loss scale."""

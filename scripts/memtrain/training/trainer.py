@@ -27,12 +27,16 @@ from memtrain.training.build import build_accumulator, build_loader
 from memtrain.training.checkpoint_schedule import CheckpointSchedule
 from memtrain.training.distributed.fsdp import ModelState, shard
 from memtrain.training.history import StepRecord, records_from_array, records_to_array
-from memtrain.training.optimizer_step import OptimizerStep
+from memtrain.training.optimizer_step import NonFiniteGradientError, OptimizerStep
 from memtrain.training.performance import TrainingCost, measure_performance
 from memtrain.training.reporter import TrainingReporter
 from memtrain.training.result import TrainingResult
 from memtrain.training.run_context import RunContext
-from memtrain.training.step_errors import explain_nondeterminism, explain_nonfinite_loss
+from memtrain.training.step_errors import (
+    explain_nondeterminism,
+    explain_nonfinite_gradient,
+    explain_nonfinite_loss,
+)
 from memtrain.training.stopping import TrainingStopped
 from memtrain.training.windows import WindowSource
 
@@ -169,7 +173,10 @@ class Trainer:
     def _take_step(self, window: Window, loss: float) -> StepRecord:
         """Take one optimizer step with the gradient of a window."""
         step = window.step + 1
-        taken = self._optimizer_step.take()
+        try:
+            taken = self._optimizer_step.take()
+        except NonFiniteGradientError as error:
+            raise explain_nonfinite_gradient(error, step, self._epoch(window)) from None
         if taken.skipped:
             _log.info(
                 f"step {step}: a gradient overflowed float16; the step is skipped, and losses are "

@@ -154,7 +154,7 @@ def test_splits_of_different_tasks_are_summarized_together(run, tmp_path):
 @pytest.mark.parametrize(
     ("loss", "message"),
     [
-        ("unsummed", "gives a tensor of shape (2, 1), not the sum of the losses of the rows"),
+        ("unsummed", "gives a tensor of shape (16, 1), not the sum of the losses of the rows"),
         ("no_loss", "gives an object of type float, not the sum"),
         ("none_such", "has no 'none_such'"),
         ("Autoencoder", "does not take"),

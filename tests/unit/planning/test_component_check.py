@@ -17,6 +17,11 @@ class Net(nn.Module):
         super().__init__()
         self.layers = nn.Linear(in_features, out_features)
 
+class Lazy(nn.Module):
+    def __init__(self, out_features):
+        super().__init__()
+        self.layers = nn.LazyLinear(out_features)
+
 class Whole(nn.Module):
     def __init__(self):
         raise ValueError("it needs rows")
@@ -124,6 +129,12 @@ def test_a_mistake_of_several_splits_is_told_once():
         ({"loss": "CrossEntropyLoss"}, "learns classes, but the target ['c'] holds numbers"),
         ({"optimizer": {"name": "SGD", "lr": -1}}, "Invalid learning rate"),
         ({"optimizer": "LBFGS"}, "training.optimizer: the optimizer cannot take a step"),
+        (
+            {"optimizer": "SparseAdam"},
+            "training.optimizer: SparseAdam takes sparse",
+        ),
+        ({"model": "own_net:Net", "optimizer": "Muon"}, "the model has layers.bias (1,)"),
+        ({"model": "own_net:Lazy"}, "own_net:Lazy has lazy layers (layers)"),
         ({"scheduler": "ReduceLROnPlateau"}, "training.scheduler: the schedule cannot be adv"),
         ({"scheduler": {"name": "StepLR", "gamma": 0.1}}, "training.scheduler: StepLR does not"),
     ],
@@ -138,7 +149,7 @@ def test_a_mistake_is_told_before_there_are_rows(training, expected):
 @pytest.mark.parametrize("dataset", [MOCK, FLAT, WIDE, CLASSES])
 def test_what_is_right_is_accepted_and_no_model_is_built_for_rows_of_unknown_size(dataset):
     loss = "CrossEntropyLoss" if dataset is CLASSES else "MSELoss"
-    training = {"loss": loss, "optimizer": "SparseAdam", "scheduler": {"name": "StepLR"}}
+    training = {"loss": loss, "optimizer": "Adagrad", "scheduler": {"name": "StepLR"}}
     training["scheduler"]["step_size"] = 3
     assert problems_of(training | {"model": {"name": "mlp", "hidden": [3]}}, dataset) == []
     model = "own_net:Whole" if dataset in (WIDE, CLASSES) else "own_net:Net"

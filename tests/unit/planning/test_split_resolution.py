@@ -187,7 +187,7 @@ def test_custom_models_and_transforms(resolve):
         ({"model": "own_parts:Nett"}, ["training.model", "no 'Nett'", "Did you mean 'Net'?"]),
         ({"model": "own_parts:thing"}, ["training.model", "not an nn.Module"]),
         ({"model": "own_parts:Wide"}, ["training.model", "does not fit rows of (4,) features"]),
-        ({"model": "own_parts:Flat"}, ["training.loss", "MSELoss", "(2,)", "(2, 1)"]),
+        ({"model": "own_parts:Flat"}, ["training.loss", "MSELoss", "(16,)", "(16, 1)"]),
         ({"transform": "scal"}, ["training.transform", "Did you mean 'scale'?"]),
         ({"transform": {"name": "scale", "faktor": 2}}, ["training.transform", "'factor'?"]),
         ({"transform": "own_parts:lose"}, ["training.transform", "KeyError"]),

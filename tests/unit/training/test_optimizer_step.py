@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from memtrain.training.optimizer_step import OptimizerStep
+from memtrain.training.optimizer_step import NonFiniteGradientError, OptimizerStep
 from tests.unit.training.accumulation.accumulators import (
     CPU,
     flat_gradient,
@@ -57,6 +57,25 @@ def test_an_overflow_skips_the_step_and_the_schedule():
     assert not step.take().skipped
     assert scheduler.last_epoch == 1
     assert not torch.equal(before["weight"], model.weight)
+
+
+@pytest.mark.parametrize("scales_loss", [False, True])
+def test_a_gradient_that_stays_infinite_is_an_error(scales_loss):
+    model = nn.Linear(2, 1)
+    before = copy.deepcopy(model.state_dict())
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    step = OptimizerStep(optimizer, None, clip_norm=None, scales_loss=scales_loss, device=CPU)
+
+    def take():
+        model.weight.grad = torch.tensor([[1.0, math.nan]])
+        return step.take()
+
+    if scales_loss:
+        for _ in range(30):
+            assert take().skipped
+    with pytest.raises(NonFiniteGradientError):
+        take()
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
 
 
 def test_a_window_has_no_effect_on_the_gradient_of_the_next():

@@ -44,6 +44,24 @@ class Convolutional(nn.Module):
         return self.layers(features.reshape(-1, 1, 8, 8))
 
 
+class Branching(nn.Module):
+    # The second layer takes part in some micro-batches, and the third one in none.
+    def __init__(self, out_features):
+        super().__init__()
+        self.always = nn.Linear(64, out_features)
+        self.sometimes = nn.Linear(64, out_features)
+        self.never = nn.Linear(64, out_features)
+
+    def forward(self, features):
+        outputs = self.always(features)
+        return outputs + self.sometimes(features) if features[0, 0] > 0.9 else outputs
+
+
+class Unused(Branching):
+    def forward(self, features):
+        return self.always(features)
+
+
 class Wide(nn.Linear):
     def __init__(self, out_features):
         super().__init__(64, out_features)
@@ -82,6 +100,11 @@ CASES = {
         "optimizer": {"name": "AdamW", "lr": 0.01, "weight_decay": 0.1},
         "scheduler": {"name": "OneCycleLR", "max_lr": 0.02, "total_steps": 50},
         "clip_norm": 0.5,
+        "last_window": "step",
+    },
+    "branching": {
+        "model": "own:Branching",
+        "optimizer": {"name": "SGD", "lr": 0.001, "momentum": 0.9, "weight_decay": 0.1},
         "last_window": "step",
     },
 }
@@ -322,13 +345,20 @@ def test_processes_that_cannot_share_the_slots_are_refused(new_training, steps, 
     assert "Use one of [1, 2] processes" in said
 
 
-def test_fast_and_sharded_training_agree_within_rounding(new_training):
+@pytest.mark.parametrize(
+    ("model", "sharded"),
+    [({"name": "mlp", "hidden": [32, 16]}, True), ("own:Branching", False), ("own:Unused", True)],
+    ids=["mlp", "branching", "unused"],
+)
+def test_fast_and_sharded_training_agree_within_rounding(new_training, model, sharded):
+    """A branch cannot be sharded: processes of which one skips a layer wait for each other."""
     found = []
-    for sharding, processes in (("none", 1), ("none", 2), ("fsdp", 2)):
+    for sharding, processes in (("none", 1), ("none", 2), *([("fsdp", 2)] if sharded else [])):
         training = new_training(
             f"{sharding}{processes}",
             "mlp",
-            model={"name": "mlp", "hidden": [32, 16]},
+            model=model,
+            optimizer={"name": "AdamW", "lr": 0.01, "weight_decay": 0.1},
             reduction="fast",
             sharding=sharding,
         )

@@ -352,22 +352,6 @@ def test_a_nondeterministic_operation_is_named(resolve, tmp_path):
     train(resolve, tmp_path, settings | {"reduction": "fast"})
 
 
-@pytest.mark.parametrize(
-    ("optimizer", "fused"),
-    [
-        ("Adam", True),
-        ({"name": "SGD", "lr": 0.1}, True),
-        ({"name": "Adam", "fused": False}, False),
-        ({"name": "Adam", "foreach": True}, None),
-        ("Adamax", None),
-    ],
-)
-def test_optimizers_are_fused_if_possible(resolve, optimizer, fused):
-    data, recipe = resolve(FEATURES, TARGET, {"model": "linear", "optimizer": optimizer})
-    trainer = Trainer(recipe, data)
-    assert trainer._parts.optimizer.param_groups[0].get("fused") is fused
-
-
 def test_the_number_of_slots_in_one_call_changes_no_byte(resolve, tmp_path):
     settings = {"model": {"name": "mlp", "hidden": [16]}, "batch_size": 8}
     data, recipe = resolve(FEATURES, TARGET, settings)

@@ -23,7 +23,7 @@ from memtrain.training.accumulation.summation_tree import (
     tree_sum_of_rows,
     tree_sum_of_runs,
 )
-from memtrain.training.accumulation.vmapped_slots import SlotGradient, VmappedSlots
+from memtrain.training.accumulation.vmapped_slots import NO_GRADIENT, SlotGradient, VmappedSlots
 
 #: A slot that takes at least this many times as long as its first two rows alone gains little from
 #: being computed together with others: its time goes into arithmetic, not into calls.
@@ -50,10 +50,13 @@ class RunSum:
 
     Attributes:
         vector: sum of the vectors of the slots; None if all slots are empty.
+        took_part: whether each trained parameter took part in the loss of any slot, bool
+            (parameters,), on the CPU.
         losses: summed losses by slot, scalars; empty slots are left out.
     """
 
     vector: torch.Tensor | None
+    took_part: torch.Tensor
     losses: dict[int, torch.Tensor]
 
 
@@ -64,6 +67,9 @@ class SlotGradients:
     float64, if a parameter is float64). After them come the changes that the forward pass made to
     the buffers of the model, weighted by the rows of the slot so that they add up to the mean
     change.
+
+    A parameter that took no part in the loss has no gradient, as in a plain loop over the window.
+    Which ones took part is known beside the vector.
 
     Args:
         slot_loss: loss of a slot, with the model.
@@ -97,6 +103,11 @@ class SlotGradients:
         self._vmapped: VmappedSlots | None = None
         self._has_chosen_sizes = False
 
+    @property
+    def parameter_count(self) -> int:
+        """Number of trained parameters: tensors, not numbers."""
+        return len(self._parameters)
+
     def sum_run(self, run: range, window: WindowSlots) -> RunSum:
         """Return the sum of the gradients of a run of slots, and the loss of each slot.
 
@@ -110,6 +121,7 @@ class SlotGradients:
             self._choose_sizes(run, window)
         vmapped = self._vmapped
         losses: dict[int, torch.Tensor] = {}
+        took_part = torch.zeros(self.parameter_count, dtype=torch.bool)
 
         def is_one_call(part: range) -> bool:
             return vmapped is not None and len(part) in vmapped.sizes and full.issuperset(part)
@@ -118,14 +130,16 @@ class SlotGradients:
             if vmapped is not None and len(part) > 1:
                 together = vmapped(part, window)
                 losses.update(zip(part, together.losses, strict=True))
+                took_part.logical_or_(together.took_part)
                 return tree_sum_of_rows(together.vectors)
             if part.start not in batches:
                 return None
             alone = self._compute_alone(part.start, window)
             losses[part.start] = alone.loss
+            took_part.logical_or_(alone.took_part)
             return alone.vector
 
-        return RunSum(tree_sum_of_runs(run, sum_part, is_one_call), losses)
+        return RunSum(tree_sum_of_runs(run, sum_part, is_one_call), took_part, losses)
 
     def vector_or_zeros(self, vector: torch.Tensor | None) -> torch.Tensor:
         """Return a vector, or a vector of zeros in place of None."""
@@ -134,11 +148,19 @@ class SlotGradients:
         numbers = sum(part.numel() for part in self._parameters + self._buffers)
         return torch.zeros(numbers, dtype=self._dtype, device=self._parameters[0].device)
 
-    def hand_over(self, vector: torch.Tensor) -> None:
-        """Split a summed vector: set the parameters' gradients, and add the buffers' changes."""
+    def hand_over(self, vector: torch.Tensor, took_part: torch.Tensor) -> None:
+        """Split a summed vector: set the parameters' gradients, and add the buffers' changes.
+
+        Args:
+            vector: sum of the vectors of the slots of a window.
+            took_part: which parameters took part in the loss of any slot, (parameters,); the others
+                get no gradient.
+        """
         parts = vector.split([part.numel() for part in self._parameters + self._buffers])
-        for parameter, part in zip(self._parameters, parts, strict=False):
-            parameter.grad = part.view_as(parameter).to(parameter.dtype)
+        for parameter, part, has_gradient in zip(
+            self._parameters, parts, took_part.tolist(), strict=False
+        ):
+            parameter.grad = part.view_as(parameter).to(parameter.dtype) if has_gradient else None
         for buffer, part in zip(self._buffers, parts[len(self._parameters) :], strict=True):
             change = part.view_as(buffer)
             buffer += change if buffer.is_floating_point() else change.round().to(buffer.dtype)
@@ -149,11 +171,17 @@ class SlotGradients:
         before = [buffer.clone() for buffer in self._buffers]
         summed = self._summed_loss(batch)
         gradients = torch.autograd.grad(
-            summed / window.divisor, self._parameters, allow_unused=True, materialize_grads=True
+            summed / window.divisor, self._parameters, allow_unused=True
         )
-        parts = [gradient.reshape(-1).to(self._dtype) for gradient in gradients]
+        parts = [
+            torch.full_like(parameter, NO_GRADIENT, dtype=self._dtype).reshape(-1)
+            if gradient is None
+            else gradient.reshape(-1).to(self._dtype)
+            for parameter, gradient in zip(self._parameters, gradients, strict=True)
+        ]
         parts += self._take_back_changes(before, rows_of(batch) / window.rows)
-        return SlotGradient(torch.cat(parts), summed.detach())
+        took_part = torch.tensor([gradient is not None for gradient in gradients])
+        return SlotGradient(torch.cat(parts), took_part, summed.detach())
 
     @torch.no_grad()
     def _take_back_changes(self, before: list[torch.Tensor], share: float) -> list[torch.Tensor]:

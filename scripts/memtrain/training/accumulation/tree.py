@@ -25,14 +25,16 @@ class _PartialSum:
     Attributes:
         run: the slots, a subtree of the window.
         vector: summed gradients, flat; None if all slots are empty.
-        losses_and_stop: float64 (slots of the window + 1,), on the CPU. First the summed losses of
-            all slots of the window, with 0 for slots outside the run; last, 1 if a process was
-            asked to stop.
+        losses: summed losses of all slots of the window, with 0 for slots outside the run; float64
+            (slots,), on the CPU.
+        flags: bool (1 + parameters,), on the CPU. First, whether a process was asked to stop; then,
+            for every trained parameter, whether it took part in the loss of any slot of the run.
     """
 
     run: range
     vector: torch.Tensor | None
-    losses_and_stop: torch.Tensor
+    losses: torch.Tensor
+    flags: torch.Tensor
 
 
 class TreeAccumulator:
@@ -70,16 +72,15 @@ class TreeAccumulator:
         own = self._gradients.sum_run(
             self._own_slots, WindowSlots(window.step, batches, window.rows, scale)
         )
-        losses_and_stop = torch.zeros(self._slots + 1, dtype=torch.float64)
+        losses = torch.zeros(self._slots, dtype=torch.float64)
         if own.losses:
-            own_losses = torch.stack(list(own.losses.values()))
-            losses_and_stop[list(own.losses)] = own_losses.double().cpu()
-        losses_and_stop[-1] = should_stop()
-        partial = _PartialSum(self._own_slots, own.vector, losses_and_stop)
+            losses[list(own.losses)] = torch.stack(list(own.losses.values())).double().cpu()
+        flags = torch.cat([torch.tensor([should_stop()]), own.took_part])
+        partial = _PartialSum(self._own_slots, own.vector, losses, flags)
         total = self._add_other_processes(partial, window.sizes)
-        *losses, stop = total.losses_and_stop.tolist()
-        loss = mean_loss(losses, window.sizes)
-        self._gradients.hand_over(self._gradients.vector_or_zeros(total.vector))
+        loss = mean_loss(total.losses.tolist(), window.sizes)
+        stop, took_part = total.flags[0], total.flags[1:]
+        self._gradients.hand_over(self._gradients.vector_or_zeros(total.vector), took_part)
         return AccumulatedWindow(loss, bool(stop))
 
     def _add_other_processes(self, partial: _PartialSum, sizes: Sequence[int]) -> _PartialSum:
@@ -101,14 +102,15 @@ class TreeAccumulator:
         sibling = range(start, start + len(run))
         # The ranks of two processes that hold sibling subtrees differ in this one bit.
         partner = self._group.rank ^ (len(run) // len(self._own_slots))
-        entries = partial.losses_and_stop.clone()
+        entries = torch.cat([partial.losses, partial.flags.double()])
         sent = [self._gradients.vector_or_zeros(vector), entries.to(self._device)]
         their_sum, their_entries = self._group.exchange(sent, partner)
-        their_entries = their_entries.cpu()
-        entries[sibling.start : sibling.stop] = their_entries[sibling.start : sibling.stop]
-        entries[-1] = max(entries[-1], their_entries[-1])
+        their_losses, their_flags = their_entries.cpu().split([self._slots, len(partial.flags)])
+        # A slot that a process does not have is 0 there, so that one of the two numbers is 0.
+        losses = partial.losses + their_losses
+        flags = partial.flags | their_flags.bool()
         # A partner without rows has sent zeros, which must not be added.
         their_vector = their_sum if any(sizes[slot] for slot in sibling) else None
         left, right = (vector, their_vector) if is_left else (their_vector, vector)
         both = range(min(run.start, sibling.start), max(run.stop, sibling.stop))
-        return _PartialSum(both, add(left, right), entries)
+        return _PartialSum(both, add(left, right), losses, flags)

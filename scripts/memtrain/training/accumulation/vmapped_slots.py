@@ -28,6 +28,10 @@ from memtrain.training.accumulation.slot_loss import Batch, SlotLoss, WindowSlot
 _WINDOWS_COMPARED = 32
 _WINDOWS_TIMES_SQUARED_SLOTS = 1024
 
+#: What a vector holds in place of the gradient of a parameter that took no part. Adding it changes
+#: no number, not even the sign of a zero.
+NO_GRADIENT = -0.0
+
 #: Standard deviation of the noise that is added to the parameters before a comparison.
 _NOISE = 0.02
 
@@ -38,10 +42,13 @@ class SlotGradient:
 
     Attributes:
         vector: flat gradients of all trained parameters, (n,); see ``SlotGradients``.
+        took_part: whether each trained parameter took part in the loss, bool (parameters,), on the
+            CPU. One that did not has no gradient; its numbers in the vector are ``NO_GRADIENT``.
         loss: summed loss of the slot, a scalar.
     """
 
     vector: torch.Tensor
+    took_part: torch.Tensor
     loss: torch.Tensor
 
 
@@ -51,17 +58,24 @@ class StackedGradients:
 
     Attributes:
         vectors: one vector per slot, (slots, n).
+        took_part: whether each trained parameter took part in the loss of every slot, bool
+            (parameters,), on the CPU. It is the same in all slots.
         losses: summed loss of every slot, (slots,).
     """
 
     vectors: torch.Tensor
+    took_part: torch.Tensor
     losses: torch.Tensor
 
     def equal(self, gradients: list[SlotGradient]) -> bool:
         """Return whether slots computed one by one gave the same bits."""
         vectors = torch.stack([gradient.vector for gradient in gradients])
         losses = torch.stack([gradient.loss for gradient in gradients])
-        return torch.equal(self.vectors, vectors) and torch.equal(self.losses, losses)
+        return (
+            all(torch.equal(self.took_part, gradient.took_part) for gradient in gradients)
+            and torch.equal(self.vectors, vectors)
+            and torch.equal(self.losses, losses)
+        )
 
 
 class VmappedSlots:
@@ -81,6 +95,7 @@ class VmappedSlots:
         self._parameters = {
             name: part.detach() for name, part in slot_loss.named_parameters() if part.requires_grad
         }
+        self._took_part = torch.ones(len(self._parameters), dtype=torch.bool)
         self._recorded: dict[int, Callable] = {}
 
     @property
@@ -95,7 +110,7 @@ class VmappedSlots:
             vectors, losses = play_back(
                 self._parameters, _stack(run, window.batches), window.divisor
             )
-        return StackedGradients(vectors, losses)
+        return StackedGradients(vectors, self._took_part, losses)
 
     def try_sizes(
         self,
@@ -106,6 +121,9 @@ class VmappedSlots:
     ) -> str | None:
         """Record the largest number of slots that gives the bits of the slots computed alone.
 
+        ``torch.func.grad`` gives zeros to parameters that took no part. Which ones took part is
+        therefore taken from a slot that is computed alone, and must be so in all others.
+
         Args:
             sizes: numbers of slots to try, the largest first.
             run: full slots.
@@ -115,6 +133,7 @@ class VmappedSlots:
         Returns:
             Why no number of slots works; None if one does.
         """
+        self._took_part = compute_alone(run.start, window).took_part
         for size in sizes:
             part = run[:size]
             try:
@@ -170,8 +189,12 @@ class VmappedSlots:
 
         all_slots = vmap(grad(slot_loss, has_aux=True), in_dims=(None, 0), randomness="error")
         gradients, losses = all_slots(parameters, stacked)
-        slots = len(losses)
-        parts = [part.reshape(slots, -1).to(self._dtype) for part in gradients.values()]
+        parts = [
+            (part if took_part else torch.full_like(part, NO_GRADIENT))
+            .reshape(len(losses), -1)
+            .to(self._dtype)
+            for part, took_part in zip(gradients.values(), self._took_part.tolist(), strict=True)
+        ]
         return torch.cat(parts, dim=1), losses
 
 

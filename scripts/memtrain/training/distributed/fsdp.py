@@ -12,7 +12,8 @@ from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
     get_model_state_dict,
     get_state_dict,
-    set_state_dict,
+    set_model_state_dict,
+    set_optimizer_state_dict,
 )
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
@@ -26,6 +27,9 @@ _GATHER_ON_RANK_0 = StateDictOptions(full_state_dict=True, cpu_offload=True)
 
 #: Reads the whole state in every process, each of which keeps its shard.
 _FROM_WHOLE = StateDictOptions(full_state_dict=True)
+
+#: The same for an optimizer, which has no state for parameters that took part in no loss so far.
+_FROM_WHOLE_WITH_GAPS = StateDictOptions(full_state_dict=True, strict=False)
 
 
 def shard(model: nn.Module, group: ProcessGroup, device: torch.device) -> None:
@@ -80,16 +84,30 @@ class ModelState:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what ``state_dict`` returned."""
         if self._is_sharded:
-            set_state_dict(
-                self._model,
-                self._optimizer,
-                model_state_dict=state["model"],
-                optim_state_dict=state["optimizer"],
-                options=_FROM_WHOLE,
+            set_model_state_dict(self._model, state["model"], options=_FROM_WHOLE)
+            set_optimizer_state_dict(
+                self._model, self._optimizer, state["optimizer"], options=_FROM_WHOLE_WITH_GAPS
             )
             return
         self._model.load_state_dict(state["model"])
-        self._optimizer.load_state_dict(state["optimizer"])
+        _load_optimizer(self._optimizer, state["optimizer"])
+
+
+def _load_optimizer(optimizer: optim.Optimizer, state: Mapping[str, Any]) -> None:
+    """Restore the state of an optimizer, in the dtypes in which it was saved.
+
+    PyTorch casts numbers to the dtype of their parameter. NAdam and ASGD keep some in float32 all
+    the same, and a training that goes on would compute in another precision than before.
+    """
+    optimizer.load_state_dict(dict(state))
+    parameters = [part for group in optimizer.param_groups for part in group["params"]]
+    numbers = [number for group in state["param_groups"] for number in group["params"]]
+    for parameter, number in zip(parameters, numbers, strict=True):
+        loaded = optimizer.state[parameter] if number in state["state"] else {}
+        for name, value in loaded.items():
+            saved = state["state"][number][name]
+            if isinstance(value, torch.Tensor) and value.dtype != saved.dtype:
+                loaded[name] = saved.to(value.device)
 
 
 def _tensors(state: Mapping[str, object]) -> dict[str, torch.Tensor]:

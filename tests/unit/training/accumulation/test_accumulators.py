@@ -61,6 +61,45 @@ def test_the_gradient_is_that_of_the_window_as_one_batch(
         assert (part.grad - other.grad).abs().max() <= 1e-12 * scale
 
 
+class Branching(nn.Module):
+    """A model of which one layer takes part in some micro-batches, and another one in none."""
+
+    def __init__(self):
+        super().__init__()
+        self.always = nn.Linear(3, 1)
+        self.sometimes = nn.Linear(3, 1)
+        self.never = nn.Linear(3, 1)
+
+    def forward(self, features):
+        outputs = self.always(features)
+        return outputs + self.sometimes(features) if features[0, 0] > 0 else outputs
+
+
+@pytest.mark.parametrize("accumulator", [tree, ddp])
+@given(
+    signs=st.lists(st.sampled_from([-1.0, 1.0]), min_size=1, max_size=6),
+    more_slots=st.integers(0, 2),
+    last_rows=st.integers(1, 3),
+)
+@settings(deadline=None, max_examples=25)
+def test_a_parameter_that_took_no_part_has_no_gradient(accumulator, signs, more_slots, last_rows):
+    torch.manual_seed(0)
+    model = Branching().double()
+    plain = copy.deepcopy(model)
+    rows = 3 * (len(signs) - 1) + last_rows
+    features, target = torch.rand(rows, 3).double(), torch.rand(rows, 1).double()
+    features[::3, 0] *= torch.tensor(signs)
+    slots = len(signs) + more_slots
+    window = window_of(features, target, 3, slots)
+    accumulator(model, slots, 3).accumulate(window, 1.0, never)
+    for batch in window.batches:
+        (Loss()(plain, batch) / rows).backward()
+    for part, other in zip(model.parameters(), plain.parameters(), strict=True):
+        assert (part.grad is None) == (other.grad is None)
+        assert part.grad is None or torch.allclose(part.grad, other.grad, rtol=1e-12, atol=1e-15)
+    assert model.never.weight.grad is None
+
+
 def test_a_scaled_loss_gives_the_same_step():
     """A scale that is a power of two changes no bit."""
     weights = []

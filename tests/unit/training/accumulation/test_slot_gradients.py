@@ -48,7 +48,8 @@ def test_buffers_change_by_the_mean_over_the_slots_for_any_number_of_processes(p
     for rank in range(processes):
         run = range(rank * share, (rank + 1) * share)
         vectors.append(vector_of_run(model, run, batches, window.rows))
-    slot_gradients(model, 8, 16).hand_over(tree_sum(vectors))
+    all_took_part = torch.ones(4, dtype=torch.bool)
+    slot_gradients(model, 8, 16).hand_over(tree_sum(vectors), all_took_part)
     means = torch.stack([batch["features"].mean(0) for batch in window.batches])
     assert torch.allclose(model[0].running_mean, 0.1 * means.mean(0), rtol=1e-5)
     assert model[0].num_batches_tracked == 1
@@ -63,11 +64,12 @@ def test_gradients_of_bfloat16_parameters_are_summed_in_float32():
         {name: value.bfloat16() for name, value in batch.items()} for batch in window.batches
     ]
     gradients, batches = slot_gradients(model, slots, 16), dict(enumerate(window.batches))
-    vector = gradients.sum_run(range(slots), WindowSlots(0, batches, window.rows)).vector
+    summed = gradients.sum_run(range(slots), WindowSlots(0, batches, window.rows))
+    vector = summed.vector
     alone = torch.stack(
         [vector_of_run(model, range(slot, slot + 1), batches, window.rows) for slot in range(slots)]
     )
     assert vector.dtype == torch.float32
     assert torch.allclose(vector, alone.double().sum(0).float(), rtol=1e-5)
-    gradients.hand_over(vector)
+    gradients.hand_over(vector, summed.took_part)
     assert model.weight.grad.dtype == torch.bfloat16

@@ -41,6 +41,23 @@ def test_slots_are_computed_in_one_call_if_the_bits_agree(messages):
     assert messages() == ["slots in one call: 8 of 8 (the same bits as one by one)"]
 
 
+class WithUnusedLayer(nn.Linear):
+    """A model of which one layer takes part in no loss."""
+
+    def __init__(self):
+        super().__init__(20, 1)
+        self.unused = nn.Linear(3, 1)
+
+
+def test_slots_in_one_call_give_no_gradient_to_what_took_no_part(messages):
+    model = WithUnusedLayer()
+    accumulator = tree(model, 8, 16, slots_per_call=8)
+    for seed in range(2):
+        accumulator.accumulate(mlp_window(seed=seed), 1.0, never)
+    assert messages() == ["slots in one call: 8 of 8 (the same bits as one by one)"]
+    assert [part.grad is None for part in model.parameters()] == [False, False, True, True]
+
+
 def test_a_graph_that_gives_other_bits_is_not_used(monkeypatch, messages):
     right = VmappedSlots._compute_stacked
 
