@@ -85,6 +85,11 @@ def _check_dtypes(dtypes: dict[str, str]) -> dict[str, str]:
 
 
 def _read_column_name(name: Any) -> Any:
+    if name is None or isinstance(name, bool):
+        raise ValueError(
+            "this is no name of a column: YAML takes words such as no, yes, on, off and null for "
+            "something else, so write the name in quotes"
+        )
     # A column of a matrix is named by its number, which YAML reads as a number.
     return str(name) if type(name) is int else name
 
@@ -110,6 +115,12 @@ class ImportSettings(Settings):
         description="Types by column, or one for all `features` and one for the `target`; columns "
         "without a type become float32. A target of an integer type is a class.",
     )
+    inexact: Literal["error", "round"] | dict[ColumnName, Literal["error", "round"]] = Field(
+        default="error",
+        description="What happens where the type of a column cannot hold an integer exactly, or "
+        "merges numbers that lie close together. error: the import stops; round: the nearest "
+        "number is written. One for all columns, or by column.",
+    )
     categories: list[ColumnName] = Field(
         default_factory=list,
         description="Columns that hold categories. A feature becomes one column for each of its "
@@ -132,7 +143,12 @@ class ImportSettings(Settings):
         twice = sorted({name for name in columns if columns.count(name) > 1})
         if twice:
             raise ValueError(f"columns appear twice in features and target: {listed(twice)}")
-        for key, names in (("categories", self.categories), ("dtypes", list(self.dtypes))):
+        inexact = list(self.inexact) if isinstance(self.inexact, dict) else []
+        for key, names in (
+            ("categories", self.categories),
+            ("dtypes", list(self.dtypes)),
+            ("inexact", inexact),
+        ):
             allowed = columns + (["features", "target"] if key == "dtypes" else [])
             unknown = [name for name in names if name not in allowed]
             if unknown:
@@ -141,6 +157,12 @@ class ImportSettings(Settings):
                     f"{did_you_mean(unknown[0], allowed)}"
                 )
         return self
+
+    def rounds(self, column: str) -> bool:
+        """Return whether a column may lose digits of integers."""
+        if isinstance(self.inexact, dict):
+            return self.inexact.get(column) == "round"
+        return self.inexact == "round"
 
 
 class DatasetSettings(Settings):

@@ -3,11 +3,14 @@
 import os
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from memtrain.config.schema import Configuration
 from memtrain.config.training import TrainingSettings
 from memtrain.core.byte_sizes import format_bytes
 from memtrain.core.errors import UserError, raise_problems
 from memtrain.core.ranges import Range, overlaps, subtract_ranges
+from memtrain.core.wording import listed
 from memtrain.data.field_statistics import merge_all
 from memtrain.data.manifest import Manifest, describe_shards
 from memtrain.data.record_file import dtype_to_json
@@ -94,6 +97,26 @@ def describe_weak_shuffle(recipe: Recipe) -> str | None:
         f"{key}: if rows lie sorted by the target, the mean of a batch varies "
         f"{shuffle.batch_variance:.3g} times as much as with a uniform shuffle. {advice}; or "
         "import the rows with `shuffle_once: <seed>`, which shuffles them once and for all."
+    )
+
+
+def describe_absent_classes(recipe: Recipe) -> str | None:
+    """Return a warning if the training rows lack classes that other rows have; else None."""
+    counts = recipe.training.statistics_of("target").values
+    classes = recipe.training.task.classes
+    if classes is None or counts is None:
+        return None
+    present = np.zeros(classes, bool)
+    present[np.flatnonzero(counts)] = True
+    absent = np.flatnonzero(~present).tolist()
+    if not absent:
+        return None
+    names = recipe.evaluation.class_names
+    shown = listed([names[number] if names else str(number) for number in absent], 5)
+    return (
+        f"splits.{recipe.split}: no training row is of class {shown}; the model cannot learn "
+        f"{'it' if len(absent) == 1 else 'them'}. Choose other ranges, or import the rows with "
+        "`shuffle_once: <seed>`."
     )
 
 

@@ -165,6 +165,40 @@ def test_a_block_of_numbers_becomes_as_many_columns(tmp_path):
     assert source.features == ["pixels[0]", "pixels[1]"]
 
 
+def test_a_block_alone_keeps_its_shape(tmp_path):
+    windows = np.arange(48.0).reshape(4, 6, 2)
+    np.savez(tmp_path / "b.npz", x=windows, z=windows[:, :, 0], y=np.zeros(4))
+    records, source = run_import(tmp_path / "b.npz", **XY)
+    np.testing.assert_array_equal(records["features"], windows)
+    assert source.features[:3] == ["x[0,0]", "x[0,1]", "x[1,0]"]
+    records, _ = run_import(tmp_path / "b.npz", features=["x", "z"], target=["y"])
+    side_by_side = np.concatenate([windows.reshape(4, 12), windows[:, :, 0]], axis=1)
+    np.testing.assert_array_equal(records["features"], side_by_side)
+
+
+@pytest.mark.parametrize("inexact", ["round", {"x": "round"}])
+def test_integers_are_refused_or_rounded_as_asked(tmp_path, inexact):
+    (tmp_path / "t.csv").write_text("x,y\n1,2\n20240101,2\n")
+    problem = refusal(tmp_path / "t.csv", **XY)
+    assert "t.csv, row 2, column 'x': the integer 20240101 would become 20240100" in problem
+    assert "inexact: round" in problem
+    records, _ = run_import(tmp_path / "t.csv", **XY, inexact=inexact)
+    assert records["features"].tolist() == [[1], [20240100]]
+
+
+def test_values_that_float32_merges_are_refused(tmp_path):
+    np.savez(tmp_path / "t.npz", x=1e8 + np.arange(9.0), y=np.zeros(9))
+    problem = refusal(tmp_path / "t.npz", **XY)
+    assert "column 'x': x: its values lie within 2.58 (standard deviation) of 100000004" in problem
+    records, _ = run_import(tmp_path / "t.npz", **XY, dtypes={"x": "float64"})
+    assert records["features"][:, 0].tolist() == (1e8 + np.arange(9.0)).tolist()
+
+
+def test_names_that_yaml_takes_for_something_else_are_explained(tmp_path):
+    with pytest.raises(UserError, match=r"features\.0: found False; this is no name.*in quotes"):
+        run_import(tmp_path, features=[False], target=["y"])
+
+
 def test_blocks_must_be_of_one_width(tmp_path):
     np.savez(tmp_path / "a.npz", x=np.zeros((2, 2)), y=np.zeros(2))
     np.savez(tmp_path / "b.npz", x=np.zeros((2, 3)), y=np.zeros(2))
@@ -371,6 +405,7 @@ def test_the_source_tells_where_rows_came_from(tmp_path, monkeypatch, capsys):
             "settings": {
                 "path": "data/*.csv",
                 "dtypes": {},
+                "inexact": "error",
                 "missing": "drop",
                 "shuffle_once": None,
                 **ABW,

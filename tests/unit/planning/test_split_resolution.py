@@ -12,7 +12,11 @@ from memtrain.core.errors import UserError
 from memtrain.data.indexing import index_shards
 from memtrain.data.source import Source
 from memtrain.planning.long_trainings import describe_long_training
-from memtrain.planning.split_resolution import describe_weak_shuffle, resolve_splits
+from memtrain.planning.split_resolution import (
+    describe_absent_classes,
+    describe_weak_shuffle,
+    resolve_splits,
+)
 from memtrain.recipes.recipe import Recipe
 from memtrain.recipes.recipe_facts import RecipeFacts, read_recipe_facts
 from memtrain.system import checked_json
@@ -79,6 +83,15 @@ def test_the_digest_depends_on_the_rows_of_the_split_and_no_others(resolve):
     features = FEATURES.copy()
     features[85] += 1
     assert [a == b for a, b in zip(before, digests(features), strict=True)] == [True, False, False]
+
+
+def test_classes_without_a_training_row_are_told(resolve):
+    target = np.array([[0, 2, 3][row // 34] for row in range(100)])[:, None]
+    how = {"training": {"loss": "CrossEntropyLoss", "model": "linear"}, "classes": 4}
+    _, recipe = resolve(FEATURES, target, train=[0, 50], **how)
+    assert "no training row is of class 1, 3; the model cannot" in describe_absent_classes(recipe)
+    _, recipe = resolve(FEATURES, np.arange(100)[:, None] % 4, **how)
+    assert describe_absent_classes(recipe) is None
 
 
 def test_exchanging_two_settings_changes_the_digest(resolve):

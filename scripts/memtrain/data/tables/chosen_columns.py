@@ -58,17 +58,25 @@ class ChosenColumns:
         return record_dtype(**{name: _field(columns) for name, columns in self.fields.items()})
 
 
-def _field(columns: list[Column]) -> tuple[str, int]:
-    """Return the type and the width of the field that some columns make together."""
+def _field(columns: list[Column]) -> tuple[str, tuple[int, ...]]:
+    """Return the type and the shape of the field that some columns make together.
+
+    A column alone keeps its shape, such as (12, 4); several lie side by side, (numbers,).
+    """
     dtype = np.result_type(*(column.dtype for column in columns))
-    return dtype.newbyteorder("<").str, sum(len(column.names) for column in columns)
+    shape: tuple[int, ...] = (sum(len(column.names) for column in columns),)
+    if len(columns) == 1 and len(columns[0].shape) > 1:
+        shape = columns[0].shape
+    return dtype.newbyteorder("<").str, shape
 
 
 def _feature_column(settings: ImportSettings, name: str) -> Column:
     dtype = _declared_dtype(settings, name, "features")
     if name in settings.categories:
         return CategoryFeature(name, dtype)
-    return NumberColumn(name, dtype, takes_mean=settings.missing == "mean")
+    return NumberColumn(
+        name, dtype, takes_mean=settings.missing == "mean", rounds=settings.rounds(name)
+    )
 
 
 def _target_columns(settings: ImportSettings) -> list[Column]:
@@ -77,7 +85,10 @@ def _target_columns(settings: ImportSettings) -> list[Column]:
     categories = [name for name in names if name in settings.categories]
     is_class = bool(categories) or np.result_type(*dtypes).kind in "iub"
     if not is_class:
-        return [NumberColumn(name, dtype) for name, dtype in zip(names, dtypes, strict=True)]
+        return [
+            NumberColumn(name, dtype, rounds=settings.rounds(name))
+            for name, dtype in zip(names, dtypes, strict=True)
+        ]
     if len(names) > 1:
         raise UserError(
             f"target: found {listed(names)}; a category, or a target of an integer type, is a "

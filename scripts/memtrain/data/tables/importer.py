@@ -19,11 +19,11 @@ from memtrain.core.wording import did_you_mean, listed
 from memtrain.data.external_shuffle import ShuffledWriter
 from memtrain.data.record_file import RecordWriter
 from memtrain.data.source import Source
-from memtrain.data.tables.cell_values import RefusedValueError
 from memtrain.data.tables.chosen_columns import ChosenColumns
-from memtrain.data.tables.columns import Cells, Column
+from memtrain.data.tables.columns import Cells, Column, NumberColumn
 from memtrain.data.tables.files import open_tables
 from memtrain.data.tables.missing_values import MissingValues
+from memtrain.data.tables.refused_value import RefusedValueError
 from memtrain.data.tables.source_files import describe_files, file_states, source_files
 from memtrain.data.tables.table import Table
 from memtrain.system.progress import Progress
@@ -96,7 +96,7 @@ class TableImport:
                 self._survey_batch(batch)
                 progress.advance(batch.content.num_rows)
         missing = self._missing.problems(self._columns.all, self._columns.target)
-        raise_problems([*self._problems.values(), *missing])
+        raise_problems([*self._problems.values(), *missing, *self._merged_values()])
         if not self.rows:
             raise UserError(
                 f"{self._settings.path}: no rows are left; {self.rows_read:,} were read and "
@@ -130,7 +130,7 @@ class TableImport:
             target=[name for column in self._columns.target for name in column.names],
             task="regression" if target.classes is None else "classification",
             classes=target.classes,
-            class_names=target.words,
+            class_names=target.labels,
             origin=self._origin(),
         )
 
@@ -146,6 +146,15 @@ class TableImport:
             "rows_read": self.rows_read,
             "rows_dropped": self.rows_dropped,
         }
+
+    def _merged_values(self) -> Iterator[str]:
+        """Yield a problem for every column whose type makes one value of many."""
+        for column in self._columns.all:
+            if isinstance(column, NumberColumn) and column.name not in self._problems:
+                try:
+                    column.refuse_merged()
+                except RefusedValueError as refusal:
+                    yield f"column '{column.name}': {refusal.reason}"
 
     def _batches(self) -> Iterator[_Batch]:
         """Yield the batches of all tables, one table after the other."""
@@ -193,7 +202,7 @@ class TableImport:
         records = np.empty(int(kept.sum()), dtype)
         for field, columns in self._columns.fields.items():
             parts = [column.encode(_select(cells[column], kept)) for column in columns]
-            np.concatenate(parts, axis=1, out=records[field])
+            records[field] = np.concatenate(parts, axis=1).reshape(records[field].shape)
         return records
 
     def _kept_rows(self, cells: dict[Column, Cells], rows: pa.RecordBatch) -> np.ndarray:

@@ -5,8 +5,8 @@ from typing import Literal
 
 import numpy as np
 
-from memtrain.data.tables.cell_values import RefusedValueError
 from memtrain.data.tables.columns import Column, NumberColumn
+from memtrain.data.tables.refused_value import RefusedValueError
 
 
 class MissingValues:

@@ -1,7 +1,9 @@
 """Tables are read from files of any kind as they were written, or an error names the file."""
 
+import csv
 import functools
 import gzip
+import io
 import json
 import os
 import re
@@ -12,9 +14,13 @@ import zipfile
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.lib import format as npy
 from pyarrow import feather, ipc, parquet
 
 from memtrain.core.errors import UserError
+from memtrain.data.tables.csv_quotes import QuoteWatch, refuse_irregular_quotes
 from memtrain.data.tables.files import open_tables
 from memtrain.data.tables.source_files import source_files
 
@@ -98,7 +104,7 @@ def test_every_kind_of_file_yields_the_chosen_columns_in_batches(tmp_path, name)
     found, batches = read(tmp_path / name, ["w", "x"])
     assert batches > 1
     assert found.column_names == ["w", "x"]
-    assert found["w"].to_pylist() == COLUMNS["w"].tolist()
+    assert found["w"].cast(pa.string()).to_pylist() == COLUMNS["w"].tolist()
     assert [float(x) for x in found["x"].to_pylist()] == COLUMNS["x"].tolist()
 
 
@@ -214,12 +220,11 @@ def test_a_block_of_numbers_is_one_column_of_lists(tmp_path, name, write):
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.zeros((2, 2, 2)), r"shape \(2, 2, 2\)"),
-        (np.zeros((2, 2), [("x", "f4")]), r"shape \(2, 2\)"),
+        (np.zeros((2, 2), [("x", "f4")]), r"records in an array of shape \(2, 2\)"),
         (np.asfortranarray(np.zeros((3, 2))), "Fortran"),
         (np.array(1.0), "single value"),
         (np.array([(1j,)], [("0", "c8")]), "'0' is of the type complex64"),
-        (np.zeros(2, [("0", "f4", (2, 2))]), r"'0' has rows of shape \(2, 2\)"),
+        (np.zeros(2, [("0", "f4", (2, 0))]), r"'0' has rows of shape \(2, 0\), which hold no"),
     ],
 )
 def test_arrays_that_are_no_table_are_refused(tmp_path, array, message):
@@ -231,17 +236,38 @@ def test_arrays_that_are_no_table_are_refused(tmp_path, array, message):
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.zeros((2, 2, 2)), r"shape \(2, 2, 2\)"),
         (np.asfortranarray(np.zeros((3, 2))), "Fortran"),
         (np.array(1.0), r"shape \(\)"),
-        (np.array([{}]), "array of object"),
-        (np.zeros(2, [("x", "f4")]), "'x'"),
+        (np.array([{}]), "Python objects"),
+        (np.zeros(2, [("x", "f4")]), "records"),
     ],
 )
 def test_members_that_are_no_column_are_refused(tmp_path, array, message):
     np.savez(tmp_path / "a.npz", fine=np.arange(2), a=array)
     with pytest.raises(UserError, match=f"a.npz:a: .*{message}"):
         read(tmp_path / "a.npz", ["a"])
+
+
+def test_arrays_of_any_shape_have_columns_of_lists(tmp_path):
+    array = np.arange(24.0).reshape(2, 3, 2, 2)
+    np.save(tmp_path / "a.npy", array)
+    np.savez(tmp_path / "a.npz", x=array)
+    assert read(tmp_path / "a.npy", ["1"])[0]["1"].to_pylist() == array[:, 1].tolist()
+    assert read(tmp_path / "a.npz", ["x"])[0]["x"].to_pylist() == array.tolist()
+
+
+def test_a_file_of_many_fields_is_read(tmp_path):
+    dtype = np.dtype([(f"a_column_{number:04d}", "<f4") for number in range(500)])
+    np.save(tmp_path / "a.npy", np.ones(4, dtype))
+    assert read(tmp_path / "a.npy", ["a_column_0499"])[0]["a_column_0499"].to_pylist() == [1] * 4
+
+
+def test_a_header_that_numpy_cannot_read_back_is_explained(tmp_path):
+    npy.open_memmap(tmp_path / "a.npy", "w+", "f4", (np.int64(4), 3)).flush()
+    if b"np.int" not in (tmp_path / "a.npy").read_bytes()[:200]:
+        pytest.skip("this version of NumPy writes plain integers")
+    with pytest.raises(UserError, match=r"np\.int64\(4\), which NumPy itself cannot read back"):
+        read(tmp_path / "a.npy", ["0"])
 
 
 def test_a_pickle_is_never_loaded(tmp_path):
@@ -263,10 +289,75 @@ def test_csv_as_others_write_it(tmp_path):
     (table,) = open_tables([tmp_path / "t.csv"])
     assert table.columns == ["name", "x, y", "z"]
     assert read(tmp_path / "t.csv", table.columns)[0].to_pydict() == {
-        "name": ['a "quoted" word', "two\r\nlines"],
-        "x, y": ["1", None],
-        "z": ["2", "4"],
+        "name": [b'a "quoted" word', b"two\r\nlines"],
+        "x, y": [b"1", None],
+        "z": [b"2", b"4"],
     }
+
+
+OPEN = "a quote is opened and never closed"
+
+
+@pytest.mark.parametrize(
+    ("rows", "row", "message"),
+    [
+        (["1,a", '2,"b', "3,c"], 2, OPEN),
+        (["1,a", '2,"b""', "3,c"], 2, OPEN),
+        (["1,a", '2,b"', '3,"'], 3, OPEN),
+        (["1,a", '2,"b', "3,c", '4,"d"', "5,e"], 2, "a closing quote is followed by more text"),
+        (["1,a", '2,"b"x', "3,c"], 2, "a closing quote is followed by more text"),
+    ],
+)
+@pytest.mark.parametrize("filler", [0, 300_000])
+def test_no_row_vanishes_within_the_cell_of_another(tmp_path, rows, row, message, filler):
+    lines = ["x,w", *["0,z"] * filler, *rows]
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
+    with pytest.raises(UserError, match=rf"t\.csv, row {filler + row:,}: {message}"):
+        read(tmp_path / "t.csv", ["x"])
+
+
+QUOTED = st.lists(st.text('",\r\n a', max_size=4), min_size=1, max_size=5)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(QUOTED, min_size=1, max_size=4), st.booleans(), st.integers(1, 7))
+def test_quotes_are_regular_wherever_the_bytes_are_cut(cells, all_quoted, size):
+    text = io.StringIO(newline="")
+    quoting = csv.QUOTE_ALL if all_quoted else csv.QUOTE_MINIMAL
+    csv.writer(text, quoting=quoting).writerows(cells)
+    watch = QuoteWatch(io.BytesIO(text.getvalue().encode()))
+    while watch.read(size):
+        pass
+    assert watch.ends_regularly
+    refuse_irregular_quotes("t.csv", io.StringIO(text.getvalue(), newline=""))
+
+
+def test_a_quote_within_a_cell_without_quotes_is_a_letter(tmp_path):
+    (tmp_path / "t.csv").write_text('x,w\n1,5" pipe\n2,"6"" pipe"\n')
+    assert read(tmp_path / "t.csv", ["w"])[0].to_pydict() == {"w": [b'5" pipe', b'6" pipe']}
+
+
+def test_letters_that_are_not_utf8_do_no_harm_in_columns_that_are_not_read(tmp_path):
+    (tmp_path / "t.csv").write_bytes("n,x\ncafé,1\n".encode("latin-1"))
+    assert read(tmp_path / "t.csv", ["x"])[0].to_pydict() == {"x": [b"1"]}
+    (tmp_path / "t.csv").write_bytes("café,x\nn,1\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"name of a column, b'caf\\xe9', is not UTF-8"):
+        open_tables([tmp_path / "t.csv"])
+
+
+@pytest.mark.parametrize("before", [0, 200_000])
+def test_a_cell_may_be_longer_than_a_block(tmp_path, before):
+    long = "x" * (3 << 20)
+    (tmp_path / "t.csv").write_text("a,w\n" + "1,ok\n" * before + f'2,"{long}"\n3,ok\n')
+    found = read(tmp_path / "t.csv", ["a"])[0]["a"].to_pylist()
+    assert found == [b"1"] * before + [b"2", b"3"]
+
+
+@pytest.mark.parametrize("text", ["x,w", "x,w\n"])
+def test_a_header_without_rows_is_a_table_without_rows(tmp_path, text):
+    (tmp_path / "t.csv").write_text(text)
+    (table,) = open_tables([tmp_path / "t.csv"])
+    assert sum(batch.num_rows for batch in table.batches(["x"])) == 0
 
 
 def test_lines_within_quotes_may_lie_across_blocks(tmp_path):
@@ -288,7 +379,7 @@ def test_csv_members_of_a_zip_are_tables_in_name_order(tmp_path):
     with zipfile.ZipFile(tmp_path / "t.zip", "w") as archive:
         for name in ("b.csv", "a.CSV", "notes.txt", "__MACOSX/._a.csv"):
             archive.writestr(name, f"x\n{name}\n")
-    assert read(tmp_path / "t.zip", ["x"])[0].to_pydict() == {"x": ["a.CSV", "b.csv"]}
+    assert read(tmp_path / "t.zip", ["x"])[0].to_pydict() == {"x": [b"a.CSV", b"b.csv"]}
 
 
 def test_a_zip_without_csv_is_refused(tmp_path):
