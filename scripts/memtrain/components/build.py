@@ -9,7 +9,8 @@ from torch import nn, optim
 from memtrain.components.losses import Loss, build_loss
 from memtrain.components.models import StandIn, build_model
 from memtrain.components.optimizers import build_optimizer, build_scheduler
-from memtrain.components.transforms import Row, build_transform
+from memtrain.components.row_transform import build_row_transform
+from memtrain.components.transforms import Row
 from memtrain.core.errors import UserError, attempt
 from memtrain.core.random_streams import torch_seed
 from memtrain.recipes.recipe import TrainingRecipe
@@ -69,14 +70,7 @@ def build_model_parts(
     model = attempt(
         problems, build_model, f"{where}.model", settings.model, recipe.in_features, outputs
     )
-    transform = attempt(
-        problems,
-        build_transform,
-        f"{where}.transform",
-        settings.transform,
-        recipe.statistics_of("features"),
-        recipe.feature_shape,
-    )
+    transform = attempt(problems, build_row_transform, where, recipe)
     if loss is None or model is None or problems:
         raise UserError(*problems)
     if shard is None:

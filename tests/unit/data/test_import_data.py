@@ -104,7 +104,7 @@ ROWS = st.lists(
 
 
 @settings(max_examples=25, deadline=None)
-@given(ROWS, st.sampled_from(["drop", "mean"]))
+@given(ROWS, st.sampled_from(["drop", "keep"]))
 def test_the_same_rows_give_the_same_bytes_from_every_kind(rows, missing):
     x, k, flag, word, y = zip(*rows, strict=True)
     columns = {
@@ -236,20 +236,27 @@ def test_missing_values_of_all_columns_are_reported(tmp_path):
 @pytest.mark.parametrize(
     ("text", "keys", "message"),
     [
-        (GAPS, ABW, "column 'w' has missing values (1, "),
-        (GAPS, ABW, "A category has no mean; use `missing: drop`"),
-        (GAPS, ABW, "A target has no mean; use `missing: drop`"),
-        ("x,y\n,1\n,2\n", XY, "column 'x': there is no value to take the mean of"),
+        (GAPS, ABW, "column 'y' has missing values (1, "),
+        (GAPS, ABW, "Nothing can be learned from a missing target"),
+        (GAPS, ABW, "`missing: {y: drop}`"),
         (
             "x,y\n1,1\n,1\n2,1\n",
             XY | {"dtypes": {"x": "int64"}},
-            "column 'x': its mean, 1.5, does not fit the type int64",
+            "column 'x' has missing values (1, the first in",
         ),
+        ("x,y\n1,1\n,1\n", XY | {"dtypes": {"x": "int8"}}, "The type int8 has no value for them"),
     ],
 )
-def test_columns_without_a_mean_are_refused(tmp_path, text, keys, message):
+def test_missing_values_that_cannot_be_kept_are_refused(tmp_path, text, keys, message):
     (tmp_path / "t.csv").write_text(text)
-    assert message in refusal(tmp_path / "t.csv", **keys, missing="mean")
+    assert message in refusal(tmp_path / "t.csv", **keys, missing="keep")
+
+
+@pytest.mark.parametrize("missing", ["mean", {"x": "mean"}])
+def test_means_of_all_rows_are_refused(tmp_path, missing):
+    (tmp_path / "t.csv").write_text("x,y\n1,1\n")
+    problem = refusal(tmp_path / "t.csv", **XY, missing=missing)
+    assert "write `missing: keep` here, and `impute: mean` under `training`" in problem
 
 
 def test_an_import_without_rows_is_refused(tmp_path):
@@ -418,8 +425,7 @@ def test_the_source_tells_where_rows_came_from(tmp_path, monkeypatch, capsys):
                 }
             ],
             "categories": {"w": ["q"]},
-            "means": {},
-            "imputed": {},
+            "missing": {},
             "rows_read": 5,
             "rows_dropped": 4,
         },

@@ -74,9 +74,7 @@ def _feature_column(settings: ImportSettings, name: str) -> Column:
     dtype = _declared_dtype(settings, name, "features")
     if name in settings.categories:
         return CategoryFeature(name, dtype)
-    return NumberColumn(
-        name, dtype, takes_mean=settings.missing == "mean", rounds=settings.rounds(name)
-    )
+    return NumberColumn(name, dtype, rounds=settings.rounds(name))
 
 
 def _target_columns(settings: ImportSettings) -> list[Column]:

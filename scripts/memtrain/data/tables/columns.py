@@ -1,7 +1,7 @@
 """The columns of a table and how each becomes numbers: an Arrow array comes in, numbers go out.
 
 A column is read twice. The first time it learns what must be known before a row can be written: the
-words of a category, the means that replace missing numbers, the number of classes.
+words of a category, the labels of classes, and whether the type of a column holds its numbers.
 """
 
 import math
@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from memtrain.data.field_statistics import FieldStatistics
-from memtrain.data.tables.cell_values import NumberCells, WordCells, fit, read_numbers, read_words
+from memtrain.data.tables.cell_values import NumberCells, WordCells, read_numbers, read_words
 from memtrain.data.tables.refused_value import RefusedValueError
 
 #: A category with more words than this is taken for a mistake: each becomes a column or a class.
@@ -35,12 +35,7 @@ class Column(ABC, Generic[CellsT]):
     Args:
         name: name of the column in the tables.
         dtype: type in which its values are written.
-
-    Attributes:
-        takes_mean: whether a mean can replace a missing value.
     """
-
-    takes_mean = False
 
     def __init__(self, name: str, dtype: np.dtype):
         self.name = name
@@ -98,7 +93,6 @@ class NumberColumn(Column[NumberCells]):
     Args:
         name: name of the column in the tables.
         dtype: type in which its values are written.
-        takes_mean: whether a mean can replace a missing value.
         rounds: whether integers may lose digits, and values that lie close together be merged.
     """
 
@@ -107,7 +101,6 @@ class NumberColumn(Column[NumberCells]):
         self.takes_mean = takes_mean
         self._rounds = rounds
         self._shape: tuple[int, ...] | None = None
-        self._statistics: FieldStatistics | None = None
         self._doubles: FieldStatistics | None = None
 
     @property
@@ -146,8 +139,6 @@ class NumberColumn(Column[NumberCells]):
         Raises:
             RefusedValueError: never; other columns may refuse.
         """
-        if self.takes_mean:
-            self._statistics = _merged(self._statistics, cells.values, cells.missing)
         if self.dtype.itemsize < 8 and self.dtype.kind == "f" and not self._rounds:
             doubles = cells.values if cells.rounded_from is None else cells.rounded_from
             self._doubles = _merged(self._doubles, doubles, cells.missing)
@@ -173,28 +164,11 @@ class NumberColumn(Column[NumberCells]):
                 "column the type float64 under `dtypes`, or set `inexact: round`."
             )
 
-    def means(self) -> np.ndarray:
-        """Return the mean of the numbers that are present, in the column's type, (width,).
-
-        Raises:
-            RefusedValueError: where there are none, or where their mean does not fit the type.
-        """
-        if self._statistics is None or not self._statistics.count.all():
-            raise RefusedValueError("there is no value to take the mean of. Leave the column out.")
-        fitted, fits = fit(self._statistics.mean, self.dtype)
-        if not fits.all():
-            mean = self._statistics.mean[np.argmin(fits)]
-            raise RefusedValueError(
-                f"its mean, {mean}, does not fit the type {self.dtype}. Give the column a floating "
-                "type under `dtypes`, or set `missing: drop`."
-            )
-        return fitted
-
     def encode(self, cells: NumberCells) -> np.ndarray:
-        """Return the values to write, (rows, width), with means in place of missing values."""
+        """Return the values to write, (rows, width); a missing one is NaN, always the same."""
         if not cells.missing.any():
             return cells.values
-        return np.where(cells.missing, self.means(), cells.values)
+        return np.where(cells.missing, self.dtype.type(np.nan), cells.values)
 
 
 def _merged(
@@ -318,10 +292,11 @@ class CategoryFeature(_WordColumn):
         return [f"{self.name}={word}" for word in self.words]
 
     def encode(self, cells: WordCells) -> np.ndarray:
-        """Return the values to write, (rows, number of words)."""
-        numbers = cells.numbers(self.words)
-        encoded = np.zeros((len(numbers), len(self._found)), self.dtype)
-        encoded[np.arange(len(numbers)), numbers] = 1
+        """Return the values to write, (rows, number of words); all 0 for a missing word."""
+        present = np.flatnonzero(~cells.missing[:, 0])
+        numbers = cells.select(~cells.missing[:, 0]).numbers(self.words)
+        encoded = np.zeros((len(cells.missing), len(self._found)), self.dtype)
+        encoded[present, numbers] = 1
         return encoded
 
 

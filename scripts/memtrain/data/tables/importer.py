@@ -1,9 +1,9 @@
 """Brings a user's tables into one record file, in two passes over them.
 
-The first pass finds out what must be known before the first row is written (the number of rows that
-are kept, the words of categories, the means that replace missing values) and the first problem of
-every column. The second pass writes. Both see the same batches in the same order on one thread, so
-the bytes depend on the files and the settings alone.
+The first pass finds out what must be known before the first row is written (the number of rows
+that are kept, the words of categories, the labels of classes) and the first problem of every
+column. The second pass writes. Both see the same batches in the same order on one thread, so the
+bytes depend on the files and the settings alone.
 """
 
 from collections.abc import Iterator
@@ -71,7 +71,7 @@ class TableImport:
         raise_problems(_absent_columns(self._tables, self._names))
         self._descriptions: list[dict[str, str | int]] = []
         self._problems: dict[str, str] = {}
-        self._missing = MissingValues(settings.missing)
+        self._missing = MissingValues(settings)
         self.rows_read = 0
         self.rows_dropped = 0
 
@@ -95,7 +95,7 @@ class TableImport:
             for batch in self._batches():
                 self._survey_batch(batch)
                 progress.advance(batch.content.num_rows)
-        missing = self._missing.problems(self._columns.all, self._columns.target)
+        missing = self._missing.problems(self._columns.features, self._columns.target)
         raise_problems([*self._problems.values(), *missing, *self._merged_values()])
         if not self.rows:
             raise UserError(
@@ -141,8 +141,7 @@ class TableImport:
             "settings": self._settings.model_dump(mode="json"),
             "files": self._descriptions,
             "categories": {one.name: one.words for one in columns if one.words is not None},
-            "means": self._missing.means_used(self._columns.features),
-            "imputed": self._missing.values_replaced(),
+            "missing": self._missing.values_kept(),
             "rows_read": self.rows_read,
             "rows_dropped": self.rows_dropped,
         }
@@ -206,7 +205,7 @@ class TableImport:
         return records
 
     def _kept_rows(self, cells: dict[Column, Cells], rows: pa.RecordBatch) -> np.ndarray:
-        return self._missing.kept_rows([read.missing for read in cells.values()], rows.num_rows)
+        return self._missing.kept_rows(cells, rows.num_rows)
 
     def _note_problem(self, batch: _Batch, column: Column, refusal: RefusedValueError) -> None:
         row = "" if refusal.row is None else f", row {batch.start + refusal.row + 1:,}"

@@ -99,14 +99,14 @@ def _read_member_layout(where: str, stream: IO[bytes]) -> RecordLayout:
     version = npy.read_magic(stream)
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     shape, fortran_order, dtype = read(stream)
-    problem = ""
+    problem, axes = "", len(shape)
     if dtype.hasobject:
         problem = "Python objects, which are not read. Save numbers (nan for a missing one) or text"
     elif dtype.names:
         problem = "records; an array of an .npz file is one column. Save each field as an array"
-    elif shape == ():
+    elif axes == 0:
         problem = "a single value of shape (). Save an array of as many values as there are rows"
-    elif fortran_order and len(shape) > 1:
+    elif fortran_order and axes > 1:
         problem = (
             "rows that lie column by column (Fortran order). Save np.ascontiguousarray of the array"
         )
