@@ -61,7 +61,7 @@ Shuffle = Annotated[
 
 
 #: What takes the place of a missing value: the mean of its column, or a number.
-Impute = Literal["mean"] | Annotated[float, Field(allow_inf_nan=False)]
+Impute = Literal["mean"] | Annotated[float, Field(ge=-1e30, le=1e30)]
 
 
 class TrainingSettings(Settings):
