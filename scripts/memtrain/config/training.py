@@ -85,6 +85,12 @@ class TrainingSettings(Settings):
         "training rows) or a number; by column, or one for all. null: rows with missing values are "
         "refused.",
     )
+    target: Literal["none", "standardize"] = Field(
+        default="none",
+        description="What is done to a target of numbers before the model learns it. standardize: "
+        "it gets mean 0 and standard deviation 1 over the training rows; predictions and metrics "
+        "are in its own unit all the same.",
+    )
     loss: Choice = Field(
         default=Choice(name="MSELoss"),
         description='The loss: a class of torch.nn that takes reduction="sum", with its arguments; '

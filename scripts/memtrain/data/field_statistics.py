@@ -29,6 +29,10 @@ _WELL_CONDITIONED = 100.0
 #: [0, COUNTED_VALUES), as class labels do.
 COUNTED_VALUES = 1024
 
+#: float32 merges the values of a column that vary by less than this share of their mean: less than
+#: 16 of its steps lie within one standard deviation.
+LEAST_SPREAD = 2.0**-20
+
 _thread_memory = threading.local()
 
 

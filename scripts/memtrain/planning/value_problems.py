@@ -6,6 +6,7 @@ import numpy as np
 
 from memtrain.components.row_transform import fill_values
 from memtrain.core.wording import did_you_mean, listed
+from memtrain.data.field_statistics import LEAST_SPREAD
 from memtrain.data.manifest import Manifest, describe_shards
 from memtrain.data.shard_summaries import PieceSummary, first_nonfinite
 from memtrain.recipes.recipe import TrainingRecipe
@@ -41,9 +42,54 @@ def value_problems(
             "under `impute`, or leave the column out."
         )
         return
+    yield from _merged_values(where, recipe)
     filled = {"features": ~np.isnan(fill_values(recipe))}
     for use, parts in pieces.items():
         yield from _nonfinite_values(where, use, parts, filled, data=data, manifest=manifest)
+
+
+def _merged_values(where: str, recipe: TrainingRecipe) -> Iterator[str]:
+    """Yield a problem for columns that reach the model in float32, which makes them one value."""
+    settings, task = recipe.settings, recipe.task
+    centred = {
+        "features": settings.transform.name not in ("none", "scale"),
+        "target": settings.target == "standardize" or task.kind != "regression",
+    }
+    remedies = {"features": "transform: standardize", "target": "target: standardize"}
+    for field, names in (("features", task.features), ("target", task.target)):
+        found = recipe.statistics_of(field)
+        if centred[field] or recipe.dtype_of(field) != np.float64:
+            continue
+        merged = (found.minimum < found.maximum) & (
+            found.standard_deviation < np.abs(found.mean) * LEAST_SPREAD
+        )
+        for number in np.flatnonzero(merged):
+            yield (
+                f"{where}: the values of {names[number]} lie within "
+                f"{found.standard_deviation[number]:.3g} (standard deviation) of "
+                f"{found.mean[number]:.10g}, and the model sees them in float32, which merges "
+                f"them. Set `training: {{{remedies[field]}}}`, which centres them before."
+            )
+    yield from _rounded_integers(where, recipe)
+
+
+def _rounded_integers(where: str, recipe: TrainingRecipe) -> Iterator[str]:
+    """Yield a problem for integers that a model of ours takes as float32, which rounds them."""
+    found = recipe.statistics_of("features")
+    is_converted = recipe.settings.model.name in ("linear", "mlp")
+    if recipe.settings.transform.name != "none" or not is_converted:
+        return
+    if recipe.dtype_of("features").kind not in "iu":
+        return
+    sizes = np.maximum(np.abs(found.minimum), np.abs(found.maximum))
+    large = np.flatnonzero((found.count > 0) & (sizes > 2**24))
+    if len(large):
+        yield (
+            f"{where}: the integers of {listed(recipe.task.features[one] for one in large)} reach "
+            f"{sizes[large[0]]:.0f}, and {recipe.settings.model.name} computes in float32, which "
+            "rounds integers above 2^24. Set `training: {transform: standardize}`, or take a model "
+            "of your own that takes integers."
+        )
 
 
 def _unknown_columns(recipe: TrainingRecipe) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from memtrain.data.field_statistics import FieldStatistics
+from memtrain.data.field_statistics import LEAST_SPREAD, FieldStatistics
 from memtrain.data.tables.cell_values import NumberCells, WordCells, read_numbers, read_words
 from memtrain.data.tables.refused_value import RefusedValueError
 
@@ -20,10 +20,6 @@ MOST_WORDS = 10_000
 
 #: A target of integers with more different values than this is taken for a number.
 MOST_CLASSES = 100_000
-
-#: Rounding merges the values of a column that vary by less than this share of their mean, in a type
-#: with 24 bits of precision (float32): less than 16 steps of the type lie within one deviation.
-_LEAST_SPREAD = 2.0**-20
 
 Cells = NumberCells | WordCells
 CellsT = TypeVar("CellsT", NumberCells, WordCells)
@@ -153,7 +149,7 @@ class NumberColumn(Column[NumberCells]):
             return
         found = self._doubles
         bits = np.finfo(self.dtype).nmant - np.finfo(np.float32).nmant
-        least = np.abs(found.mean) * _LEAST_SPREAD * 2.0**-bits
+        least = np.abs(found.mean) * LEAST_SPREAD * 2.0**-bits
         merged = (found.minimum < found.maximum) & (found.standard_deviation < least)
         if merged.any():
             at = int(merged.argmax())
