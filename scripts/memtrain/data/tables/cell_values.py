@@ -104,6 +104,27 @@ def read_numbers(array: pa.Array, dtype: np.dtype, rounds: bool = False) -> Numb
     )
 
 
+def refuse_rounded_beside(values: np.ndarray, stored: np.dtype) -> None:
+    """Refuse the first integer that the common type of a field does not hold exactly.
+
+    Args:
+        values: integers of one column of the field, (rows, width).
+        stored: the type in which all columns of the field are written.
+
+    Raises:
+        RefusedValueError: for the first row with such an integer.
+    """
+    flat = values.reshape(-1)
+    place = _first_changed_integer(flat, flat.astype(stored))
+    if place is not None:
+        raise RefusedValueError(
+            f"the integer {flat[place]} would become {int(flat[place].astype(stored))}, as it is "
+            f"written beside columns of floating types, as {stored}. Give all features an integer "
+            "type, name the column under `categories`, or set `inexact: round`.",
+            place // values.shape[1],
+        )
+
+
 def _refuse_rounded(values: np.ndarray, fitted: np.ndarray, text: pa.Array | None) -> None:
     """Refuse the first integer that a floating-point type does not hold exactly.
 

@@ -37,10 +37,15 @@ class ChosenColumns:
             UserError: where the target is a class but has several columns, or is a category but
                 has a type other than int64.
         """
-        return cls(
+        columns = cls(
             features=[_feature_column(settings, name) for name in settings.features],
             target=_target_columns(settings),
         )
+        for field in columns.fields.values():
+            for column in field:
+                if isinstance(column, NumberColumn):
+                    column.stored = _common_dtype(field)
+        return columns
 
     @property
     def all(self) -> list[Column]:
@@ -63,11 +68,15 @@ def _field(columns: list[Column]) -> tuple[str, tuple[int, ...]]:
 
     A column alone keeps its shape, such as (12, 4); several lie side by side, (numbers,).
     """
-    dtype = np.result_type(*(column.dtype for column in columns))
+    dtype = _common_dtype(columns)
     shape: tuple[int, ...] = (sum(len(column.names) for column in columns),)
     if len(columns) == 1 and len(columns[0].shape) > 1:
         shape = columns[0].shape
     return dtype.newbyteorder("<").str, shape
+
+
+def _common_dtype(columns: list[Column]) -> np.dtype:
+    return np.result_type(*(column.dtype for column in columns))
 
 
 def _feature_column(settings: ImportSettings, name: str) -> Column:

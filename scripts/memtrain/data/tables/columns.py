@@ -12,7 +12,13 @@ import numpy as np
 import pyarrow as pa
 
 from memtrain.data.field_statistics import LEAST_SPREAD, FieldStatistics
-from memtrain.data.tables.cell_values import NumberCells, WordCells, read_numbers, read_words
+from memtrain.data.tables.cell_values import (
+    NumberCells,
+    WordCells,
+    read_numbers,
+    read_words,
+    refuse_rounded_beside,
+)
 from memtrain.data.tables.refused_value import RefusedValueError
 
 #: A category with more words than this is taken for a mistake: each becomes a column or a class.
@@ -96,6 +102,8 @@ class NumberColumn(Column[NumberCells]):
         super().__init__(name, dtype)
         self.takes_mean = takes_mean
         self._rounds = rounds
+        #: Type in which the field of the column is written, set by those who put columns together.
+        self.stored = dtype
         self._shape: tuple[int, ...] | None = None
         self._doubles: FieldStatistics | None = None
 
@@ -120,6 +128,8 @@ class NumberColumn(Column[NumberCells]):
                 where rows have another shape than those before.
         """
         cells = read_numbers(array, self.dtype, self._rounds)
+        if self.stored.kind == "f" and self.dtype.kind in "iu" and not self._rounds:
+            refuse_rounded_beside(cells.values, self.stored)
         if self._shape is None:
             self._shape = cells.shape
         if cells.shape != self._shape:
