@@ -3,8 +3,8 @@
 Reads .npy, .npz, .csv, .csv.gz, .zip (of CSV files), .parquet, .arrow and .feather: one file, a
 folder of them, or a pattern like "data/*.csv". No file is read whole, whatever its size.
 
-Everything is read twice. The first time it is surveyed: rows are counted, the words of categories
-and the means of columns are found, and so is everything that is wrong. The second time the rows are
+Everything is read twice. The first time it is surveyed: rows are counted, words of categories and
+labels of classes are found, and so is everything that is wrong. The second time the rows are
 written, as records with the fields "features" and "target". Beside them, a JSON file says which
 files they came from, with their digests, what the columns are called and how words were numbered.
 
@@ -41,15 +41,18 @@ settings, as under `dataset: import:` in config.yaml:
   target        the columns that it learns to predict
   dtypes        types of columns, or of all `features` or the `target`: {target: int64}; float32
                 unless given. A target of integers is a class.
+  inexact       error (unless given): an integer that its type cannot hold exactly stops the import;
+                round: the nearest number is written; or one of them by column: {id: round}
   categories    columns of text: a feature becomes one column a word, a target the number of its
                 class
-  missing       error (unless given): stop; drop: leave the row out; mean: put the column's mean
-                there
+  missing       error (unless given): stop; drop: leave the row out; keep: leave it missing, for
+                `impute` of the training; or one of them by column, or for `features` and `target`
   shuffle_once  a seed: write the rows in random order, which takes twice their space on the disk;
                 null (unless given): keep the order of the files
 
-A column of several numbers a row (a subarray of .npy, a matrix in .npz, a fixed-size list in
-.parquet) is named once and becomes columns "name[0]", "name[1]", ...
+A column of several numbers a row (a subarray of .npy, an array in .npz, a fixed-size list in
+.parquet) is named once and becomes columns "name[0]", "name[1]", ...; where it is the only one of
+the features, the model sees its shape, such as (12, 4).
 
 example:
   import_data.py --data data.npy --source source.json --settings '{path: "data/*.csv",

@@ -28,7 +28,11 @@ from memtrain.data.source import Source
 from memtrain.lineage.records.arguments import add_recording_arguments
 from memtrain.lineage.records.recorder import recording
 from memtrain.planning.long_trainings import describe_long_training
-from memtrain.planning.split_resolution import describe_weak_shuffle, resolve_splits
+from memtrain.planning.split_resolution import (
+    describe_absent_classes,
+    describe_weak_shuffle,
+    resolve_splits,
+)
 from memtrain.recipes.recipe import Recipe
 from memtrain.recipes.withdrawals import (
     WITHDRAWALS_FILE,
@@ -160,7 +164,11 @@ def describe(recipe: Recipe) -> None:
         print(
             f"{recipe.split}: {count_rows(ranges):,} withdrawn rows are left out: {listed(ranges)}"
         )
-    for warning in (describe_weak_shuffle(recipe), describe_long_training(recipe)):
+    for warning in (
+        describe_weak_shuffle(recipe),
+        describe_long_training(recipe),
+        describe_absent_classes(recipe),
+    ):
         if warning:
             _log.warning(warning)
 

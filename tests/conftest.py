@@ -78,7 +78,7 @@ def resolve(write_rows):
             }
         )
         source = Source(
-            features=["x"],
+            features=[f"x{number}" for number in range(features[0].size)],
             target=["y"],
             task="classification" if classes else "regression",
             classes=classes,

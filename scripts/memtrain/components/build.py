@@ -9,7 +9,13 @@ from torch import nn, optim
 from memtrain.components.losses import Loss, build_loss
 from memtrain.components.models import StandIn, build_model
 from memtrain.components.optimizers import build_optimizer, build_scheduler
-from memtrain.components.transforms import Row, build_transform
+from memtrain.components.row_transform import (
+    StandardizeTarget,
+    build_row_transform,
+    build_target_transform,
+    chained,
+)
+from memtrain.components.transforms import Row
 from memtrain.core.errors import UserError, attempt
 from memtrain.core.random_streams import torch_seed
 from memtrain.recipes.recipe import TrainingRecipe
@@ -20,14 +26,17 @@ class ModelParts:
     """The parts of an evaluation.
 
     Attributes:
-        transform: what is done to a row on its way to the model; None for nothing.
+        transform: what is done to a row on its way to the model; None for nothing. In a training,
+            the target is standardized by it, too.
         model: the model.
         loss: the loss of a micro-batch.
+        target: what a training does to the target; None for nothing.
     """
 
     transform: Callable[[Row], Row] | None
     model: nn.Module
     loss: Loss
+    target: StandardizeTarget | None
 
 
 @dataclass(frozen=True)
@@ -69,21 +78,15 @@ def build_model_parts(
     model = attempt(
         problems, build_model, f"{where}.model", settings.model, recipe.in_features, outputs
     )
-    transform = attempt(
-        problems,
-        build_transform,
-        f"{where}.transform",
-        settings.transform,
-        recipe.statistics_of("features"),
-        recipe.feature_shape,
-    )
+    transform = attempt(problems, build_row_transform, where, recipe)
+    target = attempt(problems, build_target_transform, where, recipe)
     if loss is None or model is None or problems:
         raise UserError(*problems)
     if shard is None:
         model.to(device)
     else:
         shard(model)
-    return ModelParts(transform, model, loss.to(device))
+    return ModelParts(transform, model, loss.to(device), target)
 
 
 def build_training_parts(
@@ -117,4 +120,11 @@ def build_training_parts(
     )
     if parts is None or optimizer is None or problems:
         raise UserError(*problems)
-    return TrainingParts(**vars(parts), optimizer=optimizer, scheduler=scheduler)
+    return TrainingParts(
+        transform=chained(parts.transform, parts.target),
+        model=parts.model,
+        loss=parts.loss,
+        target=parts.target,
+        optimizer=optimizer,
+        scheduler=scheduler,
+    )

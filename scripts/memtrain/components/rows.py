@@ -19,6 +19,7 @@ def open_rows(
     recipe: TrainingRecipe,
     rows: Rows,
     transform: Callable[[Row], Row] | None = None,
+    float64: bool = False,
 ) -> MemmapDataset:
     """Open a record file, and check that it holds the rows of a recipe.
 
@@ -27,11 +28,12 @@ def open_rows(
         recipe: training part of the recipe, which describes a row.
         rows: rows of the training or of the evaluation.
         transform: transform of the dataset.
+        float64: whether float64 in the file stays float64.
 
     Raises:
         UserError: if the rows of the file have another dtype, or are too few.
     """
-    dataset = MemmapDataset(data, transform=transform)
+    dataset = MemmapDataset(data, transform=transform, float64=float64)
     dtype = dtype_to_json(dataset.layout.dtype)
     end = max(piece.end for piece in rows.resolved)
     if dtype != recipe.task.dtype:

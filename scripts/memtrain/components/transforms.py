@@ -3,7 +3,8 @@
 A transform takes a row, a dict of NumPy arrays, and returns a row. The transforms of this module
 treat every row alike and by itself. They therefore also take a whole batch (``batched = True``), or
 several batches at once (``row_wise = True``). They change the features only, in place: the arrays
-of a row belong to the transform while it runs, but not afterwards.
+of a row belong to the transform while it runs, but not afterwards. They compute in the precision of
+the column: float64 becomes float32 after them.
 """
 
 from collections.abc import Callable
@@ -26,14 +27,14 @@ class Scale:
     batched = row_wise = True
 
     def __init__(self, factor: float = 1.0, offset: float = 0.0):
-        self._factor = np.float32(factor)
-        self._offset = np.float32(offset)
+        self._factor = factor
+        self._offset = offset
 
     def __call__(self, row: Row) -> Row:
         """Return the row or batch with scaled features."""
         features = _as_floats(row["features"])
-        features *= self._factor
-        features += self._offset
+        features *= features.dtype.type(self._factor)
+        features += features.dtype.type(self._offset)
         return row | {"features": features}
 
 
@@ -52,14 +53,14 @@ class Standardize:
     def __init__(self, statistics: FieldStatistics, shape: tuple[int, ...]):
         deviation = statistics.standard_deviation
         factor = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=deviation > 0)
-        self._mean = statistics.mean.astype(np.float32).reshape(shape)
-        self._factor = factor.astype(np.float32).reshape(shape)
+        self._mean = statistics.mean.reshape(shape)
+        self._factor = factor.reshape(shape)
 
     def __call__(self, row: Row) -> Row:
         """Return the row or batch with standardized features."""
         features = _as_floats(row["features"])
-        features -= self._mean
-        features *= self._factor
+        features -= self._mean.astype(features.dtype)
+        features *= self._factor.astype(features.dtype)
         return row | {"features": features}
 
 
@@ -120,4 +121,8 @@ def _no_transform() -> None:
 
 
 def _as_floats(features: np.ndarray) -> np.ndarray:
-    return np.asarray(features, np.float32)
+    """Return features in a floating type that holds them: float32, or float64 for large integers.
+
+    What is centred or scaled in it becomes float32 afterwards.
+    """
+    return np.asarray(features, np.result_type(features.dtype, np.float32))

@@ -85,10 +85,26 @@ def _check_dtypes(dtypes: dict[str, str]) -> dict[str, str]:
 
 
 def _read_column_name(name: Any) -> Any:
+    if name is None or isinstance(name, bool):
+        raise ValueError(
+            "this is no name of a column: YAML takes words such as no, yes, on, off and null for "
+            "something else, so write the name in quotes"
+        )
     # A column of a matrix is named by its number, which YAML reads as a number.
     return str(name) if type(name) is int else name
 
 
+def _refuse_mean(value: Any) -> Any:
+    given = value.values() if isinstance(value, dict) else [value]
+    if "mean" in list(given):
+        raise ValueError(
+            "a mean is taken from the training rows of each split now, so that no other row plays "
+            "a part; write `missing: keep` here, and `impute: mean` under `training`"
+        )
+    return value
+
+
+Missing = Annotated[Literal["error", "drop", "keep"], BeforeValidator(_refuse_mean)]
 ColumnName = Annotated[str, BeforeValidator(_read_column_name)]
 Columns = Annotated[list[ColumnName], Field(min_length=1)]
 
@@ -110,15 +126,22 @@ class ImportSettings(Settings):
         description="Types by column, or one for all `features` and one for the `target`; columns "
         "without a type become float32. A target of an integer type is a class.",
     )
+    inexact: Literal["error", "round"] | dict[ColumnName, Literal["error", "round"]] = Field(
+        default="error",
+        description="What happens where the type of a column cannot hold an integer exactly, or "
+        "merges numbers that lie close together. error: the import stops; round: the nearest "
+        "number is written. One for all columns, or by column.",
+    )
     categories: list[ColumnName] = Field(
         default_factory=list,
         description="Columns that hold categories. A feature becomes one column for each of its "
         "values (one-hot); a target becomes the number of its class.",
     )
-    missing: Literal["error", "drop", "mean"] = Field(
+    missing: Missing | dict[ColumnName, Missing] = Field(
         default="error",
         description="What happens at a missing value. error: the import stops; drop: the row is "
-        "left out; mean: the mean of the column takes its place (numbers only).",
+        "left out; keep: it stays missing, and `impute` of the training fills it. One for all "
+        "columns, or by column, or one for all `features` and one for the `target`.",
     )
     shuffle_once: Seed | None = Field(
         default=None,
@@ -132,8 +155,15 @@ class ImportSettings(Settings):
         twice = sorted({name for name in columns if columns.count(name) > 1})
         if twice:
             raise ValueError(f"columns appear twice in features and target: {listed(twice)}")
-        for key, names in (("categories", self.categories), ("dtypes", list(self.dtypes))):
-            allowed = columns + (["features", "target"] if key == "dtypes" else [])
+        inexact = list(self.inexact) if isinstance(self.inexact, dict) else []
+        for key, names in (
+            ("categories", self.categories),
+            ("dtypes", list(self.dtypes)),
+            ("inexact", inexact),
+            ("missing", list(self.missing) if isinstance(self.missing, dict) else []),
+        ):
+            has_fields = key in ("dtypes", "missing")
+            allowed = columns + (["features", "target"] if has_fields else [])
             unknown = [name for name in names if name not in allowed]
             if unknown:
                 raise ValueError(
@@ -141,6 +171,19 @@ class ImportSettings(Settings):
                     f"{did_you_mean(unknown[0], allowed)}"
                 )
         return self
+
+    def missing_policy(self, column: str) -> Missing:
+        """Return what happens at a missing value of a column."""
+        if not isinstance(self.missing, dict):
+            return self.missing
+        field = "target" if column in self.target else "features"
+        return self.missing.get(column, self.missing.get(field, "error"))
+
+    def rounds(self, column: str) -> bool:
+        """Return whether a column may lose digits of integers."""
+        if isinstance(self.inexact, dict):
+            return self.inexact.get(column) == "round"
+        return self.inexact == "round"
 
 
 class DatasetSettings(Settings):

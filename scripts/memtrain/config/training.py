@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 from pydantic import BeforeValidator, Field, create_model, model_validator
 
+from memtrain.config.dataset import ColumnName
 from memtrain.config.types import (
     FROM_TEXT,
     Bytes,
@@ -59,6 +60,10 @@ Shuffle = Annotated[
 ]
 
 
+#: What takes the place of a missing value: the mean of its column, or a number.
+Impute = Literal["mean"] | Annotated[float, Field(ge=-1e30, le=1e30)]
+
+
 class TrainingSettings(Settings):
     """How a model is trained. All of it is part of the recipe: a change trains the model again."""
 
@@ -73,6 +78,18 @@ class TrainingSettings(Settings):
         description="What is done to a row before the model sees it: none, scale (with factor and "
         "offset) or standardize, which change the features, or package.module:function, which is "
         "called with the row and its arguments and returns a row.",
+    )
+    impute: Impute | dict[ColumnName, Impute] | None = Field(
+        default=None,
+        description="What takes the place of a missing feature, before the transform: mean (of the "
+        "training rows) or a number; by column, or one for all. null: rows with missing values are "
+        "refused.",
+    )
+    target: Literal["none", "standardize"] = Field(
+        default="none",
+        description="What is done to a target of numbers before the model learns it. standardize: "
+        "it gets mean 0 and standard deviation 1 over the training rows; predictions and metrics "
+        "are in its own unit all the same.",
     )
     loss: Choice = Field(
         default=Choice(name="MSELoss"),

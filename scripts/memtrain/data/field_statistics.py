@@ -29,6 +29,10 @@ _WELL_CONDITIONED = 100.0
 #: [0, COUNTED_VALUES), as class labels do.
 COUNTED_VALUES = 1024
 
+#: float32 merges the values of a column that vary by less than this share of their mean: less than
+#: 16 of its steps lie within one standard deviation.
+LEAST_SPREAD = 2.0**-20
+
 _thread_memory = threading.local()
 
 
@@ -43,7 +47,8 @@ class FieldStatistics:
             beyond 1e154 have no finite square.
         minimum: float64 (columns,); +inf where there is no finite value.
         maximum: float64 (columns,); -inf where there is no finite value.
-        nonfinite: int64 (columns,), the number of values that are NaN or infinite.
+        missing: int64 (columns,), the number of values that are NaN.
+        infinite: int64 (columns,), the number of values that are infinite.
         values: int64 (n,), how often each of 0, 1, ... n-1 occurs, for a field of one integer
             column whose values lie in [0, ``COUNTED_VALUES``); None for every other field.
     """
@@ -53,7 +58,8 @@ class FieldStatistics:
     m2: np.ndarray
     minimum: np.ndarray
     maximum: np.ndarray
-    nonfinite: np.ndarray
+    missing: np.ndarray
+    infinite: np.ndarray
     values: np.ndarray | None = None
 
     @classmethod
@@ -79,7 +85,8 @@ class FieldStatistics:
             m2=np.zeros(columns),
             minimum=np.full(columns, np.inf),
             maximum=np.full(columns, -np.inf),
-            nonfinite=np.zeros(columns, np.int64),
+            missing=np.zeros(columns, np.int64),
+            infinite=np.zeros(columns, np.int64),
             values=np.zeros(0, np.int64) if counted else None,
         )
 
@@ -102,7 +109,8 @@ class FieldStatistics:
             m2=m2,
             minimum=np.minimum(self.minimum, other.minimum),
             maximum=np.maximum(self.maximum, other.maximum),
-            nonfinite=self.nonfinite + other.nonfinite,
+            missing=self.missing + other.missing,
+            infinite=self.infinite + other.infinite,
             values=_add_counts(self.values, other.values),
         )
 
@@ -114,7 +122,8 @@ class FieldStatistics:
             m2=self.m2[start:end],
             minimum=self.minimum[start:end],
             maximum=self.maximum[start:end],
-            nonfinite=self.nonfinite[start:end],
+            missing=self.missing[start:end],
+            infinite=self.infinite[start:end],
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -130,7 +139,8 @@ class FieldStatistics:
                 high if n else None
                 for high, n in zip(self.maximum.tolist(), self.count, strict=True)
             ],
-            "nonfinite": self.nonfinite.tolist(),
+            "missing": self.missing.tolist(),
+            "infinite": self.infinite.tolist(),
         }
         return content if self.values is None else content | {"values": self.values.tolist()}
 
@@ -144,7 +154,8 @@ class FieldStatistics:
             m2=np.array([np.inf if v is None else v for v in content["m2"]], np.float64),
             minimum=np.array([np.inf if v is None else v for v in content["min"]], np.float64),
             maximum=np.array([-np.inf if v is None else v for v in content["max"]], np.float64),
-            nonfinite=np.array(content["nonfinite"], np.int64),
+            missing=np.array(content["missing"], np.int64),
+            infinite=np.array(content["infinite"], np.int64),
             values=None if values is None else np.array(values, np.int64),
         )
 
@@ -186,7 +197,8 @@ def _block_statistics(block: np.ndarray) -> FieldStatistics:
         m2=m2,
         minimum=low.astype(np.float64),
         maximum=high.astype(np.float64),
-        nonfinite=np.zeros(columns, np.int64),
+        missing=np.zeros(columns, np.int64),
+        infinite=np.zeros(columns, np.int64),
         values=_count_values(block),
     )
 
@@ -221,6 +233,7 @@ def _piece_statistics(piece: np.ndarray) -> FieldStatistics:
     doubles = piece.astype(np.float64)
     finite = np.isfinite(doubles)
     count = finite.sum(axis=0)
+    missing = np.isnan(doubles).sum(axis=0)
     shift = np.where(finite.any(axis=0), doubles[finite.argmax(axis=0), range(len(count))], 0.0)
     distance = np.where(finite, doubles, shift) - shift
     mean = distance.sum(axis=0) / np.maximum(count, 1)
@@ -231,7 +244,8 @@ def _piece_statistics(piece: np.ndarray) -> FieldStatistics:
         m2=(distance * distance).sum(axis=0),
         minimum=np.where(finite, doubles, np.inf).min(axis=0),
         maximum=np.where(finite, doubles, -np.inf).max(axis=0),
-        nonfinite=len(piece) - count,
+        missing=missing,
+        infinite=len(piece) - count - missing,
         values=_count_values(piece),
     )
 

@@ -20,10 +20,11 @@ from memtrain.system.file_content import open_file
 class MemmapDataset(Dataset):
     """Rows ``[start_index, end_index)`` of a memory-mapped file, read from the disk as needed.
 
-    ``dataset[i]`` is row ``start_index + i``: a float32 tensor for a plain dtype, a dict of tensors
-    for a structured one. In a record, floats become float32 and integers keep their type, so that
-    labels and images stay small; their size and byte order in the file do not matter. Tensors are
-    copies: writing to one changes no file.
+    ``dataset[i]`` is row ``start_index + i``: a tensor for a plain dtype, a dict of tensors for a
+    structured one. Floats become float32, and float64 does so last, after the transform, which may
+    centre it; with ``float64=True`` it stays float64. Integers keep their type, as ``nn.Embedding``
+    needs it, and labels and images stay small. Size and byte order in the file do not matter.
+    Tensors are copies: writing to one changes no file.
 
     ``DataLoader(dataset, batch_size=32, shuffle=True)`` fetches a batch with one gather and needs
     no further argument. The default collate function receives the rows as a ``RowBatch``, and a
@@ -43,6 +44,7 @@ class MemmapDataset(Dataset):
             with a whole batch instead: arrays with one more axis in front.
         start_index: the first row.
         end_index: the row after the last; None for the end of the file.
+        float64: whether float64 in the file stays float64 in tensors.
 
     Attributes:
         layout: how the rows lie in the file.
@@ -62,6 +64,7 @@ class MemmapDataset(Dataset):
         transform: Transform | None = None,
         start_index: int = 0,
         end_index: int | None = None,
+        float64: bool = False,
     ):
         self.filename = os.fspath(filename)
         self.layout = _describe(self.filename, dtype, shape)
@@ -73,7 +76,10 @@ class MemmapDataset(Dataset):
                 f"rows [{self.start_index}, {self.end_index}) do not lie within the "
                 f"{self.layout.rows} rows of {self.filename}"
             )
-        self.fields = row_decoding.tensor_fields(self.layout, self.filename)
+        self.float64 = float64
+        self.fields = row_decoding.tensor_fields(
+            self.layout, self.filename, doubles=float64 or transform is not None
+        )
         self._mapped: np.ndarray | None = None
 
     def __len__(self) -> int:
@@ -87,7 +93,7 @@ class MemmapDataset(Dataset):
             raise TypeError(f"the index of a row must be an integer, not {index!r}") from None
         row = row_decoding.empty_arrays(self.fields)
         row_decoding.decode(self._rows[self._row_in_file(position)], row)
-        return row_decoding.transform_row(self.transform, row)
+        return row_decoding.transform_row(self.transform, row, self.float64)
 
     def gather(self, indices: Sequence[int] | np.ndarray) -> Any:
         """Return many rows as one batch, after the transform.
@@ -102,7 +108,7 @@ class MemmapDataset(Dataset):
         Raises:
             IndexError: if an index does not lie within the range.
         """
-        return row_decoding.transform_batch(self.transform, self._decoded(indices))
+        return row_decoding.transform_batch(self.transform, self._decoded(indices), self.float64)
 
     def __getitems__(self, indices: Sequence[int]) -> "RowBatch | list[Any]":
         """Return many rows with one gather, in the form that ``DataLoader`` asks for.
@@ -112,8 +118,8 @@ class MemmapDataset(Dataset):
         """
         arrays = self._decoded(indices)
         if self.transform is None or row_decoding.is_batched(self.transform):
-            return RowBatch(row_decoding.transform_batch(self.transform, arrays))
-        return row_decoding.transform_each_row(self.transform, arrays)
+            return RowBatch(row_decoding.transform_batch(self.transform, arrays, self.float64))
+        return row_decoding.transform_each_row(self.transform, arrays, self.float64)
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_mapped": None}

@@ -27,6 +27,10 @@ from memtrain.system.file_content import open_file
 #: Byte at which the rows of a new file begin: one page, so that O_DIRECT can read blocks of them.
 ROWS_OFFSET = 4096
 
+#: Longest header that is read: enough for thousands of fields. NumPy's own limit is lower, for
+#: versions of Python whose parser crashes on deeply nested text.
+_LONGEST_HEADER = 1 << 20
+
 _BYTES_BETWEEN_SYNCS = 64 << 20
 
 #: Name of the only field of a plain file, in place of the field names of a structured one.
@@ -81,9 +85,18 @@ class RecordLayout:
         return self.offset + start * self.row_bytes, self.offset + end * self.row_bytes
 
 
-def record_dtype(**fields: tuple[str, int]) -> np.dtype:
-    """Return a packed record dtype: ``record_dtype(features=("<f4", 20), target=("<f4", 1))``."""
-    return np.dtype([(name, dtype, (width,)) for name, (dtype, width) in fields.items()])
+def record_dtype(**fields: tuple[str, int | tuple[int, ...]]) -> np.dtype:
+    """Return a packed record dtype: ``record_dtype(features=("<f4", 20), target=("<f4", 1))``.
+
+    Args:
+        fields: the dtype of every field, and how many values a row has, or their shape.
+    """
+    return np.dtype(
+        [
+            (name, dtype, (shape,) if isinstance(shape, int) else shape)
+            for name, (dtype, shape) in fields.items()
+        ]
+    )
 
 
 def dtype_to_json(dtype: np.dtype) -> object:
@@ -298,7 +311,19 @@ def _read_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
     if version == (3, 0):
         raise ValueError("version 3.0 of the format: use field names of plain letters")
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    return read(file)
+    start = file.tell()
+    try:
+        return read(file, max_header_size=_LONGEST_HEADER)
+    except (ValueError, TypeError):
+        file.seek(start)
+        header = file.read(_LONGEST_HEADER)
+        if b"np.int" in header:
+            # https://github.com/numpy/numpy/issues/28334: open_memmap writes the shape as it is.
+            raise ValueError(
+                "its header holds a NumPy integer such as np.int64(4), which NumPy itself cannot "
+                "read back. Write it again with a shape of Python's integers: int(rows)"
+            ) from None
+        raise
 
 
 def _as_lists(description: object) -> object:

@@ -6,7 +6,7 @@ stage                 what a batch of n rows is
 raw rows              (n, ...) in the file's dtype: values or records, in any byte order
 decoded arrays        one array (n, ...) of every field, in a dtype that tensors have
 transformed           what the dataset's transform returns for one row, or for all n at once
-tensors               one tensor (n, ...) of every field; float64 has become float32
+tensors               one tensor (n, ...) of every field; float64 has become float32 by default
 ====================  ===========================================================================
 
 The fields of a record are the items of a dict. A plain file has one field without a name: its
@@ -83,24 +83,24 @@ def slice_rows(content: Any, start: int, end: int) -> Any:
     return map_fields(lambda values: values[start:end], content)
 
 
-def tensor_fields(layout: RecordLayout, filename: str) -> TensorFields:
+def tensor_fields(layout: RecordLayout, filename: str, doubles: bool = False) -> TensorFields:
     """Return the fields that a file's rows have in memory.
 
-    The values of a plain file become float32. In a record, floats become float32, and integers keep
-    their type, so that labels and images stay small.
+    Floats become float32, and integers keep their type, so that labels and images stay small and no
+    number of an embedding is rounded.
 
     Args:
         layout: the layout of the file.
         filename: the path of the file, for the error.
+        doubles: whether float64 stays float64, for a transform to centre it, or to be kept.
 
     Raises:
         ValueError: for values that tensors do not have, such as text.
     """
     if layout.dtype.names is None:
-        _tensor_dtype(filename, layout.dtype)
-        return TensorField(np.dtype(np.float32), layout.row_shape)
+        return TensorField(_tensor_dtype(filename, layout.dtype, doubles), layout.row_shape)
     return {
-        name: TensorField(_tensor_dtype(filename, dtype.base), dtype.shape)
+        name: TensorField(_tensor_dtype(filename, dtype.base, doubles), dtype.shape)
         for name, dtype in layout.fields.items()
     }
 
@@ -169,46 +169,52 @@ def is_row_wise(transform: Transform | None) -> bool:
     return bool(getattr(transform, "row_wise", False))
 
 
-def transform_row(transform: Transform | None, row: Arrays) -> Any:
+def transform_row(transform: Transform | None, row: Arrays, doubles: bool = False) -> Any:
     """Return one decoded row as tensors, after the transform."""
     if transform is None:
-        return to_tensors(row)
+        return to_tensors(row, doubles)
     if is_batched(transform):
-        batch = to_tensors(transform(map_fields(lambda array: array[np.newaxis], row)))
+        batch = to_tensors(transform(map_fields(lambda array: array[np.newaxis], row)), doubles)
         return nth_row(batch, 0)
-    return to_tensors(transform(row))
+    return to_tensors(transform(row), doubles)
 
 
-def transform_each_row(transform: Transform, arrays: Arrays) -> list[Any]:
+def transform_each_row(transform: Transform, arrays: Arrays, doubles: bool = False) -> list[Any]:
     """Return the n rows of a decoded batch, each transformed by itself."""
     rows = len(list_fields(arrays)[0])
-    return [to_tensors(transform(nth_row(arrays, number))) for number in range(rows)]
+    return [to_tensors(transform(nth_row(arrays, number)), doubles) for number in range(rows)]
 
 
-def transform_batch(transform: Transform | None, arrays: Arrays) -> Batch:
+def transform_batch(transform: Transform | None, arrays: Arrays, doubles: bool = False) -> Batch:
     """Return a decoded batch as tensors, after the transform."""
     if transform is None:
-        return to_tensors(arrays)
+        return to_tensors(arrays, doubles)
     if is_batched(transform):
-        return to_tensors(transform(arrays))
-    return default_collate(transform_each_row(transform, arrays))
+        return to_tensors(transform(arrays), doubles)
+    return default_collate(transform_each_row(transform, arrays, doubles))
 
 
-def to_tensors(content: Any) -> Any:
-    """Return an array, or a dict of arrays, as tensors; float64 becomes float32."""
-    return map_fields(_to_tensor, content)
+def to_tensors(content: Any, doubles: bool = False) -> Any:
+    """Return an array, or a dict of arrays, as tensors.
+
+    Args:
+        content: the arrays; tensors among them stay as they are.
+        doubles: whether float64 stays float64; if not, it becomes float32.
+    """
+    return map_fields(lambda value: _to_tensor(value, doubles), content)
 
 
-def _to_tensor(value: Any) -> torch.Tensor:
+def _to_tensor(value: Any, doubles: bool) -> torch.Tensor:
     if isinstance(value, torch.Tensor):
         return value
     array = np.asarray(value)
-    return torch.from_numpy(array.astype(np.float32) if array.dtype == np.float64 else array)
+    is_rounded = array.dtype == np.float64 and not doubles
+    return torch.from_numpy(array.astype(np.float32) if is_rounded else array)
 
 
-def _tensor_dtype(filename: str, dtype: np.dtype) -> np.dtype:
+def _tensor_dtype(filename: str, dtype: np.dtype, doubles: bool) -> np.dtype:
     if dtype.kind == "f":
-        return np.dtype(np.float32)
+        return np.dtype(np.float64 if doubles and dtype.itemsize == 8 else np.float32)
     if dtype.kind in "iub" and dtype.name != "uint64":
         return _WIDENED.get(dtype.name, dtype.newbyteorder("="))
     raise ValueError(f"{filename} holds {dtype}, which tensors do not have; store numbers instead")

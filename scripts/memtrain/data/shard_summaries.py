@@ -1,6 +1,7 @@
 """Summaries of rows: the digest of their bytes and the statistics of their fields."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,19 +57,33 @@ def summarize_rows(
     return PieceSummary(rows, f"{algorithm}:{digest.hexdigest()}", statistics)
 
 
-def first_nonfinite(data: str | os.PathLike, layout: RecordLayout, rows: Range) -> ValuePlace:
-    """Return the place of the first NaN or infinity in some rows.
+def first_nonfinite(
+    data: str | os.PathLike,
+    layout: RecordLayout,
+    rows: Range,
+    filled: Mapping[str, np.ndarray] | None = None,
+) -> ValuePlace:
+    """Return the place of the first infinite or missing value in some rows.
+
+    Args:
+        data: the record file.
+        layout: layout of its rows.
+        rows: the rows.
+        filled: columns whose missing values do not count, booleans (columns,), by field.
 
     Raises:
         UserError: where there is none, because the file changed after it was indexed.
     """
+    filled = filled or {}
     start = rows.start
     for chunk in read_chunks(data, layout, rows):
         found = [
             ValuePlace(start + int(row), name, int(column))
             for name, values in _field_values(chunk, layout).items()
             if values.dtype.kind == "f"
-            for row, column in np.argwhere(~np.isfinite(values))[:1]
+            for row, column in np.argwhere(
+                ~np.isfinite(values) & ~(np.isnan(values) & filled.get(name, False))
+            )[:1]
         ]
         if found:
             return min(found)

@@ -63,7 +63,11 @@ class Evaluator:
         load_weights(model, self._parts.model)
         self._parts.model.eval()
         self._dataset = open_rows(
-            data, recipe.training, recipe.evaluation.rows, self._parts.transform
+            data,
+            recipe.training,
+            recipe.evaluation.rows,
+            transform=self._parts.transform,
+            float64=True,
         )
         self._loader = self._build_loader(loading or LoadingSettings())
         outputs = self._outputs_of_first_row()
@@ -85,7 +89,12 @@ class Evaluator:
         """
         task, rows = self._meaning.task, self._recipe.evaluation.rows.count
         tally = Tally(self._recipe, task)
-        dtype = prediction_dtype(task, self._values_per_prediction, self._recipe.training.targets)
+        dtype = prediction_dtype(
+            task,
+            self._values_per_prediction,
+            self._recipe.training.targets,
+            doubles=self._recipe.training.dtype_of("target") == np.float64,
+        )
         with (
             create_predictions(predictions, dtype, rows) as writer,
             Progress("evaluating", rows, "rows") as bar,
@@ -104,14 +113,32 @@ class Evaluator:
         """Yield all evaluation rows, in order, with the predictions of the model."""
         for row_numbers, batch in zip(self._row_numbers(), self._loader, strict=True):
             assert isinstance(batch, dict), "a record file has named fields"
-            moved = {name: value.to(self._device) for name, value in batch.items()}
+            moved = self._as_trained(batch)
             outputs = self._parts.model(moved["features"])
             yield EvaluatedBatch(
                 row_numbers=row_numbers,
                 true_values=self._meaning.true_values(batch["target"]),
-                predictions=self._meaning.predictions(outputs.cpu()),
+                predictions=self._predictions(outputs.cpu()),
                 summed_loss=self._summed_loss(outputs, moved).item(),
             )
+
+    def _as_trained(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Return a batch as the training has it: targets standardized, and float64 as float32."""
+        scale = self._parts.target
+        if scale is not None:
+            target = scale({"target": batch["target"].numpy()})["target"]
+            batch = batch | {"target": torch.from_numpy(target)}
+        return {
+            name: (value.float() if value.dtype == torch.float64 else value).to(self._device)
+            for name, value in batch.items()
+        }
+
+    def _predictions(self, outputs: torch.Tensor) -> torch.Tensor:
+        """Return predictions in the form that metrics take, numbers in the unit of the target."""
+        predictions = self._meaning.predictions(outputs)
+        scale = self._parts.target
+        is_scaled = scale is not None and self._meaning.task == "regression"
+        return scale.undone(predictions) if scale and is_scaled else predictions
 
     def _summed_loss(self, outputs: torch.Tensor, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """Return the sum of the training losses of some rows, a scalar."""
@@ -123,8 +150,8 @@ class Evaluator:
     @torch.no_grad()
     def _outputs_of_first_row(self) -> torch.Tensor:
         """Return the outputs of the model for the first evaluation row, (1, outputs)."""
-        batch = first_row(self._dataset, self._recipe.evaluation.rows, self._device)
-        return self._parts.model(batch["features"])
+        batch = first_row(self._dataset, self._recipe.evaluation.rows, torch.device("cpu"))
+        return self._parts.model(self._as_trained(batch)["features"])
 
     def _find_task(self, outputs: torch.Tensor) -> TaskKind:
         """Return the kind of task that the model does.
@@ -162,5 +189,5 @@ class Evaluator:
         """Return whether the transform leaves the targets of the first rows as they are."""
         first = self._recipe.evaluation.rows.resolved[0]
         rows = range(first.start, min(first.start + _ROWS_COMPARED, first.end))
-        plain = MemmapDataset(self._dataset.filename).gather(rows)["target"]
+        plain = MemmapDataset(self._dataset.filename, float64=True).gather(rows)["target"]
         return torch.equal(plain, self._dataset.gather(rows)["target"])

@@ -7,6 +7,8 @@ The file is a record file. A record has the fields
   prediction  float32 (targets,), the predicted numbers; or float32 (classes,), the probability of
               every class
 
+Numbers are float64 where the target is float64 in the data file.
+
 This module needs no PyTorch, so that the figures can be drawn without it.
 """
 
@@ -25,16 +27,21 @@ _FIELDS = ("row", "target", "prediction")
 _CHUNK_BYTES = 8 << 20
 
 
-def prediction_dtype(task: str, outputs: int, targets: int) -> np.dtype:
+def prediction_dtype(task: str, outputs: int, targets: int, doubles: bool = False) -> np.dtype:
     """Return the dtype of one record.
 
     Args:
         task: the kind of task; only "classification" makes a difference.
         outputs: the number of values in a prediction.
         targets: the number of values in a target; 1 for a classification.
+        doubles: whether numbers are float64.
     """
-    target = ("<i8", (1,)) if task == "classification" else ("<f4", (targets,))
-    return np.dtype([("row", "<i8"), ("target", *target), ("prediction", "<f4", (outputs,))])
+    if task == "classification":
+        target, number = ("<i8", (1,)), "<f4"
+    else:
+        number = "<f8" if doubles else "<f4"
+        target = (number, (targets,))
+    return np.dtype([("row", "<i8"), ("target", *target), ("prediction", number, (outputs,))])
 
 
 class PredictionsWriter:
@@ -54,8 +61,8 @@ class PredictionsWriter:
             prediction: the predictions, (rows, outputs).
 
         Returns:
-            The predictions as they stand in the file, float32 (rows, outputs). A number that
-            float32 cannot hold is infinite.
+            The predictions as they stand in the file, (rows, outputs). A number that their type
+            cannot hold is infinite.
         """
         records = np.empty(len(rows), self._dtype)
         records["row"] = rows

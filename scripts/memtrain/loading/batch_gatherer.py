@@ -45,6 +45,7 @@ class BatchGatherer:
     ):
         self._fields = dataset.fields
         self._transform = dataset.transform
+        self._doubles = dataset.float64
         self._batch_size = batch_size
         self._rows_per_block = rows_per_block
         self._gives_views = (
@@ -146,12 +147,12 @@ class BatchGatherer:
             rows = bounds[-1] - bounds[0]
             yield from _cut(row_decoding.slice_rows(slot.tensors, 0, rows), bounds)
         elif row_decoding.is_row_wise(self._transform):
-            together = row_decoding.to_tensors(self._transform(arrays))
+            together = row_decoding.to_tensors(self._transform(arrays), self._doubles)
             yield from map(_aligned, _cut(together, bounds))
         else:
             for start, end in pairwise(bounds):
                 batch = row_decoding.slice_rows(arrays, start - bounds[0], end - bounds[0])
-                yield _aligned(row_decoding.transform_batch(self._transform, batch))
+                yield _aligned(row_decoding.transform_batch(self._transform, batch, self._doubles))
 
 
 def gathering_memory_bytes(dataset: MemmapDataset, batch_size: int, lifetime: int) -> int:

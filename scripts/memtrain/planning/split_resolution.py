@@ -3,19 +3,23 @@
 import os
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from memtrain.config.schema import Configuration
 from memtrain.config.training import TrainingSettings
 from memtrain.core.byte_sizes import format_bytes
 from memtrain.core.errors import UserError, raise_problems
 from memtrain.core.ranges import Range, overlaps, subtract_ranges
+from memtrain.core.wording import listed
 from memtrain.data.field_statistics import merge_all
-from memtrain.data.manifest import Manifest, describe_shards
+from memtrain.data.manifest import Manifest
 from memtrain.data.record_file import dtype_to_json
-from memtrain.data.shard_summaries import PieceSummary, first_nonfinite
+from memtrain.data.shard_summaries import PieceSummary
 from memtrain.data.source import Source
 from memtrain.loading.row_order import RowOrder, row_order
 from memtrain.planning.dry_run import dry_run
 from memtrain.planning.parts_problems import PartsError, shared_problems
+from memtrain.planning.value_problems import value_problems
 from memtrain.recipes.recipe import (
     EvaluationRecipe,
     Piece,
@@ -97,6 +101,26 @@ def describe_weak_shuffle(recipe: Recipe) -> str | None:
     )
 
 
+def describe_absent_classes(recipe: Recipe) -> str | None:
+    """Return a warning if the training rows lack classes that other rows have; else None."""
+    counts = recipe.training.statistics_of("target").values
+    classes = recipe.training.task.classes
+    if classes is None or counts is None:
+        return None
+    present = np.zeros(classes, bool)
+    present[np.flatnonzero(counts)] = True
+    absent = np.flatnonzero(~present).tolist()
+    if not absent:
+        return None
+    names = recipe.evaluation.class_names
+    shown = listed([names[number] if names else str(number) for number in absent], 5)
+    return (
+        f"splits.{recipe.split}: no training row is of class {shown}; the model cannot learn "
+        f"{'it' if len(absent) == 1 else 'them'}. Choose other ranges, or import the rows with "
+        "`shuffle_once: <seed>`."
+    )
+
+
 class _Resolver:
     """Resolves splits, one after the other, against the same record file."""
 
@@ -129,15 +153,18 @@ class _Resolver:
         raise_problems(_empty_ranges(split, train, evaluate))
         training_pieces = self._manifest.pieces(self._data, train)
         evaluation_pieces = self._manifest.pieces(self._data, evaluate)
-        raise_problems(
-            [
-                *self._nonfinite_values(split, "training", training_pieces),
-                *self._nonfinite_values(split, "evaluation", evaluation_pieces),
-            ]
-        )
         touched = self._manifest.touched_shards([*train, *evaluate])
         order = self._order(split, train)
         training = self._training(split, train, training_pieces, order)
+        raise_problems(
+            value_problems(
+                f"splits.{split}",
+                training,
+                {"training": training_pieces, "evaluation": evaluation_pieces},
+                data=self._data,
+                manifest=self._manifest,
+            )
+        )
         return Recipe(
             split=split,
             training=training,
@@ -185,26 +212,6 @@ class _Resolver:
             },
             settings=settings,
             sizes=_sizes(f"splits.{split}", order, settings),
-        )
-
-    def _nonfinite_values(self, split: str, use: str, pieces: list[PieceSummary]) -> Iterator[str]:
-        """Yield a problem if rows hold NaN or infinity: how many values, and where the first is."""
-        damaged = [
-            piece
-            for piece in pieces
-            if any(part.nonfinite.any() for part in piece.statistics.values())
-        ]
-        if not damaged:
-            return
-        count = sum(
-            int(part.nonfinite.sum()) for piece in damaged for part in piece.statistics.values()
-        )
-        first = first_nonfinite(self._data, self._manifest.layout, damaged[0].rows)
-        shards = self._manifest.touched_shards([piece.rows for piece in damaged])
-        yield (
-            f"splits.{split}: {count} of its {use} values are NaN or infinite; the first is in "
-            f"{self._data}, row {first.row}, field {first.field}, column {first.column} (in all: "
-            f"{describe_shards(shards)}). Repair the data, or leave these rows out of the ranges."
         )
 
 

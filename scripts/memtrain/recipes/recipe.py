@@ -178,6 +178,15 @@ class TrainingRecipe(Settings):
         return self._field("features").shape
 
     @property
+    def target_shape(self) -> tuple[int, ...]:
+        """The shape of the target of one row."""
+        return self._field("target").shape
+
+    def dtype_of(self, field: str) -> np.dtype:
+        """Return the dtype of the values of a field, as the data file holds them."""
+        return self._field(field).base
+
+    @property
     def in_features(self) -> int:
         """The number of values in the features of one row."""
         return int(np.prod(self.feature_shape, dtype=np.int64))
@@ -185,7 +194,7 @@ class TrainingRecipe(Settings):
     @property
     def targets(self) -> int:
         """The number of values in the target of one row."""
-        return int(np.prod(self._field("target").shape, dtype=np.int64))
+        return int(np.prod(self.target_shape, dtype=np.int64))
 
     @property
     def row_bytes(self) -> int:

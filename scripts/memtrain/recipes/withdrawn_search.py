@@ -17,7 +17,7 @@ from memtrain.core.ranges import Range
 from memtrain.core.row_numbers import ranges_of_rows
 from memtrain.core.wording import listed
 from memtrain.data.tables.cell_digests import digest_cells, digest_rows_of_cells
-from memtrain.data.tables.cell_values import RefusedValueError
+from memtrain.data.tables.refused_value import RefusedValueError
 from memtrain.data.tables.source_rows import LEFT_OUT, SourceBatch, SourceRows
 
 

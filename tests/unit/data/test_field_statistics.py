@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from memtrain.data.field_statistics import FieldStatistics, merge_all
 from memtrain.system import canonical_json
 
-FIELDS = ("count", "mean", "m2", "minimum", "maximum", "nonfinite")
+FIELDS = ("count", "mean", "m2", "minimum", "maximum", "missing", "infinite")
 
 
 def random_rows(seed, rows, columns, dtype, shift, nonfinite):
@@ -36,7 +36,8 @@ arrays = st.builds(
 def assert_equals_numpy(statistics, array):
     doubles = np.ma.masked_invalid(array.astype(np.float64))
     assert np.array_equal(statistics.count, doubles.count(axis=0))
-    assert np.array_equal(statistics.nonfinite, len(array) - doubles.count(axis=0))
+    assert np.array_equal(statistics.missing, np.isnan(array).sum(axis=0))
+    assert np.array_equal(statistics.infinite, np.isinf(array).sum(axis=0))
     there = statistics.count > 0
     for found, expected in (
         (statistics.mean, doubles.mean(axis=0)),

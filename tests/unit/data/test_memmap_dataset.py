@@ -75,14 +75,32 @@ def test_arguments_in_the_promised_order(raw):
     assert np.array_equal(dataset[0].numpy(), ROWS[10] * 2)
 
 
-@pytest.mark.parametrize("dtype", ["<f4", ">f4", "<f8", ">f8", "<f2", "<i4", "u1"])
-def test_any_number_becomes_a_correct_float32(tmp_path, dtype):
-    values = np.arange(-6 if dtype != "u1" else 0, 6 if dtype != "u1" else 12).astype(dtype)
-    values.tofile(tmp_path / "x.bin")
-    dataset = MemmapDataset(tmp_path / "x.bin", dtype, (6, 2))
-    assert dataset[1].dtype == torch.float32
-    expected = values.reshape(6, 2).astype(np.float32)
-    assert np.array_equal(next(iter(DataLoader(dataset, 6))), expected)
+@pytest.mark.parametrize("dtype", ["<f2", "<f4", ">f4", "<f8", ">f8", "<i4", ">i8", "u1", ">i2"])
+def test_floats_become_float32_and_integers_stay(tmp_path, dtype):
+    values = np.arange(-6, 6).astype(dtype)
+    np.save(tmp_path / "rows.npy", values.reshape(6, 2))
+    dataset = MemmapDataset(tmp_path / "rows.npy")
+    native = values.dtype.newbyteorder("=")
+    expected = values.reshape(6, 2).astype(np.float32 if native.kind == "f" else native)
+    assert dataset[1].numpy().dtype == expected.dtype
+    assert np.array_equal(dataset[1], expected[1])
+    assert np.array_equal(dataset.gather([5, 0]), expected[[5, 0]])
+
+
+def centred(row):
+    assert row.dtype == np.float64
+    return row - 1e8
+
+
+def test_float64_is_cut_last(tmp_path):
+    values = 1e8 + np.random.default_rng(0).normal(size=(50, 2))
+    np.save(tmp_path / "rows.npy", values)
+    whole = MemmapDataset(tmp_path / "rows.npy", float64=True)
+    assert np.array_equal(whole.gather(range(50)), values)
+    assert np.array_equal(next(iter(DataLoader(whole, 50))), values)
+    after = MemmapDataset(tmp_path / "rows.npy", transform=centred)
+    assert np.array_equal(after.gather(range(50)), (values - 1e8).astype(np.float32))
+    assert after[7].dtype == torch.float32
 
 
 def test_a_record_is_a_dict_of_tensors(records):

@@ -92,6 +92,27 @@ def rows_of(ranges):
     return np.concatenate([np.arange(*piece) for piece in ranges])
 
 
+@pytest.mark.parametrize("shift", [0, 1e8])
+def test_numbers_of_float64_are_evaluated_in_their_own_unit_and_precision(train, shift):
+    target = NUMBERS.astype(np.float64) + shift
+    split = train(target, {"target": "standardize"}, evaluation=without_resamples())
+    evaluation, predictions = split.evaluate()
+    rows = rows_of(RANGES)
+    assert np.array_equal(predictions["target"][:, 0], target[rows])
+    said = predictions["prediction"][:, 0]
+    mean = target.mean()  # All rows are training rows.
+    expected = {
+        "rmse": np.sqrt(np.mean((said - target[rows]) ** 2)),
+        "mae": np.mean(np.abs(said - target[rows])),
+    }
+    assert {name: evaluation.metrics[name] for name in expected} == pytest.approx(expected)
+    baseline = np.sqrt(np.mean((mean - target[rows]) ** 2))
+    assert evaluation.baseline["rmse"] == pytest.approx(baseline, rel=1e-6)
+    assert evaluation.metrics["rmse"] < 3 * baseline
+    # The loss is that of the training, on the standardized target.
+    assert evaluation.loss == pytest.approx(expected["rmse"] ** 2 / target.var(), rel=1e-4)
+
+
 def test_metrics_of_a_regression_follow_from_its_predictions(train, tmp_path, capsys):
     split = train(NUMBERS, evaluation={"lowest_loss": 0.0075})
     assert evaluate.main(split.arguments(tmp_path)) == 0

@@ -12,7 +12,11 @@ from memtrain.core.errors import UserError
 from memtrain.data.indexing import index_shards
 from memtrain.data.source import Source
 from memtrain.planning.long_trainings import describe_long_training
-from memtrain.planning.split_resolution import describe_weak_shuffle, resolve_splits
+from memtrain.planning.split_resolution import (
+    describe_absent_classes,
+    describe_weak_shuffle,
+    resolve_splits,
+)
 from memtrain.recipes.recipe import Recipe
 from memtrain.recipes.recipe_facts import RecipeFacts, read_recipe_facts
 from memtrain.system import checked_json
@@ -81,6 +85,15 @@ def test_the_digest_depends_on_the_rows_of_the_split_and_no_others(resolve):
     assert [a == b for a, b in zip(before, digests(features), strict=True)] == [True, False, False]
 
 
+def test_classes_without_a_training_row_are_told(resolve):
+    target = np.array([[0, 2, 3][row // 34] for row in range(100)])[:, None]
+    how = {"training": {"loss": "CrossEntropyLoss", "model": "linear"}, "classes": 4}
+    _, recipe = resolve(FEATURES, target, train=[0, 50], **how)
+    assert "no training row is of class 1, 3; the model cannot" in describe_absent_classes(recipe)
+    _, recipe = resolve(FEATURES, np.arange(100)[:, None] % 4, **how)
+    assert describe_absent_classes(recipe) is None
+
+
 def test_exchanging_two_settings_changes_the_digest(resolve):
     _, one = resolve(FEATURES, TARGET, {"batch_size": 2, "accumulation_steps": 4})
     _, other = resolve(FEATURES, TARGET, {"batch_size": 4, "accumulation_steps": 2})
@@ -109,16 +122,18 @@ def test_a_training_without_a_full_window_cannot_drop_the_short_one(resolve):
     refused(resolve, "100 training rows", "101 x 1", "last_window: step", training=training)
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize(
+    ("value", "kind"), [(np.nan, "missing (NaN)"), (np.inf, "infinite"), (-np.inf, "infinite")]
+)
 @pytest.mark.parametrize("use", ["training", "evaluation"])
-def test_values_that_are_not_finite_are_found(resolve, value, use):
+def test_values_that_are_not_finite_are_found(resolve, value, kind, use):
     features = FEATURES.copy()
     features[42, 3] = value
     features[44, 0] = value
     ranges = {"training": ([30, 60], [0, 9]), "evaluation": ([0, 9], [30, 60])}[use]
     refused(
         resolve,
-        f"2 of its {use} values",
+        f"of its {use} values, 2 {kind} are",
         "row 42, field features, column 3",
         "shard 5",
         features=features,
@@ -126,6 +141,33 @@ def test_values_that_are_not_finite_are_found(resolve, value, use):
         evaluate=ranges[1],
     )
     resolve(features, TARGET, train=[0, 42], evaluate=[45, 100])
+
+
+def test_missing_values_that_are_filled_are_no_problem(resolve):
+    features = FEATURES.copy()
+    features[42, 3] = np.nan
+    _, recipe = resolve(features, TARGET, {"impute": "mean"}, train=[0, 50], evaluate=[40, 90])
+    assert recipe.training.statistics_of("features").missing.tolist() == [0, 0, 0, 1]
+    how = {"features": features, "evaluate": [0, 9]}
+    refused(resolve, "row 42, field features", training={"impute": {"x0": 0}}, **how)
+    features[44, 0] = np.inf
+    refused(resolve, "1 infinite are", "row 44", training={"impute": 0.5}, **how)
+
+
+def test_a_missing_target_is_never_filled(resolve):
+    target = TARGET.copy()
+    target[3] = np.nan
+    how = {"target": target, "evaluate": [10, 20]}
+    refused(resolve, "row 3, field target", training={"impute": "mean"}, **how)
+
+
+def test_columns_to_fill_are_checked(resolve):
+    refused(resolve, "impute names y, which is no feature", training={"impute": {"y": "mean"}})
+    features = FEATURES.copy()
+    features[:60, 1] = np.nan
+    how = {"features": features, "train": [0, 60], "training": {"impute": "mean"}}
+    refused(resolve, "impute puts the mean of x1", **how)
+    resolve(features, TARGET, {"impute": {"x1": 0}}, train=[0, 60])
 
 
 OWN = """

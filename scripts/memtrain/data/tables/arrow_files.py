@@ -30,7 +30,7 @@ def _read_parquet(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
 
 
 def _width(kind: pa.DataType) -> int:
-    return kind.list_size if pa.types.is_fixed_size_list(kind) else 1
+    return kind.list_size * _width(kind.value_type) if pa.types.is_fixed_size_list(kind) else 1
 
 
 def open_ipc(path: Path) -> list[Table]:

@@ -19,13 +19,8 @@ import pyarrow as pa
 from pyarrow import compute
 
 from memtrain.core.siphash import KEY_BYTES, siphash
-from memtrain.data.tables.cell_values import (
-    EXACT_DOUBLES,
-    as_text,
-    cast_or_none,
-    tidied,
-    to_numpy,
-)
+from memtrain.data.tables.cell_values import as_text, to_numpy
+from memtrain.data.tables.number_text import EXACT_DOUBLES, cast_or_none, tidied
 
 _NUMBER = r"^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$|^[+-]?(?i:inf|infinity|nan)$"
 _INTEGER = re.compile(r"-?\d{1,20}")

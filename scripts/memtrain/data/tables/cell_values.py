@@ -12,25 +12,8 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import compute
 
-#: Spellings of a missing number in text files, in lower case.
-MISSING_NUMBERS = pa.array(["", "na", "n/a", "#n/a", "<na>", "nan", "null", "none"])
-
-#: Every integer up to this size is exact as a double; larger ones may lose digits.
-EXACT_DOUBLES = 2**53
-
-
-class RefusedValueError(Exception):
-    """A value that a column cannot take.
-
-    Attributes:
-        reason: the problem and its remedy, as text that can follow the name of the column.
-        row: row of the value in the array; None where the whole column is meant.
-    """
-
-    def __init__(self, reason: str, row: int | None = None):
-        super().__init__(reason)
-        self.reason = reason
-        self.row = row
+from memtrain.data.tables.number_text import first_rounded_integer, parse_numbers
+from memtrain.data.tables.refused_value import RefusedValueError
 
 
 @dataclass(frozen=True)
@@ -40,14 +23,20 @@ class NumberCells:
     Attributes:
         values: the numbers, in the column's type, (rows, width); 0 where one is missing.
         missing: which numbers are missing, booleans (rows, width).
+        shape: shape of the numbers of one row; () for a single number.
+        rounded_from: the numbers in double precision, where the column's type is a smaller one that
+            rounded some of them, (rows, width); None elsewhere.
     """
 
     values: np.ndarray
     missing: np.ndarray
+    shape: tuple[int, ...] = ()
+    rounded_from: np.ndarray | None = None
 
     def select(self, kept: np.ndarray) -> "NumberCells":
         """Return the rows where ``kept``, booleans (rows,), is true."""
-        return NumberCells(self.values[kept], self.missing[kept])
+        doubles = None if self.rounded_from is None else self.rounded_from[kept]
+        return NumberCells(self.values[kept], self.missing[kept], self.shape, doubles)
 
 
 @dataclass(frozen=True)
@@ -78,19 +67,21 @@ class WordCells:
         return to_numpy(numbers)
 
 
-def read_numbers(array: pa.Array, dtype: np.dtype) -> NumberCells:
+def read_numbers(array: pa.Array, dtype: np.dtype, rounds: bool = False) -> NumberCells:
     """Return the numbers of an array.
 
     Args:
-        array: numbers, booleans, text that spells them, or fixed-size lists of these.
-        dtype: type that the numbers must fit; integers keep all of their digits.
+        array: numbers, booleans, text that spells them, or fixed-size lists of these or of lists.
+        dtype: type that the numbers must fit.
+        rounds: whether an integer may lose digits; if not, it is refused.
 
     Raises:
         RefusedValueError: for the first value that is no number or does not fit.
     """
     if pa.types.is_fixed_size_list(array.type):
-        return _read_lists(array, dtype)
-    numbers = _as_numbers(array, dtype)
+        return _read_lists(array, dtype, rounds)
+    text = _text_of_numbers(array)
+    numbers = _as_numbers(array) if text is None else parse_numbers(text, dtype)
     missing = to_numpy(numbers.is_null(nan_is_null=True))
     values = to_numpy(numbers.fill_null(0) if numbers.null_count else numbers)
     if missing.any():
@@ -99,11 +90,78 @@ def read_numbers(array: pa.Array, dtype: np.dtype) -> NumberCells:
     if not fits.all():
         row = int(np.argmin(fits))
         raise RefusedValueError(
-            f"{values[row].item()!r} does not fit the type {dtype}. Correct it, or give the column "
-            "another type under `dtypes`.",
+            f"{_shown(values, text, row)} does not fit the type {dtype}. Correct it, or give the "
+            "column another type under `dtypes`.",
             row,
         )
-    return NumberCells(fitted[:, np.newaxis], missing[:, np.newaxis])
+    if dtype.kind == "f" and not rounds:
+        _refuse_rounded(values, fitted, text)
+    is_rounded = dtype.kind == "f" and bool((fitted != values).any())
+    return NumberCells(
+        values=fitted[:, np.newaxis],
+        missing=missing[:, np.newaxis],
+        rounded_from=values.astype(np.float64)[:, np.newaxis] if is_rounded else None,
+    )
+
+
+def refuse_rounded_beside(values: np.ndarray, stored: np.dtype) -> None:
+    """Refuse the first integer that the common type of a field does not hold exactly.
+
+    Args:
+        values: integers of one column of the field, (rows, width).
+        stored: the type in which all columns of the field are written.
+
+    Raises:
+        RefusedValueError: for the first row with such an integer.
+    """
+    flat = values.reshape(-1)
+    place = _first_changed_integer(flat, flat.astype(stored))
+    if place is not None:
+        raise RefusedValueError(
+            f"the integer {flat[place]} would become {int(flat[place].astype(stored))}, as it is "
+            f"written beside columns of floating types, as {stored}. Give all features an integer "
+            "type, name the column under `categories`, or set `inexact: round`.",
+            place // values.shape[1],
+        )
+
+
+def _refuse_rounded(values: np.ndarray, fitted: np.ndarray, text: pa.Array | None) -> None:
+    """Refuse the first integer that a floating-point type does not hold exactly.
+
+    Args:
+        values: the numbers as they were read, (rows,).
+        fitted: the same in the column's type.
+        text: the text that spelled them; None where they were numbers.
+    """
+    row = (
+        first_rounded_integer(text, fitted)
+        if text is not None
+        else _first_changed_integer(values, fitted)
+    )
+    if row is not None:
+        raise RefusedValueError(
+            f"the integer {_shown(values, text, row)} would become {int(fitted[row])} as "
+            f"{fitted.dtype}. Give the column a type that holds it under `dtypes` (int64, or "
+            "float64 up to 2^53), name it under `categories`, or set `inexact: round` if the last "
+            "digits do not matter.",
+            row,
+        )
+
+
+def _shown(values: np.ndarray, text: pa.Array | None, row: int) -> str:
+    return repr(values[row].item()) if text is None else text[row].as_py().strip()[:100]
+
+
+def _first_changed_integer(values: np.ndarray, fitted: np.ndarray) -> int | None:
+    if values.dtype.kind not in "iu":
+        return None
+    with np.errstate(invalid="ignore"):
+        changed = fitted.astype(values.dtype) != values
+    # Beyond the largest integer, the cast back may give anything.
+    changed |= fitted.astype(np.float64) >= 2.0 ** (
+        8 * values.dtype.itemsize - (values.dtype.kind == "i")
+    )
+    return int(changed.argmax()) if changed.any() else None
 
 
 def read_words(array: pa.Array) -> WordCells:
@@ -141,23 +199,34 @@ def fit(values: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
     return np.where(fits, values, 0).astype(dtype), fits
 
 
-def _read_lists(array: pa.Array, dtype: np.dtype) -> NumberCells:
+def _read_lists(array: pa.Array, dtype: np.dtype, rounds: bool) -> NumberCells:
     width = array.type.list_size
     # `values` ignores that an array is a slice: it returns the values of the whole array.
     flat = array.values.slice(array.offset * width, len(array) * width)
     try:
-        cells = read_numbers(flat, dtype)
+        cells = read_numbers(flat, dtype, rounds)
     except RefusedValueError as refusal:
         row = None if refusal.row is None else refusal.row // width
         raise RefusedValueError(refusal.reason, row) from None
     missing_rows = to_numpy(array.is_null())[:, np.newaxis]
+    doubles = cells.rounded_from
     return NumberCells(
-        values=cells.values.reshape(-1, width),
-        missing=cells.missing.reshape(-1, width) | missing_rows,
+        values=cells.values.reshape(len(array), -1),
+        missing=cells.missing.reshape(len(array), -1) | missing_rows,
+        shape=(width, *cells.shape),
+        rounded_from=None if doubles is None else doubles.reshape(len(array), -1),
     )
 
 
-def _as_numbers(array: pa.Array, dtype: np.dtype) -> pa.Array:
+def _text_of_numbers(array: pa.Array) -> pa.Array | None:
+    """Return numbers that are spelled as text, as text; None for numbers of another kind."""
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    is_spelled = pa.types.is_decimal(array.type) or _is_text(array.type)
+    return as_text(array) if is_spelled else None
+
+
+def _as_numbers(array: pa.Array) -> pa.Array:
     """Return an array as integers or floating-point numbers."""
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
@@ -166,78 +235,12 @@ def _as_numbers(array: pa.Array, dtype: np.dtype) -> pa.Array:
         return array
     if pa.types.is_boolean(kind) or pa.types.is_null(kind):
         return array.cast(pa.uint8())
-    if pa.types.is_decimal(kind) or _is_text(kind):
-        return _parse(as_text(array), dtype)
     advice = (
         "Save it as a number, of days or seconds for example."
         if pa.types.is_temporal(kind)
         else "Save it as numbers, or leave it out."
     )
     raise RefusedValueError(f"it is of the type {kind}, which is no number. {advice}")
-
-
-def _parse(text: pa.Array, dtype: np.dtype) -> pa.Array:
-    """Return the numbers that text spells; null where it spells a missing one."""
-    exact = pa.float64() if dtype.kind == "f" else pa.int64()
-    numbers = cast_or_none(text, exact)
-    if numbers is not None:
-        return numbers
-    tidy = tidied(text)
-    numbers = cast_or_none(tidy, exact)
-    if numbers is not None:
-        return numbers
-    numbers = cast_or_none(tidy, pa.float64())
-    if numbers is None:
-        row = _first_row_without_number(tidy)
-        raise RefusedValueError(
-            f"found the text {text[row].as_py()[:100]!r} where a number is needed. Correct it, or "
-            "name the column under `categories`.",
-            row,
-        )
-    if exact != pa.float64():
-        _refuse_rounded(text, numbers)
-    return numbers
-
-
-def tidied(text: pa.Array) -> pa.Array:
-    """Return text with integers and booleans in plain digits, and null for a missing number."""
-    trimmed = compute.utf8_trim_whitespace(text)
-    lower = compute.utf8_lower(trimmed)
-    tidy = compute.replace_substring_regex(trimmed, r"^\+?(-?\d+)(?:\.0*)?$", r"\1")
-    for word, number in (("true", "1"), ("false", "0")):
-        tidy = compute.if_else(compute.equal(lower, word), number, tidy)
-    return compute.if_else(compute.is_in(lower, MISSING_NUMBERS), None, tidy)
-
-
-def cast_or_none(text: pa.Array, kind: pa.DataType) -> pa.Array | None:
-    """Return text as numbers; None where a cell spells no number."""
-    try:
-        return text.cast(kind)
-    except pa.ArrowInvalid:
-        return None
-
-
-def _first_row_without_number(text: pa.Array) -> int:
-    """Return the first row whose text spells no number, by bisection; there is at least one."""
-    start, end = 0, len(text)
-    while end - start > 1:
-        middle = (start + end) // 2
-        if cast_or_none(text[start:middle], pa.float64()) is None:
-            end = middle
-        else:
-            start = middle
-    return start
-
-
-def _refuse_rounded(text: pa.Array, numbers: pa.Array) -> None:
-    """Refuse integers too large to be exact in a column that was parsed as doubles."""
-    rounded = compute.greater_equal(compute.abs(numbers), EXACT_DOUBLES).index(True).as_py()
-    if rounded >= 0:
-        raise RefusedValueError(
-            f"{text[rounded].as_py()} would lose digits, as other cells hold a fraction or an "
-            "exponent (1.5 or 1e3). Write all integers of the column in digits alone.",
-            rounded,
-        )
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -259,7 +262,17 @@ def as_text(array: pa.Array) -> pa.Array:
     try:
         return array.cast(pa.string())
     except pa.ArrowInvalid:
-        raise RefusedValueError("its text is not UTF-8. Save it as UTF-8.") from None
+        row = next(row for row, text in enumerate(array.to_pylist()) if not _is_utf8(text))
+        raise RefusedValueError(
+            f"its text {array[row].as_py()[:100]!r} is not UTF-8. Save the file as UTF-8.", row
+        ) from None
+
+
+def _is_utf8(text: bytes | str | None) -> bool:
+    try:
+        return not isinstance(text, bytes) or bool(text.decode() or True)
+    except UnicodeDecodeError:
+        return False
 
 
 def to_numpy(array: pa.Array) -> np.ndarray:

@@ -37,10 +37,15 @@ class ChosenColumns:
             UserError: where the target is a class but has several columns, or is a category but
                 has a type other than int64.
         """
-        return cls(
+        columns = cls(
             features=[_feature_column(settings, name) for name in settings.features],
             target=_target_columns(settings),
         )
+        for field in columns.fields.values():
+            for column in field:
+                if isinstance(column, NumberColumn):
+                    column.stored = _common_dtype(field)
+        return columns
 
     @property
     def all(self) -> list[Column]:
@@ -58,17 +63,27 @@ class ChosenColumns:
         return record_dtype(**{name: _field(columns) for name, columns in self.fields.items()})
 
 
-def _field(columns: list[Column]) -> tuple[str, int]:
-    """Return the type and the width of the field that some columns make together."""
-    dtype = np.result_type(*(column.dtype for column in columns))
-    return dtype.newbyteorder("<").str, sum(len(column.names) for column in columns)
+def _field(columns: list[Column]) -> tuple[str, tuple[int, ...]]:
+    """Return the type and the shape of the field that some columns make together.
+
+    A column alone keeps its shape, such as (12, 4); several lie side by side, (numbers,).
+    """
+    dtype = _common_dtype(columns)
+    shape: tuple[int, ...] = (sum(len(column.names) for column in columns),)
+    if len(columns) == 1 and len(columns[0].shape) > 1:
+        shape = columns[0].shape
+    return dtype.newbyteorder("<").str, shape
+
+
+def _common_dtype(columns: list[Column]) -> np.dtype:
+    return np.result_type(*(column.dtype for column in columns))
 
 
 def _feature_column(settings: ImportSettings, name: str) -> Column:
     dtype = _declared_dtype(settings, name, "features")
     if name in settings.categories:
         return CategoryFeature(name, dtype)
-    return NumberColumn(name, dtype, takes_mean=settings.missing == "mean")
+    return NumberColumn(name, dtype, rounds=settings.rounds(name))
 
 
 def _target_columns(settings: ImportSettings) -> list[Column]:
@@ -77,7 +92,10 @@ def _target_columns(settings: ImportSettings) -> list[Column]:
     categories = [name for name in names if name in settings.categories]
     is_class = bool(categories) or np.result_type(*dtypes).kind in "iub"
     if not is_class:
-        return [NumberColumn(name, dtype) for name, dtype in zip(names, dtypes, strict=True)]
+        return [
+            NumberColumn(name, dtype, rounds=settings.rounds(name))
+            for name, dtype in zip(names, dtypes, strict=True)
+        ]
     if len(names) > 1:
         raise UserError(
             f"target: found {listed(names)}; a category, or a target of an integer type, is a "

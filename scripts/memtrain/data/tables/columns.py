@@ -1,27 +1,31 @@
 """The columns of a table and how each becomes numbers: an Arrow array comes in, numbers go out.
 
 A column is read twice. The first time it learns what must be known before a row can be written: the
-words of a category, the means that replace missing numbers, the number of classes.
+words of a category, the labels of classes, and whether the type of a column holds its numbers.
 """
 
+import math
 from abc import ABC, abstractmethod
 from typing import Generic, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
-from memtrain.data.field_statistics import FieldStatistics
+from memtrain.data.field_statistics import LEAST_SPREAD, FieldStatistics
 from memtrain.data.tables.cell_values import (
     NumberCells,
-    RefusedValueError,
     WordCells,
-    fit,
     read_numbers,
     read_words,
+    refuse_rounded_beside,
 )
+from memtrain.data.tables.refused_value import RefusedValueError
 
 #: A category with more words than this is taken for a mistake: each becomes a column or a class.
 MOST_WORDS = 10_000
+
+#: A target of integers with more different values than this is taken for a number.
+MOST_CLASSES = 100_000
 
 Cells = NumberCells | WordCells
 CellsT = TypeVar("CellsT", NumberCells, WordCells)
@@ -33,12 +37,7 @@ class Column(ABC, Generic[CellsT]):
     Args:
         name: name of the column in the tables.
         dtype: type in which its values are written.
-
-    Attributes:
-        takes_mean: whether a mean can replace a missing value.
     """
-
-    takes_mean = False
 
     def __init__(self, name: str, dtype: np.dtype):
         self.name = name
@@ -55,8 +54,18 @@ class Column(ABC, Generic[CellsT]):
         return None
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the values of one row; () for a single value."""
+        return ()
+
+    @property
     def classes(self) -> int | None:
         """The number of classes; None for all but the target of a classification."""
+        return None
+
+    @property
+    def labels(self) -> list[str] | None:
+        """What the classes are called; None where they are numbers, and without classes."""
         return None
 
     @abstractmethod
@@ -81,85 +90,133 @@ class Column(ABC, Generic[CellsT]):
 
 
 class NumberColumn(Column[NumberCells]):
-    """A column of numbers, or a block of several numbers a row."""
+    """A column of numbers, or of blocks of several numbers a row.
 
-    def __init__(self, name: str, dtype: np.dtype, takes_mean: bool = False):
+    Args:
+        name: name of the column in the tables.
+        dtype: type in which its values are written.
+        rounds: whether integers may lose digits, and values that lie close together be merged.
+    """
+
+    def __init__(self, name: str, dtype: np.dtype, takes_mean: bool = False, rounds: bool = False):
         super().__init__(name, dtype)
         self.takes_mean = takes_mean
-        self._width: int | None = None
-        self._statistics: FieldStatistics | None = None
+        self._rounds = rounds
+        #: Type in which the field of the column is written, set by those who put columns together.
+        self.stored = dtype
+        self._shape: tuple[int, ...] | None = None
+        self._doubles: FieldStatistics | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the numbers of one row; () for a single number."""
+        return self._shape or ()
 
     @property
     def names(self) -> list[str]:
         """The name of the column; for a block, one name for each number, with its position."""
-        if self._width is None or self._width == 1:
+        if math.prod(self.shape) == 1:
             return [self.name]
-        return [f"{self.name}[{position}]" for position in range(self._width)]
+        places = np.ndindex(self.shape)
+        return [f"{self.name}[{','.join(map(str, place))}]" for place in places]
 
     def read(self, array: pa.Array) -> NumberCells:
         """Return the numbers of an array.
 
         Raises:
             RefusedValueError: for the first value that is no number or does not fit the type, and
-                where rows have another width than those before.
+                where rows have another shape than those before.
         """
-        cells = read_numbers(array, self.dtype)
-        width = cells.values.shape[1]
-        self._width = self._width or width
-        if width != self._width:
+        cells = read_numbers(array, self.dtype, self._rounds)
+        if self.stored.kind == "f" and self.dtype.kind in "iu" and not self._rounds:
+            refuse_rounded_beside(cells.values, self.stored)
+        if self._shape is None:
+            self._shape = cells.shape
+        if cells.shape != self._shape:
             raise RefusedValueError(
-                f"rows of {width} numbers follow rows of {self._width}. Import them apart."
+                f"rows of {_shape_text(cells.shape)} numbers follow rows of "
+                f"{_shape_text(self._shape)}. Import them apart."
             )
         return cells
 
     def learn(self, cells: NumberCells) -> None:
-        """Take the numbers of rows that are kept into the mean."""
-        if self.takes_mean:
-            numbers = np.where(cells.missing, np.nan, cells.values.astype(np.float64))
-            found = FieldStatistics.from_rows(numbers)
-            self._statistics = self._statistics.merge(found) if self._statistics else found
-
-    def means(self) -> np.ndarray:
-        """Return the mean of the numbers that are present, in the column's type, (width,).
+        """Take the numbers of rows that are kept into the statistics.
 
         Raises:
-            RefusedValueError: where there are none, or where their mean does not fit the type.
+            RefusedValueError: never; other columns may refuse.
         """
-        if self._statistics is None or not self._statistics.count.all():
-            raise RefusedValueError("there is no value to take the mean of. Leave the column out.")
-        fitted, fits = fit(self._statistics.mean, self.dtype)
-        if not fits.all():
-            mean = self._statistics.mean[np.argmin(fits)]
+        if self.dtype.itemsize < 8 and self.dtype.kind == "f" and not self._rounds:
+            doubles = cells.values if cells.rounded_from is None else cells.rounded_from
+            self._doubles = _merged(self._doubles, doubles, cells.missing)
+
+    def refuse_merged(self) -> None:
+        """Refuse a column whose type makes one value of many; for the end of the first pass.
+
+        Raises:
+            RefusedValueError: where the values vary too little around their mean.
+        """
+        if self._doubles is None:
+            return
+        found = self._doubles
+        bits = np.finfo(self.dtype).nmant - np.finfo(np.float32).nmant
+        least = np.abs(found.mean) * LEAST_SPREAD * 2.0**-bits
+        merged = (found.minimum < found.maximum) & (found.standard_deviation < least)
+        if merged.any():
+            at = int(merged.argmax())
             raise RefusedValueError(
-                f"its mean, {mean}, does not fit the type {self.dtype}. Give the column a floating "
-                "type under `dtypes`, or set `missing: drop`."
+                f"{self.names[at]}: its values lie within {found.standard_deviation[at]:.3g} "
+                f"(standard deviation) of {found.mean[at]:.10g}, and {self.dtype} merges them: it "
+                f"has steps of {np.spacing(self.dtype.type(found.mean[at])):.3g} there. Give the "
+                "column the type float64 under `dtypes`, or set `inexact: round`."
             )
-        return fitted
 
     def encode(self, cells: NumberCells) -> np.ndarray:
-        """Return the values to write, (rows, width), with means in place of missing values."""
+        """Return the values to write, (rows, width); a missing one is NaN, always the same."""
         if not cells.missing.any():
             return cells.values
-        return np.where(cells.missing, self.means(), cells.values)
+        return np.where(cells.missing, self.dtype.type(np.nan), cells.values)
+
+
+def _merged(
+    before: FieldStatistics | None, values: np.ndarray, missing: np.ndarray
+) -> FieldStatistics:
+    """Return the statistics of values that are present, and of those before."""
+    found = FieldStatistics.from_rows(np.where(missing, np.nan, values.astype(np.float64)))
+    return before.merge(found) if before else found
+
+
+def _shape_text(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape)) or "1"
 
 
 class ClassColumn(NumberColumn):
-    """A target that is the number of a class."""
+    """A target of integers, each of which is the label of a class.
+
+    Classes are the labels that occur. A class is written as the position of its label among them,
+    sorted; where the labels are 0, 1, 2, ... without a gap, these are the labels themselves.
+    """
 
     def __init__(self, name: str, dtype: np.dtype):
         super().__init__(name, dtype)
-        self._classes = 0
+        self._labels = np.zeros(0, dtype)
 
     @property
     def classes(self) -> int:
-        """The number of classes: the largest class that was found, plus one."""
-        return self._classes
+        """The number of classes."""
+        return len(self._labels)
+
+    @property
+    def labels(self) -> list[str] | None:
+        """The labels of the classes; None where they are the numbers of the classes."""
+        if (self._labels == np.arange(self.classes)).all():
+            return None
+        return [str(label) for label in self._labels.tolist()]
 
     def read(self, array: pa.Array) -> NumberCells:
-        """Return the classes of an array.
+        """Return the labels of an array.
 
         Raises:
-            RefusedValueError: for the first value that is not the number of a class.
+            RefusedValueError: for the first value that is not the label of a class.
         """
         cells = super().read(array)
         advice = "Correct it, or give the target the type float32 if it is no class."
@@ -175,9 +232,27 @@ class ClassColumn(NumberColumn):
         return cells
 
     def learn(self, cells: NumberCells) -> None:
-        """Count the classes."""
-        if len(cells.values):
-            self._classes = max(self._classes, int(cells.values.max()) + 1)
+        """Note the labels.
+
+        Raises:
+            RefusedValueError: where there are more than ``MOST_CLASSES``.
+        """
+        self._labels = np.union1d(self._labels, cells.values[~cells.missing])
+        if self.classes > MOST_CLASSES:
+            raise RefusedValueError(
+                f"it has more than {MOST_CLASSES:,} different values, and each would be a class. "
+                "Give the target the type float32 if it is a number."
+            )
+
+    def encode(self, cells: NumberCells) -> np.ndarray:
+        """Return the numbers of the classes, (rows, 1).
+
+        Raises:
+            RefusedValueError: for a label that it did not have before.
+        """
+        if not np.isin(cells.values, self._labels).all():
+            raise RefusedValueError("it has a label that it did not have before.")
+        return np.searchsorted(self._labels, cells.values).astype(self.dtype)
 
 
 class _WordColumn(Column[WordCells]):
@@ -223,10 +298,11 @@ class CategoryFeature(_WordColumn):
         return [f"{self.name}={word}" for word in self.words]
 
     def encode(self, cells: WordCells) -> np.ndarray:
-        """Return the values to write, (rows, number of words)."""
-        numbers = cells.numbers(self.words)
-        encoded = np.zeros((len(numbers), len(self._found)), self.dtype)
-        encoded[np.arange(len(numbers)), numbers] = 1
+        """Return the values to write, (rows, number of words); all 0 for a missing word."""
+        present = np.flatnonzero(~cells.missing[:, 0])
+        numbers = cells.select(~cells.missing[:, 0]).numbers(self.words)
+        encoded = np.zeros((len(cells.missing), len(self._found)), self.dtype)
+        encoded[present, numbers] = 1
         return encoded
 
 
@@ -237,6 +313,11 @@ class CategoryTarget(_WordColumn):
     def classes(self) -> int:
         """The number of words."""
         return len(self._found)
+
+    @property
+    def labels(self) -> list[str]:
+        """The words."""
+        return self.words
 
     def encode(self, cells: WordCells) -> np.ndarray:
         """Return the values to write, (rows, 1)."""

@@ -15,10 +15,14 @@ import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
 from memtrain.core.errors import UserError
+from memtrain.data.tables.csv_quotes import QuoteWatch, refuse_irregular_quotes
 from memtrain.data.tables.table import Table
 
 #: Least number of bytes that are parsed at once.
 _BLOCK_BYTES = 1 << 20
+
+#: Size of the largest block in which a row must fit.
+_LARGEST_BLOCK_BYTES = 256 << 20
 
 #: Bytes that a table with many columns parses at once for each column, since a whole row must fit.
 _CELL_BYTES = 64
@@ -64,37 +68,99 @@ def _opened_member(path: Path, name: str) -> Iterator[IO[bytes]]:
 
 
 def _csv_table(name: str, opener: _Opener) -> Table:
-    with opener() as stream, io.TextIOWrapper(stream, "utf-8-sig", newline="") as text:
-        header = next((row for row in csv.reader(text) if row), None)
+    # What no column needs is not decoded, so that one foreign letter elsewhere does no harm.
+    with opener() as stream, _as_lines(stream) as lines:
+        header = next((row for row in csv.reader(lines) if row), None)
     if header is None:
         raise UserError(f"{name}: it is empty; a first line with the names of columns is needed.")
+    foreign = [column for column in header if not _is_utf8(column)]
+    if foreign:
+        shown = foreign[0].encode("utf-8", "surrogateescape")
+        raise UserError(
+            f"{name}: the name of a column, {shown!r}, is not UTF-8. Save the file as UTF-8."
+        )
     block_bytes = max(_BLOCK_BYTES, _CELL_BYTES * len(header))
     return Table(name, header, partial(_read_csv, name, opener, block_bytes))
+
+
+def _as_lines(stream: IO[bytes] | gzip.GzipFile) -> io.TextIOWrapper:
+    # Two kinds of streams of bytes, of which the stubs know only one.
+    return io.TextIOWrapper(stream, "utf-8-sig", "surrogateescape", newline="")  # type: ignore[arg-type]
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _read_csv(
     name: str, opener: _Opener, block_bytes: int, columns: list[str]
 ) -> Iterator[pa.RecordBatch]:
-    """Yield all cells as text and empty ones as null, so that Arrow guesses no types."""
-    try:
-        with opener() as stream:
-            yield from arrow_csv.open_csv(
-                pa.PythonFile(stream, "r"),
+    """Yield all cells as bytes and empty ones as null, so that Arrow guesses no types.
+
+    Arrow parses a whole number of rows at once. Where a row does not fit into a block, the file is
+    read again in larger ones, without the rows that were yielded already.
+    """
+    rows = 0
+    while True:
+        skipped = rows
+        try:
+            for batch in _parse(name, opener, block_bytes, columns):
+                left = batch.slice(min(skipped, batch.num_rows))
+                skipped -= batch.num_rows - left.num_rows
+                rows += left.num_rows
+                if left.num_rows:
+                    yield left
+            return
+        except pa.ArrowInvalid as error:
+            if "straddling" not in str(error):
+                raise
+            if block_bytes >= _LARGEST_BLOCK_BYTES:
+                raise UserError(
+                    f"{name}, row {rows + 1:,} or soon after: it takes over "
+                    f"{block_bytes >> 20} MiB, or a quote is not closed. Correct it, or leave out "
+                    "its longest cell."
+                ) from None
+            block_bytes *= 4
+
+
+def _parse(
+    name: str, opener: _Opener, block_bytes: int, columns: list[str]
+) -> Iterator[pa.RecordBatch]:
+    with opener() as stream:
+        watch = QuoteWatch(stream)
+        try:
+            with arrow_csv.open_csv(
+                pa.PythonFile(watch, "r"),
                 arrow_csv.ReadOptions(use_threads=False, block_size=block_bytes),
                 arrow_csv.ParseOptions(newlines_in_values=True),
                 arrow_csv.ConvertOptions(
-                    column_types=dict.fromkeys(columns, pa.string()),
+                    column_types=dict.fromkeys(columns, pa.binary()),
                     include_columns=columns,
                     null_values=[""],
                     strings_can_be_null=True,
                 ),
-            )
-    except pa.ArrowInvalid as error:
-        ragged = _RAGGED_ROW.search(str(error))
-        if ragged is None:
-            raise
-        raise UserError(
-            f"{name}, row {int(ragged['row']) - 1:,}: it has {ragged['found']} cells, but there "
-            f"are {ragged['expected']} columns. Correct it; a cell that holds a comma is written "
-            'in "quotes".'
-        ) from None
+            ) as batches:
+                yield from batches
+        except pa.ArrowInvalid as error:
+            # An irregular quote is the better explanation for whatever went wrong.
+            _check_quotes(name, opener, watch)
+            ragged = _RAGGED_ROW.search(str(error))
+            if ragged is not None:
+                raise UserError(
+                    f"{name}, row {int(ragged['row']) - 1:,}: it has {ragged['found']} cells, but "
+                    f"there are {ragged['expected']} columns. Correct it; a cell that holds a "
+                    'comma is written in "quotes".'
+                ) from None
+            if "Empty CSV file or block" not in str(error):  # a header without an end of line
+                raise
+        _check_quotes(name, opener, watch)
+
+
+def _check_quotes(name: str, opener: _Opener, watch: QuoteWatch) -> None:
+    if not watch.ends_regularly:
+        with opener() as stream, _as_lines(stream) as lines:
+            refuse_irregular_quotes(name, lines)

@@ -1,9 +1,9 @@
 """Brings a user's tables into one record file, in two passes over them.
 
-The first pass finds out what must be known before the first row is written (the number of rows that
-are kept, the words of categories, the means that replace missing values) and the first problem of
-every column. The second pass writes. Both see the same batches in the same order on one thread, so
-the bytes depend on the files and the settings alone.
+The first pass finds out what must be known before the first row is written (the number of rows
+that are kept, the words of categories, the labels of classes) and the first problem of every
+column. The second pass writes. Both see the same batches in the same order on one thread, so the
+bytes depend on the files and the settings alone.
 """
 
 from collections.abc import Iterator
@@ -19,11 +19,11 @@ from memtrain.core.wording import did_you_mean, listed
 from memtrain.data.external_shuffle import ShuffledWriter
 from memtrain.data.record_file import RecordWriter
 from memtrain.data.source import Source
-from memtrain.data.tables.cell_values import RefusedValueError
 from memtrain.data.tables.chosen_columns import ChosenColumns
-from memtrain.data.tables.columns import Cells, Column
+from memtrain.data.tables.columns import Cells, Column, NumberColumn
 from memtrain.data.tables.files import open_tables
 from memtrain.data.tables.missing_values import MissingValues
+from memtrain.data.tables.refused_value import RefusedValueError
 from memtrain.data.tables.source_files import describe_files, file_states, source_files
 from memtrain.data.tables.table import Table
 from memtrain.system.progress import Progress
@@ -71,7 +71,7 @@ class TableImport:
         raise_problems(_absent_columns(self._tables, self._names))
         self._descriptions: list[dict[str, str | int]] = []
         self._problems: dict[str, str] = {}
-        self._missing = MissingValues(settings.missing)
+        self._missing = MissingValues(settings)
         self.rows_read = 0
         self.rows_dropped = 0
 
@@ -95,8 +95,8 @@ class TableImport:
             for batch in self._batches():
                 self._survey_batch(batch)
                 progress.advance(batch.content.num_rows)
-        missing = self._missing.problems(self._columns.all, self._columns.target)
-        raise_problems([*self._problems.values(), *missing])
+        missing = self._missing.problems(self._columns.features, self._columns.target)
+        raise_problems([*self._problems.values(), *missing, *self._merged_values()])
         if not self.rows:
             raise UserError(
                 f"{self._settings.path}: no rows are left; {self.rows_read:,} were read and "
@@ -130,7 +130,7 @@ class TableImport:
             target=[name for column in self._columns.target for name in column.names],
             task="regression" if target.classes is None else "classification",
             classes=target.classes,
-            class_names=target.words,
+            class_names=target.labels,
             origin=self._origin(),
         )
 
@@ -141,11 +141,19 @@ class TableImport:
             "settings": self._settings.model_dump(mode="json"),
             "files": self._descriptions,
             "categories": {one.name: one.words for one in columns if one.words is not None},
-            "means": self._missing.means_used(self._columns.features),
-            "imputed": self._missing.values_replaced(),
+            "missing": self._missing.values_kept(),
             "rows_read": self.rows_read,
             "rows_dropped": self.rows_dropped,
         }
+
+    def _merged_values(self) -> Iterator[str]:
+        """Yield a problem for every column whose type makes one value of many."""
+        for column in self._columns.all:
+            if isinstance(column, NumberColumn) and column.name not in self._problems:
+                try:
+                    column.refuse_merged()
+                except RefusedValueError as refusal:
+                    yield f"column '{column.name}': {refusal.reason}"
 
     def _batches(self) -> Iterator[_Batch]:
         """Yield the batches of all tables, one table after the other."""
@@ -193,11 +201,11 @@ class TableImport:
         records = np.empty(int(kept.sum()), dtype)
         for field, columns in self._columns.fields.items():
             parts = [column.encode(_select(cells[column], kept)) for column in columns]
-            np.concatenate(parts, axis=1, out=records[field])
+            records[field] = np.concatenate(parts, axis=1).reshape(records[field].shape)
         return records
 
     def _kept_rows(self, cells: dict[Column, Cells], rows: pa.RecordBatch) -> np.ndarray:
-        return self._missing.kept_rows([read.missing for read in cells.values()], rows.num_rows)
+        return self._missing.kept_rows(cells, rows.num_rows)
 
     def _note_problem(self, batch: _Batch, column: Column, refusal: RefusedValueError) -> None:
         row = "" if refusal.row is None else f", row {batch.start + refusal.row + 1:,}"

@@ -1,23 +1,23 @@
 """Missing values of an import: which rows are left out, and what is wrong with the others."""
 
-from collections.abc import Iterable, Iterator
-from typing import Literal
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from memtrain.data.tables.cell_values import RefusedValueError
-from memtrain.data.tables.columns import Column, NumberColumn
+from memtrain.config.dataset import ImportSettings
+from memtrain.data.tables.cell_values import NumberCells, WordCells
+from memtrain.data.tables.columns import Column
 
 
 class MissingValues:
-    """Counts the missing values of each column, and applies the policy for them.
+    """Counts the missing values of each column, and applies the policies for them.
 
     Args:
-        policy: whether a missing value is an error, drops its row, or is replaced by a mean.
+        settings: settings of the import, which say what happens at a missing value.
     """
 
-    def __init__(self, policy: Literal["error", "drop", "mean"]):
-        self._policy = policy
+    def __init__(self, settings: ImportSettings):
+        self._settings = settings
         self._counts: dict[str, int] = {}
         self._first_places: dict[str, str] = {}
 
@@ -35,63 +35,56 @@ class MissingValues:
             self._counts[column.name] = self._counts.get(column.name, 0) + int(missing.sum())
             self._first_places.setdefault(column.name, f"{table}, row {row:,}")
 
-    def kept_rows(self, missing: Iterable[np.ndarray], rows: int) -> np.ndarray:
+    def kept_rows(self, cells: Mapping[Column, NumberCells | WordCells], rows: int) -> np.ndarray:
         """Return which rows are kept, booleans (rows,).
 
         Args:
-            missing: for each column, which of its values are missing, booleans (rows, width).
+            cells: the cells of some columns.
             rows: number of rows.
         """
         kept = np.ones(rows, bool)
-        if self._policy == "drop":
-            for part in missing:
-                kept &= ~part.any(axis=1)
+        for column, read in cells.items():
+            if self._settings.missing_policy(column.name) == "drop":
+                kept &= ~read.missing.any(axis=1)
         return kept
 
-    def problems(self, columns: Iterable[Column], target: Iterable[Column]) -> Iterator[str]:
+    def problems(self, features: list[Column], target: list[Column]) -> Iterator[str]:
         """Yield a problem for every column whose missing values the policy cannot deal with.
 
         Args:
-            columns: all columns.
+            features: the columns that are features.
             target: the columns that are the target.
         """
-        for column in columns:
+        for column in [*features, *target]:
             count = self._counts.get(column.name, 0)
-            if not count or self._policy == "drop":
+            policy = self._settings.missing_policy(column.name)
+            if not count or policy == "drop":
                 continue
             found = (
                 f"column '{column.name}' has missing values ({count:,}, the first in "
                 f"{self._first_places[column.name]})."
             )
-            if self._policy == "error":
+            if column in target:
+                yield (
+                    f"{found} Nothing can be learned from a missing target. Fill it in, or leave "
+                    f"such rows out: `missing: {{{column.name}: drop}}`."
+                )
+            elif policy == "error":
                 yield (
                     f"{found} Fill them in, or set `missing: drop` (to leave such rows out) or "
-                    "`missing: mean` (to put the column's mean in their place)."
+                    "`missing: keep` (for `impute` under `training` to fill them)."
                 )
-            elif isinstance(column, NumberColumn) and column.takes_mean:
-                yield from _mean_problems(column)
-            else:
-                what = "target" if column in target else "category"
-                yield f"{found} A {what} has no mean; use `missing: drop`."
+            elif column.words is None and column.dtype.kind != "f":
+                yield (
+                    f"{found} The type {column.dtype} has no value for them. Give the column a "
+                    "floating type under `dtypes` (float64 holds integers up to 2^53), or set "
+                    f"`missing: {{{column.name}: drop}}`."
+                )
 
-    def means_used(self, features: Iterable[Column]) -> dict[str, float]:
-        """Return the means that replace missing values, by the names of the written columns."""
-        if self._policy != "mean":
-            return {}
+    def values_kept(self) -> dict[str, int]:
+        """Return how many values stay missing, by the names of the columns that have some."""
         return {
-            name: mean
-            for column in features
-            if isinstance(column, NumberColumn) and column.name in self._counts
-            for name, mean in zip(column.names, column.means().tolist(), strict=True)
+            name: count
+            for name, count in self._counts.items()
+            if self._settings.missing_policy(name) == "keep"
         }
-
-    def values_replaced(self) -> dict[str, int]:
-        """Return how many missing values a mean replaces, by the names of the columns read."""
-        return dict(self._counts) if self._policy == "mean" else {}
-
-
-def _mean_problems(column: NumberColumn) -> Iterator[str]:
-    try:
-        column.means()
-    except RefusedValueError as refusal:
-        yield f"column '{column.name}': {refusal.reason}"

@@ -18,20 +18,22 @@ from memtrain.data.tables.table import Table, batch_sizes
 
 
 def open_npy(path: Path) -> list[Table]:
-    """Open a vector of records, or a matrix, whose columns are called "0", "1", ...
+    """Open a vector of records, or an array whose columns are called "0", "1", ...
 
-    A vector of numbers counts as a matrix of one column.
+    Columns are the second axis; further axes are the shape of a column's rows. A vector of numbers
+    is one column.
 
     Raises:
-        UserError: where the array has more axes.
+        UserError: where records lie in an array of more axes.
     """
     layout = read_layout(path)
-    if len(layout.row_shape) > (0 if layout.dtype.names else 1):
+    if layout.row_shape and layout.dtype.names:
         raise UserError(
-            f"{path}: it holds an array of shape {layout.shape}; a matrix (rows, columns) or a "
-            "vector of records is needed. Reshape it and save it again."
+            f"{path}: it holds records in an array of shape {layout.shape}; a vector of records is "
+            "needed, (rows,). Save array.reshape(-1) if each of them is a row."
         )
-    columns = layout.dtype.names or map(str, range(*(layout.row_shape or (1,))))
+    count = layout.row_shape[0] if layout.row_shape else 1
+    columns = layout.dtype.names or map(str, range(count))
     return [Table(str(path), list(columns), partial(_read_npy, path, layout))]
 
 
@@ -45,8 +47,8 @@ def _read_npy(path: Path, layout: RecordLayout, columns: list[str]) -> Iterator[
             if layout.dtype.names:
                 yield _to_batch({name: values[name] for name in columns})
             else:
-                matrix = values.reshape(rows, values_per_row)
-                yield _to_batch({name: matrix[:, int(name)] for name in columns})
+                array = values.reshape(rows, *(layout.row_shape or (1,)))
+                yield _to_batch({name: array[:, int(name)] for name in columns})
 
 
 def open_npz(path: Path) -> list[Table]:
@@ -97,13 +99,19 @@ def _read_member_layout(where: str, stream: IO[bytes]) -> RecordLayout:
     version = npy.read_magic(stream)
     read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     shape, fortran_order, dtype = read(stream)
-    if dtype.hasobject or dtype.names or len(shape) not in (1, 2) or fortran_order:
-        order = ", column by column (Fortran order)" if fortran_order else ""
-        raise UserError(
-            f"{where}: it is an array of {dtype} and shape {shape}{order}; numbers or text of "
-            "shape (rows,) or (rows, width) are needed, row by row. Save np.ascontiguousarray of "
-            "such an array."
+    problem, axes = "", len(shape)
+    if dtype.hasobject:
+        problem = "Python objects, which are not read. Save numbers (nan for a missing one) or text"
+    elif dtype.names:
+        problem = "records; an array of an .npz file is one column. Save each field as an array"
+    elif axes == 0:
+        problem = "a single value of shape (). Save an array of as many values as there are rows"
+    elif fortran_order and axes > 1:
+        problem = (
+            "rows that lie column by column (Fortran order). Save np.ascontiguousarray of the array"
         )
+    if problem:
+        raise UserError(f"{where}: it holds {problem}.")
     return RecordLayout(dtype, shape[1:], shape[0])
 
 
@@ -114,15 +122,20 @@ def _to_batch(columns: dict[str, np.ndarray]) -> pa.RecordBatch:
 
 
 def _to_arrow(name: str, values: np.ndarray) -> pa.Array:
-    """Return an array of shape (rows,) or (rows, width) as a column of values or of lists."""
-    if values.ndim > 2 or values.size == 0:
-        raise UserError(f"column '{name}' has rows of shape {values.shape[1:]}; save them flat.")
+    """Return an array of shape (rows, ...) as a column of values, or of lists, maybe of lists."""
+    if values.size == 0:
+        raise UserError(
+            f"column '{name}' has rows of shape {values.shape[1:]}, which hold no value. Leave it "
+            "out."
+        )
     native = values.astype(values.dtype.newbyteorder("="), copy=False)
     try:
-        flat = pa.array(np.ascontiguousarray(native).reshape(-1))
+        column = pa.array(np.ascontiguousarray(native).reshape(-1))
     except pa.ArrowNotImplementedError:
         raise UserError(
             f"column '{name}' is of the type {values.dtype}, which is not read. Save numbers "
             "or text."
         ) from None
-    return flat if values.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
+    for length in reversed(values.shape[1:]):
+        column = pa.FixedSizeListArray.from_arrays(column, length)
+    return column

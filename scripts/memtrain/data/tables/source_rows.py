@@ -18,6 +18,7 @@ from memtrain.data.record_file import read_layout
 from memtrain.data.source import Source
 from memtrain.data.source_order import SourceOrder
 from memtrain.data.tables.chosen_columns import ChosenColumns
+from memtrain.data.tables.columns import Column
 from memtrain.data.tables.files import open_tables
 from memtrain.data.tables.missing_values import MissingValues
 from memtrain.data.tables.source_files import source_files
@@ -62,13 +63,18 @@ class SourceRows:
         settings = None
         if source.origin.get("kind") == "import":
             settings = ImportSettings.model_validate(source.origin["settings"])
-        self._dropping = None
+        self._missing: MissingValues | None = None
+        self._dropping: list[Column] = []
         if settings is None:
             self._tables = open_tables([Path(data)])
         else:
             self._tables = open_tables(_unchanged_files(settings, source))
-            if settings.missing == "drop":
-                self._dropping = ChosenColumns.from_settings(settings).all
+            self._missing = MissingValues(settings)
+            self._dropping = [
+                column
+                for column in ChosenColumns.from_settings(settings).all
+                if settings.missing_policy(column.name) == "drop"
+            ]
         self.order = SourceOrder(self._layout, settings.shuffle_once if settings else None)
         self._chosen = (
             [*self._layout.fields] if settings is None else [*settings.features, *settings.target]
@@ -91,7 +97,7 @@ class SourceRows:
         Raises:
             UserError: where the source has other rows than those that were written.
         """
-        names = list(dict.fromkeys([*columns, *(one.name for one in self._dropping or [])]))
+        names = list(dict.fromkeys([*columns, *(one.name for one in self._dropping)]))
         written = 0
         self.order.start()
         with Progress("reading the source", None, "rows") as progress:
@@ -109,9 +115,9 @@ class SourceRows:
 
     def _batch(self, table: Table, content: pa.RecordBatch) -> SourceBatch:
         kept = np.ones(content.num_rows, bool)
-        if self._dropping:
-            missing = [one.read(content.column(one.name)).missing for one in self._dropping]
-            kept = MissingValues("drop").kept_rows(missing, content.num_rows)
+        if self._missing:
+            cells = {one: one.read(content.column(one.name)) for one in self._dropping}
+            kept = self._missing.kept_rows(cells, content.num_rows)
         places = np.full(content.num_rows, LEFT_OUT)
         places[kept] = self.order.next_places(int(kept.sum()))
         return SourceBatch(places, content)

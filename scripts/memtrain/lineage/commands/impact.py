@@ -1,7 +1,6 @@
 """The command ``impact``: everything downstream of rows, a shard, a digest or a file."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 
 from memtrain.core.wording import counted
 from memtrain.lineage.commands.base import Commands, Query, add_row_arguments
@@ -13,7 +12,6 @@ from memtrain.lineage.queries.impact import (
     downstream_of_rows,
     with_models_on_disk,
 )
-from memtrain.lineage.queries.imputation import Imputation, find_imputation
 from memtrain.lineage.queries.lookup import find_version
 from memtrain.lineage.queries.models_on_disk import ModelOnDisk, ModelsOnDisk
 
@@ -68,22 +66,8 @@ def _downstream(query: Query) -> tuple[list[DownstreamFile], list[ModelOnDisk] |
         path = find_version(query.index, query.project, arguments.file).version.path
         reached = [one for one in query.models.models if one.rows] if path == query.data else None
         return downstream_of_file(query.index, path), reached
-    rows, imputation = query.rows(), find_imputation(query.results)
-    files = downstream_of_rows(query.index, query.data, [rows])
-    files += _through_means(query, imputation, files)
-    return files, query.models.trained_on([rows, *imputation.rows])
-
-
-def _through_means(
-    query: Query, imputation: Imputation, known: Iterable[DownstreamFile]
-) -> list[DownstreamFile]:
-    """Return what else the rows reached through the means that replaced missing values."""
-    versions = {(one.path, one.digest) for one in known}
-    return [
-        replace(one, through=f"{imputation.describe()} in {one.through}")
-        for one in downstream_of_rows(query.index, query.data, imputation.rows)
-        if (one.path, one.digest) not in versions
-    ]
+    rows = query.rows()
+    return downstream_of_rows(query.index, query.data, [rows]), query.models.trained_on([rows])
 
 
 def _one_path_of_each_job(files: Iterable[DownstreamFile], models: ModelsOnDisk) -> list[str]:

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from memtrain.core.ranges import Range, count_rows
 from memtrain.core.wording import counted, listed, readable
 from memtrain.lineage.commands.base import Commands, Query, add_row_arguments
-from memtrain.lineage.queries.imputation import Imputation, find_imputation
 from memtrain.lineage.queries.models_on_disk import ModelOnDisk
 from memtrain.lineage.queries.withdraw import record_withdrawals, state_gone, withdraw
 from memtrain.recipes.withdrawals import WITHDRAWALS_FILE, Withdrawal
@@ -57,15 +56,10 @@ def run(query: Query) -> int:
     lines = [f"rows {rows} are withdrawn; commit {WITHDRAWALS_FILE} and withdrawals.d"]
     lines += _lines_on_identical(added)
     lines += _lines_on_models(models, unknown)
-    imputation = find_imputation(query.results)
-    reached = query.models.trained_on(imputation.rows)
-    lines += _lines_on_imputation(imputation, [one.path for one in reached])
     content = {
         "withdrawal": added.model_dump(),
         "models": [one.facts() for one in models],
         "models_with_unknown_rows": [one.facts() for one in unknown],
-        "imputed": imputation.columns,
-        "models_reached_by_means": [one.facts() for one in reached],
     }
     return query.answer(content, lines)
 
@@ -116,18 +110,3 @@ def _lines_on_identical(added: Withdrawal) -> Iterator[str]:
             f"{counted(count_rows(identical), 'other row')} with the same values, withdrawn too: "
             f"{listed(identical)}"
         )
-
-
-def _lines_on_imputation(imputation: Imputation, models: list[str]) -> Iterator[str]:
-    """Yield lines where the values of withdrawn rows have reached others through a mean."""
-    if not imputation.columns:
-        return
-    yield (
-        f"values of these rows are part of {imputation.describe()}, which stand in "
-        f"{counted(count_rows(imputation.rows), 'row')}: {listed(imputation.rows)}"
-    )
-    yield from (f"reached through these means: {path}" for path in models)
-    yield (
-        f"models reached through these means: {len(models)}; leaving the rows out does not change "
-        "the means: remove the rows from the source, or import with `missing: drop`"
-    )

@@ -6,8 +6,11 @@ from decimal import Decimal
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from memtrain.data.tables.cell_values import RefusedValueError, read_numbers, read_words
+from memtrain.data.tables.cell_values import read_numbers, read_words
+from memtrain.data.tables.refused_value import RefusedValueError
 
 FLOAT, INT = np.dtype("float32"), np.dtype("int64")
 
@@ -106,9 +109,26 @@ def test_integers_that_would_lose_digits_are_refused():
         (pa.array([1, 70000]), "float16", 1, "70000 does not fit"),
         (pa.array([1, 1e300]), "float32", 1, "1e+300 does not fit"),
         (pa.array([[1, 2], [3, 300]], pa.list_(pa.int64(), 2)), "uint8", 1, "300 does not fit"),
+        (pa.array(["7", "inf"]), "int64", 1, "inf does not fit the type int64"),
+        (pa.array(["7", str(2**63)]), "int64", 1, f"{2**63} does not fit the type int64"),
+        (pa.array([str(2**53 + 1), str(2**63)]), "int64", 1, f"{2**63} does not fit the type"),
+        (pa.array(["7", "1e400"]), "int64", 1, "1e400 is beyond all numbers"),
+        (pa.array(["7", "-1e400"]), "float32", 1, "-1e400 is beyond all numbers"),
+        (pa.array(["7", "0x1F"]), "int64", 1, "found the text '0x1F'"),
+        (pa.array(["7", "0x1F"]), "float64", 1, "found the text '0x1F'"),
+        (pa.array(["7", "+-5"]), "int64", 1, "found the text '+-5'"),
+        (pa.array(["7", "+-5"]), "float32", 1, "found the text '+-5'"),
+        (pa.array([1, 2**24 + 1]), "float32", 1, "integer 16777217 would become 16777216 as float"),
+        (pa.array(["1", "20240101"]), "float32", 1, "20240101 would become 20240100 as float32"),
+        (pa.array(["+20240101.0", "x"][:1]), "float32", 0, "would become 20240100 as float32"),
+        (pa.array([2**53 + 1, 1.0][:1]), "float64", 0, f"{2**53 + 1} would become {2**53} as"),
+        (pa.array(["1.5", str(2**53 + 1)]), "float64", 1, f"{2**53 + 1} would become {2**53}"),
+        (pa.array([2**64 - 1], pa.uint64()), "float64", 0, f"would become {2**64} as float64"),
+        (pa.array([Decimal(2**24 + 1)]), "float32", 0, "16777217 would become 16777216"),
+        (pa.array([2049], pa.int16()), "float16", 0, "2049 would become 2048 as float16"),
         (pa.array(["1", None, "one", "two"]), "float32", 2, "found the text 'one'"),
         (pa.array(["1", "1" + "x" * 1000]), "int64", 1, "x' where a number is needed"),
-        (pa.array([b"\xff"]), "float32", None, "its text is not UTF-8"),
+        (pa.array([b"1", b"caf\xe9"]), "float32", 1, "its text b'caf\\xe9' is not UTF-8"),
         (pa.array([date(2013, 1, 1)]), "float32", None, "type date32[day], which is no number"),
         (pa.array([datetime(2013, 1, 1)]), "int64", None, "type timestamp[us], which is no number"),
         (pa.array([timedelta(1)]), "int64", None, "Save it as a number, of days or seconds"),
@@ -123,8 +143,46 @@ def test_values_that_do_not_fit_are_refused(array, dtype, row, message):
     assert len(reason) < 300
 
 
-def test_infinite_values_stay_infinite():
-    assert read_numbers(pa.array([np.inf, -np.inf]), FLOAT).values.tolist() == [[np.inf], [-np.inf]]
+@pytest.mark.parametrize("array", [pa.array([np.inf, -np.inf]), pa.array([" +inf", "-Infinity"])])
+def test_infinite_values_stay_infinite(array):
+    assert read_numbers(array, FLOAT).values.tolist() == [[np.inf], [-np.inf]]
+
+
+@given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1), st.sampled_from([2, 4, 8]))
+def test_integers_are_exact_or_refused_in_text_as_in_numbers(integers, size):
+    dtype = np.dtype(f"f{size}")
+    with np.errstate(over="ignore"):
+        as_floats = [dtype.type(integer) for integer in integers]
+    are_exact = all(
+        np.isfinite(f) and int(f) == i for f, i in zip(as_floats, integers, strict=True)
+    )
+    for array in (pa.array(integers), pa.array(map(str, integers))):
+        if are_exact:
+            assert read_numbers(array, dtype).values[:, 0].tolist() == as_floats
+        else:
+            row, reason = refusal(read_numbers, array, dtype)
+            assert str(integers[row]) in reason
+
+
+@pytest.mark.parametrize("array", [pa.array([20240101]), pa.array(["20240101"])])
+def test_integers_are_rounded_where_that_is_asked_for(array):
+    assert read_numbers(array, FLOAT, rounds=True).values.tolist() == [[20240100]]
+
+
+@pytest.mark.parametrize("array", [pa.array([20240101.0, 0.1]), pa.array(["2.0240101e7", "0.1"])])
+def test_floats_are_rounded(array):
+    cells = read_numbers(array, FLOAT)
+    assert cells.values.tolist() == [[20240100], [np.float32(0.1)]]
+    assert cells.rounded_from.tolist() == [[20240101], [0.1]]
+
+
+def test_lists_of_lists_keep_their_shape():
+    numbers = np.arange(36.0).reshape(6, 3, 2)
+    inner = pa.FixedSizeListArray.from_arrays(pa.array(numbers.reshape(-1)), 2)
+    lists = pa.FixedSizeListArray.from_arrays(inner, 3)
+    cells = read_numbers(lists[1:], FLOAT)
+    assert cells.shape == (3, 2)
+    assert cells.values.tolist() == numbers[1:].reshape(5, 6).tolist()
 
 
 def test_a_slice_of_lists_has_its_own_numbers():

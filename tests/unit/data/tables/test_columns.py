@@ -4,13 +4,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from memtrain.data.tables.cell_values import RefusedValueError
 from memtrain.data.tables.columns import (
     CategoryFeature,
     CategoryTarget,
     ClassColumn,
     NumberColumn,
 )
+from memtrain.data.tables.refused_value import RefusedValueError
 
 FLOAT, INT = np.dtype("float32"), np.dtype("int64")
 
@@ -35,10 +35,43 @@ def learned(column, array):
     return column
 
 
-def test_classes_are_counted():
-    column = learned(ClassColumn("y", INT), pa.array([0, 4, None]))
-    assert learned(column, pa.array([1, 1])).classes == 5
-    assert learned(column, pa.nulls(0)).classes == 5
+def test_classes_are_the_labels_that_occur():
+    column = learned(ClassColumn("y", INT), pa.array([1, 0, None]))
+    assert (column.classes, column.labels) == (2, None)
+    learned(column, pa.array([10**9, 1]))
+    assert learned(column, pa.nulls(0)).classes == 3
+    assert column.labels == ["0", "1", "1000000000"]
+    assert column.encode(column.read(pa.array([10**9, 0, 1]))).tolist() == [[2], [0], [1]]
+
+
+def test_a_label_that_was_not_learned_is_refused():
+    column = learned(ClassColumn("y", INT), pa.array([0, 5]))
+    assert "label" in refusal(column.encode, column.read(pa.array([3])))[1]
+
+
+def test_a_target_with_too_many_labels_is_refused():
+    column = learned(ClassColumn("y", INT), pa.array(range(100_000)))
+    assert "more than 100,000 different values" in refusal(learned, column, pa.array([10**9]))[1]
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype"),
+    [
+        (1e8 + np.arange(9.0), "float32"),
+        (1_700_000_000 + np.linspace(0, 3600, 9), "float32"),
+        (100 + np.linspace(0, 1, 9), "float16"),
+    ],
+)
+def test_values_that_a_type_merges_are_refused(values, dtype):
+    column = learned(NumberColumn("x", np.dtype(dtype)), pa.array(values))
+    assert f"{dtype} merges them" in refusal(column.refuse_merged)[1]
+    learned(NumberColumn("x", np.dtype(dtype), rounds=True), pa.array(values)).refuse_merged()
+    learned(NumberColumn("x", np.dtype("float64")), pa.array(values)).refuse_merged()
+
+
+@pytest.mark.parametrize("values", [[0.1] * 2000, [1e8, -1e8], [1.0, 1.1, None], [None, None]])
+def test_values_that_differ_enough_are_taken(values):
+    learned(NumberColumn("x", FLOAT), pa.array(values, pa.float64())).refuse_merged()
 
 
 @pytest.mark.parametrize(
