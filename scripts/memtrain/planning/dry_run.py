@@ -11,7 +11,6 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils.flop_counter import FlopCounterMode
 
 from memtrain.components.build import TrainingParts, build_training_parts
-from memtrain.components.losses import SummedLoss
 from memtrain.components.rows import first_rows
 from memtrain.config.objects import describe_exception
 from memtrain.core.errors import UserError
@@ -77,9 +76,10 @@ def _take_step(where: str, parts: TrainingParts, batch: dict[str, torch.Tensor])
     """Take one optimizer step, and blame whatever fails on its key."""
     features = batch["features"]
     parts.model.eval()
-    if isinstance(parts.loss, SummedLoss):
+    if parts.loss.kind is not None:
         with _blame(f"{where}.model", f"the model does not fit rows of {_describe(features)}"):
-            parts.model(features)
+            outputs = parts.model(features)
+        parts.loss.check(f"{where}.loss", outputs, batch["target"])
     with _blame(f"{where}.loss", f"{parts.loss.name} does not fit the rows or the model"):
         cost = _compute_gradients(parts, batch)
     with _blame(f"{where}.optimizer", "the optimizer cannot take a step"):
@@ -141,6 +141,8 @@ def _blame(where: str, problem: str) -> Iterator[None]:
     """
     try:
         yield
+    except UserError:  # It says itself what is wrong.
+        raise
     except (Exception, SystemExit) as error:
         raise UserError(
             f"{where}: {problem}: {describe_exception(error)}. Change this setting, or the columns "

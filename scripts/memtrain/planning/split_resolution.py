@@ -16,6 +16,7 @@ from memtrain.data.source import Source
 from memtrain.loading.row_order import RowOrder, row_order
 from memtrain.planning.dry_run import dry_run
 from memtrain.planning.parts_problems import PartsError, shared_problems
+from memtrain.planning.target_check import target_problems
 from memtrain.recipes.recipe import (
     EvaluationRecipe,
     Piece,
@@ -135,6 +136,9 @@ class _Resolver:
                 *self._nonfinite_values(split, "evaluation", evaluation_pieces),
             ]
         )
+        if self._source.task == "regression":
+            settings = self._configuration.training_settings(split)
+            raise_problems(target_problems(split, settings, training_pieces, evaluation_pieces))
         touched = self._manifest.touched_shards([*train, *evaluate])
         order = self._order(split, train)
         training = self._training(split, train, training_pieces, order)
