@@ -32,7 +32,7 @@ _WINDOWS_COMPARED = 32
 _WINDOWS_TIMES_SQUARED_SLOTS = 1024
 
 #: Where the first sentence of a message ends.
-_SENTENCE_END = re.compile(r"[.:!?] (?=[A-Z])")
+_SENTENCE_END = re.compile(r"[.!?] (?=[A-Z])")
 
 #: Standard deviation of the noise that is added to the parameters before a comparison.
 _NOISE = 0.02
