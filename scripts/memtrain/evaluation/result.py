@@ -87,8 +87,7 @@ class Evaluation(Settings):
     Attributes:
         split: the name of the split.
         task: kind of task that the model does. For the task "other", only the loss is known, and
-            has no standard error: a user's own loss returns the sum over rows, not the loss of each
-            row.
+            has no standard error.
         rows: the number of evaluation rows.
         ranges: the ranges of these rows.
         nonfinite_rows: the number of rows whose predictions are NaN or infinite. If there are any,
