@@ -64,7 +64,8 @@ def main(argv: list[str] | None = None) -> int:
     with recording(__file__, args, Path(args.split).parent.name) as record:
         recipe, history = Recipe.read(args.split), read_history(args.history)
         check_model(args, recipe)
-        code = digest_of_code("evaluate.py", recipe)
+        modules = own_modules(recipe.training.settings, recipe.evaluation.settings)
+        code = digest_of_code("evaluate.py", modules)
         describe_inputs(args, recipe, record)
         with gpu_memory_errors("Use a GPU with more memory that is free, or `device: cpu`."):
             evaluator = Evaluator(recipe, args.data, args.model, loading_settings(args))
@@ -84,7 +85,7 @@ def check_model(args: argparse.Namespace, recipe: Recipe) -> None:
         args.model,
         split=recipe.split,
         recipe=recipe.digest("training"),
-        code=digest_of_code("train.py", recipe),
+        code=digest_of_code("train.py", own_modules(recipe.training.settings)),
         history=args.history,
         accepted=read_acceptances(args.accepted),
     )
@@ -108,16 +109,15 @@ def with_origin(
     )
 
 
-def digest_of_code(script: str, recipe: Recipe) -> str:
-    """Return the digest of the code that a script runs for a recipe."""
-    path = Path(__file__).with_name(script)
-    return result_code_digest(path, own_modules(recipe.training.settings), Path.cwd())
+def digest_of_code(script: str, modules: list[str]) -> str:
+    """Return the digest of the code that a script runs with the user's own modules."""
+    return result_code_digest(Path(__file__).with_name(script), modules, Path.cwd())
 
 
 def describe_inputs(args: argparse.Namespace, recipe: Recipe, record: Recorder) -> None:
     """Record what the evaluation reads, and check that its rows are those that were indexed."""
     rows, settings = recipe.evaluation.rows, recipe.training.settings
-    record.reaches(own_code(settings, Path.cwd()))
+    record.reaches(own_code(settings, Path.cwd(), recipe.evaluation.settings))
     record.set(
         recipe=recipe.digest("evaluation"),
         evaluation=recipe.evaluation.settings.model_dump(mode="json"),

@@ -9,23 +9,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from memtrain.config.objects import (
-    build,
-    check_arguments,
-    find_class,
-    import_object,
-    takes_argument,
-)
+from memtrain.components.custom_losses import CustomLoss
+from memtrain.components.loss_checks import check_outputs, check_targets, count_outputs
+from memtrain.components.loss_kinds import OTHER_INPUTS, kind_of
+from memtrain.config.objects import build, find_class, takes_argument
 from memtrain.config.types import Choice
 from memtrain.core.errors import UserError
 from memtrain.core.wording import listed
-from memtrain.recipes.recipe import Task, TrainingRecipe
-
-#: Losses whose target is the number of a class, and which take one output per class.
-_MULTICLASS_LOSSES = ("CrossEntropyLoss", "NLLLoss", "MultiMarginLoss")
-
-#: Losses whose target is 0 or 1, as floats in the shape of the outputs.
-_BINARY_LOSSES = ("BCEWithLogitsLoss", "BCELoss")
+from memtrain.recipes.recipe import TrainingRecipe
 
 #: Arguments that choose between sum and mean: the one of today, and those of old that override it.
 _ARGUMENTS_OF_REDUCTION = ("reduction", "size_average", "reduce")
@@ -41,6 +32,7 @@ class SummedLoss(nn.Module):
 
     Attributes:
         name: name of the class.
+        kind: what the loss makes of outputs and targets; None where that is not declared.
         outputs: outputs that the model must give per row.
         weighs_rows: whether rows can be given weights.
 
@@ -53,9 +45,15 @@ class SummedLoss(nn.Module):
     def __init__(self, where: str, choice: Choice, recipe: TrainingRecipe):
         super().__init__()
         factory = find_class(where, choice.name, nn, nn.Module, suffix="Loss")
+        _refuse_reduction(where, choice.arguments)
+        if choice.name in OTHER_INPUTS:
+            raise UserError(
+                f"{where}: {choice.name} takes {OTHER_INPUTS[choice.name]}, and a loss of torch.nn "
+                "gets the outputs of the model and the target of a row. Write a loss of your own "
+                '(`loss: "module:function"`), which may call it.'
+            )
         if not takes_argument(factory, "reduction"):
             raise UserError(f'{where}: {choice.name} has no reduction="sum"; choose another loss.')
-        _refuse_reduction(where, choice.arguments)
         arguments = {
             name: torch.tensor(value, dtype=torch.float32) if isinstance(value, list) else value
             for name, value in choice.arguments.items()
@@ -64,8 +62,13 @@ class SummedLoss(nn.Module):
         self.name = choice.name
         self._summed = build(where, factory, **arguments, reduction="sum")
         self._unreduced = build(where, factory, **arguments, reduction="none")
-        self._is_multiclass = choice.name in _MULTICLASS_LOSSES
-        self.outputs = _count_outputs(where, choice.name, recipe)
+        self.kind = kind_of(choice)
+        self.outputs = count_outputs(where, choice.name, self.kind, recipe)
+        self._learns_signs = (
+            self.kind is not None
+            and self.kind.targets == "-1 or 1"
+            and recipe.task.kind == "classification"
+        )
 
     def forward(
         self, model: nn.Module, batch: dict[str, torch.Tensor], weights: torch.Tensor | None = None
@@ -99,7 +102,7 @@ class SummedLoss(nn.Module):
 
     def _convert_target(self, target: torch.Tensor, outputs: torch.Tensor) -> torch.Tensor:
         """Return the target in the dtype and shape that the loss takes."""
-        if self._is_multiclass:
+        if self.kind is not None and self.kind.takes_classes:
             return target.reshape(-1).long()
         if outputs.shape != target.shape:
             # PyTorch would broadcast (rows,) against (rows, 1) to (rows, rows).
@@ -107,53 +110,25 @@ class SummedLoss(nn.Module):
                 f"the model gives the shape {tuple(outputs.shape)} for targets of the shape "
                 f"{tuple(target.shape)}"
             )
-        return target.to(outputs.dtype)
+        target = target.to(outputs.dtype)
+        return 2 * target - 1 if self._learns_signs else target
 
+    def check(self, where: str, outputs: torch.Tensor, target: torch.Tensor) -> None:
+        """Check that outputs and targets of some rows are what the loss takes them for.
 
-class CustomLoss(nn.Module):
-    """A function of the user's: ``loss(model, batch)`` returns the summed losses of the rows.
+        Args:
+            where: key of the setting, for error messages.
+            outputs: outputs of the model, (rows, outputs).
+            target: targets as they come from the file or the transform, (rows, ...).
 
-    The function calls the model itself, on any part of the batch. An autoencoder, for example,
-    compares the features with what comes out, and never looks at the target.
-
-    Args:
-        where: key of the setting, for error messages.
-        choice: "package.module:function", and its arguments.
-        recipe: training part of the recipe, which describes a row.
-
-    Attributes:
-        name: "package.module:function".
-        outputs: outputs per row that the task calls for, for models that take ``out_features``.
-        weighs_rows: False, since only the function knows what it does with a row.
-
-    Raises:
-        UserError: if there is no such function, or it does not take these arguments.
-    """
-
-    weighs_rows = False
-
-    def __init__(self, where: str, choice: Choice, recipe: TrainingRecipe):
-        super().__init__()
-        self.name = choice.name
-        self._where = where
-        self._function = import_object(where, choice.name)
-        check_arguments(where, self._function, (None, None), choice.arguments)
-        self._arguments = choice.arguments
-        is_classification = recipe.task.kind == "classification"
-        self.outputs = _count_classes(recipe.task) if is_classification else recipe.targets
-
-    def forward(self, model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        """Return the sum of the losses of a micro-batch, a scalar."""
-        summed = self._function(model, batch, **self._arguments)
-        if not isinstance(summed, torch.Tensor) or summed.dim():
-            found = f"an object of type {type(summed).__name__}"
-            if isinstance(summed, torch.Tensor):
-                found = f"a tensor of shape {tuple(summed.shape)}"
-            raise UserError(
-                f"{self._where}: {self.name} gives {found}, not the sum of the losses of the rows, "
-                "a tensor without dimensions. End it with `.sum()`."
-            )
-        return summed
+        Raises:
+            UserError: if they are not, with what to do.
+        """
+        if self.kind is None:
+            return
+        check_outputs(where, self.name, self.kind, outputs)
+        if not self.kind.takes_classes and not self._learns_signs:
+            check_targets(where, self.name, self.kind, target)
 
 
 Loss = SummedLoss | CustomLoss
@@ -164,14 +139,15 @@ def build_loss(where: str, choice: Choice, recipe: TrainingRecipe) -> Loss:
 
     Args:
         where: key of the setting, for error messages.
-        choice: name of a ``torch.nn`` loss or "package.module:function", with its arguments.
+        choice: name of a ``torch.nn`` loss, "package.module:function" or "package.module:Class",
+            with its arguments.
         recipe: training part of the recipe, which describes a row.
 
     Raises:
         UserError: if there is no such loss, or it does not fit the target.
     """
-    kind = CustomLoss if ":" in choice.name else SummedLoss
-    return kind(where, choice, recipe)
+    loss_type = CustomLoss if ":" in choice.name else SummedLoss
+    return loss_type(where, choice, recipe)
 
 
 def _refuse_reduction(where: str, arguments: dict[str, Any]) -> None:
@@ -183,35 +159,3 @@ def _refuse_reduction(where: str, arguments: dict[str, Any]) -> None:
             f"{where}: found {found}; the losses of rows are always added up, and divided by the "
             f"rows of the whole window. Remove {listed(f'`{name}`' for name in given)}."
         )
-
-
-def _count_outputs(where: str, name: str, recipe: TrainingRecipe) -> int:
-    """Return the outputs that a row needs, after checking that the loss fits the target."""
-    task = recipe.task
-    if name in _MULTICLASS_LOSSES:
-        if task.kind != "classification":
-            raise UserError(
-                f"{where}: {name} learns classes, but the target {task.target} holds numbers of "
-                "type float. Use MSELoss, or make the target a class (`classes` of the mock data, "
-                "an integer type in `dtypes`, or `categories`)."
-            )
-        return _count_classes(task)
-    if name in _BINARY_LOSSES:
-        if task.kind == "classification" and task.classes != 2:
-            raise UserError(
-                f"{where}: {name} learns two classes, but the target {task.target} has "
-                f"{task.classes}. Use CrossEntropyLoss."
-            )
-        return recipe.targets
-    if task.kind == "classification":
-        raise UserError(
-            f"{where}: {name} learns numbers, but the target {task.target} is one of "
-            f"{task.classes} classes. Use CrossEntropyLoss, or give the target a float type."
-        )
-    return recipe.targets
-
-
-def _count_classes(task: Task) -> int:
-    if task.classes is None:
-        raise ValueError("a classification needs a number of classes")
-    return task.classes

@@ -12,18 +12,21 @@ independent, both give the same error.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torchmetrics import MetricCollection
+from torchmetrics import Metric, MetricCollection
 
 from memtrain.core.random_streams import random_stream
 
 #: Number of blocks that the rows are cut into; with fewer rows, each row is a block. With so many
 #: blocks, the standard error is itself uncertain by 1 / sqrt(2 * 1024), about two percent.
 BLOCKS = 1024
+
+#: Share of the numbers of a state up to which they are added one by one.
+_FEW = 0.25
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,11 @@ class MetricSamples:
     """
 
     values: torch.Tensor
+
+    @classmethod
+    def of_values(cls, values: Sequence[float]) -> "MetricSamples":
+        """Return samples without resamples, with a value for each target."""
+        return cls(torch.tensor([values], dtype=torch.float64))
 
     def mean_over_targets(self) -> Estimate:
         """Return the mean over the targets."""
@@ -88,14 +96,14 @@ class ResampledMetrics:
         self._block = 0
         self._rows = 0
 
-    def update(self, predictions: torch.Tensor, target: torch.Tensor) -> None:
-        """Add the next rows, in the form that the metrics take."""
-        start = 0
-        while start < len(target):
+    def update(self, **columns: torch.Tensor) -> None:
+        """Add the next rows: columns by their names, each (rows, ...)."""
+        start, rows = 0, len(next(iter(columns.values())))
+        while start < rows:
             if self._rows == self._borders[self._block]:
                 self._metrics.reset()
-            end = min(len(target), start + self._borders[self._block + 1] - self._rows)
-            self._metrics.update(predictions[start:end], target[start:end])
+            end = min(rows, start + self._borders[self._block + 1] - self._rows)
+            self._metrics.update(**{name: part[start:end] for name, part in columns.items()})
             self._rows += end - start
             start = end
             if self._rows == self._borders[self._block + 1]:
@@ -105,19 +113,34 @@ class ResampledMetrics:
         """Return the samples of every metric, by its name."""
         samples = []
         for number in range(len(self._draws)):
-            self._metrics.load_state_dict({name: sums[number] for name, sums in self._sums.items()})
+            self._load(number)
             samples.append(self._metrics.compute())
+        self._load(0)
         return {
             name: MetricSamples(torch.stack([sample[name].reshape(-1) for sample in samples]))
             for name in samples[0]
         }
 
+    def metric(self, name: str) -> Metric:
+        """Return a metric with the state of all rows, once ``compute`` was called."""
+        return self._metrics[name]
+
+    def _load(self, sample: int) -> None:
+        self._metrics.load_state_dict({key: sums[sample] for key, sums in self._sums.items()})
+
     def _add_block(self) -> None:
         """Add the states of the block that just ended to each sample that has drawn it."""
         draws = self._draws[:, self._block]
         for key, state in self._states():
-            drawn = draws.reshape(-1, *[1] * state.ndim) * state
-            self._sums[key] = self._sums[key] + drawn if key in self._sums else drawn
+            if key not in self._sums:
+                self._sums[key] = torch.zeros(len(draws), *state.shape, dtype=state.dtype)
+            sums, flat = self._sums[key].view(len(draws), -1), state.reshape(-1)
+            # A block has rows of few of very many classes, and the others add nothing.
+            touched = flat.nonzero().reshape(-1)
+            if len(touched) < len(flat) * _FEW:
+                sums[:, touched] += draws[:, None] * flat[touched]
+            else:
+                sums += draws[:, None] * flat
         self._block += 1
 
     def _states(self) -> Iterator[tuple[str, torch.Tensor]]:

@@ -8,6 +8,7 @@ import torch
 
 from memtrain.components.build import build_model_parts
 from memtrain.components.device import choose_device, set_exactness
+from memtrain.components.loss_kinds import task_of
 from memtrain.components.losses import SummedLoss
 from memtrain.components.models import count_parameters
 from memtrain.components.rows import first_row, open_rows
@@ -16,16 +17,16 @@ from memtrain.core.ranges import at_positions
 from memtrain.data.memmap_dataset import MemmapDataset
 from memtrain.evaluation.model_outputs import OutputMeaning
 from memtrain.evaluation.predictions import create_predictions, prediction_dtype
-from memtrain.evaluation.result import Evaluation, TaskKind
+from memtrain.evaluation.result import Evaluation
 from memtrain.evaluation.tally import EvaluatedBatch, ModelFacts, Tally
 from memtrain.loading.block_loader import BlockLoader
 from memtrain.recipes.recipe import Recipe
 from memtrain.system.progress import Progress
 from memtrain.training.weights import load_weights
 
-#: Most rows that go through the model together, and most bytes of their features. The size of a
-#: batch follows from the shape of the rows and never from the machine, since the last bits of a
-#: matrix product depend on its number of rows.
+#: Most rows that go through the model together, and most bytes of their features or predictions.
+#: The size of a batch follows from the shape of the rows and never from the machine, since the last
+#: bits of a matrix product depend on its number of rows.
 _ROWS_PER_BATCH = 4096
 _BYTES_PER_BATCH = 16 << 20
 
@@ -69,11 +70,13 @@ class Evaluator:
             transform=self._parts.transform,
             float64=True,
         )
-        self._loader = self._build_loader(loading or LoadingSettings())
         outputs = self._outputs_of_first_row()
-        self._meaning = OutputMeaning(self._find_task(outputs), settings.loss)
+        loss = self._parts.loss
+        task = task_of(loss.kind, recipe.training, self._keeps_target())
+        self._meaning = OutputMeaning(task, loss.kind, loss.name)
         # A loss of two classes may take one output; the prediction is two probabilities even then.
         self._values_per_prediction = self._meaning.predictions(outputs).shape[1]
+        self._loader = self._build_loader(loading or LoadingSettings())
 
     @property
     def device(self) -> str:
@@ -88,7 +91,7 @@ class Evaluator:
             steps: the number of optimizer steps of the training, noted in the evaluation.
         """
         task, rows = self._meaning.task, self._recipe.evaluation.rows.count
-        tally = Tally(self._recipe, task)
+        tally = Tally(self._recipe, self._meaning)
         dtype = prediction_dtype(
             task,
             self._values_per_prediction,
@@ -100,13 +103,16 @@ class Evaluator:
             Progress("evaluating", rows, "rows") as bar,
         ):
             for batch in self._batches():
-                prediction = self._meaning.readable_predictions(batch.predictions)
-                target = batch.true_values
-                stored = writer.write(batch.row_numbers, target.numpy(), prediction.numpy())
+                readable = self._meaning.readable(batch.predictions)
+                classes = None if readable.classes is None else readable.classes.numpy()
+                stored = writer.write(
+                    batch.row_numbers, batch.true_values.numpy(), readable.values.numpy(), classes
+                )
                 tally.add(batch, stored)
                 bar.advance(len(batch.row_numbers))
         parameters = count_parameters(self._parts.model)
-        return tally.result(ModelFacts(parameters, steps, self._keeps_target()))
+        facts = ModelFacts(parameters, steps, self._keeps_target())
+        return tally.result(facts, predictions)
 
     @torch.no_grad()
     def _batches(self) -> Iterator[EvaluatedBatch]:
@@ -153,22 +159,10 @@ class Evaluator:
         batch = first_row(self._dataset, self._recipe.evaluation.rows, torch.device("cpu"))
         return self._parts.model(self._as_trained(batch)["features"])
 
-    def _find_task(self, outputs: torch.Tensor) -> TaskKind:
-        """Return the kind of task that the model does.
-
-        A user's own loss may train a model on anything. If such a model has another number of
-        outputs than the task of the rows calls for, they predict something else.
-
-        Args:
-            outputs: the outputs of the model for one row.
-        """
-        loss = self._parts.loss
-        if isinstance(loss, SummedLoss) or outputs.numel() == loss.outputs:
-            return self._recipe.training.task.kind
-        return "other"
-
     def _build_loader(self, loading: LoadingSettings) -> BlockLoader:
-        bytes_per_row = 4 * self._recipe.training.in_features
+        feature_bytes = 4 * self._recipe.training.in_features
+        # Metrics take predictions in float64.
+        bytes_per_row = max(feature_bytes, 8 * self._values_per_prediction)
         return BlockLoader(
             self._dataset,
             max(1, min(_ROWS_PER_BATCH, _BYTES_PER_BATCH // bytes_per_row)),

@@ -1,21 +1,33 @@
 """Converts the outputs of a model to predictions.
 
-The loss decides what the outputs of a model are: numbers, logits of classes, logarithms of rates.
-Metrics and people need numbers on the scale of the target, or the probability of every class.
+The loss decides what the outputs of a model are: numbers, logits of classes, logarithms of rates;
+``components.loss_kinds`` says which. Metrics and people need numbers on the scale of the target, or
+probabilities.
 """
 
-import math
 from dataclasses import dataclass
 
 import torch
 from torch import nn
 
-from memtrain.config.types import Choice
-from memtrain.evaluation.result import TaskKind
-from memtrain.recipes.recipe import TrainingRecipe
+from memtrain.components.loss_checks import check_outputs
+from memtrain.components.loss_kinds import LossKind, TaskKind
+from memtrain.core.errors import UserError
+from memtrain.evaluation.predictions import MOST_PROBABILITIES, STORED_CLASSES
 
-#: Losses that take the outputs of a model as the log-odds of 1 against 0.
-_LOG_ODDS_LOSSES = ("BCEWithLogitsLoss", "SoftMarginLoss", "MultiLabelSoftMarginLoss")
+
+@dataclass(frozen=True)
+class ReadablePredictions:
+    """Predictions in the form that people read.
+
+    Attributes:
+        values: numbers, probabilities or scores, float64 (rows, values).
+        classes: the classes that the values belong to, int64 (rows, values), the most probable
+            first; None where every class has its value, or where there are no classes.
+    """
+
+    values: torch.Tensor
+    classes: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -25,11 +37,30 @@ class OutputMeaning:
     Attributes:
         task: kind of task that the model does. For the task "other", nothing is known about the
             outputs; they are treated as numbers.
-        loss: the loss that the model was trained with.
+        kind: kind of the loss that the model was trained with; None where none is declared.
+        name: name of that loss, for messages.
     """
 
     task: TaskKind
-    loss: Choice
+    kind: LossKind | None
+    name: str
+
+    @property
+    def has_probabilities(self) -> bool:
+        """Whether the predictions are probabilities: scores of classes are none."""
+        is_discrete = self.task in ("classification", "binary")
+        return is_discrete and self.kind is not None and self.kind.outputs != "scores"
+
+    @property
+    def labels(self) -> tuple[float, float]:
+        """The two labels of the task "binary", that of no first.
+
+        Raises:
+            ValueError: if the task has none.
+        """
+        if self.kind is None or self.kind.labels is None:
+            raise ValueError(f"the task {self.task!r} has no labels")
+        return self.kind.labels
 
     def predictions(self, outputs: torch.Tensor) -> torch.Tensor:
         """Convert outputs to predictions in the form that metrics take.
@@ -38,12 +69,21 @@ class OutputMeaning:
             outputs: the outputs of the model, (rows, outputs).
 
         Returns:
-            The predicted numbers, float64 (rows, targets); or the log-probabilities of the classes,
-            float64 (rows, classes).
+            float64: the predicted numbers, (rows, targets); the log-probabilities of the classes,
+            or their scores, (rows, classes); or the log-probabilities of no and yes,
+            (rows, targets, 2).
+
+        Raises:
+            UserError: if the outputs are no log-probabilities, or no probabilities, but the loss
+                takes them for such.
         """
-        if self.task == "classification":
-            return log_probabilities(self.loss, outputs)
-        return predicted_numbers(self.loss, outputs)
+        if self.kind is not None:
+            check_outputs("training.loss", self.name, self.kind, outputs)
+        if self.kind is not None and self.task == "classification":
+            return class_scores(self.kind, outputs)
+        if self.kind is not None and self.task == "binary":
+            return log_no_and_yes(self.kind, outputs)
+        return predicted_numbers(self.kind, outputs)
 
     def true_values(self, target: torch.Tensor) -> torch.Tensor:
         """Convert targets to the form that metrics take.
@@ -52,81 +92,98 @@ class OutputMeaning:
             target: the targets as they come from the file or the transform, (rows, targets).
 
         Returns:
-            The true numbers, float64 (rows, targets); or the true classes, int64 (rows,).
+            The true numbers or labels, float64 (rows, targets); or the true classes, int64 (rows,).
+
+        Raises:
+            UserError: if a target of the task "binary" is neither of the two labels.
         """
         if self.task == "classification":
             return target.reshape(-1).long()
-        return target.double().flatten(1)
+        values = target.double().flatten(1)
+        if self.task == "binary":
+            no, yes = self.labels
+            others = values[(values != no) & (values != yes)]
+            if len(others):
+                raise UserError(
+                    f"training.loss: {self.name} learned the labels {no:g} and {yes:g}, but an "
+                    f"evaluation row has the target {others[0].item()!r}. Evaluate on rows of the "
+                    "same kind."
+                )
+        return values
 
-    def readable_predictions(self, predictions: torch.Tensor) -> torch.Tensor:
+    def readable(self, predictions: torch.Tensor) -> ReadablePredictions:
         """Convert predictions from the form that metrics take to the form that people read.
 
         Args:
             predictions: predictions in the form that metrics take.
-
-        Returns:
-            The probabilities of the classes; predicted numbers as they are.
         """
-        return predictions.exp() if self.task == "classification" else predictions
+        if self.task == "binary":
+            return ReadablePredictions(predictions[..., 1].exp())
+        if self.task != "classification":
+            return ReadablePredictions(predictions)
+        top = top_classes(predictions)
+        values = predictions if top is None else predictions.gather(1, top)
+        return ReadablePredictions(values.exp() if self.has_probabilities else values, top)
 
 
-def predicted_numbers(loss: Choice, outputs: torch.Tensor) -> torch.Tensor:
+def top_classes(scores: torch.Tensor) -> torch.Tensor | None:
+    """Return the most probable classes, int64 (rows, ``STORED_CLASSES``), the best first.
+
+    Args:
+        scores: log-probabilities or scores, float64 (rows, classes).
+
+    Returns:
+        None where there are so few classes that the probabilities of all of them are stored.
+    """
+    if scores.shape[1] <= MOST_PROBABILITIES:
+        return None
+    values, classes = scores.topk(STORED_CLASSES, dim=1)
+    # topk leaves the order of equal values open: the lower class comes first.
+    order = classes.argsort(dim=1, stable=True)
+    values, classes = values.gather(1, order), classes.gather(1, order)
+    return classes.gather(1, values.argsort(dim=1, descending=True, stable=True))
+
+
+def predicted_numbers(kind: LossKind | None, outputs: torch.Tensor) -> torch.Tensor:
     """Return the predictions of a regression, float64 (rows, targets).
 
     They are on the scale of the target: if the model learned a float target between 0 and 1 as
     log-odds, the prediction is the probability.
 
     Args:
-        loss: the loss that the model was trained with.
+        kind: kind of the loss that the model was trained with; None where none is declared.
         outputs: the outputs of the model, (rows, targets).
     """
     outputs = outputs.double().flatten(1)
-    if loss.name in _LOG_ODDS_LOSSES:
+    if kind is not None and kind.outputs == "log-odds":
         return outputs.sigmoid()
-    is_log_rate = loss.name == "PoissonNLLLoss" and loss.arguments.get("log_input", True)
-    return outputs.exp() if is_log_rate or loss.name == "KLDivLoss" else outputs
+    return outputs.exp() if kind is not None and kind.outputs == "logarithms" else outputs
 
 
-def log_probabilities(loss: Choice, outputs: torch.Tensor) -> torch.Tensor:
-    """Return the logarithm of the probability of every class, float64 (rows, classes).
-
-    Scores that are not logits, like those learned with MultiMarginLoss, are treated as logits,
-    although training did not make a probability of their softmax.
+def class_scores(kind: LossKind, outputs: torch.Tensor) -> torch.Tensor:
+    """Return the log-probability of every class, or its score, float64 (rows, classes).
 
     Args:
-        loss: the loss that the model was trained with.
+        kind: kind of the loss that the model was trained with.
         outputs: the outputs of the model, (rows, classes); or (rows, 1) where the loss takes
             one output for two classes.
     """
+    if kind.takes_two_classes:
+        return log_no_and_yes(kind, outputs)[:, 0]
     outputs = outputs.double().flatten(1)
-    if loss.name == "NLLLoss":
-        return outputs
-    if loss.name in _LOG_ODDS_LOSSES:
-        return torch.cat([nn.functional.logsigmoid(-outputs), nn.functional.logsigmoid(outputs)], 1)
-    if loss.name == "BCELoss":
-        # As in BCELoss itself, a probability that was rounded to 0 costs 100, and not infinity.
-        return torch.cat([(1 - outputs).log(), outputs.log()], 1).clamp(min=-100)
-    return outputs.log_softmax(1)
+    return outputs.log_softmax(1) if kind.outputs == "logits" else outputs
 
 
-def baseline_prediction(recipe: TrainingRecipe) -> torch.Tensor:
-    """Return the prediction of the baseline, a model that knows nothing but the training targets.
-
-    The baseline predicts the same for every row.
+def log_no_and_yes(kind: LossKind, outputs: torch.Tensor) -> torch.Tensor:
+    """Return the logarithms of the probabilities of no and of yes, float64 (rows, targets, 2).
 
     Args:
-        recipe: the training part of a recipe.
-
-    Returns:
-        The means of the targets, float64 (1, targets); or the logarithms of the shares of the
-        classes, float64 (1, classes), which are NaN if there were too many classes to count.
+        kind: kind of the loss that the model was trained with.
+        outputs: log-odds or probabilities of yes, (rows, targets).
     """
-    statistics = recipe.statistics_of("target")
-    if recipe.task.kind == "regression":
-        return torch.from_numpy(statistics.mean)[None]
-    classes = recipe.task.class_count
-    if statistics.values is None:
-        return torch.full((1, classes), math.nan, dtype=torch.float64)
-    counts = torch.zeros(classes, dtype=torch.float64)
-    counts[: len(statistics.values)] = torch.from_numpy(statistics.values)
-    return (counts / counts.sum()).log()[None]
+    outputs = outputs.double().flatten(1)
+    if kind.outputs == "probabilities":
+        # As in BCELoss itself, a probability that was rounded to 0 costs 100, and not infinity.
+        return torch.stack([(-outputs).log1p(), outputs.log()], -1).clamp(min=-100)
+    log_sigmoid = nn.functional.logsigmoid
+    return torch.stack([log_sigmoid(-outputs), log_sigmoid(outputs)], -1)

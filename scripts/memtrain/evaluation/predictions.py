@@ -4,8 +4,14 @@ The file is a record file. A record has the fields
 
   row         int64, the number of the row in the data file
   target      float32 (targets,), the true numbers; or int64 (1,), the true class
-  prediction  float32 (targets,), the predicted numbers; or float32 (classes,), the probability of
-              every class
+  prediction  float32 (targets,), the predicted numbers, or the probabilities of yes; or float32
+              (classes,), the probability of every class (its score, with MultiMarginLoss)
+
+With more than ``MOST_PROBABILITIES`` classes, a record has the ``STORED_CLASSES`` most probable
+classes, the best first:
+
+  class       int64 (10,), the classes
+  prediction  float32 (10,), their probabilities
 
 Numbers are float64 where the target is float64 in the data file.
 
@@ -23,6 +29,13 @@ from memtrain.core.errors import UserError
 from memtrain.data.record_file import RecordWriter, create, read_layout
 
 _FIELDS = ("row", "target", "prediction")
+_FIELDS_OF_MANY_CLASSES = ("row", "target", "class", "prediction")
+
+#: Classes up to which the probabilities of all of them are stored.
+MOST_PROBABILITIES = 1000
+
+#: Most probable classes that are stored where there are more.
+STORED_CLASSES = 10
 
 _CHUNK_BYTES = 8 << 20
 
@@ -32,7 +45,7 @@ def prediction_dtype(task: str, outputs: int, targets: int, doubles: bool = Fals
 
     Args:
         task: the kind of task; only "classification" makes a difference.
-        outputs: the number of values in a prediction.
+        outputs: the number of values in a prediction; for a classification, that of the classes.
         targets: the number of values in a target; 1 for a classification.
         doubles: whether numbers are float64.
     """
@@ -41,7 +54,11 @@ def prediction_dtype(task: str, outputs: int, targets: int, doubles: bool = Fals
     else:
         number = "<f8" if doubles else "<f4"
         target = (number, (targets,))
-    return np.dtype([("row", "<i8"), ("target", *target), ("prediction", number, (outputs,))])
+    begin: list[tuple] = [("row", "<i8"), ("target", *target)]
+    if task == "classification" and outputs > MOST_PROBABILITIES:
+        stored = (STORED_CLASSES,)
+        return np.dtype([*begin, ("class", "<i8", stored), ("prediction", number, stored)])
+    return np.dtype([*begin, ("prediction", number, (outputs,))])
 
 
 class PredictionsWriter:
@@ -52,13 +69,20 @@ class PredictionsWriter:
         self._dtype = dtype
         self._rows_written = 0
 
-    def write(self, rows: np.ndarray, target: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    def write(
+        self,
+        rows: np.ndarray,
+        target: np.ndarray,
+        prediction: np.ndarray,
+        classes: np.ndarray | None = None,
+    ) -> np.ndarray:
         """Write the next rows.
 
         Args:
             rows: numbers of the rows in the data file, int64 (rows,).
             target: the true values, (rows, targets), or (rows,) where a target is one number.
             prediction: the predictions, (rows, outputs).
+            classes: the classes of the predictions, (rows, outputs), where there are many classes.
 
         Returns:
             The predictions as they stand in the file, (rows, outputs). A number that their type
@@ -67,6 +91,8 @@ class PredictionsWriter:
         records = np.empty(len(rows), self._dtype)
         records["row"] = rows
         records["target"] = target.reshape(len(rows), -1)
+        if classes is not None:
+            records["class"] = classes
         with np.errstate(over="ignore"):
             records["prediction"] = prediction
         self._writer.write(self._rows_written, records)
@@ -99,10 +125,18 @@ class PredictedRows:
     Attributes:
         target: the true values, (rows, targets).
         prediction: the predictions, float32 (rows, outputs).
+        classes: the classes of the predictions, int64 (rows, outputs), the most probable first;
+            None where every class has its prediction.
     """
 
     target: np.ndarray
     prediction: np.ndarray
+    classes: np.ndarray | None = None
+
+    @property
+    def predicted_class(self) -> np.ndarray:
+        """The most probable class, int64 (rows,)."""
+        return self.prediction.argmax(axis=1) if self.classes is None else self.classes[:, 0]
 
     def __len__(self) -> int:
         return len(self.target)
@@ -120,7 +154,7 @@ class Predictions:
 
     def __init__(self, path: str | os.PathLike):
         layout = read_layout(path)
-        if layout.dtype.names != _FIELDS:
+        if layout.dtype.names not in (_FIELDS, _FIELDS_OF_MANY_CLASSES):
             raise UserError(
                 f"{path}: its fields are {layout.dtype.names}, and those of predictions are "
                 f"{_FIELDS}. Remove it and run evaluate again."
@@ -143,7 +177,16 @@ class Predictions:
         for start in range(0, len(self), step):
             rows = self._map_rows(start, min(start + step, len(self)))[::every]
             finite = np.isfinite(rows["prediction"]).all(axis=1)
-            yield PredictedRows(rows["target"][finite], rows["prediction"][finite])
+            yield PredictedRows(
+                rows["target"][finite],
+                rows["prediction"][finite],
+                rows["class"][finite] if self.has_many_classes else None,
+            )
+
+    @property
+    def has_many_classes(self) -> bool:
+        """Whether only the most probable classes are stored."""
+        return self._layout.dtype.names == _FIELDS_OF_MANY_CLASSES
 
     def _map_rows(self, start: int, end: int) -> np.ndarray:
         """Map rows ``[start, end)`` of the file, for as long as the array is used.

@@ -1,26 +1,31 @@
 """``evaluation.json``: how good the model of a split is on its evaluation rows."""
 
 import os
-from typing import Literal
 
 from pydantic import Field, ValidationError
 
+from memtrain.components.loss_kinds import TaskKind
 from memtrain.config.types import Settings
 from memtrain.core.errors import UserError
 from memtrain.core.number_format import format_with_error
 from memtrain.recipes.recipe import Recipe
 from memtrain.system import checked_json
 
-#: Kinds of task that a model does. "other" is whatever a user's own loss makes a model learn, apart
-#: from predicting numbers or classes: an autoencoder, for example, reproduces the features.
-TaskKind = Literal["regression", "classification", "other"]
-
-#: What people call the metrics of a task. Splits are compared by the first one.
+#: What people call the metrics of a task. Splits are compared by the first one. A metric that does
+#: not apply, like the cross entropy of scores that are no probabilities, is left out.
 METRIC_LABELS: dict[TaskKind, dict[str, str]] = {
     "regression": {"r2": "R²", "rmse": "RMSE", "mae": "MAE", "mse": "MSE"},
-    "classification": {"accuracy": "accuracy", "f1": "F1", "cross_entropy": "cross entropy"},
+    "classification": {
+        "accuracy": "accuracy",
+        "f1": "F1",
+        "cross_entropy": "cross entropy",
+        "auroc": "AUROC",
+        "average_precision": "average precision",
+        "calibration_error": "calibration error",
+    },
     "other": {"loss": "loss"},
 }
+METRIC_LABELS["binary"] = METRIC_LABELS["classification"]
 
 #: Metrics by name; null where a metric is not defined or not finite.
 Metrics = dict[str, float | None]
@@ -40,6 +45,40 @@ class TargetEvaluation(Settings):
     baseline: Metrics
 
 
+class ClassEvaluation(Settings):
+    """The evaluation of one class.
+
+    Attributes:
+        name: word of the class; its number where it has none.
+        rows: evaluation rows of the class.
+        predicted: rows that are predicted as it.
+        precision: share of the rows predicted as it that are of it; null without such rows.
+        recall: share of the rows of it that are predicted as it; null without such rows.
+        f1: the harmonic mean of the two; null for a class that does not occur.
+    """
+
+    name: str
+    rows: int
+    predicted: int
+    precision: float | None
+    recall: float | None
+    f1: float | None
+
+
+class Confusion(Settings):
+    """Rows of one class that are predicted as another.
+
+    Attributes:
+        true: word of the true class.
+        predicted: word of the predicted class.
+        rows: number of rows.
+    """
+
+    true: str
+    predicted: str
+    rows: int
+
+
 class Evaluation(Settings):
     """The evaluation of a split, which depends on recipe, model and code alone.
 
@@ -48,8 +87,7 @@ class Evaluation(Settings):
     Attributes:
         split: the name of the split.
         task: kind of task that the model does. For the task "other", only the loss is known, and
-            has no standard error: a user's own loss returns the sum over rows, not the loss of each
-            row.
+            has no standard error.
         rows: the number of evaluation rows.
         ranges: the ranges of these rows.
         nonfinite_rows: the number of rows whose predictions are NaN or infinite. If there are any,
@@ -68,6 +106,9 @@ class Evaluation(Settings):
         parameters: the number of trained parameters.
         steps: the number of optimizer steps of the training.
         per_target: the metrics of every target, by its name; null for a single target.
+        per_class: the evaluation of every class, in the order of the classes; of more than 1,000
+            classes, those with the most rows. Null for other tasks.
+        confusions: the pairs of classes that are confused most, at most 20; null for other tasks.
         made_from: digests of what the evaluation was made from; see ``data.made_from``.
         files: digest of the file of the predictions, by its name.
         packages: versions of packages that it was made with.
@@ -90,6 +131,8 @@ class Evaluation(Settings):
     parameters: int
     steps: int
     per_target: dict[str, TargetEvaluation] | None = None
+    per_class: list[ClassEvaluation] | None = None
+    confusions: list[Confusion] | None = None
     made_from: dict[str, str] = Field(default_factory=dict)
     files: dict[str, str] = Field(default_factory=dict)
     packages: dict[str, str] = Field(default_factory=dict)
@@ -98,7 +141,11 @@ class Evaluation(Settings):
     @property
     def labels(self) -> dict[str, str]:
         """What people call the metrics, by their names; the main metric comes first."""
-        return METRIC_LABELS[self.task]
+        known = METRIC_LABELS[self.task]
+        own = sorted(name for name in self.metrics if name not in known)
+        return {name: known[name] for name in known if name in self.metrics} | {
+            name: name for name in own
+        }
 
     @property
     def main_metric(self) -> str:
@@ -110,6 +157,21 @@ class Evaluation(Settings):
         """The main metric, negated where less is better; None where it is not defined."""
         value = self.metrics[self.main_metric]
         return -value if value is not None and self.task == "other" else value
+
+    @property
+    def is_worse_than_baseline(self) -> bool:
+        """Whether a model that knows nothing but the mean, or the shares of the classes, is better.
+
+        Models are compared by the main metric. Where the baseline is not known, an R² below 0 says
+        the same: 0 is that of the mean of the rows that are evaluated.
+        """
+        value = self.metrics[self.main_metric]
+        if value is None or self.task == "other":
+            return False
+        baseline = self.baseline.get(self.main_metric)
+        if baseline is None:
+            return self.task == "regression" and value < 0
+        return value < baseline
 
     def describe(self, metric: str) -> str:
         """Return a metric as people read it: "R² 0.912 ± 0.004"."""

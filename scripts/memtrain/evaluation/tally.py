@@ -1,15 +1,29 @@
 """Sums up evaluated rows, batch by batch, into an evaluation."""
 
 import logging
+import math
+import os
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torchmetrics import MetricCollection
 
 from memtrain.evaluation.bootstrap import Estimate, MetricSamples, ResampledMetrics, finite
-from memtrain.evaluation.metrics import build_metrics
-from memtrain.evaluation.model_outputs import baseline_prediction
-from memtrain.evaluation.result import Evaluation, Metrics, TargetEvaluation, TaskKind
+from memtrain.evaluation.classes import MOST_CLASSES, class_evaluation
+from memtrain.evaluation.metric_inputs import Baseline, model_columns
+from memtrain.evaluation.metrics import ClassCounts, build_metrics
+from memtrain.evaluation.model_outputs import OutputMeaning
+from memtrain.evaluation.ranking import Ranking
+from memtrain.evaluation.result import (
+    ClassEvaluation,
+    Confusion,
+    Evaluation,
+    Metrics,
+    TargetEvaluation,
+)
+from memtrain.evaluation.written_rows import WrittenRows
 from memtrain.recipes.recipe import Recipe
 
 _log = logging.getLogger(__name__)
@@ -24,9 +38,8 @@ class EvaluatedBatch:
 
     Attributes:
         row_numbers: the numbers of the rows in the data file, int64 (rows,).
-        true_values: the true numbers, float64 (rows, targets); or the true classes, int64 (rows,).
-        predictions: the predicted numbers, float64 (rows, targets); or the log-probabilities of the
-            classes, float64 (rows, classes).
+        true_values: the true values and
+        predictions: the predictions, both in the form that ``OutputMeaning`` gives.
         summed_loss: the sum of the training losses of the rows.
     """
 
@@ -57,18 +70,17 @@ class Tally:
 
     Args:
         recipe: the recipe of the split.
-        task: kind of task that the model does. For the task "other", only the loss is computed.
+        meaning: what the outputs of the model mean. For the task "other", only the loss is
+            computed.
     """
 
-    def __init__(self, recipe: Recipe, task: TaskKind):
+    def __init__(self, recipe: Recipe, meaning: OutputMeaning):
         self._recipe = recipe
-        self._task: TaskKind = task
-        self._baseline_prediction = baseline_prediction(recipe.training)
+        self._meaning = meaning
+        self._baseline = Baseline(recipe.training, meaning)
         rows, settings = recipe.evaluation.rows.count, recipe.evaluation.settings
-        self._metrics = ResampledMetrics(
-            build_metrics(recipe.training), rows, settings.bootstrap, settings.seed
-        )
-        self._baseline_metrics = ResampledMetrics(build_metrics(recipe.training), rows)
+        self._metrics = ResampledMetrics(self._build(), rows, settings.bootstrap, settings.seed)
+        self._baseline_metrics = ResampledMetrics(self._build(), rows)
         self._rows = 0
         self._summed_loss = 0.0
         self._nonfinite_rows = 0
@@ -82,10 +94,11 @@ class Tally:
             stored_predictions: the predictions as ``predictions.npy`` holds them, float32
                 (rows, outputs). A prediction beyond the range of float32 is infinite there.
         """
-        if self._task != "other":
-            baseline = self._baseline_prediction.expand(len(batch.row_numbers), -1)
-            self._metrics.update(batch.predictions, batch.true_values)
-            self._baseline_metrics.update(baseline, batch.true_values)
+        if self._meaning.task != "other":
+            true = batch.true_values
+            self._metrics.update(**model_columns(self._meaning, batch.predictions, true))
+            if self._baseline.is_known:
+                self._baseline_metrics.update(**self._baseline.columns(true))
         self._summed_loss += batch.summed_loss
         nonfinite = ~np.isfinite(stored_predictions).all(axis=1)
         if nonfinite.any() and self._first_nonfinite_row is None:
@@ -93,22 +106,26 @@ class Tally:
         self._nonfinite_rows += int(nonfinite.sum())
         self._rows += len(batch.row_numbers)
 
-    def result(self, model: ModelFacts) -> Evaluation:
+    def result(self, model: ModelFacts, predictions: str | os.PathLike) -> Evaluation:
         """Return the evaluation of all batches, and warn if predictions are not finite.
 
         Args:
             model: facts about the model.
+            predictions: the file of the predictions, with all rows.
         """
         self._warn_of_nonfinite()
-        recipe = self._recipe
-        samples = self._samples()
-        baseline = self._baseline_samples(model.keeps_target)
+        recipe, written = self._recipe, WrittenRows(predictions)
+        rankings = self._rankings(written)
+        samples = self._samples() | ranking_samples(rankings) | self._own_samples(written)
+        baseline = self._baseline_samples(samples, rankings, model.keeps_target)
+        if self._nonfinite_rows:
+            samples = _undefined(samples)
         quality = _means_over_targets(samples)
         metrics = _values(quality)
         lowest_loss = recipe.evaluation.lowest_loss if model.keeps_target else None
         return Evaluation(
             split=recipe.split,
-            task=self._task,
+            task=self._meaning.task,
             rows=self._rows,
             ranges=recipe.evaluation.rows.ranges,
             nonfinite_rows=self._nonfinite_rows,
@@ -123,6 +140,15 @@ class Tally:
             parameters=model.parameters,
             steps=model.steps,
             per_target=self._per_target(samples, baseline),
+            per_class=self._per_class(),
+            confusions=self._confusions(written),
+        )
+
+    def _build(self) -> MetricCollection:
+        return build_metrics(
+            self._recipe.training,
+            self._meaning.task,
+            has_probabilities=self._meaning.has_probabilities,
         )
 
     def _warn_of_nonfinite(self) -> None:
@@ -135,39 +161,106 @@ class Tally:
             )
 
     def _samples(self) -> Samples:
-        """Return samples of the model's metrics, all NaN if a prediction is not finite."""
-        samples = self._metrics.compute() if self._task != "other" else self._loss_samples()
-        return _undefined(samples) if self._nonfinite_rows else samples
+        """Return samples of the metrics that are sums over rows."""
+        if self._meaning.task == "other":
+            return {"loss": MetricSamples.of_values([self._summed_loss / self._rows])}
+        return self._metrics.compute()
 
-    def _baseline_samples(self, keeps_target: bool) -> Samples:
+    def _rankings(self, written: WrittenRows) -> list[Ranking | None]:
+        """Return how well probabilities rank the rows; an empty list where there are none."""
+        training = self._recipe.training
+        if not self._meaning.has_probabilities:
+            return []
+        if self._nonfinite_rows:
+            return [None]
+        if self._meaning.task == "classification":
+            return written.rank_classes(training.task.class_count)
+        return written.rank_targets(training.targets, yes=self._meaning.labels[1])
+
+    def _own_samples(self, written: WrittenRows) -> Samples:
+        """Return the user's own metrics, which have no resamples."""
+        samples = {}
+        for name, path in self._recipe.evaluation.settings.metrics.items():
+            where = f"evaluation.metrics.{name}"
+            value = None if self._nonfinite_rows else written.own_metric(where, path)
+            samples[name] = MetricSamples.of_values([math.nan if value is None else value])
+        return samples
+
+    def _baseline_samples(
+        self, samples: Samples, rankings: list[Ranking | None], keeps_target: bool
+    ) -> Samples:
         """Return samples of the baseline's metrics, all NaN if the baseline is not known."""
-        if self._task == "other":
-            return _undefined(self._loss_samples())
-        samples = self._baseline_metrics.compute()
-        is_known = keeps_target and not self._baseline_prediction.isnan().any()
-        return samples if is_known else _undefined(samples)
-
-    def _loss_samples(self) -> Samples:
-        """Return the mean loss of a row as a metric, without resamples."""
-        loss = torch.tensor([[self._summed_loss / self._rows]], dtype=torch.float64)
-        return {"loss": MetricSamples(loss)}
+        unknown = _undefined(samples)
+        if self._meaning.task == "other" or not (keeps_target and self._baseline.is_known):
+            return unknown
+        constant = ranking_samples([one and one.of_constant() for one in rankings])
+        return unknown | self._baseline_metrics.compute() | constant
 
     def _per_target(
         self, samples: Samples, baseline: Samples
     ) -> dict[str, TargetEvaluation] | None:
         """Return the metrics of every target; None for a single target or the task "other"."""
         names = self._recipe.training.task.target
-        if self._task == "other" or len(names) == 1:
+        if self._meaning.task == "other" or len(names) == 1:
             return None
+        own = self._recipe.evaluation.settings.metrics
+        samples = {name: part for name, part in samples.items() if name not in own}
         evaluations = {}
         for number, name in enumerate(names):
             estimates = _target_estimates(samples, number)
             evaluations[name] = TargetEvaluation(
                 metrics=_values(estimates),
                 errors=_standard_errors(estimates),
-                baseline=_values(_target_estimates(baseline, number)),
+                baseline=_values(
+                    {metric: baseline[metric].target_estimate(number) for metric in samples}
+                ),
             )
         return evaluations
+
+    def _per_class(self) -> list[ClassEvaluation] | None:
+        """Return the evaluation of each class; None for other tasks."""
+        counts = self._class_counts()
+        if counts is None:
+            return None
+        shown = np.argsort(-counts.true_rows.numpy(), kind="stable")[:MOST_CLASSES]
+        names = self._class_names()
+        return [class_evaluation(names(number), counts, number) for number in sorted(shown)]
+
+    def _confusions(self, written: WrittenRows) -> list[Confusion] | None:
+        """Return the most confused pairs of classes; None for other tasks."""
+        counts = self._class_counts()
+        if counts is None:
+            return None
+        names = self._class_names()
+        wrong = (counts.true_rows - counts.hits).long().numpy()
+        return [
+            Confusion(true=names(pair.true), predicted=names(pair.predicted), rows=pair.rows)
+            for pair in written.confusions(wrong)
+        ]
+
+    def _class_counts(self) -> ClassCounts | None:
+        """Return the counts of all rows by class; None where there are no classes to count."""
+        if self._meaning.task != "classification" or self._nonfinite_rows:
+            return None
+        counts = self._metrics.metric("f1")
+        assert isinstance(counts, ClassCounts)
+        return counts
+
+    def _class_names(self) -> Callable[[int], str]:
+        names = self._recipe.evaluation.class_names
+        return (lambda number: str(number)) if names is None else (lambda number: names[number])
+
+
+def ranking_samples(rankings: list[Ranking | None]) -> Samples:
+    """Return AUROC and average precision, with one value for each ranking; {} for no ranking."""
+    if not rankings:
+        return {}
+    return {
+        name: MetricSamples.of_values(
+            [math.nan if one is None else getattr(one, name) for one in rankings]
+        )
+        for name in ("auroc", "average_precision")
+    }
 
 
 def _undefined(samples: Samples) -> Samples:

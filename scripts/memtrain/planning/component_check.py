@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from memtrain.components.build import build_training_parts
 from memtrain.components.models import StandIn, check_model
 from memtrain.config.dataset import DatasetSettings, ImportSettings
+from memtrain.config.objects import import_object
 from memtrain.config.parsing import parse_settings
 from memtrain.config.reading import problems_between_settings
 from memtrain.config.right_part import right_part
@@ -108,6 +109,8 @@ def all_problems(content: Any) -> list[str]:
     if configuration:
         problems.extend(problems_between_settings(configuration))
         problems.extend(component_problems(configuration))
+        for name, path in configuration.evaluation.metrics.items():
+            attempt(problems, import_object, f"evaluation.metrics.{name}", path)
     return problems
 
 

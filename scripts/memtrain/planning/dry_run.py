@@ -103,12 +103,14 @@ class _Rehearsal:
         return costs[0]
 
     def _predict_one_row(self) -> None:
-        """Call the model as the evaluation does."""
-        features = self._rows(1)["features"]
+        """Call the model as the evaluation does, and look at what it gives."""
+        batch, loss = self._rows(1), self._parts.loss
         self._parts.model.eval()
-        row = f"rows of {_describe(features)}"
+        row = f"rows of {_describe(batch['features'])}"
         with _blame(f"{self._where}.model", f"the model does not fit {row}"), torch.no_grad():
-            self._parts.model(features)
+            outputs = self._parts.model(batch["features"])
+        if loss.kind is not None:
+            loss.check(f"{self._where}.loss", outputs, batch["target"])
 
     def _affordable_rows(self) -> int:
         """Return the rows of the largest micro-batch that does not take too much memory or time."""
@@ -245,6 +247,8 @@ def _blame(where: str, problem: str, remedy: str = _CHANGE) -> Iterator[None]:
     """
     try:
         yield
+    except UserError:  # It says itself what is wrong.
+        raise
     except (Exception, SystemExit) as error:
         raise UserError(f"{where}: {problem}: {describe_exception(error)}. {remedy}") from None
 

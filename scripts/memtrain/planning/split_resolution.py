@@ -19,6 +19,7 @@ from memtrain.data.source import Source
 from memtrain.loading.row_order import RowOrder, row_order
 from memtrain.planning.dry_run import dry_run
 from memtrain.planning.parts_problems import PartsError, shared_problems
+from memtrain.planning.target_check import target_problems
 from memtrain.planning.value_problems import value_problems
 from memtrain.recipes.recipe import (
     EvaluationRecipe,
@@ -165,6 +166,9 @@ class _Resolver:
                 manifest=self._manifest,
             )
         )
+        if self._source.task == "regression":
+            settings = self._configuration.training_settings(split)
+            raise_problems(target_problems(split, settings, training_pieces, evaluation_pieces))
         return Recipe(
             split=split,
             training=training,

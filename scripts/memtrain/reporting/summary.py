@@ -71,8 +71,8 @@ class Summary:
         folds: the names of the splits that are folds of a cross-validation.
 
     Attributes:
-        labels: what people call the metrics of the first split, by their names. Splits of another
-            task have other metrics: see ``summaries_by_task``.
+        labels: what people call the metrics of the splits, by their names. Splits of another task
+            have other metrics: see ``summaries_by_task``.
         main_metric: the name of the metric by which splits of that task are compared.
     """
 
@@ -87,7 +87,10 @@ class Summary:
         self.folds = list(folds)
         self.unconfigured = list(unconfigured)
         self.splits = list(splits)
-        self.labels = splits[0].evaluation.labels
+        # Losses of one task may differ in the metrics that apply.
+        self.labels = {
+            name: label for split in splits for name, label in split.evaluation.labels.items()
+        }
         self.main_metric = splits[0].evaluation.main_metric
 
     @classmethod
@@ -131,13 +134,26 @@ class Summary:
 
     @property
     def best(self) -> SplitSummary | None:
-        """The split with the best main metric, the first of equals; None if all are undefined."""
+        """The split with the best main metric, the first of equals.
+
+        None if all are undefined, or if that split is worse than its baseline: nobody should take
+        such a model for a good one.
+        """
         best, best_merit = None, float("-inf")
         for split in self.splits:
             merit = split.evaluation.merit
             if merit is not None and (best is None or merit > best_merit):
                 best, best_merit = split, merit
-        return best
+        return None if best is not None and best.evaluation.is_worse_than_baseline else best
+
+    @property
+    def worse_than_baseline(self) -> list[str]:
+        """The names of the splits whose models are worse than their baselines."""
+        return [
+            split.evaluation.split
+            for split in self.splits
+            if split.evaluation.is_worse_than_baseline
+        ]
 
     def over_folds(self, metric: str) -> tuple[float, float] | None:
         """Return mean and standard deviation of a metric over the folds of a cross-validation.
@@ -146,7 +162,7 @@ class Summary:
         where there are no two folds, or the metric is undefined for one of them.
         """
         found = [
-            split.evaluation.metrics[metric]
+            split.evaluation.metrics.get(metric)
             for split in self.splits
             if split.evaluation.split in self.folds
         ]

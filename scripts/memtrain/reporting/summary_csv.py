@@ -16,9 +16,7 @@ def write_csv(path: str | os.PathLike, summary: Summary) -> None:
     A value that is not defined is left empty. Where splits have different tasks, every metric of
     every task has a column.
     """
-    columns = list(_values(summary.splits[0]))
-    for group in summary.summaries_by_task[1:]:
-        columns += [name for name in _values(group.splits[0]) if name not in columns]
+    columns = list(dict.fromkeys(name for split in summary.splits for name in _values(split)))
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()

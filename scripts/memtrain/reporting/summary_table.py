@@ -3,8 +3,9 @@
 import os
 from collections.abc import Iterator
 
+from memtrain.components.loss_kinds import TaskKind
 from memtrain.core.number_format import format_with_error
-from memtrain.evaluation.result import TaskKind
+from memtrain.core.wording import listed
 from memtrain.reporting.summary import SplitSummary, Summary
 from memtrain.system.atomic_files import write_text
 from memtrain.workflow.leftovers import unconfigured_text
@@ -12,13 +13,21 @@ from memtrain.workflow.leftovers import unconfigured_text
 #: Rows of cells; the first row holds the names of the columns.
 Table = list[list[str]]
 
+#: Splits that a note names, at most.
+_MOST_SPLITS_NAMED = 10
+
 #: The metric whose baseline says most, for each task that has a baseline.
-_BASELINE_METRICS: dict[TaskKind, str] = {"regression": "rmse", "classification": "accuracy"}
+_BASELINE_METRICS: dict[TaskKind, str] = {
+    "regression": "rmse",
+    "classification": "accuracy",
+    "binary": "accuracy",
+}
 
 #: What the baseline model of each task does, in words for a note.
 _BASELINE_MODELS: dict[TaskKind, str] = {
     "regression": "a model that always predicts the mean of the training targets",
     "classification": "a model that always predicts the most frequent class of the training rows",
+    "binary": "a model that always predicts the more frequent label of the training rows",
 }
 
 #: What the metrics of each task mean.
@@ -31,17 +40,45 @@ _METRIC_MEANINGS: dict[TaskKind, str] = {
     "classification": (
         "accuracy: the share of rows whose class is predicted correctly. F1: the mean of the F1\n"
         "  of all classes, each with equal weight. cross entropy: in nats, from the probability\n"
-        "  of the true class."
+        "  of the true class. AUROC, average precision: how well the probability of a class ranks\n"
+        "  its rows, the mean over the classes (of two classes: of the second). calibration\n"
+        "  error: the mean distance between probabilities and the shares that came true."
+    ),
+    "binary": (
+        "accuracy: the share of labels that are predicted correctly. F1: of the label yes (1).\n"
+        "  cross entropy: in nats, from the probability of the true label. AUROC, average\n"
+        "  precision: how well the probability of yes ranks the rows. calibration error: the mean\n"
+        "  distance between probabilities and the shares that came true."
     ),
     "other": (
-        "loss: the mean over the rows, by the user's own loss function; less is better. The\n"
-        "  outputs of these models do not predict the target, so there is no other metric and no\n"
-        "  baseline."
+        "loss: the mean over the rows; less is better. What the outputs of these models mean is\n"
+        "  not declared, so there is no other metric and no baseline."
     ),
 }
 
+#: What to try where a model is worse than its baseline, for each task.
+_ADVICE: dict[TaskKind, str] = {
+    "regression": (
+        "worse than the mean of the training\n"
+        "  targets, so that its predictions are of no use. Try: features of one scale\n"
+        "  (`training.transform: standardize`), targets of about the size 1, another learning\n"
+        "  rate (`training.optimizer.lr`), more epochs; and look at the learning curve."
+    ),
+    "classification": (
+        "worse than always saying the most\n"
+        "  frequent class. Try: features of one scale (`training.transform: standardize`),\n"
+        "  another learning rate (`training.optimizer.lr`), more epochs; and look at the\n"
+        "  learning curve."
+    ),
+}
+_ADVICE["binary"] = _ADVICE["classification"]
+
 #: The loss whose lowest possible value may be known, for each task, as people call it.
-_LOSS_LABELS: dict[TaskKind, str] = {"regression": "MSE", "classification": "cross entropy"}
+_LOSS_LABELS: dict[TaskKind, str] = {
+    "regression": "MSE",
+    "classification": "cross entropy",
+    "binary": "cross entropy",
+}
 
 
 def write_table(path: str | os.PathLike, summary: Summary) -> None:
@@ -71,7 +108,7 @@ def _quality_table(summary: Summary) -> Table:
     for split in summary.splits:
         evaluation = split.evaluation
         metrics = [
-            format_with_error(evaluation.metrics[name], evaluation.errors[name])
+            format_with_error(evaluation.metrics.get(name), evaluation.errors.get(name))
             for name in summary.labels
         ]
         line = [evaluation.split, *metrics]
@@ -95,6 +132,9 @@ def _quality_notes(summary: Summary) -> Iterator[str]:
             f"Over the folds: {', '.join(shown)}: mean and standard deviation. The folds share\n"
             "  most of their training rows, so this is no standard error."
         )
+    if worse := summary.worse_than_baseline:
+        verb = "is" if len(worse) == 1 else "are"
+        yield f"{listed(worse, _MOST_SPLITS_NAMED)} {verb} {_ADVICE[task]}"
     yield _METRIC_MEANINGS[task] + _note_on_targets(summary)
     resamples = max(split.resamples for split in summary.splits)
     if resamples and task != "other":
@@ -107,7 +147,8 @@ def _quality_notes(summary: Summary) -> Iterator[str]:
             f"{_LOSS_LABELS[task]} / lowest: divided by the lowest that any model can reach,\n"
             "  which is known for generated rows."
         )
-    if any(None in split.evaluation.metrics.values() for split in summary.splits):
+    evaluations = [split.evaluation for split in summary.splits]
+    if any(one.metrics.get(name) is None for one in evaluations for name in summary.labels):
         yield "-: not defined for these rows, or the model's predictions are not finite."
 
 

@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
+from memtrain.config.evaluation import EvaluationSettings
 from memtrain.config.training import TrainingSettings
 from memtrain.workflow.code_reader import CodeReader
 from memtrain.workflow.reachable_code import CodeFile, SearchPath, module_files, reachable_code
@@ -73,25 +74,36 @@ def result_code(script: Path, reader: CodeReader | None = None) -> list[CodeFile
     return _script_code(script, outside, reader)
 
 
-def own_modules(settings: TrainingSettings) -> list[str]:
+def own_modules(
+    settings: TrainingSettings, evaluation: EvaluationSettings | None = None
+) -> list[str]:
     """Return the names of the user's own modules that settings name, sorted.
 
     Model, transform and loss are the user's own if their names have a colon, like
     "package.module:Network".
+
+    Args:
+        settings: the settings of a training.
+        evaluation: the settings of the evaluation, whose metrics count as well; None for a training
+            alone.
     """
     names = [chosen.name for chosen in (settings.model, settings.transform, settings.loss)]
+    names += evaluation.metrics.values() if evaluation else ()
     return sorted({name.partition(":")[0] for name in names if ":" in name})
 
 
-def own_code(settings: TrainingSettings, folder: Path) -> list[CodeFile]:
+def own_code(
+    settings: TrainingSettings, folder: Path, evaluation: EvaluationSettings | None = None
+) -> list[CodeFile]:
     """Return the user's own files that settings name, with every file that those can reach.
 
     Args:
         settings: the settings of a training.
         folder: the folder that the user's modules lie in. Modules that are not found there are
             installed, and left out.
+        evaluation: the settings of the evaluation, if its metrics count as well.
     """
-    return _module_code(own_modules(settings), folder)
+    return _module_code(own_modules(settings, evaluation), folder)
 
 
 def code_digest(files: Iterable[CodeFile], reader: CodeReader | None = None) -> str:

@@ -175,7 +175,8 @@ class Today:
             script: the name of the script.
             split: the split whose model, transform and loss it builds; None for none.
         """
-        return self._code(script, () if split is None else self._modules(split))
+        evaluates = script == "evaluate"
+        return self._code(script, () if split is None else self._modules(split, evaluates))
 
     @cached_property
     def withdrawals(self) -> str:
@@ -205,5 +206,6 @@ class Today:
         path = self._scripts / f"{script}.py"
         return result_code_digest(path, modules, Path.cwd(), self._reader)
 
-    def _modules_of_split(self, split: str) -> tuple[str, ...]:
-        return tuple(own_modules(self.configuration.training_settings(split)))
+    def _modules_of_split(self, split: str, evaluates: bool) -> tuple[str, ...]:
+        evaluation = self.configuration.evaluation if evaluates else None
+        return tuple(own_modules(self.configuration.training_settings(split), evaluation))

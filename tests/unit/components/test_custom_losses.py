@@ -11,6 +11,9 @@ from torch import nn
 
 import evaluate
 import summarize
+from memtrain.components.custom_losses import CustomLoss
+from memtrain.components.losses import build_loss
+from memtrain.config.types import Choice
 from memtrain.core.errors import UserError
 from memtrain.evaluation.evaluator import Evaluator
 from memtrain.evaluation.result import Evaluation
@@ -28,8 +31,59 @@ def cross_entropy(model, batch, weight=1.0):
     return weight * nn.functional.cross_entropy(model(batch["features"]), target, reduction="sum")
 
 
+cross_entropy.like = "CrossEntropyLoss"
+
+
 def squares(model, batch):
     return (model(batch["features"]) - batch["target"]).square().sum()
+
+
+squares.like = "MSELoss"
+
+
+def undeclared(model, batch):
+    return squares(model, batch)
+
+
+class Focal(nn.Module):
+    """A loss in a class, which returns the losses of the rows."""
+
+    like = "CrossEntropyLoss"
+
+    def __init__(self, gamma):
+        super().__init__()
+        self.gamma = gamma
+
+    def forward(self, outputs, target):
+        logarithms = outputs.log_softmax(1).gather(1, target[:, None])[:, 0]
+        return -((1 - logarithms.exp()) ** self.gamma) * logarithms
+
+
+class Trained(nn.Module):
+    """A loss with a parameter, which nothing would train."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, outputs, target):
+        return (self.scale * outputs - target).square().flatten(1).sum(1)
+
+
+class OfModel(nn.Module):
+    """A loss in a class that calls the model itself."""
+
+    like = "MSELoss"
+
+    def forward(self, model, batch):
+        return squares(model, batch)
+
+
+def like_nothing(model, batch):
+    return squares(model, batch)
+
+
+like_nothing.like = "TripletMarginLoss"
 
 
 class Autoencoder(nn.Module):
@@ -97,6 +151,45 @@ def test_a_custom_loss_equals_the_same_loss_of_torch(run, builtin, custom, targe
     assert np.array_equal(one[2], two[2])
 
 
+def test_a_class_of_losses_of_rows_equals_the_loss_of_torch(run):
+    settings = {"model": "linear", "optimizer": {"name": "Adam", "lr": 0.01}}
+    one = run(settings | {"loss": "CrossEntropyLoss"}, CLASSES, 3, "one")
+    focal = {"loss": {"name": f"{__name__}:Focal", "gamma": 0.0}}
+    two = run(settings | focal, CLASSES, 3, "two")
+    assert one[1].loss == pytest.approx(two[1].loss, rel=1e-4)
+    assert one[1].metrics == pytest.approx(two[1].metrics, rel=1e-3)
+    assert set(one[1].metrics) == set(two[1].metrics)
+
+
+def test_a_class_may_call_the_model_itself(run):
+    one = run({"model": "linear", "loss": "MSELoss"}, NUMBERS, None, "one")
+    two = run({"model": "linear", "loss": f"{__name__}:OfModel"}, NUMBERS, None, "two")
+    assert all(torch.equal(one[0][name], two[0][name]) for name in one[0])
+    assert one[1].metrics == two[1].metrics
+
+
+def test_what_a_loss_of_ones_own_does_not_declare_is_not_guessed(run):
+    _, evaluation, *_ = run({"model": "linear", "loss": f"{__name__}:undeclared"}, NUMBERS)
+    assert evaluation.task == "other"
+    assert set(evaluation.metrics) == {"loss"}
+
+
+@pytest.mark.parametrize("loss", ["Focal", "CrossEntropyLoss"])
+def test_losses_of_rows_can_be_weighted(resolve, loss):
+    choice = {"name": loss} if loss.endswith("Loss") else {"name": f"{__name__}:Focal", "gamma": 2}
+    _, recipe = resolve(FEATURES, CLASSES, {"model": "linear", "loss": choice}, classes=3)
+    built = build_loss("training.loss", Choice(**choice), recipe.training)
+    model = nn.Linear(6, 3)
+    batch = {"features": torch.from_numpy(FEATURES[:8]), "target": torch.from_numpy(CLASSES[:8])}
+    weights = torch.tensor([0.0, 1, 2, 0, 0, 1, 0, 3])
+    if isinstance(built, CustomLoss):
+        built.learn(model, batch)
+    assert built.weighs_rows
+    rows = [{name: part[[row]] for name, part in batch.items()} for row in range(8)]
+    alone = sum(weight * built(model, row) for weight, row in zip(weights, rows, strict=True))
+    assert built(model, batch, weights).item() == pytest.approx(alone.item(), rel=1e-5)
+
+
 def test_an_argument_of_a_custom_loss(run):
     settings = {"model": "linear", "loss": {"name": f"{__name__}:cross_entropy", "weight": 2.0}}
     once = run({"model": "linear", "loss": f"{__name__}:cross_entropy"}, CLASSES, 3, "one")
@@ -154,7 +247,9 @@ def test_splits_of_different_tasks_are_summarized_together(run, tmp_path):
 @pytest.mark.parametrize(
     ("loss", "message"),
     [
-        ("unsummed", "gives a tensor of shape (16, 1), not the sum of the losses of the rows"),
+        ("unsummed", "gives a tensor of shape (16, 1) for 16 rows, not the sum of the losses"),
+        ("Trained", "has the parameters scale, which nothing would train"),
+        ("like_nothing", "like_nothing.like is 'TripletMarginLoss'; name a loss of torch.nn"),
         ("no_loss", "gives an object of type float, not the sum"),
         ("none_such", "has no 'none_such'"),
         ("Autoencoder", "does not take"),

@@ -203,6 +203,13 @@ def own_models(tmp_path_factory):
         "class LogSoftmaxModel(nn.Sequential):\n"
         "    def __init__(self, in_features, out_features):\n"
         "        super().__init__(nn.Linear(in_features, out_features), nn.LogSoftmax(1))\n"
+        "class Sigmoid(nn.Sequential):\n"
+        "    def __init__(self, in_features, out_features):\n"
+        "        super().__init__(nn.Linear(in_features, out_features), nn.Sigmoid())\n"
+        "def largest(prediction, target):\n"
+        "    return np.abs(prediction - target).max()\n"
+        "def wrong(prediction, target):\n"
+        "    return 'much'\n"
         "def logarithm(row):\n"
         "    return row | {'target': np.log(row['target'] + 9)}\n"
     )
@@ -239,6 +246,64 @@ def test_metrics_of_a_classification_follow_from_its_probabilities(
     shares = np.bincount(CLASSES) / 300
     assert evaluation.baseline["accuracy"] == (true == shares.argmax()).mean()
     assert evaluation.baseline["cross_entropy"] == pytest.approx(-np.log(shares[true]).mean())
+
+
+def test_classes_are_evaluated_one_by_one_and_in_pairs(train):
+    names = {"class_names": ["low", "middle", "high"]}
+    evaluation, predictions = train(
+        CLASSES, {"loss": "CrossEntropyLoss"}, classes=3, evaluation=names
+    ).evaluate()
+    true, said = CLASSES[rows_of(RANGES)], predictions["prediction"].argmax(axis=1)
+    for number, part in enumerate(evaluation.per_class):
+        is_true, is_said = true == number, said == number
+        assert (part.rows, part.predicted) == (is_true.sum(), is_said.sum())
+        both = (is_true & is_said).sum()
+        assert part.recall == (both / is_true.sum() if is_true.any() else None)
+        assert part.precision == (both / is_said.sum() if is_said.any() else None)
+    assert [part.name for part in evaluation.per_class] == names["class_names"]
+    wrong = {(pair.true, pair.predicted): pair.rows for pair in evaluation.confusions}
+    assert sum(wrong.values()) == (true != said).sum()
+    for (left, right), rows in wrong.items():
+        pair = (names["class_names"].index(left), names["class_names"].index(right))
+        assert rows == ((true == pair[0]) & (said == pair[1])).sum()
+
+
+@pytest.mark.parametrize(
+    ("loss", "no"), [("SoftMarginLoss", -1), ("BCEWithLogitsLoss", 0), ("BCELoss", 0)]
+)
+def test_labels_are_a_classification(train, own_models, loss, no):
+    is_yes = np.median(NUMBERS) < NUMBERS
+    target = np.where(is_yes, 1, no).astype(np.float32)
+    how = {"loss": loss, "model": "own_parts:Sigmoid" if loss == "BCELoss" else "linear"}
+    evaluation, predictions = train(target, how).evaluate()
+    assert evaluation.task == "binary"
+    probability = predictions["prediction"][:, 0].astype(np.float64)
+    truth = is_yes[rows_of(RANGES)]
+    assert predictions["target"][:, 0].tolist() == target[rows_of(RANGES)].tolist()
+    assert evaluation.metrics["accuracy"] == ((probability > 0.5) == truth).mean()
+    entropy = -np.log(np.where(truth, probability, 1 - probability)).mean()
+    assert evaluation.metrics["cross_entropy"] == pytest.approx(entropy, rel=1e-5)
+    assert evaluation.loss == pytest.approx(entropy, rel=1e-5)
+    above = probability[truth][:, None] - probability[~truth][None]
+    assert evaluation.metrics["auroc"] == pytest.approx(((above > 0) + 0.5 * (above == 0)).mean())
+    assert evaluation.baseline["auroc"] == 0.5
+    assert evaluation.baseline["accuracy"] in (truth.mean(), (~truth).mean())
+
+
+def test_metrics_of_ones_own(train, own_models, tmp_path):
+    own = EvaluationSettings(bootstrap=0, metrics={"largest": "own_parts:largest"})
+    split = train(NUMBERS, evaluation={"settings": own})
+    evaluate.main(split.arguments(tmp_path))
+    evaluation = Evaluation.read(tmp_path / "evaluation.json")
+    predictions = np.load(tmp_path / "predictions.npy")
+    left = np.abs(predictions["prediction"] - predictions["target"])
+    assert evaluation.metrics["largest"] == pytest.approx(float(left.max()))
+    assert list(evaluation.labels)[-1] == "largest"
+    wrong = EvaluationSettings(bootstrap=0, metrics={"largest": "own_parts:wrong"})
+    changed = split.recipe.evaluation.model_copy(update={"settings": wrong})
+    split.recipe = split.recipe.model_copy(update={"evaluation": changed})
+    with pytest.raises(UserError, match=r"evaluation\.metrics\.largest: own_parts:wrong gives"):
+        split.evaluate()
 
 
 def test_two_classes_from_one_logit(train):
@@ -307,7 +372,10 @@ def test_classes_that_were_not_counted_have_no_baseline(train):
     target = np.arange(300) * 5
     how = {"loss": "CrossEntropyLoss", "model": "linear"}
     evaluation, predictions = train(target, how, classes=1500).evaluate()
-    assert predictions["prediction"].shape == (100, 1500)
+    assert predictions["prediction"].shape == predictions["class"].shape == (100, 10)
+    assert (np.diff(predictions["prediction"], axis=1) <= 0).all()
+    hits = predictions["class"][:, 0] == predictions["target"][:, 0]
+    assert evaluation.metrics["accuracy"] == hits.mean()
     assert set(evaluation.baseline.values()) == {None}
     assert None not in evaluation.metrics.values()
 
@@ -326,7 +394,8 @@ def test_a_model_that_gives_nan(train, tmp_path, caplog, classes):
     assert evaluation.nonfinite_rows == 100
     assert set(evaluation.metrics.values()) == set(evaluation.errors.values()) == {None}
     assert evaluation.loss is None
-    assert None not in evaluation.baseline.values()
+    for name, value in evaluation.baseline.items():
+        assert (value is None) == (name in ("auroc", "average_precision"))
     assert np.isnan(np.load(tmp_path / "predictions.npy")["prediction"]).all()
 
 

@@ -10,13 +10,15 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from memtrain.components.loss_kinds import kind_of, task_of
 from memtrain.config.training import TrainingSettings
 from memtrain.config.types import Choice
 from memtrain.core.random_streams import random_stream
 from memtrain.data.field_statistics import FieldStatistics
 from memtrain.evaluation.bootstrap import BLOCKS, ResampledMetrics
-from memtrain.evaluation.metrics import build_metrics
-from memtrain.evaluation.model_outputs import log_probabilities, predicted_numbers
+from memtrain.evaluation.metric_inputs import model_columns
+from memtrain.evaluation.metrics import CALIBRATION_BINS, build_metrics
+from memtrain.evaluation.model_outputs import OutputMeaning, class_scores, predicted_numbers
 from memtrain.recipes.recipe import Rows, Sizes, Task, TrainingRecipe
 
 
@@ -38,12 +40,24 @@ def recipe_of(target, classes=None):
     )
 
 
-def score(recipe, predictions, target, borders=(), resamples=0, seed=0):
+def meaning_of(recipe, loss=None):
+    default = "CrossEntropyLoss" if recipe.task.classes else "MSELoss"
+    kind = kind_of(Choice(name=loss or default))
+    return OutputMeaning(task_of(kind, recipe, keeps_target=True), kind, loss or default)
+
+
+def metrics_of(recipe, loss=None):
+    meaning = meaning_of(recipe, loss)
+    return build_metrics(recipe, meaning.task, has_probabilities=meaning.has_probabilities)
+
+
+def score(recipe, predictions, target, borders=(), resamples=0, seed=0, loss=None):
     """Return the samples of every metric, for rows that come in batches with these borders."""
-    metrics = ResampledMetrics(build_metrics(recipe), len(target), resamples, seed)
+    metrics = ResampledMetrics(metrics_of(recipe, loss), len(target), resamples, seed)
     predictions, target = torch.from_numpy(predictions), torch.from_numpy(target)
     for start, end in pairwise([0, *sorted(borders), len(target)]):
-        metrics.update(predictions[start:end], target[start:end])
+        batch = (predictions[start:end], target[start:end])
+        metrics.update(**model_columns(meaning_of(recipe, loss), *batch))
     return metrics.compute()
 
 
@@ -78,6 +92,31 @@ def classification(target, logarithms):
         "accuracy": (said == target).mean(),
         "f1": np.mean(f1),
         "cross_entropy": -logarithms[range(len(target)), target].mean(),
+        "calibration_error": calibration(np.exp(logarithms).max(axis=1), said == target),
+    }
+
+
+def calibration(confidence, came_true):
+    """Return the expected calibration error by its formula."""
+    bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    error = 0
+    for number in np.unique(bins):
+        inside = bins == number
+        gap = abs(confidence[inside].mean() - came_true[inside].mean())
+        error += inside.mean() * gap
+    return error
+
+
+def labels(is_yes, probability):
+    """Return the metrics of one label by their formulas."""
+    said = probability > 0.5
+    claims = said.sum() + is_yes.sum()
+    truth = np.where(is_yes, probability, 1 - probability)
+    return {
+        "accuracy": (said == is_yes).mean(),
+        "f1": 2 * (said & is_yes).sum() / claims if claims else None,
+        "cross_entropy": -np.log(truth).mean(),
+        "calibration_error": calibration(probability, is_yes),
     }
 
 
@@ -118,7 +157,40 @@ def test_classification_metrics_are_their_formulas(seed, rows, classes, data):
     borders = data.draw(st.sets(st.integers(1, rows), max_size=5)) - {rows}
     recipe = recipe_of(target[:, None], classes)
     found = values(score(recipe, logarithms, target, borders))
-    assert found == pytest.approx(classification(target, logarithms), rel=1e-12)
+    assert found == pytest.approx(classification(target, logarithms), rel=1e-12, abs=1e-12)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**32),
+    rows=st.integers(2, 200),
+    targets=st.integers(1, 3),
+    loss=st.sampled_from(["BCEWithLogitsLoss", "SoftMarginLoss", "BCELoss"]),
+    data=st.data(),
+)
+def test_metrics_of_labels_are_their_formulas(seed, rows, targets, loss, data):
+    generator = np.random.default_rng(seed)
+    is_yes = generator.random((rows, targets)) < 0.4
+    probability = generator.uniform(0.01, 0.99, (rows, targets))
+    target = np.where(is_yes, 1.0, -1.0 if loss == "SoftMarginLoss" else 0.0)
+    outputs = probability if loss == "BCELoss" else np.log(probability / (1 - probability))
+    recipe = recipe_of(target)
+    meaning = meaning_of(recipe, loss)
+    assert meaning.task == "binary"
+    predictions = meaning.predictions(torch.from_numpy(outputs)).numpy()
+    borders = data.draw(st.sets(st.integers(1, rows), max_size=5)) - {rows}
+    found = score(recipe, predictions, target, borders, loss=loss)
+    for number in range(targets):
+        expected = labels(is_yes[:, number], probability[:, number])
+        estimates = {name: part.target_estimate(number).value for name, part in found.items()}
+        assert estimates == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+def test_scores_that_are_no_probabilities_have_no_cross_entropy():
+    scores = np.array([[3.0, 1.0], [-5.0, 2.0], [0.0, 0.5]])
+    target = np.array([0, 1, 0])
+    found = values(score(recipe_of(target[:, None], 2), scores, target, loss="MultiMarginLoss"))
+    assert found == {"accuracy": pytest.approx(2 / 3), "f1": pytest.approx(2 / 3)}
 
 
 def test_a_resample_is_the_metric_of_the_rows_that_were_drawn():
@@ -205,9 +277,9 @@ def test_nothing_is_kept_of_single_rows():
     sizes = []
     for rows in (BLOCKS, 100 * BLOCKS):
         recipe = recipe_of(np.arange(4.0)[:, None])
-        metrics = ResampledMetrics(build_metrics(recipe), rows, resamples=10)
+        metrics = ResampledMetrics(metrics_of(recipe), rows, resamples=10)
         for batch in torch.zeros((rows, 1), dtype=torch.float64).split(5000):
-            metrics.update(batch + 1, batch)
+            metrics.update(preds=batch + 1, target=batch)
         sizes.append(len(pickle.dumps(metrics)))
     # Numbers of rows are pickled in fewer bytes when they are small.
     assert sizes[1] < 1.05 * sizes[0]
@@ -218,19 +290,19 @@ LOGITS = torch.tensor([[0.3, -1.0, 2.0], [0.0, 5.0, -5.0]])
 
 def test_log_probabilities_of_logits_and_of_log_probabilities():
     expected = LOGITS.double().log_softmax(1)
-    of_logits = log_probabilities(Choice(name="CrossEntropyLoss"), LOGITS)
+    of_logits = class_scores(kind_of(Choice(name="CrossEntropyLoss")), LOGITS)
     torch.testing.assert_close(of_logits, expected)
     given = LOGITS.double().log_softmax(1)
-    torch.testing.assert_close(log_probabilities(Choice(name="NLLLoss"), given), expected)
+    torch.testing.assert_close(class_scores(kind_of(Choice(name="NLLLoss")), given), expected)
 
 
 def test_log_probabilities_of_two_classes():
     odds = torch.tensor([[0.0], [2.0], [-200.0]])
-    found = log_probabilities(Choice(name="BCEWithLogitsLoss"), odds)
+    found = class_scores(kind_of(Choice(name="BCEWithLogitsLoss")), odds)
     torch.testing.assert_close(found.exp()[:, 1:], odds.double().sigmoid())
     assert found[2].tolist() == pytest.approx([0.0, -200.0])
     probability = torch.tensor([[0.25], [1.0]])
-    found = log_probabilities(Choice(name="BCELoss"), probability)
+    found = class_scores(kind_of(Choice(name="BCELoss")), probability)
     torch.testing.assert_close(found.exp(), torch.tensor([[0.75, 0.25], [0.0, 1.0]]).double())
     assert found[1].tolist() == [-100.0, 0.0]
 
@@ -244,8 +316,10 @@ def test_log_probabilities_of_two_classes():
         ({"name": "BCELoss"}, [-1.0, 2.0]),
         ({"name": "PoissonNLLLoss"}, [0.36787944117144233, 7.38905609893065]),
         ({"name": "PoissonNLLLoss", "log_input": False}, [-1.0, 2.0]),
+        ({"name": "KLDivLoss"}, [0.36787944117144233, 7.38905609893065]),
+        ({"name": "KLDivLoss", "log_target": True}, [-1.0, 2.0]),
     ],
 )
 def test_outputs_are_taken_back_to_the_scale_of_the_target(loss, expected):
-    found = predicted_numbers(Choice(**loss), torch.tensor([[-1.0], [2.0]]))
+    found = predicted_numbers(kind_of(Choice(**loss)), torch.tensor([[-1.0], [2.0]]))
     assert found.flatten().tolist() == pytest.approx(expected, rel=1e-12)

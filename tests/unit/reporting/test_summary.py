@@ -161,7 +161,8 @@ def test_requested_resources_stand_beside_used_ones(results, tmp_path):
 def test_a_classification_is_summarized_by_its_own_metrics(results, tmp_path):
     summarize.main(results(classes=2, class_names=["dry", "wet"], lowest_loss=0.1))
     quality, *_ = tables_of((tmp_path / "summary.md").read_text())
-    names = ["accuracy", "F1", "cross entropy", "baseline accuracy", "cross entropy / lowest"]
+    names = ["accuracy", "F1", "cross entropy", "AUROC", "average precision"]
+    names += ["calibration error", "baseline accuracy", "cross entropy / lowest"]
     assert quality[0] == ["split", *names]
     with open(tmp_path / "summary.csv") as file:
         line = next(csv.DictReader(file))
@@ -287,6 +288,20 @@ def test_the_comparison_is_drawn_for_any_number_of_splits(tmp_path, splits):
 def test_undefined_values_can_be_compared(tmp_path, values, errors, baseline):
     draw_summary(tmp_path / "comparison.png", summary_of(values, errors, baseline))
     assert os.path.getsize(tmp_path / "comparison.png") > 5000
+
+
+def test_nothing_that_is_worse_than_the_mean_is_called_best(tmp_path):
+    write_table(tmp_path / "summary.md", summary_of([-2.25, -0.5]))
+    text = (tmp_path / "summary.md").read_text()
+    assert "Best" not in text
+    assert "- fold_0, fold_1 are worse than the mean of the training" in text
+    assert "`training.transform: standardize`" in text
+    write_table(tmp_path / "summary.md", summary_of([-2.25, 0.5]))
+    text = (tmp_path / "summary.md").read_text()
+    assert "Best: fold_1, with R² 0.500" in text
+    assert "- fold_0 is worse than the mean" in text
+    write_table(tmp_path / "summary.md", summary_of([0.25, 0.5]))
+    assert "worse" not in (tmp_path / "summary.md").read_text()
 
 
 def test_undefined_values_are_hyphens_in_the_table_and_nothing_in_the_csv(tmp_path):

@@ -1,17 +1,19 @@
 """The figures of a classification: the confusion matrix, and the calibration of probabilities."""
 
 import os
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from memtrain.evaluation.predictions import Predictions
-from memtrain.reporting.figures.histograms import ClassCounts, count_classification
+from memtrain.evaluation.result import Confusion
+from memtrain.reporting.figures.confused_pairs import draw_confused_pairs
+from memtrain.reporting.figures.histograms import MOST_CELLS, ClassCounts, count_classification
 from memtrain.reporting.figures.style import (
     BLUE,
     DENSITY,
-    GREY,
     INK,
     REFERENCE,
     Heading,
@@ -39,29 +41,39 @@ def draw_classification(
     errors_path: str | os.PathLike,
     heading: Heading,
     classes: list[str],
+    confusions: Sequence[Confusion],
+    are_probabilities: bool,
     predictions: Predictions,
 ) -> None:
-    """Draw the confusion matrix, and the calibration of the probabilities.
+    """Draw the confusion matrix, or the most confused pairs; and the calibration of probabilities.
 
     Args:
         predictions_path: the PNG file of the confusion matrix.
         errors_path: the PNG file of the calibration.
         heading: the heading of both figures, to which each adds what it shows.
         classes: the names of the classes.
+        confusions: the pairs of classes that are confused most.
+        are_probabilities: whether the predictions are probabilities.
         predictions: the predictions of the model.
     """
     counts = count_classification(predictions, len(classes))
     side = float(np.clip(2.6 + 0.3 * len(classes), 4.0, 7.0))
-    with figure(predictions_path, side + 0.8, side, heading.showing("confusion matrix")) as drawn:
-        axes = drawn.subplots()
-        if counts is None:
-            say_nothing_to_draw(axes, "No prediction is finite.")
-        else:
-            _draw_confusion(axes, classes, counts)
+    if len(classes) > MOST_CELLS:
+        draw_confused_pairs(predictions_path, heading, confusions if counts else None)
+    else:
+        matrix = heading.showing("confusion matrix")
+        with figure(predictions_path, side + 0.8, side, matrix) as drawn:
+            axes = drawn.subplots()
+            if counts is None:
+                say_nothing_to_draw(axes, "No prediction is finite.")
+            else:
+                _draw_confusion(axes, classes, counts)
     calibration = heading.showing("calibration of probabilities")
     with figure(errors_path, 4.8, 4.4, calibration) as drawn:
         if counts is None:
             say_nothing_to_draw(drawn.subplots(), "No prediction is finite.")
+        elif not are_probabilities:
+            say_nothing_to_draw(drawn.subplots(), "The scores of this loss are no probabilities.")
         else:
             upper, lower = drawn.subplots(2, 1, sharex=True, height_ratios=(3, 1))
             _draw_calibration(upper, counts)
@@ -72,21 +84,15 @@ def _draw_confusion(axes: Axes, classes: list[str], counts: ClassCounts) -> None
     """Draw the share of the rows of each true class that were predicted as each class."""
     rows = counts.confusion.sum(axis=1, keepdims=True)
     shares = counts.confusion / np.maximum(rows, 1)
-    cells, per_cell = len(shares), counts.classes_per_cell
-    # The axes count classes: a cell that holds one class is centred on the number of the class.
-    first, last = -0.5, cells * per_cell - 0.5
-    extent = (first, last, last, first)
-    image = axes.imshow(shares, DENSITY, vmin=0, vmax=1, extent=extent, interpolation="none")
+    image = axes.imshow(shares, DENSITY, vmin=0, vmax=1, interpolation="none")
     bar = add_colour_bar(axes, image, "share of the true class's rows")
     bar.ax.yaxis.set_major_formatter(PercentFormatter(1.0))
     axes.grid(False)
     axes.spines[:].set_visible(False)
     axes.set(xlabel="predicted class", ylabel="true class")
-    if per_cell > 1:
-        axes.set_title(f"each cell: {per_cell} by {per_cell} classes", color=GREY)
-    if cells <= _MOST_NUMBERS:
+    if len(classes) <= _MOST_NUMBERS:
         _write_shares(axes, shares)
-    if cells <= _MOST_NAMES:
+    if len(classes) <= _MOST_NAMES:
         _write_class_names(axes, classes)
     axes.tick_params(length=0)
 

@@ -17,8 +17,8 @@ _ROWS_SAMPLED = 100_000
 #: Share of the rows that may lie beyond the limits, at either end.
 _TAIL = 0.0005
 
-#: Cells along one side of a confusion matrix, at most; more classes than that share cells.
-_MOST_CELLS = 100
+#: Classes up to which a confusion matrix is drawn.
+MOST_CELLS = 100
 
 #: Cells along one side of a density plot, at least and at most.
 _FEWEST_GRID_CELLS = 24
@@ -166,15 +166,14 @@ class ClassCounts:
     of the prediction. Bins of confidence are equally wide, from 0 to 1.
 
     Attributes:
-        confusion: int64 (cells, cells), rows by true class (axis 0) and predicted class (axis 1).
-        classes_per_cell: neighbouring classes that share a cell; 1 unless there are very many.
+        confusion: int64 (classes, classes), rows by true class (axis 0) and predicted class
+            (axis 1); empty where there are too many classes to draw.
         rows: int64 (bins,), rows by confidence.
         correct_rows: int64 (bins,), rows whose predicted class is the true one, by confidence.
         confidence: float64 (bins,), the sum of the confidences in each bin.
     """
 
     confusion: np.ndarray
-    classes_per_cell: int
     rows: np.ndarray
     correct_rows: np.ndarray
     confidence: np.ndarray
@@ -193,11 +192,9 @@ def count_classification(
     Returns:
         The counts; None where no prediction is finite.
     """
-    classes_per_cell = -(-classes // _MOST_CELLS)
-    cells = -(-classes // classes_per_cell)
+    cells = classes if classes <= MOST_CELLS else 0
     counts = ClassCounts(
         confusion=np.zeros((cells, cells), np.int64),
-        classes_per_cell=classes_per_cell,
         rows=np.zeros(bins, np.int64),
         correct_rows=np.zeros(bins, np.int64),
         confidence=np.zeros(bins, np.float64),
@@ -211,9 +208,10 @@ def _add_classes(counts: ClassCounts, chunk: PredictedRows) -> None:
     """Count the rows of a chunk."""
     cells, bins = len(counts.confusion), len(counts.rows)
     true = chunk.target[:, 0]
-    predicted = chunk.prediction.argmax(axis=1)
-    flat = true // counts.classes_per_cell * cells + predicted // counts.classes_per_cell
-    counts.confusion[:] += np.bincount(flat, minlength=cells * cells).reshape(cells, cells)
+    predicted = chunk.predicted_class
+    if cells:
+        flat = true * cells + predicted
+        counts.confusion[:] += np.bincount(flat, minlength=cells * cells).reshape(cells, cells)
     confidence = chunk.prediction.max(axis=1).astype(np.float64)
     bin_numbers = np.clip((confidence * bins).astype(np.int64), 0, bins - 1)
     counts.rows[:] += np.bincount(bin_numbers, minlength=bins)

@@ -6,6 +6,7 @@ from pathlib import Path
 from memtrain.evaluation.predictions import Predictions
 from memtrain.evaluation.result import Evaluation
 from memtrain.recipes.recipe import Recipe
+from memtrain.reporting.figures.binary import draw_binary
 from memtrain.reporting.figures.classification import draw_classification
 from memtrain.reporting.figures.learning_curve import draw_learning_curve
 from memtrain.reporting.figures.regression import draw_regression
@@ -72,12 +73,22 @@ def _draw_evaluation(
             targets=recipe.training.task.target,
             predictions=predictions,
         )
+    elif evaluation.task == "binary":
+        draw_binary(
+            predictions_path=predictions_path,
+            errors_path=errors_path,
+            heading=heading,
+            targets=recipe.training.task.target,
+            predictions=predictions,
+        )
     elif evaluation.task == "classification":
         draw_classification(
             predictions_path=predictions_path,
             errors_path=errors_path,
             heading=heading,
             classes=_class_names(recipe),
+            confusions=evaluation.confusions or [],
+            are_probabilities="cross_entropy" in evaluation.metrics,
             predictions=predictions,
         )
     else:
@@ -111,7 +122,7 @@ def _class_names(recipe: Recipe) -> list[str]:
 
 
 def _draw_nothing(path: Path, heading: Heading) -> None:
-    """Write the figure for a model whose outputs do not predict the target."""
+    """Write the figure for a model whose outputs nobody has said the meaning of."""
     with figure(path, 6.4, 2.4, heading) as drawn:
-        reason = "The outputs of this model do not predict the target."
+        reason = "What the outputs of this model mean is not declared."
         say_nothing_to_draw(drawn.subplots(), reason)

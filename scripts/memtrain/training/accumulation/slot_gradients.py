@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
+from memtrain.components.custom_losses import CustomLoss
 from memtrain.training.accumulation.slot_loss import (
     Batch,
     MicroBatchRng,
@@ -201,6 +202,9 @@ class SlotGradients:
     def _summed_loss(self, batch: Batch) -> torch.Tensor:
         if self._compiled is None:
             return self._loss(batch)
+        loss = self._loss.loss
+        if isinstance(loss, CustomLoss) and loss.weighs_rows is None:
+            loss.learn(self._loss.model, batch)
         if not self._loss.loss.weighs_rows:
             is_full = rows_of(batch) == self._batch_size
             return self._compiled(batch) if is_full else self._loss(batch)

@@ -10,11 +10,14 @@ bits every time. One window would not be enough: where the kernels of the two wa
 do for rows left over from tiles of four), most slots still agree by chance.
 """
 
+import re
+import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import torch
+from torch import nn
 from torch.func import functional_call, grad, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 
@@ -31,6 +34,9 @@ _WINDOWS_TIMES_SQUARED_SLOTS = 1024
 #: What a vector holds in place of the gradient of a parameter that took no part. Adding it changes
 #: no number, not even the sign of a zero.
 NO_GRADIENT = -0.0
+
+#: Where the first sentence of a message ends.
+_SENTENCE_END = re.compile(r"[.!?] (?=[A-Z])")
 
 #: Standard deviation of the noise that is added to the parameters before a comparison.
 _NOISE = 0.02
@@ -144,7 +150,7 @@ class VmappedSlots:
                 )
             except Exception as error:  # vmap may fail on a model in any way
                 self._recorded.clear()
-                return _describe(error)
+                return _describe(error, self._loss.model)
             if agrees:
                 return None
             del self._recorded[size]
@@ -202,11 +208,15 @@ def _windows_compared(size: int) -> int:
     return max(_WINDOWS_COMPARED, _WINDOWS_TIMES_SQUARED_SLOTS // size**2)
 
 
-def _describe(error: Exception) -> str:
+def _describe(error: Exception, model: nn.Module) -> str:
+    """Return why slots cannot be taken together, in one sentence that names the cause."""
     text = str(error) or type(error).__name__
+    frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+    cause = "model" if any(frame.f_locals.get("self") is model for frame in frames) else "loss"
     if "randomness" in text:
-        return "the model draws random numbers, and every slot has its own"
-    return f"the model does not allow more slots: {text.splitlines()[0]}"
+        return f"the {cause} draws random numbers, and every slot has its own"
+    sentence = _SENTENCE_END.split(" ".join(text.split()), maxsplit=1)[0].removesuffix(".")
+    return f"the {cause} does not allow more slots: {sentence}"
 
 
 def _stack(run: range, batches: Mapping[int, Batch]) -> Batch:

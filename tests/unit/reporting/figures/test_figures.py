@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from memtrain.evaluation.predictions import Predictions, create_predictions, prediction_dtype
-from memtrain.evaluation.result import Evaluation
+from memtrain.evaluation.result import Confusion, Evaluation
+from memtrain.reporting.figures.binary import draw_binary
 from memtrain.reporting.figures.classification import draw_classification
 from memtrain.reporting.figures.histograms import count_classification, count_regression
 from memtrain.reporting.figures.learning_curve import draw_learning_curve
@@ -24,7 +25,12 @@ HEADING = Heading("split", "R² 0.5; 10 rows")
 def write_predictions(path, kind, target, predicted):
     dtype = prediction_dtype(kind, predicted.shape[1], target.shape[1])
     with create_predictions(path, dtype, len(target)) as writer:
-        writer.write(np.arange(len(target)), target, predicted)
+        if "class" in dtype.names:
+            top = np.argsort(-predicted, axis=1)[:, :10]
+            best = np.take_along_axis(predicted, top, axis=1)
+            writer.write(np.arange(len(target)), target, best, top)
+        else:
+            writer.write(np.arange(len(target)), target, predicted)
     return Predictions(path)
 
 
@@ -54,11 +60,11 @@ def test_every_row_is_counted_in_the_confusion_matrix(tmp_path, classes):
     predicted /= predicted.sum(axis=1, keepdims=True)
     rows = write_predictions(tmp_path / "classes.npy", "classification", target, predicted)
     counts = count_classification(rows, classes)
-    per_cell = counts.classes_per_cell
-    assert counts.confusion.sum() == counts.rows.sum() == 3000
+    assert counts.rows.sum() == 3000
     said = predicted.astype(np.float32).argmax(axis=1)
     expected = np.zeros_like(counts.confusion)
-    np.add.at(expected, (target[:, 0] // per_cell, said // per_cell), 1)
+    if classes <= 100:
+        np.add.at(expected, (target[:, 0], said), 1)
     assert (counts.confusion == expected).all()
     assert len(expected) <= 100
     assert counts.correct_rows.sum() == (said == target[:, 0]).sum()
@@ -106,14 +112,32 @@ def test_a_constant_prediction_can_be_drawn(tmp_path):
     draw(draw_regression, tmp_path, targets=["y"], predictions=predictions)
 
 
-@pytest.mark.parametrize("classes", [1, 13, 350])
+@pytest.mark.parametrize("targets", [1, 4])
+def test_labels_can_be_drawn(tmp_path, targets):
+    labels = GENERATOR.integers(2, size=(50, targets)).astype(float)
+    probability = GENERATOR.random((50, targets))
+    predictions = write_predictions(tmp_path / "rows.npy", "binary", labels, probability)
+    names = [f"y{number}" for number in range(targets)]
+    for path in draw(draw_binary, tmp_path, targets=names, predictions=predictions):
+        assert 500 < max(size_of_png(path)) < 3000
+
+
+@pytest.mark.parametrize("classes", [1, 13, 350, 1200])
 def test_a_classification_of_any_number_of_classes_can_be_drawn(tmp_path, classes):
     target = GENERATOR.integers(classes, size=(50, 1))
     probabilities = GENERATOR.dirichlet(np.ones(classes), size=50)
     path = tmp_path / "rows.npy"
     predictions = write_predictions(path, "classification", target, probabilities)
     names = [f"${number}$" for number in range(classes)]
-    paths = draw(draw_classification, tmp_path, classes=names, predictions=predictions)
+    confusions = [Confusion(true="a", predicted="b" * 99, rows=9 - rows) for rows in range(8)]
+    paths = draw(
+        draw_classification,
+        tmp_path,
+        classes=names,
+        confusions=confusions,
+        are_probabilities=True,
+        predictions=predictions,
+    )
     for path in paths:
         assert 500 < max(size_of_png(path)) < 1300
 

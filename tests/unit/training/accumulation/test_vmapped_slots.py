@@ -6,8 +6,19 @@ import pytest
 import torch
 from torch import nn
 
+from memtrain.training.accumulation.slot_gradients import SlotGradients
+from memtrain.training.accumulation.slot_loss import MicroBatchRng, SlotLoss
+from memtrain.training.accumulation.tree import TreeAccumulator
 from memtrain.training.accumulation.vmapped_slots import VmappedSlots
-from tests.unit.training.accumulation.accumulators import flat_gradient, mlp_window, never, tree
+from memtrain.training.distributed.process_group import ProcessGroup
+from tests.unit.training.accumulation.accumulators import (
+    CPU,
+    Loss,
+    flat_gradient,
+    mlp_window,
+    never,
+    tree,
+)
 
 
 @pytest.fixture
@@ -78,12 +89,30 @@ class Branching(nn.Linear):
         return super().forward(features) * (2.0 if features.sum().item() > 0 else 1.0)
 
 
+class BranchingLoss(Loss):
+    """A loss that branches on its values."""
+
+    def forward(self, model, batch):
+        summed = super().forward(model, batch)
+        return summed * (2.0 if summed.item() > 0 else 1.0)
+
+
+def test_a_loss_that_prevents_it_is_named_in_one_sentence(messages):
+    slot_loss = SlotLoss(nn.Linear(20, 1), BranchingLoss(), "float32", CPU)
+    slots = SlotGradients(slot_loss, MicroBatchRng(0, 8, CPU), batch_size=16, slots_per_call=8)
+    accumulator = TreeAccumulator(slots, accumulation_steps=8, group=ProcessGroup(), device=CPU)
+    accumulator.accumulate(mlp_window(), 1.0, never)
+    (message,) = messages()
+    assert message.startswith("slots in one call: 1 of 8 (the loss does not allow more slots: ")
+    assert ". " not in message
+
+
 @pytest.mark.parametrize(
     ("model", "reason"),
     [
         (nn.Sequential(nn.Dropout(0.5), nn.Linear(20, 1)), "draws random numbers"),
         (nn.Sequential(nn.BatchNorm1d(20), nn.Linear(20, 1)), "has buffers"),
-        (Branching(20, 1), "does not allow more slots"),
+        (Branching(20, 1), "the model does not allow more slots"),
     ],
     ids=["dropout", "buffers", "branching"],
 )

@@ -1,0 +1,123 @@
+"""What metrics take of each row: a few columns, whatever the number of classes.
+
+The columns are tensors with a row for each evaluated row, by name:
+
+  preds, target            predicted and true numbers, float64 (rows, targets)
+  true_class               true class, int64 (rows,)
+  predicted_class          class with the highest probability, int64 (rows,)
+  is_yes, said_yes         labels: whether the target is yes, and whether it was predicted, bool
+                           (rows, targets)
+  is_right                 whether the prediction is right, bool (rows, targets)
+  log_probability          logarithm of the probability of the truth, float64 (rows, targets)
+  confidence               probability of the predicted class, or of yes, float64 (rows, targets)
+  came_true                whether what the confidence speaks of is so, bool (rows, targets)
+
+A classification has one target. The last three exist only where predictions are probabilities.
+"""
+
+import torch
+
+from memtrain.evaluation.model_outputs import OutputMeaning, top_classes
+from memtrain.recipes.recipe import TrainingRecipe
+
+Columns = dict[str, torch.Tensor]
+
+
+def model_columns(meaning: OutputMeaning, predictions: torch.Tensor, true: torch.Tensor) -> Columns:
+    """Return the columns of the predictions of a model.
+
+    Args:
+        meaning: what the outputs of the model mean.
+        predictions: predictions and
+        true: true values, both in the form that ``OutputMeaning`` gives.
+    """
+    if meaning.task == "regression":
+        return {"preds": predictions, "target": true}
+    if meaning.task == "binary":
+        return _binary_columns(true == meaning.labels[1], predictions)
+    top = top_classes(predictions)
+    predicted = predictions.argmax(1) if top is None else top[:, 0]
+    columns = _class_columns(true, predicted)
+    if meaning.has_probabilities:
+        columns |= {
+            "log_probability": predictions.gather(1, true[:, None]),
+            "confidence": predictions.gather(1, predicted[:, None]).exp(),
+            "came_true": columns["is_right"],
+        }
+    return columns
+
+
+class Baseline:
+    """The predictions of a model that knows nothing but the training targets.
+
+    It predicts the same for every row: the means of the targets, or the shares of the classes.
+
+    Args:
+        recipe: the training part of a recipe.
+        meaning: what the outputs of the model mean.
+    """
+
+    def __init__(self, recipe: TrainingRecipe, meaning: OutputMeaning):
+        self._meaning = meaning
+        statistics = recipe.statistics_of("target")
+        self._mean = torch.from_numpy(statistics.mean)
+        self._log_shares = None
+        if recipe.task.kind == "classification" and statistics.values is not None:
+            counts = torch.zeros(recipe.task.class_count, dtype=torch.float64)
+            counts[: len(statistics.values)] = torch.from_numpy(statistics.values)
+            self._log_shares = (counts / counts.sum()).log()
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the baseline is known: it is not where there were too many classes to count."""
+        return self._meaning.task != "classification" or self._log_shares is not None
+
+    def columns(self, true: torch.Tensor) -> Columns:
+        """Return the columns of the baseline's predictions.
+
+        Args:
+            true: true values, in the form that ``OutputMeaning`` gives.
+        """
+        if self._meaning.task == "regression":
+            return {"preds": self._mean.expand(len(true), -1), "target": true}
+        if self._meaning.task == "binary":
+            no, yes = self._meaning.labels
+            share = ((self._mean - no) / (yes - no)).expand(len(true), -1)
+            log_shares = torch.stack([(1 - share).log(), share.log()], -1)
+            return _binary_columns(true == yes, log_shares)
+        assert self._log_shares is not None
+        said = self._log_shares.argmax().expand(len(true))
+        columns = _class_columns(true, said)
+        if self._meaning.has_probabilities:
+            columns |= {
+                "log_probability": self._log_shares[true][:, None],
+                "confidence": self._log_shares[said][:, None].exp(),
+                "came_true": columns["is_right"],
+            }
+        return columns
+
+
+def _class_columns(true: torch.Tensor, predicted: torch.Tensor) -> Columns:
+    return {
+        "true_class": true,
+        "predicted_class": predicted,
+        "is_right": (true == predicted)[:, None],
+    }
+
+
+def _binary_columns(is_yes: torch.Tensor, logarithms: torch.Tensor) -> Columns:
+    """Return the columns of labels.
+
+    Args:
+        is_yes: whether the label is yes, bool (rows, targets).
+        logarithms: logarithms of the probabilities of no and of yes, float64 (rows, targets, 2).
+    """
+    said_yes = logarithms[..., 1] > logarithms[..., 0]
+    return {
+        "is_yes": is_yes,
+        "said_yes": said_yes,
+        "is_right": is_yes == said_yes,
+        "log_probability": torch.where(is_yes, logarithms[..., 1], logarithms[..., 0]),
+        "confidence": logarithms[..., 1].exp(),
+        "came_true": is_yes,
+    }

@@ -1,0 +1,48 @@
+"""Checks that a loss allows the targets of all rows, before any training begins."""
+
+from collections.abc import Sequence
+
+from memtrain.components.loss_kinds import are_labels, kind_of, target_problem
+from memtrain.config.training import TrainingSettings
+from memtrain.data.field_statistics import merge_all
+from memtrain.data.shard_summaries import PieceSummary
+
+
+def target_problems(
+    split: str,
+    settings: TrainingSettings,
+    training: Sequence[PieceSummary],
+    evaluation: Sequence[PieceSummary],
+) -> list[str]:
+    """Return why the loss of a split does not allow the targets of its rows.
+
+    A transform of the user's may change the targets; then only those of the dry run can be judged.
+
+    Args:
+        split: name of the split.
+        settings: settings of its training.
+        training: its training rows.
+        evaluation: its evaluation rows.
+    """
+    kind = kind_of(settings.loss)
+    has_own_transform = settings.transform is not None and ":" in settings.transform.name
+    if kind is None or has_own_transform:
+        return []
+    uses = {
+        use: merge_all([piece.statistics["target"] for piece in pieces])
+        for use, pieces in (("training", training), ("evaluation", evaluation))
+    }
+    key, name = f"splits.{split}: training.loss", settings.loss.name
+    problems = {use: target_problem(name, kind, part) for use, part in uses.items()}
+    found = [f"{key}: {use} rows: {problem}" for use, problem in problems.items() if problem]
+    if found or kind.labels is None:
+        return found
+    if are_labels(uses["training"], kind.labels) and not are_labels(
+        uses["evaluation"], kind.labels
+    ):
+        return [
+            f"{key}: all targets of the training rows are 0 or 1, so that {name} learns yes or no, "
+            "but evaluation rows have targets in between. Evaluate on rows of the same kind, or "
+            "use MSELoss."
+        ]
+    return []
