@@ -53,7 +53,9 @@ def dry_run(where: str, recipe: TrainingRecipe, data: str) -> ResourceEstimate:
     Raises:
         PartsError: if parts do not fit, with the keys to change.
     """
-    random_state = torch.get_rng_state()
+    random_state, exactness = torch.get_rng_state(), torch.get_deterministic_debug_mode()
+    # Whether an operation can be repeated depends on the device of the training, which tells it.
+    torch.set_deterministic_debug_mode("default")
     try:
         parts = build_training_parts(recipe, torch.device("cpu"), where)
         dataset = MemmapDataset(data, transform=parts.transform)
@@ -69,6 +71,7 @@ def dry_run(where: str, recipe: TrainingRecipe, data: str) -> ResourceEstimate:
         raise PartsError(*error.problems) from None
     finally:
         torch.set_rng_state(random_state)
+        torch.set_deterministic_debug_mode(exactness)
 
 
 class _Rehearsal:
