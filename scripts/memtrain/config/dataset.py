@@ -104,7 +104,23 @@ def _refuse_mean(value: Any) -> Any:
     return value
 
 
-Missing = Annotated[Literal["error", "drop", "keep"], BeforeValidator(_refuse_mean)]
+def _read_missing(value: Any) -> Any:
+    return _one_or_by_column(_refuse_mean(value), ("error", "drop", "keep"))
+
+
+def _read_inexact(value: Any) -> Any:
+    return _one_or_by_column(value, ("error", "round"))
+
+
+def _one_or_by_column(value: Any, allowed: tuple[str, ...]) -> Any:
+    given = list(value.values()) if isinstance(value, dict) else [value]
+    if not all(isinstance(one, str) and one in allowed for one in given):
+        raise ValueError(f"should be one of {listed(allowed)}, or one of them by column")
+    return value
+
+
+Missing = Literal["error", "drop", "keep"]
+Inexact = Literal["error", "round"]
 ColumnName = Annotated[str, BeforeValidator(_read_column_name)]
 Columns = Annotated[list[ColumnName], Field(min_length=1)]
 
@@ -126,7 +142,7 @@ class ImportSettings(Settings):
         description="Types by column, or one for all `features` and one for the `target`; columns "
         "without a type become float32. A target of an integer type is a class.",
     )
-    inexact: Literal["error", "round"] | dict[ColumnName, Literal["error", "round"]] = Field(
+    inexact: Annotated[Inexact | dict[ColumnName, Inexact], BeforeValidator(_read_inexact)] = Field(
         default="error",
         description="What happens where the type of a column cannot hold an integer exactly, or "
         "merges numbers that lie close together. error: the import stops; round: the nearest "
@@ -137,7 +153,7 @@ class ImportSettings(Settings):
         description="Columns that hold categories. A feature becomes one column for each of its "
         "values (one-hot); a target becomes the number of its class.",
     )
-    missing: Missing | dict[ColumnName, Missing] = Field(
+    missing: Annotated[Missing | dict[ColumnName, Missing], BeforeValidator(_read_missing)] = Field(
         default="error",
         description="What happens at a missing value. error: the import stops; drop: the row is "
         "left out; keep: it stays missing, and `impute` of the training fills it. One for all "
