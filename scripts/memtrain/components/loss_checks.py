@@ -56,7 +56,10 @@ def check_outputs(where: str, name: str, kind: LossKind, outputs: torch.Tensor) 
         kind: kind of the loss.
         outputs: outputs of a model, (rows, outputs). Rows that are not finite are not judged.
     """
-    finite = outputs.detach()[outputs.detach().flatten(1).isfinite().all(1)].double().flatten(1)
+    if outputs.dim() < 2:  # The loss itself says what is wrong with the shape.
+        return
+    flat = outputs.detach().double().flatten(1)
+    finite = flat[flat.isfinite().all(1)]
     if not len(finite):
         return
     if kind.outputs == "log-probabilities":

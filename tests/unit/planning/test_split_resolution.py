@@ -236,7 +236,7 @@ def test_custom_models_and_transforms(resolve):
         ({"loss": "MSELos"}, ["training.loss", "Did you mean 'MSELoss'?"]),
         ({"loss": "CrossEntropyLoss"}, ["training.loss", "learns classes", "float"]),
         ({"loss": {"name": "MSELoss", "reduction": "mean"}}, ["training.loss", "reduction"]),
-        ({"loss": "TripletMarginLoss"}, ["training.loss", "TripletMarginLoss does not fit"]),
+        ({"loss": "TripletMarginLoss"}, ["training.loss", "TripletMarginLoss takes three"]),
         ({"optimizer": "Adan"}, ["training.optimizer", "Did you mean 'Adam'?"]),
         ({"optimizer": {"name": "Adam", "lr": -1}}, ["training.optimizer", "lr=-1", "Invalid"]),
         ({"optimizer": {"name": "Adam", "lrr": 1}}, ["training.optimizer", "Did you mean 'lr'?"]),
