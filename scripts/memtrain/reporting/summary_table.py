@@ -61,8 +61,9 @@ _ADVICE: dict[TaskKind, str] = {
     "regression": (
         "worse than the mean of the training\n"
         "  targets, so that its predictions are of no use. Try: features of one scale\n"
-        "  (`training.transform: standardize`), targets of about the size 1, another learning\n"
-        "  rate (`training.optimizer.lr`), more epochs; and look at the learning curve."
+        "  (`training.transform: standardize`), targets of one scale (`training.target:\n"
+        "  standardize`), another learning rate (`training.optimizer.lr`), more epochs; and look\n"
+        "  at the learning curve."
     ),
     "classification": (
         "worse than always saying the most\n"
