@@ -45,6 +45,9 @@ from campaigns.sample_project import RESULTS
 from campaigns.snakemake_runs import HUNG, snakemake
 from campaigns.workshop import Workshop
 
+#: Damages that put something else in the place of a file, which is for the user to clear.
+_PLACES = ("pipe", "device", "link-to-itself", "folder")
+
 
 class Damages:
     """The campaign.
@@ -129,6 +132,11 @@ class Damages:
         folder, file = self._workshop.copy(finished, "run"), path_of(finished, file)
         damage(folder / file, kind, chance)
         done = snakemake(folder, seconds=120)
+        if done.returncode == 1 and kind in _PLACES and Path(file).name in done.stdout:
+            told = (
+                [Problem(TRACEBACK, last_line(done.stdout))] if "Traceback" in done.stdout else []
+            )
+            return worst(told, REFUSED, done.stdout)
         problems = [
             Problem(SILENT if done.returncode == 0 else one.kind, one.detail)
             for one in differing(folder, finished) + left_over(folder, finished)

@@ -138,7 +138,7 @@ class Judge:
 
 def _missing(files: Iterable[Path]) -> Iterator[str]:
     for file in files:
-        if not file.exists():
+        if not file.is_file():
             yield f"{file.name} is missing"
 
 

@@ -185,8 +185,8 @@ class Today:
         return withdrawals_digest(read_withdrawals(self._withdrawals, name))
 
     def digest(self, path: Path) -> str | None:
-        """Return the digest of a file; None if it is missing or too large to be read now."""
-        return self.known.digest(path) if path.exists() else None
+        """Return the digest of a file; None if there is none, or it is too large to be read now."""
+        return self.known.digest(path) if path.is_file() else None
 
     def _facts(self, split: str) -> RecipeFacts | None:
         try:
