@@ -19,7 +19,7 @@ from memtrain.system.file_content import text_of_file
 from memtrain.workflow.abandoned_locks import find_abandoned_lock
 from memtrain.workflow.preempted_jobs import PreemptedJobs
 from memtrain.workflow.snakemake_events import SnakemakeEvents
-from memtrain.workflow.terminal import first_table, shorten_output
+from memtrain.workflow.terminal import shorten_output, tables_of_results
 
 RUN_ID = new_run_id() if workflow.is_main_process else inherited_run_id()
 
@@ -60,12 +60,11 @@ def end(state):
 
 
 def show_summary():
-    """Print the table of the summary, and where all of it is; nothing in a module."""
+    """Print the tables of the summary, and where all of it is; nothing in a module."""
     path = RESULTS.summary.parent / "summary.md"
     text = text_of_file(path)
     if MODULE.is_main_snakefile() and text is not None:
-        table = first_table(text)
-        print(f"\n{table}\n\nSummary: {path}", file=sys.stderr)
+        print(f"\n{tables_of_results(text)}\n\nSummary: {path}", file=sys.stderr)
 
 
 def asked_for_more():

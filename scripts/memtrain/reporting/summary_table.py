@@ -90,8 +90,8 @@ def write_table(path: str | os.PathLike, summary: Summary) -> None:
         parts += [_markdown(_quality_table(group)), _bullets(_quality_notes(group))]
     if summary.unconfigured:
         parts.append(unconfigured_text(summary.unconfigured))
-    parts += [_markdown(_training_table(summary)), _bullets(_training_notes())]
-    parts += [_markdown(_resource_table(summary)), _bullets(_resource_notes())]
+    parts += ["## Trainings", _markdown(_training_table(summary)), _bullets(_training_notes())]
+    parts += ["## Resources", _markdown(_resource_table(summary)), _bullets(_resource_notes())]
     write_text(path, "\n\n".join(parts) + "\n")
 
 

@@ -103,15 +103,14 @@ def shorten_output(logger: logging.Logger, why: Why) -> None:
             logger.addHandler(short)
 
 
-def first_table(text: str) -> str:
-    """Return the first table of a text in Markdown; "" where there is none."""
-    lines = text.splitlines()
-    start = next((place for place, line in enumerate(lines) if line.startswith("|")), len(lines))
-    end = next(
-        (place for place in range(start, len(lines)) if not lines[place].startswith("|")),
-        len(lines),
-    )
-    return "\n".join(lines[start:end])
+def tables_of_results(summary: str) -> str:
+    """Return the tables of a summary in Markdown that stand before its first section.
+
+    Splits of different tasks have tables of their own.
+    """
+    results = summary.partition("\n## ")[0]
+    parts = results.split("\n\n")
+    return "\n\n".join(part.strip() for part in parts if part.startswith("|"))
 
 
 def _short(reason: str) -> str:
