@@ -11,11 +11,12 @@ from memtrain.config.types import Choice
 from memtrain.core.errors import UserError
 from memtrain.core.wording import listed
 
-#: Optimizers whose fused version does what the plain one does, in all cases of test_optimizers.py:
-#: with parameters that have no gradient, with clipping, and after a state was reloaded. The fused
-#: SGD fails where a parameter has its first gradient later than others, and reads uninitialized
-#: momentum after a step that a GradScaler skipped (``_fused_sgd`` in torch/optim/sgd.py).
-_EQUAL_WHEN_FUSED = ("Adagrad", "Adam", "AdamW")
+#: Optimizers whose fused version does what the plain one does, and the devices that it runs on. It
+#: does so in all cases of test_optimizers.py: with parameters that have no gradient, with clipping,
+#: and after a state was reloaded. The fused SGD fails where a parameter has its first gradient
+#: later than others, and reads uninitialized momentum after a step that a GradScaler skipped
+#: (``_fused_sgd`` in torch/optim/sgd.py).
+_EQUAL_WHEN_FUSED = {"Adagrad": ["cpu"], "Adam": ["cpu", "cuda"], "AdamW": ["cpu", "cuda"]}
 
 #: Those among them that take the shards of a sharded model (``_extra_pointwise_ops`` in
 #: torch/distributed/tensor/_ops/_pointwise_ops.py).
@@ -76,6 +77,16 @@ def _check_suitable(where: str, choice: Choice, parameters: dict[str, nn.Paramet
             f"{where}: found fused: true, but the fused {choice.name} of PyTorch does not always "
             "do what the plain one does. Remove `fused`."
         )
+    devices = sorted({part.device.type for part in parameters.values()})
+    if choice.arguments.get("fused") and not _runs_fused(choice.name, devices):
+        raise UserError(
+            f"{where}: found fused: true, but PyTorch has no fused {choice.name} for {devices[0]}. "
+            "Remove `fused`."
+        )
+
+
+def _runs_fused(name: str, devices: Sequence[str]) -> bool:
+    return all(device in _EQUAL_WHEN_FUSED[name] for device in devices)
 
 
 def _is_equal_when_fused(choice: Choice, parameters: Sequence[nn.Parameter]) -> bool:
@@ -86,9 +97,8 @@ def _is_equal_when_fused(choice: Choice, parameters: Sequence[nn.Parameter]) -> 
     is_sharded = any(isinstance(part, DTensor) for part in parameters)
     if choice.name not in (_EQUAL_WHEN_SHARDED if is_sharded else _EQUAL_WHEN_FUSED):
         return False
-    return all(
-        torch.is_floating_point(part) and part.device.type in ("cpu", "cuda") for part in parameters
-    )
+    are_floats = all(torch.is_floating_point(part) for part in parameters)
+    return are_floats and _runs_fused(choice.name, [part.device.type for part in parameters])
 
 
 def build_scheduler(
