@@ -123,7 +123,7 @@ def made_from(args: argparse.Namespace, configuration: Configuration, code: str)
     withdrawals = read_withdrawals(args.withdrawals, configuration.dataset.name)
     origin = {
         "code": code,
-        "settings": canonical_json.digest([configuration.dataset.name, list(splits)]),
+        "settings": canonical_json.digest(configuration.settings_of_summary()),
         "recipes": files_digest({name: digest_of_file(one.recipe) for name, one in splits.items()}),
         "evaluations": files_digest(
             {name: digest_of_file(one.evaluation) for name, one in splits.items()}

@@ -155,6 +155,14 @@ class Configuration(Settings):
             "evaluation": self.evaluation.model_dump(mode="json"),
         }
 
+    def settings_of_summary(self) -> dict[str, Any]:
+        """Return all settings that the summary depends on, as JSON."""
+        return {
+            "dataset": self.dataset.name,
+            "splits": self.split_names,
+            "folds": self.fold_names,
+        }
+
     def resolve_ranges(self, split: str, rows: int) -> SplitRanges:
         """Return the ranges of a split as row numbers, and their problems.
 

@@ -137,10 +137,9 @@ class Today:
     def summary(self) -> MadeFrom:
         """Return what the summary would be made from."""
         layouts = {split: self.results.split(split) for split in self.splits}
-        name = self.configuration.dataset.name
         return {
             "code": self.code("summarize"),
-            "settings": canonical_json.digest([name, self.splits, self.configuration.fold_names]),
+            "settings": canonical_json.digest(self.configuration.settings_of_summary()),
             "recipes": self._digest_of_all({name: one.recipe for name, one in layouts.items()}),
             "evaluations": self._digest_of_all(
                 {name: one.evaluation for name, one in layouts.items()}
