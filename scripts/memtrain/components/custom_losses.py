@@ -6,7 +6,6 @@ argument ``model``, it gets the model and the batch. Both return the sum of the 
 or the loss of each row.
 """
 
-import inspect
 from collections.abc import Callable
 
 import torch
@@ -14,7 +13,7 @@ from torch import nn
 
 from memtrain.components.loss_checks import check_outputs, check_targets, count_outputs
 from memtrain.components.loss_kinds import LossKind, kind_of
-from memtrain.config.objects import build, check_arguments, import_object
+from memtrain.config.objects import argument_names, build, check_arguments, import_object
 from memtrain.config.types import Choice
 from memtrain.core.errors import UserError
 from memtrain.core.wording import listed, shown
@@ -137,8 +136,7 @@ class CustomLoss(nn.Module):
 
 def _begins_with_model(found: type) -> bool:
     """Return whether the first argument of a class's ``forward`` is called ``model``."""
-    names = list(inspect.signature(getattr(found, "forward", found)).parameters)
-    return names[1:2] == ["model"]
+    return argument_names(getattr(found, "forward", found))[1:2] == ["model"]
 
 
 def _build_module(where: str, found: type, choice: Choice) -> nn.Module:

@@ -12,12 +12,7 @@ from typing import Literal
 
 from memtrain.config.types import Choice
 from memtrain.data.field_statistics import FieldStatistics
-from memtrain.recipes.recipe import TrainingRecipe
-
-#: Kinds of task that a model does. For "binary", every target is one of two labels, yes or no. For
-#: "other", nobody has said what the outputs mean: an autoencoder, for example, reproduces the
-#: features.
-TaskKind = Literal["regression", "classification", "binary", "other"]
+from memtrain.recipes.recipe import TaskKind, TrainingRecipe
 
 #: What the outputs of a model are. "scores" order classes without being logits, and "distances" are
 #: small where the target is 1: neither is turned into probabilities.

@@ -125,12 +125,17 @@ def check_arguments(
         ) from None
 
 
+def argument_names(factory: Callable) -> list[str]:
+    """Return the names of the arguments of a class or function; none where they are not known."""
+    try:
+        return list(inspect.signature(factory).parameters)
+    except (ValueError, TypeError):  # of code in C
+        return []
+
+
 def takes_argument(factory: Callable, name: str) -> bool:
     """Return whether a class or function has a parameter with this name."""
-    try:
-        return name in inspect.signature(factory).parameters
-    except (ValueError, TypeError):  # of code in C
-        return False
+    return name in argument_names(factory)
 
 
 def required_arguments(factory: Callable) -> list[str]:

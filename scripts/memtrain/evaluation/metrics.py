@@ -13,9 +13,8 @@ import torch
 from torchmetrics import Metric, MetricCollection
 from torchmetrics.regression import MeanAbsoluteError, MeanSquaredError, R2Score
 
-from memtrain.components.loss_kinds import TaskKind
 from memtrain.data.field_statistics import FieldStatistics
-from memtrain.recipes.recipe import TrainingRecipe
+from memtrain.recipes.recipe import TaskKind, TrainingRecipe
 
 #: Largest sum of squares that torchmetrics treats as zero, whatever the unit of the target.
 _NEGLIGIBLE_SQUARES = 1e-4

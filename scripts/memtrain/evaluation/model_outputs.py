@@ -11,9 +11,10 @@ import torch
 from torch import nn
 
 from memtrain.components.loss_checks import check_outputs
-from memtrain.components.loss_kinds import LossKind, TaskKind
+from memtrain.components.loss_kinds import LossKind
 from memtrain.core.errors import UserError
 from memtrain.evaluation.predictions import MOST_PROBABILITIES, STORED_CLASSES
+from memtrain.recipes.recipe import TaskKind
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,10 @@ import os
 
 from pydantic import Field, ValidationError
 
-from memtrain.components.loss_kinds import TaskKind
 from memtrain.config.types import Settings
 from memtrain.core.errors import UserError
 from memtrain.core.number_format import format_with_error
-from memtrain.recipes.recipe import Recipe
+from memtrain.recipes.recipe import Recipe, TaskKind
 from memtrain.system import checked_json
 
 #: What people call the metrics of a task. Splits are compared by the first one. A metric that does

@@ -22,6 +22,11 @@ from memtrain.data.field_statistics import FieldStatistics
 from memtrain.data.record_file import dtype_from_json
 from memtrain.system import canonical_json, checked_json
 
+#: Kinds of task that a model does. For "binary", every target is one of two labels, yes or no. For
+#: "other", nobody has said what the outputs mean: an autoencoder, for example, reproduces the
+#: features.
+TaskKind = Literal["regression", "classification", "binary", "other"]
+
 
 class Piece(Settings):
     """Rows ``[start, end)`` of one shard, and the digest of their bytes.

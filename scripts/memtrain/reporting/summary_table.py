@@ -3,9 +3,9 @@
 import os
 from collections.abc import Iterator
 
-from memtrain.components.loss_kinds import TaskKind
 from memtrain.core.number_format import format_with_error
 from memtrain.core.wording import listed
+from memtrain.recipes.recipe import TaskKind
 from memtrain.reporting.summary import SplitSummary, Summary
 from memtrain.system.atomic_files import write_text
 from memtrain.workflow.leftovers import unconfigured_text

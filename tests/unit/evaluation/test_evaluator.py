@@ -15,73 +15,14 @@ from torch import nn
 import evaluate
 from memtrain.config.evaluation import EvaluationSettings
 from memtrain.core.errors import UserError
-from memtrain.evaluation.evaluator import Evaluator
 from memtrain.evaluation.result import Evaluation
-from memtrain.recipes.model_file import read_origin
 from memtrain.training.history import read_history
-from memtrain.training.trainer import Trainer
-from memtrain.training.weights import write_weights
-from tests.trainings import code_of_training
-
-GENERATOR = np.random.default_rng(0)
-FEATURES = GENERATOR.random((300, 4), dtype=np.float32)
-NUMBERS = (FEATURES @ [1, -2, 3, 0.5] + 0.3 * GENERATOR.random(300)).astype(np.float32)
-CLASSES = np.digitize(NUMBERS, [0.8, 1.6])
-RANGES = [[250, 300], [10, 60]]
-
-
-class Split:
-    """A trained split: the files that train writes, and the arguments of evaluate."""
-
-    def __init__(self, folder, data, recipe):
-        self.folder, self.data, self.recipe = folder, data, recipe
-        self.model, self.history = folder / "model.safetensors", folder / "history.csv"
-        recipe.write(folder / "split.json")
-
-    def arguments(self, output):
-        return [
-            *("--data", self.data),
-            *("--split", str(self.folder / "split.json")),
-            *("--model", str(self.model)),
-            *("--history", str(self.history)),
-            *("--evaluation", str(output / "evaluation.json")),
-            *("--predictions", str(output / "predictions.npy")),
-        ]
-
-    def evaluate(self):
-        """Return the evaluation and the predictions."""
-        path = self.folder / "predictions.npy"
-        evaluation = Evaluator(self.recipe, self.data, self.model).run(path, steps=7)
-        return evaluation, np.load(path)
-
-    def set_weights(self, change):
-        weights = safetensors.torch.load_file(self.model)
-        write_weights(self.model, change(weights), read_origin(self.model))
-
-
-@pytest.fixture
-def train(resolve, tmp_path):
-    """Return a function that trains a small model on a few rows, and returns the split."""
-
-    def train(target, training=None, task=None, evaluation=None, **how):
-        data, recipe = resolve(FEATURES, target, training, evaluate=RANGES, **how)
-        parts = {"training": recipe.training, "evaluation": recipe.evaluation}
-        if task:
-            changed = parts["training"].task.model_copy(update=task)
-            parts["training"] = parts["training"].model_copy(update={"task": changed})
-        parts["evaluation"] = parts["evaluation"].model_copy(update=evaluation or {})
-        recipe = recipe.model_copy(update=parts)
-        split = Split(tmp_path, data, recipe)
-        trained = Trainer(recipe, data).run()
-        trained.write(
-            split.model,
-            split.history,
-            tmp_path / "performance.json",
-            code=code_of_training(recipe),
-        )
-        return split
-
-    return train
+from tests.unit.evaluation.trained_splits import (
+    CLASSES,
+    FEATURES,
+    NUMBERS,
+    RANGES,
+)
 
 
 def without_resamples():
@@ -397,51 +338,3 @@ def test_a_model_that_gives_nan(train, tmp_path, caplog, classes):
     for name, value in evaluation.baseline.items():
         assert (value is None) == (name in ("auroc", "average_precision"))
     assert np.isnan(np.load(tmp_path / "predictions.npy")["prediction"]).all()
-
-
-def refused(split):
-    with pytest.raises(UserError) as refusal:
-        Evaluator(split.recipe, split.data, split.model)
-    return str(refusal.value)
-
-
-def test_a_model_file_that_is_missing_damaged_or_of_another_model(train):
-    split = train(NUMBERS)
-    whole = split.model.read_bytes()
-    split.set_weights(lambda weights: weights | {"layers.0.bias": torch.zeros(3)})
-    assert "layers.0.bias is (3,) and should be (64,)" in refused(split)
-    split.set_weights(lambda weights: {"other": torch.zeros(3)})
-    assert "other is (3,) and should be None" in refused(split)
-    safetensors.torch.save_file({"x": torch.zeros(1)}, split.model)
-    assert "it does not hold the digest of its weights" in refused(split)
-    split.model.write_bytes(whole[:100])
-    assert "this is not a safetensors file" in refused(split)
-    split.model.unlink()
-    assert refused(split) == f"{split.model}: there is no such file. Run train to make it."
-
-
-def test_data_of_other_rows_is_refused(train, write_rows):
-    split = train(NUMBERS)
-    write_rows(FEATURES[:299], NUMBERS[:299])
-    assert "it has 299 rows, but the recipe has rows up to 300" in refused(split)
-    write_rows(FEATURES, NUMBERS.astype(np.float64))
-    assert "Run resolve_splits again" in refused(split)
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (None, "there is no such file. Run train to make it"),
-        ("", "this is not the history of a training"),
-        ("step,epoch,rows,loss\n", "it has no steps"),
-        ("step,epoch,rows\n1,1,8\n", "'loss' is not in list"),
-        ("step,epoch,rows,loss\n1,1,8,much\n", "this is not the history of a training"),
-    ],
-)
-def test_a_history_that_is_missing_or_damaged(tmp_path, content, message):
-    path = tmp_path / "history.csv"
-    if content is not None:
-        path.write_text(content)
-    with pytest.raises(UserError, match=message) as refusal:
-        read_history(path)
-    assert str(refusal.value).startswith(str(path))

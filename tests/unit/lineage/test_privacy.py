@@ -8,7 +8,7 @@ import os
 import string
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from memtrain.core.errors import UserError
@@ -158,6 +158,7 @@ TEMPLATES = [
 ]
 
 
+@example(secret="Qz70@0/Qz7", template="postgres://me:{}@host/db")
 @given(secret=secrets_strategy, template=st.sampled_from(TEMPLATES))
 def test_no_secret_survives_in_a_text(secret, template):
     assert "Qz7" not in Privacy(PROJECT).text(template.format(secret))

@@ -82,7 +82,7 @@ _QUERY_SECRETS = {"code", "key", "sas", "x-amz-credential", "x-goog-credential"}
 _CLOSING = re.compile(r"[,;)}\]]*$")
 _NUMBER = re.compile(r"[+-]?[\d.]+(?:e[+-]?\d+)?[,;)}\]]*", re.IGNORECASE)
 
-_USER_OF_URL = re.compile(r"""(?<=://)(?:[^\s'"/?#]*|[^\s'"/?#:]+:[^\s'"]*)@""")
+_USER_OF_URL = re.compile(r"""(?<=://)(?:[^\s'"/?#:]+:[^\s'"]*|[^\s'"/?#]*)@""")
 _USER_OF_HOST = re.compile(r"""(?<![\w/@*])[\w.+%-]+:(?!//)[^\s'"]+@(?=[\w.-])""")
 _HEADER = re.compile(
     r"""(?P<name>\b(?:proxy-)?authorization)(?P<sign>\\*["']?\s*[=:]\s*\\*["']?)"""
