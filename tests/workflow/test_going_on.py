@@ -61,9 +61,9 @@ def test_a_training_that_is_killed_goes_on_in_the_next_try(new_project):
 
 
 def test_a_training_longer_than_its_job_goes_on_in_the_next_job(new_project):
-    """A job may take 0.24 seconds, enough for one of three steps; minutes would take too long."""
+    """A job may take 12 milliseconds, and takes one of three steps; minutes would take too long."""
     results = []
-    for name, minutes in (("short", "0.004"), ("long", "0")):
+    for name, minutes in (("short", "0.0002"), ("long", "0")):
         configuration = one_split()
         configuration["splits"]["first"]["training"] = {"epochs": 1, "accumulation_steps": 16}
         project = new_project(configuration, name)
