@@ -11,18 +11,11 @@ from memtrain.reporting.figures.style import (
     ORANGE,
     REFERENCE,
     Heading,
-    figure,
-    say_nothing_to_draw,
-    shortened,
 )
-
-#: Targets that are drawn, at most.
-_MOST_TARGETS = 6
+from memtrain.reporting.figures.target_panels import draw_panels, drawn_targets
 
 #: Bins of probability.
 _BINS = 20
-
-_LONGEST_NAME = 24
 
 
 def draw_binary(
@@ -42,27 +35,33 @@ def draw_binary(
         targets: the names of the targets.
         predictions: the predictions of the model.
     """
-    names = [shortened(name, _LONGEST_NAME) for name in targets[:_MOST_TARGETS]]
-    if len(names) < len(targets):
-        heading = heading.with_remark(f"the first {len(names)} of {len(targets)} targets")
+    names, heading = drawn_targets(targets, heading)
     rows, confidence = _count(predictions, len(names))
-    titles = {predictions_path: "probability of yes", errors_path: "calibration of probabilities"}
-    for path, title in titles.items():
-        columns = min(len(names), 3)
-        lines = -(-len(names) // columns)
-        with figure(path, 4.6 * columns, 3.8 * lines, heading.showing(title)) as drawn:
-            panels = list(drawn.subplots(lines, columns, squeeze=False).flat)
-            for number, axes in enumerate(panels):
-                if number >= len(names):
-                    axes.set_axis_off()
-                elif not rows.any():
-                    say_nothing_to_draw(axes, "No prediction is finite.")
-                elif path == predictions_path:
-                    _draw_probabilities(axes, rows[number])
-                else:
-                    _draw_calibration(axes, rows[number], confidence[number])
-                if len(names) > 1 and number < len(names):
-                    axes.set_title(names[number])
+
+    def draw_probabilities(axes: Axes, number: int) -> None:
+        _draw_probabilities(axes, rows[number])
+        _name_panel(axes, names, number)
+
+    def draw_calibration(axes: Axes, number: int) -> None:
+        _draw_calibration(axes, rows[number], confidence[number])
+        _name_panel(axes, names, number)
+
+    for path, title, draw in (
+        (predictions_path, "probability of yes", draw_probabilities),
+        (errors_path, "calibration of probabilities", draw_calibration),
+    ):
+        draw_panels(
+            path,
+            heading=heading.showing(title),
+            size=(4.6, 3.8),
+            names=names,
+            draw=draw if rows.any() else None,
+        )
+
+
+def _name_panel(axes: Axes, names: list[str], number: int) -> None:
+    if len(names) > 1:
+        axes.set_title(names[number])
 
 
 def _count(predictions: Predictions, targets: int) -> tuple[np.ndarray, np.ndarray]:

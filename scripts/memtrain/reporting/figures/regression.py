@@ -18,15 +18,8 @@ from memtrain.reporting.figures.style import (
     REFERENCE,
     Heading,
     add_colour_bar,
-    figure,
-    say_nothing_to_draw,
-    shortened,
 )
-
-#: Targets that are drawn, at most.
-_MOST_TARGETS = 6
-
-_LONGEST_NAME = 24
+from memtrain.reporting.figures.target_panels import draw_panels, drawn_targets
 
 #: Distances of ticks, as multiples of a power of ten.
 _TICK_STEPS = [1, 2, 2.5, 5, 10]
@@ -52,60 +45,30 @@ def draw_regression(
         targets: the names of the targets.
         predictions: the predictions of the model.
     """
-    names = [shortened(name, _LONGEST_NAME) for name in targets[:_MOST_TARGETS]]
-    if len(names) < len(targets):
-        heading = heading.with_remark(f"the first {len(names)} of {len(targets)} targets")
+    names, heading = drawn_targets(targets, heading)
     counts = count_regression(predictions, len(names))
-    _draw_panels(
+
+    def panels(
+        draw: Callable[[Axes, str, TargetCounts], None],
+    ) -> Callable[[Axes, int], None] | None:
+        if counts is None:
+            return None
+        return lambda axes, number: draw(axes, names[number], counts[number])
+
+    draw_panels(
         predictions_path,
         heading=heading.showing("predicted against true"),
         size=(4.6, 4.1),
         names=names,
-        counts=counts,
-        draw=_draw_predicted_against_true,
+        draw=panels(_draw_predicted_against_true),
     )
-    _draw_panels(
+    draw_panels(
         errors_path,
         heading=heading.showing("residuals"),
         size=(5.4, 3.8),
         names=names,
-        counts=counts,
-        draw=_draw_residuals,
+        draw=panels(_draw_residuals),
     )
-
-
-def _draw_panels(
-    path: str | os.PathLike,
-    *,
-    heading: Heading,
-    size: tuple[float, float],
-    names: list[str],
-    counts: list[TargetCounts] | None,
-    draw: Callable[[Axes, str, TargetCounts], None],
-) -> None:
-    """Draw a figure that has one panel for each target.
-
-    Args:
-        path: the PNG file to write.
-        heading: what stands above the figure.
-        size: width and height of a single panel, in inches.
-        names: the names of the targets.
-        counts: the counts of the targets; None where no prediction is finite.
-        draw: the function that draws one panel.
-    """
-    columns = min(len(names), 3)
-    rows = -(-len(names) // columns)
-    scale = 1.0 if len(names) == 1 else 0.8
-    width, height = size
-    with figure(path, width * scale * columns, height * scale * rows, heading) as drawn:
-        panels = drawn.subplots(rows, columns, squeeze=False).flat
-        for position, axes in enumerate(panels):
-            if position >= len(names):
-                axes.set_axis_off()
-            elif counts is None:
-                say_nothing_to_draw(axes, "No prediction is finite.")
-            else:
-                draw(axes, names[position], counts[position])
 
 
 def _draw_predicted_against_true(axes: Axes, name: str, counts: TargetCounts) -> None:
