@@ -48,27 +48,32 @@ def draw_regression(
     names, heading = drawn_targets(targets, heading)
     counts = count_regression(predictions, len(names))
 
-    def panels(
-        draw: Callable[[Axes, str, TargetCounts], None],
-    ) -> Callable[[Axes, int], None] | None:
-        if counts is None:
-            return None
-        return lambda axes, number: draw(axes, names[number], counts[number])
-
     draw_panels(
         predictions_path,
         heading=heading.showing("predicted against true"),
         size=(4.6, 4.1),
         names=names,
-        draw=panels(_draw_predicted_against_true),
+        draw=_panels(_draw_predicted_against_true, names, counts),
     )
     draw_panels(
         errors_path,
         heading=heading.showing("residuals"),
         size=(5.4, 3.8),
         names=names,
-        draw=panels(_draw_residuals),
+        draw=_panels(_draw_residuals, names, counts),
     )
+
+
+def _panels(
+    draw: Callable[[Axes, str, TargetCounts], None],
+    names: list[str],
+    counts: list[TargetCounts] | None,
+) -> Callable[[Axes, int], None] | None:
+    """Return the function that draws a panel; None where no prediction is finite."""
+    if counts is None:
+        return None
+    drawn = list(zip(names, counts, strict=True))
+    return lambda axes, number: draw(axes, *drawn[number])
 
 
 def _draw_predicted_against_true(axes: Axes, name: str, counts: TargetCounts) -> None:
