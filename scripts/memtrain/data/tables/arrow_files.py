@@ -1,7 +1,7 @@
 """Tables in the columnar files of Arrow: ``.parquet``, ``.arrow`` and ``.feather``."""
 
 import mmap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +17,12 @@ _BUFFER_BYTES = 64 << 20
 
 def open_parquet(path: Path) -> list[Table]:
     """Open a Parquet file."""
-    return [Table(str(path), parquet.read_schema(path).names, partial(_read_parquet, path))]
+    return [_table(path, parquet.read_schema(path), _read_parquet)]
+
+
+def _table(path: Path, schema: pa.Schema, read: Callable[..., Iterator[pa.RecordBatch]]) -> Table:
+    types = dict(zip(schema.names, schema.types, strict=True))
+    return Table(str(path), schema.names, types, partial(read, path))
 
 
 def _read_parquet(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
@@ -35,7 +40,7 @@ def _width(kind: pa.DataType) -> int:
 
 def open_ipc(path: Path) -> list[Table]:
     """Open a file or a stream in Arrow's IPC format; Feather (version 2) is the same format."""
-    return [Table(str(path), _ipc_reader(_mapped(path)).schema.names, partial(_read_ipc, path))]
+    return [_table(path, _ipc_reader(_mapped(path)).schema, _read_ipc)]
 
 
 def _read_ipc(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:

@@ -80,7 +80,8 @@ def _csv_table(name: str, opener: _Opener) -> Table:
             f"{name}: the name of a column, {shown!r}, is not UTF-8. Save the file as UTF-8."
         )
     block_bytes = max(_BLOCK_BYTES, _CELL_BYTES * len(header))
-    return Table(name, header, partial(_read_csv, name, opener, block_bytes))
+    types = dict.fromkeys(header, pa.binary())
+    return Table(name, header, types, partial(_read_csv, name, opener, block_bytes))
 
 
 def _as_lines(stream: IO[bytes] | gzip.GzipFile) -> io.TextIOWrapper:

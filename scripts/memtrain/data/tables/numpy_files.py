@@ -34,7 +34,9 @@ def open_npy(path: Path) -> list[Table]:
         )
     count = layout.row_shape[0] if layout.row_shape else 1
     columns = layout.dtype.names or map(str, range(count))
-    return [Table(str(path), list(columns), partial(_read_npy, path, layout))]
+    row = np.dtype((layout.dtype, layout.row_shape[1:]))
+    types = {name: _arrow_type(row[name] if row.names else row) for name in columns}
+    return [Table(str(path), list(types), types, partial(_read_npy, path, layout))]
 
 
 def _read_npy(path: Path, layout: RecordLayout, columns: list[str]) -> Iterator[pa.RecordBatch]:
@@ -55,8 +57,18 @@ def open_npz(path: Path) -> list[Table]:
     """Open an archive of arrays, each of which is a column."""
     with zipfile.ZipFile(path) as archive:
         members = [name for name in archive.namelist() if name.endswith(".npy")]
-    columns = [name.removesuffix(".npy") for name in members]
-    return [Table(str(path), columns, partial(_read_npz, path))]
+        types = {}
+        for member in members:
+            with archive.open(member) as stream:
+                types[member.removesuffix(".npy")] = _type_of_member(f"{path}:{member}", stream)
+    return [Table(str(path), list(types), types, partial(_read_npz, path))]
+
+
+def _type_of_member(where: str, stream: IO[bytes]) -> pa.DataType:
+    try:
+        return _arrow_type(_read_member_layout(where, stream).row_dtype)
+    except UserError:  # It is told where the column is read; others need not read it.
+        return pa.null()
 
 
 class _Member:
@@ -119,6 +131,14 @@ def _to_batch(columns: dict[str, np.ndarray]) -> pa.RecordBatch:
     return pa.RecordBatch.from_pydict(
         {name: _to_arrow(name, values) for name, values in columns.items()}
     )
+
+
+def _arrow_type(row: np.dtype) -> pa.DataType:
+    """Return the type of a column whose rows have a dtype; null for one that cannot be read."""
+    try:
+        return _to_arrow("", np.zeros((1, *row.shape), row.base)).type
+    except UserError:  # It is told where the column is read; others need not read it.
+        return pa.null()
 
 
 def _to_arrow(name: str, values: np.ndarray) -> pa.Array:

@@ -8,7 +8,7 @@ import csv
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -41,12 +41,15 @@ class Table:
 
     Attributes:
         name: the file, or "file:member", for messages.
-        columns: names of all columns. A column of several numbers a row is a fixed-size list.
+        columns: names of all columns, in their order; a name that occurs twice stands here twice.
+        types: the type of every column, by its name. A column of several numbers a row is a
+            fixed-size list; a column of a text file, whose words may spell numbers, is binary.
         read: function that takes the names of some columns and yields their batches.
     """
 
     name: str
     columns: list[str]
+    types: Mapping[str, pa.DataType]
     read: Callable[[list[str]], Iterator[pa.RecordBatch]]
 
     def batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
