@@ -56,7 +56,9 @@ def verdicts():
     judge = Judge(today)
     for line in forecast(today, judge):
         print(line, file=sys.stderr)
-    return Verdicts(judge, RESULTS, CONFIGURATION.split_names, MAKES_ROWS, is_forced)
+    return Verdicts(
+        judge, RESULTS, CONFIGURATION.split_names, EVALUATED, MAKES_ROWS, is_forced
+    )
 
 
 def tell_of_reading(path, size_bytes):
@@ -127,11 +129,11 @@ def made_by(rule, *files):
     return paths
 
 
-def made_by_all_splits(rule, *files):
-    """Return an input function: files that a rule makes for every split."""
+def made_by_splits(rule, file, splits):
+    """Return an input function: a file that a rule makes for each of some splits."""
 
     def paths(wildcards):
-        return made_files(rule, files, CONFIGURATION.split_names)
+        return made_files(rule, [file], splits)
 
     return paths
 
