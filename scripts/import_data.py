@@ -26,9 +26,10 @@ from memtrain.config.dataset import ImportSettings
 from memtrain.config.parsing import parse_settings_text
 from memtrain.core.ranges import Range
 from memtrain.data import record_file
-from memtrain.data.external_shuffle import ShuffledWriter, shuffled
+from memtrain.data.external_shuffle import ShuffledWriter, reordered
 from memtrain.data.made_from import files_digest, settings_digest
 from memtrain.data.record_file import RecordWriter
+from memtrain.data.row_places import RowPlaces, SourcePlaces
 from memtrain.data.tables.importer import TableImport
 from memtrain.lineage.records.arguments import add_recording_arguments
 from memtrain.lineage.records.recorder import recording
@@ -48,7 +49,10 @@ settings, as under `dataset: import:` in config.yaml:
   missing       error (unless given): stop; drop: leave the row out; keep: leave it missing, for
                 `impute` of the training; or one of them by column, or for `features` and `target`
   shuffle_once  a seed: write the rows in random order, which takes twice their space on the disk;
-                null (unless given): keep the order of the files
+                null (unless given): keep the order of the files. {seed: 1, stratify_by: species}:
+                in an order in which every range has the shares of the classes of a column;
+                {seed: 1, group_by: patient}: in groups, which ranges and folds do not cut
+  group_by      for rows that keep their order: the column whose values are such groups
 
 A column of several numbers a row (a subarray of .npy, an array in .npz, a fixed-size list in
 .parquet) is named once and becomes columns "name[0]", "name[1]", ...; where it is the only one of
@@ -70,12 +74,12 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 
 
 def ordering(
-    settings: ImportSettings, writer: RecordWriter, path: str
+    writer: RecordWriter, places: RowPlaces, path: str
 ) -> AbstractContextManager[RecordWriter | ShuffledWriter]:
-    """Return the writer that brings rows into the order that the settings ask for."""
-    if settings.shuffle_once is None:
+    """Return the writer that brings rows into the order of their places."""
+    if isinstance(places, SourcePlaces):
         return nullcontext(writer)
-    return shuffled(writer, settings.shuffle_once, path)
+    return reordered(writer, places, path)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -84,11 +88,13 @@ def main(argv: list[str] | None = None) -> int:
     with recording(__file__, args) as record:
         code = result_code_digest(Path(__file__))
         settings = parse_settings_text(ImportSettings, args.settings)
-        record.set(**{"import": settings.model_dump(mode="json")}, seed=settings.shuffle_once)
+        seed = settings.shuffle_once.seed if settings.shuffle_once else None
+        record.set(**{"import": settings.model_dump(mode="json")}, seed=seed)
         rows = TableImport(settings)
         rows.survey()
         with record_file.create(args.data, rows.dtype, rows.rows) as writer:
-            with ordering(settings, writer, args.data) as ordered:
+            places = rows.order.places(writer.layout, Path(args.data).parent)
+            with ordering(writer, places, args.data) as ordered:
                 rows.write(ordered)
         source = rows.source()
         made_from = {

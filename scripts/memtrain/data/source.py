@@ -45,10 +45,18 @@ class Source:
         """Whether the rows lie in random order, so that every range is a sample of all rows.
 
         Mock rows do, since each is drawn independently of the others; so do rows that were
-        shuffled when they were imported. Other rows may lie sorted.
+        shuffled when they were imported, unless in groups. Other rows may lie sorted.
         """
+        order = self.origin.get("settings", {}).get("shuffle_once")
+        is_shuffled = order is not None and self.group_column is None
+        return self.origin.get("kind") == "mock" or is_shuffled
+
+    @property
+    def group_column(self) -> str | None:
+        """The column whose values are groups of rows that lie together; None without groups."""
         settings = self.origin.get("settings", {})
-        return self.origin.get("kind") == "mock" or settings.get("shuffle_once") is not None
+        order = settings.get("shuffle_once")
+        return order.get("group_by") if isinstance(order, dict) else settings.get("group_by")
 
     def made_of(self, made_from: Mapping[str, str], data: str | os.PathLike) -> "Source":
         """Return this source with the statement of what the rows were made from.

@@ -7,6 +7,7 @@ data file. Generated rows have no other source than the data file: its fields ar
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +16,15 @@ import pyarrow as pa
 from memtrain.config.dataset import ImportSettings
 from memtrain.core.errors import UserError, raise_problems
 from memtrain.data.record_file import read_layout
+from memtrain.data.row_places import ChangedValuesError, SourcePlaces
 from memtrain.data.source import Source
 from memtrain.data.source_order import SourceOrder
 from memtrain.data.tables.chosen_columns import ChosenColumns
 from memtrain.data.tables.columns import Column
 from memtrain.data.tables.files import open_tables
+from memtrain.data.tables.import_order import ImportOrder
 from memtrain.data.tables.missing_values import MissingValues
 from memtrain.data.tables.source_files import source_files
-from memtrain.data.tables.table import Table
 from memtrain.system.digests import digest_of_file
 from memtrain.system.progress import Progress
 
@@ -51,15 +53,13 @@ class SourceRows:
         data: the data file.
         source: where its rows came from.
 
-    Attributes:
-        order: the order in which the rows were written.
-
     Raises:
         UserError: where the files of the source are not those that were imported.
     """
 
     def __init__(self, data: str | os.PathLike, source: Source):
         self._layout = read_layout(data)
+        self._folder = Path(data).parent
         settings = None
         if source.origin.get("kind") == "import":
             settings = ImportSettings.model_validate(source.origin["settings"])
@@ -75,10 +75,20 @@ class SourceRows:
                 for column in ChosenColumns.from_settings(settings).all
                 if settings.missing_policy(column.name) == "drop"
             ]
-        self.order = SourceOrder(self._layout, settings.shuffle_once if settings else None)
+        self._import_order = ImportOrder(settings) if settings else None
         self._chosen = (
             [*self._layout.fields] if settings is None else [*settings.features, *settings.target]
         )
+
+    @cached_property
+    def order(self) -> SourceOrder:
+        """The order in which the rows were written, after a pass over its column, if it has one."""
+        if self._import_order is None:
+            return SourceOrder(SourcePlaces(self._layout.rows))
+        if self._import_order.column is not None:
+            for content, kept in self._contents([]):
+                self._import_order.learn(content, kept)
+        return SourceOrder(self._import_order.places(self._layout, self._folder))
 
     @property
     def columns(self) -> list[str]:
@@ -97,29 +107,43 @@ class SourceRows:
         Raises:
             UserError: where the source has other rows than those that were written.
         """
-        names = list(dict.fromkeys([*columns, *(one.name for one in self._dropping)]))
         written = 0
         self.order.start()
-        with Progress("reading the source", None, "rows") as progress:
-            for table in self._tables:
-                for content in table.batches(names):
-                    batch = self._batch(table, content)
-                    written += int((batch.places != LEFT_OUT).sum())
-                    progress.advance(content.num_rows)
-                    yield batch
+        for content, kept in self._contents(columns):
+            batch = self._batch(content, kept)
+            written += int(kept.sum())
+            yield batch
         if written != self._layout.rows:
             raise UserError(
                 f"{self._tables[0].name}: {written:,} rows were read where {self._layout.rows:,} "
                 "were written. Run snakemake, so that they are imported again."
             )
 
-    def _batch(self, table: Table, content: pa.RecordBatch) -> SourceBatch:
-        kept = np.ones(content.num_rows, bool)
-        if self._missing:
-            cells = {one: one.read(content.column(one.name)) for one in self._dropping}
-            kept = self._missing.kept_rows(cells, content.num_rows)
+    def _contents(self, columns: Sequence[str]) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
+        """Yield all rows with at least some columns, and which of them were kept, booleans."""
+        order = [] if self._import_order is None else [self._import_order.column]
+        needed = [*columns, *(one.name for one in self._dropping), *filter(None, order)]
+        names = list(dict.fromkeys(needed))
+        with Progress("reading the source", None, "rows") as progress:
+            for table in self._tables:
+                for content in table.batches(names):
+                    kept = np.ones(content.num_rows, bool)
+                    if self._missing:
+                        cells = {one: one.read(content.column(one.name)) for one in self._dropping}
+                        kept = self._missing.kept_rows(cells, content.num_rows)
+                    progress.advance(content.num_rows)
+                    yield content, kept
+
+    def _batch(self, content: pa.RecordBatch, kept: np.ndarray) -> SourceBatch:
+        codes = self._import_order.codes(content, kept) if self._import_order else None
         places = np.full(content.num_rows, LEFT_OUT)
-        places[kept] = self.order.next_places(int(kept.sum()))
+        try:
+            places[kept] = self.order.next_places(int(kept.sum()), codes)
+        except ChangedValuesError:
+            raise UserError(
+                f"{self._tables[0].name}: its rows are not those of the data file. Run snakemake, "
+                "so that they are imported again."
+            ) from None
         return SourceBatch(places, content)
 
 
