@@ -10,7 +10,8 @@ files they came from, with their digests, what the columns are called and how wo
 
 With `shuffle_once`, the rows are written in a random order: the same for the same seed and files,
 on every machine. The rows need not fit into memory, but the disk must hold them twice until the
-file is complete.
+file is complete. Where rows have groups (`group_by`), groups.npy beside the record file says where
+each starts.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from memtrain.config.parsing import parse_settings_text
 from memtrain.core.ranges import Range
 from memtrain.data import record_file
 from memtrain.data.external_shuffle import ShuffledWriter, reordered
+from memtrain.data.groups import groups_beside, write_group_starts
 from memtrain.data.made_from import files_digest, settings_digest
 from memtrain.data.record_file import RecordWriter
 from memtrain.data.row_places import RowPlaces, SourcePlaces
@@ -96,6 +98,10 @@ def main(argv: list[str] | None = None) -> int:
             places = rows.order.places(writer.layout, Path(args.data).parent)
             with ordering(writer, places, args.data) as ordered:
                 rows.write(ordered)
+        starts, groups = rows.order.group_starts(places), None
+        if starts is not None:
+            groups = groups_beside(args.data)
+            write_group_starts(groups, starts)
         source = rows.source()
         made_from = {
             "code": code,
@@ -104,11 +110,13 @@ def main(argv: list[str] | None = None) -> int:
                 {file["path"]: f"sha256:{file['sha256']}" for file in source.origin["files"]}
             ),
         }
-        source.made_of(made_from, args.data).write(args.source)
+        source.made_of(made_from, args.data, groups).write(args.source)
         for file in source.origin["files"]:
             record.reads(file["path"], "imported", digest=f"sha256:{file['sha256']}")
         record.wrote_rows(args.data, [Range(0, rows.rows)], rows.rows)
         record.wrote(args.source, "source")
+        if groups is not None:
+            record.wrote(groups, "groups")
         print(
             f"{args.data}: {rows.rows_read:,} rows read, {rows.rows_dropped:,} dropped, "
             f"{rows.rows:,} written, {writer.layout.file_bytes:,} bytes"

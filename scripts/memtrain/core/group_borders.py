@@ -51,9 +51,8 @@ class GroupBorders:
         """
         numbers = [0]
         for part in range(1, parts):
-            row = self.rows * part // parts
-            number = bisect_right(self.starts, self.nearest(row)) - 1
+            border = self.nearest(self.rows * part // parts)
+            number = bisect_right(self.starts, border) - (border < self.rows)
             # At least one group for this part, and one for each of those to come.
-            number = self.groups if self.nearest(row) == self.rows else number
             numbers.append(max(numbers[-1] + 1, min(number, self.groups - (parts - part))))
         return [*map(self.at, numbers), self.rows]

@@ -9,6 +9,7 @@ from memtrain.config.schema import Configuration
 from memtrain.config.training import TrainingSettings
 from memtrain.core.byte_sizes import format_bytes
 from memtrain.core.errors import UserError, raise_problems
+from memtrain.core.group_borders import GroupBorders
 from memtrain.core.ranges import Range, overlaps, subtract_ranges
 from memtrain.core.wording import listed
 from memtrain.data.field_statistics import merge_all
@@ -42,6 +43,7 @@ def resolve_splits(
     manifest: Manifest,
     source: Source,
     withdrawn: Sequence[Range] = (),
+    groups: GroupBorders | None = None,
 ) -> list[Recipe]:
     """Return the recipe of every split of a configuration.
 
@@ -51,6 +53,7 @@ def resolve_splits(
         manifest: manifest of that file.
         source: source of that file.
         withdrawn: rows that no training and no evaluation may use.
+        groups: borders between groups of rows, which no range cuts; None where rows have none.
 
     Raises:
         UserError: with all problems of all splits: ranges outside the data, overlaps, values that
@@ -62,6 +65,7 @@ def resolve_splits(
         manifest=manifest,
         source=source,
         withdrawn=withdrawn,
+        groups=groups,
     )
     recipes: list[Recipe] = []
     problems: list[str] = []
@@ -137,12 +141,14 @@ class _Resolver:
         manifest: Manifest,
         source: Source,
         withdrawn: Sequence[Range],
+        groups: GroupBorders | None,
     ):
         self._configuration = configuration
         self._data = data
         self._manifest = manifest
         self._source = source
         self._withdrawn = withdrawn
+        self._groups = groups
 
     def resolve(self, split: str) -> Recipe:
         """Return the recipe of a split.
@@ -150,7 +156,8 @@ class _Resolver:
         Raises:
             UserError: with the problems of the split.
         """
-        ranges = self._configuration.resolve_ranges(split, self._manifest.layout.rows)
+        rows = self._manifest.layout.rows
+        ranges = self._configuration.resolve_ranges(split, rows, self._groups)
         raise_problems(ranges.problems)
         left_out = sorted({*overlaps([*ranges.train, *ranges.evaluate], self._withdrawn)})
         train = subtract_ranges(ranges.train, self._withdrawn)
