@@ -171,7 +171,7 @@ def describe(recipe: Recipe, source: Source) -> None:
             f"{recipe.split}: {count_rows(ranges):,} withdrawn rows are left out: {listed(ranges)}"
         )
     for warning in (
-        describe_weak_shuffle(recipe),
+        describe_weak_shuffle(recipe, source.group_column is not None),
         describe_long_training(recipe),
         describe_absent_classes(recipe, source.class_names),
     ):

@@ -60,6 +60,9 @@ def test_no_patient_is_trained_and_evaluated_on(project):
         assert len(train) + len(evaluate) == 600
     expect(project.snakemake())
     project.lineage("verify")
+    assert "groups.npy" in project.lineage("explain", "results/small/splits/first/split.json")
+    for export in (("rocrate", "."), ("prov", "prov.json"), ("croissant", "rows.json")):
+        project.lineage("export", *export)
     # The file of the groups is a result like the others.
     (project / GROUPS).unlink()
     expect(project.snakemake(), *ROWS)

@@ -81,8 +81,13 @@ def resolve_splits(
     return recipes
 
 
-def describe_weak_shuffle(recipe: Recipe) -> str | None:
-    """Return a warning if sorted rows would reach the model badly shuffled; else None."""
+def describe_weak_shuffle(recipe: Recipe, has_groups: bool = False) -> str | None:
+    """Return a warning if sorted rows would reach the model badly shuffled; else None.
+
+    Args:
+        recipe: recipe of a split.
+        has_groups: whether rows lie in groups, so that no other order of theirs would help.
+    """
     shuffle = recipe.shuffle
     settings = recipe.training.settings
     if shuffle.batch_variance <= _WEAK_SHUFFLE:
@@ -99,10 +104,14 @@ def describe_weak_shuffle(recipe: Recipe) -> str | None:
             f"Raise shuffle.buffer_bytes to {format_bytes(larger)}, or lower shuffle.block_bytes "
             f"to {format_bytes(smaller)}"
         )
+    instead = (
+        ""
+        if has_groups
+        else "; or import the rows with `shuffle_once: <seed>`, which shuffles them for good"
+    )
     return (
         f"{key}: if rows lie sorted by the target, the mean of a batch varies "
-        f"{shuffle.batch_variance:.3g} times as much as with a uniform shuffle. {advice}; or "
-        "import the rows with `shuffle_once: <seed>`, which shuffles them once and for all."
+        f"{shuffle.batch_variance:.3g} times as much as with a uniform shuffle. {advice}{instead}."
     )
 
 
@@ -126,7 +135,7 @@ def describe_absent_classes(recipe: Recipe, names: Sequence[str] | None) -> str 
     return (
         f"splits.{recipe.split}: no training row is of class {shown}; the model cannot learn "
         f"{'it' if len(absent) == 1 else 'them'}. Choose other ranges, or import the rows with "
-        "`shuffle_once: <seed>`."
+        "`shuffle_once: {seed: 1, stratify_by: <target>}`, which gives every range its share."
     )
 
 
