@@ -187,9 +187,9 @@ class Configuration(Settings):
         return self.folds.resolve(self.fold_names.index(split), rows, groups)
 
     def range_problems(self, rows: int) -> Iterator[str]:
-        """Yield the problems of the ranges of all splits in a file with ``rows`` rows."""
-        for split in self.split_names:
-            yield from self.resolve_ranges(split, rows).problems
+        """Yield the problems of the ranges of all splits in a file of some rows, each once."""
+        found = (self.resolve_ranges(split, rows).problems for split in self.split_names)
+        yield from dict.fromkeys(problem for problems in found for problem in problems)
 
 
 def config_schema() -> str:

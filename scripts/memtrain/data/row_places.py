@@ -27,7 +27,7 @@ BUCKET_BYTES = 64 << 20
 ROWS_PER_CHUNK = 8192
 
 #: More values than this are not the classes of a column.
-MOST_CLASSES = 1000
+MOST_STRATA = 1000
 
 #: Memory for each row of a bucket besides the row: its place, and its turn before and after.
 _PLACE_BYTES = 24
@@ -223,7 +223,7 @@ class StratifiedPlaces(RowPlaces):
 
     Args:
         seed: seed of the order.
-        counts: the number of rows of each class, at most ``MOST_CLASSES`` of them.
+        counts: the number of rows of each class, at most ``MOST_STRATA`` of them.
         row_bytes: size of a row.
         bucket_bytes: average size of a bucket; the order does not depend on it.
         folder: where the scratch file lies; None for the system's folder of temporary files.

@@ -77,7 +77,8 @@ def resolve_splits(
             problems_of_parts[split] = error.problems
         except UserError as error:
             problems.extend(error.problems)
-    raise_problems([*problems, *shared_problems(problems_of_parts)])
+    # Too many folds, for example, are a problem of every fold, told once.
+    raise_problems([*dict.fromkeys(problems), *shared_problems(problems_of_parts)])
     return recipes
 
 

@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memtrain.config.folds import FoldSettings
+from memtrain.config.reading import parse_configuration
 from memtrain.config.splits import SplitSettings
+from memtrain.core.errors import UserError
 from memtrain.core.group_borders import GroupBorders
 from memtrain.core.ranges import Range
 
@@ -84,3 +86,9 @@ def test_very_unequal_groups_leave_no_fold_empty():
     folds = [FoldSettings(count=4).resolve(number, 100, groups) for number in range(4)]
     found = [fold.evaluate for fold in folds]
     assert found == [[Range(0, 97)], [Range(97, 98)], [Range(98, 99)], [Range(99, 100)]]
+
+
+def test_a_problem_of_all_folds_is_told_once():
+    with pytest.raises(UserError) as error:
+        parse_configuration({"dataset": {"name": "d", "mock": {"rows": 3}}, "folds": 5})
+    assert list(error.value.problems) == ["folds: 5 folds of 3 rows leave some of the folds empty."]

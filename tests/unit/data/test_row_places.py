@@ -1,5 +1,8 @@
 """Orders by classes and by groups, against what NumPy says of the whole permutation."""
 
+import os
+import subprocess
+import sys
 from itertools import pairwise
 from pathlib import Path
 
@@ -158,3 +161,51 @@ def test_all_permutations_are_equally_frequent(size):
         counts[found] = counts.get(found, 0) + 1
     assert len(counts) == orders
     assert sum((count - times) ** 2 / times for count in counts.values()) < 62
+
+
+MEASUREMENT = """
+import sys
+import numpy as np
+from memtrain.data import row_places
+from memtrain.data.external_shuffle import reordered
+from memtrain.data.record_file import create, record_dtype
+from memtrain.data.value_counts import ValueCounts
+
+def most_kib():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+
+kind, values, rows, mib = sys.argv[1], *map(int, sys.argv[2:])
+dtype = record_dtype(features=("u1", 31), target=("u1", 1))
+piece = np.zeros((1 << 20) // dtype.itemsize, dtype)
+codes = np.arange(len(piece), dtype=np.uint64) % np.uint64(values)
+before = most_kib()
+counts = ValueCounts()
+for start in range(0, rows, len(piece)):
+    counts.add(codes[: rows - start])
+places = getattr(row_places, kind)(1, counts, dtype.itemsize, mib << 20)
+with (
+    create("data.npy", dtype, rows) as writer,
+    reordered(writer, places, "data.npy", waiting_bytes=mib << 20) as ordered,
+):
+    for start in range(0, rows, len(piece)):
+        ordered.write(start, piece[: rows - start], codes[: rows - start])
+print(most_kib() - before)
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [("StratifiedPlaces", 2), ("GroupedPlaces", 1)],
+    ids=["classes", "group"],
+)
+def test_memory_holds_a_bucket_and_not_the_rows(tmp_path, repository, kind, values):
+    rows_mib, held_mib = 96, 8
+    used_kib = subprocess.check_output(
+        [sys.executable, "-c", MEASUREMENT, kind, str(values), str(rows_mib << 15), str(held_mib)],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(repository / "scripts")},
+        stderr=subprocess.DEVNULL,
+    )
+    # Waiting rows and a bucket, with the memory that sorts them, and memory of Python.
+    assert int(used_kib) >> 10 < 3 * held_mib + 8 < rows_mib / 2

@@ -8,7 +8,7 @@ import pyarrow as pa
 from memtrain.config.dataset import ImportSettings
 from memtrain.data.record_file import RecordLayout
 from memtrain.data.row_places import (
-    MOST_CLASSES,
+    MOST_STRATA,
     GroupedPlaces,
     RowPlaces,
     SourcePlaces,
@@ -89,10 +89,10 @@ class ImportOrder:
             RefusedValueError: for a column to stratify by with too many values.
         """
         values = len(self._counts.codes)
-        if self.column is not None and not self._is_grouped and values > MOST_CLASSES:
+        if self.column is not None and not self._is_grouped and values > MOST_STRATA:
             raise RefusedValueError(
                 f"it has {values:,} different values, and shares are kept of at most "
-                f"{MOST_CLASSES:,} classes. Stratify by a column with fewer values, such as a "
+                f"{MOST_STRATA:,} classes. Stratify by a column with fewer values, such as a "
                 "number cut into ranges."
             )
 
