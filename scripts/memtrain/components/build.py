@@ -86,7 +86,8 @@ def build_model_parts(
         model.to(device)
     else:
         shard(model)
-    return ModelParts(transform, model, loss.to(device), target)
+    loss.fit_to(model, device)
+    return ModelParts(transform, model, loss, target)
 
 
 def build_training_parts(

@@ -79,7 +79,9 @@ class ExpectedRows:
             features=("<f4", features),
             target=("<i8" if is_class else "<f4", len(self.target)),
         )
-        row = FieldStatistics.from_rows(np.zeros((1, features), np.float32))
+        row = np.zeros((1, features), np.float32)
+        labels = np.arange(self.classes or 2)[:, np.newaxis]
+        targets = labels if is_class else np.tile(labels.astype(np.float32), len(self.target))
         return TrainingRecipe(
             rows=Rows(ranges=[(0, 1)], pieces=[]),
             task=Task(
@@ -89,7 +91,10 @@ class ExpectedRows:
                 features=[f"x{number}" for number in range(features)],
                 target=self.target,
             ),
-            statistics={"features": row.to_json()},
+            statistics={
+                "features": FieldStatistics.from_rows(row).to_json(),
+                "target": FieldStatistics.from_rows(targets).to_json(),
+            },
             settings=settings,
             sizes=Sizes(
                 rows=1, micro_batches_per_epoch=1, steps_per_epoch=1, steps=1, rows_per_step=1

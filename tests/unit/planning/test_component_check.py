@@ -156,6 +156,11 @@ def test_what_is_right_is_accepted_and_no_model_is_built_for_rows_of_unknown_siz
     assert problems_of(training | {"model": model}, dataset) == []
 
 
+def test_balanced_weights_need_no_rows_to_be_checked():
+    training = {"loss": {"name": "CrossEntropyLoss", "weight": "balanced"}}
+    assert problems_of(training, CLASSES) == []
+
+
 def test_columns_that_do_not_fit_together_are_told_with_the_rest():
     dataset = {"name": "d", "import": {"path": "x.csv", "features": ["a"], "target": ["b", "c"]}}
     dataset["import"]["dtypes"] = {"target": "int64"}
