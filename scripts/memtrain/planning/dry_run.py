@@ -25,7 +25,12 @@ from memtrain.loading.memory_estimate import loader_memory_bytes
 from memtrain.loading.order_digest import declared_order
 from memtrain.planning.backward_cost import BackwardCost, measured_cost
 from memtrain.planning.parts_problems import PartsError
-from memtrain.planning.row_checks import check_loss_is_a_sum, check_outputs_are_rows, check_rows
+from memtrain.planning.row_checks import (
+    check_loss_is_a_sum,
+    check_model_repeats,
+    check_outputs_are_rows,
+    check_rows,
+)
 from memtrain.recipes.recipe import ResourceEstimate, TrainingRecipe
 
 #: Rows of a first micro-batch, which tells what larger ones would take.
@@ -96,6 +101,7 @@ class _Rehearsal:
         self._predict_one_row()
         self._add_up_losses()
         self._parts.model.train()
+        self._repeat_outputs()
         largest = self._sizes[0]
         affordable = self._affordable_rows()
         if affordable < largest:
@@ -130,6 +136,12 @@ class _Rehearsal:
         check_outputs_are_rows(f"{self._where}.model", outputs, len(batch["features"]))
         if loss.kind is not None:
             loss.check(f"{self._where}.loss", outputs, batch["target"])
+
+    def _repeat_outputs(self) -> None:
+        """Look at whether a model of the user's own gives the same outputs again."""
+        if ":" in self._recipe.settings.model.name:
+            rows = self._rows(min(_ROWS_OF_CHECKS, self._sizes[0]))
+            check_model_repeats(f"{self._where}.model", self._parts.loss, self._parts.model, rows)
 
     def _add_up_losses(self) -> None:
         """Look at what a loss of the user's own gives for several rows, and for each of them."""

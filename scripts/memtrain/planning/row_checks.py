@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from memtrain.components.custom_losses import CustomLoss
+from memtrain.components.losses import Loss
 from memtrain.core.errors import UserError
 from memtrain.core.wording import listed
 
@@ -68,6 +69,41 @@ def check_outputs_are_rows(where: str, outputs: Any, rows: int) -> None:
         f"{where}: the model gives {found} for {rows} rows. Let `forward` return one tensor, "
         f"(rows, outputs)."
     )
+
+
+@torch.no_grad()
+def check_model_repeats(where: str, loss: Loss, model: nn.Module, batch: dict[str, Any]) -> None:
+    """Check that a model draws its random numbers from torch's generator alone.
+
+    Its state is set before every micro-batch, so that a training can be made again, and be shared
+    by processes. NumPy's and Python's generators know nothing of that.
+
+    Args:
+        where: key of the model.
+        loss: the loss, which calls the model.
+        model: the model, in training mode; its buffers change as they do in a training.
+        batch: some rows.
+
+    Raises:
+        UserError: if model and loss give two results for the same rows, buffers and seed.
+    """
+    losses = []
+    for _ in range(2):
+        buffers = [(one, one.clone()) for one in model.buffers()]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            try:
+                losses.append(loss(model, batch))
+            except Exception:  # What fails in the training is told there.
+                return
+        for one, before in buffers:
+            one.copy_(before)
+    if not _are_equal(*losses):
+        raise UserError(
+            f"{where}: the model gives other outputs for the same rows each time it trains, so "
+            "that no result could be made again. Draw random numbers from torch's generator alone "
+            "(torch.rand, nn.Dropout), not from NumPy's or Python's."
+        )
 
 
 @torch.no_grad()

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from memtrain.components.build import build_model_parts
 from memtrain.core.errors import UserError
 
 GENERATOR = np.random.default_rng(0)
@@ -110,6 +111,76 @@ def test_a_model_gives_one_tensor_with_a_place_for_every_row(resolve, model, fou
 
     assert problem.startswith("splits.one: training.model: the model gives")
     assert found in problem
+
+
+class Noisy(nn.Linear):
+    """A model that adds noise while it trains."""
+
+    noise = None
+
+    def __init__(self):
+        super().__init__(3, 1)
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, features):
+        self.calls += 1  # A buffer may change with each call.
+        outputs = super().forward(features)
+        return outputs + self.calls * float(type(self).noise()) if self.training else outputs
+
+
+class NoisyByNumpy(Noisy):
+    noise = np.random.normal
+
+
+class NoisyByOwnGenerator(Noisy):
+    noise = np.random.default_rng().normal
+
+
+class NoisyByPython(Noisy):
+    noise = random.random
+
+
+class NoisyByTorch(Noisy):
+    def noise():
+        return torch.rand(())
+
+
+@pytest.mark.parametrize("model", [NoisyByNumpy, NoisyByOwnGenerator, NoisyByPython])
+def test_a_model_that_draws_from_a_generator_that_is_not_saved_is_refused(resolve, model):
+    problem = problem_of(resolve, model=model)
+
+    assert "training.model: the model gives other outputs for the same rows each time" in problem
+
+
+def test_a_model_that_draws_from_the_generator_of_torch_is_accepted(resolve):
+    assert problem_of(resolve, model=NoisyByTorch) is None
+
+
+class DrawnByAll(nn.Module):
+    """A model whose initial weights come from three generators."""
+
+    def __init__(self):
+        super().__init__()
+        drawn = [[np.random.normal(), random.random(), torch.rand(()).item()]]
+        self.weight = nn.Parameter(torch.tensor(drawn))
+
+    def forward(self, features):
+        return nn.functional.linear(features, self.weight)
+
+
+def test_initial_weights_follow_from_the_seed_whatever_draws_them(resolve):
+    model = f"{__name__}:{DrawnByAll.__name__}"
+    before = random.getstate()
+
+    def weights(seed):
+        _, recipe = resolve(FEATURES, TARGET, {"model": model, "seed": seed})
+        parts = build_model_parts(recipe.training, torch.device("cpu"))
+        return parts.model.weight.flatten().tolist()
+
+    first, again, other = weights(1), weights(1), weights(2)
+    assert first == again
+    assert not set(first) & set(other)
+    assert random.getstate() == before
 
 
 def mean_of_rows(model, batch):
