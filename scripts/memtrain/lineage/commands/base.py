@@ -260,6 +260,15 @@ def add_row_arguments(parser: argparse.ArgumentParser, required: bool = True) ->
     return group
 
 
+def add_time_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--at``, which names a withdrawal by its time."""
+    parser.add_argument(
+        "--at",
+        metavar="TIME",
+        help="the withdrawal of this time, as withdrawals.yaml has it; its beginning is enough",
+    )
+
+
 def _parse_rows(text: str) -> Range:
     """Return "A:B" as the rows [A, B), and "A" as that one row."""
     match = re.fullmatch(r"([0-9]{1,19})(?::([0-9]{1,19}))?", text)
