@@ -7,6 +7,7 @@ from memtrain.core.ranges import Range, count_rows
 from memtrain.core.wording import counted, listed, readable
 from memtrain.lineage.commands.base import Commands, Query, add_row_arguments, add_time_argument
 from memtrain.lineage.queries.models_on_disk import ModelOnDisk
+from memtrain.lineage.queries.removed_models import RemovedModel
 from memtrain.lineage.queries.withdraw import state_gone, withdraw
 from memtrain.lineage.queries.withdrawal_actions import WithdrawalName
 from memtrain.recipes.withdrawals import WITHDRAWALS_FILE, Withdrawal
@@ -59,11 +60,14 @@ def run(query: Query) -> int:
     models, unknown = query.models.trained_on(added.ranges), query.models.unknown
     lines = [f"rows {rows} are withdrawn; commit {WITHDRAWALS_FILE} and withdrawals.d"]
     lines += _lines_on_identical(added)
+    removed = [one for one in query.removed_models if one.may_hold(added.ranges)]
+    lines += _lines_on_removed_models(removed)
     lines += _lines_on_models(models, unknown)
     content = {
         "withdrawal": added.model_dump(),
         "models": [one.facts() for one in models],
         "models_with_unknown_rows": [one.facts() for one in unknown],
+        "removed_models": [one.facts() for one in removed],
     }
     return query.answer(content, lines)
 
@@ -104,6 +108,12 @@ def _lines_on_models(
         f"models trained on these rows: {len(models)}; the next run of snakemake trains {these}, "
         "and no others, without the rows"
     )
+
+
+def _lines_on_removed_models(removed: Sequence[RemovedModel]) -> Iterator[str]:
+    for one in removed:
+        verb = "may have been" if one.ranges is None else "was"
+        yield f"{verb} trained on some of these rows: {one.path} ({one.note})"
 
 
 def _lines_on_identical(added: Withdrawal) -> Iterator[str]:

@@ -53,7 +53,8 @@ def recorded_action(
         message: what it does, as the history shows it.
         kind: the key of ``RunRecord.details`` under which the facts are kept.
         facts: what is to be done, as JSON.
-        is_done: returns whether an action has been done; it is asked after an error.
+        is_done: returns whether an action has been done, by its record, which it may correct; it
+            is asked after an error.
     """
     store, record = RecordStore(folder), _new_record(action, message, kind, facts)
     store.started(record)
@@ -77,7 +78,7 @@ def finish_actions(
     Args:
         folder: the folder of the records.
         actions: the names of the commands.
-        is_done: returns whether an action has been done.
+        is_done: returns whether an action has been done, by its record, which it may correct.
     """
     store, done = RecordStore(folder), []
     for name in sorted(store.names()):
