@@ -7,6 +7,8 @@ unless it is made again in this call: then the rule runs again with it.
 
 import atexit
 
+from snakemake.exceptions import IncompleteCheckpointException
+
 from memtrain.core.byte_sizes import format_bytes
 from memtrain.recipes.acceptances import ACCEPTED_FILE, read_acceptances
 from memtrain.system.file_notes import FileNotes
@@ -86,10 +88,31 @@ def judges():
 
 
 def await_recipes(rule):
-    """Let the recipes be made before what is made with them is judged."""
-    is_made_with_recipes = rule in AFTER_RECIPES
-    if is_made_with_recipes:
+    """Let the recipes be made before what is made with them is judged.
+
+    Raises:
+        IncompleteCheckpointException: if they are to be made first, as Snakemake wants it.
+    """
+    if rule in AFTER_RECIPES:
+        missing = missing_checkpoint(len(checkpoints.created_output))
+        if missing is not None:
+            raise IncompleteCheckpointException(missing.rule, missing.targetfile)
+
+
+@lru_cache(maxsize=1)
+def missing_checkpoint(known_outputs):
+    """Return the error for recipes that are to be made first; None where they are there.
+
+    Snakemake looks at the recipes of all splits each time, and is asked for every split.
+
+    Args:
+        known_outputs: how many outputs of checkpoints Snakemake knows; the answer changes with it.
+    """
+    try:
         checkpoints.resolve_splits.get()
+    except IncompleteCheckpointException as error:
+        return error
+    return None
 
 
 def verdict_on(rule):
@@ -150,13 +173,13 @@ def made_files(rule, files, splits):
 
 def recipe(wildcards):
     """Return the recipe of a split; what it says decides, not when it was written."""
-    checkpoints.resolve_splits.get()
+    await_recipes("train")
     return ancient(f"{RESULTS_WITHOUT_PREFIX}/splits/{wildcards.split}/split.json")
 
 
 def recipes_of_all(wildcards):
     """Return the recipes of all splits."""
-    checkpoints.resolve_splits.get()
+    await_recipes("summarize")
     folder = f"{RESULTS_WITHOUT_PREFIX}/splits"
     return [
         ancient(f"{folder}/{split}/split.json") for split in CONFIGURATION.split_names

@@ -121,7 +121,7 @@ def _models_in_records(
                 continue
             if uses[0].role == "model":
                 rows = rows_of_run(index, number)
-                ranges = rows and rows.ranges
+                ranges = None if rows is None else rows.ranges
                 split = run.split or PurePath(path).parent.name
                 yield RemovedModel(path, split, uses[0].version.digest, ranges, at)
             break  # Earlier versions were overwritten, not removed.
