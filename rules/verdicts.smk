@@ -15,7 +15,7 @@ from memtrain.system.file_notes import FileNotes
 from memtrain.system.known_digests import KnownDigests
 from memtrain.workflow.code_reader import CodeReader
 from memtrain.workflow.forecast import forecast
-from memtrain.workflow.judge import Judge
+from memtrain.workflow.judge import Judge, JudgeOfOneMoment
 from memtrain.workflow.today import Today
 from memtrain.workflow.verdicts import Verdicts
 
@@ -55,10 +55,11 @@ def verdicts():
         known=KnownDigests(notes, limit, tell_of_reading),
         reader=CodeReader(notes),
     )
-    judge = Judge(today)
-    for line in forecast(today, judge):
+    for line in forecast(today, JudgeOfOneMoment(today)):
         print(line, file=sys.stderr)
-    return Verdicts(judge, RESULTS, CONFIGURATION.split_names, MAKES_ROWS, is_forced)
+    return Verdicts(
+        Judge(today), RESULTS, CONFIGURATION.split_names, MAKES_ROWS, is_forced
+    )
 
 
 def tell_of_reading(path, size_bytes):
@@ -126,7 +127,7 @@ def verdict_on(rule):
         await_recipes(rule)
         path = RESULTS.verdict(rule, split)
         if judges():
-            path = read_or_stop(verdicts().write, rule, split)
+            path = say_or_stop(lambda: verdicts().write(rule, split))
         return [path_without_prefix(str(path))] if path.exists() else []
 
     return verdict
@@ -164,7 +165,7 @@ def made_files(rule, files, splits):
     await_recipes(rule)
     found = []
     for split in splits:
-        runs = judges() and not read_or_stop(verdicts().on, rule, split).is_current
+        runs = judges() and say_or_stop(lambda: verdicts().runs(rule, split))
         for file in files:
             path = f"{RESULTS_WITHOUT_PREFIX}/{file.format(split=split)}"
             found.append(path if runs else ancient(path))
