@@ -94,10 +94,10 @@ def await_recipes(rule):
     Raises:
         IncompleteCheckpointException: if they are to be made first, as Snakemake wants it.
     """
-    if rule in AFTER_RECIPES:
-        missing = missing_checkpoint(len(checkpoints.created_output))
-        if missing is not None:
-            raise IncompleteCheckpointException(missing.rule, missing.targetfile)
+    is_made_with_recipes = rule in AFTER_RECIPES
+    missing = missing_checkpoint(len(checkpoints.created_output))
+    if is_made_with_recipes and missing is not None:
+        raise IncompleteCheckpointException(missing.rule, missing.targetfile)
 
 
 @lru_cache(maxsize=1)

@@ -6,7 +6,7 @@ A recipe of another version of memtrain is no error, since the workflow makes it
 
 import os
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,7 @@ def facts_of_recipe(path: Path) -> RecipeFacts:
     return _facts_of_state(path, state)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _facts_of_state(path: Path, state: FileState) -> RecipeFacts:
     return read_recipe_facts(path)
 
