@@ -20,7 +20,7 @@ from memtrain.data.made_from import (
 )
 from memtrain.data.tables.source_files import source_files
 from memtrain.recipes.acceptances import Acceptance
-from memtrain.recipes.recipe_facts import RecipeFacts, read_recipe_facts
+from memtrain.recipes.recipe_facts import RecipeFacts, facts_of_recipe
 from memtrain.recipes.withdrawals import read_withdrawals, withdrawals_digest
 from memtrain.system import canonical_json
 from memtrain.system.known_digests import KnownDigests
@@ -189,7 +189,7 @@ class Today:
 
     def _facts(self, split: str) -> RecipeFacts | None:
         try:
-            return read_recipe_facts(self.results.split(split).recipe)
+            return facts_of_recipe(self.results.split(split).recipe)
         except UserError:
             return None
 
