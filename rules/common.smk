@@ -18,6 +18,10 @@ from memtrain.system.file_content import text_of_file
 CONFIGURATION = read_or_stop(parse_configuration, config)
 MODULE = workflow.modifier
 
+# Without rows to evaluate on, a split has a recipe, a model and a history, and nothing else.
+EVALUATED = CONFIGURATION.evaluated_splits
+NOT_EVALUATED = [split for split in CONFIGURATION.split_names if split not in EVALUATED]
+
 
 pathvars:
     results=str(ResultsLayout.of_dataset(CONFIGURATION.dataset.name).root),

@@ -58,7 +58,12 @@ def verdicts():
     for line in forecast(today, JudgeOfOneMoment(today)):
         print(line, file=sys.stderr)
     return Verdicts(
-        Judge(today), RESULTS, CONFIGURATION.split_names, MAKES_ROWS, is_forced
+        Judge(today),
+        RESULTS,
+        CONFIGURATION.split_names,
+        EVALUATED,
+        MAKES_ROWS,
+        is_forced,
     )
 
 
@@ -151,11 +156,11 @@ def made_by(rule, *files):
     return paths
 
 
-def made_by_all_splits(rule, *files):
-    """Return an input function: files that a rule makes for every split."""
+def made_by_splits(rule, file, splits):
+    """Return an input function: a file that a rule makes for each of some splits."""
 
     def paths(wildcards):
-        return made_files(rule, files, CONFIGURATION.split_names)
+        return made_files(rule, [file], splits)
 
     return paths
 

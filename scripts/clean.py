@@ -2,13 +2,14 @@
 
   no longer configured   the results, states and logs of splits that config.yaml does not name; they
                          still hold what they learned of their rows
+  no longer evaluated    evaluation, predictions and figures of splits that have no `evaluate` now
   state left over        checkpoints of trainings that are finished
   old predictions        predictions that belong to no evaluation
   left by killed programs   files that were being written
 
 Everything is listed first, with its size. On a terminal you are asked; elsewhere nothing is removed
 without --yes. What was removed is recorded, so that the lineage tells of it. Records, withdrawals,
-and the results of configured splits are never touched.
+models, and what else is made of configured splits are never touched.
 """
 
 import argparse
@@ -52,7 +53,7 @@ def main(argv: list[str] | None = None) -> int:
     results = ResultsLayout.find(args.results)
     configuration = current_configuration(results, Path.cwd())
     end_killed_cleanings(results)
-    found = find_leftovers(results, configuration.split_names)
+    found = find_leftovers(results, configuration.split_names, configuration.evaluated_splits)
     check_that_nothing_runs(results, found)
     if not found:
         print(f"{results.root}: there is nothing to remove")

@@ -22,7 +22,8 @@ def value_problems(
     Args:
         where: key of the split, for messages.
         recipe: training part of its recipe.
-        pieces: summaries of its rows, by their use: "training" and "evaluation".
+        pieces: summaries of its rows, by their use: "training" and, if there is one,
+            "evaluation".
         data: path of the record file.
         manifest: manifest of that file.
     """

@@ -28,8 +28,8 @@ class Workload:
         epochs: number of epochs of the training.
         training_rows: number of training rows.
         micro_batches_per_epoch: number of micro-batches in one epoch.
-        evaluation_rows: number of evaluation rows.
-        resamples: number of bootstrap resamples of an evaluation.
+        evaluation_rows: number of evaluation rows; 0 where the model is not evaluated.
+        resamples: number of bootstrap resamples of an evaluation; 0 where there is none.
         estimate: memory and work of the training.
     """
 
@@ -46,14 +46,15 @@ class Workload:
     def of(cls, recipe: Recipe) -> "Workload":
         """Return the work of the jobs of a recipe."""
         settings, sizes = recipe.training.settings, recipe.training.sizes
+        evaluation = recipe.evaluation
         return cls(
             batch_size=settings.batch_size,
             accumulation_steps=settings.accumulation_steps,
             epochs=settings.epochs,
             training_rows=sizes.rows,
             micro_batches_per_epoch=sizes.micro_batches_per_epoch,
-            evaluation_rows=recipe.evaluation.rows.count,
-            resamples=recipe.evaluation.settings.bootstrap,
+            evaluation_rows=evaluation.rows.count if evaluation else 0,
+            resamples=evaluation.settings.bootstrap if evaluation else 0,
             estimate=recipe.resource_estimate,
         )
 
@@ -128,14 +129,15 @@ def read_training_settings(path: str | os.PathLike) -> dict[str, Any]:
 
 def _workload(recipe: dict[str, Any]) -> Workload:
     settings = recipe["training"]["settings"]
-    sizes = recipe["training"]["sizes"]
+    sizes, evaluation = recipe["training"]["sizes"], recipe["evaluation"]
+    ranges = evaluation["rows"]["ranges"] if evaluation else []
     return Workload(
         batch_size=settings["batch_size"],
         accumulation_steps=settings["accumulation_steps"],
         epochs=settings["epochs"],
         training_rows=sizes["rows"],
         micro_batches_per_epoch=sizes["micro_batches_per_epoch"],
-        resamples=recipe["evaluation"]["settings"]["bootstrap"],
-        evaluation_rows=sum(end - start for start, end in recipe["evaluation"]["rows"]["ranges"]),
+        resamples=evaluation["settings"]["bootstrap"] if evaluation else 0,
+        evaluation_rows=sum(end - start for start, end in ranges),
         estimate=ResourceEstimate.model_validate(recipe["resource_estimate"]),
     )

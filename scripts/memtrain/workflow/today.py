@@ -73,6 +73,11 @@ class Today:
         return self.configuration.split_names
 
     @property
+    def evaluated_splits(self) -> list[str]:
+        """The names of the configured splits that have rows to evaluate on."""
+        return self.configuration.evaluated_splits
+
+    @property
     def makes_rows(self) -> str:
         """The rule that makes the rows."""
         return "generate_data" if self.configuration.dataset.mock else "import_data"
@@ -137,12 +142,16 @@ class Today:
     def summary(self) -> MadeFrom:
         """Return what the summary would be made from."""
         layouts = {split: self.results.split(split) for split in self.splits}
+        evaluated = self.evaluated_splits
         return {
             "code": self.code("summarize"),
             "settings": canonical_json.digest(self.configuration.settings_of_summary()),
             "recipes": self._digest_of_all({name: one.recipe for name, one in layouts.items()}),
             "evaluations": self._digest_of_all(
-                {name: one.evaluation for name, one in layouts.items()}
+                {name: layouts[name].evaluation for name in evaluated}
+            ),
+            "histories": self._digest_of_all(
+                {name: one.history for name, one in layouts.items() if name not in evaluated}
             ),
             "manifest": self.digest(self.results.manifest),
             "withdrawals": self.withdrawals,

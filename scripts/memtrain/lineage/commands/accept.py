@@ -124,10 +124,10 @@ def _results(today: Today, splits: list[str], with_shared: bool) -> Iterator[_Re
             yield from _result(f"resolve_splits {split}", statement, code)
     for split in splits:
         files = results.split(split)
-        for rule, statement in (
-            ("train", read_origin(files.model)),
-            ("evaluate", statement_in(files.evaluation)),
-        ):
+        statements: dict[str, Statement] = {"train": read_origin(files.model)}
+        if split in today.evaluated_splits:
+            statements["evaluate"] = statement_in(files.evaluation)
+        for rule, statement in statements.items():
             yield from _result(f"{rule} {split}", statement, today.code(rule, split))
 
 
