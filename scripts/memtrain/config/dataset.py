@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from memtrain.config.text_files import CsvSettings
 from memtrain.config.types import FROM_TEXT, Count, FilePath, Name, Seed, Settings
 from memtrain.core.wording import did_you_mean, listed, shown
 
@@ -158,6 +159,11 @@ class ImportSettings(Settings):
         description="What happens at a missing value. error: the import stops; drop: the row is "
         "left out; keep: it stays missing, and `impute` of the training fills it. One for all "
         "columns, or by column, or one for all `features` and one for the `target`.",
+    )
+    csv: CsvSettings = Field(
+        default=CsvSettings(),
+        description="How text files (.csv, .tsv, .txt) are written: their delimiter, decimal sign, "
+        "encoding, words for missing values, lines above the header.",
     )
     shuffle_once: Seed | None = Field(
         default=None,

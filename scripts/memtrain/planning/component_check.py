@@ -34,7 +34,7 @@ from memtrain.system import canonical_json
 _PARTS = ("model", "transform", "loss", "optimizer", "scheduler")
 
 #: Endings of files whose columns have one number a row.
-_FLAT_FILES = (".csv", ".csv.gz", ".zip")
+_FLAT_FILES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz", ".zip")
 
 
 @dataclass(frozen=True)

@@ -37,12 +37,12 @@ class _Batch:
     """Rows of a table.
 
     Attributes:
-        table: the name of the table.
+        table: the table.
         start: number of the first row in the table, from 0.
         content: the rows.
     """
 
-    table: str
+    table: Table
     start: int
     content: pa.RecordBatch
 
@@ -67,7 +67,7 @@ class TableImport:
         self._names = [column.name for column in self._columns.all]
         self._files = source_files(settings.path)
         self._states = file_states(self._files)
-        self._tables = open_tables(self._files)
+        self._tables = open_tables(self._files, settings.csv)
         raise_problems(_absent_columns(self._tables, self._names))
         self._descriptions: list[dict[str, str | int]] = []
         self._problems: dict[str, str] = {}
@@ -160,7 +160,7 @@ class TableImport:
         for table in self._tables:
             start = 0
             for content in table.batches(self._names):
-                yield _Batch(table.name, start, content)
+                yield _Batch(table, start, content)
                 start += content.num_rows
 
     def _survey_batch(self, batch: _Batch) -> None:
@@ -169,7 +169,7 @@ class TableImport:
             # Only the first problem of a column is reported, so the column is not read any further.
             if column.name not in self._problems:
                 try:
-                    cells[column] = column.read(batch.content.column(column.name))
+                    cells[column] = _read(batch.table, column, batch.content)
                 except RefusedValueError as refusal:
                     self._note_problem(batch, column, refusal)
         kept = self._kept_rows(cells, batch.content)
@@ -189,13 +189,14 @@ class TableImport:
         for batch in self._batches():
             for start in range(0, batch.content.num_rows, rows_per_piece):
                 try:
-                    yield self._encode(batch.content.slice(start, rows_per_piece), dtype)
+                    rows = batch.content.slice(start, rows_per_piece)
+                    yield self._encode(batch.table, rows, dtype)
                 except RefusedValueError:
                     raise self._changed() from None
 
-    def _encode(self, rows: pa.RecordBatch, dtype: np.dtype) -> np.ndarray:
+    def _encode(self, table: Table, rows: pa.RecordBatch, dtype: np.dtype) -> np.ndarray:
         cells: dict[Column, Cells] = {
-            column: column.read(rows.column(column.name)) for column in self._columns.all
+            column: _read(table, column, rows) for column in self._columns.all
         }
         kept = self._kept_rows(cells, rows)
         records = np.empty(int(kept.sum()), dtype)
@@ -208,8 +209,10 @@ class TableImport:
         return self._missing.kept_rows(cells, rows.num_rows)
 
     def _note_problem(self, batch: _Batch, column: Column, refusal: RefusedValueError) -> None:
-        row = "" if refusal.row is None else f", row {batch.start + refusal.row + 1:,}"
-        where = f"{batch.table}{row}, column '{column.name}'"
+        where = batch.table.name
+        if refusal.row is not None:
+            where = batch.table.place_of(batch.start + refusal.row, column.name)
+        where = f"{where}, column '{column.name}'"
         self._problems[column.name] = f"{where}: {refusal.reason}"
 
     def _changed(self) -> UserError:
@@ -217,6 +220,18 @@ class TableImport:
             f"{self._settings.path}: the rows changed while they were imported; the second pass "
             "found others than the first. Run the import again when nothing writes to the files."
         )
+
+
+def _read(table: Table, column: Column, rows: pa.RecordBatch) -> Cells:
+    """Return the cells of a column in some rows of a table.
+
+    Raises:
+        RefusedValueError: for the first cell that the column cannot take.
+    """
+    cells = rows.column(column.name)
+    return column.read(
+        table.plain(column.name, cells) if isinstance(column, NumberColumn) else cells
+    )
 
 
 def _select(cells: Cells, kept: np.ndarray) -> Cells:
@@ -238,4 +253,5 @@ def _absent_columns(tables: list[Table], names: list[str]) -> Iterator[str]:
             yield (
                 f"{table.name}{more}: there is no column '{name}'."
                 f"{did_you_mean(name, table.columns)} The columns are {listed(table.columns)}."
+                f"{table.hint}"
             )

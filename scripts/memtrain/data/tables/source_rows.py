@@ -68,7 +68,7 @@ class SourceRows:
         if settings is None:
             self._tables = open_tables([Path(data)])
         else:
-            self._tables = open_tables(_unchanged_files(settings, source))
+            self._tables = open_tables(_unchanged_files(settings, source), settings.csv)
             self._missing = MissingValues(settings)
             self._dropping = [
                 column
