@@ -11,13 +11,14 @@ from torch import nn, optim
 
 from memtrain.components.losses import Loss, build_loss
 from memtrain.components.models import StandIn, build_model
-from memtrain.components.optimizers import build_optimizer, build_scheduler
+from memtrain.components.optimizers import build_optimizer
 from memtrain.components.row_transform import (
     StandardizeTarget,
     build_row_transform,
     build_target_transform,
     chained,
 )
+from memtrain.components.schedules import Extent, build_scheduler
 from memtrain.components.transforms import Row
 from memtrain.core.errors import UserError, attempt
 from memtrain.core.random_streams import torch_seed
@@ -139,6 +140,7 @@ def build_training_parts(
         f"{where}.scheduler",
         settings.scheduler,
         optimizer or optim.SGD(StandIn().parameters(), lr=0.1, momentum=0.9),
+        Extent(recipe.sizes.steps, recipe.sizes.steps_per_epoch, settings.epochs),
     )
     if parts is None or optimizer is None or problems:
         raise UserError(*problems)

@@ -135,7 +135,7 @@ def test_a_mistake_of_several_splits_is_told_once():
         ),
         ({"model": "own_net:Net", "optimizer": "Muon"}, "the model has layers.bias (1,)"),
         ({"model": "own_net:Lazy"}, "own_net:Lazy has lazy layers (layers)"),
-        ({"scheduler": "ReduceLROnPlateau"}, "training.scheduler: the schedule cannot be adv"),
+        ({"scheduler": "ReduceLROnPlateau"}, "is advanced by the loss of a validation"),
         ({"scheduler": {"name": "StepLR", "gamma": 0.1}}, "training.scheduler: StepLR does not"),
     ],
 )
