@@ -164,6 +164,7 @@ class _Resolver:
                 {"training": training_pieces, "evaluation": evaluation_pieces},
                 data=self._data,
                 manifest=self._manifest,
+                source=self._source,
             )
         )
         if self._source.task == "regression":
