@@ -97,12 +97,12 @@ class CsvSettings(Settings):
     null_values: Annotated[list[str] | dict[str, list[str]], BeforeValidator(_read_null_values)] = (
         Field(
             default_factory=list,
-            description="Cells that are missing values, as they are written, such as NA; by "
-            "column, or one list for all. Empty cells always are, and in columns of numbers also NA, N/A, "
-            "NaN, null and None.",
+            description="Cells that are missing values, as they are written, such as NA; one list "
+            "for all columns, or by column. Empty cells always are, and in columns of numbers also "
+            "NA, N/A, NaN, null and None.",
         )
     )
-    skip_rows: Annotated[int, Field(ge=0), FROM_TEXT] = Field(
+    skip_rows: Annotated[int, Field(ge=0, le=2**31 - 1), FROM_TEXT] = Field(
         default=0, description="Lines above the header, which are not read, such as comments."
     )
     column_names: Annotated[list[str], BeforeValidator(_read_names), Field(min_length=1)] | None = (

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import cache, cached_property
 from pathlib import Path
 
+from memtrain.config.dataset import TwoPaths
 from memtrain.config.results import ResultsLayout
 from memtrain.config.schema import Configuration
 from memtrain.core.errors import UserError
@@ -202,7 +203,7 @@ class Today:
         except UserError:
             return None
 
-    def _imported_files(self, path: str) -> str | None:
+    def _imported_files(self, path: str | TwoPaths) -> str | None:
         return self._digest_of_all({str(file): file for file in source_files(path)})
 
     def _digest_of_all(self, files: dict[str, Path]) -> str | None:

@@ -30,7 +30,13 @@ def run_import(path, folder=None, **keys):
     folder = Path(folder or tempfile.mkdtemp())
     data, source = folder / "out" / "data.npy", folder / "out" / "source.json"
     arguments = ["--data", str(data), "--source", str(source)]
-    import_data.main(["--settings", json.dumps({"path": str(path), **keys}), *arguments])
+    import_data.main(
+        [
+            "--settings",
+            json.dumps({"path": path if isinstance(path, dict) else str(path), **keys}),
+            *arguments,
+        ]
+    )
     return np.load(data), Source.read(source)
 
 

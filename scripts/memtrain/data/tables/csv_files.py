@@ -122,7 +122,7 @@ def _csv_table(text: CsvText) -> Table:
         columns=columns,
         types=dict.fromkeys(columns, pa.binary()),
         read=partial(_read_csv, text, columns, block_bytes),
-        place=text.place,
+        place=lambda row, _: text.place(row),
         spelling=CellSpelling(text.settings.decimal, text.settings.thousands),
         hint=_lacking_setting(text, first, second),
     )

@@ -3,12 +3,14 @@
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from memtrain.config.dataset import ImportSettings, TwoPaths
 from memtrain.config.text_files import CsvSettings
 from memtrain.core.errors import UserError, raise_problems
 from memtrain.data.tables.arrow_files import open_ipc, open_parquet
 from memtrain.data.tables.csv_files import open_text, open_zip
+from memtrain.data.tables.joined_tables import join_tables
 from memtrain.data.tables.numpy_files import open_npy, open_npz
-from memtrain.data.tables.source_files import ending_of
+from memtrain.data.tables.source_files import ending_of, source_files
 from memtrain.data.tables.table import Table, reading_errors
 
 _OPENERS: dict[str, Callable[[Path], list[Table]]] = {
@@ -41,6 +43,21 @@ def open_tables(files: Iterable[Path], csv: CsvSettings | None = None) -> list[T
             problems += error.problems
     raise_problems(problems)
     return tables
+
+
+def open_source(settings: ImportSettings) -> list[Table]:
+    """Open all files of an import, features and target in two files side by side.
+
+    Raises:
+        UserError: naming every file that cannot be read.
+    """
+    path = settings.path
+    if not isinstance(path, TwoPaths):
+        return open_tables(source_files(path), settings.csv)
+    return join_tables(
+        open_tables(source_files(path.features), settings.csv),
+        open_tables(source_files(path.target), settings.csv),
+    )
 
 
 def _open(file: Path, csv: CsvSettings) -> list[Table]:

@@ -15,15 +15,15 @@ import pyarrow as pa
 
 from memtrain.config.dataset import ImportSettings
 from memtrain.core.errors import UserError, raise_problems
-from memtrain.core.wording import did_you_mean, listed
 from memtrain.data.external_shuffle import ShuffledWriter
 from memtrain.data.record_file import RecordWriter
 from memtrain.data.source import Source
 from memtrain.data.tables.chosen_columns import ChosenColumns
 from memtrain.data.tables.columns import Cells, Column, NumberColumn
-from memtrain.data.tables.files import open_tables
+from memtrain.data.tables.files import open_source
 from memtrain.data.tables.missing_values import MissingValues
 from memtrain.data.tables.refused_value import RefusedValueError
+from memtrain.data.tables.selected_columns import resolve_columns
 from memtrain.data.tables.source_files import describe_files, file_states, source_files
 from memtrain.data.tables.table import Table
 from memtrain.system.progress import Progress
@@ -62,16 +62,15 @@ class TableImport:
     """
 
     def __init__(self, settings: ImportSettings):
-        self._settings = settings
-        self._columns = ChosenColumns.from_settings(settings)
-        self._names = [column.name for column in self._columns.all]
         self._files = source_files(settings.path)
         self._states = file_states(self._files)
-        self._tables = open_tables(self._files, settings.csv)
-        raise_problems(_absent_columns(self._tables, self._names))
+        self._tables = open_source(settings)
+        self._settings = resolve_columns(settings, self._tables)
+        self._columns = ChosenColumns.from_settings(self._settings)
+        self._names = [column.name for column in self._columns.all]
         self._descriptions: list[dict[str, str | int]] = []
         self._problems: dict[str, str] = {}
-        self._missing = MissingValues(settings)
+        self._missing = MissingValues(self._settings)
         self.rows_read = 0
         self.rows_dropped = 0
 
@@ -237,21 +236,3 @@ def _read(table: Table, column: Column, rows: pa.RecordBatch) -> Cells:
 def _select(cells: Cells, kept: np.ndarray) -> Cells:
     """Return the cells of the rows that are kept."""
     return cells if kept.all() else cells.select(kept)
-
-
-def _absent_columns(tables: list[Table], names: list[str]) -> Iterator[str]:
-    """Yield a problem for every column that a table lacks, or has twice."""
-    for name in names:
-        lacking = [table for table in tables if table.columns.count(name) != 1]
-        if not lacking:
-            continue
-        table = lacking[0]
-        more = f" and {len(lacking) - 1:,} more" if len(lacking) > 1 else ""
-        if name in table.columns:
-            yield f"{table.name}: more than one column is called '{name}'. Rename one."
-        else:
-            yield (
-                f"{table.name}{more}: there is no column '{name}'."
-                f"{did_you_mean(name, table.columns)} The columns are {listed(table.columns)}."
-                f"{table.hint}"
-            )

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from memtrain.config.dataset import ImportSettings
+from memtrain.config.dataset import ResolvedImport
 from memtrain.data.tables.cell_values import NumberCells, WordCells
 from memtrain.data.tables.columns import Column
 from memtrain.data.tables.table import Table
@@ -17,7 +17,7 @@ class MissingValues:
         settings: settings of the import, which say what happens at a missing value.
     """
 
-    def __init__(self, settings: ImportSettings):
+    def __init__(self, settings: ResolvedImport):
         self._settings = settings
         self._counts: dict[str, int] = {}
         self._first_places: dict[str, tuple[Table, int]] = {}

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from glob import glob
 from pathlib import Path
 
+from memtrain.config.dataset import TwoPaths
 from memtrain.core.errors import UserError, raise_problems
 from memtrain.core.wording import listed
 from memtrain.system.digests import new_digest
@@ -36,8 +37,8 @@ _ENDINGS_OF_NOTES = (".txt", ".txt.gz")
 _HASHED_BYTES = 1 << 20
 
 
-def source_files(path: str) -> list[Path]:
-    """Return the files that a path stands for, sorted by name.
+def source_files(path: str | TwoPaths) -> list[Path]:
+    """Return the files that a path stands for, sorted by name; of two paths, one after the other.
 
     Args:
         path: a file; a folder, where files with unknown endings and .txt files are ignored; or a
@@ -46,6 +47,8 @@ def source_files(path: str) -> list[Path]:
     Raises:
         UserError: where there is no such file, or where one is of an unknown kind.
     """
+    if isinstance(path, TwoPaths):
+        return list(dict.fromkeys([*source_files(path.features), *source_files(path.target)]))
     given = Path(path)
     if given.is_dir():
         visible = (file for file in given.iterdir() if not file.name.startswith("."))

@@ -46,19 +46,30 @@ class Table:
         types: the type of every column, by its name. A column of several numbers a row is a
             fixed-size list; a column of a text file, whose words may spell numbers, is binary.
         read: function that takes the names of some columns and yields their batches.
-        place: function that returns where a row stands, for messages, from its number, from 0;
-            None where a row has a number and no line.
+        place: function that returns where a row stands, for messages, from its number, from 0, and
+            the column that is meant; None where a row has a number and no line.
         spelling: how numbers are spelled, where they are text.
         hint: what the settings of the table seem to lack, as a sentence; empty for nothing.
+        sides: of features and target in two files, the columns of each field by their names in its
+            file; None for one file, whose columns may be either.
     """
 
     name: str
     columns: list[str]
     types: Mapping[str, pa.DataType]
     read: Callable[[list[str]], Iterator[pa.RecordBatch]]
-    place: Callable[[int], str] | None = None
+    place: Callable[[int, str | None], str] | None = None
     spelling: CellSpelling = PLAIN
     hint: str = ""
+    sides: Mapping[str, Mapping[str, str]] | None = None
+
+    def side(self, field: str) -> Mapping[str, str]:
+        """Return the columns that a field may have: their names by their names in the file.
+
+        Args:
+            field: "features" or "target".
+        """
+        return self.sides[field] if self.sides else {name: name for name in self.columns}
 
     def plain(self, column: str, cells: pa.Array) -> pa.Array:
         """Return the cells of a column of numbers, as others spell numbers.
@@ -79,7 +90,7 @@ class Table:
         """
         with suppress(UserError, *_READING_ERRORS):
             if self.place is not None:
-                return self.place(row)
+                return self.place(row, column)
         return f"{self.name}, row {row:,}"
 
     def batches(self, columns: list[str]) -> Iterator[pa.RecordBatch]:
