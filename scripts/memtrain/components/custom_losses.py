@@ -82,6 +82,15 @@ class CustomLoss(nn.Module):
         losses = self._losses(model, batch)
         return (losses if weights is None else losses * weights).sum()
 
+    def fit_to(self, model: nn.Module, device: torch.device) -> None:
+        """Put the loss's own numbers on the device of the outputs; their precision is its own.
+
+        Args:
+            model: model whose outputs the loss takes.
+            device: device of the outputs.
+        """
+        self.to(device)
+
     @torch.no_grad()
     def learn(self, model: nn.Module, batch: dict[str, torch.Tensor]) -> None:
         """Find out whether the loss returns that of each row; no state and no generator changes."""

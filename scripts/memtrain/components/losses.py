@@ -4,12 +4,14 @@ Sums can be added up and divided by the rows of a whole accumulation window. Mea
 of the means of two micro-batches is not the mean of their rows if one micro-batch is short.
 """
 
+import functools
 from typing import Any
 
 import torch
 from torch import nn
 
 from memtrain.components.custom_losses import CustomLoss
+from memtrain.components.loss_arguments import loss_arguments
 from memtrain.components.loss_checks import check_outputs, check_targets, count_outputs
 from memtrain.components.loss_kinds import OTHER_INPUTS, kind_of
 from memtrain.config.objects import build, find_class, takes_argument
@@ -27,7 +29,7 @@ class SummedLoss(nn.Module):
 
     Args:
         where: key of the setting, for error messages.
-        choice: name of the class, and its arguments; lists become tensors.
+        choice: name of the class, and its arguments; see ``loss_arguments``.
         recipe: training part of the recipe, which describes a row.
 
     Attributes:
@@ -54,11 +56,7 @@ class SummedLoss(nn.Module):
             )
         if not takes_argument(factory, "reduction"):
             raise UserError(f'{where}: {choice.name} has no reduction="sum"; choose another loss.')
-        arguments = {
-            name: torch.tensor(value, dtype=torch.float32) if isinstance(value, list) else value
-            for name, value in choice.arguments.items()
-            if name != "reduction"
-        }
+        arguments = loss_arguments(where, choice, recipe)
         self.name = choice.name
         self._summed = build(where, factory, **arguments, reduction="sum")
         self._unreduced = build(where, factory, **arguments, reduction="none")
@@ -99,6 +97,17 @@ class SummedLoss(nn.Module):
             return self._summed(outputs, target)
         losses = self._unreduced(outputs, target).reshape(len(weights), -1).sum(1)
         return (losses * weights).sum()
+
+    def fit_to(self, model: nn.Module, device: torch.device) -> None:
+        """Give the loss's own numbers, such as weights, the device and precision of the outputs.
+
+        Args:
+            model: model whose outputs the loss takes. They are as precise as its parameters, or
+                float32 where these are less precise.
+            device: device of the outputs.
+        """
+        dtypes = {one.dtype for one in model.parameters() if one.dtype.is_floating_point}
+        self.to(device, functools.reduce(torch.promote_types, dtypes, torch.float32))
 
     def _convert_target(self, target: torch.Tensor, outputs: torch.Tensor) -> torch.Tensor:
         """Return the target in the dtype and shape that the loss takes."""

@@ -189,6 +189,7 @@ class _Resolver:
                 uses,
                 data=self._data,
                 manifest=self._manifest,
+                source=self._source,
             )
         )
         if self._source.task == "regression":

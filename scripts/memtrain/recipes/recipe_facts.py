@@ -6,6 +6,8 @@ A recipe of another version of memtrain is no error, since the workflow makes it
 
 import os
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -13,6 +15,7 @@ from pydantic import ValidationError
 from memtrain.core.errors import UserError
 from memtrain.recipes.recipe import Recipe, ResourceEstimate
 from memtrain.system import canonical_json
+from memtrain.system.file_notes import FileState
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,24 @@ class RecipeFacts:
 
     digests: dict[str, str]
     workload: Workload | None
+
+
+def facts_of_recipe(path: Path) -> RecipeFacts:
+    """Return the facts of a recipe; a file that was read before is read again if it has changed.
+
+    Raises:
+        UserError: as ``read_recipe_facts`` does.
+    """
+    try:
+        state = FileState.of(path)
+    except OSError:
+        return read_recipe_facts(path)
+    return _facts_of_state(path, state)
+
+
+@cache
+def _facts_of_state(path: Path, state: FileState) -> RecipeFacts:
+    return read_recipe_facts(path)
 
 
 def read_recipe_facts(path: str | os.PathLike) -> RecipeFacts:

@@ -8,7 +8,7 @@ import logging
 import re
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from snakemake.logging import ColorizingTextHandler, DefaultFormatter
@@ -103,6 +103,27 @@ def shorten_output(logger: logging.Logger, why: Why) -> None:
             short.name = handler.name
             logger.removeHandler(handler)
             logger.addHandler(short)
+
+
+def sentence_alone(mistakes: Sequence[str]) -> Callable[[logging.LogRecord], bool]:
+    """Return a filter of log records that leaves of a mistake of the user's the sentence alone.
+
+    What an input function raises, Snakemake tells with the rule, its wildcards and the lines of
+    code that it passed.
+
+    Args:
+        mistakes: the mistakes that input functions have raised so far; it may grow.
+    """
+
+    def shorten(record: logging.LogRecord) -> bool:
+        if getattr(record, "exception", None) == "InputFunctionException":
+            text = record.getMessage()
+            found = next((mistake for mistake in mistakes if mistake in text), None)
+            if found is not None:
+                record.msg, record.args = f"Error: {found}", ()
+        return True
+
+    return shorten
 
 
 def tables_of_results(summary: str) -> str:

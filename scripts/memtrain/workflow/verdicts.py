@@ -55,6 +55,10 @@ class Verdicts:
         is_new = not any(path.exists() for path in self._files(rule, split))
         return "new" if is_new else "; ".join(judgement.reasons)
 
+    def runs(self, rule: str, split: str | None = None) -> bool:
+        """Return whether the results of a rule are made in this call."""
+        return not self.on(rule, split).is_current
+
     def _on(self, rule: str, split: str | None = None) -> Judgement:
         """Return the judgement on the results of a rule.
 

@@ -5,8 +5,10 @@ import warnings
 
 import numpy as np
 import pytest
+import torch
 from torch import nn
 
+from memtrain.components.build import build_model_parts
 from memtrain.components.loss_kinds import OTHER_INPUTS, kind_of
 from memtrain.components.losses import build_loss
 from memtrain.config.types import Choice
@@ -130,3 +132,93 @@ def changes_reduction(loss, argument, value):
         return loss(**{"reduction": "none", argument: value}).reduction != plain
     except (TypeError, ValueError):
         return False
+
+
+@pytest.mark.parametrize("loss", ["CrossEntropyLoss", "NLLLoss", "MultiMarginLoss"])
+def test_balanced_weights_count_the_training_rows_alone(resolve, loss):
+    target = np.array([0, 0, 0, 1, 3, 3, 2, 2], np.int64)
+    _, recipe = resolve(
+        FEATURES,
+        target,
+        {"loss": {"name": loss, "weight": "balanced"}, "model": {"name": MODEL_OF_LOSS[loss]}},
+        train=[0, 6],
+        evaluate=[6, 8],
+        classes=4,
+    )
+    built = build_loss("training.loss", recipe.training.settings.loss, recipe.training)
+
+    # rows / (classes * rows of the class); class 2 has no training row, and counts as if it had one
+    expected = [6 / (4 * 3), 6 / (4 * 1), 6 / (4 * 1), 6 / (4 * 2)]
+    assert dict(built.named_buffers())["_summed.weight"].tolist() == expected
+
+
+MODEL_OF_LOSS = {
+    "CrossEntropyLoss": "linear",
+    "NLLLoss": f"{__name__}:LogLinear",
+    "MultiMarginLoss": "linear",
+}
+
+
+class LogLinear(nn.Module):
+    """A linear model that gives log-probabilities."""
+
+    def __init__(self, in_features, out_features):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(in_features, out_features), nn.LogSoftmax(1))
+
+    def forward(self, features):
+        return self.layers(features)
+
+
+def test_balanced_weight_of_yes_is_the_number_of_no_for_each_yes(resolve):
+    target = np.array([0, 0, 0, 1, 0, 1, 1, 1], np.float32)
+    _, recipe = resolve(
+        FEATURES,
+        target,
+        {"loss": {"name": "BCEWithLogitsLoss", "pos_weight": "balanced"}},
+        train=[0, 5],
+        evaluate=[5, 8],
+    )
+    built = build_loss("training.loss", recipe.training.settings.loss, recipe.training)
+
+    assert dict(built.named_buffers())["_summed.pos_weight"].tolist() == pytest.approx([4.0])
+
+
+@pytest.mark.parametrize(
+    ("choice", "reason"),
+    [
+        ({"name": "MSELoss", "weight": "balanced"}, "training.loss.weight: found balanced"),
+        ({"name": "BCEWithLogitsLoss", "weight": "balanced"}, "BCEWithLogitsLoss: pos_weight"),
+        ({"name": "CrossEntropyLoss", "weight": "balanced"}, "the target holds numbers"),
+        ({"name": "BCEWithLogitsLoss", "pos_weight": "balanced"}, "targets lie between 0 and 7"),
+    ],
+)
+def test_what_cannot_be_balanced_is_refused(refusal, choice, reason):
+    assert reason in refusal(**choice)
+
+
+def test_weights_are_as_precise_as_the_model(resolve):
+    weights = [0.1, 0.2]
+    _, recipe = resolve(
+        FEATURES,
+        np.array([0, 1] * 4, np.int64),
+        {
+            "model": {"name": f"{__name__}:DoubleLinear"},
+            "loss": {"name": "CrossEntropyLoss", "weight": weights},
+        },
+        classes=2,
+    )
+    parts = build_model_parts(recipe.training, torch.device("cpu"))
+
+    assert dict(parts.loss.named_buffers())["_summed.weight"].tolist() == weights
+    assert parts.model(torch.ones(1, 2)).dtype == torch.float64
+
+
+class DoubleLinear(nn.Linear):
+    """A linear model in double precision."""
+
+    def __init__(self, in_features, out_features):
+        super().__init__(in_features, out_features, dtype=torch.float64)
+
+    def forward(self, features):
+        return super().forward(features.double())

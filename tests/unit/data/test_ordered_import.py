@@ -95,14 +95,16 @@ def test_groups_that_lie_apart_are_refused_without_a_shuffle(tmp_path):
     who = ["a"] * 3 + ["b"] + ["a"] * 2
     write_small(tmp_path / "t.csv", x=range(6), y=range(6), who=who)
     problem = refusal(tmp_path, **XY, group_by="who")
-    assert "t.csv, row 5, column 'who': the group 'a' has rows before" in problem
+    assert "column 'who': the group 'a' has rows before" in problem
+    assert "t.csv, line 6 (row 4)" in problem
     assert "`shuffle_once: {seed: 1, group_by: who}`" in problem
 
 
 def test_a_missing_group_is_refused_and_a_missing_class_is_one(tmp_path):
     write_small(tmp_path / "t.csv", x=range(6), y=range(6), who=["a", "", "b", "NA", "", "b"])
     problem = refusal(tmp_path, **XY, shuffle_once={"seed": 1, "group_by": "who"})
-    assert "t.csv, row 2, column 'who': its value is missing" in problem
+    assert "column 'who': its value is missing" in problem
+    assert "t.csv, line 3 (row 1)" in problem
     order = imported(tmp_path, shuffle_once={"seed": 1, "stratify_by": "who"})
     assert sorted(order) == list(range(6))
 

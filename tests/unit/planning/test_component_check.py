@@ -135,7 +135,7 @@ def test_a_mistake_of_several_splits_is_told_once():
         ),
         ({"model": "own_net:Net", "optimizer": "Muon"}, "the model has layers.bias (1,)"),
         ({"model": "own_net:Lazy"}, "own_net:Lazy has lazy layers (layers)"),
-        ({"scheduler": "ReduceLROnPlateau"}, "training.scheduler: the schedule cannot be adv"),
+        ({"scheduler": "ReduceLROnPlateau"}, "is advanced by the loss of a validation"),
         ({"scheduler": {"name": "StepLR", "gamma": 0.1}}, "training.scheduler: StepLR does not"),
     ],
 )
@@ -154,6 +154,11 @@ def test_what_is_right_is_accepted_and_no_model_is_built_for_rows_of_unknown_siz
     assert problems_of(training | {"model": {"name": "mlp", "hidden": [3]}}, dataset) == []
     model = "own_net:Whole" if dataset in (WIDE, CLASSES) else "own_net:Net"
     assert problems_of(training | {"model": model}, dataset) == []
+
+
+def test_balanced_weights_need_no_rows_to_be_checked():
+    training = {"loss": {"name": "CrossEntropyLoss", "weight": "balanced"}}
+    assert problems_of(training, CLASSES) == []
 
 
 def test_columns_that_do_not_fit_together_are_told_with_the_rest():

@@ -234,7 +234,10 @@ def test_custom_models_and_transforms(resolve):
         ({"model": "own_parts:Flat"}, ["training.loss", "MSELoss", "(16,)", "(16, 1)"]),
         ({"transform": "scal"}, ["training.transform", "Did you mean 'scale'?"]),
         ({"transform": {"name": "scale", "faktor": 2}}, ["training.transform", "'factor'?"]),
-        ({"transform": "own_parts:lose"}, ["training.transform", "KeyError"]),
+        (
+            {"transform": "own_parts:lose"},
+            ["training.transform", "it must return a row with features, target"],
+        ),
         ({"loss": "MSELos"}, ["training.loss", "Did you mean 'MSELoss'?"]),
         ({"loss": "CrossEntropyLoss"}, ["training.loss", "learns classes", "float"]),
         ({"loss": {"name": "MSELoss", "reduction": "mean"}}, ["training.loss", "reduction"]),

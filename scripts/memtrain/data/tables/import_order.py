@@ -1,5 +1,6 @@
 """The order in which an import writes rows: what the first pass learns of it, and what follows."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ from memtrain.data.row_places import (
 )
 from memtrain.data.tables.refused_value import RefusedValueError
 from memtrain.data.tables.row_codes import codes_of_rows
+from memtrain.data.tables.selected_columns import absent_columns
+from memtrain.data.tables.table import Table
 from memtrain.data.value_counts import ValueCounts
 
 
@@ -36,6 +39,10 @@ class ImportOrder:
         self._is_grouped = settings.group_column is not None
         self._counts = ValueCounts()
         self._runs = _Runs()
+
+    def absent_column(self, tables: list[Table]) -> Iterator[str]:
+        """Yield a problem where a table lacks the column of the order, or has it twice."""
+        yield from absent_columns(tables, [] if self.column is None else [self.column])
 
     def codes(self, rows: pa.RecordBatch, kept: np.ndarray) -> np.ndarray | None:
         """Return the codes of the values of rows that are kept, uint64; None without a column.

@@ -13,18 +13,19 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from memtrain.config.dataset import ImportSettings
+from memtrain.config.dataset import ResolvedImport
 from memtrain.core.errors import UserError, raise_problems
 from memtrain.data.record_file import read_layout
 from memtrain.data.row_places import ChangedValuesError, SourcePlaces
 from memtrain.data.source import Source
 from memtrain.data.source_order import SourceOrder
 from memtrain.data.tables.chosen_columns import ChosenColumns
-from memtrain.data.tables.columns import Column
-from memtrain.data.tables.files import open_tables
+from memtrain.data.tables.columns import Column, NumberColumn
+from memtrain.data.tables.files import open_source, open_tables
 from memtrain.data.tables.import_order import ImportOrder
 from memtrain.data.tables.missing_values import MissingValues
 from memtrain.data.tables.source_files import source_files
+from memtrain.data.tables.table import Table
 from memtrain.system.digests import digest_of_file
 from memtrain.system.progress import Progress
 
@@ -62,13 +63,14 @@ class SourceRows:
         self._folder = Path(data).parent
         settings = None
         if source.origin.get("kind") == "import":
-            settings = ImportSettings.model_validate(source.origin["settings"])
+            settings = ResolvedImport.model_validate(source.origin["settings"])
         self._missing: MissingValues | None = None
         self._dropping: list[Column] = []
         if settings is None:
             self._tables = open_tables([Path(data)])
         else:
-            self._tables = open_tables(_unchanged_files(settings, source))
+            _refuse_changed_files(settings, source)
+            self._tables = open_source(settings)
             self._missing = MissingValues(settings)
             self._dropping = [
                 column
@@ -86,7 +88,7 @@ class SourceRows:
         if self._import_order is None:
             return SourceOrder(SourcePlaces(self._layout.rows))
         if self._import_order.column is not None:
-            for content, kept in self._contents([]):
+            for _, content, kept in self._contents([]):
                 self._import_order.learn(content, kept)
         return SourceOrder(self._import_order.places(self._layout, self._folder))
 
@@ -109,7 +111,7 @@ class SourceRows:
         """
         written = 0
         self.order.start()
-        for content, kept in self._contents(columns):
+        for _, content, kept in self._contents(columns):
             batch = self._batch(content, kept)
             written += int(kept.sum())
             yield batch
@@ -119,7 +121,32 @@ class SourceRows:
                 "were written. Run snakemake, so that they are imported again."
             )
 
-    def _contents(self, columns: Sequence[str]) -> Iterator[tuple[pa.RecordBatch, np.ndarray]]:
+    def place_of(self, row: int, column: str | None = None) -> str | None:
+        """Return where a row of the data file stands in the source: "houses.csv, line 18 (row 16)".
+
+        Args:
+            row: number of the row in the data file.
+            column: the column of the source that is meant, if it is one.
+
+        Returns:
+            The place; None where the source has no such row any more.
+        """
+        if column not in self._chosen:
+            column = None
+        [wanted] = self.order.places_of(np.array([row]))
+        self.order.start()
+        last, start = None, 0
+        for table, content, kept in self._contents([column or self._chosen[0]]):
+            start = 0 if table is not last else start
+            found = np.flatnonzero(self._batch(content, kept).places == wanted)
+            if len(found):
+                return table.place_of(start + int(found[0]), column)
+            last, start = table, start + content.num_rows
+        return None
+
+    def _contents(
+        self, columns: Sequence[str]
+    ) -> Iterator[tuple[Table, pa.RecordBatch, np.ndarray]]:
         """Yield all rows with at least some columns, and which of them were kept, booleans."""
         order = [] if self._import_order is None else [self._import_order.column]
         needed = [*columns, *(one.name for one in self._dropping), *filter(None, order)]
@@ -127,12 +154,20 @@ class SourceRows:
         with Progress("reading the source", None, "rows") as progress:
             for table in self._tables:
                 for content in table.batches(names):
-                    kept = np.ones(content.num_rows, bool)
-                    if self._missing:
-                        cells = {one: one.read(content.column(one.name)) for one in self._dropping}
-                        kept = self._missing.kept_rows(cells, content.num_rows)
                     progress.advance(content.num_rows)
-                    yield content, kept
+                    yield table, content, self._kept_rows(table, content)
+
+    def _kept_rows(self, table: Table, content: pa.RecordBatch) -> np.ndarray:
+        """Return which rows were written, booleans (rows,)."""
+        if not self._missing:
+            return np.ones(content.num_rows, bool)
+        cells = {
+            one: one.read(table.plain(one.name, content.column(one.name)))
+            if isinstance(one, NumberColumn)
+            else one.read(content.column(one.name))
+            for one in self._dropping
+        }
+        return self._missing.kept_rows(cells, content.num_rows)
 
     def _batch(self, content: pa.RecordBatch, kept: np.ndarray) -> SourceBatch:
         codes = self._import_order.codes(content, kept) if self._import_order else None
@@ -147,11 +182,11 @@ class SourceRows:
         return SourceBatch(places, content)
 
 
-def _unchanged_files(settings: ImportSettings, source: Source) -> list[Path]:
-    """Return the files that were imported.
+def _refuse_changed_files(settings: ResolvedImport, source: Source) -> None:
+    """Refuse files that are not those that were imported.
 
     Raises:
-        UserError: where they are others, or have changed.
+        UserError: naming those that are others, or have changed.
     """
     files = source_files(settings.path)
     imported = {one["path"]: one["sha256"] for one in source.origin["files"]}
@@ -166,4 +201,3 @@ def _unchanged_files(settings: ImportSettings, source: Source) -> list[Path]:
         "the data file. Run snakemake first, which imports it again."
         for name in sorted({*changed, *(imported.keys() - names)})
     )
-    return files
