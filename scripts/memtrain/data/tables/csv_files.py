@@ -144,15 +144,13 @@ def _refuse_foreign_names(text: CsvText, columns: list[str]) -> None:
 
 def _lacking_setting(text: CsvText, first: list[str], second: list[str] | None) -> str:
     """Return which setting is meant where a file's first lines do not look like a table's."""
-    if second is not None and len(second) > len(first):
-        return " If lines stand above the header, set `csv: {skip_rows: N}`."
-    if len(first) > 1:
-        return ""
-    for delimiter, spelled in _DELIMITERS.items():
+    for delimiter, spelled in _DELIMITERS.items() if len(first) == 1 else ():
         count = first[0].count(delimiter)
-        if count and (second is None or second[0].count(delimiter) >= count):
+        if count and (second is None or text.delimiter.join(second).count(delimiter) >= count):
             setting = f"`csv: {{delimiter: {spelled}}}`"
             return f" Its cells seem to be separated by {spelled}: set {setting}."
+    if second is not None and len(second) > len(first):
+        return " If lines stand above the header, set `csv: {skip_rows: N}`."
     return ""
 
 
@@ -273,8 +271,10 @@ def _refuse_ragged_row(text: CsvText, columns: int) -> None:
     with text.records() as records:
         first, second = ([cells for _, cells in islice(records, 2)] + [None])[:2]
     advice = _lacking_setting(text, first or [], second)
+    there = "there is" if columns == 1 else "there are"
+    delimiter = _DELIMITERS.get(text.delimiter, repr(text.delimiter))
     raise UserError(
         f"{text.place(number - text.has_header, line)}: it has {counted(len(cells), 'cell')}, but "
-        f"there are {counted(columns, 'column')}. Correct it; a cell that holds "
-        f"{_DELIMITERS.get(text.delimiter, repr(text.delimiter))} is written in quotes.{advice}"
+        f"{there} {counted(columns, 'column')}. Correct it; a cell that holds {delimiter} is "
+        f"written in quotes.{advice}"
     )
