@@ -144,6 +144,12 @@ def _refuse_foreign_names(text: CsvText, columns: list[str]) -> None:
 
 def _lacking_setting(text: CsvText, first: list[str], second: list[str] | None) -> str:
     """Return which setting is meant where a file's first lines do not look like a table's."""
+    line = text.delimiter.join(first)
+    if line.startswith("sep=") and len(line) > len("sep="):
+        setting = f"`csv: {{delimiter: {_DELIMITERS.get(line[4], repr(line[4]))}, skip_rows: 1}}`"
+        return f" The first line tells Excel the delimiter: set {setting}."
+    if line.startswith("version https://git-lfs"):
+        return " This is a pointer of Git LFS to the file: run `git lfs pull`."
     for delimiter, spelled in _DELIMITERS.items() if len(first) == 1 else ():
         count = first[0].count(delimiter)
         if count and (second is None or text.delimiter.join(second).count(delimiter) >= count):

@@ -154,6 +154,18 @@ def test_another_delimiter_is_recognized(tmp_path, delimiter):
     assert f"set `csv: {{delimiter: {spelled}}}`" in refusal(tmp_path / "t.csv", **XY)
 
 
+@pytest.mark.parametrize(
+    ("first", "advice"),
+    [
+        ("sep=;", 'set `csv: {delimiter: ";", skip_rows: 1}`'),
+        ("version https://git-lfs.github.com/spec/v1", "run `git lfs pull`"),
+    ],
+)
+def test_first_lines_of_other_programs_are_recognized(tmp_path, first, advice):
+    (tmp_path / "t.csv").write_text(f"{first}\nx;y\n1;2\n")
+    assert advice in refusal(tmp_path / "t.csv", **XY)
+
+
 def test_lines_above_the_header_are_recognized(tmp_path):
     (tmp_path / "t.csv").write_text("# measured in May\nx,y\n1,2\n")
     assert "csv: {skip_rows: N}" in refusal(tmp_path / "t.csv", **XY)
