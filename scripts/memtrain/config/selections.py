@@ -54,7 +54,8 @@ class AllBut(Settings):
 def _read_selection(value: Any) -> Any:
     if not isinstance(value, dict):
         return read_column_name(value)
-    model = {"type": OfType, "all_but": AllBut}.get("".join(map(str, value)))
+    models: dict[str, type[OfType] | type[AllBut]] = {"type": OfType, "all_but": AllBut}
+    model = models.get("".join(map(str, value)))
     try:
         if model is not None:
             return model.model_validate(value)

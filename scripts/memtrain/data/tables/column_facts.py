@@ -221,10 +221,12 @@ class _Gatherer:
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of the values of one row."""
-        shape, kind = (), self._type
+        shape: list[int] = []
+        kind = self._type
         while pa.types.is_fixed_size_list(kind):
-            shape, kind = (*shape, kind.list_size), kind.value_type
-        return shape
+            shape.append(kind.list_size)
+            kind = kind.value_type
+        return tuple(shape)
 
     @property
     def _kind(self) -> Kind:
