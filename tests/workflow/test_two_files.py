@@ -42,7 +42,7 @@ def test_both_files_are_inputs_and_their_rows_stay_withdrawn(project):
     project.snakemake(*RECIPES)
     assert withdrawn_rows_used(project, old[10:20]) == []
     log = (project / "results/small/logs/resolve_splits.log").read_text()
-    assert "these withdrawn rows now lie at [20, 30); " in log
+    assert "these withdrawn rows now lie at [20, 30)" in log
     # The target alone changes: the rows are imported again.
     changed = np.concatenate([others, old])
     changed[:10, 3] += 1
