@@ -1,7 +1,8 @@
 """Bring rows of your own into a record file.
 
-Reads .npy, .npz, .csv, .csv.gz, .zip (of CSV files), .parquet, .arrow and .feather: one file, a
-folder of them, or a pattern like "data/*.csv". No file is read whole, whatever its size.
+Reads .npy, .npz, .csv, .tsv, .txt (these packed as .gz or .zip, too), .parquet, .arrow and
+.feather: one file, a folder of them, or a pattern like "data/*.csv". No file is read whole,
+whatever its size.
 
 Everything is read twice. The first time it is surveyed: rows are counted, words of categories and
 labels of classes are found, and so is everything that is wrong. The second time the rows are
@@ -39,9 +40,10 @@ from memtrain.workflow.result_code import result_code_digest
 
 SETTINGS = """\
 settings, as under `dataset: import:` in config.yaml:
-  path          a file, a folder of files, or a pattern
-  features      the columns that the model sees; of a .npy matrix by number: [0, 1, 2]
-  target        the columns that it learns to predict
+  path          a file, a folder of files, or a pattern; or {features: X.npy, target: y.npy}
+  features      the columns that the model sees: names (of a .npy matrix, numbers), patterns
+                ("pixel_*"), positions ("0:64"), {type: number}, {all_but: [id]}, or a list of these
+  target        the columns that it learns to predict, as for features
   dtypes        types of columns, or of all `features` or the `target`: {target: int64}; float32
                 unless given. A target of integers is a class.
   inexact       error (unless given): an integer that its type cannot hold exactly stops the import;
@@ -50,6 +52,8 @@ settings, as under `dataset: import:` in config.yaml:
                 class
   missing       error (unless given): stop; drop: leave the row out; keep: leave it missing, for
                 `impute` of the training; or one of them by column, or for `features` and `target`
+  csv           how text files are written: delimiter, decimal, thousands, encoding, quote,
+                null_values, skip_rows, column_names: {delimiter: ";", decimal: ","}
   shuffle_once  a seed: write the rows in random order, which takes twice their space on the disk;
                 null (unless given): keep the order of the files. {seed: 1, stratify_by: species}:
                 in an order in which every range has the shares of the classes of a column;

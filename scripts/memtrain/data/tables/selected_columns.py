@@ -258,6 +258,6 @@ def absent_columns(tables: Sequence[Table], names: Sequence[str]) -> Iterator[st
         else:
             yield (
                 f"{table.name}{more}: there is no column '{name}'."
-                f"{did_you_mean(name, table.columns)} The columns are {listed(table.columns)}."
-                f"{table.hint}"
+                f"{did_you_mean(name, table.columns)} The columns are "
+                f"{listed(table.columns) or 'none'}.{table.hint}"
             )
