@@ -213,13 +213,13 @@ def check_values(
             if fixed:
                 problems.append(
                     f"{key}: {listed(fixed)} cannot differ between groups of {choice.name}; these "
-                    f"can: {listed(_values_of_groups(plain))}."
+                    f"can: {listed(_values_of_groups(plain, fixed))}."
                 )
     raise_problems(problems)
 
 
-def _values_of_groups(optimizer: optim.Optimizer) -> list[str]:
-    return [name for name in optimizer.defaults if name not in _OF_ALL_GROUPS]
+def _values_of_groups(optimizer: optim.Optimizer, fixed: Sequence[str]) -> list[str]:
+    return [name for name in optimizer.defaults if name not in (*_OF_ALL_GROUPS, *fixed)]
 
 
 def _is_of_group(name: str, alone: optim.Optimizer, plain: optim.Optimizer) -> bool:

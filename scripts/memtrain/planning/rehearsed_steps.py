@@ -19,12 +19,12 @@ from torch.optim.lr_scheduler import LRScheduler
 from memtrain.components.build import TrainingParts
 from memtrain.components.composed_schedules import Composition, skip_to
 from memtrain.components.optimizers import build_optimizer
+from memtrain.components.savable_state import check_savable
 from memtrain.components.schedules import Extent, build_scheduler
 from memtrain.core.errors import UserError
 from memtrain.core.wording import counted
 from memtrain.planning.blame import blame
 from memtrain.recipes.recipe import TrainingRecipe
-from memtrain.training.savable_state import check_savable
 
 #: Steps of a schedule that are tried one by one; of the others, those that begin or end a part.
 _MOST_STEPS = 10_000

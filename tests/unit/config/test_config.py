@@ -227,7 +227,7 @@ def test_a_configuration_can_be_written_and_read_back(tmp_path):
         ),
         (
             changed(splits__a__training={"scheduler": {"gamma": 1}}),
-            ["splits.a.training.scheduler.name", "None"],
+            ["splits.a.training.scheduler", "gamma", "`name`"],
         ),
         (changed(splits__b__evaluate=[800, 2000]), ["splits.b.evaluate", "2000", "has 1000 rows"]),
         (changed(splits__a__train=[7, 7]), ["splits.a.train", "[7, 7]", "empty"]),

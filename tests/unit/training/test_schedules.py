@@ -263,19 +263,34 @@ def test_a_warmup_alone_keeps_the_rate_afterwards():
     ("choice", "build"),
     [
         ("CosineAnnealingLR", lambda o: lr_scheduler.CosineAnnealingLR(o, 20)),
-        ({"name": "CosineAnnealingLR", "T_max": "steps"}, lambda o: lr_scheduler.CosineAnnealingLR(o, 20)),
-        ({"name": "CosineAnnealingLR", "T_max": "50%"}, lambda o: lr_scheduler.CosineAnnealingLR(o, 10)),
-        ({"name": "CosineAnnealingLR", "T_max": {"epochs": 3}}, lambda o: lr_scheduler.CosineAnnealingLR(o, 15)),
+        (
+            {"name": "CosineAnnealingLR", "T_max": "steps"},
+            lambda o: lr_scheduler.CosineAnnealingLR(o, 20),
+        ),
+        (
+            {"name": "CosineAnnealingLR", "T_max": "50%"},
+            lambda o: lr_scheduler.CosineAnnealingLR(o, 10),
+        ),
+        (
+            {"name": "CosineAnnealingLR", "T_max": {"epochs": 3}},
+            lambda o: lr_scheduler.CosineAnnealingLR(o, 15),
+        ),
         ("LinearLR", lambda o: lr_scheduler.LinearLR(o, total_iters=20)),
         ("PolynomialLR", lambda o: lr_scheduler.PolynomialLR(o, 20)),
-        ({"name": "MultiStepLR", "milestones": ["10%", 7, "3 epochs"]}, lambda o: lr_scheduler.MultiStepLR(o, [2, 7, 15])),
+        (
+            {"name": "MultiStepLR", "milestones": ["10%", 7, "3 epochs"]},
+            lambda o: lr_scheduler.MultiStepLR(o, [2, 7, 15]),
+        ),
         ({"name": "StepLR", "step_size": "epoch"}, lambda o: lr_scheduler.StepLR(o, 5)),
-        ({"name": "CosineAnnealingWarmRestarts", "T_0": "1 epoch"}, lambda o: lr_scheduler.CosineAnnealingWarmRestarts(o, 5)),
+        (
+            {"name": "CosineAnnealingWarmRestarts", "T_0": "1 epoch"},
+            lambda o: lr_scheduler.CosineAnnealingWarmRestarts(o, 5),
+        ),
         ({"name": f"{__name__}:Halving", "every_steps": "25%"}, lambda o: Halving(o, 5)),
         (f"{__name__}:cosine", lambda o: lr_scheduler.LambdaLR(o, lambda step: (20 - step) / 20)),
     ],
     ids=lambda value: None if callable(value) else str(value),
-)  # fmt: skip
+)
 def test_numbers_of_steps_follow_from_the_recipe(choice, build):
     choice = {"name": choice} if isinstance(choice, str) else choice
     assert rates_of(*scheduled(choice), STEPS) == approx(alone(build))
@@ -332,26 +347,59 @@ def test_every_schedule_goes_on_from_what_a_checkpoint_holds(name):
 @pytest.mark.parametrize(
     ("choice", "expected"),
     [
-        ({"warmup": 20}, "training.scheduler.warmup: found 20 steps, but the schedule lasts for 20"),
+        (
+            {"warmup": 20},
+            "training.scheduler.warmup: found 20 steps, but the schedule lasts for 20",
+        ),
         ({"name": "OneCycleLR", "warmup": 2}, "training.scheduler.warmup: OneCycleLR begins with"),
-        ({"factor": 1}, "training.scheduler: constant does not take factor"),
+        ({"name": "constant", "factor": 1}, "training.scheduler: constant does not take factor"),
         ({"name": "ReduceLROnPlateau"}, "is advanced by the loss of a validation"),
-        ({"name": "CosineAnnealingLR", "T_max": "5 miles"}, "training.scheduler.T_max: found '5 miles'; a number of steps is needed"),
-        ({"name": "StepLR", "step_size": "1.5 steps"}, "training.scheduler.step_size: found '1.5 steps'; '1.5 steps' is no whole number"),
-        ({"name": "SequentialLR", "schedulers": [], "milestones": []}, "training.scheduler.schedulers: found []"),
-        ({"name": "SequentialLR", "schedulers": ["LinearLR"], "milestones": [1]}, "training.scheduler.milestones: found [1]; needed is a list"),
-        ({"name": "SequentialLR", "schedulers": ["LinearLR", "LinearLR"]}, "training.scheduler.milestones: found None"),
-        ({"name": "SequentialLR", "schedulers": ["LinearLR", "LinearLR"], "milestones": [25]}, "before the end of the schedule, which is step 20"),
-        ({"name": "ChainedScheduler", "schedulers": ["OneCycleLR"]}, "training.scheduler.schedulers: OneCycleLR sets rates itself"),
-        ({"name": "ChainedScheduler", "schedulers": [{"name": 3}]}, "training.scheduler.schedulers.0.name: found 3"),
-        ({"name": "ChainedScheduler", "schedulers": ["LinearLR"], "milestones": [1]}, "ChainedScheduler does not take milestones; it takes schedulers"),
-        ({"name": "LambdaLR", "lr_lambda": "half"}, "training.scheduler.lr_lambda: found 'half'; a function is named by its import path"),
+        (
+            {"name": "CosineAnnealingLR", "T_max": "5 miles"},
+            "training.scheduler.T_max: found '5 miles'; a number of steps is needed",
+        ),
+        (
+            {"name": "StepLR", "step_size": "1.5 steps"},
+            "scheduler.step_size: found '1.5 steps'; '1.5 steps' is no whole",
+        ),
+        (
+            {"name": "SequentialLR", "schedulers": [], "milestones": []},
+            "training.scheduler.schedulers: found []",
+        ),
+        (
+            {"name": "SequentialLR", "schedulers": ["LinearLR"], "milestones": [1]},
+            "scheduler.milestones: found [1]; needed is a list",
+        ),
+        (
+            {"name": "SequentialLR", "schedulers": ["LinearLR", "LinearLR"]},
+            "scheduler.milestones: found None",
+        ),
+        (
+            {"name": "SequentialLR", "schedulers": ["LinearLR", "LinearLR"], "milestones": [25]},
+            "before the end of the schedule, which is step 20",
+        ),
+        (
+            {"name": "ChainedScheduler", "schedulers": ["OneCycleLR"]},
+            "scheduler.schedulers: OneCycleLR sets rates itself",
+        ),
+        (
+            {"name": "ChainedScheduler", "schedulers": [{"name": 3}]},
+            "training.scheduler.schedulers.0.name: found 3",
+        ),
+        (
+            {"name": "ChainedScheduler", "schedulers": ["LinearLR"], "milestones": [1]},
+            "ChainedScheduler does not take milestones; it takes schedulers",
+        ),
+        (
+            {"name": "LambdaLR", "lr_lambda": "half"},
+            "training.scheduler.lr_lambda: found 'half'; a function is named by its import path",
+        ),
         ({"name": f"{__name__}:inverse_root", "powr": 2}, "Did you mean 'power'?"),
         ({"name": f"{__name__}:EXTENT"}, "name a class or a function"),
         ({"name": "torch.nn:Linear"}, "is a class, but no torch.optim.lr_scheduler.LRScheduler"),
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_what_cannot_be_a_schedule_is_told_with_its_key(choice, expected):
     (problem,) = problems_of(choice)
     assert expected in problem
