@@ -7,6 +7,7 @@ the user's own may go on from a saved state otherwise than without a stop, which
 import io
 import math
 import random
+import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -137,7 +138,12 @@ def _rates_after(
     assert scheduler is not None
     state_of_optimizer, state = _read(saved)
     found = []
-    with blame(key, "the schedule cannot go on from a saved state"):
+    with (
+        blame(key, "the schedule cannot go on from a saved state"),
+        warnings.catch_warnings(),
+    ):
+        # The optimizer takes no steps here, which PyTorch would warn of.
+        warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
         optimizer.load_state_dict(state_of_optimizer)
         scheduler.load_state_dict(state)
         for step in steps:

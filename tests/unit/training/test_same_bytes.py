@@ -129,7 +129,7 @@ CASES = {
     },
 }
 #: With groups, an optimizer and a function of the user's own, and a schedule made of many.
-CASES["composed"] = {
+CASES["grouped"] = {
     "model": {"name": "mlp", "hidden": [32, 16], "dropout": 0.2},
     "optimizer": {
         "name": "own:Lookahead",
