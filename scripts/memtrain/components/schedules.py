@@ -15,6 +15,7 @@ from memtrain.config.objects import (
     argument_names,
     build,
     check_arguments,
+    describe_exception,
     find_class,
     import_object,
     required_arguments,
@@ -191,11 +192,18 @@ def _inner_choices(where: str, arguments: dict[str, Any]) -> list[ScheduleChoice
     problems: list[str] = []
     choices = []
     for number, content in enumerate(given):
-        content = {"name": content} if isinstance(content, str) else content
-        key = f"{where}.schedulers.{number}"
-        choices.append(attempt(problems, parse_settings, ScheduleChoice, content, key))
+        choices.append(attempt(problems, _inner, f"{where}.schedulers.{number}", content))
     raise_problems(problems)
     return [inner for inner in choices if inner is not None]
+
+
+def _inner(where: str, content: Any) -> ScheduleChoice:
+    """Return what the arguments of a schedule name, with the arguments of that."""
+    if isinstance(content, str):
+        return ScheduleChoice(name=content)
+    if not isinstance(content, dict):
+        raise UserError(f"{where}: found {shown(content)}; needed is a name, or {{name: ...}}.")
+    return parse_settings(ScheduleChoice, content, where)
 
 
 def _build_single(
@@ -291,8 +299,7 @@ def _resolved(where: str, value: Any, extent: Extent) -> Any:
 
 def _function(where: str, value: Any, extent: Extent) -> Callable[[int], float]:
     """Return the function that an argument names by its import path."""
-    content = {"name": value} if isinstance(value, str) else value
-    choice = parse_settings(ScheduleChoice, content, where)
+    choice = _inner(where, value)
     if ":" not in choice.name:
         raise UserError(
             f"{where}: found {shown(value)}; a function is named by its import path, "
@@ -312,6 +319,13 @@ def _factor(where: str, function: Callable, arguments: dict[str, Any]) -> Callab
             raise ValueError(f"the factor of step {step} is {value}")
         return value
 
+    try:
+        factor(0)
+    except (Exception, SystemExit) as error:
+        raise UserError(
+            f"{where}: {getattr(function, '__name__', 'the function')} gives no factor for step 0: "
+            f"{describe_exception(error)}. Return a number for each step: 0, 1, 2, ..."
+        ) from None
     return factor
 
 

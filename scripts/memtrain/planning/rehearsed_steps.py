@@ -100,7 +100,8 @@ def rehearse_schedule(where: str, recipe: TrainingRecipe, parts: TrainingParts) 
     steps = min(sizes.steps, _MOST_STEPS)
     before = _random_states()
     saved_at = steps // 2
-    rates, saved = [], None
+    saved = None
+    rates = [_rates(key, parts.optimizer, 0)]
     with blame(key, "the schedule cannot be advanced"):
         scheduler.step()
     for step in range(1, steps):
@@ -117,7 +118,7 @@ def rehearse_schedule(where: str, recipe: TrainingRecipe, parts: TrainingParts) 
         )
     if saved is not None and choice.imports:
         found = _rates_after(saved, recipe, parts, where, range(saved_at, steps))
-        if found != rates[saved_at - 1 :]:
+        if found != rates[saved_at:]:
             raise UserError(
                 f"{key}: the schedule does not go on from a saved state as it would have without a "
                 "stop. Let the rate follow from the number of the step, or keep what the schedule "

@@ -34,8 +34,8 @@ def cosine(step, steps, steps_per_epoch, epochs):
     return (steps - step) / steps
 
 
-def not_a_number(step):
-    return float("nan") if step == 3 else 1.0
+def failing(step):
+    return 1 / step
 
 
 class Halving(lr_scheduler.LRScheduler):
@@ -396,6 +396,13 @@ def test_every_schedule_goes_on_from_what_a_checkpoint_holds(name):
         ),
         ({"name": f"{__name__}:inverse_root", "powr": 2}, "Did you mean 'power'?"),
         ({"name": f"{__name__}:EXTENT"}, "name a class or a function"),
+        ({"name": "math:cos", "warmup": 2, "x": 1}, "cos does not take x=1"),
+        ({"name": f"{__name__}:failing"}, "failing gives no factor for step 0: ZeroDivisionError"),
+        ({"name": "LambdaLR", "lr_lambda": ["a:b"]}, "scheduler.lr_lambda: found ['a:b']; needed"),
+        (
+            {"name": "ChainedScheduler", "schedulers": [3]},
+            "scheduler.schedulers.0: found 3; needed",
+        ),
         ({"name": "torch.nn:Linear"}, "is a class, but no torch.optim.lr_scheduler.LRScheduler"),
     ],
     ids=str,
