@@ -112,7 +112,7 @@ class ScheduleChoice(Choice):
     def _check_name(self) -> "ScheduleChoice":
         if self.arguments and "name" not in self.model_fields_set:
             raise ValueError(
-                f"{listed(self.arguments)} are arguments of a schedule; add its `name`"
+                f"a schedule with arguments ({listed(self.arguments)}) needs its `name`"
             )
         return self
 

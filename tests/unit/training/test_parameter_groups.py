@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from memtrain.components.optimizers import build_optimizer
+from memtrain.components.parameter_groups import describe_groups
 from memtrain.config.optimization import OptimizerChoice
 from memtrain.config.parsing import parse_settings
 from memtrain.core.errors import UserError
@@ -166,6 +167,29 @@ def test_an_optimizer_without_weight_decay_cannot_leave_any_out():
     assert "training.optimizer.no_decay: Rprop has no weight decay" in problem
     (problem,) = problems_of({"no_decay": ["biases"]})
     assert "no_decay.0: found 'biases'" in problem
+
+
+def test_the_groups_are_described_by_what_differs():
+    choice = {"no_decay": "bias", "groups": [{"match": "1.*", "lr": 1}]}
+    choice = parse_settings(OptimizerChoice, {"name": "AdamW", "lr": 0.1} | choice)
+    optimizer = build_optimizer("", choice, nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 1)))
+    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)
+    optimizer.step()
+    schedule.step()
+    assert describe_groups(optimizer) == [
+        "group 1: 6 numbers, lr 0.1, weight_decay 0.01",
+        "group 2: 2 numbers, lr 0.1, weight_decay 0.0",
+        "group 3: 2 numbers, lr 1, weight_decay 0.01",
+        "group 4: 1 numbers, lr 1, weight_decay 0.0",
+    ]
+    assert describe_groups(torch.optim.SGD(nn.Linear(2, 1).parameters())) == []
+
+
+def test_the_patterns_and_the_settings_of_groups_are_told_at_once():
+    groups = [{"match": "nothing", "lr": 1}, {"match": "*.bias", "wd": 1}]
+    first, second = problems_of({"groups": groups})
+    assert "groups.1: AdamW does not take lr=0.1, wd=1" in first
+    assert "groups.0.match: 'nothing' matches no parameter" in second
 
 
 def test_groups_are_fused_as_well():

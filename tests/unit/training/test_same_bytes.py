@@ -13,6 +13,7 @@ import pytest
 import safetensors.torch
 
 from tests.trainings import Training, wait_until
+from tests.unit.training import composed
 
 GENERATOR = np.random.default_rng(4)
 FEATURES = GENERATOR.random((403, 64), dtype=np.float32)
@@ -65,29 +66,6 @@ class Wide(nn.Linear):
         self.rest = nn.Parameter(torch.zeros(3_000_000))
 
 
-class Lookahead(torch.optim.Optimizer):
-    # Every third step, the weights go half of the way back to where they were.
-    def __init__(self, params, lr, weight_decay=0.0):
-        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "steps": 0})
-
-    @torch.no_grad()
-    def step(self):
-        for group in self.param_groups:
-            group["steps"] += 1
-            for part in group["params"]:
-                if part.grad is None:
-                    continue
-                slow = self.state[part].setdefault("slow", part.clone())
-                part.mul_(1 - group["lr"] * group["weight_decay"]).sub_(group["lr"] * part.grad)
-                if group["steps"] % 3 == 0:
-                    slow.lerp_(part, 0.5)
-                    part.copy_(slow)
-
-
-def inverse_root(step, power=0.5):
-    return (step + 1) ** -power
-
-
 batches = 0
 
 
@@ -104,6 +82,7 @@ counted.batched = True
 """
 
 CASES = {
+    "grouped": composed.CASE,
     "linear": {
         "model": "linear",
         "optimizer": {"name": "SGD", "lr": 0.01, "momentum": 0.9},
@@ -128,34 +107,6 @@ CASES = {
         "last_window": "step",
     },
 }
-#: With groups, an optimizer and a function of the user's own, and a schedule made of many.
-CASES["grouped"] = {
-    "model": {"name": "mlp", "hidden": [32, 16], "dropout": 0.2},
-    "optimizer": {
-        "name": "own:Lookahead",
-        "lr": 0.02,
-        "weight_decay": 0.1,
-        "no_decay": ["bias"],
-        "groups": [{"match": "layers.0.*", "lr": 0.01}],
-    },
-    "scheduler": {
-        "name": "SequentialLR",
-        "warmup": "10%",
-        "schedulers": [
-            {"name": "own:inverse_root", "power": 0.3},
-            {
-                "name": "ChainedScheduler",
-                "schedulers": [
-                    {"name": "MultiStepLR", "milestones": ["40%", "80%"]},
-                    {"name": "MultiplicativeLR", "lr_lambda": "own:inverse_root"},
-                ],
-            },
-            "CosineAnnealingLR",
-        ],
-        "milestones": ["30%", "60%"],
-    },
-    "last_window": "step",
-}
 #: On the CPU, since each of several processes needs a GPU of its own; test_gpu.py has those.
 SIZES = {"batch_size": 8, "accumulation_steps": 8, "epochs": 4, "seed": 11, "device": "cpu"}
 
@@ -169,7 +120,7 @@ EVERY_THIRD_STEP = ("--running", "{checkpoint: {steps: 3}}")
 @pytest.fixture
 def new_training(resolve, tmp_path, monkeypatch):
     """Return a function that sets up a training of a case, in a folder of its own."""
-    (tmp_path / "own.py").write_text(OWN)
+    (tmp_path / "own.py").write_text(OWN + composed.OWN)
     monkeypatch.syspath_prepend(tmp_path)
 
     def make(name, case=None, **changes):
