@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -25,6 +25,7 @@ from memtrain.config.parsing import parse_settings
 from memtrain.config.step_counts import read_step_count, resolve_step_count
 from memtrain.core.errors import UserError, attempt, raise_problems
 from memtrain.core.wording import counted, listed, shown
+from memtrain.recipes.recipe import TrainingRecipe
 
 #: Arguments that are numbers of steps, of PyTorch's schedules and of one's own. Of one's own, those
 #: whose names end in "steps" are so as well.
@@ -38,6 +39,9 @@ _STEP_COUNTS = (
     "total_iters",
     "total_steps",
 )
+
+#: Steps of an epoch whose number is not known yet.
+_MADE_UP_STEPS = 1000
 
 #: Schedules that set rates, and perhaps momentum, whatever the optimizer's rate is.
 _SET_RATES = (lr_scheduler.OneCycleLR, lr_scheduler.CyclicLR)
@@ -54,19 +58,30 @@ class Extent:
         steps: number of optimizer steps of the training, or of the part that the schedule sets.
         steps_per_epoch: number of optimizer steps of an epoch.
         epochs: number of epochs of the training.
+        is_known: whether the steps are those of the training, and not made up to try a schedule
+            before there are any rows.
     """
 
     steps: int
     steps_per_epoch: int
     epochs: int
+    is_known: bool = True
+
+    @classmethod
+    def of(cls, recipe: TrainingRecipe) -> "Extent":
+        """Return the extent of a training; it is made up where the recipe has no steps."""
+        sizes, epochs = recipe.sizes, recipe.settings.epochs
+        if sizes.steps == 0:
+            return cls(_MADE_UP_STEPS * epochs, _MADE_UP_STEPS, epochs, is_known=False)
+        return cls(sizes.steps, sizes.steps_per_epoch, epochs)
 
     def resolve(self, count: int | str) -> int:
         """Return a number of steps that may be written as a share or in epochs."""
         return resolve_step_count(count, self.steps, self.steps_per_epoch)
 
     def lasting(self, steps: int) -> "Extent":
-        """Return the extent of a part."""
-        return Extent(steps, self.steps_per_epoch, self.epochs)
+        """Return the extent of a part, which has at least one step."""
+        return replace(self, steps=max(1, steps))
 
 
 def build_scheduler(
@@ -108,7 +123,7 @@ def _build_after_warmup(
     optimizer: Optimizer,
 ) -> LRScheduler:
     """Return a linear rise of the rate over so many steps, and then the schedule."""
-    if steps >= extent.steps:
+    if extent.is_known and steps >= extent.steps:
         raise UserError(
             f"{where}.warmup: found {counted(steps, 'step')}, but the schedule lasts for "
             f"{counted(extent.steps, 'step')}, so that the rate would never have its full value. "
@@ -141,7 +156,7 @@ def _build_succession(
         )
     borders = [0, *milestones, extent.steps]
     parts = [end - start for start, end in pairwise(borders)]
-    if min(parts) <= 0:
+    if extent.is_known and min(parts) <= 0:
         raise UserError(
             f"{where}.milestones: found the steps {listed(milestones)}; each must come after the "
             f"one before, and before the end of the schedule, which is step {extent.steps:,}. "

@@ -131,11 +131,10 @@ def _rates_after(
     saved: bytes, recipe: TrainingRecipe, parts: TrainingParts, where: str, steps: range
 ) -> list[list[float]]:
     """Return the learning rates of a schedule that goes on from a saved state."""
-    settings, sizes = recipe.settings, recipe.sizes
+    settings = recipe.settings
     optimizer = build_optimizer(f"{where}.optimizer", settings.optimizer, parts.model)
-    extent = Extent(sizes.steps, sizes.steps_per_epoch, settings.epochs)
     key = f"{where}.scheduler"
-    scheduler = build_scheduler(key, settings.scheduler, optimizer, extent)
+    scheduler = build_scheduler(key, settings.scheduler, optimizer, Extent.of(recipe))
     assert scheduler is not None
     state_of_optimizer, state = _read(saved)
     found = []
