@@ -53,13 +53,14 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_arguments(argv)
     with recording(__file__, args, Path(args.split).parent.name) as record:
         recipe = Recipe.read(args.split)
+        plan = recipe.needed_evaluation()
         evaluation = Evaluation.read(args.evaluation)
         evaluation.check_recipe(recipe, args.evaluation)
         predictions = Predictions(args.predictions)
         history = read_history(args.history)
         record.reads(args.split, "recipe")
         record.reads(args.evaluation, "evaluation")
-        record.reads_rows(args.predictions, {"": recipe.evaluation.rows.resolved})
+        record.reads_rows(args.predictions, {"": plan.rows.resolved})
         record.reads(args.history, "history")
         # Imported late, since matplotlib takes a while: a missing file is reported before.
         from memtrain.reporting.figures.split import draw_split

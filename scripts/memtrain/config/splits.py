@@ -48,7 +48,7 @@ class SplitRanges:
 
     Attributes:
         train: ranges that the model is trained on.
-        evaluate: ranges that the model is evaluated on.
+        evaluate: ranges that the model is evaluated on; empty where it is not evaluated.
         problems: problems of the ranges, a sentence each; empty if there are none.
     """
 
@@ -58,13 +58,17 @@ class SplitRanges:
 
 
 class SplitSettings(Settings):
-    """One training and its evaluation."""
+    """One training and its evaluation, if it has one."""
 
     train: Ranges = Field(
         description="Rows to train on: [start, end], or a list of such ranges. The end is not "
         "included; a bound is a row number or a percentage like 80%."
     )
-    evaluate: Ranges = Field(description="Rows to evaluate on, written like `train`.")
+    evaluate: Ranges | None = Field(
+        default=None,
+        description="Rows to evaluate on, written like `train`. Without it, the model is not "
+        "evaluated: for one that is trained on all rows.",
+    )
     allow_overlap: bool = Field(
         default=False, description="Whether a row may be both trained on and evaluated on."
     )
@@ -81,10 +85,10 @@ class SplitSettings(Settings):
             rows: number of rows in the file.
         """
         train = _resolve_pairs(self.train, rows)
-        evaluate = _resolve_pairs(self.evaluate, rows)
+        evaluate = _resolve_pairs(self.evaluate or [], rows)
         problems = [
             *_range_problems(f"{key}.train", self.train, train, rows),
-            *_range_problems(f"{key}.evaluate", self.evaluate, evaluate, rows),
+            *_range_problems(f"{key}.evaluate", self.evaluate or [], evaluate, rows),
         ]
         shared = [] if self.allow_overlap else list(overlaps(train, evaluate))
         if shared:

@@ -44,8 +44,8 @@ class Evaluator:
         loading: how rows are loaded; no result depends on it.
 
     Raises:
-        UserError: if the weights were not trained by this recipe, or if the file does not hold the
-            rows.
+        UserError: if the recipe has no evaluation, if the weights were not trained by it, or if the
+            file does not hold the rows.
     """
 
     def __init__(
@@ -59,6 +59,7 @@ class Evaluator:
         torch.set_num_threads(settings.threads)
         set_exactness(settings.reduction == "reproducible")
         self._recipe = recipe
+        self._rows = recipe.needed_evaluation().rows
         self._device = choose_device(settings.device)
         self._parts = build_model_parts(recipe.training, self._device)
         load_weights(model, self._parts.model)
@@ -66,7 +67,7 @@ class Evaluator:
         self._dataset = open_rows(
             data,
             recipe.training,
-            recipe.evaluation.rows,
+            self._rows,
             transform=self._parts.transform,
             float64=True,
         )
@@ -90,7 +91,7 @@ class Evaluator:
             predictions: the file to write, ``predictions.npy``.
             steps: the number of optimizer steps of the training, noted in the evaluation.
         """
-        task, rows = self._meaning.task, self._recipe.evaluation.rows.count
+        task, rows = self._meaning.task, self._rows.count
         tally = Tally(self._recipe, self._meaning)
         dtype = prediction_dtype(
             task,
@@ -156,7 +157,7 @@ class Evaluator:
     @torch.no_grad()
     def _outputs_of_first_row(self) -> torch.Tensor:
         """Return the outputs of the model for the first evaluation row, (1, outputs)."""
-        batch = first_row(self._dataset, self._recipe.evaluation.rows, torch.device("cpu"))
+        batch = first_row(self._dataset, self._rows, torch.device("cpu"))
         return self._parts.model(self._as_trained(batch)["features"])
 
     def _build_loader(self, loading: LoadingSettings) -> BlockLoader:
@@ -167,21 +168,21 @@ class Evaluator:
             self._dataset,
             max(1, min(_ROWS_PER_BATCH, _BYTES_PER_BATCH // bytes_per_row)),
             shuffle=None,
-            ranges=self._recipe.evaluation.rows.ranges,
+            ranges=self._rows.ranges,
             reader=loading.reader,
             memory_budget=loading.budget_bytes,
         )
 
     def _row_numbers(self) -> Iterator[np.ndarray]:
         """Yield the numbers of the rows of every batch, int64 (rows,)."""
-        rows, size = self._recipe.evaluation.rows, self._loader.order.batch_size
+        rows, size = self._rows, self._loader.order.batch_size
         for start in range(0, rows.count, size):
             pieces = at_positions(rows.resolved, start, start + size)
             yield np.concatenate([np.arange(*piece) for piece in pieces])
 
     def _keeps_target(self) -> bool:
         """Return whether the transform leaves the targets of the first rows as they are."""
-        first = self._recipe.evaluation.rows.resolved[0]
+        first = self._rows.resolved[0]
         rows = range(first.start, min(first.start + _ROWS_COMPARED, first.end))
         plain = MemmapDataset(self._dataset.filename, float64=True).gather(rows)["target"]
         return torch.equal(plain, self._dataset.gather(rows)["target"])

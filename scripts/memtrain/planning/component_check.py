@@ -34,7 +34,7 @@ from memtrain.system import canonical_json
 _PARTS = ("model", "transform", "loss", "optimizer", "scheduler")
 
 #: Endings of files whose columns have one number a row.
-_FLAT_FILES = (".csv", ".csv.gz", ".zip")
+_FLAT_FILES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz", ".zip")
 
 
 @dataclass(frozen=True)
@@ -156,13 +156,18 @@ def _problems_of_training(settings: TrainingSettings, rows: ExpectedRows) -> lis
 
 
 def _imported_rows(settings: ImportSettings) -> ExpectedRows:
-    columns = ChosenColumns.from_settings(settings)
-    is_class = columns.target[0].classes is not None
-    is_flat = settings.path.lower().endswith(_FLAT_FILES)
-    has_categories = bool(set(settings.features) & set(settings.categories))
+    named = settings.named_part()
+    is_all_named = len(named.features) == len(settings.features)
+    if not named.target:  # Which columns are meant is known once the files are opened.
+        named = named.model_copy(update={"target": ["target"]})
+    is_class = ChosenColumns.from_settings(named).target[0].classes is not None
+    paths = settings.path if isinstance(settings.path, str) else settings.path.features
+    is_flat = paths.lower().endswith(_FLAT_FILES) and is_all_named
+    categories = set(named.categories) & set(named.features)
+    has_categories = bool(categories) or len(named.categories) < len(settings.categories)
     return ExpectedRows(
-        features=len(settings.features) if is_flat and not has_categories else None,
-        target=settings.target,
+        features=len(named.features) if is_flat and not has_categories else None,
+        target=named.target,
         kind=_kind(is_class),
     )
 

@@ -24,10 +24,19 @@ from memtrain.planning.backward_cost import BackwardCost, measured_cost
 from memtrain.planning.blame import CHANGE, blame
 from memtrain.planning.parts_problems import PartsError
 from memtrain.planning.rehearsed_steps import rehearse_optimizer, rehearse_schedule
+from memtrain.planning.row_checks import (
+    check_loss_is_a_sum,
+    check_model_repeats,
+    check_outputs_are_rows,
+    check_rows,
+)
 from memtrain.recipes.recipe import ResourceEstimate, TrainingRecipe
 
 #: Rows of a first micro-batch, which tells what larger ones would take.
 _ROWS_OF_PROBE = 2
+
+#: Rows that are looked at closely.
+_ROWS_OF_CHECKS = 8
 
 #: Most parameters that a message names.
 _MOST_PARAMETERS = 5
@@ -84,8 +93,11 @@ class _Rehearsal:
 
     def run(self) -> BackwardCost:
         """Try everything, and return what the largest micro-batch took that was computed."""
+        self._transform_twice()
         self._predict_one_row()
+        self._add_up_losses()
         self._parts.model.train()
+        self._repeat_outputs()
         largest = self._sizes[0]
         affordable = self._affordable_rows()
         if affordable < largest:
@@ -102,6 +114,15 @@ class _Rehearsal:
         rehearse_schedule(self._where, self._recipe, self._parts)
         return costs[0]
 
+    def _transform_twice(self) -> None:
+        """Look at what the transform gives for the same rows."""
+        key = f"{self._where}.transform"
+        with blame(key, "the transform does not fit the rows"):
+            first, second = (
+                first_rows(self._dataset, self._recipe.rows, _ROWS_OF_CHECKS) for _ in range(2)
+            )
+        check_rows(key, first, second)
+
     def _predict_one_row(self) -> None:
         """Call the model as the evaluation does, and look at what it gives."""
         batch, loss = self._rows(1), self._parts.loss
@@ -109,8 +130,23 @@ class _Rehearsal:
         row = f"rows of {_describe(batch['features'])}"
         with blame(f"{self._where}.model", f"the model does not fit {row}"), torch.no_grad():
             outputs = self._parts.model(batch["features"])
+        check_outputs_are_rows(f"{self._where}.model", outputs, len(batch["features"]))
         if loss.kind is not None:
             loss.check(f"{self._where}.loss", outputs, batch["target"])
+
+    def _repeat_outputs(self) -> None:
+        """Look at whether a model of the user's own gives the same outputs again."""
+        if ":" in self._recipe.settings.model.name:
+            rows = self._rows(min(_ROWS_OF_CHECKS, self._sizes[0]))
+            check_model_repeats(f"{self._where}.model", self._parts.loss, self._parts.model, rows)
+
+    def _add_up_losses(self) -> None:
+        """Look at what a loss of the user's own gives for several rows, and for each of them."""
+        loss, model = self._parts.loss, self._parts.model
+        rows = min(_ROWS_OF_CHECKS, self._sizes[0])
+        if isinstance(loss, SummedLoss) or rows < 2:
+            return
+        check_loss_is_a_sum(f"{self._where}.loss", loss, model, self._rows(rows))
 
     def _affordable_rows(self) -> int:
         """Return the rows of the largest micro-batch that does not take too much memory or time."""

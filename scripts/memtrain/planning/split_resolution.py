@@ -102,8 +102,13 @@ def describe_weak_shuffle(recipe: Recipe) -> str | None:
     )
 
 
-def describe_absent_classes(recipe: Recipe) -> str | None:
-    """Return a warning if the training rows lack classes that other rows have; else None."""
+def describe_absent_classes(recipe: Recipe, names: Sequence[str] | None) -> str | None:
+    """Return a warning if the training rows lack classes that other rows have; else None.
+
+    Args:
+        recipe: recipe of a split.
+        names: words of the classes, in the order of their numbers; None where there are none.
+    """
     counts = recipe.training.statistics_of("target").values
     classes = recipe.training.task.classes
     if classes is None or counts is None:
@@ -113,7 +118,6 @@ def describe_absent_classes(recipe: Recipe) -> str | None:
     absent = np.flatnonzero(~present).tolist()
     if not absent:
         return None
-    names = recipe.evaluation.class_names
     shown = listed([names[number] if names else str(number) for number in absent], 5)
     return (
         f"splits.{recipe.split}: no training row is of class {shown}; the model cannot learn "
@@ -151,9 +155,13 @@ class _Resolver:
         left_out = sorted({*overlaps([*ranges.train, *ranges.evaluate], self._withdrawn)})
         train = subtract_ranges(ranges.train, self._withdrawn)
         evaluate = subtract_ranges(ranges.evaluate, self._withdrawn)
-        raise_problems(_empty_ranges(split, train, evaluate))
+        is_evaluated = bool(ranges.evaluate)
+        raise_problems(_empty_ranges(split, train, evaluate, is_evaluated))
         training_pieces = self._manifest.pieces(self._data, train)
         evaluation_pieces = self._manifest.pieces(self._data, evaluate)
+        uses = {"training": training_pieces}
+        if is_evaluated:
+            uses["evaluation"] = evaluation_pieces
         touched = self._manifest.touched_shards([*train, *evaluate])
         order = self._order(split, train)
         training = self._training(split, train, training_pieces, order)
@@ -161,9 +169,10 @@ class _Resolver:
             value_problems(
                 f"splits.{split}",
                 training,
-                {"training": training_pieces, "evaluation": evaluation_pieces},
+                uses,
                 data=self._data,
                 manifest=self._manifest,
+                source=self._source,
             )
         )
         if self._source.task == "regression":
@@ -172,17 +181,20 @@ class _Resolver:
         return Recipe(
             split=split,
             training=training,
-            evaluation=EvaluationRecipe(
-                rows=_rows(evaluate, evaluation_pieces),
-                settings=self._configuration.evaluation,
-                lowest_loss=self._source.lowest_loss,
-                class_names=self._source.class_names,
-            ),
+            evaluation=self._evaluation(evaluate, evaluation_pieces) if is_evaluated else None,
             shuffle=_shuffle_summary(order, self._source.in_random_order),
             resource_estimate=dry_run("training", training, self._data),
             shards={str(number): self._manifest.shards[number].digest for number in touched},
             rows_per_shard=self._manifest.rows_per_shard,
             withdrawn=[(rows.start, rows.end) for rows in left_out],
+        )
+
+    def _evaluation(self, ranges: list[Range], pieces: list[PieceSummary]) -> EvaluationRecipe:
+        return EvaluationRecipe(
+            rows=_rows(ranges, pieces),
+            settings=self._configuration.evaluation,
+            lowest_loss=self._source.lowest_loss,
+            class_names=self._source.class_names,
         )
 
     def _order(self, split: str, ranges: list[Range]) -> RowOrder:
@@ -219,14 +231,20 @@ class _Resolver:
         )
 
 
-def _empty_ranges(split: str, train: list[Range], evaluate: list[Range]) -> Iterator[str]:
+def _empty_ranges(
+    split: str, train: list[Range], evaluate: list[Range], is_evaluated: bool
+) -> Iterator[str]:
     """Yield a problem for each use of a split that has no rows left."""
-    for key, ranges in (("train", train), ("evaluate", evaluate)):
-        if not ranges:
-            yield (
-                f"splits.{split}.{key}: all of its rows are withdrawn. Give it other rows, or "
-                "remove the split."
-            )
+    if not train:
+        yield (
+            f"splits.{split}.train: all of its rows are withdrawn. Give it other rows, or remove "
+            "the split."
+        )
+    if is_evaluated and not evaluate:
+        yield (
+            f"splits.{split}.evaluate: all of its rows are withdrawn. Give it other rows, or "
+            "remove `evaluate`."
+        )
 
 
 def _rows(ranges: list[Range], pieces: list[PieceSummary]) -> Rows:

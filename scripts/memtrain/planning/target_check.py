@@ -22,7 +22,7 @@ def target_problems(
         split: name of the split.
         settings: settings of its training.
         training: its training rows.
-        evaluation: its evaluation rows.
+        evaluation: its evaluation rows; empty where the model is not evaluated.
     """
     kind = kind_of(settings.loss)
     has_own_transform = settings.transform is not None and ":" in settings.transform.name
@@ -31,11 +31,12 @@ def target_problems(
     uses = {
         use: merge_all([piece.statistics["target"] for piece in pieces])
         for use, pieces in (("training", training), ("evaluation", evaluation))
+        if pieces
     }
     key, name = f"splits.{split}: training.loss", settings.loss.name
     problems = {use: target_problem(name, kind, part) for use, part in uses.items()}
     found = [f"{key}: {use} rows: {problem}" for use, problem in problems.items() if problem]
-    if found or kind.labels is None:
+    if found or kind.labels is None or "evaluation" not in uses:
         return found
     if are_labels(uses["training"], kind.labels) and not are_labels(
         uses["evaluation"], kind.labels
