@@ -41,6 +41,8 @@ def _keys_below(path: str, value: Schema, definitions: dict[str, Schema]) -> lis
             text = "any keys of [training](#training)"
         elif deeper in definitions and "properties" in _mapping(definitions[deeper]):
             text = f"see [below](#{_anchor(f'{path}.{key}')})"
+            if deeper.endswith("Choice"):
+                text = f"chosen by name, {text}{_default(entry)}"
             inside += [f"### {path}.{key}\n", *_keys_below(f"{path}.{key}", entry, definitions)]
         else:
             text = _type(entry) + _default(entry)
@@ -76,7 +78,7 @@ def _described(value: Schema) -> str:
 
 def _type(value: Schema) -> str:
     if "$ref" in value:
-        return "chosen by name"
+        return "chosen by name" if value["$ref"].endswith("Choice") else "mapping"
     if "enum" in value:
         return " | ".join(f"`{one}`" for one in value["enum"])
     if "const" in value:
@@ -85,6 +87,8 @@ def _type(value: Schema) -> str:
         types = [_type(one) for one in value["anyOf"]]
         if any("KkMm" in one.get("pattern", "") for one in value["anyOf"]):
             types = ["bytes, like `256MiB`", *types[2:]]
+        if any("epoch" in one.get("pattern", "") for one in value["anyOf"]):
+            types = ["steps, like `100`, `5%` or `2 epochs`"]
         return " | ".join(dict.fromkeys(types))
     if value.get("type") == "array":
         if value.get("maxItems") == 2:
@@ -119,7 +123,8 @@ def _as_yaml(value: Any) -> str:
     if isinstance(value, dict):
         if list(value) == ["name"]:
             return str(value["name"])
-        return "{" + ", ".join(f"{key}: {_as_yaml(one)}" for key, one in value.items()) + "}"
+        given = {key: one for key, one in value.items() if one != []}
+        return "{" + ", ".join(f"{key}: {_as_yaml(one)}" for key, one in given.items()) + "}"
     return str(value) if isinstance(value, str) else json.dumps(value)
 
 

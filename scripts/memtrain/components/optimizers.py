@@ -14,7 +14,7 @@ from memtrain.components.parameter_groups import (
 )
 from memtrain.config.objects import build, find_class, import_object, required_arguments
 from memtrain.config.optimization import OptimizerChoice
-from memtrain.core.errors import UserError
+from memtrain.core.errors import UserError, attempt, raise_problems
 from memtrain.core.wording import listed
 
 #: Optimizers whose fused version does what the plain one does, and the devices that it runs on. It
@@ -68,8 +68,11 @@ def build_optimizer(where: str, choice: OptimizerChoice, model: nn.Module) -> op
         )
     given: list[Any] = parameters
     if choice.groups or choice.no_decay:
-        check_values(where, factory, choice, model)
-        given = [group.as_argument() for group in parameter_groups(where, choice, model)]
+        problems: list[str] = []
+        attempt(problems, check_values, where, factory, choice, model)
+        groups = attempt(problems, parameter_groups, where, choice, model) or []
+        raise_problems(problems)
+        given = [group.as_argument() for group in groups]
     if _is_equal_when_fused(factory, choice.arguments, parameters):
         return factory(given, fused=True, **choice.arguments)
     return optimizer if given is parameters else build(where, factory, given, **choice.arguments)

@@ -91,6 +91,23 @@ def parameter_groups(where: str, choice: OptimizerChoice, model: nn.Module) -> l
     return [group for group in halves if group.parameters]
 
 
+def describe_groups(optimizer: optim.Optimizer) -> list[str]:
+    """Return a line for each group: how many parameters it has, and the settings that differ."""
+    groups = [
+        {**group, "lr": group.get("initial_lr", group.get("lr"))}
+        for group in optimizer.param_groups
+    ]
+    differing = [
+        name for name in optimizer.defaults if len({repr(group[name]) for group in groups}) > 1
+    ]
+    return [
+        f"group {number}: {sum(part.numel() for part in group['params']):,} numbers, "
+        + listed(f"{name} {group[name]}" for name in differing)
+        for number, group in enumerate(groups, 1)
+        if differing
+    ]
+
+
 def _members(
     where: str,
     groups: Sequence[GroupSettings],
@@ -213,13 +230,13 @@ def check_values(
             if fixed:
                 problems.append(
                     f"{key}: {listed(fixed)} cannot differ between groups of {choice.name}; these "
-                    f"can: {listed(_values_of_groups(plain))}."
+                    f"can: {listed(_values_of_groups(plain, fixed))}."
                 )
     raise_problems(problems)
 
 
-def _values_of_groups(optimizer: optim.Optimizer) -> list[str]:
-    return [name for name in optimizer.defaults if name not in _OF_ALL_GROUPS]
+def _values_of_groups(optimizer: optim.Optimizer, fixed: Sequence[str]) -> list[str]:
+    return [name for name in optimizer.defaults if name not in (*_OF_ALL_GROUPS, *fixed)]
 
 
 def _is_of_group(name: str, alone: optim.Optimizer, plain: optim.Optimizer) -> bool:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -15,6 +15,7 @@ from memtrain.config.objects import (
     argument_names,
     build,
     check_arguments,
+    describe_exception,
     find_class,
     import_object,
     required_arguments,
@@ -24,6 +25,7 @@ from memtrain.config.parsing import parse_settings
 from memtrain.config.step_counts import read_step_count, resolve_step_count
 from memtrain.core.errors import UserError, attempt, raise_problems
 from memtrain.core.wording import counted, listed, shown
+from memtrain.recipes.recipe import TrainingRecipe
 
 #: Arguments that are numbers of steps, of PyTorch's schedules and of one's own. Of one's own, those
 #: whose names end in "steps" are so as well.
@@ -37,6 +39,9 @@ _STEP_COUNTS = (
     "total_iters",
     "total_steps",
 )
+
+#: Steps of an epoch whose number is not known yet.
+_MADE_UP_STEPS = 1000
 
 #: Schedules that set rates, and perhaps momentum, whatever the optimizer's rate is.
 _SET_RATES = (lr_scheduler.OneCycleLR, lr_scheduler.CyclicLR)
@@ -53,19 +58,30 @@ class Extent:
         steps: number of optimizer steps of the training, or of the part that the schedule sets.
         steps_per_epoch: number of optimizer steps of an epoch.
         epochs: number of epochs of the training.
+        is_known: whether the steps are those of the training, and not made up to try a schedule
+            before there are any rows.
     """
 
     steps: int
     steps_per_epoch: int
     epochs: int
+    is_known: bool = True
+
+    @classmethod
+    def of(cls, recipe: TrainingRecipe) -> "Extent":
+        """Return the extent of a training; it is made up where the recipe has no steps."""
+        sizes, epochs = recipe.sizes, recipe.settings.epochs
+        if sizes.steps == 0:
+            return cls(_MADE_UP_STEPS * epochs, _MADE_UP_STEPS, epochs, is_known=False)
+        return cls(sizes.steps, sizes.steps_per_epoch, epochs)
 
     def resolve(self, count: int | str) -> int:
         """Return a number of steps that may be written as a share or in epochs."""
         return resolve_step_count(count, self.steps, self.steps_per_epoch)
 
     def lasting(self, steps: int) -> "Extent":
-        """Return the extent of a part."""
-        return Extent(steps, self.steps_per_epoch, self.epochs)
+        """Return the extent of a part, which has at least one step."""
+        return replace(self, steps=max(1, steps))
 
 
 def build_scheduler(
@@ -107,7 +123,7 @@ def _build_after_warmup(
     optimizer: Optimizer,
 ) -> LRScheduler:
     """Return a linear rise of the rate over so many steps, and then the schedule."""
-    if steps >= extent.steps:
+    if extent.is_known and steps >= extent.steps:
         raise UserError(
             f"{where}.warmup: found {counted(steps, 'step')}, but the schedule lasts for "
             f"{counted(extent.steps, 'step')}, so that the rate would never have its full value. "
@@ -140,7 +156,7 @@ def _build_succession(
         )
     borders = [0, *milestones, extent.steps]
     parts = [end - start for start, end in pairwise(borders)]
-    if min(parts) <= 0:
+    if extent.is_known and min(parts) <= 0:
         raise UserError(
             f"{where}.milestones: found the steps {listed(milestones)}; each must come after the "
             f"one before, and before the end of the schedule, which is step {extent.steps:,}. "
@@ -191,11 +207,18 @@ def _inner_choices(where: str, arguments: dict[str, Any]) -> list[ScheduleChoice
     problems: list[str] = []
     choices = []
     for number, content in enumerate(given):
-        content = {"name": content} if isinstance(content, str) else content
-        key = f"{where}.schedulers.{number}"
-        choices.append(attempt(problems, parse_settings, ScheduleChoice, content, key))
+        choices.append(attempt(problems, _inner, f"{where}.schedulers.{number}", content))
     raise_problems(problems)
     return [inner for inner in choices if inner is not None]
+
+
+def _inner(where: str, content: Any) -> ScheduleChoice:
+    """Return what the arguments of a schedule name, with the arguments of that."""
+    if isinstance(content, str):
+        return ScheduleChoice(name=content)
+    if not isinstance(content, dict):
+        raise UserError(f"{where}: found {shown(content)}; needed is a name, or {{name: ...}}.")
+    return parse_settings(ScheduleChoice, content, where)
 
 
 def _build_single(
@@ -291,8 +314,7 @@ def _resolved(where: str, value: Any, extent: Extent) -> Any:
 
 def _function(where: str, value: Any, extent: Extent) -> Callable[[int], float]:
     """Return the function that an argument names by its import path."""
-    content = {"name": value} if isinstance(value, str) else value
-    choice = parse_settings(ScheduleChoice, content, where)
+    choice = _inner(where, value)
     if ":" not in choice.name:
         raise UserError(
             f"{where}: found {shown(value)}; a function is named by its import path, "
@@ -312,6 +334,13 @@ def _factor(where: str, function: Callable, arguments: dict[str, Any]) -> Callab
             raise ValueError(f"the factor of step {step} is {value}")
         return value
 
+    try:
+        factor(0)
+    except (Exception, SystemExit) as error:
+        raise UserError(
+            f"{where}: {getattr(function, '__name__', 'the function')} gives no factor for step 0: "
+            f"{describe_exception(error)}. Return a number for each step: 0, 1, 2, ..."
+        ) from None
     return factor
 
 

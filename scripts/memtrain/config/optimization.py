@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from memtrain.config.step_counts import StepCount
 from memtrain.config.types import FROM_TEXT, Choice, PartialChoice, Settings
+from memtrain.core.wording import listed
 
 #: Parameters that can be left out of the weight decay by one word.
 NoDecay = Literal["bias", "norm", "embedding"]
@@ -106,6 +107,14 @@ class ScheduleChoice(Choice):
         description="Name of the schedule; constant keeps the rate as it is.",
     )
     warmup: Warmup | None = Field(default=None, description=_WARMUP_DESCRIPTION)
+
+    @model_validator(mode="after")
+    def _check_name(self) -> "ScheduleChoice":
+        if self.arguments and "name" not in self.model_fields_set:
+            raise ValueError(
+                f"a schedule with arguments ({listed(self.arguments)}) needs its `name`"
+            )
+        return self
 
     @property
     def imports(self) -> list[str]:

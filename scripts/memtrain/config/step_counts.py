@@ -87,7 +87,7 @@ _STEP_COUNT_SCHEMA: dict[str, Any] = {
         *(
             {
                 "type": "object",
-                "properties": {unit: {"type": "number", "minimum": 0}},
+                "properties": {unit: {"type": "number", "minimum": 0, "maximum": _LARGEST_COUNT}},
                 "required": [unit],
                 "additionalProperties": False,
             }

@@ -33,9 +33,6 @@ from memtrain.system import canonical_json
 #: The settings that are checked; splits that agree in them are checked once.
 _PARTS = ("model", "transform", "loss", "optimizer", "scheduler")
 
-#: Steps of an epoch whose number is not known yet.
-_MANY_STEPS = 10**12
-
 #: Endings of files whose columns have one number a row.
 _FLAT_FILES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz", ".zip")
 
@@ -99,13 +96,9 @@ class ExpectedRows:
                 "target": FieldStatistics.from_rows(targets).to_json(),
             },
             settings=settings,
-            # The steps are not known; no schedule is longer than these.
+            # The steps are not known.
             sizes=Sizes(
-                rows=1,
-                micro_batches_per_epoch=1,
-                steps_per_epoch=_MANY_STEPS,
-                steps=_MANY_STEPS * settings.epochs,
-                rows_per_step=1,
+                rows=1, micro_batches_per_epoch=0, steps_per_epoch=0, steps=0, rows_per_step=0
             ),
         )
 

@@ -7,6 +7,7 @@ the user's own may go on from a saved state otherwise than without a stop, which
 import io
 import math
 import random
+import warnings
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -19,12 +20,12 @@ from torch.optim.lr_scheduler import LRScheduler
 from memtrain.components.build import TrainingParts
 from memtrain.components.composed_schedules import Composition, skip_to
 from memtrain.components.optimizers import build_optimizer
+from memtrain.components.savable_state import check_savable
 from memtrain.components.schedules import Extent, build_scheduler
 from memtrain.core.errors import UserError
 from memtrain.core.wording import counted
 from memtrain.planning.blame import blame
 from memtrain.recipes.recipe import TrainingRecipe
-from memtrain.training.savable_state import check_savable
 
 #: Steps of a schedule that are tried one by one; of the others, those that begin or end a part.
 _MOST_STEPS = 10_000
@@ -99,7 +100,8 @@ def rehearse_schedule(where: str, recipe: TrainingRecipe, parts: TrainingParts) 
     steps = min(sizes.steps, _MOST_STEPS)
     before = _random_states()
     saved_at = steps // 2
-    rates, saved = [], None
+    saved = None
+    rates = [_rates(key, parts.optimizer, 0)]
     with blame(key, "the schedule cannot be advanced"):
         scheduler.step()
     for step in range(1, steps):
@@ -116,7 +118,7 @@ def rehearse_schedule(where: str, recipe: TrainingRecipe, parts: TrainingParts) 
         )
     if saved is not None and choice.imports:
         found = _rates_after(saved, recipe, parts, where, range(saved_at, steps))
-        if found != rates[saved_at - 1 :]:
+        if found != rates[saved_at:]:
             raise UserError(
                 f"{key}: the schedule does not go on from a saved state as it would have without a "
                 "stop. Let the rate follow from the number of the step, or keep what the schedule "
@@ -129,15 +131,19 @@ def _rates_after(
     saved: bytes, recipe: TrainingRecipe, parts: TrainingParts, where: str, steps: range
 ) -> list[list[float]]:
     """Return the learning rates of a schedule that goes on from a saved state."""
-    settings, sizes = recipe.settings, recipe.sizes
+    settings = recipe.settings
     optimizer = build_optimizer(f"{where}.optimizer", settings.optimizer, parts.model)
-    extent = Extent(sizes.steps, sizes.steps_per_epoch, settings.epochs)
     key = f"{where}.scheduler"
-    scheduler = build_scheduler(key, settings.scheduler, optimizer, extent)
+    scheduler = build_scheduler(key, settings.scheduler, optimizer, Extent.of(recipe))
     assert scheduler is not None
     state_of_optimizer, state = _read(saved)
     found = []
-    with blame(key, "the schedule cannot go on from a saved state"):
+    with (
+        blame(key, "the schedule cannot go on from a saved state"),
+        warnings.catch_warnings(),
+    ):
+        # The optimizer takes no steps here, which PyTorch would warn of.
+        warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
         optimizer.load_state_dict(state_of_optimizer)
         scheduler.load_state_dict(state)
         for step in steps:

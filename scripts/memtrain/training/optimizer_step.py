@@ -9,6 +9,8 @@ import torch
 from torch import nn, optim
 from torch.distributed.tensor import DTensor
 
+from memtrain.components.savable_state import check_savable
+
 
 @dataclass(frozen=True)
 class StepTaken:
@@ -113,8 +115,13 @@ class OptimizerStep:
         return _SMALLEST_SCALE <= self.scale < scale
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state of the schedule and of the loss scale."""
+        """Return the state of the schedule and of the loss scale.
+
+        Raises:
+            UserError: if the state of the schedule holds what no checkpoint can hold.
+        """
         scheduler = None if self._scheduler is None else self._scheduler.state_dict()
+        check_savable("training.scheduler", scheduler)
         return {"scheduler": scheduler, "scaler": self._scaler.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

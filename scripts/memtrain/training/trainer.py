@@ -14,6 +14,7 @@ import torch
 from memtrain.components.build import build_training_parts
 from memtrain.components.device import set_exactness
 from memtrain.components.models import count_parameters, describe_batch_norm
+from memtrain.components.parameter_groups import describe_groups
 from memtrain.components.rows import open_rows
 from memtrain.core.wording import listed
 from memtrain.loading.order_digest import digest_of_state
@@ -99,6 +100,7 @@ class Trainer:
                 f"steps: {sizes.steps_per_epoch:,} per epoch, {sizes.steps:,} in "
                 f"{settings.epochs} epochs",
                 f"parameters: {count_parameters(self._parts.model):,}",
+                *describe_groups(self._parts.optimizer),
                 f"device: {context.device}, threads: {settings.threads}, processes: "
                 f"{context.group.world_size}",
                 self._loader.describe(),

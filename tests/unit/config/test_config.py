@@ -70,6 +70,30 @@ def test_a_split_overrides_defaults():
     assert configuration.training_settings("b").epochs == 5
 
 
+def test_a_split_overrides_groups_and_the_warmup():
+    groups = [{"match": "*.weight", "lr": "1e-3"}, {"match": ["a", "b"], "lr": 2}]
+    content = changed(
+        training__optimizer={"name": "SGD", "lr": 0.1, "groups": groups, "no_decay": "bias"},
+        training__scheduler={"name": "CosineAnnealingLR", "warmup": "5%"},
+        splits__a__training={
+            "optimizer": {"groups": [], "momentum": 0.5},
+            "scheduler": {"warmup": {"epochs": 0.5, "start_factor": 0.1}},
+        },
+    )
+    configuration = parse_configuration(content)
+    whole, own = (configuration.training_settings(split) for split in ("b", "a"))
+    assert [group.match for group in whole.optimizer.groups] == [["*.weight"], ["a", "b"]]
+    assert whole.optimizer.groups[0].values == {"lr": 0.001}
+    assert whole.optimizer.arguments == {"lr": 0.1}
+    assert own.optimizer.groups == []
+    assert own.optimizer.arguments == {"lr": 0.1, "momentum": 0.5}
+    assert own.optimizer.no_decay == whole.optimizer.no_decay == ["bias"]
+    assert (whole.scheduler.warmup.steps, whole.scheduler.arguments) == ("5%", {})
+    assert own.scheduler.name == "CosineAnnealingLR"
+    assert (own.scheduler.warmup.steps, own.scheduler.warmup.start_factor) == ("0.5 epochs", 0.1)
+    assert configuration.training_settings("a") == own.model_validate(own.model_dump(mode="json"))
+
+
 def test_sizes_of_blocks_and_buffers_may_have_units():
     content = changed(training={"shuffle": {"block_bytes": "1MiB", "buffer_bytes": "1.5 GiB"}})
     content["splits"] = {
@@ -227,7 +251,7 @@ def test_a_configuration_can_be_written_and_read_back(tmp_path):
         ),
         (
             changed(splits__a__training={"scheduler": {"gamma": 1}}),
-            ["splits.a.training.scheduler.name", "None"],
+            ["splits.a.training.scheduler", "gamma", "`name`"],
         ),
         (changed(splits__b__evaluate=[800, 2000]), ["splits.b.evaluate", "2000", "has 1000 rows"]),
         (changed(splits__a__train=[7, 7]), ["splits.a.train", "[7, 7]", "empty"]),

@@ -156,6 +156,27 @@ def test_what_is_right_is_accepted_and_no_model_is_built_for_rows_of_unknown_siz
     assert problems_of(training | {"model": model}, dataset) == []
 
 
+@pytest.mark.usefixtures("own_module")
+@pytest.mark.parametrize("dataset", [FLAT, WIDE])
+def test_schedules_need_no_rows_to_be_checked(dataset):
+    """Of a training whose steps are not known, no schedule is too long."""
+    training = {
+        "model": "own_net:Net",
+        "optimizer": {"name": "AdamW", "groups": [{"match": "layers.*", "lr": 1}]},
+        "scheduler": {
+            "name": "SequentialLR",
+            "warmup": 10**9,
+            "schedulers": ["LinearLR", "CosineAnnealingLR", "PolynomialLR"],
+            "milestones": ["10%", 20],
+        },
+    }
+    assert problems_of(training, dataset) == []
+    training["scheduler"]["schedulers"][1] = {"name": "CosineAnnealingLR", "Tmax": 3}
+    (problem,) = problems_of(training, dataset)
+    assert "training.scheduler.schedulers.1: CosineAnnealingLR does not take" in problem
+    assert "Did you mean 'T_max'?" in problem
+
+
 def test_balanced_weights_need_no_rows_to_be_checked():
     training = {"loss": {"name": "CrossEntropyLoss", "weight": "balanced"}}
     assert problems_of(training, CLASSES) == []

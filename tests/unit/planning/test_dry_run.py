@@ -175,6 +175,136 @@ def test_a_schedule_must_last_to_the_end_of_the_training(resolve, total_steps, f
     assert "22 steps (2 epochs of 11 steps)" in problem
 
 
+@pytest.mark.parametrize(
+    ("milestones", "total_steps", "fits"), [([4], 18, True), ([4], 17, False), ([21], None, True)]
+)
+def test_a_schedule_inside_must_last_to_the_end_of_its_part(resolve, milestones, total_steps, fits):
+    last = {"name": "OneCycleLR", "max_lr": 0.1}
+    last |= {"total_steps": total_steps} if total_steps else {}
+    scheduler = {
+        "name": "SequentialLR",
+        "schedulers": ["LinearLR", last],
+        "milestones": milestones,
+    }
+    training = {"model": "linear", "shuffle": "none", "scheduler": scheduler}
+    if fits:
+        resolve(FEATURES, TARGET, SIZES | training)
+    else:
+        problem = problem_of(resolve, training)
+        assert "training.scheduler: the schedule cannot be advanced to the end" in problem
+
+
+@pytest.mark.parametrize(("total_steps", "fits"), [(16495, False), (16496, True)])
+def test_the_end_of_a_long_schedule_is_tried(resolve, total_steps, fits):
+    last = {"name": "OneCycleLR", "max_lr": 0.1, "total_steps": total_steps}
+    scheduler = {"name": "SequentialLR", "schedulers": ["LinearLR", last], "milestones": [4]}
+    training = {"model": "linear", "shuffle": "none", "scheduler": scheduler, "epochs": 1500}
+    if fits:
+        resolve(FEATURES, TARGET, SIZES | training)
+    else:
+        assert "16,500 steps (1,500 epochs of 11 steps)" in problem_of(resolve, training)
+
+
+class Own(torch.optim.Optimizer):
+    """An optimizer that steps by the gradient, and does more in the classes below."""
+
+    def __init__(self, params, lr=0.01):
+        super().__init__(params, {"lr": lr})
+        self.taken = 0
+
+    def step(self):
+        for group in self.param_groups:
+            for part in group["params"]:
+                if part.grad is not None:
+                    part.data.sub_(group["lr"] * self.factor(part) * part.grad)
+
+    def factor(self, part):
+        return 1.0
+
+
+class Forgets(Own):
+    """Remembers in an attribute what a checkpoint does not hold."""
+
+    def factor(self, part):
+        self.taken += 1
+        return 1 / self.taken
+
+
+class Draws(Own):
+    def factor(self, part):
+        return torch.rand(())
+
+
+class KeepsObjects(Own):
+    def factor(self, part):
+        self.state[part]["last"] = np.float64(2)
+        self.state[part]["at"] = [torch.zeros(1), np.random.default_rng]
+        return 1.0
+
+
+class NeedsClosure(Own):
+    def step(self, closure=None):
+        closure()
+
+
+class Unfit:
+    def __init__(self, params):
+        pass
+
+
+def drawing(step):
+    return torch.rand(()).item()
+
+
+def counting(step):
+    SIZES_SEEN.append(step)
+    return 1 / len(SIZES_SEEN)
+
+
+def turning(step):
+    return 1 - step
+
+
+def failing(step):
+    return float("nan") if step == 5 else 1.0
+
+
+class KeepsAFunction(torch.optim.lr_scheduler.LRScheduler):
+    def __init__(self, optimizer):
+        self.half = lambda rate: rate / 2
+        super().__init__(optimizer)
+
+    def get_lr(self):
+        return [self.half(rate) for rate in self.base_lrs]
+
+
+@pytest.mark.parametrize(
+    ("kind", "own", "expected"),
+    [
+        ("optimizer", Forgets, "does not go on from a saved state as it would have without a stop"),
+        ("optimizer", Draws, "draws random numbers"),
+        ("optimizer", KeepsObjects, "its state holds state.0.at[1] ("),
+        ("optimizer", KeepsObjects, "state.0.last (numpy.float64)"),
+        ("optimizer", NeedsClosure, "the optimizer cannot take a step: TypeError"),
+        ("optimizer", Unfit, "gives Unfit, not a torch.optim.Optimizer"),
+        ("scheduler", drawing, "the schedule draws random numbers"),
+        ("scheduler", counting, "the schedule does not go on from a saved state"),
+        ("scheduler", turning, "the learning rate of step 3 is -0.001"),
+        ("scheduler", failing, "ValueError: the factor of step 5 is nan"),
+        ("scheduler", KeepsAFunction, "its state holds half (builtins.function)"),
+    ],
+)
+def test_what_would_not_go_on_is_refused(resolve, kind, own, expected):
+    problem = problem_of(resolve, {kind: f"{__name__}:{own.__name__}"})
+    assert problem.startswith(f"splits.one: training.{kind}: ")
+    assert expected in problem
+
+
+def test_an_optimizer_of_ones_own_that_goes_on_is_taken(resolve):
+    data, recipe = resolve(FEATURES, TARGET, SIZES | {"optimizer": f"{__name__}:Own"})
+    assert len(Trainer(recipe, data).run().history) == 22
+
+
 def test_a_layer_that_takes_part_in_some_micro_batches_cannot_be_sharded(resolve):
     training = own(BranchesBySize) | {"reduction": "fast"}
     resolve(FEATURES, TARGET, SIZES | training)

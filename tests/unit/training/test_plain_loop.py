@@ -124,14 +124,28 @@ def build(module, choice, *given, **fixed):
     return getattr(module, choice["name"])(*given, **arguments, **fixed)
 
 
-def train_plainly(training, model, features, target):
-    """Train in as few lines of PyTorch as possible: every window is one batch."""
+def train_plainly(training, model, features, target, parts=None):
+    """Train in as few lines of PyTorch as possible: every window is one batch.
+
+    Args:
+        training: the settings.
+        model: the model.
+        features: features of all rows.
+        target: targets of all rows.
+        parts: returns the optimizer and the schedule of a model in a training of so many steps;
+            None for those that the settings name.
+    """
     loss = build(nn, training["loss"], reduction="sum")
-    optimizer = build(torch.optim, training["optimizer"], model.parameters())
-    schedule = training.get("scheduler")
-    if schedule:
-        schedule = build(torch.optim.lr_scheduler, schedule, optimizer)
     size = training["batch_size"] * training["accumulation_steps"]
+    if parts is None:
+        optimizer = build(torch.optim, training["optimizer"], model.parameters())
+        schedule = training.get("scheduler")
+        if schedule:
+            schedule = build(torch.optim.lr_scheduler, schedule, optimizer)
+    else:
+        round_down = training["last_window"] == "drop"
+        steps = len(features) // size if round_down else -(-len(features) // size)
+        optimizer, schedule = parts(model, steps * training["epochs"])
     for _ in range(training["epochs"]):
         for rows in torch.arange(len(features)).split(size):
             if len(rows) < size and training["last_window"] == "drop":
@@ -146,7 +160,9 @@ def train_plainly(training, model, features, target):
     return optimizer
 
 
-def assert_equals_plain_loop(resolve, training, model, make_target=numbers, running=None):
+def assert_equals_plain_loop(
+    resolve, training, model, make_target=numbers, running=None, parts=None
+):
     """Train in both ways, and compare weights and optimizer state."""
     training = training | {"shuffle": "none", "epochs": 2, "seed": 3}
     features, target = rows_of(training, make_target)
@@ -164,6 +180,7 @@ def assert_equals_plain_loop(resolve, training, model, make_target=numbers, runn
         plain,
         torch.from_numpy(features),
         target if make_target is classes else target.double(),
+        parts,
     )
     # Muon rounds what it computes to bfloat16.
     close = {"rtol": 1e-9, "atol": 1e-12 if training["optimizer"]["name"] != "Muon" else 1e-4}
@@ -177,6 +194,56 @@ def assert_equals_plain_loop(resolve, training, model, make_target=numbers, runn
                 assert torch.allclose(states[0][number][name], value, **close), name
             else:
                 assert states[0][number][name] == pytest.approx(value, rel=1e-9)
+
+
+class Signs(torch.optim.Optimizer):
+    """An optimizer of the user's own: steps by the sign of a mean of gradients, as Lion does."""
+
+    def __init__(self, params, lr, beta=0.9):
+        super().__init__(params, {"lr": lr, "beta": beta})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for part in group["params"]:
+                if part.grad is not None:
+                    state = self.state[part]
+                    mean = state.setdefault("mean", torch.zeros_like(part))
+                    mean.lerp_(part.grad, 1 - group["beta"])
+                    state["steps"] = state.get("steps", 0) + 1
+                    part.sub_(mean.sign() * (group["lr"] / state["steps"]))
+
+
+def sign_of_mean(model, steps):
+    optimizer = Signs(model.parameters(), 0.01, beta=0.8)
+    return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 0.9**step)
+
+
+def with_groups(model, steps):
+    """Return an optimizer with groups, and a schedule that warms up for a tenth of the steps."""
+    biases = [model.inner.bias, model.branch.bias, model.unused.bias]
+    groups = [
+        {"params": [model.inner.weight, model.branch.weight, model.unused.weight]},
+        {"params": biases, "weight_decay": 0},
+        {"params": [model.outer.weight], "lr": 0.003},
+        {"params": [model.outer.bias], "lr": 0.003, "weight_decay": 0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=0.01, weight_decay=0.5)
+    rise = max(1, int(steps / 10 + 0.5))
+    schedules = [
+        torch.optim.lr_scheduler.LinearLR(optimizer, 1 / (rise + 1), total_iters=rise),
+        torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps - rise),
+    ]
+    return optimizer, torch.optim.lr_scheduler.SequentialLR(optimizer, schedules, [rise])
+
+
+def in_a_chain(model, steps):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+    schedules = [
+        torch.optim.lr_scheduler.LinearLR(optimizer, total_iters=steps),
+        torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.9),
+    ]
+    return optimizer, torch.optim.lr_scheduler.ChainedScheduler(schedules)
 
 
 def few_examples(count):
@@ -204,6 +271,53 @@ def test_every_schedule_equals_the_plain_loop(resolve, scheduler, windows, momen
         "scheduler": scheduler,
     }
     assert_equals_plain_loop(resolve, training, lambda: Network(1))
+
+
+@pytest.mark.parametrize(
+    ("training", "parts"),
+    [
+        (
+            {
+                "optimizer": {"name": f"{__name__}:Signs", "lr": 0.01, "beta": 0.8},
+                "scheduler": {"name": "LambdaLR", "lr_lambda": f"{__name__}:decayed"},
+            },
+            sign_of_mean,
+        ),
+        (
+            {
+                "optimizer": {
+                    "name": "AdamW",
+                    "lr": 0.01,
+                    "weight_decay": 0.5,
+                    "groups": [{"match": "outer.*", "lr": 0.003}],
+                    "no_decay": ["bias", "norm"],
+                },
+                "scheduler": {"name": "CosineAnnealingLR", "warmup": "10%"},
+            },
+            with_groups,
+        ),
+        (
+            {
+                "optimizer": {"name": "SGD", "lr": 0.1, "momentum": 0.9},
+                "scheduler": {
+                    "name": "ChainedScheduler",
+                    "schedulers": ["LinearLR", {"name": "ExponentialLR", "gamma": 0.9}],
+                },
+            },
+            in_a_chain,
+        ),
+    ],
+    ids=["own optimizer", "groups and warmup", "chain"],
+)
+@given(windows=WINDOWS)
+@few_examples(4)
+def test_what_is_composed_equals_the_plain_loop(resolve, training, parts, windows):
+    training = windows | training | {"model": f"{__name__}:Network", "loss": {"name": "MSELoss"}}
+    assert_equals_plain_loop(resolve, training, lambda: Network(1), parts=parts)
+
+
+def decayed(step):
+    return 0.9**step
 
 
 @pytest.mark.parametrize(
@@ -250,7 +364,7 @@ def test_slots_in_one_call_equal_the_plain_loop(resolve, caplog):
 )
 def test_every_other_schedule_is_refused(resolve, scheduler):
     features, target = rows_of({"batch_size": 4, "accumulation_steps": 2}, numbers)
-    with pytest.raises(UserError, match=r"splits\.one: training\.scheduler: "):
+    with pytest.raises(UserError, match=r"splits\.one: training\.scheduler[.:]"):
         resolve(features, target, {"scheduler": scheduler})
     known = {
         name

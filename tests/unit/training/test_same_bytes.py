@@ -13,6 +13,7 @@ import pytest
 import safetensors.torch
 
 from tests.trainings import Training, wait_until
+from tests.unit.training import composed
 
 GENERATOR = np.random.default_rng(4)
 FEATURES = GENERATOR.random((403, 64), dtype=np.float32)
@@ -81,6 +82,7 @@ counted.batched = True
 """
 
 CASES = {
+    "grouped": composed.CASE,
     "linear": {
         "model": "linear",
         "optimizer": {"name": "SGD", "lr": 0.01, "momentum": 0.9},
@@ -118,7 +120,7 @@ EVERY_THIRD_STEP = ("--running", "{checkpoint: {steps: 3}}")
 @pytest.fixture
 def new_training(resolve, tmp_path, monkeypatch):
     """Return a function that sets up a training of a case, in a folder of its own."""
-    (tmp_path / "own.py").write_text(OWN)
+    (tmp_path / "own.py").write_text(OWN + composed.OWN)
     monkeypatch.syspath_prepend(tmp_path)
 
     def make(name, case=None, **changes):
@@ -355,7 +357,14 @@ def test_fast_and_sharded_training_agree_within_rounding(new_training, model, sh
             f"{sharding}{processes}",
             "mlp",
             model=model,
-            optimizer={"name": "AdamW", "lr": 0.01, "weight_decay": 0.1},
+            optimizer={
+                "name": "AdamW",
+                "lr": 0.01,
+                "weight_decay": 0.1,
+                "no_decay": "bias",
+                "groups": [{"match": "*.weight", "lr": 0.02}],
+            },
+            scheduler={"name": "CosineAnnealingLR", "warmup": "10%"},
             reduction="fast",
             sharding=sharding,
         )

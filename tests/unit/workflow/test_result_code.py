@@ -15,6 +15,7 @@ from memtrain.workflow.result_code import (
     UNRELATED_CODE,
     code_digest,
     own_code,
+    own_modules,
     result_code,
     script_code,
 )
@@ -207,6 +208,33 @@ def test_code_without_the_package_is_an_error(tmp_path):
     (tmp_path / "script.py").write_text("import os\n")
     with pytest.raises(RuntimeError, match="the package memtrain is neither beside it nor in"):
         result_code(tmp_path / "script.py")
+
+
+def test_optimizers_and_schedules_are_the_users_own_wherever_they_stand():
+    settings = TrainingSettings.model_validate(
+        {
+            "optimizer": {"name": "a.b:Own", "lr": 1},
+            "scheduler": {
+                "name": "SequentialLR",
+                "schedulers": [
+                    "c:function",
+                    {
+                        "name": "ChainedScheduler",
+                        "schedulers": [
+                            {"name": "LambdaLR", "lr_lambda": "d:f"},
+                            {
+                                "name": "MultiplicativeLR",
+                                "lr_lambda": {"name": "e:f", "x": "y:z"},
+                            },
+                        ],
+                    },
+                ],
+                "milestones": ["50%"],
+            },
+        }
+    )
+    assert own_modules(settings) == ["a.b", "c", "d", "e"]
+    assert own_modules(TrainingSettings()) == []
 
 
 def test_the_users_own_code(tmp_path):

@@ -18,6 +18,7 @@ from torch.distributed.checkpoint.state_dict import (
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 
+from memtrain.components.savable_state import check_savable
 from memtrain.core.errors import UserError
 from memtrain.core.wording import listed
 from memtrain.training.distributed.process_group import ProcessGroup
@@ -73,13 +74,21 @@ class ModelState:
         return _tensors(self._model.state_dict())
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the whole state; if the model is sharded, other ranks than 0 get none."""
+        """Return the whole state; if the model is sharded, other ranks than 0 get none.
+
+        Raises:
+            UserError: if the state of the optimizer holds what no checkpoint can hold.
+        """
+        model: dict[str, Any]
+        optimizer: dict[str, Any]
         if self._is_sharded:
             model, optimizer = get_state_dict(
                 self._model, self._optimizer, options=_GATHER_ON_RANK_0
             )
-            return {"model": model, "optimizer": optimizer}
-        return {"model": self._model.state_dict(), "optimizer": self._optimizer.state_dict()}
+        else:
+            model, optimizer = self._model.state_dict(), self._optimizer.state_dict()
+        check_savable("training.optimizer", optimizer)
+        return {"model": model, "optimizer": optimizer}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what ``state_dict`` returned."""
