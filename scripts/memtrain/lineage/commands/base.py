@@ -16,7 +16,7 @@ from memtrain.config.reading import read_configuration
 from memtrain.config.results import ResultsLayout
 from memtrain.core.errors import UserError
 from memtrain.core.ranges import MOST_ROWS, Range
-from memtrain.core.wording import shown
+from memtrain.core.wording import readable, shown
 from memtrain.lineage.index.lineage_index import LineageIndex
 from memtrain.lineage.index.reading_errors import told_where_unreadable
 from memtrain.lineage.queries.currency import current_configuration, today_of
@@ -273,6 +273,14 @@ def add_time_argument(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="the withdrawal of this time, as withdrawals.yaml has it; its beginning is enough",
     )
+
+
+def reason_text(text: str) -> str:
+    """Return the reason that a person gives, as every file can take it."""
+    reason = readable(text).strip()
+    if not reason:
+        raise argparse.ArgumentTypeError("a reason is needed; this one is empty")
+    return reason
 
 
 def _parse_rows(text: str) -> Range:
