@@ -57,6 +57,12 @@ def test_what_is_not_there_is_told(project, caplog, arguments, told):
     assert not os.path.exists("nowhere")
 
 
+@pytest.mark.parametrize("since", ["yesterday", "", "12", "2026-13-01"])
+def test_a_time_that_is_none_is_refused(project, capsys, since):
+    assert status_of("replay", "--to", "http://localhost:9", "--since", since) == 2
+    assert "is no time such as 2026-01-31T12:00" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     "arguments", [["withdraw", "--rows", "5", "--reason", " "], ["accept", "--all", "--reason", ""]]
 )

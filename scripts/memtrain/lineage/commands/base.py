@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, is_dataclass
@@ -143,14 +144,19 @@ class Query:
 def run_command(arguments: argparse.Namespace) -> int:
     """Run the command that was parsed, and return its exit status.
 
-    After a mistake of the user, which is logged, the status is 2, since 1 stands for a finding.
+    After a mistake of the user, or of a file that cannot be read, which is logged, the status is 2,
+    since 1 stands for a finding.
     """
     try:
         return arguments.run(arguments)
     except UserError as error:
         for problem in error.problems:
             _log.error(problem)
-        return 2
+    except OSError as error:
+        if error.filename is None:
+            raise  # Standard output is full or closed.
+        _log.error("%s: this cannot be read (%s).", os.fsdecode(error.filename), error.strerror)
+    return 2
 
 
 class Commands:
