@@ -5,6 +5,7 @@ import gc
 import io
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -47,6 +48,8 @@ def run(main: Callable[[], int]) -> None:
     # What was imported stays: no collection has to look through it, now or at the end.
     gc.freeze()
     gc.enable()
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     _write_any_character()
     show_messages()
     # The user's own models and transforms lie in the folder that the workflow runs in.

@@ -4,6 +4,7 @@ This file imports nothing that has to be installed, and Python 3.8 can parse it.
 """
 
 import gc
+import signal
 
 from memtrain.cli.environment_check import require_environment
 
@@ -13,7 +14,7 @@ def prepare_imports(script_name: str) -> None:
 
     PyTorch and what it imports are hundreds of thousands of objects that stay. Python's collector
     looks through them again and again while they are made, which is a third of the time that a
-    script takes to start. ``entry_point.run`` turns it on again.
+    script takes to start. ``entry_point.run`` turns it on again, and heeds Ctrl-C as Python does.
 
     Args:
         script_name: ``__name__`` of the script. A program that only imports a script, as a test
@@ -25,3 +26,6 @@ def prepare_imports(script_name: str) -> None:
     require_environment()
     if script_name == "__main__":
         gc.disable()
+        # Ctrl-C ends the imports without a word; a traceback of them helps nobody.
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)

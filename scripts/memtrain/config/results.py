@@ -93,9 +93,15 @@ class ResultsLayout:
             folder: the folder of the dataset; None for the only one below ``results``.
 
         Raises:
-            UserError: if no folder is given, and there is no dataset or more than one.
+            UserError: if there is no such folder; if none is given, and there is no dataset or
+                more than one.
         """
         if folder is not None:
+            if not os.path.isdir(folder):
+                raise UserError(
+                    f"{folder}: there is no such folder. Name the folder of a dataset, "
+                    f"{RESULTS_FOLDER}/<dataset>."
+                )
             return cls(Path(folder))
         found = [cls(path) for path in sorted(Path(RESULTS_FOLDER).glob("*"))]
         found = [layout for layout in found if layout.configuration.exists()]

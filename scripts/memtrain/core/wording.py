@@ -6,13 +6,16 @@ import re
 import reprlib
 from collections.abc import Iterable
 
+#: Most characters of a path that a message repeats.
+_LONGEST_PATH = 300
+
 #: Most characters of a value that a message repeats.
 _LONGEST_VALUE = 200
 
 #: Most digits of an integer that a message repeats.
 _LONGEST_NUMBER = 50
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_SURROGATES = re.compile("[\ud800-\udfff]+")
 
 
 class _ShortRepr(reprlib.Repr):
@@ -36,6 +39,11 @@ def shown(value: object) -> str:
     """Return a value as Python code, for a message; only the beginning if it is long."""
     text = _SHORT_REPR.repr(value)
     return f"{text[:_LONGEST_VALUE]} ..." if len(text) > _LONGEST_VALUE else text
+
+
+def shown_path(path: str) -> str:
+    """Return a path that a user named as it is, or as Python code if it would not be read well."""
+    return path if path.isprintable() and 0 < len(path) <= _LONGEST_PATH else shown(path)
 
 
 def did_you_mean(word: object, known: Iterable[str]) -> str:
@@ -68,12 +76,20 @@ def duration_text(seconds: float) -> str:
 def readable(text: str) -> str:
     """Return a text that every file and terminal can take.
 
-    Python gives bytes that are not UTF-8, in arguments and in names of files, as surrogates. They
-    are read as Latin-1 here. Other surrogates are replaced by U+FFFD.
+    Python gives bytes that it cannot decode, in arguments and in names of files, as surrogates.
+    They are read as UTF-8 here, which Python does not do in the locale "C", and otherwise as
+    Latin-1. Other surrogates are replaced by U+FFFD.
     """
-    return _SURROGATE.sub(_readable_character, text)
+    return _SURROGATES.sub(_readable_characters, text)
 
 
-def _readable_character(match: re.Match[str]) -> str:
-    byte = ord(match[0]) - 0xDC00
+def _readable_characters(match: re.Match[str]) -> str:
+    try:
+        return match[0].encode(errors="surrogateescape").decode()
+    except UnicodeError:
+        return "".join(map(_readable_character, match[0]))
+
+
+def _readable_character(surrogate: str) -> str:
+    byte = ord(surrogate) - 0xDC00
     return chr(byte) if 0x80 <= byte <= 0xFF else "\N{REPLACEMENT CHARACTER}"

@@ -2,6 +2,7 @@
 
 import ast
 import os
+import signal
 import subprocess
 import sys
 
@@ -260,3 +261,24 @@ def test_messages_go_to_standard_error_and_only_the_first_rank_says_them(reposit
     errors = ["-c: error: a is 1", "-c: error: b is 2"]
     assert logged("0") == ["3 files", "warning: one is old", *errors]
     assert logged("1") == errors
+
+
+@pytest.mark.parametrize("script", ["lineage", "status", "clean"])
+def test_ctrl_c_during_the_imports_leaves_no_traceback(repository, tmp_path, script):
+    program = subprocess.Popen(
+        [sys.executable, "-X", "importtime", repository / "scripts" / f"{script}.py", "--help"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # Even where the tests run in the background of a script, which ignores Ctrl-C.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    for line in program.stderr:
+        if line.rstrip().endswith("memtrain.core.errors"):
+            program.send_signal(signal.SIGINT)
+            break
+    printed, errors = program.communicate()
+    assert program.returncode == -signal.SIGINT
+    assert "Traceback" not in errors
+    assert printed == ""

@@ -38,6 +38,7 @@ def test_only_words_have_a_word_that_was_meant():
     [
         ("für Anna", "für Anna"),
         (b"f\xfcr Anna".decode(errors="surrogateescape"), "für Anna"),
+        (b"f\xc3\xbcr Anna".decode("ascii", errors="surrogateescape"), "für Anna"),
         ("a\ud800b\udc00", "a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}"),
         ("😀", "😀"),
     ],

@@ -146,7 +146,7 @@ def test_a_killed_restoration_is_recorded_by_the_next_call(project):
         was_done = not project.listed
         if was_done and project.records[-1][1] != "running":
             assert project.records[-1] == ("restore", "completed")
-            with pytest.raises(UserError, match="no withdrawal of d is meant"):
+            with pytest.raises(UserError, match="no withdrawal of d is called so"):
                 project.restore()
         else:
             [restored] = project.restore()

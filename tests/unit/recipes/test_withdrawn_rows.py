@@ -306,7 +306,7 @@ def test_withdrawals_of_the_same_numbers_in_different_data_are_restored_one_by_o
     assert read_withdrawals(data.file, "d") == [first]
     assert len(list((data.folder / "withdrawals.d").glob("*.npy"))) == 1
     assert data.restore(rows=Range(4, 6)) == [first]
-    with pytest.raises(UserError, match=r"no withdrawal of d is meant.*none"):
+    with pytest.raises(UserError, match=r"no withdrawal of d is called so.*none"):
         data.restore(rows=Range(4, 6))
 
 
@@ -332,7 +332,7 @@ def test_only_the_named_one_of_two_withdrawals_with_the_same_numbers_is_stated_g
 
     with pytest.raises(UserError, match=r"2 withdrawals match.*different data"):
         state(rows=Range(4, 6))
-    with pytest.raises(UserError, match=r"no withdrawal of d is meant.*\[4, 6\)"):
+    with pytest.raises(UserError, match=r"no withdrawal of d is called so.*\[4, 6\)"):
         state(rows=Range(5, 6))
     [gone] = state(rows=Range(4, 6), at=first.at)
     assert gone.at == first.at

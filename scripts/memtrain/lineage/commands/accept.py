@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from memtrain.core.errors import UserError
-from memtrain.core.wording import listed, readable
+from memtrain.core.wording import listed
 from memtrain.data.made_from import Statement, packages_text, statement_in
-from memtrain.lineage.commands.base import Commands, Query
+from memtrain.lineage.commands.base import Commands, Query, reason_text
 from memtrain.lineage.records.run_record import RunRecord, utc_now
 from memtrain.lineage.records.user_actions import finish_actions, recorded_action
 from memtrain.recipes.acceptances import (
@@ -47,7 +47,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--reason",
         required=True,
-        type=readable,
+        type=reason_text,
         help=f"the reason, which {ACCEPTED_FILE} keeps with the results",
     )
 

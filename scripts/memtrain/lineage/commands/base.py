@@ -3,6 +3,7 @@
 import argparse
 import json
 import logging
+import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, is_dataclass
@@ -16,7 +17,7 @@ from memtrain.config.reading import read_configuration
 from memtrain.config.results import ResultsLayout
 from memtrain.core.errors import UserError
 from memtrain.core.ranges import MOST_ROWS, Range
-from memtrain.core.wording import shown
+from memtrain.core.wording import readable, shown
 from memtrain.lineage.index.lineage_index import LineageIndex
 from memtrain.lineage.index.reading_errors import told_where_unreadable
 from memtrain.lineage.queries.currency import current_configuration, today_of
@@ -143,14 +144,19 @@ class Query:
 def run_command(arguments: argparse.Namespace) -> int:
     """Run the command that was parsed, and return its exit status.
 
-    After a mistake of the user, which is logged, the status is 2, since 1 stands for a finding.
+    After a mistake of the user, or of a file that cannot be read, which is logged, the status is 2,
+    since 1 stands for a finding.
     """
     try:
         return arguments.run(arguments)
     except UserError as error:
         for problem in error.problems:
             _log.error(problem)
-        return 2
+    except OSError as error:
+        if error.filename is None:
+            raise  # Standard output is full or closed.
+        _log.error("%s: this cannot be read (%s).", os.fsdecode(error.filename), error.strerror)
+    return 2
 
 
 class Commands:
@@ -273,6 +279,14 @@ def add_time_argument(parser: argparse.ArgumentParser) -> None:
         metavar="TIME",
         help="the withdrawal of this time, as withdrawals.yaml has it; its beginning is enough",
     )
+
+
+def reason_text(text: str) -> str:
+    """Return the reason that a person gives, as every file can take it."""
+    reason = readable(text).strip()
+    if not reason:
+        raise argparse.ArgumentTypeError("a reason is needed; this one is empty")
+    return reason
 
 
 def _parse_rows(text: str) -> Range:

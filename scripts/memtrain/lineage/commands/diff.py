@@ -59,7 +59,11 @@ def _two_names(query: Query) -> tuple[str, str]:
     if second is not None:
         return first, second
     path = Privacy(query.project).path(first)
-    if len(query.index.completed_runs_that_wrote(path)) < 2:
+    runs = query.index.completed_runs_that_wrote(path)
+    if not runs:
+        find_run(query.index, query.project, first)
+        raise UserError(f"{first}: this names one run. Name a second one to compare it with.")
+    if len(runs) < 2:
         raise UserError(
             f"{first}: only one recorded run wrote it, so there is no earlier one to compare with."
         )

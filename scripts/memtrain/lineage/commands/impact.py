@@ -1,9 +1,12 @@
 """The command ``impact``: everything downstream of rows, a shard, a digest or a file."""
 
+import logging
 from collections.abc import Iterable, Iterator
 
+from memtrain.core.errors import UserError
 from memtrain.core.ranges import MOST_ROWS, Range
 from memtrain.core.wording import counted
+from memtrain.data.record_file import read_layout
 from memtrain.lineage.commands.base import Commands, Query, add_row_arguments
 from memtrain.lineage.queries.explain import short
 from memtrain.lineage.queries.impact import (
@@ -14,8 +17,10 @@ from memtrain.lineage.queries.impact import (
     with_models_on_disk,
     with_removed_models,
 )
-from memtrain.lineage.queries.lookup import find_version
+from memtrain.lineage.queries.lookup import find_digest, find_version
 from memtrain.lineage.queries.models_on_disk import ModelOnDisk, ModelsOnDisk
+
+_log = logging.getLogger(__name__)
 
 
 def add_parser(commands: Commands) -> None:
@@ -26,7 +31,8 @@ def add_parser(commands: Commands) -> None:
     source = add_row_arguments(parser)
     source.add_argument(
         "--digest",
-        help="the digest of a shard, of the rows of a shard that a run read, or of a file",
+        help="the digest of a shard, of the rows of a shard that a run read, or of a file; its "
+        "beginning is enough",
     )
     source.add_argument("--file", metavar="PATH", help="a file that a run read or wrote")
     parser.add_argument(
@@ -69,8 +75,11 @@ def _downstream(
     """
     arguments = query.arguments
     if arguments.digest is not None:
-        files = downstream_of_digest(query.index, arguments.digest)
-        return files, query.models.trained_on_digest(arguments.digest) or None, None
+        reached = query.models.trained_on_digest(arguments.digest)
+        # A model on the disk may be all that is left of a digest.
+        digest = arguments.digest if reached else find_digest(query.index, arguments.digest)
+        reached = reached or query.models.trained_on_digest(digest)
+        return downstream_of_digest(query.index, digest), reached or None, None
     if arguments.file is not None:
         path = find_version(query.index, query.project, arguments.file).version.path
         files = downstream_of_file(query.index, path)
@@ -78,8 +87,27 @@ def _downstream(
             return files, None, None
         return files, [one for one in query.models.models if one.rows], [Range(0, MOST_ROWS)]
     rows = [query.rows()]
+    _check_has_been(query, rows[0])
     files = downstream_of_rows(query.index, query.data, rows)
     return files, query.models.trained_on(rows), rows
+
+
+def _check_has_been(query: Query, rows: Range) -> None:
+    """Tell of rows that the data file does not have; refuse them if no run read any of them.
+
+    Raises:
+        UserError: if none of the rows is, or was, in the data file.
+    """
+    try:
+        count = read_layout(query.results.data).rows
+    except UserError:
+        return
+    if rows.end <= count:
+        return
+    told = f"rows {rows}: {query.data} has {count:,} rows"
+    if rows.start >= count and not query.index.downstream.readers_of_rows(query.data, rows):
+        raise UserError(f"{told}, and no recorded run has read any of these.")
+    _log.warning("%s; the answer holds what earlier versions of it had.", told)
 
 
 def _one_path_of_each_job(files: Iterable[DownstreamFile], models: ModelsOnDisk) -> list[str]:

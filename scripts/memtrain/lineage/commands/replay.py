@@ -1,5 +1,9 @@
 """The command ``replay``: sends recorded events to an OpenLineage server."""
 
+import argparse
+from datetime import UTC, datetime
+
+from memtrain.core.wording import shown
 from memtrain.lineage.commands.base import Commands, Query
 from memtrain.lineage.export.openlineage import all_events
 from memtrain.lineage.export.replay import API_KEY, replay
@@ -23,10 +27,23 @@ def add_parser(commands: Commands) -> None:
     )
     parser.add_argument(
         "--since",
+        type=_time,
         default="",
         metavar="TIME",
         help="send only events from this time on, in UTC (2026-01-31T12:00)",
     )
+
+
+def _time(text: str) -> str:
+    """Return a time in UTC, ISO 8601, as events have it."""
+    try:
+        given = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{shown(text)} is no time such as 2026-01-31T12:00 (UTC)"
+        ) from None
+    in_utc = given.astimezone(UTC) if given.tzinfo else given
+    return in_utc.replace(tzinfo=None).isoformat()
 
 
 def run(query: Query) -> int:

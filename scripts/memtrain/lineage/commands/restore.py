@@ -6,6 +6,7 @@ from memtrain.lineage.commands.base import (
     Query,
     add_row_arguments,
     add_time_argument,
+    reason_text,
 )
 from memtrain.lineage.queries.withdraw import restore
 from memtrain.lineage.queries.withdrawal_actions import WithdrawalName
@@ -23,7 +24,10 @@ def add_parser(commands: Commands) -> None:
     add_row_arguments(parser, required=False)
     add_time_argument(parser)
     parser.add_argument(
-        "--reason", metavar="TEXT", help="the withdrawals whose reason has this text in it"
+        "--reason",
+        metavar="TEXT",
+        type=reason_text,
+        help="the withdrawals whose reason has this text in it",
     )
     parser.add_argument(
         "--all",

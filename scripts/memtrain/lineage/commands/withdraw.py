@@ -4,8 +4,14 @@ from collections.abc import Iterator, Sequence
 
 from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range, count_rows
-from memtrain.core.wording import counted, listed, readable
-from memtrain.lineage.commands.base import Commands, Query, add_row_arguments, add_time_argument
+from memtrain.core.wording import counted, listed
+from memtrain.lineage.commands.base import (
+    Commands,
+    Query,
+    add_row_arguments,
+    add_time_argument,
+    reason_text,
+)
 from memtrain.lineage.queries.models_on_disk import ModelOnDisk
 from memtrain.lineage.queries.removed_models import RemovedModel
 from memtrain.lineage.queries.withdraw import state_gone, withdraw
@@ -38,7 +44,7 @@ def add_parser(commands: Commands) -> None:
     parser.add_argument(
         "--reason",
         required=True,
-        type=readable,
+        type=reason_text,
         help=f"the reason, which {WITHDRAWALS_FILE} keeps with the rows",
     )
 

@@ -208,6 +208,20 @@ class LineageIndex:
         query = "SELECT DISTINCT path FROM version ORDER BY path"
         return [path for (path,) in self._connection.execute(query)]
 
+    def digests_that_begin(self, text: str) -> list[str]:
+        """Return the digests of files, shards and rows that begin with a text, sorted.
+
+        Args:
+            text: hexadecimal digits, with or without the algorithm and a colon before them.
+        """
+        pattern = f"{text}*" if ":" in text else f"*:{text}*"
+        query = (
+            "SELECT digest FROM version WHERE digest GLOB ?1 "
+            "UNION SELECT digest FROM piece WHERE digest GLOB ?1 "
+            "UNION SELECT shard_digest FROM piece WHERE shard_digest GLOB ?1 ORDER BY 1"
+        )
+        return [digest for (digest,) in self._connection.execute(query, (pattern,))]
+
     def uses(self, run: int) -> list[Use]:
         """Return what a run read and wrote, in the order in which it named the files."""
         grouped: dict[tuple[int, str, bool], list[sqlite3.Row]] = {}

@@ -1,12 +1,13 @@
 """Finds the version of a file, the run or the rows that a user names."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range
-from memtrain.core.wording import did_you_mean
+from memtrain.core.wording import did_you_mean, listed, shown_path
 from memtrain.data.manifest import Manifest
 from memtrain.lineage.index.facts import Version
 from memtrain.lineage.index.lineage_index import LineageIndex
@@ -45,8 +46,8 @@ def find_version(index: LineageIndex, project: Path, path: str) -> FoundVersion:
     versions = index.versions(name)
     if not versions:
         raise UserError(
-            f"{path}: no record names this file.{did_you_mean(name, index.paths())} Paths are "
-            f"relative to the folder of the project ({project})."
+            f"{shown_path(path)}: no record names this file.{did_you_mean(name, index.paths())} "
+            f"Paths are relative to the folder of the project ({project})."
         )
     on_disk = _version_on_disk(versions, project / name)
     if on_disk is not None:
@@ -86,17 +87,39 @@ def find_run(index: LineageIndex, project: Path, name: str) -> int:
     if run is not None:
         return run
     path, sign, back = name.rpartition("~")
-    if not (sign and back.isdecimal()):
+    if not (sign and re.fullmatch(r"[0-9]{1,9}", back)):
         path, back = name, "0"
     runs = index.completed_runs_that_wrote(Privacy(project).path(path))
     if not runs:
         raise UserError(
-            f"{name}: this is neither the id of a recorded run nor a file that one wrote. Paths "
-            f"are relative to the folder of the project ({project})."
+            f"{shown_path(name)}: this is neither the id of a recorded run nor a file that one "
+            f"wrote. Paths are relative to the folder of the project ({project})."
         )
     if int(back) >= len(runs):
         raise UserError(f"{name}: only {len(runs)} recorded runs wrote {path}.")
     return runs[int(back)]
+
+
+def find_digest(index: LineageIndex, digest: str) -> str:
+    """Return the digest of a shard, of rows or of a file that a user names, as records have it.
+
+    Its beginning is enough, with or without the algorithm, as answers show it.
+
+    Raises:
+        UserError: where no record has such a digest, or several begin so.
+    """
+    is_one = re.fullmatch(r"([a-z0-9]{1,20}:)?[0-9a-f]{6,128}", digest)
+    found = index.digests_that_begin(digest) if is_one else []
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise UserError(
+            f"--digest {shown_path(digest)}: no record has this digest. Name the digest of a "
+            "shard, of rows that a run read, or of a file; 6 of its first digits are enough."
+        )
+    raise UserError(
+        f"--digest {digest}: {len(found)} digests begin so: {listed(found, 5)}. Name more digits."
+    )
 
 
 def rows_of_shard(manifest: Path, shard: int) -> Range:

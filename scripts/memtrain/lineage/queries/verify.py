@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ from memtrain.recipes.recipe import Recipe
 from memtrain.recipes.withdrawals import Withdrawal
 from memtrain.system.digests import digest_of_file
 from memtrain.workflow.today import Today
+
+#: How many records are kept after they were read: one run may have written thousands of files.
+_MOST_RECORDS = 64
 
 #: Longest time from the end of a job until Snakemake, which polls for it, touches the outputs.
 _MAX_SECONDS_UNTIL_TOUCHED = 300
@@ -106,6 +110,8 @@ class Verifier:
         self._today = None if quick else today
         self._result = Verification()
         self._is_corrupt: dict[tuple[Range, str], bool] = {}
+        self._record = lru_cache(_MOST_RECORDS)(index.record)
+        self._outputs = lru_cache(_MOST_RECORDS)(self._read_outputs)
 
     def verify(self, paths: Sequence[str] = ()) -> Verification:
         """Compare files with their records.
@@ -181,7 +187,7 @@ class Verifier:
             return
         if writer is None:
             return
-        written = _output(writer, name)
+        written = self._written(name)
         found = os.stat(path)
         if name == self._data and self._was_indexed(name, found):
             return
@@ -317,7 +323,16 @@ class Verifier:
     def _writer(self, name: str) -> RunRecord | None:
         """Return the record of the run that wrote a file last; None where no run wrote it."""
         current = self._index.current(name)
-        return None if current is None else self._index.record(current.run)
+        return None if current is None else self._record(current.run)
+
+    def _written(self, name: str) -> FileUse:
+        """Return the use of a file by the run that wrote it last."""
+        current = self._index.current(name)
+        assert current is not None, name
+        return self._outputs(current.run)[name]
+
+    def _read_outputs(self, run: int) -> dict[str, FileUse]:
+        return {file.path: file for file in reversed(self._record(run).outputs)}
 
     def _add_finding(
         self, kind: str, path: str, message: str, details: dict[str, Any] | None = None
@@ -369,8 +384,3 @@ def _record(folder: Path, result: Verification) -> None:
 def _was_touched_by_snakemake(written: FileUse, found: os.stat_result) -> bool:
     """Return whether the time of a file is that of its writing or of Snakemake's touch after it."""
     return 0 <= found.st_mtime_ns - written.modified_ns <= _MAX_SECONDS_UNTIL_TOUCHED * 10**9
-
-
-def _output(record: RunRecord, name: str) -> FileUse:
-    """Return the use of a file by the run that wrote it."""
-    return next(file for file in record.outputs if file.path == name)

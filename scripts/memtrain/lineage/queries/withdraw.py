@@ -179,8 +179,8 @@ def _check_is_there(
     """Refuse a name that no withdrawal has."""
     if not found:
         raise UserError(
-            f"{file}: no withdrawal of {dataset} is meant. Its withdrawals, by the numbers that "
-            f"{file.name} has: {_described(before) or 'none'}. Name the rows of one of them."
+            f"{file}: no withdrawal of {dataset} is called so. Its withdrawals, by the numbers "
+            f"that {file.name} has: {_described(before) or 'none'}. Name the rows of one of them."
         )
 
 
