@@ -4,7 +4,8 @@ Importing PyTorch, Snakemake and others takes longer than most programs of a tes
 imports them once, and forks for every call. The folder of its programs, put first in PATH, holds
 `python` and `snakemake`: small clients that hand their arguments, environment, folder and open
 files to the server, pass signals on, and end as their fork ends. The server never imports memtrain,
-since tests run copies of it that differ. Other calls (`-c`, most modules) run the real Python.
+since tests run copies of it that differ; it compiles the files of this repository, and a copy whose
+bytes are the same is not compiled again. Other calls (`-c`, most modules) run the real Python.
 """
 
 import array
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import weakref
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -86,6 +88,10 @@ def serve(address):
     for name in MODULES:
         with suppress(ImportError):
             importlib.import_module(name)
+    for finalizer in list(weakref.finalize._registry):
+        # The operators of PyTorch need not be taken down one by one at the end of every fork.
+        finalizer.atexit = False
+    _compile_once(Path(__file__).resolve().parents[1] / "scripts")
     import gc
 
     gc.collect()
@@ -103,6 +109,29 @@ def serve(address):
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 _handle(connection)
             connection.close()
+
+
+def _compile_once(folder):
+    """Compile the files in a folder, and let imports of files with the same bytes use the code."""
+    import _imp
+    from importlib.machinery import SourceFileLoader
+
+    known = {}
+    for path in folder.rglob("*.py"):
+        content = path.read_bytes()
+        with suppress(SyntaxError):
+            known[content] = compile(content, str(path), "exec", dont_inherit=True)
+    compile_anew = SourceFileLoader.source_to_code
+
+    def source_to_code(self, data, path, **options):
+        code = known.get(bytes(data))
+        if code is None:
+            return compile_anew(self, data, path, **options)
+        # As Python does for the code that it finds in a file of bytecode.
+        _imp._fix_co_filename(code, path)
+        return code
+
+    SourceFileLoader.source_to_code = source_to_code
 
 
 def _handle(connection):
