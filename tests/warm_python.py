@@ -13,15 +13,16 @@ import ctypes
 import json
 import os
 import resource
+import select
+import shutil
 import signal
 import socket
 import stat
 import subprocess
 import sys
 import tempfile
-import time
 import weakref
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 MODULES = (
@@ -52,39 +53,35 @@ warm_client.main({name!r}, {address!r})
 _LIMITS = [getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")]
 
 
-@contextmanager
-def warm_programs():
-    """Yield the folder of the programs of a running server, which ends with the block."""
-    with tempfile.TemporaryDirectory(prefix="warm-") as folder:
-        address, programs = f"{folder}/socket", Path(folder, "bin")
-        programs.mkdir()
-        for name in ("python", "snakemake"):
-            program = programs / name
-            program.write_text(
-                _CLIENT.format(
-                    python=sys.executable,
-                    folder=str(Path(__file__).parent),
-                    name=name,
-                    address=address,
-                )
+def start(folder, owner):
+    """Start a server, and write its programs into a folder. It ends when a process ends.
+
+    Args:
+        folder: the folder of the programs; an empty one.
+        owner: id of the process with which the server ends.
+    """
+    # The path of a socket must be short.
+    address = f"{tempfile.mkdtemp(prefix='warm-')}/socket"
+    # Its end says that the server can be called, and that it goes on in the background.
+    subprocess.run([sys.executable, __file__, address, str(owner)], check=True)
+    for name in ("python", "snakemake"):
+        program = folder / name
+        program.write_text(
+            _CLIENT.format(
+                python=sys.executable,
+                folder=str(Path(__file__).parent),
+                name=name,
+                address=address,
             )
-            program.chmod(program.stat().st_mode | stat.S_IXUSR)
-        server = subprocess.Popen([sys.executable, __file__, address])
-        try:
-            while not os.path.exists(address):
-                if server.poll() is not None:
-                    raise RuntimeError("the server of warm programs has not started")
-                time.sleep(0.05)
-            yield programs
-        finally:
-            server.terminate()
-            server.wait()
+        )
+        program.chmod(program.stat().st_mode | stat.S_IXUSR)
 
 
-def serve(address):
-    """Import the large packages, and fork for every call."""
+def serve(address, owner):
+    """Import the large packages, and fork for every call, until the owner has ended."""
     import importlib
 
+    owner_ends = os.pidfd_open(owner)
     for name in MODULES:
         with suppress(ImportError):
             importlib.import_module(name)
@@ -99,16 +96,30 @@ def serve(address):
     # The handlers are waited for by nobody.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-        listener.bind(f"{address}.new")
+        listener.bind(address)
         listener.listen(64)
-        os.rename(f"{address}.new", address)
+        if os.fork():
+            os._exit(0)
+        _leave_the_starter()
         while True:
+            readable, _, _ = select.select([listener, owner_ends], [], [])
+            if owner_ends in readable:
+                shutil.rmtree(os.path.dirname(address), ignore_errors=True)
+                os._exit(0)
             connection, _ = listener.accept()
             if os.fork() == 0:
                 listener.close()
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 _handle(connection)
             connection.close()
+
+
+def _leave_the_starter():
+    """Leave the session and the files of the process that started the server."""
+    os.setsid()
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for number in range(3):
+        os.dup2(nothing, number)
 
 
 def _compile_once(folder):
@@ -146,8 +157,6 @@ def _handle(connection):
         os.close(file)
     connection.sendall(f"{program}\n".encode())
     ended = os.pidfd_open(program)
-    import select
-
     readable, _, _ = select.select([ended, connection], [], [])
     if ended not in readable:
         os.kill(program, signal.SIGKILL)
@@ -251,4 +260,4 @@ def _run(call):
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve(sys.argv[1], int(sys.argv[2]))
