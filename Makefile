@@ -9,7 +9,7 @@ MINUTES ?= 5
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint docs bench bench-peers campaigns report flights digits schema clean
+.PHONY: help run test test-quick coverage lint docs bench bench-peers campaigns report flights digits schema clean
 
 help: ## show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | column -t -s '|'
@@ -18,7 +18,13 @@ run: $(VENV)/installed ## run the workflow on config.yaml and print its summary
 	snakemake --cores $(CORES)
 
 test: $(VENV)/installed-dev $(VALIDATORS)/installed ## run all tests (on Slurm too, where slurm-wlm and munge are installed)
-	pytest --numprocesses auto --dist loadgroup --cov --cov-report=term
+	pytest --numprocesses auto --dist loadgroup
+
+test-quick: $(VENV)/installed-dev ## run the tests of single functions
+	pytest --numprocesses auto --dist loadgroup tests/unit
+
+coverage: $(VENV)/installed-dev ## say which lines the tests of single functions run; they take twice as long
+	pytest --numprocesses auto --dist loadgroup --cov --cov-report=term tests/unit
 
 lint: $(VENV)/installed-dev ## check style, format, types, imports, rules and the schema
 	ruff check .

@@ -2,27 +2,27 @@
 
 import os
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 
-from tests.warm_python import warm_programs
+from tests.sharing import is_worker, made_once
+from tests.warm_python import start
 
 #: The folder of programs that start quickly, where there are some.
 _WARM = "MEMTRAIN_TESTS_PROGRAMS"
 
 
-@contextmanager
-def quick_start():
-    """Let programs start quickly in the block; see ``tests.warm_python``."""
-    if _WARM in os.environ:
-        yield
-        return
-    with warm_programs() as folder:
-        os.environ[_WARM] = str(folder)
-        try:
-            yield
-        finally:
-            del os.environ[_WARM]
+def let_programs_start_quickly(factory):
+    """Let programs start quickly from now on; see ``tests.warm_python``.
+
+    All processes of a run of the tests share a server, which ends with the run.
+
+    Args:
+        factory: the fixture ``tmp_path_factory``.
+    """
+    if _WARM not in os.environ:
+        # A worker of pytest-xdist is a child of the process that the user has started.
+        owner = os.getppid() if is_worker() else os.getpid()
+        os.environ[_WARM] = str(made_once(factory, "programs", lambda path: start(path, owner)))
 
 
 def quick_python():

@@ -4,7 +4,8 @@ Importing PyTorch, Snakemake and others takes longer than most programs of a tes
 imports them once, and forks for every call. The folder of its programs, put first in PATH, holds
 `python` and `snakemake`: small clients that hand their arguments, environment, folder and open
 files to the server, pass signals on, and end as their fork ends. The server never imports memtrain,
-since tests run copies of it that differ. Other calls (`-c`, most modules) run the real Python.
+since tests run copies of it that differ; it compiles the files of this repository, and a copy whose
+bytes are the same is not compiled again. Other calls (`-c`, most modules) run the real Python.
 """
 
 import array
@@ -12,14 +13,16 @@ import ctypes
 import json
 import os
 import resource
+import select
+import shutil
 import signal
 import socket
 import stat
 import subprocess
 import sys
 import tempfile
-import time
-from contextlib import contextmanager, suppress
+import weakref
+from contextlib import suppress
 from pathlib import Path
 
 MODULES = (
@@ -50,42 +53,42 @@ warm_client.main({name!r}, {address!r})
 _LIMITS = [getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")]
 
 
-@contextmanager
-def warm_programs():
-    """Yield the folder of the programs of a running server, which ends with the block."""
-    with tempfile.TemporaryDirectory(prefix="warm-") as folder:
-        address, programs = f"{folder}/socket", Path(folder, "bin")
-        programs.mkdir()
-        for name in ("python", "snakemake"):
-            program = programs / name
-            program.write_text(
-                _CLIENT.format(
-                    python=sys.executable,
-                    folder=str(Path(__file__).parent),
-                    name=name,
-                    address=address,
-                )
+def start(folder, owner):
+    """Start a server, and write its programs into a folder. It ends when a process ends.
+
+    Args:
+        folder: the folder of the programs; an empty one.
+        owner: id of the process with which the server ends.
+    """
+    # The path of a socket must be short.
+    address = f"{tempfile.mkdtemp(prefix='warm-')}/socket"
+    # Its end says that the server can be called, and that it goes on in the background.
+    subprocess.run([sys.executable, __file__, address, str(owner)], check=True)
+    for name in ("python", "snakemake"):
+        program = folder / name
+        program.write_text(
+            _CLIENT.format(
+                python=sys.executable,
+                folder=str(Path(__file__).parent),
+                name=name,
+                address=address,
             )
-            program.chmod(program.stat().st_mode | stat.S_IXUSR)
-        server = subprocess.Popen([sys.executable, __file__, address])
-        try:
-            while not os.path.exists(address):
-                if server.poll() is not None:
-                    raise RuntimeError("the server of warm programs has not started")
-                time.sleep(0.05)
-            yield programs
-        finally:
-            server.terminate()
-            server.wait()
+        )
+        program.chmod(program.stat().st_mode | stat.S_IXUSR)
 
 
-def serve(address):
-    """Import the large packages, and fork for every call."""
+def serve(address, owner):
+    """Import the large packages, and fork for every call, until the owner has ended."""
     import importlib
 
+    owner_ends = os.pidfd_open(owner)
     for name in MODULES:
         with suppress(ImportError):
             importlib.import_module(name)
+    for finalizer in list(weakref.finalize._registry):
+        # The operators of PyTorch need not be taken down one by one at the end of every fork.
+        finalizer.atexit = False
+    _compile_once(Path(__file__).resolve().parents[1] / "scripts")
     import gc
 
     gc.collect()
@@ -93,16 +96,53 @@ def serve(address):
     # The handlers are waited for by nobody.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-        listener.bind(f"{address}.new")
+        listener.bind(address)
         listener.listen(64)
-        os.rename(f"{address}.new", address)
+        if os.fork():
+            os._exit(0)
+        _leave_the_starter()
         while True:
+            readable, _, _ = select.select([listener, owner_ends], [], [])
+            if owner_ends in readable:
+                shutil.rmtree(os.path.dirname(address), ignore_errors=True)
+                os._exit(0)
             connection, _ = listener.accept()
             if os.fork() == 0:
                 listener.close()
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 _handle(connection)
             connection.close()
+
+
+def _leave_the_starter():
+    """Leave the session and the files of the process that started the server."""
+    os.setsid()
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for number in range(3):
+        os.dup2(nothing, number)
+
+
+def _compile_once(folder):
+    """Compile the files in a folder, and let imports of files with the same bytes use the code."""
+    import _imp
+    from importlib.machinery import SourceFileLoader
+
+    known = {}
+    for path in folder.rglob("*.py"):
+        content = path.read_bytes()
+        with suppress(SyntaxError):
+            known[content] = compile(content, str(path), "exec", dont_inherit=True)
+    compile_anew = SourceFileLoader.source_to_code
+
+    def source_to_code(self, data, path, **options):
+        code = known.get(bytes(data))
+        if code is None:
+            return compile_anew(self, data, path, **options)
+        # As Python does for the code that it finds in a file of bytecode.
+        _imp._fix_co_filename(code, path)
+        return code
+
+    SourceFileLoader.source_to_code = source_to_code
 
 
 def _handle(connection):
@@ -117,8 +157,6 @@ def _handle(connection):
         os.close(file)
     connection.sendall(f"{program}\n".encode())
     ended = os.pidfd_open(program)
-    import select
-
     readable, _, _ = select.select([ended, connection], [], [])
     if ended not in readable:
         os.kill(program, signal.SIGKILL)
@@ -222,4 +260,4 @@ def _run(call):
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1])
+    serve(sys.argv[1], int(sys.argv[2]))

@@ -7,25 +7,28 @@ import subprocess
 import pytest
 
 from tests.docs.project import copy_of_repository
-from tests.programs import quick_start, search_path
+from tests.programs import let_programs_start_quickly, search_path
+from tests.sharing import made_once
 
 
 @pytest.fixture(scope="session", autouse=True)
-def programs():
+def programs(tmp_path_factory):
     """Programs that start quickly."""
-    with quick_start():
-        yield
+    let_programs_start_quickly(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
 def default_run(repository, tmp_path_factory):
     """A copy of the repository in which the workflow has run on config.yaml."""
-    folder = copy_of_repository(repository, tmp_path_factory.mktemp("docs") / "memtrain")
-    command = ["snakemake", "--cores", "2"]
-    environment = os.environ | {"PATH": search_path()}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return folder
+
+    def run(path):
+        folder = copy_of_repository(repository, path / "memtrain")
+        command = ["snakemake", "--cores", "2"]
+        environment = os.environ | {"PATH": search_path()}
+        done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-3000:]
+
+    return made_once(tmp_path_factory, "docs", run) / "memtrain"
 
 
 @pytest.fixture

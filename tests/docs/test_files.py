@@ -3,10 +3,6 @@
 import re
 from fnmatch import fnmatch
 
-import pytest
-
-pytestmark = pytest.mark.xdist_group("docs")
-
 
 def described(repository):
     """Return the patterns in the first column of the table."""

@@ -76,7 +76,6 @@ def test_yaml_is_a_configuration(page):
                 pytest.fail(f"{page.path}:{block.line}: {error}")
 
 
-@pytest.mark.xdist_group("docs")
 @pages
 def test_commands_do_what_the_page_says(page, request):
     run = [block for block in page.blocks if not block.has("not run")]

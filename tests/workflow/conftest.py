@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.programs import quick_start, search_path
+from tests.programs import let_programs_start_quickly, search_path
+from tests.sharing import made_once
 
 #: Its data is larger than 1 MB, so that Snakemake looks at the age of the file, not its content.
 CONFIGURATION = yaml.safe_load(
@@ -149,10 +150,9 @@ def environment(last=None, warm=True):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def programs():
+def programs(tmp_path_factory):
     """Programs that start quickly."""
-    with quick_start():
-        yield
+    let_programs_start_quickly(tmp_path_factory)
 
 
 def make_project(folder, repository, configuration=None):
@@ -179,11 +179,9 @@ def new_project(tmp_path, repository):
     return make
 
 
-@pytest.fixture(scope="session")
-def finished_project(tmp_path_factory, repository):
-    """A project that has run to its end. Tests change only `project`, which is a copy of it."""
-    project = make_project(tmp_path_factory.mktemp("finished") / "x", repository, CONFIGURATION)
-    run = project.snakemake()
+def run_first(folder, repository):
+    """Make the finished project."""
+    run = make_project(folder, repository, CONFIGURATION).snakemake()
     assert run.jobs == [
         "draw first",
         "draw second",
@@ -199,7 +197,16 @@ def finished_project(tmp_path_factory, repository):
         "train second",
         "train share",
     ]
-    return project
+
+
+@pytest.fixture(scope="session")
+def finished_project(tmp_path_factory, repository):
+    """A project that has run to its end. Tests change only `project`, which is a copy of it.
+
+    It ran once for all processes of the tests. Each has a copy, since questions may leave files.
+    """
+    made = made_once(tmp_path_factory, "finished", lambda path: run_first(path, repository))
+    return Project(shutil.copytree(made, tmp_path_factory.mktemp("finished") / "x"))
 
 
 @pytest.fixture

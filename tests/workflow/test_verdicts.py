@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+from tests.sharing import made_once
 from tests.workflow.conftest import REPRODUCIBLE, Project, make_project
 from tests.workflow.imported import CONFIGURATION, NETWORKS, rows, write_imported, write_rows
 
@@ -36,10 +37,13 @@ def expect(run, *jobs):
 @pytest.fixture(scope="session")
 def finished_import(tmp_path_factory, repository):
     """A project with imported rows that has run to its end, whose files are not new any more."""
-    project = make_project(tmp_path_factory.mktemp("imported") / "x", repository, CONFIGURATION)
-    write_imported(project)
-    expect(project.snakemake(), *ROWS, *of_split("first", "second"))
-    return project
+
+    def run(folder):
+        project = make_project(folder, repository, CONFIGURATION)
+        write_imported(project)
+        expect(project.snakemake(), *ROWS, *of_split("first", "second"))
+
+    return Project(made_once(tmp_path_factory, "imported", run))
 
 
 @pytest.fixture

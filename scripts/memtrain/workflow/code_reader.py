@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from memtrain.system.file_notes import FileNotes, FileState
-from memtrain.workflow.running_code import running_code, statements_in
+from memtrain.workflow.running_code import parsed_code, running_code_of, statements_in
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,12 @@ class CodeFacts:
     running: str
 
 
+#: What is known of the contents that this process has read, by whether they are Python and their
+#: digest. A program asks for the digest of its code when it starts, and again when it ends: then
+#: it reads the files, and parses those alone that have changed.
+_FACTS_OF_CONTENTS: dict[tuple[bool, bytes], CodeFacts] = {}
+
+
 class CodeReader:
     """Reads files of code, and each of them only once while it does not change.
 
@@ -59,7 +65,7 @@ class CodeReader:
         state = FileState.of(path)
         facts = self._facts.get((path, state)) or _from_note(self._notes.get(path, state))
         if facts is None:
-            facts = CodeFacts(_imports(path), _digest(running_code(path)))
+            facts = _facts_of_content(path)
             self._notes.put(path, state, _to_note(facts))
         self._facts[path, state] = facts
         return facts
@@ -82,11 +88,34 @@ def _from_note(note: Any) -> CodeFacts | None:
     return CodeFacts(tuple(found), running)
 
 
-def _imports(path: Path) -> tuple[Import, ...]:
-    if path.suffix != ".py":
-        return ()
+def _facts_of_content(path: Path) -> CodeFacts:
+    """Return the facts of the content of a file, which is parsed once in a process."""
+    content = path.read_bytes()
+    is_python = path.suffix == ".py"
+    key = is_python, hashlib.sha256(content).digest()
+    if key not in _FACTS_OF_CONTENTS:
+        _FACTS_OF_CONTENTS[key] = _read_facts(content, path) if is_python else _other(content)
+    return _FACTS_OF_CONTENTS[key]
+
+
+def _other(content: bytes) -> CodeFacts:
+    """Return the facts of a file that is no Python."""
+    return CodeFacts((), _digest(content))
+
+
+def _read_facts(content: bytes, path: Path) -> CodeFacts:
+    """Return the facts of a file of Python.
+
+    Raises:
+        SyntaxError: if the content is not valid Python; the error names the path.
+    """
+    code = parsed_code(content, str(path))
+    return CodeFacts(_imports(code.tree), _digest(running_code_of(content, code)))
+
+
+def _imports(tree: ast.Module) -> tuple[Import, ...]:
     found: list[Import] = []
-    for node in _nodes_that_run(ast.parse(path.read_bytes(), filename=str(path))):
+    for node in _nodes_that_run(tree):
         if isinstance(node, ast.Import):
             found += (Import(0, alias.name, ()) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

@@ -8,6 +8,7 @@ import io
 import re
 import tokenize
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 #: Code that mentions one of these may read its own comments or docstrings.
@@ -32,6 +33,39 @@ _STRING_OR_COMMENT = re.compile(
 _PLACEHOLDER = "\0"
 
 
+@dataclass(frozen=True)
+class ParsedCode:
+    """A file of Python that was parsed.
+
+    Attributes:
+        text: the text, with the line breaks as Python reads them.
+        tree: the tree of the text.
+    """
+
+    text: str
+    tree: ast.Module
+
+
+def parsed_code(content: bytes, name: str = "<unknown>") -> ParsedCode:
+    """Parse the content of a file of Python.
+
+    Args:
+        content: the bytes of the file.
+        name: the name of the file, for errors.
+
+    Raises:
+        SyntaxError: if the content is not valid Python, its encoding included.
+        ValueError: if it has a null byte.
+        RecursionError: if it is nested too deeply.
+    """
+    encoding, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
+    try:
+        text = io.TextIOWrapper(io.BytesIO(content), encoding).read()
+    except UnicodeDecodeError as error:
+        raise SyntaxError(f"{name}: {error}") from error
+    return ParsedCode(text, ast.parse(text, name))
+
+
 def running_code(path: Path) -> bytes:
     """Return the part of a file that runs.
 
@@ -45,13 +79,19 @@ def running_code(path: Path) -> bytes:
     if path.suffix != ".py":
         return content
     try:
-        encoding, _ = tokenize.detect_encoding(io.BytesIO(content).readline)
-        # As Python reads it: every line break is "\n".
-        text = io.TextIOWrapper(io.BytesIO(content), encoding).read()
-        docstrings = list(_docstrings(ast.parse(text), text))
+        return running_code_of(content, parsed_code(content))
     except (SyntaxError, ValueError, RecursionError):
         return content
-    running = _without_what_does_not_run(text, docstrings)
+
+
+def running_code_of(content: bytes, code: ParsedCode) -> bytes:
+    """Return the part of a file of Python that runs, or the whole file; see ``running_code``.
+
+    Args:
+        content: the bytes of the file.
+        code: what ``parsed_code`` made of them.
+    """
+    running = _without_what_does_not_run(code.text, list(_docstrings(code.tree, code.text)))
     return content if running is None or _READS_ITSELF.search(running) else running.encode()
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from memtrain.lineage.records.record_store import RecordStore
+from tests.programs import quick_python
 
 SCRIPTS = [
     "generate_data",
@@ -32,7 +33,7 @@ TRAIN_OUTPUTS = ["--model", "m", "--history", "h", "--performance", "p"]
 
 def run(repository, script, *arguments, cwd=None, **environment):
     return subprocess.run(
-        [sys.executable, repository / "scripts" / f"{script}.py", *arguments],
+        [quick_python(), repository / "scripts" / f"{script}.py", *arguments],
         capture_output=True,
         text=True,
         cwd=cwd,

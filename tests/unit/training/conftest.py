@@ -2,11 +2,10 @@
 
 import pytest
 
-from tests.programs import quick_start
+from tests.programs import let_programs_start_quickly
 
 
 @pytest.fixture(scope="session", autouse=True)
-def programs():
+def programs(tmp_path_factory):
     """Programs that start quickly."""
-    with quick_start():
-        yield
+    let_programs_start_quickly(tmp_path_factory)

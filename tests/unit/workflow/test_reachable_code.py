@@ -1,7 +1,10 @@
 """The files that a file of code can reach, found by reading them."""
 
+import os
+
 import pytest
 
+from memtrain.workflow.code_reader import CodeReader, Import
 from memtrain.workflow.reachable_code import CodeFile, SearchPath, module_files, reachable_code
 
 FILES = {
@@ -86,3 +89,36 @@ def test_the_files_of_a_module(folder):
     assert [file.name for file in module_files("own.models", search)] == ["own/models.py"]
     assert module_files("torch.nn", search) == []
     assert module_files("", search) == []
+
+
+def facts(path):
+    """Return the facts of a file, by a reader that knows none."""
+    return CodeReader().facts(path)
+
+
+def test_a_file_is_known_by_its_content_alone(tmp_path):
+    """However often and wherever a process has read the same bytes before."""
+    one, copy, data = tmp_path / "one.py", tmp_path / "copy.py", tmp_path / "one.txt"
+    for path in (one, copy, data):
+        path.write_text("import package.base  # a comment\n")
+    found = os.stat(one)
+    assert facts(one) == facts(copy)
+    assert facts(one).imports == (Import(0, "package.base", ()),)
+    # The same bytes are no code where the file is no Python.
+    assert facts(data).imports == ()
+    assert facts(data).running != facts(one).running
+    before = facts(one)
+    one.write_text("import package.four  # a comment\n")
+    os.utime(one, ns=(found.st_atime_ns, found.st_mtime_ns))
+    assert facts(one).imports == (Import(0, "package.four", ()),)
+    assert facts(one).running != before.running
+    assert facts(copy) == before
+
+
+@pytest.mark.parametrize("content", [b"def (:\n", b"# coding: utf-8\nx = '\xff'\n"])
+def test_a_file_that_python_cannot_read_is_named(tmp_path, content):
+    for name in ("one.py", "two.py"):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(SyntaxError) as raised:
+            facts(tmp_path / name)
+        assert name in f"{raised.value} {raised.value.filename}"
