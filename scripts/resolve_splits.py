@@ -30,6 +30,7 @@ from memtrain.lineage.records.recorder import recording
 from memtrain.planning.long_trainings import describe_long_training
 from memtrain.planning.split_resolution import (
     describe_absent_classes,
+    describe_unknown_words,
     describe_weak_shuffle,
     resolve_splits,
 )
@@ -168,6 +169,7 @@ def describe(recipe: Recipe) -> None:
         describe_weak_shuffle(recipe),
         describe_long_training(recipe),
         describe_absent_classes(recipe),
+        describe_unknown_words(recipe),
     ):
         if warning:
             _log.warning(warning)
