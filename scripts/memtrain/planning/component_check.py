@@ -143,8 +143,8 @@ def _problems_of_training(settings: TrainingSettings, rows: ExpectedRows) -> lis
     if rows.kind is None:
         # The files decide; what would be wrong with either kind of target is wrong.
         kinds = [replace(rows, kind=kind) for kind in ("regression", "classification")]
-        problems, others = (_problems_of_training(settings, one) for one in kinds)
-        return [problem for problem in problems if problem in others]
+        as_numbers, as_classes = (_problems_of_training(settings, one) for one in kinds)
+        return [problem for problem in as_numbers if problem in as_classes]
     problems: list[str] = []
     if not rows.have_known_sizes and ":" in settings.model.name:
         attempt(problems, check_model, "training.model", settings.model)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from memtrain.components.encoder import Encoder
-from memtrain.config.training import CategoryEncoding, Fill, TrainingSettings
+from memtrain.config.training import TrainingSettings
 from memtrain.core.errors import UserError, raise_problems
 from memtrain.core.ranges import Range
 from memtrain.core.wording import did_you_mean, listed
@@ -21,6 +21,12 @@ from memtrain.data.field_statistics import FieldStatistics, merge_all
 from memtrain.data.record_file import RecordLayout
 from memtrain.data.row_chunks import read_chunks
 from memtrain.data.source import FEATURES, Source, SourceColumn
+from memtrain.planning.category_encoding import (
+    encoded_category,
+    fill_of,
+    has_indicator,
+    one_hot_names,
+)
 from memtrain.planning.column_fills import medians, most_frequent
 from memtrain.recipes.recipe import EncodedColumn, Encoding
 
@@ -147,7 +153,7 @@ class FeatureLearner:
 
     def _unfitting_fills(self, where: str, settings: TrainingSettings) -> Iterator[str]:
         for one in self._columns:
-            fill = _fill_of(settings, one.name)
+            fill = fill_of(settings, one.name)
             is_word = one.kind == "category"
             named = isinstance(settings.impute, dict) and one.name in settings.impute
             if fill is None or not named:
@@ -167,8 +173,8 @@ class FeatureLearner:
         self, where: str, settings: TrainingSettings, rows: tuple[Range, ...]
     ) -> Encoding | None:
         """Return how features come from the fields; None where one field holds them as they are."""
-        has_indicator = any(self._has_indicator(settings, one) for one in self._columns)
-        if FEATURES in self._layout.fields and not has_indicator:
+        shows_missing = any(has_indicator(settings, one) for one in self._columns)
+        if FEATURES in self._layout.fields and not shows_missing:
             return None
         problems: list[str] = []
         columns = []
@@ -177,15 +183,13 @@ class FeatureLearner:
                 columns.append(self._numbers(settings, one))
             else:
                 try:
-                    columns.append(self._category(where, settings, one, rows))
+                    columns.append(
+                        encoded_category(where, settings, one, self._counts(rows)[one.name])
+                    )
                 except UserError as error:
                     problems.extend(error.problems)
         raise_problems(problems)
         return Encoding(dtype=_dtype_of_features(columns, self._columns), columns=columns)
-
-    def _has_indicator(self, settings: TrainingSettings, column: SourceColumn) -> bool:
-        fill = _fill_of(settings, column.name)
-        return fill is not None and fill.indicator
 
     def _numbers(self, settings: TrainingSettings, column: SourceColumn) -> EncodedColumn:
         return EncodedColumn(
@@ -195,49 +199,7 @@ class FeatureLearner:
             start=column.position,
             width=len(column.names),
             present=column.present,
-            indicator=self._has_indicator(settings, column),
-        )
-
-    def _category(
-        self, where: str, settings: TrainingSettings, column: SourceColumn, rows: tuple[Range, ...]
-    ) -> EncodedColumn:
-        how = settings.encode.get(column.name, CategoryEncoding(name="one_hot"))
-        counts = self._counts(rows)[column.name]
-        words = _words_of(column)
-        frequent = [code for code in words if counts[code] >= how.rare]
-        rare = [code for code in words if 0 < counts[code] < how.rare]
-        first = 0 if how.name == "one_hot" else 1
-        places = [first + number for number in range(len(frequent))]
-        size = first + len(frequent)
-        places += [size] * len(rare)
-        size += bool(rare)
-        missing = None
-        fill = _fill_of(settings, column.name)
-        if fill is not None and fill.with_ == "category":
-            missing, size = size, size + 1
-        elif fill is not None and fill.with_ == "most_frequent" and frequent + rare:
-            most = max(counts[code] for code in words)
-            smallest = next(code for code in words if counts[code] == most)
-            missing = places[[*frequent, *rare].index(smallest)]
-        if how.name == "one_hot" and size > how.most:
-            raise UserError(
-                f"{where}: the category {column.name} has {len(frequent) + len(rare):,} words in "
-                f"the training rows, and one_hot would make {size:,} features of them; at most "
-                f"{how.most:,} are allowed. Set `training: {{encode: {{{column.name}: codes}}}}` "
-                "for a model with an embedding, put rare words together ({name: one_hot, rare: "
-                "10}), raise the limit (most: ...), or leave the column out."
-            )
-        return EncodedColumn(
-            column=column.name,
-            kind=how.name,
-            field=column.field,
-            start=column.position,
-            width=1,
-            codes=[*frequent, *rare],
-            places=places,
-            size=size,
-            missing=missing,
-            indicator=self._has_indicator(settings, column),
+            indicator=has_indicator(settings, column),
         )
 
     def _encoded_names(
@@ -249,7 +211,7 @@ class FeatureLearner:
         for encoded, column in zip(encoding.columns, self._columns, strict=True):
             own = column.names
             if encoded.kind == "one_hot":
-                own = _one_hot_names(encoded, column)
+                own = one_hot_names(encoded, column)
             indicators = [f"{name}_is_missing" for name in column.names]
             names += [*own, *(indicators if encoded.indicator else [])]
             columns += [column.name] * encoded.features
@@ -293,7 +255,7 @@ class FeatureLearner:
         """
         wanted: dict[int, str | float] = {}
         for place in _fillable(learned):
-            fill = _fill_of(settings, learned.names[place], learned.columns[place])
+            fill = fill_of(settings, learned.names[place], learned.columns[place])
             if fill is not None and fill.with_ != "category":
                 wanted[place] = fill.with_
         empty = [
@@ -349,16 +311,6 @@ class FeatureLearner:
             yield from read_chunks(self._data, self._layout, one)
 
 
-def _fill_of(settings: TrainingSettings, *names: str) -> Fill | None:
-    """Return what fills a column; the first of its names that the settings have decides."""
-    impute = settings.impute
-    if isinstance(impute, dict):
-        impute = next((impute[name] for name in names if name in impute), None)
-    if impute is None or isinstance(impute, Fill):
-        return impute
-    return Fill.model_validate({"with": impute})
-
-
 def _fillable(learned: LearnedFeatures) -> list[int]:
     """Return the positions of the features that may be missing: numbers of the tables."""
     if learned.encoding is None:
@@ -370,21 +322,6 @@ def _fillable(learned: LearnedFeatures) -> list[int]:
             places += range(start, start + column.width)
         start += column.features
     return places
-
-
-def _words_of(column: SourceColumn) -> list[int]:
-    """Return the codes of the words of a column, in the order of the words."""
-    return list((column.words or {}).values())
-
-
-def _one_hot_names(encoded: EncodedColumn, column: SourceColumn) -> list[str]:
-    """Return the name of every feature of a one-hot: the column's, and its word."""
-    word_of = {code: word for word, code in (column.words or {}).items()}
-    names = ["(missing)"] * encoded.size
-    shared = Counter(encoded.places)
-    for code, place in zip(encoded.codes, encoded.places, strict=True):
-        names[place] = word_of[code] if shared[place] == 1 else "(other)"
-    return [f"{column.name}={name}" for name in names]
 
 
 def _dtype_of_features(columns: Sequence[EncodedColumn], stored: Sequence[SourceColumn]) -> str:

@@ -76,9 +76,9 @@ def _rounded_integers(where: str, recipe: TrainingRecipe) -> Iterator[str]:
     if len(large):
         yield (
             f"{where}: the integers of {listed(recipe.task.features[one] for one in large)} reach "
-            f"{sizes[large[0]]:.0f}, and {recipe.settings.model.name} computes in float32, which rounds "
-            "integers above 2^24. Set `training: {transform: standardize}`, which centres them "
-            "before, or use features of integers alone with a model of your own that takes them."
+            f"{sizes[large[0]]:.0f}, and {recipe.settings.model.name} computes in float32, which "
+            "rounds integers above 2^24. Set `training: {transform: standardize}`, which centres "
+            "them before, or use features of integers alone and a model of your own for them."
         )
 
 
