@@ -122,8 +122,8 @@ class TrainingSettings(Settings):
     model: Choice = Field(
         default=Choice(name="mlp"),
         description="The model: linear, mlp (with hidden: [sizes]) or package.module:Class, with "
-        "its keyword arguments. in_features and out_features are filled in if the class takes "
-        "them.",
+        "its keyword arguments. in_features, out_features and category_sizes are filled in if the "
+        "class takes them.",
     )
     transform: Choice = Field(
         default=Choice(name="none"),
