@@ -81,6 +81,7 @@ class ExpectedRows:
             target=("<i8" if is_class else "<f4", len(self.target)),
         )
         row = FieldStatistics.from_rows(np.zeros((1, features), np.float32))
+        target = FieldStatistics.from_rows(np.zeros((1, len(self.target)), np.float32))
         return TrainingRecipe(
             rows=Rows(ranges=[(0, 1)], pieces=[]),
             task=Task(
@@ -90,7 +91,7 @@ class ExpectedRows:
                 features=[f"x{number}" for number in range(features)],
                 target=self.target,
             ),
-            statistics={"features": row.to_json()},
+            statistics={"features": row.to_json(), "target": target.to_json()},
             settings=settings,
             sizes=Sizes(
                 rows=1, micro_batches_per_epoch=1, steps_per_epoch=1, steps=1, rows_per_step=1
