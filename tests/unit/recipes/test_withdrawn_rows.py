@@ -78,13 +78,14 @@ class Data:
         """Return the rows (a, w, y) of the data file as they were before they were encoded."""
         source = Source.read(self.results.source)
         found = map_rows(self.results.data, read_layout(self.results.data))
+        (number,) = [one for one in source.columns if one.name == "a"]
         words: dict[int, str | None] = {0: None}
         for column in source.columns:
             words |= {code: word for word, code in (column.words or {}).items()}
         return [
             (float(a[0]), words[int(code[0])], float(target[0]))
             for a, code, target in zip(
-                found["features_float32"], found["features_words"], found["target"], strict=True
+                found[number.field], found["features_words"], found["target"], strict=True
             )
         ]
 
