@@ -6,8 +6,9 @@ whatever its size.
 
 Everything is read twice. The first time it is surveyed: rows are counted, words of categories and
 labels of classes are found, and so is everything that is wrong. The second time the rows are
-written, as records with the fields "features" and "target". Beside them, a JSON file says which
-files they came from, with their digests, what the columns are called and how words were numbered.
+written, as records with the fields "features" and "target"; where features are not numbers of one
+type, a field for each type. Beside them, a JSON file says which files they came from, with their
+digests, what the columns are called, where they lie, and which words have which codes.
 
 With `shuffle_once`, the rows are written in a random order: the same for the same seed and files,
 on every machine. The rows need not fit into memory, but the disk must hold them twice until the
@@ -45,11 +46,11 @@ settings, as under `dataset: import:` in config.yaml:
                 ("pixel_*"), positions ("0:64"), {type: number}, {all_but: [id]}, or a list of these
   target        the columns that it learns to predict, as for features
   dtypes        types of columns, or of all `features` or the `target`: {target: int64}; float32
-                unless given. A target of integers is a class.
+                unless given. A target of integers is a class, in the file's own types, too.
   inexact       error (unless given): an integer that its type cannot hold exactly stops the import;
                 round: the nearest number is written; or one of them by column: {id: round}
-  categories    columns of text: a feature becomes one column a word, a target the number of its
-                class
+  categories    columns of text: a feature becomes the code of its word, which a training encodes,
+                a target the number of its class
   missing       error (unless given): stop; drop: leave the row out; keep: leave it missing, for
                 `impute` of the training; or one of them by column, or for `features` and `target`
   csv           how text files are written: delimiter, decimal, thousands, encoding, quote,

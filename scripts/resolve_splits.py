@@ -31,6 +31,7 @@ from memtrain.lineage.records.recorder import recording
 from memtrain.planning.long_trainings import describe_long_training
 from memtrain.planning.split_resolution import (
     describe_absent_classes,
+    describe_unknown_words,
     describe_weak_shuffle,
     resolve_splits,
 )
@@ -174,6 +175,7 @@ def describe(recipe: Recipe, source: Source) -> None:
         describe_weak_shuffle(recipe, source.group_column is not None),
         describe_long_training(recipe),
         describe_absent_classes(recipe, source.class_names),
+        describe_unknown_words(recipe),
     ):
         if warning:
             _log.warning(warning)

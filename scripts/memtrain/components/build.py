@@ -80,7 +80,13 @@ def build_model_parts(
     # The model is built on the CPU, so that its initial weights are the same on every device.
     with _seeded(torch_seed(settings.seed, "initial weights")):
         model = attempt(
-            problems, build_model, f"{where}.model", settings.model, recipe.in_features, outputs
+            problems,
+            build_model,
+            f"{where}.model",
+            settings.model,
+            recipe.in_features,
+            outputs,
+            recipe.category_sizes,
         )
     transform = attempt(problems, build_row_transform, where, recipe)
     target = attempt(problems, build_target_transform, where, recipe)

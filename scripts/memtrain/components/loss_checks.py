@@ -42,7 +42,8 @@ def count_outputs(where: str, name: str, kind: LossKind | None, recipe: Training
     if task.kind == "classification":
         raise UserError(
             f"{where}: {name} learns numbers, but the target {task.target} is one of "
-            f"{task.classes} classes. Use CrossEntropyLoss, or give the target a float type."
+            f"{task.classes} classes. Use CrossEntropyLoss, or, if the target is a number, give it "
+            "a floating type (`dtypes: {target: float32}` under `dataset.import`)."
         )
     return recipe.targets
 

@@ -1,7 +1,7 @@
 """The model that a configuration names: one of two small networks, or any class of the user's."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -68,7 +68,13 @@ class StandIn(nn.Module):
 _MODELS: dict[str, Callable[..., nn.Module]] = {"linear": LinearModel, "mlp": Mlp}
 
 
-def build_model(where: str, choice: Choice, in_features: int, out_features: int) -> nn.Module:
+def build_model(
+    where: str,
+    choice: Choice,
+    in_features: int,
+    out_features: int,
+    category_sizes: Mapping[int, int] | None = None,
+) -> nn.Module:
     """Return a model with new weights from PyTorch's global generator.
 
     Args:
@@ -76,6 +82,8 @@ def build_model(where: str, choice: Choice, in_features: int, out_features: int)
         choice: "linear", "mlp" or "package.module:Class", with keyword arguments.
         in_features: numbers per row; passed on if the class takes them and the setting has none.
         out_features: outputs per row; passed on in the same way.
+        category_sizes: how many codes there are, for each feature that is the code of a word, by
+            its position; passed on in the same way.
 
     Raises:
         UserError: if there is no such class, or it does not give an ``nn.Module``.
@@ -84,7 +92,8 @@ def build_model(where: str, choice: Choice, in_features: int, out_features: int)
     with warnings.catch_warnings():
         # PyTorch warns of every lazy layer; they are refused below.
         warnings.filterwarnings("ignore", message="Lazy modules are a new feature")
-        model = build(where, factory, **_arguments(factory, choice, in_features, out_features))
+        sizes = _sizes(in_features, out_features, category_sizes or {})
+        model = build(where, factory, **_arguments(factory, choice, sizes))
     if not isinstance(model, nn.Module):
         raise UserError(f"{where}: {choice.name} gives {type(model).__name__}, not an nn.Module.")
     _refuse_lazy_layers(where, choice.name, model)
@@ -117,7 +126,7 @@ def check_model(where: str, choice: Choice) -> None:
         UserError: if there is no such class, or it does not take these arguments.
     """
     factory = _find_model(where, choice.name)
-    check_arguments(where, factory, (), _arguments(factory, choice, 1, 1))
+    check_arguments(where, factory, (), _arguments(factory, choice, _sizes(1, 1, {})))
 
 
 def _find_model(where: str, name: str) -> Callable[..., nn.Module]:
@@ -131,11 +140,18 @@ def _find_model(where: str, name: str) -> Callable[..., nn.Module]:
     return _MODELS[name]
 
 
-def _arguments(
-    factory: Callable, choice: Choice, in_features: int, out_features: int
+def _sizes(
+    in_features: int, out_features: int, category_sizes: Mapping[int, int]
 ) -> dict[str, Any]:
+    return {
+        "in_features": in_features,
+        "out_features": out_features,
+        "category_sizes": dict(category_sizes),
+    }
+
+
+def _arguments(factory: Callable, choice: Choice, sizes: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of a choice, and the sizes of a row that the factory takes as well."""
-    sizes = {"in_features": in_features, "out_features": out_features}
     accepted = {name: size for name, size in sizes.items() if takes_argument(factory, name)}
     return accepted | choice.arguments
 

@@ -1,7 +1,8 @@
 """Everything that happens to a row between the data file and the model, in its order.
 
-Missing values are filled first, then the transform of the settings runs. Whatever is learned from
-rows for it (means, deviations) stands in the recipe, and is of the training rows alone.
+The fields of a record become features first, where they are several. Then missing values are
+filled, then the transform of the settings runs. Whatever is learned from rows for it (words, means,
+deviations) stands in the recipe, and is of the training rows alone.
 """
 
 from collections.abc import Callable, Sequence
@@ -9,8 +10,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
+from memtrain.components.encoder import Encoder
 from memtrain.components.transforms import Row, build_transform
-from memtrain.config.training import Impute
 from memtrain.core.errors import UserError
 from memtrain.core.wording import listed
 from memtrain.data.field_statistics import FieldStatistics
@@ -85,25 +86,14 @@ class Chain:
 
 
 def fill_values(recipe: TrainingRecipe) -> np.ndarray:
-    """Return what takes the place of a missing value in each column of the features.
+    """Return what takes the place of a missing value of each feature.
 
     Returns:
-        float64 (columns,). NaN for a column that is not filled, and for the mean of a column that
-        has no value in the training rows.
+        float64 (features,). NaN for a feature that is not filled.
     """
-    statistics = recipe.statistics_of("features")
-    if recipe.settings.impute is None:
-        return np.full(len(statistics.count), np.nan)
-    means = np.where(statistics.count > 0, statistics.mean, np.nan)
-    impute = recipe.settings.impute
-    chosen: list[Impute | None] = [
-        impute.get(name) if isinstance(impute, dict) else impute for name in recipe.task.features
-    ]
-    values = [
-        mean if one == "mean" else np.nan if one is None else one
-        for one, mean in zip(chosen, means, strict=True)
-    ]
-    return np.array(values, np.float64)
+    if not recipe.fills:
+        return np.full(len(recipe.task.features), np.nan)
+    return np.array([np.nan if one is None else one for one in recipe.fills], np.float64)
 
 
 def build_row_transform(where: str, recipe: TrainingRecipe) -> Callable[[Row], Row] | None:
@@ -117,7 +107,9 @@ def build_row_transform(where: str, recipe: TrainingRecipe) -> Callable[[Row], R
         UserError: if the transform does not exist, or does not take its arguments.
     """
     parts: list[Callable[[Row], Row]] = []
-    if recipe.settings.impute is not None:
+    if recipe.encoding is not None:
+        parts.append(Encoder(recipe.encoding))
+    if recipe.fills:
         parts.append(FillMissing(fill_values(recipe), recipe.feature_shape))
     transform = build_transform(
         f"{where}.transform",

@@ -220,7 +220,8 @@ class ImportSettings(Settings):
     dtypes: Annotated[dict[ColumnName, str], AfterValidator(_check_dtypes)] = Field(
         default_factory=dict,
         description="Types by column, or one for all `features` and one for the `target`; columns "
-        "without a type become float32. A target of an integer type is a class.",
+        "without a type become float32. A target of an integer type, here or in the file, is a "
+        "class.",
     )
     inexact: Annotated[Inexact | dict[ColumnName, Inexact], BeforeValidator(_read_inexact)] = Field(
         default="error",
@@ -230,8 +231,8 @@ class ImportSettings(Settings):
     )
     categories: Selections = Field(
         default_factory=list,
-        description="Columns that hold categories. A feature becomes one column for each of its "
-        "values (one-hot); a target becomes the number of its class.",
+        description="Columns that hold categories. `encode` of a training says what a feature "
+        "becomes; a target becomes the number of its class.",
     )
     missing: Annotated[Missing | dict[ColumnName, Missing], BeforeValidator(_read_missing)] = Field(
         default="error",

@@ -66,8 +66,60 @@ Shuffle = Annotated[
 ]
 
 
-#: What takes the place of a missing value: the mean of its column, or a number.
-Impute = Literal["mean"] | Annotated[float, Field(ge=-1e30, le=1e30)]
+#: What takes the place of a missing value: something that is learned from its column in the
+#: training rows, a word of its own, or a number.
+FillValue = (
+    Literal["mean", "median", "most_frequent", "category"]
+    | Annotated[float, Field(ge=-1e30, le=1e30)]
+)
+
+
+class Fill(Settings):
+    """What takes the place of a missing value, and whether the model is told where one was."""
+
+    with_: FillValue = Field(
+        alias="with",
+        description="mean, median or most_frequent (of the column's training rows), category (a "
+        "word of its own, for categories) or a number.",
+    )
+    indicator: bool = Field(
+        default=False,
+        description="Whether the model sees a further feature for the column: 1 where a value was "
+        "missing, else 0.",
+    )
+
+
+#: What takes the place of a missing value: a ``FillValue``, or one with an indicator.
+Impute = FillValue | Fill
+
+
+def _read_encoding(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+class CategoryEncoding(Settings):
+    """What the model sees of a category."""
+
+    name: Literal["one_hot", "codes"] = Field(
+        description="one_hot: a feature for each word, 1 in rows that have it, else 0. codes: one "
+        "feature, 1, 2, ... for the words in sorted order, 0 for a word that no training row has.",
+    )
+    rare: Count = Field(
+        default=1,
+        description="Words that fewer training rows have become one word together, `other`.",
+    )
+    most: Count = Field(
+        default=1000,
+        description="Most words that a one_hot may have; more are refused.",
+    )
+
+
+Encode = Annotated[
+    CategoryEncoding,
+    BeforeValidator(
+        _read_encoding, json_schema_input_type=CategoryEncoding | Literal["one_hot", "codes"]
+    ),
+]
 
 
 class TrainingSettings(Settings):
@@ -76,8 +128,8 @@ class TrainingSettings(Settings):
     model: Choice = Field(
         default=Choice(name="mlp"),
         description="The model: linear, mlp (with hidden: [sizes]) or package.module:Class, with "
-        "its keyword arguments. in_features and out_features are filled in if the class takes "
-        "them.",
+        "its keyword arguments. in_features, out_features and category_sizes are filled in if the "
+        "class takes them.",
     )
     transform: Choice = Field(
         default=Choice(name="none"),
@@ -87,9 +139,15 @@ class TrainingSettings(Settings):
     )
     impute: Impute | dict[ColumnName, Impute] | None = Field(
         default=None,
-        description="What takes the place of a missing feature, before the transform: mean (of the "
-        "training rows) or a number; by column, or one for all. null: rows with missing values are "
-        "refused.",
+        description="What takes the place of a missing feature, before the transform: mean, median "
+        "or most_frequent (of the training rows), category (a word of its own, for categories), or "
+        "a number; {with: median, indicator: true} adds a feature that says where one was missing. "
+        "By column, or one for all. null: rows with missing numbers are refused.",
+    )
+    encode: dict[ColumnName, Encode] = Field(
+        default={},
+        description="What the model sees of a category, by column: one_hot (unless given), codes, "
+        "or one of them with limits: {name: one_hot, rare: 10, most: 50}.",
     )
     target: Literal["none", "standardize"] = Field(
         default="none",

@@ -2,13 +2,47 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from memtrain.config.results import DATA_FILE, GROUPS_FILE
 from memtrain.core.errors import UserError
 from memtrain.system import checked_json
 from memtrain.system.digests import digest_of_file
+
+#: Field of the features, where all of them are numbers of one type.
+FEATURES = "features"
+
+#: Field that says which numbers of integer types are there, where some may be missing.
+PRESENT = "features_present"
+
+
+@dataclass(frozen=True)
+class SourceColumn:
+    """A column of the tables, and where its values lie in a row of the data file.
+
+    Attributes:
+        name: name of the column in the tables.
+        kind: whether its values are numbers, or the codes of words.
+        field: field of the record.
+        position: position of the first value in the field, counted row by row.
+        shape: shape of the values of one row; () for a single value.
+        dtype: type of the values.
+        names: name of every value: the column's, with the position in a column of several.
+        present: position of the first value in the field ``PRESENT``; None where the column is not
+            in that field.
+        words: the words with their codes, sorted by word; None for numbers and for the target.
+    """
+
+    name: str
+    kind: Literal["number", "category"]
+    field: str
+    position: int
+    shape: list[int]
+    dtype: str
+    names: list[str]
+    present: int | None = None
+    words: dict[str, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -22,6 +56,7 @@ class Source:
         classes: number of classes; None for numbers.
         class_names: words of the classes, in the order of the classes' numbers; None where the
             classes were numbers already.
+        columns: the columns of the tables, features and then target; none for generated rows.
         lowest_loss: lowest mean loss (squared error, or cross entropy) that any model can reach on
             these rows; None where it is not known.
         origin: content of ``source.json`` about the generator and its settings, or about the
@@ -35,10 +70,16 @@ class Source:
     task: Literal["regression", "classification"]
     classes: int | None = None
     class_names: list[str] | None = None
+    columns: list[SourceColumn] = field(default_factory=list)
     lowest_loss: float | None = None
     origin: dict[str, Any] = field(default_factory=dict)
     made_from: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def feature_columns(self) -> list[SourceColumn]:
+        """The columns that are features, in the order of the settings."""
+        return [column for column in self.columns if column.field != "target"]
 
     @property
     def in_random_order(self) -> bool:
@@ -78,7 +119,7 @@ class Source:
 
     def write(self, path: str | os.PathLike) -> None:
         """Write the source as canonical JSON with a checksum."""
-        checked_json.write(path, dict(self.__dict__))
+        checked_json.write(path, asdict(self))
 
     @classmethod
     def read(cls, path: str | os.PathLike) -> "Source":
@@ -89,8 +130,9 @@ class Source:
         """
         content = checked_json.read(path, made_by="generate_data or import_data")
         try:
-            return cls(**content)
-        except TypeError:
+            columns = [SourceColumn(**column) for column in content.pop("columns")]
+            return cls(columns=columns, **content)
+        except (KeyError, TypeError):
             raise UserError(
                 f"{path}: this does not describe where rows came from. Remove it and run "
                 "generate_data or import_data again."

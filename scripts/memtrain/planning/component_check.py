@@ -5,7 +5,7 @@ arguments, and whether the loss fits the target. Whether the model fits the rows
 when the splits are resolved.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -44,13 +44,13 @@ class ExpectedRows:
     Attributes:
         features: number of values in the features of a row; None where the files decide.
         target: names of the target columns.
-        kind: whether the target is a number or a class.
+        kind: whether the target is a number or a class; None where the files decide.
         classes: number of classes; None for numbers, and where the files decide.
     """
 
     features: int | None
     target: list[str]
-    kind: Literal["regression", "classification"]
+    kind: Literal["regression", "classification"] | None
     classes: int | None = None
 
     @property
@@ -73,6 +73,7 @@ class ExpectedRows:
 
     def recipe(self, settings: TrainingSettings) -> TrainingRecipe:
         """Return the recipe of a training on one such row; what is not known is made up."""
+        assert self.kind is not None
         features = self.features or 1
         is_class = self.kind == "classification"
         dtype = record_dtype(
@@ -145,6 +146,11 @@ def component_problems(configuration: Configuration) -> list[str]:
 
 
 def _problems_of_training(settings: TrainingSettings, rows: ExpectedRows) -> list[str]:
+    if rows.kind is None:
+        # The files decide; what would be wrong with either kind of target is wrong.
+        kinds = [replace(rows, kind=kind) for kind in ("regression", "classification")]
+        as_numbers, as_classes = (_problems_of_training(settings, one) for one in kinds)
+        return [problem for problem in as_numbers if problem in as_classes]
     problems: list[str] = []
     if not rows.have_known_sizes and ":" in settings.model.name:
         attempt(problems, check_model, "training.model", settings.model)
@@ -161,14 +167,17 @@ def _imported_rows(settings: ImportSettings) -> ExpectedRows:
     if not named.target:  # Which columns are meant is known once the files are opened.
         named = named.model_copy(update={"target": ["target"]})
     is_class = ChosenColumns.from_settings(named).target[0].classes is not None
+    is_declared = named.target[0] in settings.dtypes or "target" in settings.dtypes
     paths = settings.path if isinstance(settings.path, str) else settings.path.features
+    targets = settings.path if isinstance(settings.path, str) else settings.path.target
+    is_text = targets.lower().endswith(_FLAT_FILES)
     is_flat = paths.lower().endswith(_FLAT_FILES) and is_all_named
     categories = set(named.categories) & set(named.features)
     has_categories = bool(categories) or len(named.categories) < len(settings.categories)
     return ExpectedRows(
         features=len(named.features) if is_flat and not has_categories else None,
         target=named.target,
-        kind=_kind(is_class),
+        kind=_kind(is_class) if is_class or is_declared or is_text else None,
     )
 
 

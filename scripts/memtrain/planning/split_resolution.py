@@ -16,9 +16,10 @@ from memtrain.data.field_statistics import merge_all
 from memtrain.data.manifest import Manifest
 from memtrain.data.record_file import dtype_to_json
 from memtrain.data.shard_summaries import PieceSummary
-from memtrain.data.source import Source
+from memtrain.data.source import FEATURES, Source
 from memtrain.loading.row_order import RowOrder, row_order
 from memtrain.planning.dry_run import dry_run
+from memtrain.planning.feature_encoding import FeatureLearner
 from memtrain.planning.parts_problems import PartsError, shared_problems
 from memtrain.planning.target_check import target_problems
 from memtrain.planning.value_problems import value_problems
@@ -140,6 +141,17 @@ def describe_absent_classes(recipe: Recipe, names: Sequence[str] | None) -> str 
     )
 
 
+def describe_unknown_words(recipe: Recipe) -> str | None:
+    """Return a warning if evaluation rows have words that no training row has; else None."""
+    if not recipe.unknown_words:
+        return None
+    found = listed(f"{count:,} of {name}" for name, count in recipe.unknown_words.items())
+    return (
+        f"splits.{recipe.split}: evaluation rows have words that no training row has ({found}). "
+        "The model sees them as no word at all: 0 in every column of a one-hot, or the code 0."
+    )
+
+
 class _Resolver:
     """Resolves splits, one after the other, against the same record file."""
 
@@ -159,6 +171,7 @@ class _Resolver:
         self._source = source
         self._withdrawn = withdrawn
         self._groups = groups
+        self._learner = FeatureLearner(data, manifest.layout, source)
 
     def resolve(self, split: str) -> Recipe:
         """Return the recipe of a split.
@@ -204,6 +217,7 @@ class _Resolver:
             shards={str(number): self._manifest.shards[number].digest for number in touched},
             rows_per_shard=self._manifest.rows_per_shard,
             withdrawn=[(rows.start, rows.end) for rows in left_out],
+            unknown_words=self._learner.unknown_words(training.encoding, evaluate),
         )
 
     def _evaluation(self, ranges: list[Range], pieces: list[PieceSummary]) -> EvaluationRecipe:
@@ -229,20 +243,27 @@ class _Resolver:
         self, split: str, ranges: list[Range], pieces: list[PieceSummary], order: RowOrder
     ) -> TrainingRecipe:
         settings = self._configuration.training_settings(split)
-        fields = self._manifest.layout.fields
+        statistics = {
+            name: merge_all([piece.statistics[name] for piece in pieces])
+            for name in self._manifest.layout.fields
+        }
+        features = self._learner.learn(f"splits.{split}", settings, ranges, statistics)
+        others = {name: one for name, one in statistics.items() if not name.startswith(FEATURES)}
         return TrainingRecipe(
             rows=_rows(ranges, pieces),
             task=Task(
                 kind=self._source.task,
                 classes=self._source.classes,
                 dtype=dtype_to_json(self._manifest.layout.dtype),
-                features=self._source.features,
+                features=features.names,
                 target=self._source.target,
             ),
             statistics={
-                name: merge_all([piece.statistics[name] for piece in pieces]).to_json()
-                for name in fields
+                name: one.to_json()
+                for name, one in {FEATURES: features.statistics, **others}.items()
             },
+            encoding=features.encoding,
+            fills=features.fills,
             settings=settings,
             sizes=_sizes(f"splits.{split}", order, settings),
         )

@@ -6,11 +6,12 @@ import numpy as np
 
 from memtrain.components.row_transform import fill_values
 from memtrain.core.errors import UserError
-from memtrain.core.wording import did_you_mean, listed
+from memtrain.core.wording import listed
 from memtrain.data.field_statistics import LEAST_SPREAD
 from memtrain.data.manifest import Manifest, describe_shards
+from memtrain.data.record_file import dtype_from_json
 from memtrain.data.shard_summaries import PieceSummary, first_nonfinite
-from memtrain.data.source import Source
+from memtrain.data.source import PRESENT, Source
 from memtrain.recipes.recipe import TrainingRecipe
 
 Pieces = Mapping[str, Sequence[PieceSummary]]
@@ -36,24 +37,10 @@ def value_problems(
         manifest: manifest of that file.
         source: where its rows came from; the place of a wrong value is told there as well.
     """
-    unknown = _unknown_columns(recipe)
-    if unknown:
-        yield (
-            f"{where}: training.impute names {listed(unknown)}, which is no feature."
-            f"{did_you_mean(unknown[0], recipe.task.features)} The features are "
-            f"{listed(recipe.task.features)}."
-        )
-        return
-    empty = _columns_without_mean(recipe, pieces)
-    if empty:
-        yield (
-            f"{where}: training.impute puts the mean of {listed(empty)} in the place of missing "
-            "values, and the training rows hold no value to take the mean of. Give a number for it "
-            "under `impute`, or leave the column out."
-        )
-        return
+    yield from _inexact_integers(where, recipe, pieces)
     yield from _merged_values(where, recipe)
-    filled = {"features": ~np.isnan(fill_values(recipe))}
+    yield from _absent_integers(where, recipe, pieces)
+    filled = _filled_values(recipe, pieces)
     for use, parts in pieces.items():
         yield from _nonfinite_values(
             where, use, parts, filled, data=data, manifest=manifest, source=source
@@ -75,6 +62,8 @@ def _merged_values(where: str, recipe: TrainingRecipe) -> Iterator[str]:
         merged = (found.minimum < found.maximum) & (
             found.standard_deviation < np.abs(found.mean) * LEAST_SPREAD
         )
+        if field == "features":
+            merged &= ~_are_integers(recipe)
         for number in np.flatnonzero(merged):
             yield (
                 f"{where}: the values of {names[number]} lie within "
@@ -86,47 +75,92 @@ def _merged_values(where: str, recipe: TrainingRecipe) -> Iterator[str]:
 
 
 def _rounded_integers(where: str, recipe: TrainingRecipe) -> Iterator[str]:
-    """Yield a problem for integers that a model of ours takes as float32, which rounds them."""
-    found = recipe.statistics_of("features")
+    """Yield a problem for integers that reach the model as float32, which rounds them."""
+    is_float = recipe.dtype_of("features").kind == "f"
     is_converted = recipe.settings.model.name in ("linear", "mlp")
-    if recipe.settings.transform.name != "none" or not is_converted:
+    is_centred = recipe.settings.transform.name not in ("none", "scale")
+    if is_centred or not (is_converted or is_float):
         return
-    if recipe.dtype_of("features").kind not in "iu":
-        return
+    found = recipe.statistics_of("features")
     sizes = np.maximum(np.abs(found.minimum), np.abs(found.maximum))
-    large = np.flatnonzero((found.count > 0) & (sizes > 2**24))
+    large = np.flatnonzero((found.count > 0) & (sizes > 2**24) & _are_integers(recipe))
     if len(large):
         yield (
             f"{where}: the integers of {listed(recipe.task.features[one] for one in large)} reach "
             f"{sizes[large[0]]:.0f}, and {recipe.settings.model.name} computes in float32, which "
-            "rounds integers above 2^24. Set `training: {transform: standardize}`, or take a model "
-            "of your own that takes integers."
+            "rounds integers above 2^24. Set `training: {transform: standardize}`, which centres "
+            "them before, or use features of integers alone and a model of your own for them."
         )
 
 
-def _unknown_columns(recipe: TrainingRecipe) -> list[str]:
-    impute = recipe.settings.impute
-    return sorted(set(impute) - set(recipe.task.features)) if isinstance(impute, dict) else []
-
-
-def _columns_without_mean(recipe: TrainingRecipe, pieces: Pieces) -> list[str]:
-    """Return the columns with missing values whose mean is asked for and not known."""
-    if recipe.settings.impute is None:
-        return []
-    missing = sum(
-        piece.statistics["features"].missing for parts in pieces.values() for piece in parts
+def _are_integers(recipe: TrainingRecipe) -> np.ndarray:
+    """Return which features are integers of the tables, booleans (features,)."""
+    if recipe.encoding is None:
+        return np.full(len(recipe.task.features), recipe.dtype_of("features").kind in "iu")
+    fields = dtype_from_json(recipe.task.dtype)
+    return np.concatenate(
+        [
+            np.full(one.features, one.kind == "numbers" and fields[one.field].base.kind in "iu")
+            for one in recipe.encoding.columns
+        ]
     )
-    impute = recipe.settings.impute
-    has_mean = recipe.statistics_of("features").count > 0
-    return [
-        name
-        for name, has_missing, mean_is_known in zip(
-            recipe.task.features, np.asarray(missing) > 0, has_mean, strict=True
-        )
-        if has_missing
-        and not mean_is_known
-        and (impute.get(name) if isinstance(impute, dict) else impute) == "mean"
-    ]
+
+
+def _inexact_integers(where: str, recipe: TrainingRecipe, pieces: Pieces) -> Iterator[str]:
+    """Yield a problem for integers that float64 does not hold, where features are floats."""
+    if recipe.encoding is None or recipe.dtype_of("features").kind != "f":
+        return
+    fields = dtype_from_json(recipe.task.dtype)
+    for column in recipe.encoding.columns:
+        if column.kind != "numbers" or fields[column.field].base.kind not in "iu":
+            continue
+        places = slice(column.start, column.start + column.width)
+        parts = [part.statistics[column.field] for uses in pieces.values() for part in uses]
+        extremes = [one[places] for part in parts for one in (part.minimum, part.maximum)]
+        largest = max(np.concatenate(extremes), key=abs)
+        if abs(largest) >= 2**53:
+            yield (
+                f"{where}: the column {column.column} holds the integer {largest:.0f} (or one near "
+                "it), and the features are floating-point numbers, which hold integers exactly "
+                "below 2^53 alone. Name it under `categories` if it is an identifier, use features "
+                "of integers alone, or leave it out."
+            )
+
+
+def _absent_integers(where: str, recipe: TrainingRecipe, pieces: Pieces) -> Iterator[str]:
+    """Yield a problem for columns of integers with missing values that nothing fills."""
+    filled = ~np.isnan(fill_values(recipe))
+    place = 0
+    for column in recipe.encoding.columns if recipe.encoding else ():
+        if column.present is not None and not filled[place : place + column.width].all():
+            there = slice(column.present, column.present + column.width)
+            parts = [part.statistics[PRESENT] for uses in pieces.values() for part in uses]
+            absent = sum(
+                int(np.rint(part.count[there] * (1 - part.mean[there])).sum()) for part in parts
+            )
+            if absent:
+                yield (
+                    f"{where}: {absent:,} values of the column {column.column} are missing. Fill "
+                    f"them (`training: {{impute: {{{column.column}: median}}}}`), or leave these "
+                    "rows out of the ranges."
+                )
+        place += column.features
+
+
+def _filled_values(recipe: TrainingRecipe, pieces: Pieces) -> dict[str, np.ndarray]:
+    """Return which values of the fields of a record may be missing, booleans, by field."""
+    filled = ~np.isnan(fill_values(recipe))
+    if recipe.encoding is None:
+        return {"features": filled}
+    first = next(part for parts in pieces.values() for part in parts)
+    found = {name: np.zeros(len(one.count), bool) for name, one in first.statistics.items()}
+    place = 0
+    for column in recipe.encoding.columns:
+        if column.kind == "numbers":
+            values = filled[place : place + column.width]
+            found[column.field][column.start : column.start + column.width] = values
+        place += column.features
+    return found
 
 
 def _nonfinite_values(
@@ -151,7 +185,7 @@ def _nonfinite_values(
     remedy = (
         "Fill them (`training: {impute: mean}`), repair the data, or leave these rows out of the "
         "ranges."
-        if missing and not infinite and first.field == "features"
+        if missing and not infinite and first.field.startswith("features")
         else "Repair the data, or leave these rows out of the ranges."
     )
     yield (

@@ -76,7 +76,7 @@ class Task(Settings):
         kind: whether the target is a number or a class.
         classes: number of classes; None for numbers.
         dtype: dtype of a row, as ``dtype_to_json`` describes it.
-        features: names of the feature columns.
+        features: names of the features that the model sees.
         target: names of the target columns.
     """
 
@@ -96,6 +96,58 @@ class Task(Settings):
         if self.classes is None:
             raise ValueError("a regression has no classes")
         return self.classes
+
+
+class EncodedColumn(Settings):
+    """What becomes of a column of the data file: one feature or more.
+
+    Attributes:
+        column: name of the column in the tables.
+        kind: what its values become. numbers: themselves; one_hot: a feature for each word; codes:
+            the number of the word.
+        field: field of the record.
+        start: position of its first value in the field.
+        width: number of its values in the field.
+        present: position in the field of validity; None where the column is not in it.
+        codes: codes of the known words, as the data file has them.
+        places: for each of these, its feature among those of the column (one_hot), or its number
+            (codes).
+        size: number of the features of a one_hot; the largest number and one, for codes.
+        missing: place of a missing word; None where it has none.
+        indicator: whether a further feature says where a value was missing.
+    """
+
+    column: str
+    kind: Literal["numbers", "one_hot", "codes"]
+    field: str
+    start: int
+    width: int
+    present: int | None = None
+    codes: list[int] = Field(default_factory=list)
+    places: list[int] = Field(default_factory=list)
+    size: int = 0
+    missing: int | None = None
+    indicator: bool = False
+
+    @property
+    def features(self) -> int:
+        """The number of features that it becomes, indicators included."""
+        own = {"numbers": self.width, "one_hot": self.size, "codes": 1}[self.kind]
+        return own + (self.width if self.indicator else 0)
+
+
+class Encoding(Settings):
+    """How the fields of a record become the features that a model sees.
+
+    All that is learned from rows for it is learned from the training rows alone.
+
+    Attributes:
+        dtype: dtype of the features.
+        columns: the columns, in the order of the features.
+    """
+
+    dtype: str
+    columns: list[EncodedColumn]
 
 
 class Sizes(Settings):
@@ -161,9 +213,12 @@ class TrainingRecipe(Settings):
     Attributes:
         rows: the training rows.
         task: what the rows mean.
-        statistics: statistics of each field over the training rows, as ``FieldStatistics`` writes
-            them, by the field's name.
+        statistics: statistics of the features and of every other field over the training rows, as
+            ``FieldStatistics`` writes them, by name.
         settings: settings of the training.
+        encoding: how features come from the fields of a record; None where one field holds them.
+        fills: what takes the place of a missing value of each feature; None for nothing. Empty
+            where nothing is filled.
         sizes: numbers that follow from the rows and the settings.
     """
 
@@ -172,6 +227,8 @@ class TrainingRecipe(Settings):
     statistics: dict[str, Any]
     settings: TrainingSettings
     sizes: Sizes
+    encoding: Encoding | None = None
+    fills: list[float | None] = Field(default_factory=list)
 
     def statistics_of(self, field: str) -> FieldStatistics:
         """Return the statistics of a field over the training rows."""
@@ -179,7 +236,9 @@ class TrainingRecipe(Settings):
 
     @property
     def feature_shape(self) -> tuple[int, ...]:
-        """The shape of the features of one row."""
+        """The shape of the features of one row, as the model sees them."""
+        if self.encoding is not None:
+            return (len(self.task.features),)
         return self._field("features").shape
 
     @property
@@ -188,13 +247,26 @@ class TrainingRecipe(Settings):
         return self._field("target").shape
 
     def dtype_of(self, field: str) -> np.dtype:
-        """Return the dtype of the values of a field, as the data file holds them."""
+        """Return the dtype of the target, as the data file holds it, or of the features."""
+        if field == "features" and self.encoding is not None:
+            return np.dtype(self.encoding.dtype)
         return self._field(field).base
 
     @property
     def in_features(self) -> int:
         """The number of values in the features of one row."""
         return int(np.prod(self.feature_shape, dtype=np.int64))
+
+    @property
+    def category_sizes(self) -> dict[int, int]:
+        """How many codes there are (the largest and one), by the position of the feature."""
+        sizes: dict[int, int] = {}
+        position = 0
+        for column in self.encoding.columns if self.encoding else ():
+            if column.kind == "codes":
+                sizes[position] = column.size
+            position += column.features
+        return sizes
 
     @property
     def targets(self) -> int:
@@ -243,6 +315,7 @@ class Recipe(Settings):
             that the split does not use changes its shard's digest, but neither of the two parts.
         rows_per_shard: number of rows of a shard of the manifest; pieces are cut at its multiples.
         withdrawn: configured rows that are left out because they are withdrawn.
+        unknown_words: number of evaluation rows with a word that no training row has, by column.
         made_from: digests of what the recipe was made from; see ``data.made_from``.
     """
 
@@ -254,6 +327,7 @@ class Recipe(Settings):
     shards: dict[str, str]
     rows_per_shard: int
     withdrawn: list[tuple[int, int]]
+    unknown_words: dict[str, int] = Field(default_factory=dict)
     made_from: dict[str, str] = Field(default_factory=dict)
 
     @property

@@ -99,6 +99,14 @@ def test_mistakes_of_all_kinds_are_told_at_once():
     ]
 
 
+def test_a_target_that_only_the_files_know_is_not_judged():
+    for loss in ("MSELoss", "CrossEntropyLoss"):
+        assert problems_of({"loss": loss}, WIDE) == []
+    assert len(problems_of({"loss": "MSELos"}, WIDE)) == 1
+    assert problems_of({"target": "standardize"}, WIDE) == []
+    assert problems_of({"target": "standardize"}) == []
+
+
 @pytest.mark.parametrize("content", [None, [], {}, {"dataset": {}}, {"dataset": MOCK}])
 def test_where_too_little_is_right_the_other_mistakes_are_told(content):
     assert all_problems(content)

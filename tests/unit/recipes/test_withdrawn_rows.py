@@ -84,16 +84,15 @@ class Data:
         """Return the rows (a, w, y) of the data file as they were before they were encoded."""
         source = Source.read(self.results.source)
         found = map_rows(self.results.data, read_layout(self.results.data))
-        features = [
-            dict(zip(source.features, map(float, one), strict=True)) for one in found["features"]
-        ]
-        words = [
-            next((name[2:] for name in one if name[:2] == "w=" and one[name]), None)
-            for one in features
-        ]
+        (number,) = [one for one in source.columns if one.name == "a"]
+        words: dict[int, str | None] = {0: None}
+        for column in source.columns:
+            words |= {code: word for word, code in (column.words or {}).items()}
         return [
-            (one["a"], word, float(target[0]))
-            for one, word, target in zip(features, words, found["target"], strict=True)
+            (float(a[0]), words[int(code[0])], float(target[0]))
+            for a, code, target in zip(
+                found[number.field], found["features_words"], found["target"], strict=True
+            )
         ]
 
     def found(self):

@@ -119,8 +119,8 @@ def refuse_rounded_beside(values: np.ndarray, stored: np.dtype) -> None:
     if place is not None:
         raise RefusedValueError(
             f"the integer {flat[place]} would become {int(flat[place].astype(stored))}, as it is "
-            f"written beside columns of floating types, as {stored}. Give all features an integer "
-            "type, name the column under `categories`, or set `inexact: round`.",
+            f"written beside columns of floating types, as {stored}. Give all of them an integer "
+            "type, or set `inexact: round`.",
             place // values.shape[1],
         )
 

@@ -20,9 +20,13 @@ from memtrain.data.tables.cell_values import (
     refuse_rounded_beside,
 )
 from memtrain.data.tables.refused_value import RefusedValueError
+from memtrain.data.tables.word_codes import code_of_word, codes_of_words, signed_code
 
-#: A category with more words than this is taken for a mistake: each becomes a column or a class.
+#: A target with more words than this is taken for a mistake: each becomes a class.
 MOST_WORDS = 10_000
+
+#: A feature with more words than this is taken for a mistake.
+MOST_WORDS_OF_FEATURE = 100_000
 
 #: A target of integers with more different values than this is taken for a number.
 MOST_CLASSES = 100_000
@@ -96,13 +100,20 @@ class NumberColumn(Column[NumberCells]):
         name: name of the column in the tables.
         dtype: type in which its values are written.
         rounds: whether integers may lose digits, and values that lie close together be merged.
+        keeps_missing: whether missing numbers stay missing in the file.
+
+    Attributes:
+        has_validity: whether the file says for every number whether it is there, since the type has
+            no value for a missing one.
     """
 
-    def __init__(self, name: str, dtype: np.dtype, takes_mean: bool = False, rounds: bool = False):
+    def __init__(
+        self, name: str, dtype: np.dtype, rounds: bool = False, keeps_missing: bool = False
+    ):
         super().__init__(name, dtype)
-        self.takes_mean = takes_mean
+        self.has_validity = keeps_missing and dtype.kind in "iub"
         self._rounds = rounds
-        #: Type in which the field of the column is written, set by those who put columns together.
+        #: Type in which the field of a target is written, which all of its columns share.
         self.stored = dtype
         self._shape: tuple[int, ...] | None = None
         self._doubles: FieldStatistics | None = None
@@ -171,8 +182,11 @@ class NumberColumn(Column[NumberCells]):
             )
 
     def encode(self, cells: NumberCells) -> np.ndarray:
-        """Return the values to write, (rows, width); a missing one is NaN, always the same."""
-        if not cells.missing.any():
+        """Return the values to write, (rows, width).
+
+        A missing number is NaN, always the same, in a floating type, and 0 in another.
+        """
+        if self.dtype.kind != "f" or not cells.missing.any():
             return cells.values
         return np.where(cells.missing, self.dtype.type(np.nan), cells.values)
 
@@ -256,7 +270,11 @@ class ClassColumn(NumberColumn):
 
 
 class _WordColumn(Column[WordCells]):
-    """A column whose words are numbered in their sorted order."""
+    """A column of words, which are found in the first pass."""
+
+    #: With more words than this, the column is taken for a mistake.
+    most_words = MOST_WORDS
+    refusal = "Each becomes a class; put its words into fewer groups."
 
     def __init__(self, name: str, dtype: np.dtype):
         super().__init__(name, dtype)
@@ -279,31 +297,57 @@ class _WordColumn(Column[WordCells]):
         """Note the words of rows that are kept.
 
         Raises:
-            RefusedValueError: where there are more than ``MOST_WORDS``.
+            RefusedValueError: where there are more than ``most_words``.
         """
         self._found.update(cells.words.unique().drop_null().to_pylist())
-        if len(self._found) > MOST_WORDS:
+        if len(self._found) > self.most_words:
             raise RefusedValueError(
-                f"it has more than {MOST_WORDS:,} different words, and each becomes a column or a "
-                "class. Leave the column out, or put its words into fewer groups."
+                f"it has more than {self.most_words:,} different words. {self.refusal}"
             )
 
 
 class CategoryFeature(_WordColumn):
-    """A feature of words, one-hot encoded: a column per word, 1 in rows that have it, else 0."""
+    """A feature of words, each of which is written as its code: a number of 64 bits.
+
+    The recipe of a training turns the codes into numbers, by the words of its training rows.
+    """
+
+    most_words = MOST_WORDS_OF_FEATURE
+    refusal = "Leave the column out, or put its words into fewer groups."
+
+    def __init__(self, name: str):
+        super().__init__(name, np.dtype(np.int64))
+        self._codes: dict[int, str] = {}
 
     @property
-    def names(self) -> list[str]:
-        """The name of each written column: the column's name and one word."""
-        return [f"{self.name}={word}" for word in self.words]
+    def codes(self) -> dict[str, int]:
+        """The code of every word that was found, as it is written, by the word."""
+        return {word: signed_code(word) for word in self.words}
+
+    def learn(self, cells: WordCells) -> None:
+        """Note the words of rows that are kept, and their codes.
+
+        Raises:
+            RefusedValueError: where there are too many, or two have the same code.
+        """
+        before = set(self._found)
+        super().learn(cells)
+        for word in self._found - before:
+            if self._codes.setdefault(code_of_word(word), word) != word:
+                raise RefusedValueError(
+                    f"the words {word!r} and {self._codes[code_of_word(word)]!r} have the same "
+                    "code. Change one of them."
+                )
 
     def encode(self, cells: WordCells) -> np.ndarray:
-        """Return the values to write, (rows, number of words); all 0 for a missing word."""
-        present = np.flatnonzero(~cells.missing[:, 0])
-        numbers = cells.select(~cells.missing[:, 0]).numbers(self.words)
-        encoded = np.zeros((len(cells.missing), len(self._found)), self.dtype)
-        encoded[present, numbers] = 1
-        return encoded
+        """Return the values to write, (rows, 1): codes, as ``word_codes`` gives them.
+
+        Raises:
+            RefusedValueError: for a word that it did not have before.
+        """
+        if not self._found.issuperset(cells.words.unique().drop_null().to_pylist()):
+            raise RefusedValueError("it has a word that it did not have before.")
+        return codes_of_words(cells.words)[:, np.newaxis].view(np.int64)
 
 
 class CategoryTarget(_WordColumn):

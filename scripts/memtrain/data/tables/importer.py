@@ -18,9 +18,9 @@ from memtrain.core.errors import UserError, raise_problems
 from memtrain.data.external_shuffle import ShuffledWriter
 from memtrain.data.record_file import RecordWriter
 from memtrain.data.row_places import ChangedValuesError
-from memtrain.data.source import Source
+from memtrain.data.source import Source, SourceColumn
 from memtrain.data.tables.chosen_columns import ChosenColumns
-from memtrain.data.tables.columns import Cells, Column, NumberColumn
+from memtrain.data.tables.columns import CategoryFeature, Cells, Column, NumberColumn
 from memtrain.data.tables.files import open_source
 from memtrain.data.tables.import_order import ImportOrder
 from memtrain.data.tables.missing_values import MissingValues
@@ -73,11 +73,11 @@ class TableImport:
         self._states = file_states(self._files)
         self._tables = open_source(settings)
         self._settings = resolve_columns(settings, self._tables)
-        self._columns = ChosenColumns.from_settings(self._settings)
+        chosen = [*self._settings.features, *self._settings.target]
+        self._columns = ChosenColumns.from_settings(self._settings, _types(self._tables, chosen))
         self.order = ImportOrder(self._settings)
         raise_problems(self.order.absent_column(self._tables))
-        names = [column.name for column in self._columns.all]
-        self._names = list(dict.fromkeys(filter(None, [*names, self.order.column])))
+        self._names = list(dict.fromkeys(filter(None, [*chosen, self.order.column])))
         self._descriptions: list[dict[str, str | int]] = []
         self._problems: dict[str, str] = {}
         self._missing = MissingValues(self._settings)
@@ -156,20 +156,33 @@ class TableImport:
             task="regression" if target.classes is None else "classification",
             classes=target.classes,
             class_names=target.labels,
+            columns=[self._description(column) for column in self._columns.all],
             origin=self._origin(),
         )
 
     def _origin(self) -> dict[str, Any]:
-        columns = self._columns.all
         return {
             "kind": "import",
             "settings": self._settings.model_dump(mode="json"),
             "files": self._descriptions,
-            "categories": {one.name: one.words for one in columns if one.words is not None},
             "missing": self._missing.values_kept(),
             "rows_read": self.rows_read,
             "rows_dropped": self.rows_dropped,
         }
+
+    def _description(self, column: Column) -> SourceColumn:
+        field, position = self._columns.place_of(column)
+        return SourceColumn(
+            name=column.name,
+            kind="category" if isinstance(column, CategoryFeature) else "number",
+            field=field,
+            position=position,
+            shape=list(column.shape),
+            dtype=column.dtype.name,
+            names=column.names,
+            present=self._columns.validity_place_of(column),
+            words=column.codes if isinstance(column, CategoryFeature) else None,
+        )
 
     def _merged_values(self) -> Iterator[str]:
         """Yield a problem for every column whose type makes one value of many."""
@@ -245,9 +258,10 @@ class TableImport:
         }
         kept = self._kept_rows(cells, rows)
         records = np.empty(int(kept.sum()), dtype)
-        for field, columns in self._columns.fields.items():
-            parts = [column.encode(_select(cells[column], kept)) for column in columns]
-            records[field] = np.concatenate(parts, axis=1).reshape(records[field].shape)
+        selected = {column: _select(read, kept) for column, read in cells.items()}
+        for field in self._columns.fields:
+            values = field.values(selected)
+            records[field.name] = values.reshape(records[field.name].shape)
         return records, self.order.codes(rows, kept)
 
     def _kept_rows(self, cells: dict[Column, Cells], rows: pa.RecordBatch) -> np.ndarray:
@@ -283,3 +297,16 @@ def _read(table: Table, column: Column, rows: pa.RecordBatch) -> Cells:
 def _select(cells: Cells, kept: np.ndarray) -> Cells:
     """Return the cells of the rows that are kept."""
     return cells if kept.all() else cells.select(kept)
+
+
+def _types(tables: list[Table], names: list[str]) -> dict[str, pa.DataType]:
+    """Return the types of columns that are integers or booleans in every table, by their names."""
+
+    def is_integer(kind: pa.DataType) -> bool:
+        return pa.types.is_integer(kind) or pa.types.is_boolean(kind)
+
+    return {
+        name: tables[0].types[name]
+        for name in names
+        if all(is_integer(table.types[name]) for table in tables)
+    }

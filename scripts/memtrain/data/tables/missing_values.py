@@ -78,12 +78,6 @@ class MissingValues:
                     f"{found} Fill them in, or set `missing: drop` (to leave such rows out) or "
                     "`missing: keep` (for `impute` under `training` to fill them)."
                 )
-            else:
-                yield (
-                    f"{found} The type {column.dtype} has no value for them. Give the column a "
-                    "floating type under `dtypes` (float64 holds integers up to 2^53), or set "
-                    f"`missing: {{{column.name}: drop}}`."
-                )
 
     def values_kept(self) -> dict[str, int]:
         """Return how many values stay missing, by the names of the columns that have some."""

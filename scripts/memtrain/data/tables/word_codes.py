@@ -22,6 +22,12 @@ def code_of_word(word: str) -> int:
     return int.from_bytes(digest, "little") or 1
 
 
+def signed_code(word: str) -> int:
+    """Return the code of a word as an integer with a sign, of the same 64 bits."""
+    code = code_of_word(word)
+    return code - (1 << 64) if code >> 63 else code
+
+
 def codes_of_words(words: pa.Array) -> np.ndarray:
     """Return the code of every word, uint64 (rows,); ``MISSING_WORD`` for null.
 

@@ -124,7 +124,10 @@ def _description(file: DatasetFile) -> str:
 
 
 def _columns(source: Source, field: str) -> list[str]:
-    return {"features": source.features, "target": source.target}.get(field, [])
+    columns = [one for one in source.columns if one.field == field]
+    if not columns:
+        return {"features": source.features, "target": source.target}.get(field, [])
+    return [name for one in columns for name in one.names]
 
 
 def _field(name: str, dtype: np.dtype, columns: list[str]) -> dict[str, Any]:

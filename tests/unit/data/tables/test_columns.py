@@ -88,13 +88,21 @@ def test_values_that_are_no_class_are_refused(array, row, message):
 
 
 def test_a_category_with_too_many_words_is_refused():
-    column = CategoryFeature("x", FLOAT)
-    learned(column, pa.array(map(str, range(10_000))))
-    problem = refusal(learned, column, pa.array(["0", "one more"]))
-    assert "more than 10,000 different words" in problem[1]
+    for column, most in ((CategoryFeature("x"), 100_000), (CategoryTarget("x", INT), 10_000)):
+        learned(column, pa.array(map(str, range(most))))
+        problem = refusal(learned, column, pa.array(["0", "one more"]))
+        assert f"more than {most:,} different words" in problem[1]
 
 
-@pytest.mark.parametrize("kind", [CategoryFeature, CategoryTarget])
-def test_a_word_that_was_not_learned_is_refused(kind):
-    column = learned(kind("x", INT), pa.array(["a"]))
+def test_a_word_is_written_as_a_code_that_depends_on_its_text_alone():
+    column = learned(CategoryFeature("x"), pa.array(["b", "a", None]))
+    other = learned(CategoryFeature("x"), pa.array(["b"]))
+    codes = column.encode(column.read(pa.array(["a", None, "b"])))[:, 0].tolist()
+    assert codes == [column.codes["a"], 0, other.codes["b"]]
+    assert list(column.codes) == ["a", "b"]
+
+
+@pytest.mark.parametrize("column", [CategoryFeature("x"), CategoryTarget("x", INT)])
+def test_a_word_that_was_not_learned_is_refused(column):
+    learned(column, pa.array(["a"]))
     assert "word" in refusal(column.encode, column.read(pa.array(["b"])))[1]

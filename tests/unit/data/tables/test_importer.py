@@ -32,13 +32,53 @@ def import_table(tmp_path):
     return import_table
 
 
-def test_a_feature_of_words_becomes_one_column_per_word(import_table):
-    records, source = import_table("w,y\nb,0.5\na,1.5\nNA,2.5\n", **WY, dtypes={"w": "uint8"})
-    assert records["features"].tolist() == [[0, 0, 1], [0, 1, 0], [1, 0, 0]]
+def test_a_feature_of_words_is_written_as_codes(import_table):
+    records, source = import_table("w,y\nb,0.5\na,1.5\nNA,2.5\n", **WY)
+    assert records.dtype == np.dtype([("features_words", "<i8", (1,)), ("target", "<f4", (1,))])
+    words = source.columns[0].words
+    assert list(words) == ["NA", "a", "b"]
+    assert records["features_words"].tolist() == [[words["b"]], [words["a"]], [words["NA"]]]
     assert records["target"].tolist() == [[0.5], [1.5], [2.5]]
-    assert records.dtype == np.dtype([("features", "u1", (3,)), ("target", "<f4", (1,))])
-    assert source.features == ["w=NA", "w=a", "w=b"]
-    assert source.origin["categories"] == {"w": ["NA", "a", "b"]}
+    assert source.features == ["w"]
+
+
+def test_columns_keep_their_own_types_side_by_side(import_table):
+    table = pa.table(
+        {
+            "a": [0.1, 0.2],
+            "id": [2**62 + 1, 2**62 + 2],
+            "w": ["x", None],
+            "b": [1.5, 2.5],
+            "n": pa.array([7, None], pa.int32()),
+            "y": [1.0, 2.0],
+        }
+    )
+    features = ["a", "id", "w", "b", "n"]
+    records, source = import_table(
+        table,
+        features=features,
+        target=["y"],
+        categories=["w"],
+        missing="keep",
+        dtypes={"a": "float64", "id": "int64", "n": "int64"},
+    )
+    assert records["features_float64"].tolist() == [[0.1], [0.2]]
+    assert records["features_float32"].tolist() == [[1.5], [2.5]]
+    assert records["features_int64"].tolist() == [[2**62 + 1, 7], [2**62 + 2, 0]]
+    assert records["features_words"][1].tolist() == [0]
+    assert records["features_present"].tolist() == [[True, True], [True, False]]
+    places = {one.name: (one.field, one.position, one.present) for one in source.columns}
+    assert places["n"] == ("features_int64", 1, 1)
+    assert places["b"] == ("features_float32", 0, None)
+    assert places["y"] == ("target", 0, None)
+    assert source.features == features
+
+
+@pytest.mark.parametrize(("kind", "is_class"), [(pa.int8(), True), (pa.bool_(), True)])
+def test_a_target_that_is_an_integer_in_the_table_is_a_class(import_table, kind, is_class):
+    table = pa.table({"x": [1.0, 2], "y": pa.array([1, 0]).cast(kind)})
+    assert import_table(table, **XY)[1].task == "classification"
+    assert import_table(table, **XY, dtypes={"y": "float32"})[1].task == "regression"
 
 
 def test_a_target_of_words_becomes_a_class(import_table):
@@ -72,8 +112,8 @@ def test_a_class_keeps_all_of_its_digits(import_table):
     [
         ({}, "<f4", "<f4"),
         ({"features": "int16"}, "<i2", "<f4"),
-        ({"features": "int16", "b": "float64", "target": "float16"}, "<f8", "<f2"),
-        ({"a": "bool", "b": "bool", "c": "uint8"}, "|u1", "<f4"),
+        ({"features": "int16", "b": "int16", "target": "float16"}, "<i2", "<f2"),
+        ({"a": "uint8", "b": "uint8", "c": "uint8"}, "|u1", "<f4"),
     ],
 )
 def test_the_type_of_a_column_overrides_that_of_its_field(import_table, dtypes, features, target):
@@ -84,11 +124,11 @@ def test_the_type_of_a_column_overrides_that_of_its_field(import_table, dtypes, 
 
 
 def test_wide_rows_are_written_in_pieces(import_table):
-    words = np.array([f"{number:03}" for number in range(500)])[np.arange(20_000) * 7 % 500]
-    records, _ = import_table(pa.table({"w": words, "y": np.arange(20_000.0)}), **WY)
-    np.testing.assert_array_equal(records["features"].argmax(axis=1), words.astype(int))
-    np.testing.assert_array_equal(records["features"].sum(axis=1), 1)
-    np.testing.assert_array_equal(records["target"][:, 0], np.arange(20_000))
+    wide = np.random.default_rng(0).normal(size=(8000, 1000)).astype(np.float32)
+    x = pa.FixedSizeListArray.from_arrays(wide.reshape(-1), 1000)
+    records, _ = import_table(pa.table({"x": x, "y": np.arange(8000.0)}), **XY)
+    np.testing.assert_array_equal(records["features"], wide)
+    np.testing.assert_array_equal(records["target"][:, 0], np.arange(8000))
 
 
 @pytest.mark.parametrize("missing", ["error", "keep"])
@@ -105,9 +145,9 @@ GAPS = "a,b,w,y\n1,,p,1\n2,4,,2\n3,8,q,3\n,6,p,4\n,6,p,\n"
 def test_rows_with_missing_values_are_dropped_and_counted(import_table):
     keys = {"features": ["a", "b", "w"], "target": ["y"], "categories": ["w"]}
     records, source = import_table(GAPS, **keys, missing="drop")
-    assert records["features"].tolist() == [[3, 8, 1]]
-    # Words that occur in dropped rows alone become no columns.
-    assert source.features == ["a", "b", "w=q"]
+    assert records["features_float32"].tolist() == [[3, 8]]
+    # Words that occur in dropped rows alone are none of the category.
+    assert list(source.columns[2].words) == ["q"]
     assert (source.origin["rows_read"], source.origin["rows_dropped"]) == (5, 4)
 
 
@@ -115,9 +155,9 @@ def test_missing_numbers_stay_missing(import_table):
     text = "a,b,w,y\n1,,p,1\n2,4,,2\nNA,8,q,3\n"
     keys = {"features": ["a", "b", "w"], "target": ["y"], "categories": ["w"]}
     records, source = import_table(text, **keys, missing="keep")
-    np.testing.assert_array_equal(
-        records["features"], [[1, np.nan, 1, 0], [2, 4, 0, 0], [np.nan, 8, 0, 1]]
-    )
+    np.testing.assert_array_equal(records["features_float32"], [[1, np.nan], [2, 4], [np.nan, 8]])
+    words = source.columns[2].words
+    assert records["features_words"][:, 0].tolist() == [words["p"], 0, words["q"]]
     assert source.origin["missing"] == {"a": 1, "b": 1, "w": 1}
     assert source.origin["rows_dropped"] == 0
 
