@@ -55,7 +55,7 @@ TABS = b"a\tb\n1\t,\n"
     ("name", "content"),
     [
         ("t.tsv", TABS),
-        ("t.tsv.gz", gzip.compress(TABS)),
+        ("t.tsv.gz", gzip.compress(TABS, mtime=0)),
         ("t.TSV", TABS),
     ],
 )
