@@ -20,6 +20,7 @@ CONFIGURATION_FILE = "config.yaml"
 # Results name these in what they say of themselves, whatever path a program was given.
 DATA_FILE = "data.npy"
 HISTORY_FILE = "history.csv"
+VALIDATION_FILE = "validation.csv"
 PREDICTIONS_FILE = "predictions.npy"
 
 
@@ -47,6 +48,11 @@ class SplitLayout:
     def history(self) -> Path:
         """The table with a line for every optimizer step, from train."""
         return self.folder / HISTORY_FILE
+
+    @property
+    def validation(self) -> Path:
+        """The table with a line for every validation, from train."""
+        return self.folder / VALIDATION_FILE
 
     @property
     def performance(self) -> Path:

@@ -19,6 +19,7 @@ from memtrain.config.types import (
     Seed,
     Settings,
 )
+from memtrain.config.validation import ValidateEverySettings, ValidationSettings
 from memtrain.core.byte_sizes import format_bytes
 
 #: When the rows of a training are copied to the disk of its node.
@@ -153,6 +154,17 @@ class TrainingSettings(Settings):
     )
     epochs: Annotated[int, Field(ge=1, le=10**9), FROM_TEXT] = Field(
         default=3, description="Number of passes over the training rows."
+    )
+    validation: ValidationSettings | None = Field(
+        default=None,
+        description="A share of the training rows on which the model is validated while it trains, "
+        "and not trained: {share: 10%}; for splits that name no rows under `validate`, and for "
+        "folds. null for no validation.",
+    )
+    validate_every: ValidateEverySettings = Field(
+        default=ValidateEverySettings(epochs=1),
+        description="How often the model is validated, {epochs: N} or {steps: N}, and after the "
+        "last step.",
     )
     seed: Seed = Field(
         default=0, description="Seed of the initial weights, of the row order and of dropout."

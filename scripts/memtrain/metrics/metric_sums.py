@@ -34,7 +34,7 @@ class MetricSums:
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the metrics."""
-        return tuple(self._metrics)
+        return tuple(name for name, _ in self._named)
 
     @property
     def size(self) -> int:

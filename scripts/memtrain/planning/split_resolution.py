@@ -1,7 +1,7 @@
 """Turns a configuration into recipes: every split is resolved against the data and tried out."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from memtrain.loading.row_order import RowOrder, row_order
 from memtrain.planning.dry_run import dry_run
 from memtrain.planning.parts_problems import PartsError, shared_problems
 from memtrain.planning.target_check import target_problems
+from memtrain.planning.validation_rows import hold_out
 from memtrain.planning.value_problems import value_problems
 from memtrain.recipes.recipe import (
     EvaluationRecipe,
@@ -148,27 +149,32 @@ class _Resolver:
         """
         ranges = self._configuration.resolve_ranges(split, self._manifest.layout.rows)
         raise_problems(ranges.problems)
-        left_out = sorted({*overlaps([*ranges.train, *ranges.evaluate], self._withdrawn)})
-        train = subtract_ranges(ranges.train, self._withdrawn)
-        evaluate = subtract_ranges(ranges.evaluate, self._withdrawn)
-        raise_problems(_empty_ranges(split, train, evaluate))
-        training_pieces = self._manifest.pieces(self._data, train)
-        evaluation_pieces = self._manifest.pieces(self._data, evaluate)
-        touched = self._manifest.touched_shards([*train, *evaluate])
+        settings = self._configuration.training_settings(split)
+        used = {"train": ranges.train, "validate": ranges.validate, "evaluate": ranges.evaluate}
+        if settings.validation and not ranges.validate:
+            used["train"], used["validate"] = hold_out(
+                f"splits.{split}", ranges.train, settings.validation, settings.seed
+            )
+        configured = [one for part in used.values() for one in part]
+        left_out = sorted({*overlaps(configured, self._withdrawn)})
+        rows = {use: subtract_ranges(part, self._withdrawn) for use, part in used.items()}
+        raise_problems(_empty_ranges(split, used, rows))
+        train, evaluate = rows["train"], rows["evaluate"]
+        pieces = {use: self._manifest.pieces(self._data, part) for use, part in rows.items()}
+        training_pieces, evaluation_pieces = pieces["train"], pieces["evaluate"]
+        touched = self._manifest.touched_shards([one for part in rows.values() for one in part])
         order = self._order(split, train)
-        training = self._training(split, train, training_pieces, order)
+        training = self._training(split, rows, pieces, order)
+        uses = {"training": training_pieces, "evaluation": evaluation_pieces}
+        if rows["validate"]:
+            uses["validation"] = pieces["validate"]
         raise_problems(
             value_problems(
-                f"splits.{split}",
-                training,
-                {"training": training_pieces, "evaluation": evaluation_pieces},
-                data=self._data,
-                manifest=self._manifest,
+                f"splits.{split}", training, uses, data=self._data, manifest=self._manifest
             )
         )
         if self._source.task == "regression":
-            settings = self._configuration.training_settings(split)
-            raise_problems(target_problems(split, settings, training_pieces, evaluation_pieces))
+            raise_problems(target_problems(split, settings, uses))
         return Recipe(
             split=split,
             training=training,
@@ -197,12 +203,16 @@ class _Resolver:
         )
 
     def _training(
-        self, split: str, ranges: list[Range], pieces: list[PieceSummary], order: RowOrder
+        self,
+        split: str,
+        rows: Mapping[str, list[Range]],
+        pieces: Mapping[str, list[PieceSummary]],
+        order: RowOrder,
     ) -> TrainingRecipe:
         settings = self._configuration.training_settings(split)
         fields = self._manifest.layout.fields
         return TrainingRecipe(
-            rows=_rows(ranges, pieces),
+            rows=_rows(rows["train"], pieces["train"]),
             task=Task(
                 kind=self._source.task,
                 classes=self._source.classes,
@@ -211,18 +221,21 @@ class _Resolver:
                 target=self._source.target,
             ),
             statistics={
-                name: merge_all([piece.statistics[name] for piece in pieces]).to_json()
+                name: merge_all([piece.statistics[name] for piece in pieces["train"]]).to_json()
                 for name in fields
             },
             settings=settings,
-            sizes=_sizes(f"splits.{split}", order, settings),
+            sizes=_sizes(f"splits.{split}", order, settings, validates=bool(rows["validate"])),
+            validation=_rows(rows["validate"], pieces["validate"]) if rows["validate"] else None,
         )
 
 
-def _empty_ranges(split: str, train: list[Range], evaluate: list[Range]) -> Iterator[str]:
-    """Yield a problem for each use of a split that has no rows left."""
-    for key, ranges in (("train", train), ("evaluate", evaluate)):
-        if not ranges:
+def _empty_ranges(
+    split: str, configured: Mapping[str, list[Range]], left: Mapping[str, list[Range]]
+) -> Iterator[str]:
+    """Yield a problem for each use of a split that has rows, and none left."""
+    for key, ranges in left.items():
+        if configured[key] and not ranges:
             yield (
                 f"splits.{split}.{key}: all of its rows are withdrawn. Give it other rows, or "
                 "remove the split."
@@ -249,7 +262,7 @@ def _shuffle_summary(order: RowOrder, in_random_order: bool) -> ShuffleSummary:
     )
 
 
-def _sizes(where: str, order: RowOrder, settings: TrainingSettings) -> Sizes:
+def _sizes(where: str, order: RowOrder, settings: TrainingSettings, *, validates: bool) -> Sizes:
     """Return the sizes that follow from rows and settings.
 
     Raises:
@@ -271,4 +284,5 @@ def _sizes(where: str, order: RowOrder, settings: TrainingSettings) -> Sizes:
         steps_per_epoch=steps_per_epoch,
         steps=steps_per_epoch * settings.epochs,
         rows_per_step=rows_per_step,
+        steps_per_validation=settings.validate_every.in_steps(steps_per_epoch) if validates else 0,
     )

@@ -22,7 +22,7 @@ def value_problems(
     Args:
         where: key of the split, for messages.
         recipe: training part of its recipe.
-        pieces: summaries of its rows, by their use: "training" and "evaluation".
+        pieces: summaries of its rows, by their use: "training", "evaluation", "validation".
         data: path of the record file.
         manifest: manifest of that file.
     """

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from memtrain.core.errors import UserError
-from memtrain.recipes.recipe import Recipe, ResourceEstimate
+from memtrain.recipes.recipe import Recipe, ResourceEstimate, Sizes
 from memtrain.system import canonical_json
 
 
@@ -26,6 +26,7 @@ class Workload:
         training_rows: number of training rows.
         micro_batches_per_epoch: number of micro-batches in one epoch.
         evaluation_rows: number of evaluation rows.
+        rows_validated: number of rows that go through the model in all validations together.
         resamples: number of bootstrap resamples of an evaluation.
         estimate: memory and work of the training.
     """
@@ -36,6 +37,7 @@ class Workload:
     training_rows: int
     micro_batches_per_epoch: int
     evaluation_rows: int
+    rows_validated: int
     resamples: int
     estimate: ResourceEstimate
 
@@ -50,6 +52,7 @@ class Workload:
             training_rows=sizes.rows,
             micro_batches_per_epoch=sizes.micro_batches_per_epoch,
             evaluation_rows=recipe.evaluation.rows.count,
+            rows_validated=_rows_validated(recipe.training.model_dump()),
             resamples=recipe.evaluation.settings.bootstrap,
             estimate=recipe.resource_estimate,
         )
@@ -115,6 +118,17 @@ def _workload(recipe: dict[str, Any]) -> Workload:
         training_rows=sizes["rows"],
         micro_batches_per_epoch=sizes["micro_batches_per_epoch"],
         resamples=recipe["evaluation"]["settings"]["bootstrap"],
-        evaluation_rows=sum(end - start for start, end in recipe["evaluation"]["rows"]["ranges"]),
+        evaluation_rows=_count(recipe["evaluation"]["rows"]),
+        rows_validated=_rows_validated(recipe["training"]),
         estimate=ResourceEstimate.model_validate(recipe["resource_estimate"]),
     )
+
+
+def _rows_validated(training: dict[str, Any]) -> int:
+    """Return the rows of all validations, from the training part of a recipe."""
+    rows = training["validation"]
+    return Sizes.model_validate(training["sizes"]).validations * _count(rows) if rows else 0
+
+
+def _count(rows: dict[str, Any]) -> int:
+    return sum(end - start for start, end in rows["ranges"])

@@ -6,6 +6,7 @@ has state can save and restore it, so that a training can be stopped after any s
 
 import logging
 import time
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any, NoReturn
 
@@ -15,7 +16,7 @@ from memtrain.components.build import build_training_parts
 from memtrain.components.device import set_exactness
 from memtrain.components.models import count_parameters, describe_batch_norm
 from memtrain.components.rows import open_rows
-from memtrain.core.wording import listed
+from memtrain.core.wording import counted, listed
 from memtrain.loading.order_digest import digest_of_state
 from memtrain.recipes.recipe import Recipe
 from memtrain.training.accumulation.accumulator import (
@@ -38,6 +39,7 @@ from memtrain.training.step_errors import (
     explain_nonfinite_loss,
 )
 from memtrain.training.stopping import TrainingStopped
+from memtrain.training.validations import Validations
 from memtrain.training.windows import WindowSource
 
 _log = logging.getLogger(__name__)
@@ -83,6 +85,7 @@ class Trainer:
             context.running.checkpoint, context.group, context.device
         )
         self._history: list[StepRecord] = []
+        self._validations = Validations(training, self._parts, data, context, is_sharded=is_sharded)
         self._cost = TrainingCost()
 
     def describe(self) -> str:
@@ -98,12 +101,21 @@ class Trainer:
                 f"effective batch size: {sizes.rows_per_step} rows",
                 f"steps: {sizes.steps_per_epoch:,} per epoch, {sizes.steps:,} in "
                 f"{settings.epochs} epochs",
+                *self._describe_validation(),
                 f"parameters: {count_parameters(self._parts.model):,}",
                 f"device: {context.device}, threads: {settings.threads}, processes: "
                 f"{context.group.world_size}",
                 self._loader.describe(),
             ]
         )
+
+    def _describe_validation(self) -> Iterator[str]:
+        sizes, rows = self._recipe.training.sizes, self._recipe.training.validation
+        if rows is not None:
+            yield (
+                f"validation: {rows.count:,} rows in {listed(rows.resolved, 6)}, every "
+                f"{counted(sizes.steps_per_validation, 'step')} and after the last one"
+            )
 
     def run(self) -> TrainingResult:
         """Train from the newest checkpoint to the end of the last epoch.
@@ -124,12 +136,14 @@ class Trainer:
         with TrainingReporter(
             self._recipe, folder, group=group, first_step=len(self._history)
         ) as reporter:
+            reporter.report_validation(self._validations.last)
             self._train(reporter)
         return TrainingResult(
             recipe_digest=self._recipe.digest("training"),
             device=self._context.device.type,
             weights=self._model_state.weights(),
             history=self._history,
+            validations=self._validations.records,
             order_digest=digest_of_state(self._visited_by_all()),
             performance=measure_performance(self._cost, group.world_size, self._context.device),
         )
@@ -138,19 +152,42 @@ class Trainer:
         """Take the optimizer steps that are left, and save checkpoints when they are due."""
         seconds_before = self._cost.seconds
         start = time.perf_counter()
+        # The run before may have been asked to stop before a validation that was due.
+        if not self._validate(reporter):
+            self._leave(reporter)
         for window in self._windows.windows(len(self._history), self._cost):
             accumulated = self._accumulate(window)
             record = self._take_step(window, accumulated.loss)
             self._history.append(record)
             self._cost.rows += record.rows
+            is_last = record.step == self._recipe.training.sizes.steps
+            should_stop = accumulated.should_stop and not is_last
+            should_stop = should_stop or not self._validate(reporter)
             self._cost.seconds = seconds_before + time.perf_counter() - start
             reporter.report_step(record, self._cost)
-            if record.step == self._recipe.training.sizes.steps:
+            if is_last and not should_stop:
                 break
-            if accumulated.should_stop or self._schedule.is_due(record.step):
+            if should_stop or self._schedule.is_due(record.step):
                 self._save(reporter)
-            if accumulated.should_stop:
+            if should_stop:
                 self._leave(reporter)
+
+    def _validate(self, reporter: TrainingReporter) -> bool:
+        """Validate the model if that is due; return False if a stop was asked for meanwhile."""
+        step, stop = len(self._history), self._context.stop
+        if not self._validations.is_due(step):
+            return True
+        start = time.perf_counter()
+        try:
+            is_done = self._validations.validate(step, lambda: stop.reason is not None)
+        except RuntimeError as error:
+            explanation = explain_nondeterminism(error)
+            if explanation is None:
+                raise
+            raise explanation from None
+        self._cost.validating_seconds += time.perf_counter() - start
+        reporter.report_validation(self._validations.last)
+        return is_done
 
     def _accumulate(self, window: Window) -> AccumulatedWindow:
         """Give the parameters the gradient of a window."""
@@ -225,6 +262,7 @@ class Trainer:
         return {
             **self._model_state.state_dict(),
             **self._optimizer_step.state_dict(),
+            **self._validations.state_dict(),
             "visited": self._visited_by_all(),
             "history": torch.from_numpy(records_to_array(self._history)),
             "cost": asdict(self._cost),
@@ -233,6 +271,7 @@ class Trainer:
     def _load_state_dict(self, state: dict[str, Any]) -> None:
         self._model_state.load_state_dict(state)
         self._optimizer_step.load_state_dict(state)
+        self._validations.load_state_dict(state)
         self._windows.visited.load(state["visited"])
         self._history = records_from_array(state["history"].cpu().numpy())
         self._cost = TrainingCost(**state["cost"])

@@ -12,6 +12,7 @@ _CHANGES = {
     "evaluations": "evaluations changed",
     "files": "imported files changed",
     "history": "history changed",
+    "validation": "validations changed",
     "manifest": "manifest changed",
     "model": "model changed",
     "packages": "packages changed",

@@ -34,14 +34,14 @@ RESULTS = {
     },
     "train": {
         *("components", "config", "core", "data", "loading", "recipes", "system"),
-        *("training", "training/accumulation", "training/distributed"),
+        *("metrics", "training", "training/accumulation", "training/distributed"),
     },
     "evaluate": {
         *("components", "config", "core", "data", "evaluation", "loading", "recipes", "system"),
-        *("training",),
+        *("metrics", "training"),
     },
     "draw": {
-        *("config", "core", "data", "evaluation", "recipes", "system", "training"),
+        *("config", "core", "data", "evaluation", "metrics", "recipes", "system", "training"),
         *("reporting", "reporting/figures"),
     },
     "summarize": {

@@ -21,6 +21,7 @@ class SplitLine:
         name: the name of the split.
         train: the ranges of its training rows; empty where it has no recipe yet.
         evaluate: the ranges of its evaluation rows; empty where it has no recipe yet.
+        validate: the ranges of the rows that it is validated on while it trains.
         facts: values about its model as text, by labels for people; empty without a model.
         metric: the label of its main metric; None without a model.
         value: the main metric, rounded to as many digits as its standard error allows; None without
@@ -33,6 +34,12 @@ class SplitLine:
     facts: dict[str, str] = field(default_factory=dict)
     metric: str | None = None
     value: str | None = None
+    validate: list[tuple[int, int]] = field(default_factory=list)
+
+    @property
+    def ranges(self) -> list[tuple[int, int]]:
+        """The ranges of all rows of the split."""
+        return [*self.train, *self.validate, *self.evaluate]
 
 
 def read_split_lines(configuration: Configuration, folder: str | os.PathLike) -> list[SplitLine]:
@@ -51,14 +58,23 @@ def _line(name: str, files: SplitLayout) -> SplitLine:
     except UserError:
         return SplitLine(name)
     train, evaluate = recipe.training.rows.ranges, recipe.evaluation.rows.ranges
+    validate = recipe.training.validation.ranges if recipe.training.validation else []
     try:
         split = SplitSummary.read(files)
     except UserError:
-        return SplitLine(name, train, evaluate)
+        return SplitLine(name, train, evaluate, validate=validate)
     evaluation = split.evaluation
     facts = _facts(split)
     label = evaluation.labels.get(evaluation.main_metric, evaluation.main_metric)
-    return SplitLine(name, train, evaluate, facts=facts, metric=label, value=facts.get(label))
+    return SplitLine(
+        name,
+        train,
+        evaluate,
+        facts=facts,
+        metric=label,
+        value=facts.get(label),
+        validate=validate,
+    )
 
 
 def _facts(split: SplitSummary) -> dict[str, str]:

@@ -248,7 +248,8 @@ class Verifier:
             self._add_finding(
                 "withdrawn",
                 name,
-                f"{name}: it was trained on rows that are withdrawn: {listed(common)}. {remedy}",
+                f"{name}: it was {rows.use_of(common)} rows that are withdrawn: {listed(common)}. "
+                f"{remedy}",
                 {"rows": [list(rows) for rows in common]},
             )
         if self._quick:
@@ -265,7 +266,8 @@ class Verifier:
         self._add_finding(
             "corrupt",
             name,
-            f"{name}: rows that it was trained on have changed since: "
+            f"{name}: rows that it was {rows.use_of([piece.rows for piece in corrupt])} have "
+            "changed since: "
             f"shard{'s' if len(shards) > 1 else ''} {listed(shards)}. The model itself is "
             "unchanged, but it cannot be made again from these rows.",
             {"shards": [piece.shard for piece in corrupt]},
