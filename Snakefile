@@ -53,5 +53,5 @@ rule all:
         f"{RESULTS_WITHOUT_PREFIX}/data.npy",
         f"{RESULTS_WITHOUT_PREFIX}/source.json",
         collect(rules.train.output, split=CONFIGURATION.split_names),
-        collect(rules.evaluate.output, split=CONFIGURATION.split_names),
-        collect(rules.draw.output, split=CONFIGURATION.split_names),
+        collect(rules.evaluate.output, split=EVALUATED),
+        collect(rules.draw.output, split=EVALUATED),

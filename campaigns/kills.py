@@ -181,7 +181,7 @@ def snakemake_after_kill(folder: Path) -> subprocess.CompletedProcess:
 def is_already_done(program: Program, output: str) -> bool:
     """Return whether an action says that it was done before, and the kill came after it."""
     return program.finds not in (UNWRITTEN, STOPPED) and bool(
-        re.search(r"withdrawn already|do not hold whole withdrawals", output)
+        re.search(r"withdrawn already|no withdrawal of .* is meant", output)
     )
 
 

@@ -66,8 +66,9 @@ class Chain:
         yield self._resolve()
         for split in self._configuration.split_names:
             yield self.train(split)
-            yield self._evaluate(split)
-            yield self._draw(split)
+            if split in self._configuration.evaluated_splits:
+                yield self._evaluate(split)
+                yield self._draw(split)
         yield self._summarize()
 
     def _rows(self) -> Program:

@@ -10,13 +10,17 @@ from memtrain.config.parsing import settings_text
 from memtrain.config.reading import configuration_text, parse_configuration
 from memtrain.config.results import ResultsLayout
 from memtrain.data.tables.source_files import source_files
-from memtrain.recipes.recipe_facts import read_recipe_facts
+from memtrain.recipes.recipe_facts import facts_of_recipe
 from memtrain.recipes.withdrawals import WITHDRAWALS_FILE
 from memtrain.system.atomic_files import write_text
 from memtrain.system.file_content import text_of_file
 
 CONFIGURATION = read_or_stop(parse_configuration, config)
 MODULE = workflow.modifier
+
+# Without rows to evaluate on, a split has a recipe, a model and a history, and nothing else.
+EVALUATED = CONFIGURATION.evaluated_splits
+NOT_EVALUATED = [split for split in CONFIGURATION.split_names if split not in EVALUATED]
 
 
 pathvars:
@@ -29,13 +33,13 @@ def folder_of_results():
     A module may have a prefix, and may set `pathvars: results=...`.
 
     Raises:
-        WorkflowError: if the module replaces the prefix of the results. Snakemake does so before
+        Mistake: if the module replaces the prefix of the results. Snakemake does so before
             it puts in the pathvars, so that the outputs would stay where they were.
     """
     folder = workflow.pathvars.apply(MODULE.modify_path("<results>"))
     expected = MODULE.modify_path(workflow.pathvars.get("results"))
     if folder != expected:
-        raise WorkflowError(
+        raise Mistake(
             f"`replace_prefix` of a module cannot move the results of memtrain from {folder} to "
             f'{expected}. Use `prefix`, or set the folder: `pathvars: results="{expected}"`.'
         )
@@ -85,15 +89,11 @@ def path_without_prefix(path):
 
 
 def recipe_of(split):
-    """Return the facts of a recipe; None before there is one."""
-    path = RESULTS.split(split).recipe
-    return facts_of_file(path, path.stat().st_mtime_ns) if path.exists() else None
-
-
-@lru_cache(maxsize=None)
-def facts_of_file(path, modified_ns):
-    """Return the facts of a recipe; the file is read again only after it was written again."""
-    return read_recipe_facts(path)
+    """Return the facts of a recipe; None before there is one, or where it is damaged."""
+    try:
+        return facts_of_recipe(RESULTS.split(split).recipe)
+    except UserError:
+        return None
 
 
 def folder_of_splits(wildcards):

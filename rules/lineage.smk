@@ -19,7 +19,11 @@ from memtrain.system.file_content import text_of_file
 from memtrain.workflow.abandoned_locks import find_abandoned_lock
 from memtrain.workflow.preempted_jobs import PreemptedJobs
 from memtrain.workflow.snakemake_events import SnakemakeEvents
-from memtrain.workflow.terminal import shorten_output, tables_of_results
+from memtrain.workflow.terminal import (
+    sentence_alone,
+    shorten_output,
+    tables_of_results,
+)
 
 RUN_ID = new_run_id() if workflow.is_main_process else inherited_run_id()
 
@@ -81,6 +85,7 @@ def why_job_runs(rule, split):
 
 if workflow.is_main_process:
     show_messages()
+    logger.addFilter(sentence_alone(MISTAKES))
     # Snakemake refuses a locked folder in a moment, and does not say that its holder is gone.
     if "--unlock" not in sys.argv and (advice := find_abandoned_lock(Path.cwd())):
         logging.getLogger("memtrain.workflow").warning(advice)

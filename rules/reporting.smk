@@ -57,9 +57,14 @@ rule summarize:
     input:
         verdict=verdict_on("summarize"),
         splits=recipes_of_all,
-        evaluations=made_by_all_splits("evaluate", "splits/{split}/evaluation.json"),
+        evaluations=made_by_splits(
+            "evaluate", "splits/{split}/evaluation.json", EVALUATED
+        ),
         # The lineage page shows the runs of draw, so it is drawn after them.
-        figures=made_by_all_splits("draw", "splits/{split}/figures/made_from.json"),
+        figures=made_by_splits(
+            "draw", "splits/{split}/figures/made_from.json", EVALUATED
+        ),
+        histories=made_by_splits("train", "splits/{split}/history.csv", NOT_EVALUATED),
         manifest=ancient("<results>/manifest.json"),
     output:
         table=report(

@@ -4,12 +4,25 @@ import os
 import sys
 from pathlib import Path
 
-from snakemake.exceptions import WorkflowError
+from snakemake.exceptions import CliException
+
+#: The mistakes that were told from input functions.
+MISTAKES = []
+
+
+class Mistake(CliException):
+    """A mistake of the user's, of which Snakemake prints the sentence alone.
+
+    Below other errors it prints the lines of the rules that they passed, by their traceback.
+    """
+
+    __traceback__ = None
+
 
 # Not workflow.basedir: in a module this is the folder of the Snakefile that uses it.
 PROJECT = Path(str(workflow.current_basedir)).parent
 if not PROJECT.is_dir():
-    raise WorkflowError(
+    raise Mistake(
         f"{workflow.current_basedir}: memtrain does not run from an address, since its rules call "
         "the programs in scripts/. Clone the repository, and name the clone's Snakefile: "
         '`snakefile: "path/to/memtrain/Snakefile"`.'
@@ -31,7 +44,20 @@ def read_or_stop(read, *arguments):
         return read(*arguments)
     except UserError as error:
         problems = "\n".join(f"  - {problem}" for problem in error.problems)
-        raise WorkflowError(f"The configuration has mistakes:\n{problems}") from None
+        raise Mistake(f"The configuration has mistakes:\n{problems}") from None
+
+
+def say_or_stop(find, *arguments):
+    """Return what a function finds in files; stop the workflow where it finds mistakes.
+
+    Unlike a mistake in the configuration, this one may be found while an input function runs.
+    Snakemake tells what these raise with the lines of the rules, and `sentence_alone` shortens it.
+    """
+    try:
+        return find(*arguments)
+    except UserError as error:
+        MISTAKES.append("\n".join(error.problems))
+        raise Mistake(MISTAKES[-1]) from None
 
 
 def configuration_files():

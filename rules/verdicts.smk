@@ -7,13 +7,15 @@ unless it is made again in this call: then the rule runs again with it.
 
 import atexit
 
+from snakemake.exceptions import IncompleteCheckpointException
+
 from memtrain.core.byte_sizes import format_bytes
 from memtrain.recipes.acceptances import ACCEPTED_FILE, read_acceptances
 from memtrain.system.file_notes import FileNotes
 from memtrain.system.known_digests import KnownDigests
 from memtrain.workflow.code_reader import CodeReader
 from memtrain.workflow.forecast import forecast
-from memtrain.workflow.judge import Judge
+from memtrain.workflow.judge import Judge, JudgeOfOneMoment
 from memtrain.workflow.today import Today
 from memtrain.workflow.verdicts import Verdicts
 
@@ -53,10 +55,16 @@ def verdicts():
         known=KnownDigests(notes, limit, tell_of_reading),
         reader=CodeReader(notes),
     )
-    judge = Judge(today)
-    for line in forecast(today, judge):
+    for line in forecast(today, JudgeOfOneMoment(today)):
         print(line, file=sys.stderr)
-    return Verdicts(judge, RESULTS, CONFIGURATION.split_names, MAKES_ROWS, is_forced)
+    return Verdicts(
+        Judge(today),
+        RESULTS,
+        CONFIGURATION.split_names,
+        EVALUATED,
+        MAKES_ROWS,
+        is_forced,
+    )
 
 
 def tell_of_reading(path, size_bytes):
@@ -86,10 +94,31 @@ def judges():
 
 
 def await_recipes(rule):
-    """Let the recipes be made before what is made with them is judged."""
+    """Let the recipes be made before what is made with them is judged.
+
+    Raises:
+        IncompleteCheckpointException: if they are to be made first, as Snakemake wants it.
+    """
     is_made_with_recipes = rule in AFTER_RECIPES
-    if is_made_with_recipes:
+    missing = missing_checkpoint(len(checkpoints.created_output))
+    if is_made_with_recipes and missing is not None:
+        raise IncompleteCheckpointException(missing.rule, missing.targetfile)
+
+
+@lru_cache(maxsize=1)
+def missing_checkpoint(known_outputs):
+    """Return the error for recipes that are to be made first; None where they are there.
+
+    Snakemake looks at the recipes of all splits each time, and is asked for every split.
+
+    Args:
+        known_outputs: how many outputs of checkpoints Snakemake knows; the answer changes with it.
+    """
+    try:
         checkpoints.resolve_splits.get()
+    except IncompleteCheckpointException as error:
+        return error
+    return None
 
 
 def verdict_on(rule):
@@ -103,7 +132,7 @@ def verdict_on(rule):
         await_recipes(rule)
         path = RESULTS.verdict(rule, split)
         if judges():
-            path = read_or_stop(verdicts().write, rule, split)
+            path = say_or_stop(lambda: verdicts().write(rule, split))
         return [path_without_prefix(str(path))] if path.exists() else []
 
     return verdict
@@ -127,11 +156,11 @@ def made_by(rule, *files):
     return paths
 
 
-def made_by_all_splits(rule, *files):
-    """Return an input function: files that a rule makes for every split."""
+def made_by_splits(rule, file, splits):
+    """Return an input function: a file that a rule makes for each of some splits."""
 
     def paths(wildcards):
-        return made_files(rule, files, CONFIGURATION.split_names)
+        return made_files(rule, [file], splits)
 
     return paths
 
@@ -141,7 +170,7 @@ def made_files(rule, files, splits):
     await_recipes(rule)
     found = []
     for split in splits:
-        runs = judges() and not read_or_stop(verdicts().on, rule, split).is_current
+        runs = judges() and say_or_stop(lambda: verdicts().runs(rule, split))
         for file in files:
             path = f"{RESULTS_WITHOUT_PREFIX}/{file.format(split=split)}"
             found.append(path if runs else ancient(path))
@@ -150,13 +179,13 @@ def made_files(rule, files, splits):
 
 def recipe(wildcards):
     """Return the recipe of a split; what it says decides, not when it was written."""
-    checkpoints.resolve_splits.get()
+    await_recipes("train")
     return ancient(f"{RESULTS_WITHOUT_PREFIX}/splits/{wildcards.split}/split.json")
 
 
 def recipes_of_all(wildcards):
     """Return the recipes of all splits."""
-    checkpoints.resolve_splits.get()
+    await_recipes("summarize")
     folder = f"{RESULTS_WITHOUT_PREFIX}/splits"
     return [
         ancient(f"{folder}/{split}/split.json") for split in CONFIGURATION.split_names

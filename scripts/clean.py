@@ -2,16 +2,18 @@
 
   no longer configured   the results, states and logs of splits that config.yaml does not name; they
                          still hold what they learned of their rows
+  no longer evaluated    evaluation, predictions and figures of splits that have no `evaluate` now
   state left over        checkpoints of trainings that are finished
   old predictions        predictions that belong to no evaluation
   left by killed programs   files that were being written
 
 Everything is listed first, with its size. On a terminal you are asked; elsewhere nothing is removed
 without --yes. What was removed is recorded, so that the lineage tells of it. Records, withdrawals,
-and the results of configured splits are never touched.
+models, and what else is made of configured splits are never touched.
 """
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
@@ -25,8 +27,13 @@ from memtrain.config.results import ResultsLayout
 from memtrain.core.byte_sizes import format_bytes
 from memtrain.core.errors import UserError, raise_problems
 from memtrain.core.wording import counted
+from memtrain.lineage.index.lineage_index import LineageIndex
 from memtrain.lineage.queries.currency import current_configuration
-from memtrain.lineage.records.user_actions import record_action
+from memtrain.lineage.queries.models_on_disk import ModelsOnDisk
+from memtrain.lineage.queries.removed_models import CLEAN, CLEANING, facts_of_models
+from memtrain.lineage.records.run_record import RunRecord
+from memtrain.lineage.records.user_actions import finish_actions, recorded_action
+from memtrain.system.sole_writer import sole_writer
 from memtrain.training.lock import training_in
 from memtrain.workflow.abandoned_locks import locks_of_snakemake
 from memtrain.workflow.leftovers import Leftover, find_leftovers, remove
@@ -45,7 +52,8 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_arguments(argv)
     results = ResultsLayout.find(args.results)
     configuration = current_configuration(results, Path.cwd())
-    found = find_leftovers(results, configuration.split_names)
+    end_killed_cleanings(results)
+    found = find_leftovers(results, configuration.split_names, configuration.evaluated_splits)
     check_that_nothing_runs(results, found)
     if not found:
         print(f"{results.root}: there is nothing to remove")
@@ -55,24 +63,50 @@ def main(argv: list[str] | None = None) -> int:
         print("nothing was removed" if sys.stdin.isatty() else "nothing was removed; use --yes")
         return 0
     check_that_nothing_runs(results, found)
-    remove_all(results, found)
+    remove_all(results, configuration.split_names, found)
     print(f"removed: {counted(len(found), 'path')}")
     return 0
 
 
-def remove_all(results: ResultsLayout, found: list[Leftover]) -> None:
-    """Remove what was found, and record what was removed, also where something cannot be."""
-    removed: list[Leftover] = []
-    try:
+def remove_all(results: ResultsLayout, configured: list[str], found: list[Leftover]) -> None:
+    """Remove what was found, and record it, with the rows of the models among it."""
+    models = ModelsOnDisk(
+        LineageIndex(results.records, Path.cwd()),
+        results=results,
+        project=Path.cwd(),
+        configured=configured,
+    )
+    removed = [{"path": str(one.path), "why": one.why} for one in found]
+    facts = {
+        "removed": removed,
+        "models": facts_of_models(models, [one.path for one in found]),
+    }
+    action = recorded_action(
+        results.records, CLEAN, _message(removed), kind=CLEANING, facts=facts, is_done=_is_done
+    )
+    with sole_writer(results.records / CLEANING), action:
         for one in found:
             remove(one)
-            removed.append(one)
-    finally:
-        if removed:
-            message = "removed: " + "; ".join(f"{one.path} ({one.why})" for one in removed)
-            content = [{"path": str(one.path), "why": one.why} for one in removed]
-            facts = {"removed": content}
-            record_action(results.records, "clean", message, kind="cleaning", facts=facts)
+
+
+def end_killed_cleanings(results: ResultsLayout) -> None:
+    """Record what cleanings removed that were killed before they could say so."""
+    with sole_writer(results.records / CLEANING):
+        finish_actions(results.records, [CLEAN], _is_done)
+
+
+def _is_done(record: RunRecord) -> bool:
+    """Return whether a cleaning has removed anything; let its record say what."""
+    facts = record.details.get(CLEANING, {})
+    for name in ("removed", "models"):
+        facts[name] = [one for one in facts.get(name, []) if not os.path.lexists(one["path"])]
+    if facts["removed"]:
+        record.message = _message(facts["removed"])
+    return bool(facts["removed"] or facts["models"])
+
+
+def _message(removed: list[dict[str, str]]) -> str:
+    return "removed: " + "; ".join(f"{one['path']} ({one['why']})" for one in removed)
 
 
 def check_that_nothing_runs(results: ResultsLayout, found: list[Leftover]) -> None:

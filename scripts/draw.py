@@ -60,6 +60,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_arguments(argv)
     with recording(__file__, args, Path(args.split).parent.name) as record:
         recipe = Recipe.read(args.split)
+        plan = recipe.needed_evaluation()
         evaluation = Evaluation.read(args.evaluation)
         evaluation.check_recipe(recipe, args.evaluation)
         predictions = Predictions(args.predictions)
@@ -68,7 +69,7 @@ def main(argv: list[str] | None = None) -> int:
         validations = read_validations(args.validation)
         record.reads(args.split, "recipe")
         record.reads(args.evaluation, "evaluation")
-        record.reads_rows(args.predictions, {"": recipe.evaluation.rows.resolved})
+        record.reads_rows(args.predictions, {"": plan.rows.resolved})
         record.reads(args.history, "history")
         record.reads(args.validation, "validation")
         # Imported late, since matplotlib takes a while: a missing file is reported before.

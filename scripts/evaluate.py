@@ -63,8 +63,9 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_arguments(argv)
     with recording(__file__, args, Path(args.split).parent.name) as record:
         recipe, history = Recipe.read(args.split), read_history(args.history)
+        plan = recipe.needed_evaluation()
         check_model(args, recipe)
-        modules = own_modules(recipe.training.settings, recipe.evaluation.settings)
+        modules = own_modules(recipe.training.settings, plan.settings)
         code = digest_of_code("evaluate.py", modules)
         describe_inputs(args, recipe, record)
         with gpu_memory_errors("Use a GPU with more memory that is free, or `device: cpu`."):
@@ -73,7 +74,7 @@ def main(argv: list[str] | None = None) -> int:
         with_origin(args, recipe, evaluation, evaluator.device, code).write(args.evaluation)
         record.tell("metrics", **evaluation.metrics)
         record.wrote(args.evaluation, "evaluation")
-        record.wrote_rows(args.predictions, recipe.evaluation.rows.resolved)
+        record.wrote_rows(args.predictions, plan.rows.resolved)
         metrics = ", ".join(evaluation.describe(metric) for metric in evaluation.labels)
         print(f"{evaluation.split}: {evaluation.rows:,} rows evaluated; {metrics}")
     return 0
@@ -116,12 +117,13 @@ def digest_of_code(script: str, modules: list[str]) -> str:
 
 def describe_inputs(args: argparse.Namespace, recipe: Recipe, record: Recorder) -> None:
     """Record what the evaluation reads, and check that its rows are those that were indexed."""
-    rows, settings = recipe.evaluation.rows, recipe.training.settings
-    record.reaches(own_code(settings, Path.cwd(), recipe.evaluation.settings))
+    plan, settings = recipe.needed_evaluation(), recipe.training.settings
+    rows = plan.rows
+    record.reaches(own_code(settings, Path.cwd(), plan.settings))
     record.set(
         recipe=recipe.digest("evaluation"),
-        evaluation=recipe.evaluation.settings.model_dump(mode="json"),
-        seed=recipe.evaluation.settings.seed,
+        evaluation=plan.settings.model_dump(mode="json"),
+        seed=plan.settings.seed,
     )
     record.reads_rows(args.data, {"": rows.resolved}, pieces_of_recipe(rows, recipe))
     record.reads(args.split, "recipe")

@@ -79,17 +79,18 @@ def main(argv: list[str] | None = None) -> int:
         manifest = Manifest.read(args.manifest)
         manifest.check_belongs_to(args.data, args.manifest)
         withdrawals = read_withdrawals(args.withdrawals, configuration.dataset.name)
+        source = Source.read(args.source)
         recipes = resolve_splits(
             configuration,
             args.data,
             manifest,
-            Source.read(args.source),
+            source,
             withdrawn_rows(args, withdrawals),
         )
         for recipe in with_origins(args, configuration, recipes, withdrawals, codes):
             path = SplitLayout(Path(args.splits, recipe.split)).recipe
             recipe.write(path)
-            describe(recipe)
+            describe(recipe, source)
             record.wrote(path, "recipe", part=recipe.split)
         record.reads_rows(
             args.data, {recipe.split: recipe.training_and_evaluation_rows for recipe in recipes}
@@ -152,12 +153,13 @@ def codes_of_splits(configuration: Configuration) -> dict[str, str]:
     }
 
 
-def describe(recipe: Recipe) -> None:
+def describe(recipe: Recipe, source: Source) -> None:
     """Say how large a split is; warn if its rows are badly shuffled, or if it takes months."""
-    training, evaluation = recipe.training.rows, recipe.evaluation.rows
+    training, evaluation = recipe.training.rows, recipe.evaluation
+    evaluated = f"{evaluation.rows.count:,} to evaluate on" if evaluation else "none to evaluate on"
     print(
-        f"{recipe.split}: {training.count:,} rows to train on, {evaluation.count:,} to "
-        f"evaluate on, {recipe.training.sizes.steps:,} steps"
+        f"{recipe.split}: {training.count:,} rows to train on, {evaluated}, "
+        f"{recipe.training.sizes.steps:,} steps"
     )
     if recipe.withdrawn:
         ranges = [Range(*rows) for rows in recipe.withdrawn]
@@ -167,7 +169,7 @@ def describe(recipe: Recipe) -> None:
     for warning in (
         describe_weak_shuffle(recipe),
         describe_long_training(recipe),
-        describe_absent_classes(recipe),
+        describe_absent_classes(recipe, source.class_names),
     ):
         if warning:
             _log.warning(warning)

@@ -1,7 +1,8 @@
 """Summarize all splits.
 
 The program reads split.json, evaluation.json and performance.json of every split of the
-configuration. It writes
+configuration; of a split without rows to evaluate on, history.csv in place of evaluation.json. It
+writes
 
   summary.csv     a line for every split and a column for every value, in full precision; a value
                   that is not defined is left empty
@@ -94,7 +95,9 @@ def main(argv: list[str] | None = None) -> int:
         draw(args.figure, summary)
         for split in configuration.split_names:
             files = SplitLayout(Path(args.splits, split))
-            for role in ("recipe", "evaluation", "performance"):
+            is_evaluated = split in configuration.evaluated_splits
+            of_model = "evaluation" if is_evaluated else "history"
+            for role in ("recipe", of_model, "performance"):
                 if (path := getattr(files, role)).exists():
                     record.reads(path, role)
         record.reads(args.config, "configuration")
@@ -120,13 +123,21 @@ def written_files(args: argparse.Namespace) -> list[str]:
 def made_from(args: argparse.Namespace, configuration: Configuration, code: str) -> dict[str, str]:
     """Return what the summary is made from: digests by name."""
     splits = {name: SplitLayout(Path(args.splits, name)) for name in configuration.split_names}
+    evaluated = configuration.evaluated_splits
     withdrawals = read_withdrawals(args.withdrawals, configuration.dataset.name)
     origin = {
         "code": code,
         "settings": canonical_json.digest(configuration.settings_of_summary()),
         "recipes": files_digest({name: digest_of_file(one.recipe) for name, one in splits.items()}),
         "evaluations": files_digest(
-            {name: digest_of_file(one.evaluation) for name, one in splits.items()}
+            {name: digest_of_file(splits[name].evaluation) for name in evaluated}
+        ),
+        "histories": files_digest(
+            {
+                name: digest_of_file(one.history)
+                for name, one in splits.items()
+                if name not in evaluated
+            }
         ),
         "withdrawals": withdrawals_digest(withdrawals),
     }

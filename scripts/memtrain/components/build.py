@@ -1,20 +1,24 @@
 """Builds what a training recipe names: transform, model, loss, optimizer and schedule."""
 
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import nn, optim
 
 from memtrain.components.losses import Loss, build_loss
 from memtrain.components.models import StandIn, build_model
-from memtrain.components.optimizers import build_optimizer, build_scheduler
+from memtrain.components.optimizers import build_optimizer
 from memtrain.components.row_transform import (
     StandardizeTarget,
     build_row_transform,
     build_target_transform,
     chained,
 )
+from memtrain.components.schedules import Extent, build_scheduler
 from memtrain.components.transforms import Row
 from memtrain.core.errors import UserError, attempt
 from memtrain.core.random_streams import torch_seed
@@ -74,10 +78,10 @@ def build_model_parts(
     loss = attempt(problems, build_loss, f"{where}.loss", settings.loss, recipe)
     outputs = loss.outputs if loss else recipe.task.classes or recipe.targets
     # The model is built on the CPU, so that its initial weights are the same on every device.
-    torch.manual_seed(torch_seed(settings.seed, "initial weights"))
-    model = attempt(
-        problems, build_model, f"{where}.model", settings.model, recipe.in_features, outputs
-    )
+    with _seeded(torch_seed(settings.seed, "initial weights")):
+        model = attempt(
+            problems, build_model, f"{where}.model", settings.model, recipe.in_features, outputs
+        )
     transform = attempt(problems, build_row_transform, where, recipe)
     target = attempt(problems, build_target_transform, where, recipe)
     if loss is None or model is None or problems:
@@ -88,6 +92,24 @@ def build_model_parts(
         shard(model)
     loss.fit_to(model, device)
     return ModelParts(transform, model, loss, target)
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Seed the generators that models draw their initial weights from.
+
+    NumPy's and Python's are as they were after the block. Torch's is not: its state is set before
+    every micro-batch.
+    """
+    of_numpy, of_python = np.random.get_state(), random.getstate()
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        np.random.set_state(of_numpy)
+        random.setstate(of_python)
 
 
 def build_training_parts(
@@ -118,6 +140,7 @@ def build_training_parts(
         f"{where}.scheduler",
         settings.scheduler,
         optimizer or optim.SGD(StandIn().parameters(), lr=0.1, momentum=0.9),
+        Extent(recipe.sizes.steps, recipe.sizes.steps_per_epoch, settings.epochs),
     )
     if parts is None or optimizer is None or problems:
         raise UserError(*problems)

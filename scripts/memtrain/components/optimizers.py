@@ -1,13 +1,19 @@
-"""The optimizer and the learning-rate schedule that a configuration names."""
+"""The optimizer that a configuration names."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import nn, optim
 from torch.distributed.tensor import DTensor
 
-from memtrain.config.objects import build, find_class, required_arguments
-from memtrain.config.types import Choice
+from memtrain.components.parameter_groups import (
+    check_values,
+    parameter_groups,
+    trained_parameters,
+)
+from memtrain.config.objects import build, find_class, import_object, required_arguments
+from memtrain.config.optimization import OptimizerChoice
 from memtrain.core.errors import UserError
 from memtrain.core.wording import listed
 
@@ -16,18 +22,22 @@ from memtrain.core.wording import listed
 #: and after a state was reloaded. The fused SGD fails where a parameter has its first gradient
 #: later than others, and reads uninitialized momentum after a step that a GradScaler skipped
 #: (``_fused_sgd`` in torch/optim/sgd.py).
-_EQUAL_WHEN_FUSED = {"Adagrad": ["cpu"], "Adam": ["cpu", "cuda"], "AdamW": ["cpu", "cuda"]}
+_EQUAL_WHEN_FUSED: dict[Callable, list[str]] = {
+    optim.Adagrad: ["cpu"],
+    optim.Adam: ["cpu", "cuda"],
+    optim.AdamW: ["cpu", "cuda"],
+}
 
 #: Those among them that take the shards of a sharded model (``_extra_pointwise_ops`` in
 #: torch/distributed/tensor/_ops/_pointwise_ops.py).
-_EQUAL_WHEN_SHARDED = ("Adam", "AdamW")
+_EQUAL_WHEN_SHARDED = (optim.Adam, optim.AdamW)
 
 #: Most parameters that a message names.
 _MOST_PARAMETERS = 5
 
 
-def build_optimizer(where: str, choice: Choice, model: nn.Module) -> optim.Optimizer:
-    """Return a ``torch.optim`` optimizer of the trained parameters of a model.
+def build_optimizer(where: str, choice: OptimizerChoice, model: nn.Module) -> optim.Optimizer:
+    """Return an optimizer of the trained parameters of a model.
 
     The optimizer is fused if PyTorch has a fused version that does the same as the plain one. It
     passes over the memory once and is several times as fast as a loop over parameters, on the CPU
@@ -35,94 +45,91 @@ def build_optimizer(where: str, choice: Choice, model: nn.Module) -> optim.Optim
 
     Args:
         where: key of the setting, for error messages.
-        choice: name of the class, and its arguments.
+        choice: name of the class in ``torch.optim`` or its import path, its arguments, and the
+            groups of parameters that have settings of their own.
         model: model to train.
 
     Raises:
         UserError: if there is no such optimizer, or it cannot train this model.
     """
-    factory = find_class(where, choice.name, optim, optim.Optimizer)
-    parameters = {name: part for name, part in model.named_parameters() if part.requires_grad}
-    _check_suitable(where, choice, parameters)
+    factory = _find_optimizer(where, choice.name)
+    parameters = list(trained_parameters(model))
+    _check_suitable(where, factory, choice, model)
     # Built plainly first, so that errors name the arguments of the configuration alone.
-    optimizer = build(where, factory, list(parameters.values()), **choice.arguments)
-    _check_step(where, choice.name, "the optimizer cannot take a step", optimizer.step)
-    if _is_equal_when_fused(choice, list(parameters.values())):
-        return factory(parameters.values(), fused=True, **choice.arguments)
-    return optimizer
+    optimizer = build(where, factory, parameters, **choice.arguments)
+    if not isinstance(optimizer, optim.Optimizer):
+        raise UserError(
+            f"{where}: {choice.name} gives {type(optimizer).__name__}, not a torch.optim.Optimizer."
+        )
+    if needed := required_arguments(optimizer.step):
+        raise UserError(
+            f"{where}: the optimizer cannot take a step, since {choice.name} needs more for it "
+            f"than a training has ({listed(needed)}). Choose another one."
+        )
+    given: list[Any] = parameters
+    if choice.groups or choice.no_decay:
+        check_values(where, factory, choice, model)
+        given = [group.as_argument() for group in parameter_groups(where, choice, model)]
+    if _is_equal_when_fused(factory, choice.arguments, parameters):
+        return factory(given, fused=True, **choice.arguments)
+    return optimizer if given is parameters else build(where, factory, given, **choice.arguments)
 
 
-def _check_suitable(where: str, choice: Choice, parameters: dict[str, nn.Parameter]) -> None:
+def _find_optimizer(where: str, name: str) -> Callable[..., optim.Optimizer]:
+    if ":" in name:
+        return import_object(where, name)
+    return find_class(where, name, optim, optim.Optimizer)
+
+
+def _check_suitable(
+    where: str, factory: Callable, choice: OptimizerChoice, model: nn.Module
+) -> None:
     """Raise a ``UserError`` if an optimizer cannot train these parameters, or not exactly."""
+    parameters = trained_parameters(model)
     if not parameters:
         raise UserError(
             f"{where}: the model has no parameter to train. Choose another `model`, or one whose "
             "parameters require a gradient."
         )
-    if choice.name == "SparseAdam":
+    if factory is optim.SparseAdam:
         raise UserError(
             f"{where}: SparseAdam takes sparse gradients alone, and the gradient of an "
             "accumulation window is dense. Choose Adam."
         )
-    if choice.name == "Muon":
-        shapes = {name: tuple(part.shape) for name, part in parameters.items()}
+    if factory is optim.Muon:
+        shapes = {names[0]: tuple(part.shape) for part, names in parameters.items()}
         others = [f"{name} {shape}" for name, shape in shapes.items() if len(shape) != 2]
         if others:
             raise UserError(
                 f"{where}: Muon trains matrices alone, but the model has "
                 f"{listed(others, _MOST_PARAMETERS)}. Choose another optimizer, AdamW for example."
             )
-    if choice.arguments.get("fused") and choice.name not in _EQUAL_WHEN_FUSED:
+    wants_fused = choice.arguments.get("fused") and factory in vars(optim).values()
+    if wants_fused and factory not in _EQUAL_WHEN_FUSED:
         raise UserError(
             f"{where}: found fused: true, but the fused {choice.name} of PyTorch does not always "
             "do what the plain one does. Remove `fused`."
         )
-    devices = sorted({part.device.type for part in parameters.values()})
-    if choice.arguments.get("fused") and not _runs_fused(choice.name, devices):
+    devices = sorted({part.device.type for part in parameters})
+    if wants_fused and not _runs_fused(factory, devices):
         raise UserError(
             f"{where}: found fused: true, but PyTorch has no fused {choice.name} for {devices[0]}. "
             "Remove `fused`."
         )
 
 
-def _runs_fused(name: str, devices: Sequence[str]) -> bool:
-    return all(device in _EQUAL_WHEN_FUSED[name] for device in devices)
+def _runs_fused(factory: Callable, devices: Sequence[str]) -> bool:
+    return all(device in _EQUAL_WHEN_FUSED[factory] for device in devices)
 
 
-def _is_equal_when_fused(choice: Choice, parameters: Sequence[nn.Parameter]) -> bool:
+def _is_equal_when_fused(
+    factory: Callable, arguments: dict[str, Any], parameters: Sequence[nn.Parameter]
+) -> bool:
     """Return whether PyTorch has a fused version for these parameters that does the same."""
-    arguments = choice.arguments
     if arguments.keys() & {"fused", "foreach"} or arguments.get("differentiable"):
         return False
     is_sharded = any(isinstance(part, DTensor) for part in parameters)
-    if choice.name not in (_EQUAL_WHEN_SHARDED if is_sharded else _EQUAL_WHEN_FUSED):
+    if factory not in (_EQUAL_WHEN_SHARDED if is_sharded else _EQUAL_WHEN_FUSED):
         return False
     are_floats = all(torch.is_floating_point(part) for part in parameters)
-    return are_floats and _runs_fused(choice.name, [part.device.type for part in parameters])
-
-
-def build_scheduler(
-    where: str, choice: Choice | None, optimizer: optim.Optimizer
-) -> optim.lr_scheduler.LRScheduler | None:
-    """Return a ``torch.optim.lr_scheduler`` schedule.
-
-    Args:
-        where: key of the setting, for error messages.
-        choice: name of the class, and its arguments; None for no schedule.
-        optimizer: optimizer whose learning rate the schedule sets.
-    """
-    if choice is None:
-        return None
-    factory = find_class(where, choice.name, optim.lr_scheduler, optim.lr_scheduler.LRScheduler)
-    scheduler = build(where, factory, optimizer, **choice.arguments)
-    _check_step(where, choice.name, "the schedule cannot be advanced", scheduler.step)
-    return scheduler
-
-
-def _check_step(where: str, name: str, problem: str, step: Callable) -> None:
-    """Raise a ``UserError`` if a step needs arguments, which a training does not have."""
-    if needed := required_arguments(step):
-        raise UserError(
-            f"{where}: {problem}, since {name} needs more for it than a training has "
-            f"({listed(needed)}). Choose another one."
-        )
+    return are_floats and _runs_fused(factory, [part.device.type for part in parameters])

@@ -2,8 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
+from memtrain.config.selections import ColumnName, Selections, plain_names
+from memtrain.config.text_files import CsvSettings
 from memtrain.config.types import FROM_TEXT, Count, FilePath, Name, Seed, Settings
 from memtrain.core.wording import did_you_mean, listed, shown
 
@@ -84,16 +86,6 @@ def _check_dtypes(dtypes: dict[str, str]) -> dict[str, str]:
     return dtypes
 
 
-def _read_column_name(name: Any) -> Any:
-    if name is None or isinstance(name, bool):
-        raise ValueError(
-            "this is no name of a column: YAML takes words such as no, yes, on, off and null for "
-            "something else, so write the name in quotes"
-        )
-    # A column of a matrix is named by its number, which YAML reads as a number.
-    return str(name) if type(name) is int else name
-
-
 def _refuse_mean(value: Any) -> Any:
     given = value.values() if isinstance(value, dict) else [value]
     if "mean" in list(given):
@@ -121,22 +113,52 @@ def _one_or_by_column(value: Any, allowed: tuple[str, ...]) -> Any:
 
 Missing = Literal["error", "drop", "keep"]
 Inexact = Literal["error", "round"]
-ColumnName = Annotated[str, BeforeValidator(_read_column_name)]
-Columns = Annotated[list[ColumnName], Field(min_length=1)]
+
+
+class TwoPaths(Settings):
+    """Files of the features and files of the target, whose rows lie in the same order."""
+
+    features: FilePath = Field(description="A file, a folder or a pattern: the features.")
+    target: FilePath = Field(description="A file, a folder or a pattern: the target.")
+
+    def __str__(self) -> str:
+        return f"{self.features} and {self.target}"
+
+
+def _read_path(value: Any) -> Any:
+    if isinstance(value, dict):
+        try:
+            return TwoPaths.model_validate(value)
+        except ValidationError:
+            raise ValueError(
+                "two paths are needed, of the features and of the target: "
+                "{features: X.npy, target: y.npy}"
+            ) from None
+    if not isinstance(value, str | TwoPaths) or value == "":
+        raise ValueError("a file, a folder or a pattern such as data/*.csv is needed")
+    return value
+
+
+ImportPath = Annotated[FilePath | TwoPaths, BeforeValidator(_read_path)]
 
 
 class ImportSettings(Settings):
     """Rows that are imported from the user's files into one record file."""
 
-    path: FilePath = Field(
-        description="A file (.npy, .npz, .csv, .csv.gz, .zip of CSV files, .parquet, .arrow or "
-        ".feather), a folder of such files, or a pattern like data/*.csv; relative to the working "
-        "directory.",
+    path: ImportPath = Field(
+        description="A file (.npy, .npz, .csv, .tsv, .txt, these packed as .gz or .zip, .parquet, "
+        ".arrow or .feather), a folder of such files, or a pattern like data/*.csv; relative to "
+        "the working directory. For features and target in two files, {features: X.npy, target: "
+        "y.npy}.",
     )
-    features: Columns = Field(
-        description="Columns that the model sees; the columns of a .npy matrix by their numbers."
+    features: Annotated[Selections, Field(min_length=1)] = Field(
+        description="Columns that the model sees: names (of a .npy matrix, numbers), patterns such "
+        "as 'pixel_*', positions such as '0:64' or ':', {type: number}, {all_but: [id]}, or a list "
+        "of these. The target is none of them."
     )
-    target: Columns = Field(description="Columns that the model learns to predict.")
+    target: Annotated[Selections, Field(min_length=1)] = Field(
+        description="Columns that the model learns to predict, as for `features`."
+    )
     dtypes: Annotated[dict[ColumnName, str], AfterValidator(_check_dtypes)] = Field(
         default_factory=dict,
         description="Types by column, or one for all `features` and one for the `target`; columns "
@@ -148,7 +170,7 @@ class ImportSettings(Settings):
         "merges numbers that lie close together. error: the import stops; round: the nearest "
         "number is written. One for all columns, or by column.",
     )
-    categories: list[ColumnName] = Field(
+    categories: Selections = Field(
         default_factory=list,
         description="Columns that hold categories. A feature becomes one column for each of its "
         "values (one-hot); a target becomes the number of its class.",
@@ -159,34 +181,42 @@ class ImportSettings(Settings):
         "left out; keep: it stays missing, and `impute` of the training fills it. One for all "
         "columns, or by column, or one for all `features` and one for the `target`.",
     )
+    csv: CsvSettings = Field(
+        default=CsvSettings(),
+        description="How text files (.csv, .tsv, .txt) are written: their delimiter, decimal sign, "
+        "encoding, words for missing values, lines above the header.",
+    )
     shuffle_once: Seed | None = Field(
         default=None,
         description="Seed of a random order in which the rows are written, for rows that are "
         "sorted; null keeps them in the order of the files.",
     )
 
-    @model_validator(mode="after")
-    def _check_columns(self) -> "ImportSettings":
-        columns = self.features + self.target
-        twice = sorted({name for name in columns if columns.count(name) > 1})
-        if twice:
-            raise ValueError(f"columns appear twice in features and target: {listed(twice)}")
-        inexact = list(self.inexact) if isinstance(self.inexact, dict) else []
-        for key, names in (
-            ("categories", self.categories),
-            ("dtypes", list(self.dtypes)),
-            ("inexact", inexact),
-            ("missing", list(self.missing) if isinstance(self.missing, dict) else []),
-        ):
-            has_fields = key in ("dtypes", "missing")
-            allowed = columns + (["features", "target"] if has_fields else [])
-            unknown = [name for name in names if name not in allowed]
-            if unknown:
-                raise ValueError(
-                    f"{key} names {listed(unknown)}, which is not among features and target."
-                    f"{did_you_mean(unknown[0], allowed)}"
-                )
-        return self
+    def named_part(self) -> "ResolvedImport":
+        """Return the settings with the columns that are named; patterns and the like are left out.
+
+        This is what is known before any file is opened.
+        """
+        names = {
+            field: plain_names(getattr(self, field))
+            for field in ("features", "target", "categories")
+        }
+        return ResolvedImport.model_validate(self.model_dump() | names)
+
+
+class ResolvedImport(ImportSettings):
+    """Settings of an import whose columns are all named, in the order in which they are written.
+
+    Selections of other kinds were looked up in the files. The keys of settings by column are names,
+    beside "features" and "target".
+    """
+
+    # Settings never change, so that narrower types are safe.
+    features: list[str]  # pyright: ignore[reportIncompatibleVariableOverride]
+    target: list[str]  # pyright: ignore[reportIncompatibleVariableOverride]
+    categories: list[str] = Field(  # pyright: ignore[reportIncompatibleVariableOverride]
+        default_factory=list
+    )
 
     def missing_policy(self, column: str) -> Missing:
         """Return what happens at a missing value of a column."""

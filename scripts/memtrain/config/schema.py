@@ -116,6 +116,12 @@ class Configuration(Settings):
         return [*self.splits, *self.fold_names]
 
     @property
+    def evaluated_splits(self) -> list[str]:
+        """The names of the splits that have rows to evaluate on; folds always have."""
+        named = [name for name, split in self.splits.items() if split.evaluate is not None]
+        return [*named, *self.fold_names]
+
+    @property
     def fold_names(self) -> list[str]:
         """The names of the folds of the cross-validation; none without one."""
         return self.folds.names if self.folds else []
@@ -160,6 +166,7 @@ class Configuration(Settings):
         return {
             "dataset": self.dataset.name,
             "splits": self.split_names,
+            "evaluated": self.evaluated_splits,
             "folds": self.fold_names,
         }
 

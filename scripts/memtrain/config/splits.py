@@ -49,7 +49,7 @@ class SplitRanges:
 
     Attributes:
         train: ranges that the model is trained on.
-        evaluate: ranges that the model is evaluated on.
+        evaluate: ranges that the model is evaluated on; empty where it is not evaluated.
         problems: problems of the ranges, a sentence each; empty if there are none.
         validate: ranges that the model is validated on while it trains; empty for none.
     """
@@ -61,13 +61,17 @@ class SplitRanges:
 
 
 class SplitSettings(Settings):
-    """One training and its evaluation."""
+    """One training and its evaluation, if it has one."""
 
     train: Ranges = Field(
         description="Rows to train on: [start, end], or a list of such ranges. The end is not "
         "included; a bound is a row number or a percentage like 80%."
     )
-    evaluate: Ranges = Field(description="Rows to evaluate on, written like `train`.")
+    evaluate: Ranges | None = Field(
+        default=None,
+        description="Rows to evaluate on, written like `train`. Without it, the model is not "
+        "evaluated: for one that is trained on all rows.",
+    )
     validate_: Ranges | None = Field(
         default=None,
         alias="validate",
@@ -91,11 +95,11 @@ class SplitSettings(Settings):
             rows: number of rows in the file.
         """
         train = _resolve_pairs(self.train, rows)
-        evaluate = _resolve_pairs(self.evaluate, rows)
+        evaluate = _resolve_pairs(self.evaluate or [], rows)
         validate = _resolve_pairs(self.validate_ or [], rows)
         problems = [
             *_range_problems(f"{key}.train", self.train, train, rows),
-            *_range_problems(f"{key}.evaluate", self.evaluate, evaluate, rows),
+            *_range_problems(f"{key}.evaluate", self.evaluate or [], evaluate, rows),
             *_range_problems(f"{key}.validate", self.validate_ or [], validate, rows),
         ]
         if not self.allow_overlap:

@@ -9,6 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 from pydantic import BeforeValidator, Field, create_model, model_validator
 
 from memtrain.config.dataset import ColumnName
+from memtrain.config.optimization import (
+    OptimizerChoice,
+    PartialOptimizer,
+    PartialSchedule,
+    ScheduleChoice,
+)
 from memtrain.config.types import (
     FROM_TEXT,
     Bytes,
@@ -98,14 +104,19 @@ class TrainingSettings(Settings):
         "or package.module:function, which is called with (model, batch) and returns the sum of "
         "the losses of the rows.",
     )
-    optimizer: Choice = Field(
-        default=Choice.model_validate({"name": "Adam", "lr": 0.001}),
-        description="The optimizer: a class of torch.optim, with its arguments.",
+    optimizer: OptimizerChoice = Field(
+        default=OptimizerChoice.model_validate({"name": "Adam", "lr": 0.001}),
+        description="The optimizer: a class of torch.optim or package.module:Class, with its "
+        "arguments; no_decay: [bias, norm] leaves these parameters out of the weight decay, and "
+        "groups: [{match: pattern, lr: ...}] gives parameters settings of their own.",
     )
-    scheduler: Choice | None = Field(
+    scheduler: ScheduleChoice | None = Field(
         default=None,
-        description="The schedule of the learning rate: a class of torch.optim.lr_scheduler, with "
-        "its arguments, which advances once an optimizer step; null for none.",
+        description="The schedule of the learning rate, which advances once an optimizer step: a "
+        "class of torch.optim.lr_scheduler, or package.module:Class or function (of the number of "
+        "the step), with its arguments; warmup: 5% lets the rate rise before it; null for none. "
+        "Numbers of steps are 100, 5%, 2 epochs or `steps` for all; T_max, total_steps and "
+        "total_iters are all steps if they are left out.",
     )
     batch_size: Annotated[int, Field(ge=1, le=10**9), FROM_TEXT] = Field(
         default=16, description="Rows of a micro-batch."
@@ -179,6 +190,12 @@ class TrainingSettings(Settings):
         description="Device that the model is trained on; auto: a GPU if there is one.",
     )
 
+    @property
+    def imports(self) -> list[str]:
+        """Import paths of the user's own objects that the settings name."""
+        choices = (self.model, self.transform, self.loss, self.optimizer, self.scheduler)
+        return [path for choice in choices if choice for path in choice.imports]
+
     @model_validator(mode="after")
     def _check_sharding(self) -> "TrainingSettings":
         if self.sharding == "fsdp" and self.reduction != "fast":
@@ -194,8 +211,19 @@ class TrainingSettings(Settings):
         return self
 
 
+#: What a split may write in the place of a choice of all splits.
+_PARTIAL_CHOICES = {
+    Choice: PartialChoice,
+    OptimizerChoice: PartialOptimizer,
+    ScheduleChoice: PartialSchedule,
+}
+
+
 def _override_type(hint: Any) -> Any:
-    return PartialChoice | None if hint in (Choice, Choice | None) else hint
+    for whole, partial in _PARTIAL_CHOICES.items():
+        if hint in (whole, whole | None):
+            return partial | None
+    return hint
 
 
 def _override_fields() -> dict[str, Any]:

@@ -124,6 +124,11 @@ class Choice(_NamedWithArguments):
         description="Name of the chosen object; the description of the key lists the names.",
     )
 
+    @property
+    def imports(self) -> list[str]:
+        """Import paths of the user's own objects that the choice names: "package.module:Class"."""
+        return [self.name] if ":" in self.name else []
+
 
 class PartialChoice(_NamedWithArguments):
     """A split's own choice. Without a name, it changes arguments of the choice of all splits."""
@@ -135,7 +140,8 @@ class PartialChoice(_NamedWithArguments):
     )
 
     def merged_with(self, default: Choice | None) -> dict[str, Any]:
-        """Return this choice if it has a name, otherwise the default with these arguments."""
-        if self.name is not None or default is None:
-            return self.model_dump()
-        return default.model_dump() | self.arguments
+        """Return this choice if it has a name, otherwise the default with what is given here."""
+        given = self.model_dump(exclude_unset=True)
+        if self.name is None:
+            given.pop("name", None)
+        return given if self.name is not None or default is None else default.model_dump() | given

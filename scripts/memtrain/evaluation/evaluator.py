@@ -32,8 +32,8 @@ class Evaluator:
         loading: how rows are loaded; no result depends on it.
 
     Raises:
-        UserError: if the weights were not trained by this recipe, or if the file does not hold the
-            rows.
+        UserError: if the recipe has no evaluation, if the weights were not trained by it, or if the
+            file does not hold the rows.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class Evaluator:
         torch.set_num_threads(settings.threads)
         set_exactness(settings.reduction == "reproducible")
         self._recipe = recipe
+        self._rows = recipe.needed_evaluation().rows
         self._device = choose_device(settings.device)
         self._parts = build_model_parts(recipe.training, self._device)
         load_weights(model, self._parts.model)
@@ -54,13 +55,11 @@ class Evaluator:
         self._dataset = open_rows(
             data,
             recipe.training,
-            recipe.evaluation.rows,
+            self._rows,
             transform=self._parts.transform,
             float64=True,
         )
-        self._scorer = Scorer(
-            recipe.training, self._parts, self._dataset, recipe.evaluation.rows, self._device
-        )
+        self._scorer = Scorer(recipe.training, self._parts, self._dataset, self._rows, self._device)
         self._meaning = self._scorer.meaning
         self._loader = self._build_loader(loading or LoadingSettings())
 
@@ -76,7 +75,7 @@ class Evaluator:
             predictions: the file to write, ``predictions.npy``.
             steps: the number of optimizer steps of the training, noted in the evaluation.
         """
-        task, rows = self._meaning.task, self._recipe.evaluation.rows.count
+        task, rows = self._meaning.task, self._rows.count
         tally = Tally(self._recipe, self._meaning)
         dtype = prediction_dtype(
             task,
@@ -117,14 +116,14 @@ class Evaluator:
             self._dataset,
             self._scorer.rows_per_batch,
             shuffle=None,
-            ranges=self._recipe.evaluation.rows.ranges,
+            ranges=self._rows.ranges,
             reader=loading.reader,
             memory_budget=loading.budget_bytes,
         )
 
     def _row_numbers(self) -> Iterator[np.ndarray]:
         """Yield the numbers of the rows of every batch, int64 (rows,)."""
-        rows, size = self._recipe.evaluation.rows, self._loader.order.batch_size
+        rows, size = self._rows, self._loader.order.batch_size
         for start in range(0, rows.count, size):
             pieces = at_positions(rows.resolved, start, start + size)
             yield np.concatenate([np.arange(*piece) for piece in pieces])

@@ -69,7 +69,7 @@ class Tally:
     """Sums up batches into an evaluation, in memory that does not grow with the rows.
 
     Args:
-        recipe: the recipe of the split.
+        recipe: the recipe of the split, which has an evaluation.
         meaning: what the outputs of the model mean. For the task "other", only the loss is
             computed.
     """
@@ -78,7 +78,8 @@ class Tally:
         self._recipe = recipe
         self._meaning = meaning
         self._baseline = Baseline(recipe.training, meaning)
-        rows, settings = recipe.evaluation.rows.count, recipe.evaluation.settings
+        self._plan = recipe.needed_evaluation()
+        rows, settings = self._plan.rows.count, self._plan.settings
         self._metrics = ResampledMetrics(self._build(), rows, settings.bootstrap, settings.seed)
         self._baseline_metrics = ResampledMetrics(self._build(), rows)
         self._rows = 0
@@ -122,12 +123,12 @@ class Tally:
             samples = _undefined(samples)
         quality = _means_over_targets(samples)
         metrics = _values(quality)
-        lowest_loss = recipe.evaluation.lowest_loss if model.keeps_target else None
+        lowest_loss = self._plan.lowest_loss if model.keeps_target else None
         return Evaluation(
             split=recipe.split,
             task=self._meaning.task,
             rows=self._rows,
-            ranges=recipe.evaluation.rows.ranges,
+            ranges=self._plan.rows.ranges,
             nonfinite_rows=self._nonfinite_rows,
             metrics=metrics,
             errors=_standard_errors(quality),
@@ -180,7 +181,7 @@ class Tally:
     def _own_samples(self, written: WrittenRows) -> Samples:
         """Return the user's own metrics, which have no resamples."""
         samples = {}
-        for name, path in self._recipe.evaluation.settings.metrics.items():
+        for name, path in self._plan.settings.metrics.items():
             where = f"evaluation.metrics.{name}"
             value = None if self._nonfinite_rows else written.own_metric(where, path)
             samples[name] = MetricSamples.of_values([math.nan if value is None else value])
@@ -203,7 +204,7 @@ class Tally:
         names = self._recipe.training.task.target
         if self._meaning.task == "other" or len(names) == 1:
             return None
-        own = self._recipe.evaluation.settings.metrics
+        own = self._plan.settings.metrics
         samples = {name: part for name, part in samples.items() if name not in own}
         evaluations = {}
         for number, name in enumerate(names):
@@ -247,7 +248,7 @@ class Tally:
         return counts
 
     def _class_names(self) -> Callable[[int], str]:
-        names = self._recipe.evaluation.class_names
+        names = self._plan.class_names
         return (lambda number: str(number)) if names is None else (lambda number: names[number])
 
 

@@ -33,8 +33,11 @@ from memtrain.system import canonical_json
 #: The settings that are checked; splits that agree in them are checked once.
 _PARTS = ("model", "transform", "loss", "optimizer", "scheduler")
 
+#: Steps of an epoch whose number is not known yet.
+_MANY_STEPS = 10**12
+
 #: Endings of files whose columns have one number a row.
-_FLAT_FILES = (".csv", ".csv.gz", ".zip")
+_FLAT_FILES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz", ".zip")
 
 
 @dataclass(frozen=True)
@@ -96,8 +99,13 @@ class ExpectedRows:
                 "target": FieldStatistics.from_rows(targets).to_json(),
             },
             settings=settings,
+            # The steps are not known; no schedule is longer than these.
             sizes=Sizes(
-                rows=1, micro_batches_per_epoch=1, steps_per_epoch=1, steps=1, rows_per_step=1
+                rows=1,
+                micro_batches_per_epoch=1,
+                steps_per_epoch=_MANY_STEPS,
+                steps=_MANY_STEPS * settings.epochs,
+                rows_per_step=1,
             ),
         )
 
@@ -155,13 +163,18 @@ def _problems_of_training(settings: TrainingSettings, rows: ExpectedRows) -> lis
 
 
 def _imported_rows(settings: ImportSettings) -> ExpectedRows:
-    columns = ChosenColumns.from_settings(settings)
-    is_class = columns.target[0].classes is not None
-    is_flat = settings.path.lower().endswith(_FLAT_FILES)
-    has_categories = bool(set(settings.features) & set(settings.categories))
+    named = settings.named_part()
+    is_all_named = len(named.features) == len(settings.features)
+    if not named.target:  # Which columns are meant is known once the files are opened.
+        named = named.model_copy(update={"target": ["target"]})
+    is_class = ChosenColumns.from_settings(named).target[0].classes is not None
+    paths = settings.path if isinstance(settings.path, str) else settings.path.features
+    is_flat = paths.lower().endswith(_FLAT_FILES) and is_all_named
+    categories = set(named.categories) & set(named.features)
+    has_categories = bool(categories) or len(named.categories) < len(settings.categories)
     return ExpectedRows(
-        features=len(settings.features) if is_flat and not has_categories else None,
-        target=settings.target,
+        features=len(named.features) if is_flat and not has_categories else None,
+        target=named.target,
         kind=_kind(is_class),
     )
 

@@ -7,8 +7,6 @@ single row in evaluation mode, and the schedule up to the last step.
 
 import logging
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -17,24 +15,31 @@ from torch import nn
 from memtrain.components.build import TrainingParts, build_training_parts
 from memtrain.components.losses import SummedLoss
 from memtrain.components.rows import first_rows
-from memtrain.config.objects import describe_exception
 from memtrain.core.errors import UserError
 from memtrain.core.wording import counted, listed
 from memtrain.data.memmap_dataset import MemmapDataset
 from memtrain.loading.memory_estimate import loader_memory_bytes
 from memtrain.loading.order_digest import declared_order
 from memtrain.planning.backward_cost import BackwardCost, measured_cost
+from memtrain.planning.blame import CHANGE, blame
 from memtrain.planning.parts_problems import PartsError
+from memtrain.planning.rehearsed_steps import rehearse_optimizer, rehearse_schedule
+from memtrain.planning.row_checks import (
+    check_loss_is_a_sum,
+    check_model_repeats,
+    check_outputs_are_rows,
+    check_rows,
+)
 from memtrain.recipes.recipe import ResourceEstimate, TrainingRecipe
 
 #: Rows of a first micro-batch, which tells what larger ones would take.
 _ROWS_OF_PROBE = 2
 
+#: Rows that are looked at closely.
+_ROWS_OF_CHECKS = 8
+
 #: Most parameters that a message names.
 _MOST_PARAMETERS = 5
-
-#: What to do about a setting that does not fit.
-_CHANGE = "Change this setting, or the columns of the dataset."
 
 _log = logging.getLogger(__name__)
 
@@ -88,8 +93,11 @@ class _Rehearsal:
 
     def run(self) -> BackwardCost:
         """Try everything, and return what the largest micro-batch took that was computed."""
+        self._transform_twice()
         self._predict_one_row()
+        self._add_up_losses()
         self._parts.model.train()
+        self._repeat_outputs()
         largest = self._sizes[0]
         affordable = self._affordable_rows()
         if affordable < largest:
@@ -102,18 +110,43 @@ class _Rehearsal:
             costs.append(self._train_on(rows))
             took_part.append(self._parameters_with_gradient())
         self._check_sharding(took_part)
-        self._take_steps()
+        rehearse_optimizer(self._where, self._recipe, self._parts)
+        rehearse_schedule(self._where, self._recipe, self._parts)
         return costs[0]
+
+    def _transform_twice(self) -> None:
+        """Look at what the transform gives for the same rows."""
+        key = f"{self._where}.transform"
+        with blame(key, "the transform does not fit the rows"):
+            first, second = (
+                first_rows(self._dataset, self._recipe.rows, _ROWS_OF_CHECKS) for _ in range(2)
+            )
+        check_rows(key, first, second)
 
     def _predict_one_row(self) -> None:
         """Call the model as the evaluation does, and look at what it gives."""
         batch, loss = self._rows(1), self._parts.loss
         self._parts.model.eval()
         row = f"rows of {_describe(batch['features'])}"
-        with _blame(f"{self._where}.model", f"the model does not fit {row}"), torch.no_grad():
+        with blame(f"{self._where}.model", f"the model does not fit {row}"), torch.no_grad():
             outputs = self._parts.model(batch["features"])
+        check_outputs_are_rows(f"{self._where}.model", outputs, len(batch["features"]))
         if loss.kind is not None:
             loss.check(f"{self._where}.loss", outputs, batch["target"])
+
+    def _repeat_outputs(self) -> None:
+        """Look at whether a model of the user's own gives the same outputs again."""
+        if ":" in self._recipe.settings.model.name:
+            rows = self._rows(min(_ROWS_OF_CHECKS, self._sizes[0]))
+            check_model_repeats(f"{self._where}.model", self._parts.loss, self._parts.model, rows)
+
+    def _add_up_losses(self) -> None:
+        """Look at what a loss of the user's own gives for several rows, and for each of them."""
+        loss, model = self._parts.loss, self._parts.model
+        rows = min(_ROWS_OF_CHECKS, self._sizes[0])
+        if isinstance(loss, SummedLoss) or rows < 2:
+            return
+        check_loss_is_a_sum(f"{self._where}.loss", loss, model, self._rows(rows))
 
     def _affordable_rows(self) -> int:
         """Return the rows of the largest micro-batch that does not take too much memory or time."""
@@ -131,18 +164,18 @@ class _Rehearsal:
         size = counted(rows, "row")
         is_short = rows < self._sizes[0] and rows in self._sizes
         which = f"the last micro-batch of an epoch, which has {size}" if is_short else size
-        remedy = _remedy_of_short_batches(rows) if is_short else _CHANGE
+        remedy = _remedy_of_short_batches(rows) if is_short else CHANGE
         fits_loss = f"{parts.loss.name} does not fit the rows or the model, for {which}"
         parts.optimizer.zero_grad()
         with measured_cost(parts.model, rows) as cost:
             if isinstance(parts.loss, SummedLoss):
                 problem = f"the model cannot be trained on {which}"
-                with _blame(f"{self._where}.model", problem, remedy):
+                with blame(f"{self._where}.model", problem, remedy):
                     outputs = parts.model(batch["features"])
-                with _blame(f"{self._where}.loss", fits_loss, remedy):
+                with blame(f"{self._where}.loss", fits_loss, remedy):
                     parts.loss.sum_losses(outputs, batch["target"]).backward()
             else:
-                with _blame(f"{self._where}.loss", fits_loss, remedy):
+                with blame(f"{self._where}.loss", fits_loss, remedy):
                     parts.loss(parts.model, batch).backward()
         return cost
 
@@ -177,27 +210,8 @@ class _Rehearsal:
                 "and processes that do not would wait for each other. Use `sharding: none`."
             )
 
-    def _take_steps(self) -> None:
-        """Take one optimizer step, and advance the schedule to the end of the training."""
-        scheduler, sizes = self._parts.scheduler, self._recipe.sizes
-        with _blame(f"{self._where}.optimizer", "the optimizer cannot take a step"):
-            self._parts.optimizer.step()
-        if scheduler is None:
-            return
-        with _blame(f"{self._where}.scheduler", "the schedule cannot be advanced"):
-            scheduler.step()
-        steps = (
-            f"{counted(sizes.steps, 'step')} ({counted(self._recipe.settings.epochs, 'epoch')} of "
-            f"{counted(sizes.steps_per_epoch, 'step')})"
-        )
-        problem = f"the schedule cannot be advanced to the end of the training, which takes {steps}"
-        with _blame(f"{self._where}.scheduler", problem, "Make the schedule as long as that."):
-            # Schedules that end early look at the number of the step alone, so that one call tells.
-            scheduler.last_epoch = max(scheduler.last_epoch, sizes.steps - 1)
-            scheduler.step()
-
     def _rows(self, count: int) -> dict[str, torch.Tensor]:
-        with _blame(f"{self._where}.transform", "the transform does not fit the rows"):
+        with blame(f"{self._where}.transform", "the transform does not fit the rows"):
             batch = first_rows(self._dataset, self._recipe.rows, count)
             len(batch["features"])
         return batch
@@ -237,23 +251,6 @@ def _estimate_model_bytes(recipe: TrainingRecipe, parts: TrainingParts) -> int:
 
 def _tensors(model: nn.Module) -> list[torch.Tensor]:
     return [*model.parameters(), *model.buffers()]
-
-
-@contextmanager
-def _blame(where: str, problem: str, remedy: str = _CHANGE) -> Iterator[None]:
-    """Turn any exception of the block into a problem of one key.
-
-    Args:
-        where: the key.
-        problem: what the exception means.
-        remedy: what to do, a sentence.
-    """
-    try:
-        yield
-    except UserError:  # It says itself what is wrong.
-        raise
-    except (Exception, SystemExit) as error:
-        raise UserError(f"{where}: {problem}: {describe_exception(error)}. {remedy}") from None
 
 
 def _describe(features: torch.Tensor) -> str:

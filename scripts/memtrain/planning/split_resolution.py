@@ -36,6 +36,9 @@ from memtrain.recipes.recipe import (
 #: Variance of a batch's mean, relative to a uniform shuffle, above which there is a warning.
 _WEAK_SHUFFLE = 2.0
 
+#: The uses of rows, by the keys that name them.
+_USES = {"train": "training", "validate": "validation", "evaluate": "evaluation"}
+
 
 def resolve_splits(
     configuration: Configuration,
@@ -103,8 +106,13 @@ def describe_weak_shuffle(recipe: Recipe) -> str | None:
     )
 
 
-def describe_absent_classes(recipe: Recipe) -> str | None:
-    """Return a warning if the training rows lack classes that other rows have; else None."""
+def describe_absent_classes(recipe: Recipe, names: Sequence[str] | None) -> str | None:
+    """Return a warning if the training rows lack classes that other rows have; else None.
+
+    Args:
+        recipe: recipe of a split.
+        names: words of the classes, in the order of their numbers; None where there are none.
+    """
     counts = recipe.training.statistics_of("target").values
     classes = recipe.training.task.classes
     if classes is None or counts is None:
@@ -114,7 +122,6 @@ def describe_absent_classes(recipe: Recipe) -> str | None:
     absent = np.flatnonzero(~present).tolist()
     if not absent:
         return None
-    names = recipe.evaluation.class_names
     shown = listed([names[number] if names else str(number) for number in absent], 5)
     return (
         f"splits.{recipe.split}: no training row is of class {shown}; the model cannot learn "
@@ -155,22 +162,24 @@ class _Resolver:
             used["train"], used["validate"] = hold_out(
                 f"splits.{split}", ranges.train, settings.validation, settings.seed
             )
+        used = {use: part for use, part in used.items() if part}
         configured = [one for part in used.values() for one in part]
         left_out = sorted({*overlaps(configured, self._withdrawn)})
         rows = {use: subtract_ranges(part, self._withdrawn) for use, part in used.items()}
-        raise_problems(_empty_ranges(split, used, rows))
-        train, evaluate = rows["train"], rows["evaluate"]
+        raise_problems(_empty_ranges(split, rows))
         pieces = {use: self._manifest.pieces(self._data, part) for use, part in rows.items()}
-        training_pieces, evaluation_pieces = pieces["train"], pieces["evaluate"]
+        uses = {_USES[use]: part for use, part in pieces.items()}
         touched = self._manifest.touched_shards([one for part in rows.values() for one in part])
-        order = self._order(split, train)
+        order = self._order(split, rows["train"])
         training = self._training(split, rows, pieces, order)
-        uses = {"training": training_pieces, "evaluation": evaluation_pieces}
-        if rows["validate"]:
-            uses["validation"] = pieces["validate"]
         raise_problems(
             value_problems(
-                f"splits.{split}", training, uses, data=self._data, manifest=self._manifest
+                f"splits.{split}",
+                training,
+                uses,
+                data=self._data,
+                manifest=self._manifest,
+                source=self._source,
             )
         )
         if self._source.task == "regression":
@@ -178,17 +187,24 @@ class _Resolver:
         return Recipe(
             split=split,
             training=training,
-            evaluation=EvaluationRecipe(
-                rows=_rows(evaluate, evaluation_pieces),
-                settings=self._configuration.evaluation,
-                lowest_loss=self._source.lowest_loss,
-                class_names=self._source.class_names,
+            evaluation=(
+                self._evaluation(rows["evaluate"], pieces["evaluate"])
+                if "evaluate" in rows
+                else None
             ),
             shuffle=_shuffle_summary(order, self._source.in_random_order),
             resource_estimate=dry_run("training", training, self._data),
             shards={str(number): self._manifest.shards[number].digest for number in touched},
             rows_per_shard=self._manifest.rows_per_shard,
             withdrawn=[(rows.start, rows.end) for rows in left_out],
+        )
+
+    def _evaluation(self, ranges: list[Range], pieces: list[PieceSummary]) -> EvaluationRecipe:
+        return EvaluationRecipe(
+            rows=_rows(ranges, pieces),
+            settings=self._configuration.evaluation,
+            lowest_loss=self._source.lowest_loss,
+            class_names=self._source.class_names,
         )
 
     def _order(self, split: str, ranges: list[Range]) -> RowOrder:
@@ -225,20 +241,24 @@ class _Resolver:
                 for name in fields
             },
             settings=settings,
-            sizes=_sizes(f"splits.{split}", order, settings, validates=bool(rows["validate"])),
-            validation=_rows(rows["validate"], pieces["validate"]) if rows["validate"] else None,
+            sizes=_sizes(f"splits.{split}", order, settings, validates="validate" in rows),
+            validation=_rows(rows["validate"], pieces["validate"]) if "validate" in rows else None,
         )
 
 
-def _empty_ranges(
-    split: str, configured: Mapping[str, list[Range]], left: Mapping[str, list[Range]]
-) -> Iterator[str]:
-    """Yield a problem for each use of a split that has rows, and none left."""
+def _empty_ranges(split: str, left: Mapping[str, list[Range]]) -> Iterator[str]:
+    """Yield a problem for each use of a split that has no rows left.
+
+    Args:
+        split: name of the split.
+        left: rows that are left, by the key that names them.
+    """
     for key, ranges in left.items():
-        if configured[key] and not ranges:
+        if not ranges:
+            remedy = "the split" if key == "train" else f"`{key}`"
             yield (
                 f"splits.{split}.{key}: all of its rows are withdrawn. Give it other rows, or "
-                "remove the split."
+                f"remove {remedy}."
             )
 
 

@@ -18,7 +18,8 @@ def target_problems(
     Args:
         split: name of the split.
         settings: settings of its training.
-        pieces: its rows by their use: "training", "evaluation" and, if there is one, "validation".
+        pieces: its rows by their use: "training" and, where there are any, "evaluation" and
+            "validation".
     """
     kind = kind_of(settings.loss)
     has_own_transform = settings.transform is not None and ":" in settings.transform.name

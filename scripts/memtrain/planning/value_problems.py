@@ -5,26 +5,36 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from memtrain.components.row_transform import fill_values
+from memtrain.core.errors import UserError
 from memtrain.core.wording import did_you_mean, listed
 from memtrain.data.field_statistics import LEAST_SPREAD
 from memtrain.data.manifest import Manifest, describe_shards
 from memtrain.data.shard_summaries import PieceSummary, first_nonfinite
+from memtrain.data.source import Source
 from memtrain.recipes.recipe import TrainingRecipe
 
 Pieces = Mapping[str, Sequence[PieceSummary]]
 
 
 def value_problems(
-    where: str, recipe: TrainingRecipe, pieces: Pieces, *, data: str, manifest: Manifest
+    where: str,
+    recipe: TrainingRecipe,
+    pieces: Pieces,
+    *,
+    data: str,
+    manifest: Manifest,
+    source: Source | None = None,
 ) -> Iterator[str]:
     """Yield a problem for the values of the rows that the settings cannot deal with.
 
     Args:
         where: key of the split, for messages.
         recipe: training part of its recipe.
-        pieces: summaries of its rows, by their use: "training", "evaluation", "validation".
+        pieces: summaries of its rows, by their use: "training" and, where there are any,
+            "evaluation" and "validation".
         data: path of the record file.
         manifest: manifest of that file.
+        source: where its rows came from; the place of a wrong value is told there as well.
     """
     unknown = _unknown_columns(recipe)
     if unknown:
@@ -45,7 +55,9 @@ def value_problems(
     yield from _merged_values(where, recipe)
     filled = {"features": ~np.isnan(fill_values(recipe))}
     for use, parts in pieces.items():
-        yield from _nonfinite_values(where, use, parts, filled, data=data, manifest=manifest)
+        yield from _nonfinite_values(
+            where, use, parts, filled, data=data, manifest=manifest, source=source
+        )
 
 
 def _merged_values(where: str, recipe: TrainingRecipe) -> Iterator[str]:
@@ -125,6 +137,7 @@ def _nonfinite_values(
     *,
     data: str,
     manifest: Manifest,
+    source: Source | None,
 ) -> Iterator[str]:
     """Yield a problem if rows hold values that are infinite, or missing and not filled."""
     counts = [_count(piece, filled) for piece in pieces]
@@ -143,9 +156,24 @@ def _nonfinite_values(
     )
     yield (
         f"{where}: of its {use} values, {listed(text for text, count in found.items() if count)} "
-        f"are no numbers to learn from; the first is in {data}, row {first.row}, field "
-        f"{first.field}, column {first.column} (in all: {describe_shards(shards)}). {remedy}"
+        f"are no numbers to learn from; the first is in {data}, row {first.row}"
+        f"{_place_in_source(data, source, first.row)}, field {first.field}, column "
+        f"{first.column} (in all: {describe_shards(shards)}). {remedy}"
     )
+
+
+def _place_in_source(data: str, source: Source | None, row: int) -> str:
+    """Return where an imported row stands in the user's files, in brackets; empty if unknown."""
+    if source is None or source.origin.get("kind") != "import":
+        return ""
+    # Imported late: Arrow is needed only where there is such a row.
+    from memtrain.data.tables.source_rows import SourceRows
+
+    try:
+        place = SourceRows(data, source).place_of(row)
+    except UserError:  # The files have changed or are gone; the row of the data file is told.
+        return ""
+    return f" [{place}]" if place else ""
 
 
 def _count(piece: PieceSummary, filled: Mapping[str, np.ndarray]) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""``split.json``: the complete recipe of one training and its evaluation.
+"""``split.json``: the complete recipe of one training and, if there is one, of its evaluation.
 
 A recipe holds everything that the result depends on: the ranges with the digests of exactly their
 rows, the meaning of the rows, the statistics of the training rows, and every setting. Its parts
@@ -257,7 +257,8 @@ class Recipe(Settings):
     Attributes:
         split: name of the split.
         training: part that the weights depend on.
-        evaluation: part that the evaluation depends on in addition.
+        evaluation: part that the evaluation depends on in addition; None where the model is not
+            evaluated.
         shuffle: how well the training rows are mixed.
         resource_estimate: memory and work of the training.
         shards: digest of every shard that the rows touch, by the shard's number. A change of a row
@@ -269,7 +270,7 @@ class Recipe(Settings):
 
     split: str
     training: TrainingRecipe
-    evaluation: EvaluationRecipe
+    evaluation: EvaluationRecipe | None
     shuffle: ShuffleSummary
     resource_estimate: ResourceEstimate
     shards: dict[str, str]
@@ -280,8 +281,22 @@ class Recipe(Settings):
     @property
     def training_and_evaluation_rows(self) -> list[Range]:
         """The ranges of the rows that are trained, validated and evaluated on."""
-        validation = self.training.validation.resolved if self.training.validation else ()
-        return [*self.training.rows.resolved, *validation, *self.evaluation.rows.resolved]
+        validated = self.training.validation.resolved if self.training.validation else []
+        evaluated = self.evaluation.rows.resolved if self.evaluation else []
+        return [*self.training.rows.resolved, *validated, *evaluated]
+
+    def needed_evaluation(self) -> EvaluationRecipe:
+        """Return the part that an evaluation depends on.
+
+        Raises:
+            UserError: if the split has no rows to evaluate on.
+        """
+        if self.evaluation is None:
+            raise UserError(
+                f"splits.{self.split}: this split has no `evaluate`, so that there is nothing to "
+                "evaluate its model on. Add `evaluate`, and run resolve_splits again."
+            )
+        return self.evaluation
 
     def write(self, path: str | os.PathLike) -> None:
         """Write the recipe as canonical JSON with a checksum."""
@@ -307,5 +322,9 @@ class Recipe(Settings):
             ) from None
 
     def digest(self, part: Literal["training", "evaluation"]) -> str:
-        """Return the digest of a part; ``read_recipe_facts`` finds the same one in the file."""
-        return canonical_json.digest(getattr(self, part).model_dump(mode="json"))
+        """Return the digest of a part; ``read_recipe_facts`` finds the same one in the file.
+
+        A part that is None has a digest, too, so that an evaluation is known to be another one.
+        """
+        content = getattr(self, part)
+        return canonical_json.digest(None if content is None else content.model_dump(mode="json"))

@@ -6,6 +6,8 @@ A recipe of another version of memtrain is no error, since the workflow makes it
 
 import os
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -13,6 +15,7 @@ from pydantic import ValidationError
 from memtrain.core.errors import UserError
 from memtrain.recipes.recipe import Recipe, ResourceEstimate, Sizes
 from memtrain.system import canonical_json
+from memtrain.system.file_notes import FileState
 
 
 @dataclass(frozen=True)
@@ -25,9 +28,9 @@ class Workload:
         epochs: number of epochs of the training.
         training_rows: number of training rows.
         micro_batches_per_epoch: number of micro-batches in one epoch.
-        evaluation_rows: number of evaluation rows.
+        evaluation_rows: number of evaluation rows; 0 where the model is not evaluated.
         rows_validated: number of rows that go through the model in all validations together.
-        resamples: number of bootstrap resamples of an evaluation.
+        resamples: number of bootstrap resamples of an evaluation; 0 where there is none.
         estimate: memory and work of the training.
     """
 
@@ -45,15 +48,16 @@ class Workload:
     def of(cls, recipe: Recipe) -> "Workload":
         """Return the work of the jobs of a recipe."""
         settings, sizes = recipe.training.settings, recipe.training.sizes
+        evaluation = recipe.evaluation
         return cls(
             batch_size=settings.batch_size,
             accumulation_steps=settings.accumulation_steps,
             epochs=settings.epochs,
             training_rows=sizes.rows,
             micro_batches_per_epoch=sizes.micro_batches_per_epoch,
-            evaluation_rows=recipe.evaluation.rows.count,
+            evaluation_rows=evaluation.rows.count if evaluation else 0,
             rows_validated=_rows_validated(recipe.training.model_dump()),
-            resamples=recipe.evaluation.settings.bootstrap,
+            resamples=evaluation.settings.bootstrap if evaluation else 0,
             estimate=recipe.resource_estimate,
         )
 
@@ -70,6 +74,24 @@ class RecipeFacts:
 
     digests: dict[str, str]
     workload: Workload | None
+
+
+def facts_of_recipe(path: Path) -> RecipeFacts:
+    """Return the facts of a recipe; a file that was read before is read again if it has changed.
+
+    Raises:
+        UserError: as ``read_recipe_facts`` does.
+    """
+    try:
+        state = FileState.of(path)
+    except OSError:
+        return read_recipe_facts(path)
+    return _facts_of_state(path, state)
+
+
+@cache
+def _facts_of_state(path: Path, state: FileState) -> RecipeFacts:
+    return read_recipe_facts(path)
 
 
 def read_recipe_facts(path: str | os.PathLike) -> RecipeFacts:
@@ -110,15 +132,15 @@ def read_training_settings(path: str | os.PathLike) -> dict[str, Any]:
 
 def _workload(recipe: dict[str, Any]) -> Workload:
     settings = recipe["training"]["settings"]
-    sizes = recipe["training"]["sizes"]
+    sizes, evaluation = recipe["training"]["sizes"], recipe["evaluation"]
     return Workload(
         batch_size=settings["batch_size"],
         accumulation_steps=settings["accumulation_steps"],
         epochs=settings["epochs"],
         training_rows=sizes["rows"],
         micro_batches_per_epoch=sizes["micro_batches_per_epoch"],
-        resamples=recipe["evaluation"]["settings"]["bootstrap"],
-        evaluation_rows=_count(recipe["evaluation"]["rows"]),
+        resamples=evaluation["settings"]["bootstrap"] if evaluation else 0,
+        evaluation_rows=_count(evaluation["rows"]) if evaluation else 0,
         rows_validated=_rows_validated(recipe["training"]),
         estimate=ResourceEstimate.model_validate(recipe["resource_estimate"]),
     )

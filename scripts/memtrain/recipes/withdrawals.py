@@ -16,7 +16,7 @@ from pydantic import Field, TypeAdapter, ValidationError, field_validator
 
 from memtrain.config.types import Settings
 from memtrain.core.errors import UserError
-from memtrain.core.ranges import Range
+from memtrain.core.ranges import Range, overlaps
 from memtrain.system import canonical_json
 from memtrain.system.atomic_files import write_text
 from memtrain.system.yaml_text import read_yaml
@@ -97,6 +97,14 @@ class Withdrawal(Settings):
         """The rows, and those that had the same values."""
         return sorted(Range(*rows) for rows in (self.rows, *self.identical))
 
+    def named_among(self, others: "Iterable[Withdrawal]") -> str:
+        """Return the arguments that name this withdrawal, and no other, to ``lineage.py``."""
+        rows = f"--rows {self.rows[0]}:{self.rows[1]}"
+        is_alone = not any(
+            one != self and list(overlaps([one.range], [self.range])) for one in others
+        )
+        return rows if is_alone else f"{rows} --at {self.at}"
+
     def at_rows(self, ranges: Iterable[Range]) -> "list[Withdrawal]":
         """Return this withdrawal once for each range of rows where it lies now."""
         return [
@@ -127,6 +135,16 @@ def read_withdrawals(path: str | os.PathLike, dataset: str) -> list[Withdrawal]:
             f"{path}: {where} is wrong ({first['msg']}). Each withdrawal has `rows: "
             "[start, end]`, `reason`, `at` and `digest`; bring back the last committed version."
         ) from None
+
+
+def values_in_use(path: str | os.PathLike) -> set[str]:
+    """Return the digests of the files in ``withdrawals.d`` that withdrawals of any dataset name.
+
+    Raises:
+        UserError: where the file is not what ``write_withdrawals`` writes.
+    """
+    entries = [one for dataset in _read(path) for one in read_withdrawals(path, dataset)]
+    return {one.values.digest for one in entries if one.values is not None}
 
 
 def withdrawals_digest(withdrawals: Sequence[Withdrawal]) -> str:

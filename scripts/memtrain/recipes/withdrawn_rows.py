@@ -149,8 +149,9 @@ class WithdrawnRows:
                 f"{where}: {missing:,} of these {withdrawal.range.rows:,} withdrawn rows are not "
                 "found in the source of the rows, neither there nor elsewhere. If they have left "
                 "it, run `python scripts/lineage.py withdraw --gone --reason ...`, which records "
-                "that. If their values were changed, run `lineage.py restore --rows "
-                f"{withdrawal.rows[0]}:{withdrawal.rows[1]}`, and withdraw the rows that are meant."
+                "that. If their values were changed, run `lineage.py restore "
+                f"{withdrawal.named_among(self._withdrawals)}`, and withdraw the rows that are "
+                "meant."
             )
         if rows != [withdrawal.range]:
             _log.info(_describe_places(where, withdrawal, rows))
@@ -168,9 +169,9 @@ class WithdrawnRows:
             return []
         raise UserError(
             f"{where}: these rows are not the bytes that were withdrawn, and the withdrawal holds "
-            "nothing to find them by. Run `python scripts/lineage.py restore --rows "
-            f"{rows.start}:{rows.end}`, and withdraw the rows that are meant. If they have left "
-            "the source, run `lineage.py withdraw --gone --reason ...`."
+            "nothing to find them by. Run `python scripts/lineage.py restore "
+            f"{withdrawal.named_among(self._withdrawals)}`, and withdraw the rows that are meant. "
+            "If they have left the source, run `lineage.py withdraw --gone --reason ...`."
         )
 
     def _has_its_bytes(self, withdrawal: Withdrawal) -> bool:

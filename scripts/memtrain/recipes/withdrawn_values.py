@@ -9,6 +9,7 @@ copy it to every machine that makes recipes, and keep it as long as the withdraw
 
 import hashlib
 import io
+import logging
 import os
 import secrets
 from pathlib import Path
@@ -24,6 +25,8 @@ from memtrain.system.writing_errors import told_in_a_sentence
 
 _FOLDER = "withdrawals.d"
 _KEY_BYTES = 32
+
+_log = logging.getLogger(__name__)
 
 
 class ValuesFolder:
@@ -80,7 +83,7 @@ class ValuesFolder:
         np.save(content, digests.astype("<u8"))
         digest = f"sha256:{hashlib.sha256(content.getbuffer()).hexdigest()}"
         values = WithdrawnValues(columns=columns, key=_name_of(key), digest=digest)
-        write_bytes(self._path(values), content.getvalue())
+        write_bytes(self._path(values.digest), content.getvalue())
         return values
 
     def read(self, values: WithdrawnValues) -> np.ndarray:
@@ -89,7 +92,7 @@ class ValuesFolder:
         Raises:
             UserError: where the file is missing or has changed.
         """
-        path = self._path(values)
+        path = self._path(values.digest)
         if not path.exists() or digest_of_file(path) != values.digest:
             state = "it has changed" if path.exists() else "there is no such file"
             raise UserError(
@@ -99,12 +102,20 @@ class ValuesFolder:
         with open_file(path) as file:
             return np.load(file, allow_pickle=False)
 
-    def remove(self, values: WithdrawnValues) -> None:
-        """Remove the digests of rows that may be used again."""
-        self._path(values).unlink(missing_ok=True)
+    def remove(self, digest: str) -> None:
+        """Remove the digests of rows that may be used again.
 
-    def _path(self, values: WithdrawnValues) -> Path:
-        return self._folder / f"{values.digest.removeprefix('sha256:')[:16]}.npy"
+        Args:
+            digest: digest of the file, as ``WithdrawnValues`` has it.
+        """
+        path = self._path(digest)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            _log.warning(f"{path}: it is not needed any more and cannot be removed: {error}.")
+
+    def _path(self, digest: str) -> Path:
+        return self._folder / f"{digest.removeprefix('sha256:')[:16]}.npy"
 
     def _read_key(self) -> bytes | None:
         try:

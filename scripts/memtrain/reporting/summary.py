@@ -10,8 +10,9 @@ from memtrain.config.results import ResultsLayout, SplitLayout, split_benchmark
 from memtrain.config.schema import Configuration
 from memtrain.core.errors import UserError, raise_problems
 from memtrain.evaluation.result import Evaluation
-from memtrain.recipes.recipe import Recipe
+from memtrain.recipes.recipe import Recipe, TaskKind
 from memtrain.reporting.job_benchmark import JobBenchmark
+from memtrain.training.history import read_history
 from memtrain.training.performance import Performance
 from memtrain.workflow.leftovers import unconfigured_splits
 
@@ -21,19 +22,23 @@ class SplitSummary:
     """What the summary shows of one split.
 
     Attributes:
+        name: the name of the split.
         rows_trained: the number of training rows.
+        steps: the number of optimizer steps.
         resamples: the number of resamples that the standard errors come from.
         batch_variance: the variance of the mean of a batch, divided by its variance under a uniform
             shuffle.
-        evaluation: the evaluation of the model.
+        evaluation: the evaluation of the model; None where the split has no rows to evaluate on.
         performance: the time, speed and memory of the training; None where they are not known.
         job: the resources that the training requested and used as a job.
     """
 
+    name: str
     rows_trained: int
+    steps: int
     resamples: int
     batch_variance: float
-    evaluation: Evaluation
+    evaluation: Evaluation | None
     performance: Performance | None
     job: JobBenchmark
 
@@ -49,16 +54,78 @@ class SplitSummary:
             UserError: if a file is missing or damaged, or was made with another recipe.
         """
         recipe = Recipe.read(files.recipe)
-        evaluation = Evaluation.read(files.evaluation)
-        evaluation.check_recipe(recipe, files.evaluation)
+        evaluation, resamples = None, 0
+        if recipe.evaluation is not None:
+            evaluation = Evaluation.read(files.evaluation)
+            evaluation.check_recipe(recipe, files.evaluation)
+            resamples = recipe.evaluation.settings.bootstrap
         return cls(
+            name=recipe.split,
             rows_trained=recipe.training.rows.count,
-            resamples=recipe.evaluation.settings.bootstrap,
+            steps=evaluation.steps if evaluation else read_history(files.history).steps,
+            resamples=resamples,
             batch_variance=recipe.shuffle.batch_variance,
             evaluation=evaluation,
             performance=Performance.read(files.performance),
             job=JobBenchmark.read(benchmark) if benchmark else JobBenchmark(),
         )
+
+
+class TaskSummary:
+    """The evaluations of the splits of one task, which have metrics in common.
+
+    Args:
+        splits: the splits of the task that are evaluated, at least one.
+        folds: the names of the splits that are folds of a cross-validation.
+
+    Attributes:
+        evaluations: the evaluations, in the order of the splits.
+        task: the kind of task.
+        resamples: the number of resamples that the standard errors come from.
+        labels: what people call the metrics, by their names. Losses of one task may differ in the
+            metrics that apply.
+        main_metric: the name of the metric by which splits are compared.
+    """
+
+    def __init__(self, splits: Sequence[SplitSummary], folds: Sequence[str] = ()):
+        self.evaluations = [one.evaluation for one in splits if one.evaluation is not None]
+        self.task: TaskKind = self.evaluations[0].task
+        self.resamples = max(one.resamples for one in splits)
+        self.labels = {
+            name: label for one in self.evaluations for name, label in one.labels.items()
+        }
+        self.main_metric = self.evaluations[0].main_metric
+        self._folds = folds
+
+    @property
+    def best(self) -> Evaluation | None:
+        """The evaluation with the best main metric, the first of equals.
+
+        None if all are undefined, or if that model is worse than its baseline: nobody should take
+        such a model for a good one.
+        """
+        best, best_merit = None, float("-inf")
+        for one in self.evaluations:
+            if one.merit is not None and (best is None or one.merit > best_merit):
+                best, best_merit = one, one.merit
+        return None if best is not None and best.is_worse_than_baseline else best
+
+    @property
+    def worse_than_baseline(self) -> list[str]:
+        """The names of the splits whose models are worse than their baselines."""
+        return [one.split for one in self.evaluations if one.is_worse_than_baseline]
+
+    def over_folds(self, metric: str) -> tuple[float, float] | None:
+        """Return mean and standard deviation of a metric over the folds of a cross-validation.
+
+        The standard deviation is that of a sample (divided by the number of folds less one). None
+        where there are no two folds, or the metric is undefined for one of them.
+        """
+        found = [one.metrics.get(metric) for one in self.evaluations if one.split in self._folds]
+        values = [value for value in found if value is not None]
+        if len(found) < 2 or len(values) < len(found):
+            return None
+        return statistics.mean(values), statistics.stdev(values)
 
 
 class Summary:
@@ -69,11 +136,6 @@ class Summary:
         splits: the splits, at least one.
         unconfigured: the splits that have results, but are not configured any more.
         folds: the names of the splits that are folds of a cross-validation.
-
-    Attributes:
-        labels: what people call the metrics of the splits, by their names. Splits of another task
-            have other metrics: see ``summaries_by_task``.
-        main_metric: the name of the metric by which splits of that task are compared.
     """
 
     def __init__(
@@ -87,11 +149,6 @@ class Summary:
         self.folds = list(folds)
         self.unconfigured = list(unconfigured)
         self.splits = list(splits)
-        # Losses of one task may differ in the metrics that apply.
-        self.labels = {
-            name: label for split in splits for name, label in split.evaluation.labels.items()
-        }
-        self.main_metric = splits[0].evaluation.main_metric
 
     @classmethod
     def read(
@@ -124,49 +181,15 @@ class Summary:
         return cls(configuration.dataset.name, splits, others, configuration.fold_names)
 
     @property
-    def summaries_by_task(self) -> list["Summary"]:
-        """A summary of the splits of each task, in the order of their first splits."""
-        tasks = dict.fromkeys(split.evaluation.task for split in self.splits)
-        by_task = [
-            [split for split in self.splits if split.evaluation.task == task] for task in tasks
-        ]
-        return [Summary(self.dataset, splits, folds=self.folds) for splits in by_task]
+    def not_evaluated(self) -> list[str]:
+        """The names of the splits that have no rows to evaluate on."""
+        return [split.name for split in self.splits if split.evaluation is None]
 
     @property
-    def best(self) -> SplitSummary | None:
-        """The split with the best main metric, the first of equals.
-
-        None if all are undefined, or if that split is worse than its baseline: nobody should take
-        such a model for a good one.
-        """
-        best, best_merit = None, float("-inf")
+    def tasks(self) -> list[TaskSummary]:
+        """The evaluations of each task, in the order of their first splits."""
+        by_task: dict[TaskKind, list[SplitSummary]] = {}
         for split in self.splits:
-            merit = split.evaluation.merit
-            if merit is not None and (best is None or merit > best_merit):
-                best, best_merit = split, merit
-        return None if best is not None and best.evaluation.is_worse_than_baseline else best
-
-    @property
-    def worse_than_baseline(self) -> list[str]:
-        """The names of the splits whose models are worse than their baselines."""
-        return [
-            split.evaluation.split
-            for split in self.splits
-            if split.evaluation.is_worse_than_baseline
-        ]
-
-    def over_folds(self, metric: str) -> tuple[float, float] | None:
-        """Return mean and standard deviation of a metric over the folds of a cross-validation.
-
-        The standard deviation is that of a sample (divided by the number of folds less one). None
-        where there are no two folds, or the metric is undefined for one of them.
-        """
-        found = [
-            split.evaluation.metrics.get(metric)
-            for split in self.splits
-            if split.evaluation.split in self.folds
-        ]
-        values = [value for value in found if value is not None]
-        if len(found) < 2 or len(values) < len(found):
-            return None
-        return statistics.mean(values), statistics.stdev(values)
+            if split.evaluation is not None:
+                by_task.setdefault(split.evaluation.task, []).append(split)
+        return [TaskSummary(splits, self.folds) for splits in by_task.values()]

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from memtrain.core.number_format import format_with_error
 from memtrain.core.wording import listed
 from memtrain.recipes.recipe import TaskKind
-from memtrain.reporting.summary import SplitSummary, Summary
+from memtrain.reporting.summary import SplitSummary, Summary, TaskSummary
 from memtrain.system.atomic_files import write_text
-from memtrain.workflow.leftovers import unconfigured_text
+from memtrain.workflow.leftovers import not_evaluated_text, unconfigured_text
 
 #: Rows of cells; the first row holds the names of the columns.
 Table = list[list[str]]
@@ -86,18 +86,24 @@ def write_table(path: str | os.PathLike, summary: Summary) -> None:
     """Write the summary as Markdown."""
     count = len(summary.splits)
     parts = [f"# {summary.dataset}: {count} split{'s' if count > 1 else ''}"]
-    for group in summary.summaries_by_task:
-        parts += [_markdown(_quality_table(group)), _bullets(_quality_notes(group))]
+    for task in summary.tasks:
+        parts += [_markdown(_quality_table(task)), _bullets(_quality_notes(task))]
+    if summary.not_evaluated:
+        parts.append(not_evaluated_text(summary.not_evaluated))
     if summary.unconfigured:
         parts.append(unconfigured_text(summary.unconfigured))
-    parts += ["## Trainings", _markdown(_training_table(summary)), _bullets(_training_notes())]
+    parts += [
+        "## Trainings",
+        _markdown(_training_table(summary)),
+        _bullets(_training_notes(summary)),
+    ]
     parts += ["## Resources", _markdown(_resource_table(summary)), _bullets(_resource_notes())]
     write_text(path, "\n\n".join(parts) + "\n")
 
 
-def _quality_table(summary: Summary) -> Table:
+def _quality_table(summary: TaskSummary) -> Table:
     """Return the metrics of all splits of a task."""
-    task = summary.splits[0].evaluation.task
+    task = summary.task
     baseline = _BASELINE_METRICS.get(task)
     has_ratio = _knows_lowest_loss(summary)
     columns = ["split", *summary.labels.values()]
@@ -106,8 +112,7 @@ def _quality_table(summary: Summary) -> Table:
     if has_ratio:
         columns.append(f"{_LOSS_LABELS[task]} / lowest")
     table = [columns]
-    for split in summary.splits:
-        evaluation = split.evaluation
+    for evaluation in summary.evaluations:
         metrics = [
             format_with_error(evaluation.metrics.get(name), evaluation.errors.get(name))
             for name in summary.labels
@@ -121,12 +126,11 @@ def _quality_table(summary: Summary) -> Table:
     return table
 
 
-def _quality_notes(summary: Summary) -> Iterator[str]:
+def _quality_notes(summary: TaskSummary) -> Iterator[str]:
     """Yield what the columns of ``_quality_table`` mean."""
-    best, task = summary.best, summary.splits[0].evaluation.task
+    best, task = summary.best, summary.task
     if best is not None:
-        reached = best.evaluation.describe(summary.main_metric)
-        yield f"Best: {best.evaluation.split}, with {reached}."
+        yield f"Best: {best.split}, with {best.describe(summary.main_metric)}."
     spreads = {label: summary.over_folds(name) for name, label in summary.labels.items()}
     if shown := [f"{label} {format_with_error(*one)}" for label, one in spreads.items() if one]:
         yield (
@@ -137,9 +141,8 @@ def _quality_notes(summary: Summary) -> Iterator[str]:
         verb = "is" if len(worse) == 1 else "are"
         yield f"{listed(worse, _MOST_SPLITS_NAMED)} {verb} {_ADVICE[task]}"
     yield _METRIC_MEANINGS[task] + _note_on_targets(summary)
-    resamples = max(split.resamples for split in summary.splits)
-    if resamples and task != "other":
-        yield f"±: standard error, from {resamples:,} resamples of the evaluation rows."
+    if summary.resamples and task != "other":
+        yield f"±: standard error, from {summary.resamples:,} resamples of the evaluation rows."
     if task in _BASELINE_METRICS:
         label = summary.labels[_BASELINE_METRICS[task]]
         yield f"baseline {label}: that of {_BASELINE_MODELS[task]}."
@@ -148,13 +151,13 @@ def _quality_notes(summary: Summary) -> Iterator[str]:
             f"{_LOSS_LABELS[task]} / lowest: divided by the lowest that any model can reach,\n"
             "  which is known for generated rows."
         )
-    evaluations = [split.evaluation for split in summary.splits]
-    if any(one.metrics.get(name) is None for one in evaluations for name in summary.labels):
+    values = [one.metrics.get(name) for one in summary.evaluations for name in summary.labels]
+    if None in values:
         yield "-: not defined for these rows, or the model's predictions are not finite."
 
 
-def _note_on_targets(summary: Summary) -> str:
-    targets = summary.splits[0].evaluation.per_target
+def _note_on_targets(summary: TaskSummary) -> str:
+    targets = summary.evaluations[0].per_target
     return f"\n  Each is the mean over the {len(targets)} targets." if targets else ""
 
 
@@ -167,10 +170,12 @@ def _training_table(summary: Summary) -> Table:
 
 def _training_line(split: SplitSummary) -> list[str]:
     evaluation, performance = split.evaluation, split.performance
-    counts = (split.rows_trained, evaluation.rows, evaluation.steps, evaluation.parameters)
     return [
-        evaluation.split,
-        *(f"{count:,}" for count in counts),
+        split.name,
+        f"{split.rows_trained:,}",
+        f"{evaluation.rows:,}" if evaluation else "none",
+        f"{split.steps:,}",
+        f"{evaluation.parameters:,}" if evaluation else "-",
         f"{performance.seconds:,.1f}" if performance else "?",
         f"{performance.rows_per_second:,.0f}" if performance else "?",
         f"{performance.peak_memory_bytes / (1 << 20):,.0f}" if performance else "?",
@@ -178,11 +183,12 @@ def _training_line(split: SplitSummary) -> list[str]:
     ]
 
 
-def _training_notes() -> Iterator[str]:
+def _training_notes(summary: Summary) -> Iterator[str]:
     """Yield what the columns of ``_training_table`` mean."""
     yield (
         "trained on, evaluated on: numbers of rows. steps: optimizer steps. parameters: numbers\n"
-        "  that were trained."
+        "  that were trained"
+        + ("; -: counted by evaluations alone." if summary.not_evaluated else ".")
     )
     yield "seconds, rows/s, peak MiB: of the training, on the machine that it ran on."
     yield (
@@ -202,7 +208,7 @@ def _resource_line(split: SplitSummary) -> list[str]:
     job = split.job
     minutes = None if job.used_seconds is None else job.used_seconds / 60
     return [
-        split.evaluation.split,
+        split.name,
         _number(job.requested_mb),
         _number(job.used_mb),
         _number(job.requested_minutes),
@@ -224,8 +230,8 @@ def _resource_notes() -> Iterator[str]:
     yield "-: not known, or no limit."
 
 
-def _knows_lowest_loss(summary: Summary) -> bool:
-    return any(split.evaluation.ratio_to_lowest_loss is not None for split in summary.splits)
+def _knows_lowest_loss(summary: TaskSummary) -> bool:
+    return any(one.ratio_to_lowest_loss is not None for one in summary.evaluations)
 
 
 def _bullets(notes: Iterator[str]) -> str:

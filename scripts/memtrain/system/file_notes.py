@@ -11,7 +11,7 @@ which they were read.
 import os
 import time
 from contextlib import suppress
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,11 @@ class FileState:
         found = os.stat(path)
         return cls(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
 
+    @property
+    def numbers(self) -> list[int]:
+        """The state as JSON."""
+        return [self.size_bytes, self.modified_ns, self.changed_ns, self.inode]
+
 
 class FileNotes:
     """Notes on files, from this process and from earlier ones.
@@ -59,7 +64,7 @@ class FileNotes:
     def get(self, path: Path, state: FileState) -> Any:
         """Return the note on a file in a state; None where there is none."""
         note = self._notes.get(str(path))
-        return note[-1] if note is not None and note[:-1] == list(astuple(state)) else None
+        return note[-1] if note is not None and note[:-1] == state.numbers else None
 
     def put(self, path: Path, state: FileState, value: Any) -> None:
         """Note what was read from a file, unless it may have changed since.
@@ -71,7 +76,7 @@ class FileNotes:
         """
         is_old = time.time_ns() - max(state.modified_ns, state.changed_ns) > _YOUNGEST_NS
         if is_old and FileState.of(path) == state:
-            self._notes[str(path)] = self._new[str(path)] = [*astuple(state), value]
+            self._notes[str(path)] = self._new[str(path)] = [*state.numbers, value]
 
     def save(self) -> None:
         """Write the notes, if there are new ones; without a word where that is not possible.

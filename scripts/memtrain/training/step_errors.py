@@ -21,8 +21,9 @@ def explain_nonfinite_loss(
     """
     return UserError(
         f"the loss is {error.loss} at step {step} (epoch {epoch}), in the micro-batch of the rows "
-        f"{listed(sorted(rows))}. Look at these rows; if they are sound, lower the learning rate "
-        "(training.optimizer.lr)."
+        f"{listed(sorted(rows))}. Look at these rows; if they are sound, bring large values to a "
+        "common scale (`transform: standardize`, `target: standardize`), or lower the learning "
+        "rate (training.optimizer.lr)."
     )
 
 

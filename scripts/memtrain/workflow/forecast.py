@@ -12,7 +12,11 @@ from memtrain.core.wording import listed
 from memtrain.recipes.recipe_facts import read_training_settings
 from memtrain.workflow.judge import Judge
 from memtrain.workflow.judgement import Judgement
-from memtrain.workflow.leftovers import unconfigured_splits, unconfigured_text
+from memtrain.workflow.leftovers import (
+    no_longer_evaluated,
+    unconfigured_splits,
+    unconfigured_text,
+)
 from memtrain.workflow.today import Today
 
 _MOST_LINES = 40
@@ -62,7 +66,7 @@ def _lines_of_split(today: Today, judge: Judge, split: str, is_certain: bool) ->
             yield f"train {split}: new"
     elif not (training := judge.training(split)).is_current:
         yield _line(f"train {split}", training)
-    elif is_certain:
+    elif is_certain and split in today.evaluated_splits:
         for rule, judgement in (
             ("evaluate", judge.evaluation(split)),
             ("draw", judge.figures(split)),
@@ -91,6 +95,11 @@ def _notes(today: Today, judge: Judge) -> Iterator[str]:
     others = unconfigured_splits(today.results, today.splits)
     if others:
         yield unconfigured_text(others)
+    if left := no_longer_evaluated(today.results, today.splits, today.evaluated_splits):
+        yield (
+            f"No longer evaluated: {listed(left)}. What their evaluations wrote is kept; `python "
+            "scripts/clean.py` removes it."
+        )
     for path, size_bytes in today.known.unread.items():
         yield (
             f"Not read: {path} ({format_bytes(size_bytes)}). Its times have changed; whether its "
@@ -102,10 +111,10 @@ def _notes_on_results(today: Today, judge: Judge) -> Iterator[str]:
     """Yield what is told of results that stand, results with the same note together."""
     results: dict[str, list[str]] = {}
     for split in today.splits:
-        for rule, judgement in (
-            ("train", judge.training(split)),
-            ("evaluate", judge.evaluation(split)),
-        ):
+        judgements = {"train": judge.training(split)}
+        if split in today.evaluated_splits:
+            judgements["evaluate"] = judge.evaluation(split)
+        for rule, judgement in judgements.items():
             for note in judgement.notes if judgement.is_current else ():
                 results.setdefault(note, []).append(f"{rule} {split}")
     for note, names in results.items():

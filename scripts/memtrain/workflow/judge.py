@@ -7,6 +7,7 @@ answers together.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 from memtrain.core.errors import UserError
@@ -134,6 +135,27 @@ class Judge:
             check_weights(files.model)
         except UserError:
             yield f"{files.model.name} is damaged"
+
+
+class JudgeOfOneMoment(Judge):
+    """Judges every result once, for an answer that holds as long as nothing is made.
+
+    Args:
+        today: where the results lie, and what they would be made from now.
+    """
+
+    def __init__(self, today: Today):
+        super().__init__(today)
+        self._training = cache(super().training)
+        self._evaluation = cache(super().evaluation)
+
+    def training(self, split: str) -> Judgement:
+        """Judge the model and the history of a split."""
+        return self._training(split)
+
+    def evaluation(self, split: str) -> Judgement:
+        """Judge the evaluation and the predictions of a split."""
+        return self._evaluation(split)
 
 
 def _missing(files: Iterable[Path]) -> Iterator[str]:

@@ -10,6 +10,7 @@ _CHANGES = {
     "data": "rows changed",
     "evaluation": "evaluation changed",
     "evaluations": "evaluations changed",
+    "histories": "histories changed",
     "files": "imported files changed",
     "history": "history changed",
     "validation": "validations changed",

@@ -15,6 +15,9 @@ from memtrain.recipes.recipe_facts import read_recipe_facts
 from memtrain.system.atomic_files import is_left_over
 from memtrain.system.digests import digest_of_file
 
+#: How the sentence on splits without an evaluation begins.
+NOT_EVALUATED = "Not evaluated:"
+
 
 @dataclass(frozen=True)
 class Leftover:
@@ -46,15 +49,44 @@ def unconfigured_text(splits: Sequence[str]) -> str:
     )
 
 
-def find_leftovers(results: ResultsLayout, configured: Sequence[str]) -> list[Leftover]:
+def no_longer_evaluated(
+    results: ResultsLayout, configured: Sequence[str], evaluated: Sequence[str]
+) -> list[str]:
+    """Return the names of configured splits that have an evaluation and no rows for one any more.
+
+    Args:
+        results: where the results lie.
+        configured: the names of the splits that are configured.
+        evaluated: the names of those that have rows to evaluate on.
+    """
+    return [
+        split
+        for split in configured
+        if split not in evaluated and any(path.exists() for path in _of_evaluation(results, split))
+    ]
+
+
+def not_evaluated_text(splits: Sequence[str]) -> str:
+    """Return what people should know of splits that have no rows to evaluate on."""
+    what = "it is" if len(splits) == 1 else "they are"
+    return (
+        f"{NOT_EVALUATED} {listed(splits)}. Without `evaluate`, nothing tells how good {what} on "
+        "other rows."
+    )
+
+
+def find_leftovers(
+    results: ResultsLayout, configured: Sequence[str], evaluated: Sequence[str]
+) -> list[Leftover]:
     """Return what can be removed, largest first.
 
     Args:
         results: where the results lie.
         configured: the names of the splits that are configured.
+        evaluated: the names of those that have rows to evaluate on.
     """
     found: dict[Path, Leftover] = {}
-    for path, why in _paths(results, configured):
+    for path, why in _paths(results, configured, evaluated):
         is_inside = any(parent in found for parent in path.parents)
         if os.path.lexists(path) and not is_inside and not _is_elsewhere(path, results.root):
             found.setdefault(path, Leftover(path, why, _size_of(path)))
@@ -85,10 +117,21 @@ def _is_elsewhere(path: Path, root: Path) -> bool:
     return any((root / parent).is_symlink() for parent in below if parent.parts)
 
 
-def _paths(results: ResultsLayout, configured: Sequence[str]) -> Iterator[tuple[Path, str]]:
+def _of_evaluation(results: ResultsLayout, split: str) -> tuple[Path, ...]:
+    """Return what an evaluation and the drawing of its figures write."""
+    files = results.split(split)
+    return files.evaluation, files.predictions, files.figures.parent
+
+
+def _paths(
+    results: ResultsLayout, configured: Sequence[str], evaluated: Sequence[str]
+) -> Iterator[tuple[Path, str]]:
     for split in unconfigured_splits(results, configured):
         for path in results.all_of_split(split):
             yield path, f"split {split} is no longer configured"
+    for split in no_longer_evaluated(results, configured, evaluated):
+        for path in _of_evaluation(results, split):
+            yield path, f"split {split} is no longer evaluated"
     for split in configured:
         if _is_trained(results, split):
             yield results.state(split), f"{split} is trained"

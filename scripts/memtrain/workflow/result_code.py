@@ -79,16 +79,15 @@ def own_modules(
 ) -> list[str]:
     """Return the names of the user's own modules that settings name, sorted.
 
-    Model, transform and loss are the user's own if their names have a colon, like
-    "package.module:Network".
+    Model, transform, loss, optimizer and schedules are the user's own if their names have a colon,
+    like "package.module:Network".
 
     Args:
         settings: the settings of a training.
         evaluation: the settings of the evaluation, whose metrics count as well; None for a training
             alone.
     """
-    names = [chosen.name for chosen in (settings.model, settings.transform, settings.loss)]
-    names += evaluation.metrics.values() if evaluation else ()
+    names = [*settings.imports, *(evaluation.metrics.values() if evaluation else ())]
     return sorted({name.partition(":")[0] for name in names if ":" in name})
 
 

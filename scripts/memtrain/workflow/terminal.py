@@ -8,10 +8,12 @@ import logging
 import re
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from snakemake.logging import ColorizingTextHandler, DefaultFormatter
+
+from memtrain.workflow.leftovers import NOT_EVALUATED
 
 #: Returns why the results of a job are not current; None where that is not known.
 Why = Callable[[str, str | None], str | None]
@@ -103,14 +105,36 @@ def shorten_output(logger: logging.Logger, why: Why) -> None:
             logger.addHandler(short)
 
 
+def sentence_alone(mistakes: Sequence[str]) -> Callable[[logging.LogRecord], bool]:
+    """Return a filter of log records that leaves of a mistake of the user's the sentence alone.
+
+    What an input function raises, Snakemake tells with the rule, its wildcards and the lines of
+    code that it passed.
+
+    Args:
+        mistakes: the mistakes that input functions have raised so far; it may grow.
+    """
+
+    def shorten(record: logging.LogRecord) -> bool:
+        if getattr(record, "exception", None) == "InputFunctionException":
+            text = record.getMessage()
+            found = next((mistake for mistake in mistakes if mistake in text), None)
+            if found is not None:
+                record.msg, record.args = f"Error: {found}", ()
+        return True
+
+    return shorten
+
+
 def tables_of_results(summary: str) -> str:
     """Return the tables of a summary in Markdown that stand before its first section.
 
-    Splits of different tasks have tables of their own.
+    Splits of different tasks have tables of their own. What is said of splits without an evaluation
+    is returned, too, since no table has them.
     """
     results = summary.partition("\n## ")[0]
     parts = results.split("\n\n")
-    return "\n\n".join(part.strip() for part in parts if part.startswith("|"))
+    return "\n\n".join(part.strip() for part in parts if part.startswith(("|", NOT_EVALUATED)))
 
 
 def _short(reason: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import cache, cached_property
 from pathlib import Path
 
+from memtrain.config.dataset import TwoPaths
 from memtrain.config.results import ResultsLayout
 from memtrain.config.schema import Configuration
 from memtrain.core.errors import UserError
@@ -20,7 +21,7 @@ from memtrain.data.made_from import (
 )
 from memtrain.data.tables.source_files import source_files
 from memtrain.recipes.acceptances import Acceptance
-from memtrain.recipes.recipe_facts import RecipeFacts, read_recipe_facts
+from memtrain.recipes.recipe_facts import RecipeFacts, facts_of_recipe
 from memtrain.recipes.withdrawals import read_withdrawals, withdrawals_digest
 from memtrain.system import canonical_json
 from memtrain.system.known_digests import KnownDigests
@@ -71,6 +72,11 @@ class Today:
     def splits(self) -> list[str]:
         """The names of the configured splits."""
         return self.configuration.split_names
+
+    @property
+    def evaluated_splits(self) -> list[str]:
+        """The names of the configured splits that have rows to evaluate on."""
+        return self.configuration.evaluated_splits
 
     @property
     def makes_rows(self) -> str:
@@ -138,12 +144,16 @@ class Today:
     def summary(self) -> MadeFrom:
         """Return what the summary would be made from."""
         layouts = {split: self.results.split(split) for split in self.splits}
+        evaluated = self.evaluated_splits
         return {
             "code": self.code("summarize"),
             "settings": canonical_json.digest(self.configuration.settings_of_summary()),
             "recipes": self._digest_of_all({name: one.recipe for name, one in layouts.items()}),
             "evaluations": self._digest_of_all(
-                {name: one.evaluation for name, one in layouts.items()}
+                {name: layouts[name].evaluation for name in evaluated}
+            ),
+            "histories": self._digest_of_all(
+                {name: one.history for name, one in layouts.items() if name not in evaluated}
             ),
             "manifest": self.digest(self.results.manifest),
             "withdrawals": self.withdrawals,
@@ -190,11 +200,11 @@ class Today:
 
     def _facts(self, split: str) -> RecipeFacts | None:
         try:
-            return read_recipe_facts(self.results.split(split).recipe)
+            return facts_of_recipe(self.results.split(split).recipe)
         except UserError:
             return None
 
-    def _imported_files(self, path: str) -> str | None:
+    def _imported_files(self, path: str | TwoPaths) -> str | None:
         return self._digest_of_all({str(file): file for file in source_files(path)})
 
     def _digest_of_all(self, files: dict[str, Path]) -> str | None:

@@ -23,6 +23,7 @@ class Verdicts:
         judge: judges single results.
         results: where the results lie.
         splits: the names of the configured splits.
+        evaluated: the names of those that have rows to evaluate on.
         makes_rows: the rule that makes the rows.
         is_forced: returns whether the user asked for a rule or a file to be made again.
     """
@@ -32,12 +33,14 @@ class Verdicts:
         judge: Judge,
         results: ResultsLayout,
         splits: list[str],
+        evaluated: list[str],
         makes_rows: str,
         is_forced: Callable[[str, list[Path]], bool],
     ):
         self._judge = judge
         self._results = results
         self._splits = splits
+        self._evaluated = evaluated
         self._makes_rows = makes_rows
         self._is_forced = is_forced
         self.on = cache(self._on)
@@ -51,6 +54,10 @@ class Verdicts:
             return None
         is_new = not any(path.exists() for path in self._files(rule, split))
         return "new" if is_new else "; ".join(judgement.reasons)
+
+    def runs(self, rule: str, split: str | None = None) -> bool:
+        """Return whether the results of a rule are made in this call."""
+        return not self.on(rule, split).is_current
 
     def _on(self, rule: str, split: str | None = None) -> Judgement:
         """Return the judgement on the results of a rule.
@@ -115,7 +122,8 @@ class Verdicts:
         elif rule == "draw":
             yield "evaluate", split
         elif rule == "summarize":
-            yield from (("draw", name) for name in self._splits)
+            for name in self._splits:
+                yield ("draw" if name in self._evaluated else "train"), name
 
     def _files(self, rule: str, split: str | None) -> Iterator[Path]:
         """Yield files that a rule makes."""

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from pyarrow import feather, ipc, parquet
 
 import import_data
+from memtrain.config.text_files import CsvSettings
 from memtrain.core.errors import UserError
 from memtrain.data.source import Source
 from memtrain.system.digests import digest_of_file
@@ -29,7 +30,13 @@ def run_import(path, folder=None, **keys):
     folder = Path(folder or tempfile.mkdtemp())
     data, source = folder / "out" / "data.npy", folder / "out" / "source.json"
     arguments = ["--data", str(data), "--source", str(source)]
-    import_data.main(["--settings", json.dumps({"path": str(path), **keys}), *arguments])
+    import_data.main(
+        [
+            "--settings",
+            json.dumps({"path": path if isinstance(path, dict) else str(path), **keys}),
+            *arguments,
+        ]
+    )
     return np.load(data), Source.read(source)
 
 
@@ -97,6 +104,11 @@ ROWS = st.lists(
 )
 
 
+def _without_line(match):
+    """Return a place of a text file as other files have it: the row without the line."""
+    return f"t, {match[2]}" if match[2] else "t"
+
+
 @settings(max_examples=25, deadline=None)
 @given(ROWS, st.sampled_from(["drop", "keep"]))
 def test_the_same_rows_give_the_same_bytes_from_every_kind(rows, missing):
@@ -125,7 +137,9 @@ def test_the_same_rows_give_the_same_bytes_from_every_kind(rows, missing):
                 outcomes[name] = (records.dtype, records.tobytes(), source.features, source.classes)
             except UserError as error:
                 # An empty word, or no number for a mean: messages differ by the file alone.
-                outcomes[name] = re.sub(r"\S*/t\.[^\s,)]*", "t", str(error))
+                outcomes[name] = re.sub(
+                    r"\S*/t\.[^\s,)]*(, line \d+ \((row \d+)\))?", _without_line, str(error)
+                )
     assert all(outcome == outcomes["t.npy"] for outcome in outcomes.values()), outcomes
 
 
@@ -174,7 +188,9 @@ def test_a_block_alone_keeps_its_shape(tmp_path):
 def test_integers_are_refused_or_rounded_as_asked(tmp_path, inexact):
     (tmp_path / "t.csv").write_text("x,y\n1,2\n20240101,2\n")
     problem = refusal(tmp_path / "t.csv", **XY)
-    assert "t.csv, row 2, column 'x': the integer 20240101 would become 20240100" in problem
+    assert (
+        "t.csv, line 3 (row 1), column 'x': the integer 20240101 would become 20240100" in problem
+    )
     assert "inexact: round" in problem
     records, _ = run_import(tmp_path / "t.csv", **XY, inexact=inexact)
     assert records["features"].tolist() == [[1], [20240100]]
@@ -220,9 +236,9 @@ def test_missing_values_of_all_columns_are_reported(tmp_path):
     (tmp_path / "t.csv").write_text(GAPS)
     problems = refusal(tmp_path / "t.csv", **ABW).split("\n")
     for problem, (column, count, row) in zip(
-        problems, [("a", 2, 4), ("b", 1, 1), ("w", 1, 2), ("y", 1, 5)], strict=True
+        problems, [("a", 2, 3), ("b", 1, 0), ("w", 1, 1), ("y", 1, 4)], strict=True
     ):
-        where = f"({count}, the first in {tmp_path}/t.csv, row {row})"
+        where = f"({count}, the first in {tmp_path}/t.csv, line {row + 2} (row {row}))"
         assert problem.startswith(f"column '{column}' has missing values {where}.")
         assert "drop" in problem
 
@@ -283,6 +299,7 @@ def test_the_source_tells_where_rows_came_from(tmp_path, monkeypatch, capsys):
                 "inexact": "error",
                 "missing": "drop",
                 "shuffle_once": None,
+                "csv": CsvSettings().model_dump(),
                 **ABW,
             },
             "files": [

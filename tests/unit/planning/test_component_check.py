@@ -80,7 +80,7 @@ def test_mistakes_of_all_kinds_are_told_at_once():
             "a": ranges | {"evaluate": [60, 60]},
             "b": ranges | {"training": {"loss": "MSELos", "threads": 0}},
             "c": ranges | {"training": {"sharding": "fsdp"}},
-            "d": {"train": [0, 3]},
+            "d": {"evaluate": [0, 3]},
         },
         "training": {"epochs": "many", "optimizer": "Adan", "batchsize": 3},
         "evaluation": {"bootstrap": -1},
@@ -89,12 +89,12 @@ def test_mistakes_of_all_kinds_are_told_at_once():
     assert [problem.split(": ")[0] for problem in problems] == [
         "splits.a.evaluate",
         "splits.b.training.threads",
-        "splits.d.evaluate",
+        "splits.d.train",
         "training.epochs",
         "training.batchsize",
         "evaluation.bootstrap",
         "splits.c.training",
-        "splits.b",
+        "splits a, b",
         "splits.b",
     ]
 
@@ -135,7 +135,7 @@ def test_a_mistake_of_several_splits_is_told_once():
         ),
         ({"model": "own_net:Net", "optimizer": "Muon"}, "the model has layers.bias (1,)"),
         ({"model": "own_net:Lazy"}, "own_net:Lazy has lazy layers (layers)"),
-        ({"scheduler": "ReduceLROnPlateau"}, "training.scheduler: the schedule cannot be adv"),
+        ({"scheduler": "ReduceLROnPlateau"}, "is advanced by the loss of a validation"),
         ({"scheduler": {"name": "StepLR", "gamma": 0.1}}, "training.scheduler: StepLR does not"),
     ],
 )

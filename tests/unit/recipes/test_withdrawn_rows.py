@@ -23,6 +23,7 @@ from memtrain.data.record_file import map_rows, read_layout
 from memtrain.data.source import Source
 from memtrain.data.tables.importer import TableImport
 from memtrain.lineage.queries.withdraw import restore, state_gone, withdraw
+from memtrain.lineage.queries.withdrawal_actions import WithdrawalName
 from memtrain.recipes.withdrawals import read_withdrawals, write_withdrawals
 from memtrain.recipes.withdrawn_rows import WithdrawnRows
 
@@ -73,6 +74,10 @@ class Data:
         return withdraw(
             self.file, dataset="d", results=self.results, rows=Range(start, end), reason="asked"
         )
+
+    def restore(self, **name):
+        every_data = name.pop("every_data", False)
+        return restore(self.file, "d", self.results, WithdrawalName(**name), every_data)
 
     def rows(self):
         """Return the rows (a, w, y) of the data file as they were before they were encoded."""
@@ -233,7 +238,7 @@ def test_digests_that_changed_are_refused_and_restored_ones_are_removed(data):
         data.found()
     path.write_bytes(content)
     assert data.found() == [5]
-    assert restore(data.file, "d", Range(4, 5)) == [added]
+    assert data.restore(rows=Range(4, 5)) == [added]
     assert not path.exists()
     assert data.found() == []
 
@@ -281,3 +286,61 @@ def test_generated_rows_are_known_by_their_fields(data):
     write(200, 1)
     with pytest.raises(UserError, match="2 of these 2 withdrawn rows are not found"):
         data.found()
+
+
+def test_withdrawals_of_the_same_numbers_in_different_data_are_restored_one_by_one(data):
+    data.write(numbered(20))
+    first = data.withdraw(4, 6)
+    data.write(numbered(40)[10:])
+    second = data.withdraw(4, 6)  # The rows 14 and 15 of before.
+    with pytest.raises(UserError, match=r"2 withdrawals match.*different data.*--at") as caught:
+        data.restore(rows=Range(4, 6))
+    assert all(one.at in str(caught.value) for one in (first, second))
+    with pytest.raises(UserError, match=r"2 withdrawals match"):
+        data.restore(reason="ask")
+    assert read_withdrawals(data.file, "d") == [first, second]
+    assert data.restore(rows=Range(0, 10), at=second.at) == [second]
+    assert read_withdrawals(data.file, "d") == [first]
+    assert len(list((data.folder / "withdrawals.d").glob("*.npy"))) == 1
+    assert data.restore(rows=Range(4, 6)) == [first]
+    with pytest.raises(UserError, match=r"no withdrawal of d is meant.*none"):
+        data.restore(rows=Range(4, 6))
+
+
+def test_all_withdrawals_can_be_restored_whatever_data_they_come_from(data):
+    data.write(numbered(20))
+    data.withdraw(4, 6)
+    data.write(numbered(40)[10:])
+    data.withdraw(4, 6)
+    assert len(data.restore(every_data=True)) == 2
+    assert read_withdrawals(data.file, "d") == []
+
+
+def test_only_the_named_one_of_two_withdrawals_with_the_same_numbers_is_stated_gone(data):
+    data.write(numbered(20))
+    first = data.withdraw(4, 6)
+    data.write(numbered(40)[10:])
+    second = data.withdraw(4, 6)
+    data.write(numbered(60)[50:])
+
+    def state(**name):
+        name = WithdrawalName(**name)
+        return state_gone(data.file, dataset="d", results=data.results, reason="x", name=name)
+
+    with pytest.raises(UserError, match=r"2 withdrawals match.*different data"):
+        state(rows=Range(4, 6))
+    with pytest.raises(UserError, match=r"no withdrawal of d is meant.*\[4, 6\)"):
+        state(rows=Range(5, 6))
+    [gone] = state(rows=Range(4, 6), at=first.at)
+    assert gone.at == first.at
+    assert read_withdrawals(data.file, "d") == [gone, second]
+    with pytest.raises(UserError, match=f"restore --rows 4:6 --at {second.at}`"):
+        data.found()
+
+
+def test_values_that_another_dataset_names_are_kept(data):
+    data.write(numbered(20))
+    added = data.withdraw(4, 6)
+    write_withdrawals(data.file, "other", [added])
+    data.restore(rows=Range(4, 6))
+    assert len(list((data.folder / "withdrawals.d").glob("*.npy"))) == 1

@@ -255,7 +255,8 @@ def summary_of(values, errors=0.01, baseline=0.0):
             parameters=3,
             steps=2,
         )
-        return SplitSummary(8000, 100, 1.0, evaluation, PERFORMANCE, JobBenchmark())
+        name = evaluation.split
+        return SplitSummary(name, 8000, 2, 100, 1.0, evaluation, PERFORMANCE, JobBenchmark())
 
     return Summary("mock", [split(*item) for item in enumerate(values)])
 
@@ -344,9 +345,8 @@ def test_the_spread_over_folds_is_told(tmp_path):
     values = [0.5, 0.75, 0.7, 0.1]
     summary = summary_of(values)
     folds = Summary("mock", summary.splits, folds=["fold_0", "fold_1", "fold_2"])
-    assert folds.over_folds("r2") == pytest.approx(
-        (np.mean(values[:3]), np.std(values[:3], ddof=1))
-    )
+    (task,) = folds.tasks
+    assert task.over_folds("r2") == pytest.approx((np.mean(values[:3]), np.std(values[:3], ddof=1)))
     write_table(tmp_path / "summary.md", folds)
     assert "Over the folds: R² 0.65 ± 0.13, RMSE 1" in (tmp_path / "summary.md").read_text()
 
@@ -354,4 +354,5 @@ def test_the_spread_over_folds_is_told(tmp_path):
 @pytest.mark.parametrize(("values", "folds"), [([0.5, None], 2), ([0.5, 0.6], 1), ([0.5, 0.6], 0)])
 def test_no_spread_is_told_without_two_folds_that_have_the_metric(values, folds):
     summary = Summary("mock", summary_of(values).splits, folds=["fold_0", "fold_1"][:folds])
-    assert summary.over_folds("r2") is None
+    (task,) = summary.tasks
+    assert task.over_folds("r2") is None

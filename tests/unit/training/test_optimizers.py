@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from memtrain.components.optimizers import build_optimizer
-from memtrain.config.types import Choice
+from memtrain.config.optimization import OptimizerChoice
 from memtrain.core.errors import UserError
 from memtrain.training.distributed.fsdp import ModelState
 from memtrain.training.optimizer_step import OptimizerStep
@@ -58,7 +58,9 @@ def train(version, device, clip_norm=None, reloads=False):
     model = Layers().to(device)
 
     def new_step():
-        optimizer = build_optimizer("training.optimizer", Choice.model_validate(version), model)
+        optimizer = build_optimizer(
+            "training.optimizer", OptimizerChoice.model_validate(version), model
+        )
         step = OptimizerStep(
             optimizer, None, clip_norm=clip_norm, scales_loss=True, device=torch.device(device)
         )
@@ -139,7 +141,7 @@ def test_every_optimizer_of_pytorch_is_tried_or_refused():
     ],
 )
 def test_optimizers_are_fused_where_that_is_the_same(version, fused):
-    optimizer = build_optimizer("", Choice.model_validate(version), Layers())
+    optimizer = build_optimizer("", OptimizerChoice.model_validate(version), Layers())
     assert optimizer.param_groups[0].get("fused") is fused
 
 
@@ -156,4 +158,4 @@ def test_optimizers_are_fused_where_that_is_the_same(version, fused):
 )
 def test_what_cannot_be_trained_is_refused_by_name(version, model, expected):
     with pytest.raises(UserError, match=rf"^training\.optimizer: .*{expected}"):
-        build_optimizer("training.optimizer", Choice.model_validate(version), model)
+        build_optimizer("training.optimizer", OptimizerChoice.model_validate(version), model)

@@ -53,7 +53,10 @@ def clean(repository, *arguments):
 
 
 def found(results):
-    return {str(one.path.relative_to(results.root)) for one in find_leftovers(results, ["kept"])}
+    return {
+        str(one.path.relative_to(results.root))
+        for one in find_leftovers(results, ["kept"], ["kept"])
+    }
 
 
 GONE = {
@@ -139,7 +142,7 @@ def test_of_a_link_the_link_alone_is_removed(project, tmp_path):
     elsewhere = tmp_path / "elsewhere"
     os.rename(project.splits / "gone", elsewhere)
     (project.splits / "gone").symlink_to(elsewhere)
-    for one in find_leftovers(project, ["kept"]):
+    for one in find_leftovers(project, ["kept"], ["kept"]):
         remove(one)
     assert not os.path.lexists(project.splits / "gone")
     assert (elsewhere / "file").exists()

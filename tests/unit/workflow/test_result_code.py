@@ -138,7 +138,7 @@ def digest(scripts, script):
         ("memtrain/system/progress.py", set()),
         ("memtrain/training/trainer.py", {"train"}),
         ("memtrain/components/losses.py", {"resolve_splits", "train", "evaluate"}),
-        ("memtrain/training/history.py", {"train", "evaluate", "draw"}),
+        ("memtrain/training/history.py", {"train", "evaluate", "draw", "summarize"}),
         ("memtrain/planning/dry_run.py", {"resolve_splits"}),
         ("memtrain/core/errors.py", set(RULES)),
         ("train.py", {"train"}),

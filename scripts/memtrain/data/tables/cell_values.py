@@ -264,7 +264,10 @@ def as_text(array: pa.Array) -> pa.Array:
     except pa.ArrowInvalid:
         row = next(row for row, text in enumerate(array.to_pylist()) if not _is_utf8(text))
         raise RefusedValueError(
-            f"its text {array[row].as_py()[:100]!r} is not UTF-8. Save the file as UTF-8.", row
+            f"its text {array[row].as_py()[:100]!r} has bytes that are no letters. Name the "
+            "encoding of the file, such as `csv: {encoding: cp1252}` or latin-1 (UTF-8 unless "
+            "given), or save it as UTF-8.",
+            row,
         ) from None
 
 

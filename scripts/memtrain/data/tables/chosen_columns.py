@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from memtrain.config.dataset import ImportSettings
+from memtrain.config.dataset import ResolvedImport
 from memtrain.core.errors import UserError
 from memtrain.core.wording import listed
 from memtrain.data.record_file import record_dtype
@@ -30,7 +30,7 @@ class ChosenColumns:
     target: list[Column]
 
     @classmethod
-    def from_settings(cls, settings: ImportSettings) -> "ChosenColumns":
+    def from_settings(cls, settings: ResolvedImport) -> "ChosenColumns":
         """Return the columns that settings choose.
 
         Raises:
@@ -79,14 +79,14 @@ def _common_dtype(columns: list[Column]) -> np.dtype:
     return np.result_type(*(column.dtype for column in columns))
 
 
-def _feature_column(settings: ImportSettings, name: str) -> Column:
+def _feature_column(settings: ResolvedImport, name: str) -> Column:
     dtype = _declared_dtype(settings, name, "features")
     if name in settings.categories:
         return CategoryFeature(name, dtype)
     return NumberColumn(name, dtype, rounds=settings.rounds(name))
 
 
-def _target_columns(settings: ImportSettings) -> list[Column]:
+def _target_columns(settings: ResolvedImport) -> list[Column]:
     names = settings.target
     dtypes = [_declared_dtype(settings, name, "target") for name in names]
     categories = [name for name in names if name in settings.categories]
@@ -104,7 +104,7 @@ def _target_columns(settings: ImportSettings) -> list[Column]:
     return [_category_target(settings) if categories else ClassColumn(names[0], dtypes[0])]
 
 
-def _category_target(settings: ImportSettings) -> CategoryTarget:
+def _category_target(settings: ResolvedImport) -> CategoryTarget:
     name = settings.target[0]
     declared = settings.dtypes.get(name, settings.dtypes.get("target", "int64"))
     if declared != "int64":
@@ -115,6 +115,6 @@ def _category_target(settings: ImportSettings) -> CategoryTarget:
     return CategoryTarget(name, np.dtype(np.int64))
 
 
-def _declared_dtype(settings: ImportSettings, name: str, field: str) -> np.dtype:
+def _declared_dtype(settings: ResolvedImport, name: str, field: str) -> np.dtype:
     """Return the type of a column: its own, else that of its field, else float32."""
     return np.dtype(settings.dtypes.get(name, settings.dtypes.get(field, "float32")))

@@ -1,21 +1,27 @@
-"""Tables of text: ``.csv``, ``.csv.gz``, and the CSV members of a ``.zip``."""
+"""Tables of text: ``.csv``, ``.tsv`` and ``.txt``, also packed as ``.gz`` or in a ``.zip``."""
 
-import csv
+# pyarrow.compute makes its functions when it is imported, so that pyright sees none of them:
+# pyright: reportAttributeAccessIssue=false
+
 import gzip
-import io
-import re
 import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import IO
 
 import pyarrow as pa
+from pyarrow import compute
 from pyarrow import csv as arrow_csv
 
+from memtrain.config.text_files import CsvSettings
 from memtrain.core.errors import UserError
-from memtrain.data.tables.csv_quotes import QuoteWatch, refuse_irregular_quotes
+from memtrain.core.wording import counted
+from memtrain.data.tables.cell_spelling import CellSpelling
+from memtrain.data.tables.csv_records import RecordWatch, count_strictly
+from memtrain.data.tables.csv_text import CsvText, Opener
 from memtrain.data.tables.table import Table
 
 #: Least number of bytes that are parsed at once.
@@ -27,38 +33,62 @@ _LARGEST_BLOCK_BYTES = 256 << 20
 #: Bytes that a table with many columns parses at once for each column, since a whole row must fit.
 _CELL_BYTES = 64
 
-#: How Arrow reports a row with too many or too few cells; it counts the header as row 1.
-_RAGGED_ROW = re.compile(
-    r"Row #(?P<row>\d+): Expected (?P<expected>\d+) columns, got (?P<found>\d+)"
-)
+#: What separates cells in other files, in the order in which it is proposed.
+_DELIMITERS = {";": '";"', "\t": "tab", "|": '"|"', ",": '","'}
 
-#: Function that opens a stream of bytes, at its beginning every time.
-_Opener = Callable[[], AbstractContextManager[IO[bytes] | gzip.GzipFile]]
+#: Endings of the members of an archive that are tables, in lower case.
+_MEMBERS = (".csv", ".tsv")
 
 
-def open_csv(path: Path) -> list[Table]:
-    """Open a CSV file, whose first line names the columns."""
-    return [_csv_table(str(path), lambda: path.open("rb"))]
+def open_text(path: Path, ending: str, settings: CsvSettings) -> list[Table]:
+    """Open a file of text whose first line names the columns.
+
+    Args:
+        path: the file.
+        ending: the ending of its name, in lower case; ".gz" at its end for a packed file.
+        settings: how the file is written.
+    """
+    opener: Opener = lambda: path.open("rb")  # noqa: E731 - the type of the other branch is wider
+    if ending.endswith(".gz"):
+        opener = lambda: gzip.GzipFile(path)  # noqa: E731
+    return [_csv_table(CsvText(str(path), opener, settings, settings.separator(ending)))]
 
 
-def open_csv_gz(path: Path) -> list[Table]:
-    """Open a compressed CSV file."""
-    return [_csv_table(str(path), lambda: gzip.GzipFile(path))]
+def open_zip(path: Path, ending: str, settings: CsvSettings) -> list[Table]:
+    """Open the text files of an archive, in the order of their names.
 
+    Those that end in .csv or .tsv are read; where there are none, those that end in .txt.
 
-def open_zip(path: Path) -> list[Table]:
-    """Open the CSV files of an archive, in the order of their names.
+    Args:
+        path: the archive.
+        ending: ".zip".
+        settings: how the files are written.
 
     Raises:
         UserError: where there are none.
     """
     with zipfile.ZipFile(path) as archive:
-        names = [name for name in archive.namelist() if name.lower().endswith(".csv")]
-    # The Finder of macOS adds a folder of files whose names end in .csv but that hold no CSV.
-    members = sorted(name for name in names if not name.startswith("__MACOSX/"))
+        # The Finder of macOS adds a folder of files whose names end in .csv but that hold no CSV.
+        names = [name for name in archive.namelist() if not name.startswith("__MACOSX/")]
+    members = [name for name in names if name.lower().endswith(_MEMBERS)]
+    members = members or [name for name in names if name.lower().endswith(".txt")]
     if not members:
-        raise UserError(f"{path}: it holds no file that ends in .csv. Put CSV files into it.")
-    return [_csv_table(f"{path}:{name}", partial(_opened_member, path, name)) for name in members]
+        packed = [name for name in names if name.lower().endswith((".zip", ".gz"))]
+        advice = (
+            f"Unpack {packed[0]}, which is packed itself." if packed else "Put CSV files into it."
+        )
+        raise UserError(f"{path}: it holds no file that ends in .csv, .tsv or .txt. {advice}")
+    return [
+        _csv_table(
+            CsvText(
+                f"{path}:{name}",
+                partial(_opened_member, path, name),
+                settings,
+                settings.separator(Path(name.lower()).suffix),
+            )
+        )
+        for name in sorted(members)
+    ]
 
 
 @contextmanager
@@ -67,40 +97,69 @@ def _opened_member(path: Path, name: str) -> Iterator[IO[bytes]]:
         yield stream
 
 
-def _csv_table(name: str, opener: _Opener) -> Table:
-    # What no column needs is not decoded, so that one foreign letter elsewhere does no harm.
-    with opener() as stream, _as_lines(stream) as lines:
-        header = next((row for row in csv.reader(lines) if row), None)
-    if header is None:
-        raise UserError(f"{name}: it is empty; a first line with the names of columns is needed.")
-    foreign = [column for column in header if not _is_utf8(column)]
-    if foreign:
-        shown = foreign[0].encode("utf-8", "surrogateescape")
+def _csv_table(text: CsvText) -> Table:
+    text.check_encoding()
+    with text.records() as records:
+        first = next((cells for _, cells in records), None)
+        second = next((cells for _, cells in records), None)
+    columns = text.settings.column_names or first
+    if first is None:
+        needed = "first line with the names of columns" if text.has_header else "row"
+        skipped = text.settings.skip_rows
+        where = f"below the {counted(skipped, 'line')} of `skip_rows`" if skipped else "in it"
+        raise UserError(f"{text.name}: there is nothing {where}; a {needed} is needed.")
+    assert columns is not None
+    if len(columns) != len(first):
         raise UserError(
-            f"{name}: the name of a column, {shown!r}, is not UTF-8. Save the file as UTF-8."
+            f"{text.name}: its first line has {counted(len(first), 'cell')}, and "
+            f"`csv: {{column_names: ...}}` has {counted(len(columns), 'name')}. Name all columns."
+            f"{_lacking_setting(text, first, second)}"
         )
-    block_bytes = max(_BLOCK_BYTES, _CELL_BYTES * len(header))
-    types = dict.fromkeys(header, pa.binary())
-    return Table(name, header, types, partial(_read_csv, name, opener, block_bytes))
+    _refuse_foreign_names(text, columns)
+    block_bytes = max(_BLOCK_BYTES, _CELL_BYTES * len(columns))
+    return Table(
+        name=text.name,
+        columns=columns,
+        types=dict.fromkeys(columns, pa.binary()),
+        read=partial(_read_csv, text, columns, block_bytes),
+        place=lambda row, _: text.place(row),
+        spelling=CellSpelling(text.settings.decimal, text.settings.thousands),
+        hint=_lacking_setting(text, first, second),
+    )
 
 
-def _as_lines(stream: IO[bytes] | gzip.GzipFile) -> io.TextIOWrapper:
-    # Two kinds of streams of bytes, of which the stubs know only one.
-    return io.TextIOWrapper(stream, "utf-8-sig", "surrogateescape", newline="")  # type: ignore[arg-type]
+def _refuse_foreign_names(text: CsvText, columns: list[str]) -> None:
+    """Refuse a name with bytes that are no letters of the file's encoding."""
+    for column in columns:
+        shown = column.encode("utf-8", "surrogateescape")
+        try:
+            shown.decode()
+        except UnicodeDecodeError:
+            raise UserError(
+                f"{text.name}: the name of a column, {shown!r}, is no text in "
+                f"{text.settings.encoding}. Name the encoding of the file, such as "
+                "`csv: {encoding: cp1252}` or latin-1, or save it as UTF-8."
+            ) from None
 
 
-def _is_utf8(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def _lacking_setting(text: CsvText, first: list[str], second: list[str] | None) -> str:
+    """Return which setting is meant where a file's first lines do not look like a table's."""
+    if second is not None and len(second) > len(first):
+        return " If lines stand above the header, set `csv: {skip_rows: N}`."
+    if len(first) > 1:
+        return ""
+    for delimiter, spelled in _DELIMITERS.items():
+        count = first[0].count(delimiter)
+        if count and (second is None or second[0].count(delimiter) >= count):
+            setting = f"`csv: {{delimiter: {spelled}}}`"
+            return f" Its cells seem to be separated by {spelled}: set {setting}."
+    return ""
 
 
 def _read_csv(
-    name: str, opener: _Opener, block_bytes: int, columns: list[str]
+    text: CsvText, names: list[str], block_bytes: int, columns: list[str]
 ) -> Iterator[pa.RecordBatch]:
-    """Yield all cells as bytes and empty ones as null, so that Arrow guesses no types.
+    """Yield all cells as bytes and missing ones as null, so that Arrow guesses no types.
 
     Arrow parses a whole number of rows at once. Where a row does not fit into a block, the file is
     read again in larger ones, without the rows that were yielded already.
@@ -109,7 +168,7 @@ def _read_csv(
     while True:
         skipped = rows
         try:
-            for batch in _parse(name, opener, block_bytes, columns):
+            for batch in _parse(text, names, block_bytes, columns):
                 left = batch.slice(min(skipped, batch.num_rows))
                 skipped -= batch.num_rows - left.num_rows
                 rows += left.num_rows
@@ -121,23 +180,33 @@ def _read_csv(
                 raise
             if block_bytes >= _LARGEST_BLOCK_BYTES:
                 raise UserError(
-                    f"{name}, row {rows + 1:,} or soon after: it takes over "
-                    f"{block_bytes >> 20} MiB, or a quote is not closed. Correct it, or leave out "
-                    "its longest cell."
+                    f"{text.place(rows)} or soon after: a row takes over {block_bytes >> 20} MiB, "
+                    "or a quote is not closed. Correct it, or leave out its longest cell."
                 ) from None
             block_bytes *= 4
 
 
 def _parse(
-    name: str, opener: _Opener, block_bytes: int, columns: list[str]
+    text: CsvText, names: list[str], block_bytes: int, columns: list[str]
 ) -> Iterator[pa.RecordBatch]:
-    with opener() as stream:
-        watch = QuoteWatch(stream)
+    words = {name: text.settings.missing_words(name) for name in columns}
+    read_rows = 0
+    with text.stream() as stream:
+        watch = RecordWatch(stream, text.delimiter, text.quote, text.has_header)
         try:
             with arrow_csv.open_csv(
                 pa.PythonFile(watch, "r"),
-                arrow_csv.ReadOptions(use_threads=False, block_size=block_bytes),
-                arrow_csv.ParseOptions(newlines_in_values=True),
+                arrow_csv.ReadOptions(
+                    use_threads=False,
+                    block_size=block_bytes,
+                    column_names=None if text.has_header else names,
+                ),
+                arrow_csv.ParseOptions(
+                    delimiter=text.delimiter,
+                    quote_char=text.quote or False,
+                    double_quote=text.quote is not None,
+                    newlines_in_values=text.quote is not None,
+                ),
                 arrow_csv.ConvertOptions(
                     column_types=dict.fromkeys(columns, pa.binary()),
                     include_columns=columns,
@@ -145,23 +214,67 @@ def _parse(
                     strings_can_be_null=True,
                 ),
             ) as batches:
-                yield from batches
+                for batch in batches:
+                    read_rows += batch.num_rows
+                    yield _without_words(batch, words)
         except pa.ArrowInvalid as error:
+            if "straddling" in str(error) and watch.is_regular:
+                raise
             # An irregular quote is the better explanation for whatever went wrong.
-            _check_quotes(name, opener, watch)
-            ragged = _RAGGED_ROW.search(str(error))
-            if ragged is not None:
-                raise UserError(
-                    f"{name}, row {int(ragged['row']) - 1:,}: it has {ragged['found']} cells, but "
-                    f"there are {ragged['expected']} columns. Correct it; a cell that holds a "
-                    'comma is written in "quotes".'
-                ) from None
+            if not watch.ends_regularly:
+                count_strictly(text)
+            _refuse_ragged_row(text, len(names))
             if "Empty CSV file or block" not in str(error):  # a header without an end of line
                 raise
-        _check_quotes(name, opener, watch)
+        _check_rows(text, watch, read_rows, len(names))
 
 
-def _check_quotes(name: str, opener: _Opener, watch: QuoteWatch) -> None:
-    if not watch.ends_regularly:
-        with opener() as stream, _as_lines(stream) as lines:
-            refuse_irregular_quotes(name, lines)
+def _without_words(batch: pa.RecordBatch, words: dict[str, list[str]]) -> pa.RecordBatch:
+    """Return a batch with null in the place of words that mean a missing value."""
+    for number, name in enumerate(batch.schema.names):
+        if words[name]:
+            cells = batch.column(number)
+            is_missing = compute.is_in(cells, pa.array([one.encode() for one in words[name]]))
+            cells = compute.if_else(is_missing, None, cells)
+            batch = batch.set_column(number, name, cells)
+    return batch
+
+
+def _check_rows(text: CsvText, watch: RecordWatch, read_rows: int, columns: int) -> None:
+    """Compare the rows that were read with the lines of the file.
+
+    Raises:
+        UserError: where they differ, where quotes are irregular, and where a blank line may be a
+            missing value.
+    """
+    records = watch.records if watch.ends_regularly else count_strictly(text)
+    rows = records - text.has_header
+    if rows != read_rows:
+        raise UserError(
+            f"{text.name}: {read_rows:,} rows were read where its lines are {rows:,} rows. Nothing "
+            "was imported. Write the file anew, for example as .parquet, and report this."
+        )
+    if columns == 1 and watch.has_inner_blanks:
+        raise UserError(
+            f"{text.name}: it has one column and blank lines between its rows. A blank line may be "
+            'a missing value or nothing. Write "" or NA for a missing value, or remove the lines.'
+        )
+
+
+def _refuse_ragged_row(text: CsvText, columns: int) -> None:
+    """Refuse the first row whose number of cells is another than that of the columns."""
+    number, line, cells = 0, 1, [""] * columns
+    with text.records() as records:
+        for number, (line, cells) in enumerate(records):  # noqa: B007 - they are needed below
+            if len(cells) != columns:
+                break
+    if len(cells) == columns:
+        return
+    with text.records() as records:
+        first, second = ([cells for _, cells in islice(records, 2)] + [None])[:2]
+    advice = _lacking_setting(text, first or [], second)
+    raise UserError(
+        f"{text.place(number - text.has_header, line)}: it has {counted(len(cells), 'cell')}, but "
+        f"there are {counted(columns, 'column')}. Correct it; a cell that holds "
+        f"{_DELIMITERS.get(text.delimiter, repr(text.delimiter))} is written in quotes.{advice}"
+    )

@@ -15,15 +15,15 @@ import pyarrow as pa
 
 from memtrain.config.dataset import ImportSettings
 from memtrain.core.errors import UserError, raise_problems
-from memtrain.core.wording import did_you_mean, listed
 from memtrain.data.external_shuffle import ShuffledWriter
 from memtrain.data.record_file import RecordWriter
 from memtrain.data.source import Source
 from memtrain.data.tables.chosen_columns import ChosenColumns
 from memtrain.data.tables.columns import Cells, Column, NumberColumn
-from memtrain.data.tables.files import open_tables
+from memtrain.data.tables.files import open_source
 from memtrain.data.tables.missing_values import MissingValues
 from memtrain.data.tables.refused_value import RefusedValueError
+from memtrain.data.tables.selected_columns import resolve_columns
 from memtrain.data.tables.source_files import describe_files, file_states, source_files
 from memtrain.data.tables.table import Table
 from memtrain.system.progress import Progress
@@ -37,12 +37,12 @@ class _Batch:
     """Rows of a table.
 
     Attributes:
-        table: the name of the table.
+        table: the table.
         start: number of the first row in the table, from 0.
         content: the rows.
     """
 
-    table: str
+    table: Table
     start: int
     content: pa.RecordBatch
 
@@ -62,16 +62,15 @@ class TableImport:
     """
 
     def __init__(self, settings: ImportSettings):
-        self._settings = settings
-        self._columns = ChosenColumns.from_settings(settings)
-        self._names = [column.name for column in self._columns.all]
         self._files = source_files(settings.path)
         self._states = file_states(self._files)
-        self._tables = open_tables(self._files)
-        raise_problems(_absent_columns(self._tables, self._names))
+        self._tables = open_source(settings)
+        self._settings = resolve_columns(settings, self._tables)
+        self._columns = ChosenColumns.from_settings(self._settings)
+        self._names = [column.name for column in self._columns.all]
         self._descriptions: list[dict[str, str | int]] = []
         self._problems: dict[str, str] = {}
-        self._missing = MissingValues(settings)
+        self._missing = MissingValues(self._settings)
         self.rows_read = 0
         self.rows_dropped = 0
 
@@ -160,7 +159,7 @@ class TableImport:
         for table in self._tables:
             start = 0
             for content in table.batches(self._names):
-                yield _Batch(table.name, start, content)
+                yield _Batch(table, start, content)
                 start += content.num_rows
 
     def _survey_batch(self, batch: _Batch) -> None:
@@ -169,7 +168,7 @@ class TableImport:
             # Only the first problem of a column is reported, so the column is not read any further.
             if column.name not in self._problems:
                 try:
-                    cells[column] = column.read(batch.content.column(column.name))
+                    cells[column] = _read(batch.table, column, batch.content)
                 except RefusedValueError as refusal:
                     self._note_problem(batch, column, refusal)
         kept = self._kept_rows(cells, batch.content)
@@ -189,13 +188,14 @@ class TableImport:
         for batch in self._batches():
             for start in range(0, batch.content.num_rows, rows_per_piece):
                 try:
-                    yield self._encode(batch.content.slice(start, rows_per_piece), dtype)
+                    rows = batch.content.slice(start, rows_per_piece)
+                    yield self._encode(batch.table, rows, dtype)
                 except RefusedValueError:
                     raise self._changed() from None
 
-    def _encode(self, rows: pa.RecordBatch, dtype: np.dtype) -> np.ndarray:
+    def _encode(self, table: Table, rows: pa.RecordBatch, dtype: np.dtype) -> np.ndarray:
         cells: dict[Column, Cells] = {
-            column: column.read(rows.column(column.name)) for column in self._columns.all
+            column: _read(table, column, rows) for column in self._columns.all
         }
         kept = self._kept_rows(cells, rows)
         records = np.empty(int(kept.sum()), dtype)
@@ -208,8 +208,10 @@ class TableImport:
         return self._missing.kept_rows(cells, rows.num_rows)
 
     def _note_problem(self, batch: _Batch, column: Column, refusal: RefusedValueError) -> None:
-        row = "" if refusal.row is None else f", row {batch.start + refusal.row + 1:,}"
-        where = f"{batch.table}{row}, column '{column.name}'"
+        where = batch.table.name
+        if refusal.row is not None:
+            where = batch.table.place_of(batch.start + refusal.row, column.name)
+        where = f"{where}, column '{column.name}'"
         self._problems[column.name] = f"{where}: {refusal.reason}"
 
     def _changed(self) -> UserError:
@@ -219,23 +221,18 @@ class TableImport:
         )
 
 
+def _read(table: Table, column: Column, rows: pa.RecordBatch) -> Cells:
+    """Return the cells of a column in some rows of a table.
+
+    Raises:
+        RefusedValueError: for the first cell that the column cannot take.
+    """
+    cells = rows.column(column.name)
+    return column.read(
+        table.plain(column.name, cells) if isinstance(column, NumberColumn) else cells
+    )
+
+
 def _select(cells: Cells, kept: np.ndarray) -> Cells:
     """Return the cells of the rows that are kept."""
     return cells if kept.all() else cells.select(kept)
-
-
-def _absent_columns(tables: list[Table], names: list[str]) -> Iterator[str]:
-    """Yield a problem for every column that a table lacks, or has twice."""
-    for name in names:
-        lacking = [table for table in tables if table.columns.count(name) != 1]
-        if not lacking:
-            continue
-        table = lacking[0]
-        more = f" and {len(lacking) - 1:,} more" if len(lacking) > 1 else ""
-        if name in table.columns:
-            yield f"{table.name}: more than one column is called '{name}'. Rename one."
-        else:
-            yield (
-                f"{table.name}{more}: there is no column '{name}'."
-                f"{did_you_mean(name, table.columns)} The columns are {listed(table.columns)}."
-            )

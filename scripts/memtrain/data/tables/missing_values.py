@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from memtrain.config.dataset import ImportSettings
+from memtrain.config.dataset import ResolvedImport
 from memtrain.data.tables.cell_values import NumberCells, WordCells
 from memtrain.data.tables.columns import Column
+from memtrain.data.tables.table import Table
 
 
 class MissingValues:
@@ -16,24 +17,24 @@ class MissingValues:
         settings: settings of the import, which say what happens at a missing value.
     """
 
-    def __init__(self, settings: ImportSettings):
+    def __init__(self, settings: ResolvedImport):
         self._settings = settings
         self._counts: dict[str, int] = {}
-        self._first_places: dict[str, str] = {}
+        self._first_places: dict[str, tuple[Table, int]] = {}
 
-    def count(self, column: Column, missing: np.ndarray, table: str, start: int) -> None:
+    def count(self, column: Column, missing: np.ndarray, table: Table, start: int) -> None:
         """Count the missing values of one column in some rows of a table.
 
         Args:
             column: the column.
             missing: which of its values are missing, booleans (rows, width).
-            table: name of the table.
+            table: the table.
             start: number of the first of these rows in the table, from 0.
         """
         if missing.any():
-            row = start + int(missing.any(axis=1).argmax()) + 1
+            row = start + int(missing.any(axis=1).argmax())
             self._counts[column.name] = self._counts.get(column.name, 0) + int(missing.sum())
-            self._first_places.setdefault(column.name, f"{table}, row {row:,}")
+            self._first_places.setdefault(column.name, (table, row))
 
     def kept_rows(self, cells: Mapping[Column, NumberCells | WordCells], rows: int) -> np.ndarray:
         """Return which rows are kept, booleans (rows,).
@@ -60,9 +61,12 @@ class MissingValues:
             policy = self._settings.missing_policy(column.name)
             if not count or policy == "drop":
                 continue
+            if policy == "keep" and column not in target and _may_be_missing(column):
+                continue
+            table, row = self._first_places[column.name]
             found = (
                 f"column '{column.name}' has missing values ({count:,}, the first in "
-                f"{self._first_places[column.name]})."
+                f"{table.place_of(row, column.name)})."
             )
             if column in target:
                 yield (
@@ -74,7 +78,7 @@ class MissingValues:
                     f"{found} Fill them in, or set `missing: drop` (to leave such rows out) or "
                     "`missing: keep` (for `impute` under `training` to fill them)."
                 )
-            elif column.words is None and column.dtype.kind != "f":
+            else:
                 yield (
                     f"{found} The type {column.dtype} has no value for them. Give the column a "
                     "floating type under `dtypes` (float64 holds integers up to 2^53), or set "
@@ -88,3 +92,8 @@ class MissingValues:
             for name, count in self._counts.items()
             if self._settings.missing_policy(name) == "keep"
         }
+
+
+def _may_be_missing(column: Column) -> bool:
+    """Return whether a column can be written with missing values."""
+    return column.words is not None or column.dtype.kind == "f"

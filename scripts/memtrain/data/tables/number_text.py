@@ -3,6 +3,8 @@
 # pyarrow.compute makes its functions when it is imported, so that pyright sees none of them:
 # pyright: reportAttributeAccessIssue=false
 
+import re
+
 import numpy as np
 import pyarrow as pa
 from pyarrow import compute
@@ -102,11 +104,24 @@ def _first_row_without_number(text: pa.Array) -> int:
 
 
 def _no_number(text: pa.Array, row: int) -> RefusedValueError:
+    found = text[row].as_py()[:100]
+    advice = "Correct it, or name the column under `categories`."
+    for decimal, thousands in ((",", "."), (".", ","), (".", " "), (".", "'")):
+        if re.fullmatch(_grouped(decimal, thousands), found.strip()):
+            advice = f'Set `csv: {{thousands: "{thousands}"}}` if these are digits in groups.'
+            if decimal == ",":
+                advice = 'Set `csv: {decimal: ",", thousands: "."}` if this is its decimal sign.'
+    if re.fullmatch(r"[+-]?\d*,\d+", found.strip()):
+        advice = 'Set `csv: {decimal: ","}` if the comma is the decimal sign of the file.'
     return RefusedValueError(
-        f"found the text {text[row].as_py()[:100]!r} where a number is needed. Correct it, or "
-        "name the column under `categories`.",
+        f"found the text {found!r} where a number is needed. {advice}",
         row,
     )
+
+
+def _grouped(decimal: str, thousands: str) -> str:
+    sign, point = re.escape(thousands), re.escape(decimal)
+    return rf"[+-]?\d{{1,3}}(?:{sign}\d{{3}})+(?:{point}\d+)?"
 
 
 def _refuse_hexadecimal(text: pa.Array) -> None:

@@ -5,48 +5,55 @@ The rules of the workflow import this module in every job, so it must not import
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
 
+from memtrain.config.dataset import TwoPaths
 from memtrain.core.errors import UserError, raise_problems
 from memtrain.core.wording import listed
 from memtrain.system.digests import new_digest
+from memtrain.system.file_notes import FileState
 from memtrain.system.progress import Progress
 
 #: Endings of the names of files that can be read, in lower case.
-ENDINGS = (".npy", ".npz", ".csv", ".csv.gz", ".zip", ".parquet", ".arrow", ".feather")
+ENDINGS = (
+    ".npy",
+    ".npz",
+    ".csv",
+    ".csv.gz",
+    ".tsv",
+    ".tsv.gz",
+    ".txt",
+    ".txt.gz",
+    ".zip",
+    ".parquet",
+    ".arrow",
+    ".feather",
+)
+
+#: Endings that other files than tables have, too, so that a folder does not stand for them.
+_ENDINGS_OF_NOTES = (".txt", ".txt.gz")
 
 _HASHED_BYTES = 1 << 20
 
 
-@dataclass(frozen=True)
-class FileState:
-    """Size and modification time of a file, from which a change is noticed.
-
-    Attributes:
-        size_bytes: size of the file.
-        modified_ns: time of its last modification, Unix nanoseconds.
-    """
-
-    size_bytes: int
-    modified_ns: int
-
-
-def source_files(path: str) -> list[Path]:
-    """Return the files that a path stands for, sorted by name.
+def source_files(path: str | TwoPaths) -> list[Path]:
+    """Return the files that a path stands for, sorted by name; of two paths, one after the other.
 
     Args:
-        path: a file; a folder, where files with unknown endings are ignored; or a pattern, where
-            ``**`` stands for any number of folders.
+        path: a file; a folder, where files with unknown endings and .txt files are ignored; or a
+            pattern, where ``**`` stands for any number of folders.
 
     Raises:
         UserError: where there is no such file, or where one is of an unknown kind.
     """
+    if isinstance(path, TwoPaths):
+        return list(dict.fromkeys([*source_files(path.features), *source_files(path.target)]))
     given = Path(path)
     if given.is_dir():
         visible = (file for file in given.iterdir() if not file.name.startswith("."))
-        found = [file for file in visible if file.is_file() and ending_of(file)]
+        known = {"", *_ENDINGS_OF_NOTES}
+        found = [file for file in visible if file.is_file() and ending_of(file) not in known]
     else:
         names = [path] if given.exists() else glob(path, recursive=True)
         found = [Path(name) for name in names if os.path.isfile(name)]
@@ -72,8 +79,7 @@ def ending_of(file: Path) -> str:
 
 def file_states(files: Iterable[Path]) -> list[FileState | None]:
     """Return the state of every file; None for a file that is gone."""
-    found = [file.stat() if file.exists() else None for file in files]
-    return [status and FileState(status.st_size, status.st_mtime_ns) for status in found]
+    return [FileState.of(file) if file.exists() else None for file in files]
 
 
 def describe_files(files: list[Path]) -> list[dict[str, str | int]]:

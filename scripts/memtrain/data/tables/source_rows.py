@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from memtrain.config.dataset import ImportSettings
+from memtrain.config.dataset import ResolvedImport
 from memtrain.core.errors import UserError, raise_problems
 from memtrain.data.record_file import read_layout
 from memtrain.data.source import Source
 from memtrain.data.source_order import SourceOrder
 from memtrain.data.tables.chosen_columns import ChosenColumns
-from memtrain.data.tables.columns import Column
-from memtrain.data.tables.files import open_tables
+from memtrain.data.tables.columns import Column, NumberColumn
+from memtrain.data.tables.files import open_source, open_tables
 from memtrain.data.tables.missing_values import MissingValues
 from memtrain.data.tables.source_files import source_files
 from memtrain.data.tables.table import Table
@@ -62,13 +62,14 @@ class SourceRows:
         self._layout = read_layout(data)
         settings = None
         if source.origin.get("kind") == "import":
-            settings = ImportSettings.model_validate(source.origin["settings"])
+            settings = ResolvedImport.model_validate(source.origin["settings"])
         self._missing: MissingValues | None = None
         self._dropping: list[Column] = []
         if settings is None:
             self._tables = open_tables([Path(data)])
         else:
-            self._tables = open_tables(_unchanged_files(settings, source))
+            _refuse_changed_files(settings, source)
+            self._tables = open_source(settings)
             self._missing = MissingValues(settings)
             self._dropping = [
                 column
@@ -113,21 +114,50 @@ class SourceRows:
                 "were written. Run snakemake, so that they are imported again."
             )
 
+    def place_of(self, row: int, column: str | None = None) -> str | None:
+        """Return where a row of the data file stands in the source: "houses.csv, line 18 (row 16)".
+
+        Args:
+            row: number of the row in the data file.
+            column: the column of the source that is meant, if it is one.
+
+        Returns:
+            The place; None where the source has no such row any more.
+        """
+        if column not in self._chosen:
+            column = None
+        [wanted] = self.order.places_of(np.array([row]))
+        names = [one.name for one in self._dropping] or [column or self._chosen[0]]
+        self.order.start()
+        for table in self._tables:
+            start = 0
+            for content in table.batches(names):
+                found = np.flatnonzero(self._batch(table, content).places == wanted)
+                if len(found):
+                    return table.place_of(start + int(found[0]), column)
+                start += content.num_rows
+        return None
+
     def _batch(self, table: Table, content: pa.RecordBatch) -> SourceBatch:
         kept = np.ones(content.num_rows, bool)
         if self._missing:
-            cells = {one: one.read(content.column(one.name)) for one in self._dropping}
+            cells = {
+                one: one.read(table.plain(one.name, content.column(one.name)))
+                if isinstance(one, NumberColumn)
+                else one.read(content.column(one.name))
+                for one in self._dropping
+            }
             kept = self._missing.kept_rows(cells, content.num_rows)
         places = np.full(content.num_rows, LEFT_OUT)
         places[kept] = self.order.next_places(int(kept.sum()))
         return SourceBatch(places, content)
 
 
-def _unchanged_files(settings: ImportSettings, source: Source) -> list[Path]:
-    """Return the files that were imported.
+def _refuse_changed_files(settings: ResolvedImport, source: Source) -> None:
+    """Refuse files that are not those that were imported.
 
     Raises:
-        UserError: where they are others, or have changed.
+        UserError: naming those that are others, or have changed.
     """
     files = source_files(settings.path)
     imported = {one["path"]: one["sha256"] for one in source.origin["files"]}
@@ -142,4 +172,3 @@ def _unchanged_files(settings: ImportSettings, source: Source) -> list[Path]:
         "the data file. Run snakemake first, which imports it again."
         for name in sorted({*changed, *(imported.keys() - names)})
     )
-    return files

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from memtrain.core.errors import UserError
 from memtrain.core.wording import listed, readable
 from memtrain.data.made_from import Statement, packages_text, statement_in
 from memtrain.lineage.commands.base import Commands, Query
-from memtrain.lineage.records.run_record import utc_now
-from memtrain.lineage.records.user_actions import record_action
+from memtrain.lineage.records.run_record import RunRecord, utc_now
+from memtrain.lineage.records.user_actions import finish_actions, recorded_action
 from memtrain.recipes.acceptances import (
     ACCEPTED_FILE,
     Acceptance,
@@ -16,6 +17,7 @@ from memtrain.recipes.acceptances import (
     write_acceptances,
 )
 from memtrain.recipes.model_file import read_origin
+from memtrain.system.sole_writer import sole_writer
 from memtrain.workflow.today import Today
 
 _DETAILS = f"""\
@@ -56,20 +58,14 @@ def run(query: Query) -> int:
     configuration = today.configuration
     splits = _chosen(query, configuration.split_names)
     file, dataset = query.project / ACCEPTED_FILE, configuration.dataset.name
-    before = read_acceptances(file, dataset)
     added = [
         one
         for result in _results(today, splits, with_shared=query.arguments.all)
         for one in _acceptances(result, today, query.arguments.reason)
     ]
     if added:
-        accepted = {one.result for one in added}
-        kept = [one for one in before if one.result not in accepted]
-        write_acceptances(file, dataset, [*kept, *added])
-        names = listed(sorted(accepted))
-        facts = {"acceptances": [one.model_dump(mode="json") for one in added]}
-        message = f"{names}: {query.arguments.reason}"
-        record_action(query.results.records, "accept", message, kind="acceptance", facts=facts)
+        names = listed(sorted({one.result for one in added}))
+        _accept(query, file, dataset, added, f"{names}: {query.arguments.reason}")
         lines = [
             f"accepted: {names}",
             f"commit {ACCEPTED_FILE}, which lists them; snakemake makes again what is stale for "
@@ -78,6 +74,26 @@ def run(query: Query) -> int:
     else:
         lines = ["nothing to accept: all of these were made by the code and packages of today"]
     return query.answer([one.model_dump() for one in added], lines)
+
+
+def _accept(query: Query, file: Path, dataset: str, added: list[Acceptance], message: str) -> None:
+    """Write and record acceptances, and end the records of calls that were killed."""
+
+    def is_done(record: RunRecord) -> bool:
+        there = {(one.result, one.at) for one in read_acceptances(file, dataset)}
+        recorded = record.details.get("acceptance", {}).get("acceptances", [])
+        return {(one["result"], one["at"]) for one in recorded} <= there
+
+    records, accepted = query.results.records, {one.result for one in added}
+    facts = {"acceptances": [one.model_dump(mode="json") for one in added]}
+    with sole_writer(file):
+        finish_actions(records, ["accept"], is_done)
+        before = read_acceptances(file, dataset)
+        kept = [one for one in before if one.result not in accepted]
+        with recorded_action(
+            records, "accept", message, kind="acceptance", facts=facts, is_done=is_done
+        ):
+            write_acceptances(file, dataset, [*kept, *added])
 
 
 def _chosen(query: Query, configured: list[str]) -> list[str]:
@@ -108,10 +124,10 @@ def _results(today: Today, splits: list[str], with_shared: bool) -> Iterator[_Re
             yield from _result(f"resolve_splits {split}", statement, code)
     for split in splits:
         files = results.split(split)
-        for rule, statement in (
-            ("train", read_origin(files.model)),
-            ("evaluate", statement_in(files.evaluation)),
-        ):
+        statements: dict[str, Statement] = {"train": read_origin(files.model)}
+        if split in today.evaluated_splits:
+            statements["evaluate"] = statement_in(files.evaluation)
+        for rule, statement in statements.items():
             yield from _result(f"{rule} {split}", statement, today.code(rule, split))
 
 

@@ -22,6 +22,7 @@ from memtrain.lineage.index.reading_errors import told_where_unreadable
 from memtrain.lineage.queries.currency import current_configuration, today_of
 from memtrain.lineage.queries.lookup import rows_of_shard
 from memtrain.lineage.queries.models_on_disk import ModelsOnDisk
+from memtrain.lineage.queries.removed_models import RemovedModel, removed_models
 from memtrain.lineage.queries.verify import Verification, verify_everything
 from memtrain.lineage.records.privacy import Privacy
 from memtrain.recipes.withdrawals import WITHDRAWALS_FILE, Withdrawal, read_withdrawals
@@ -100,6 +101,11 @@ class Query:
         return ModelsOnDisk(
             self.index, results=self.results, project=self.project, configured=configured
         )
+
+    @cached_property
+    def removed_models(self) -> list[RemovedModel]:
+        """The models that clean.py has removed."""
+        return removed_models(self.index, self.project)
 
     def today(self) -> Today:
         """Return what the results would be made from now."""
@@ -258,6 +264,15 @@ def add_row_arguments(parser: argparse.ArgumentParser, required: bool = True) ->
         "--shard", type=whole_number(0), metavar="N", help="the rows of shard number N"
     )
     return group
+
+
+def add_time_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--at``, which names a withdrawal by its time."""
+    parser.add_argument(
+        "--at",
+        metavar="TIME",
+        help="the withdrawal of this time, as withdrawals.yaml has it; its beginning is enough",
+    )
 
 
 def _parse_rows(text: str) -> Range:

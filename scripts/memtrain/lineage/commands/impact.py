@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from memtrain.core.ranges import MOST_ROWS, Range
 from memtrain.core.wording import counted
 from memtrain.lineage.commands.base import Commands, Query, add_row_arguments
 from memtrain.lineage.queries.explain import short
@@ -11,6 +12,7 @@ from memtrain.lineage.queries.impact import (
     downstream_of_file,
     downstream_of_rows,
     with_models_on_disk,
+    with_removed_models,
 )
 from memtrain.lineage.queries.lookup import find_version
 from memtrain.lineage.queries.models_on_disk import ModelOnDisk, ModelsOnDisk
@@ -39,7 +41,7 @@ def add_parser(commands: Commands) -> None:
 
 def run(query: Query) -> int:
     """Print what lies downstream."""
-    files, reached = _downstream(query)
+    files, reached, rows = _downstream(query)
     files = with_models_on_disk(
         query.index,
         files,
@@ -48,26 +50,36 @@ def run(query: Query) -> int:
         data=query.data,
         reached=reached,
     )
+    files = with_removed_models(files, query.removed_models, rows=rows, data=query.data)
     if not query.arguments.all:
-        files = [one for one in files if one.is_current]
+        files = [one for one in files if one.is_current or one.removed_at]
     if query.arguments.targets:
+        files = [one for one in files if one.is_current]
         targets = _one_path_of_each_job(files, query.models)
         return query.answer(targets, [" ".join(["--forcerun", *targets])])
     return query.answer(files, _lines(files))
 
 
-def _downstream(query: Query) -> tuple[list[DownstreamFile], list[ModelOnDisk] | None]:
-    """Return what lies downstream by the records, and the models on the disk that are reached."""
+def _downstream(
+    query: Query,
+) -> tuple[list[DownstreamFile], list[ModelOnDisk] | None, list[Range] | None]:
+    """Return what lies downstream by the records, and which models on the disk are reached.
+
+    The last part of the answer is the rows that were asked for; None where they are not known.
+    """
     arguments = query.arguments
     if arguments.digest is not None:
         files = downstream_of_digest(query.index, arguments.digest)
-        return files, query.models.trained_on_digest(arguments.digest) or None
+        return files, query.models.trained_on_digest(arguments.digest) or None, None
     if arguments.file is not None:
         path = find_version(query.index, query.project, arguments.file).version.path
-        reached = [one for one in query.models.models if one.rows] if path == query.data else None
-        return downstream_of_file(query.index, path), reached
-    rows = query.rows()
-    return downstream_of_rows(query.index, query.data, [rows]), query.models.trained_on([rows])
+        files = downstream_of_file(query.index, path)
+        if path != query.data:
+            return files, None, None
+        return files, [one for one in query.models.models if one.rows], [Range(0, MOST_ROWS)]
+    rows = [query.rows()]
+    files = downstream_of_rows(query.index, query.data, rows)
+    return files, query.models.trained_on(rows), rows
 
 
 def _one_path_of_each_job(files: Iterable[DownstreamFile], models: ModelsOnDisk) -> list[str]:
@@ -91,8 +103,11 @@ def _lines(files: list[DownstreamFile]) -> Iterator[str]:
         if one.job != job:
             yield f"{one.depth}  {one.job}, through {one.through}"
             job = one.job
-        age = "" if one.is_current else "  (overwritten or deleted since)"
+        is_told = one.is_current or one.removed_at
+        age = "" if is_told else "  (overwritten or deleted since)"
         note = f"  ({one.note})" if one.note else ""
         yield f"       {one.path}  {short(one.digest)}{age}{note}"
     models = sum(one.role == "model" for one in files)
-    yield f"{counted(len(files), 'file')}, {models} of them models"
+    removed = sum(one.removed_at is not None for one in files)
+    gone = f", {removed} of these removed by clean.py" if removed else ""
+    yield f"{counted(len(files), 'file')}, {models} of them models{gone}"

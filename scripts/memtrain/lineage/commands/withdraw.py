@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 
+from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range, count_rows
 from memtrain.core.wording import counted, listed, readable
-from memtrain.lineage.commands.base import Commands, Query, add_row_arguments
+from memtrain.lineage.commands.base import Commands, Query, add_row_arguments, add_time_argument
 from memtrain.lineage.queries.models_on_disk import ModelOnDisk
-from memtrain.lineage.queries.withdraw import record_withdrawals, state_gone, withdraw
+from memtrain.lineage.queries.removed_models import RemovedModel
+from memtrain.lineage.queries.withdraw import state_gone, withdraw
+from memtrain.lineage.queries.withdrawal_actions import WithdrawalName
 from memtrain.recipes.withdrawals import WITHDRAWALS_FILE, Withdrawal
 
 _DETAILS = f"""\
@@ -29,8 +32,9 @@ def add_parser(commands: Commands) -> None:
         "--gone",
         action="store_true",
         help="record that withdrawn rows that are not found have left the source: those of one "
-        "withdrawal, with --rows, or all",
+        "withdrawal, with --rows or --at, or all",
     )
+    add_time_argument(parser)
     parser.add_argument(
         "--reason",
         required=True,
@@ -43,6 +47,8 @@ def run(query: Query) -> int:
     """Withdraw rows, and print which models were trained on them."""
     if query.arguments.gone:
         return _state_gone(query)
+    if query.arguments.at is not None:
+        raise UserError("--at names a withdrawal that there is; it goes with --gone alone.")
     rows = query.rows()
     added = withdraw(
         query.withdrawals_file,
@@ -51,28 +57,30 @@ def run(query: Query) -> int:
         rows=rows,
         reason=query.arguments.reason,
     )
-    record_withdrawals(query.results.records, "withdraw", [added])
     models, unknown = query.models.trained_on(added.ranges), query.models.unknown
     lines = [f"rows {rows} are withdrawn; commit {WITHDRAWALS_FILE} and withdrawals.d"]
     lines += _lines_on_identical(added)
+    removed = [one for one in query.removed_models if one.may_hold(added.ranges)]
+    lines += _lines_on_removed_models(removed)
     lines += _lines_on_models(models, unknown, added.ranges)
     content = {
         "withdrawal": added.model_dump(),
         "models": [one.facts() for one in models],
         "models_with_unknown_rows": [one.facts() for one in unknown],
+        "removed_models": [one.facts() for one in removed],
     }
     return query.answer(content, lines)
 
 
 def _state_gone(query: Query) -> int:
+    rows, at = query.rows() if query.names_rows else None, query.arguments.at
     gone = state_gone(
         query.withdrawals_file,
         dataset=query.dataset,
         results=query.results,
         reason=query.arguments.reason,
-        rows=query.rows() if query.names_rows else None,
+        name=WithdrawalName(rows, at) if rows or at else None,
     )
-    record_withdrawals(query.results.records, "withdraw", gone)
     lines = [
         f"rows {one.range} ({one.reason}): {one.gone.rows:,} of {one.range.rows:,} have left the "
         f"source; commit {WITHDRAWALS_FILE}"
@@ -102,6 +110,12 @@ def _lines_on_models(
         f"models trained on these rows: {len(models)}; the next run of snakemake trains {these}, "
         "and no others, without the rows"
     )
+
+
+def _lines_on_removed_models(removed: Sequence[RemovedModel]) -> Iterator[str]:
+    for one in removed:
+        verb = "may have been" if one.ranges is None else "was"
+        yield f"{verb} trained on some of these rows: {one.path} ({one.note})"
 
 
 def _lines_on_identical(added: Withdrawal) -> Iterator[str]:

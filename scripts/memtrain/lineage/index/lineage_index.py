@@ -149,6 +149,10 @@ class LineageIndex:
         )
         return self._numbers(query, (path,))
 
+    def runs_of(self, job: str) -> list[int]:
+        """Return all runs of a job, in any state, the oldest first."""
+        return self._numbers("SELECT id FROM run WHERE job = ? ORDER BY started_at, id", (job,))
+
     def last_run_of(self, job: str) -> int | None:
         """Return the completed run of a job that ended last; None where there is none."""
         query = (

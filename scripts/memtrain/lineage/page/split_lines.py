@@ -1,7 +1,7 @@
 """What the row strip shows of every split: its rows, and how good its model is."""
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from memtrain.config.results import SplitLayout
@@ -20,12 +20,12 @@ class SplitLine:
     Attributes:
         name: the name of the split.
         train: the ranges of its training rows; empty where it has no recipe yet.
-        evaluate: the ranges of its evaluation rows; empty where it has no recipe yet.
+        evaluate: the ranges of its evaluation rows; empty where it has none, or no recipe yet.
         validate: the ranges of the rows that it is validated on while it trains.
         facts: values about its model as text, by labels for people; empty without a model.
-        metric: the label of its main metric; None without a model.
-        value: the main metric, rounded to as many digits as its standard error allows; None without
-            a model.
+        metric: the label of its main metric; None without an evaluation.
+        value: the main metric, rounded to as many digits as its standard error allows; words where
+            there are no rows to evaluate on; None without a model.
     """
 
     name: str
@@ -57,41 +57,37 @@ def _line(name: str, files: SplitLayout) -> SplitLine:
         recipe = Recipe.read(files.recipe)
     except UserError:
         return SplitLine(name)
-    train, evaluate = recipe.training.rows.ranges, recipe.evaluation.rows.ranges
+    train = recipe.training.rows.ranges
     validate = recipe.training.validation.ranges if recipe.training.validation else []
+    evaluate = recipe.evaluation.rows.ranges if recipe.evaluation else []
+    line = SplitLine(name, train, evaluate, validate=validate)
     try:
         split = SplitSummary.read(files)
     except UserError:
-        return SplitLine(name, train, evaluate, validate=validate)
-    evaluation = split.evaluation
-    facts = _facts(split)
+        return line
+    evaluation, facts = split.evaluation, _facts(split)
+    if evaluation is None:
+        return replace(line, facts=facts, value="not evaluated")
     label = evaluation.labels.get(evaluation.main_metric, evaluation.main_metric)
-    return SplitLine(
-        name,
-        train,
-        evaluate,
-        facts=facts,
-        metric=label,
-        value=facts.get(label),
-        validate=validate,
-    )
+    return replace(line, facts=facts, metric=label, value=facts.get(label))
 
 
 def _facts(split: SplitSummary) -> dict[str, str]:
     """Return values about a model as text, by labels for people."""
     evaluation = split.evaluation
-    metrics = {
-        label: format_with_error(evaluation.metrics[name], evaluation.errors[name])
-        for name, label in evaluation.labels.items()
-    }
-    return metrics | {
-        "loss": format_with_error(evaluation.loss),
-        "rows trained on": f"{split.rows_trained:,}",
-        "rows evaluated on": f"{evaluation.rows:,}",
-        "steps": f"{evaluation.steps:,}",
-        "parameters": f"{evaluation.parameters:,}",
-        **_cost(split.performance),
-    }
+    facts: dict[str, str] = {}
+    if evaluation is not None:
+        facts |= {
+            label: format_with_error(evaluation.metrics[name], evaluation.errors[name])
+            for name, label in evaluation.labels.items()
+        }
+        facts["loss"] = format_with_error(evaluation.loss)
+    facts["rows trained on"] = f"{split.rows_trained:,}"
+    facts["rows evaluated on"] = f"{evaluation.rows:,}" if evaluation else "none"
+    facts["steps"] = f"{split.steps:,}"
+    if evaluation is not None:
+        facts["parameters"] = f"{evaluation.parameters:,}"
+    return facts | _cost(split.performance)
 
 
 def _cost(performance: Performance | None) -> dict[str, str]:

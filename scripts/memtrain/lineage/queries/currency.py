@@ -96,9 +96,12 @@ def stale_results_of(today: Today, split: str, is_certain: bool) -> Iterator[Sta
     judge, files = Judge(today), today.results.split(split)
     stages = [
         (files.model, lambda: judge.training(split)),
-        (files.evaluation, lambda: judge.evaluation(split)),
-        (files.figures, lambda: judge.figures(split)),
     ]
+    if split in today.evaluated_splits:
+        stages += [
+            (files.evaluation, lambda: judge.evaluation(split)),
+            (files.figures, lambda: judge.figures(split)),
+        ]
     if is_certain:
         stages.insert(0, (files.recipe, lambda: judge.recipe(split)))
     for path, judgement in stages:

@@ -8,6 +8,7 @@ from memtrain.core.ranges import Range
 from memtrain.lineage.index.facts import Output, Reader
 from memtrain.lineage.index.lineage_index import LineageIndex
 from memtrain.lineage.queries.models_on_disk import ModelOnDisk, ModelsOnDisk
+from memtrain.lineage.queries.removed_models import RemovedModel
 from memtrain.lineage.records.run_record import ROLES_ABOUT_ROWS
 from memtrain.system.digests import digest_of_file
 
@@ -28,6 +29,7 @@ class DownstreamFile:
         through: the path of the input through which the run is downstream of the query.
         is_current: whether the file still lies there, and no later run has written it.
         note: what is unusual about the file, and what to do.
+        removed_at: the time at which clean.py removed the file, ISO 8601; None where it did not.
     """
 
     path: str
@@ -38,6 +40,7 @@ class DownstreamFile:
     through: str
     is_current: bool
     note: str | None = None
+    removed_at: str | None = None
 
 
 def downstream_of_rows(
@@ -111,6 +114,33 @@ def with_models_on_disk(
             found += _unrecorded(index, model, project=project, data=data)
     unique = {(one.path, one.digest): one for one in reversed(found)}
     return sorted(unique.values(), key=_order)
+
+
+def with_removed_models(
+    files: Iterable[DownstreamFile],
+    removed: Iterable[RemovedModel],
+    *,
+    rows: Sequence[Range] | None,
+    data: str,
+) -> list[DownstreamFile]:
+    """Return what lies downstream, with the models that clean.py has removed.
+
+    Args:
+        files: what lies downstream of the query.
+        removed: the models that were removed.
+        rows: the rows of the query; None where only the records tell.
+        data: the path of the file of rows, relative to the project.
+    """
+    found = {(one.path, one.digest): one for one in files}
+    for model in removed:
+        known = found.get((model.path, model.digest))
+        if known is None and (model.ranges is None or (rows and model.may_hold(rows))):
+            job = f"train/{model.split}"
+            known = DownstreamFile(model.path, model.digest, "model", job, 1, data, False)
+        if known is not None and not known.is_current:
+            gone = replace(known, note=model.note, removed_at=model.at)
+            found[model.path, model.digest] = gone
+    return sorted(found.values(), key=_order)
 
 
 def _unrecorded(

@@ -179,7 +179,7 @@ class ModelsOnDisk:
         if beside is not None and beside[0] == recipe:
             return beside[1]
         if recipe in self._trainings:
-            return self._rows_of_run(self._trainings[recipe])
+            return rows_of_run(self._index, self._trainings[recipe])
         return self._recipes.get(recipe)
 
     def _rows_of_file(self, path: Path) -> TrainedRows | None:
@@ -191,7 +191,7 @@ class ModelsOnDisk:
         for version in self._index.versions(self._privacy.path(path)):
             run = self._index.writer_of(version.id)
             if version.digest == digest and run is not None:
-                return self._rows_of_run(run)
+                return rows_of_run(self._index, run)
         return None
 
     @cached_property
@@ -210,15 +210,16 @@ class ModelsOnDisk:
         found = (_read_recipe(self._results.split(split).recipe) for split in self._splits)
         return dict(one for one in found if one is not None)
 
-    def _rows_of_run(self, run: int) -> TrainedRows | None:
-        """Return the rows that a training read; None where its record names none."""
-        uses = [use for use in self._index.uses(run) if not use.is_output]
-        trained, validated = (
-            [rows for use in uses if use.role == role for rows in self._index.spans(use)]
-            for role in ("rows", VALIDATION_ROWS)
-        )
-        pieces = [piece for use in uses for piece in self._index.pieces(use)]
-        return TrainedRows(trained, pieces, validated) if trained else None
+
+def rows_of_run(index: LineageIndex, run: int) -> TrainedRows | None:
+    """Return the rows that a training read; None where its record names none."""
+    uses = [use for use in index.uses(run) if not use.is_output]
+    trained, validated = (
+        [rows for use in uses if use.role == role for rows in index.spans(use)]
+        for role in ("rows", VALIDATION_ROWS)
+    )
+    pieces = [piece for use in uses for piece in index.pieces(use)]
+    return TrainedRows(trained, pieces, validated) if trained else None
 
 
 def _read_recipe(path: Path) -> tuple[str, TrainedRows] | None:

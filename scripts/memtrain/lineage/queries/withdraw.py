@@ -10,9 +10,13 @@ from memtrain.core.wording import listed
 from memtrain.data.record_file import RecordLayout, read_layout
 from memtrain.data.row_digests import digest_rows
 from memtrain.data.source import Source
+from memtrain.lineage.queries.withdrawal_actions import (
+    WithdrawalName,
+    changing_withdrawals,
+    check_is_one_data,
+)
 from memtrain.lineage.records.run_record import utc_now
-from memtrain.lineage.records.user_actions import record_action
-from memtrain.recipes.withdrawals import Gone, Withdrawal, read_withdrawals, write_withdrawals
+from memtrain.recipes.withdrawals import Gone, Withdrawal
 from memtrain.recipes.withdrawn_rows import WithdrawnRows
 from memtrain.recipes.withdrawn_values import ValuesFolder
 
@@ -23,6 +27,7 @@ def withdraw(
     """Add rows to the withdrawals, with the digests of their values.
 
     The source is read twice: for the values of the rows, and for other rows with the same values.
+    A call that was killed after it withdrew the rows is finished, and its withdrawal returned.
 
     Args:
         file: the file of withdrawals.
@@ -36,8 +41,112 @@ def withdraw(
             changed since it was imported.
     """
     layout = read_layout(results.data)
-    before = read_withdrawals(file, dataset)
-    _check_rows(file, before, results, layout, rows)
+    with changing_withdrawals(file, dataset, results.records) as changes:
+        done = {(one.rows, one.at) for one in changes.finished_of("withdraw")}
+        for one in changes.before:
+            if one.range == rows and (one.rows, one.at) in done:
+                return one
+        _check_rows(file, changes.before, results, layout, rows)
+        added = _new_withdrawal(file, changes.before, results, layout, rows, reason)
+        changes.write("withdraw", [added], [*changes.before, added])
+    return added
+
+
+def state_gone(
+    file: Path,
+    *,
+    dataset: str,
+    results: ResultsLayout,
+    reason: str,
+    name: WithdrawalName | None = None,
+) -> list[Withdrawal]:
+    """State that withdrawn rows that are not found have left the source, and return which.
+
+    Args:
+        file: the file of withdrawals.
+        dataset: the name of the dataset.
+        results: the files of the dataset.
+        reason: why they left.
+        name: the withdrawals that are meant; None for all whose rows are not found.
+
+    Raises:
+        UserError: where no row is missing, the name is that of several withdrawals from different
+            data, or the source has changed since it was imported.
+    """
+    with changing_withdrawals(file, dataset, results.records) as changes:
+        found = WithdrawnRows(changes.before, file, results)
+        meant = changes.before
+        if name is not None:
+            meant = [one for one in meant if name.matches(one) and name.holds(one)]
+            _check_is_there(file, dataset, changes.before, meant)
+        found.search()
+        missing = {one.at: found.missing_rows(one) for one in meant}
+        unstated = [one for one in meant if missing[one.at] > (one.gone.rows if one.gone else 0)]
+        if not unstated:
+            which = "all withdrawn rows" if name is None else "these withdrawn rows"
+            raise UserError(
+                f"{file}: {which} of {dataset} are found where they lie in today's data, or it is "
+                "stated that they are gone. There is nothing to state."
+            )
+        if name is not None:
+            check_is_one_data(file, unstated, way_out="or all of them without --rows")
+        gone = [
+            one.model_copy(update={"gone": Gone(rows=missing[one.at], reason=reason, at=utc_now())})
+            for one in unstated
+        ]
+        changes.write("withdraw", gone, [*_without(changes.before, unstated), *gone])
+    return gone
+
+
+def restore(
+    file: Path,
+    dataset: str,
+    results: ResultsLayout,
+    name: WithdrawalName,
+    every_data: bool = False,
+) -> list[Withdrawal]:
+    """Remove withdrawals, and return what was removed.
+
+    A call that was killed after it removed them is finished, and they are returned.
+
+    Args:
+        file: the file of withdrawals.
+        dataset: the name of the dataset.
+        results: the files of the dataset.
+        name: the withdrawals that are meant.
+        every_data: whether they are meant whatever data their numbers count in.
+
+    Raises:
+        UserError: where there is no such withdrawal, one is only partly in the rows, or several
+            are from different data.
+    """
+    with changing_withdrawals(file, dataset, results.records) as changes:
+        removed = [one for one in changes.before if name.matches(one)]
+        done = [one for one in changes.finished_of("restore") if name.matches(one)]
+        if not removed and done:
+            return done
+        _check_is_there(file, dataset, changes.before, removed)
+        partly = [one for one in removed if not name.holds(one)]
+        if partly:
+            raise UserError(
+                f"{file}: rows {name.rows} do not hold whole withdrawals of {dataset}: "
+                f"{_described(partly)} are only partly in them. Name the rows of one of them."
+            )
+        if not every_data:
+            check_is_one_data(file, removed)
+        changes.write("restore", removed, _without(changes.before, removed))
+    return removed
+
+
+def _new_withdrawal(
+    file: Path,
+    before: list[Withdrawal],
+    results: ResultsLayout,
+    layout: RecordLayout,
+    rows: Range,
+    reason: str,
+) -> Withdrawal:
+    """Return a withdrawal of rows, after writing the digests of their values."""
     # Imported late: of all commands, this one alone needs Arrow.
     from memtrain.data.tables.source_rows import SourceRows
     from memtrain.recipes.withdrawn_search import digests_of_rows, find_rows
@@ -49,7 +158,7 @@ def withdraw(
     columns = source_rows.columns
     digests = digests_of_rows(source_rows, rows, key)
     [found] = find_rows(source_rows, [(columns, digests)], key)
-    added = Withdrawal(
+    return Withdrawal(
         rows=(rows.start, rows.end),
         reason=reason,
         at=utc_now(),
@@ -58,88 +167,25 @@ def withdraw(
         identical=[(one.start, one.end) for one in subtract_ranges(found.ranges, [rows])],
         values=folder.write(columns, digests, key),
     )
-    write_withdrawals(file, dataset, [*before, added])
-    return added
 
 
-def state_gone(
-    file: Path, *, dataset: str, results: ResultsLayout, reason: str, rows: Range | None = None
-) -> list[Withdrawal]:
-    """State that withdrawn rows that are not found have left the source, and return which.
+def _without(withdrawals: Sequence[Withdrawal], others: Sequence[Withdrawal]) -> list[Withdrawal]:
+    return [one for one in withdrawals if one not in others]
 
-    Args:
-        file: the file of withdrawals.
-        dataset: the name of the dataset.
-        results: the files of the dataset.
-        reason: why they left.
-        rows: the withdrawal that is meant; None for all whose rows are not found.
 
-    Raises:
-        UserError: where no row is missing, or the source has changed since it was imported.
-    """
-    before = read_withdrawals(file, dataset)
-    found = WithdrawnRows(before, file, results)
-    found.search()
-    gone: list[Withdrawal] = []
-    after: list[Withdrawal] = []
-    for one in before:
-        missing = 0 if rows not in (None, one.range) else found.missing_rows(one)
-        if missing > (one.gone.rows if one.gone else 0):
-            one = one.model_copy(update={"gone": Gone(rows=missing, reason=reason, at=utc_now())})
-            gone.append(one)
-        after.append(one)
-    if not gone:
+def _check_is_there(
+    file: Path, dataset: str, before: Sequence[Withdrawal], found: Sequence[Withdrawal]
+) -> None:
+    """Refuse a name that no withdrawal has."""
+    if not found:
         raise UserError(
-            f"{file}: all withdrawn rows of {dataset} are found where they lie in today's data. "
-            "There is nothing to state."
+            f"{file}: no withdrawal of {dataset} is meant. Its withdrawals, by the numbers that "
+            f"{file.name} has: {_described(before) or 'none'}. Name the rows of one of them."
         )
-    write_withdrawals(file, dataset, after)
-    return gone
 
 
-def restore(file: Path, dataset: str, rows: Range) -> list[Withdrawal]:
-    """Remove every withdrawal within some rows, and return what was removed.
-
-    Args:
-        file: the file of withdrawals.
-        dataset: the name of the dataset.
-        rows: the rows to restore, by the numbers that they had when they were withdrawn.
-
-    Raises:
-        UserError: where there is no withdrawal in the rows, or one is only partly in them.
-    """
-    before = read_withdrawals(file, dataset)
-    removed = [one for one in before if list(overlaps([one.range], [rows]))]
-    partly = [one for one in removed if list(overlaps([one.range], [rows])) != [one.range]]
-    if not removed or partly:
-        known = listed([one.range for one in before]) or "none"
-        raise UserError(
-            f"{file}: rows {rows} do not hold whole withdrawals of {dataset}. Its withdrawals, by "
-            f"the numbers that {file.name} has: {known}. Name the rows of one of them."
-        )
-    left = [one for one in before if one not in removed]
-    write_withdrawals(file, dataset, left)
-    for one in removed:
-        if one.values and one.values not in [other.values for other in left]:
-            ValuesFolder(file).remove(one.values)
-    return removed
-
-
-def record_withdrawals(folder: Path, action: str, withdrawals: Sequence[Withdrawal]) -> None:
-    """Record that rows were withdrawn or restored, for the history.
-
-    Args:
-        folder: the folder of the records.
-        action: "withdraw" or "restore".
-        withdrawals: what was added or removed.
-    """
-    message = "; ".join(
-        f"rows {one.range}: {one.reason}" + (f"; gone: {one.gone.reason}" if one.gone else "")
-        for one in withdrawals
-    )
-    recorded = {"rows", "reason", "at", "digest"}
-    content = [one.model_dump(mode="json", include=recorded) for one in withdrawals]
-    record_action(folder, action, message, kind="withdrawal", facts={"withdrawals": content})
+def _described(withdrawals: Sequence[Withdrawal]) -> str:
+    return listed([f"{one.range} ({one.reason}, {one.at})" for one in withdrawals])
 
 
 def _check_rows(

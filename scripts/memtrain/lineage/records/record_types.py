@@ -78,10 +78,55 @@ class _Verification(_Facts):
     findings: list[_Finding]
 
 
+_StartAndEnd = Annotated[list[int], Field(min_length=2, max_length=2)]
+
+
+class _Removed(_Facts):
+    path: str
+    why: str
+
+
+class _RemovedModel(_Facts):
+    path: str
+    split: str
+    digest: str
+    rows: list[_StartAndEnd] | None
+
+
+class _Cleaning(_Facts):
+    removed: list[_Removed] = []
+    models: list[_RemovedModel] = []
+
+
+class _Withdrawn(_Facts):
+    rows: _StartAndEnd
+    reason: str
+    at: str
+    digest: str
+    values: str | None = None
+    gone_at: str | None = None
+
+
+class _Withdrawal(_Facts):
+    withdrawals: list[_Withdrawn] = []
+
+
+class _Accepted(_Facts):
+    result: str
+    at: str
+
+
+class _Acceptance(_Facts):
+    acceptances: list[_Accepted] = []
+
+
 class _Details(_Facts):
     training: _Training | None = None
     workflow: _Workflow | None = None
     verification: _Verification | None = None
+    cleaning: _Cleaning | None = None
+    withdrawal: _Withdrawal | None = None
+    acceptance: _Acceptance | None = None
     metrics: dict[str, JsonValue] = {}
 
 

@@ -31,7 +31,7 @@ def draw_split(
 
     Args:
         folder: the folder to draw in.
-        recipe: the recipe of the split.
+        recipe: the recipe of the split, which has an evaluation.
         evaluation: the evaluation of the model.
         predictions: the predictions of the model.
         history: the history of the training.
@@ -123,7 +123,7 @@ def _training_heading(recipe: Recipe, evaluation: Evaluation, history: History) 
 def _class_names(recipe: Recipe) -> list[str]:
     """Return the names of the classes; their numbers where they have no names."""
     numbers = range(recipe.training.task.class_count)
-    return recipe.evaluation.class_names or [str(number) for number in numbers]
+    return recipe.needed_evaluation().class_names or [str(number) for number in numbers]
 
 
 def _draw_nothing(path: Path, heading: Heading) -> None:

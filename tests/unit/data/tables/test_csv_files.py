@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from memtrain.config.text_files import CsvSettings
 from memtrain.core.errors import UserError
-from memtrain.data.tables.csv_quotes import QuoteWatch, refuse_irregular_quotes
+from memtrain.data.tables.csv_records import RecordWatch, count_strictly
+from memtrain.data.tables.csv_text import CsvText, Utf8Stream
 from memtrain.data.tables.files import open_tables
 from tests.unit.data.tables.test_files import read
 
@@ -43,7 +45,8 @@ OPEN = "a quote is opened and never closed"
 def test_no_row_vanishes_within_the_cell_of_another(tmp_path, rows, row, message, filler):
     lines = ["x,w", *["0,z"] * filler, *rows]
     (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
-    with pytest.raises(UserError, match=rf"t\.csv, row {filler + row:,}: {message}"):
+    at = rf"line {filler + row + 1:,} \(row {filler + row - 1:,}\)"
+    with pytest.raises(UserError, match=rf"t\.csv, {at}: {message}"):
         read(tmp_path / "t.csv", ["x"])
 
 
@@ -56,11 +59,14 @@ def test_quotes_are_regular_wherever_the_bytes_are_cut(cells, all_quoted, size):
     text = io.StringIO(newline="")
     quoting = csv.QUOTE_ALL if all_quoted else csv.QUOTE_MINIMAL
     csv.writer(text, quoting=quoting).writerows(cells)
-    watch = QuoteWatch(io.BytesIO(text.getvalue().encode()))
+    content = text.getvalue().encode()
+    watch = RecordWatch(Utf8Stream(io.BytesIO(content), "utf-8"))
     while watch.read(size):
         pass
     assert watch.ends_regularly
-    refuse_irregular_quotes("t.csv", io.StringIO(text.getvalue(), newline=""))
+    assert watch.records == count_strictly(
+        CsvText("t.csv", lambda: io.BytesIO(content), CsvSettings(), ",")
+    )
 
 
 def test_a_quote_within_a_cell_without_quotes_is_a_letter(tmp_path):
@@ -72,7 +78,7 @@ def test_letters_that_are_not_utf8_do_no_harm_in_columns_that_are_not_read(tmp_p
     (tmp_path / "t.csv").write_bytes("n,x\ncafé,1\n".encode("latin-1"))
     assert read(tmp_path / "t.csv", ["x"])[0].to_pydict() == {"x": [b"1"]}
     (tmp_path / "t.csv").write_bytes("café,x\nn,1\n".encode("latin-1"))
-    with pytest.raises(UserError, match=r"name of a column, b'caf\\xe9', is not UTF-8"):
+    with pytest.raises(UserError, match=r"name of a column, b'caf\\xe9', is no text in utf-8"):
         open_tables([tmp_path / "t.csv"])
 
 
@@ -102,5 +108,7 @@ def test_lines_within_quotes_may_lie_across_blocks(tmp_path):
 @pytest.mark.parametrize(("row", "cells"), [("5", 1), ("5,6,7", 3)])
 def test_a_row_with_another_number_of_cells_is_named(tmp_path, row, cells):
     (tmp_path / "t.csv").write_text("a,b\n" + "1,2\n" * 10 + row + "\n1,2\n")
-    with pytest.raises(UserError, match=rf"t\.csv, row 11: it has {cells} cells.* 2 columns"):
+    with pytest.raises(
+        UserError, match=rf"t\.csv, line 12 \(row 10\): it has {cells} cells?.* 2 columns"
+    ):
         read(tmp_path / "t.csv", ["a"])

@@ -153,7 +153,7 @@ def test_every_number_of_a_block_may_be_missing(import_table):
 def test_the_first_missing_value_of_many_rows_is_named(import_table):
     x = np.arange(200_000.0)
     x[[70_000, 70_005, 190_000]] = np.nan
-    with pytest.raises(UserError, match=r"'x' has missing values \(3, the first in .*row 70,001\)"):
+    with pytest.raises(UserError, match=r"'x' has missing values \(3, the first in .*row 70,000\)"):
         import_table(pa.table({"x": x, "y": np.zeros(200_000)}), **XY)
 
 
@@ -219,3 +219,24 @@ def test_a_file_with_fewer_rows_is_noticed_where_size_and_time_are_the_same(tmp_
         create(tmp_path / "data.npy", rows.dtype, rows.rows) as writer,
     ):
         rows.write(writer)
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+def test_a_file_that_is_replaced_is_noticed_where_size_and_time_are_the_same(tmp_path, in_place):
+    path = tmp_path / "t.csv"
+    path.write_text("x,y\n1,1\n2,2\n")
+    before = path.stat()
+    rows = TableImport(ImportSettings(path=str(path), **XY))
+    rows.survey()
+    other = path if in_place else tmp_path / "other.csv"
+    other.write_text("x,y\n5,1\n7,2\n")
+    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+    other.replace(path)
+    after = path.stat()
+    assert (after.st_size, after.st_mtime_ns) == (before.st_size, before.st_mtime_ns)
+    with (
+        pytest.raises(UserError, match="changed while"),
+        create(tmp_path / "data.npy", rows.dtype, rows.rows) as writer,
+    ):
+        rows.write(writer)
+    assert os.listdir(tmp_path) == ["t.csv"]
