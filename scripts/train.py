@@ -195,6 +195,7 @@ def train(
             "training",
             order_digest=result.order_digest,
             steps=len(result.history),
+            kept_step=result.kept_step,
             runs=performance.runs,
             processes=performance.processes,
             device=performance.device,

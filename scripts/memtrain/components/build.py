@@ -140,7 +140,12 @@ def build_training_parts(
         f"{where}.scheduler",
         settings.scheduler,
         optimizer or optim.SGD(StandIn().parameters(), lr=0.1, momentum=0.9),
-        Extent(recipe.sizes.steps, recipe.sizes.steps_per_epoch, settings.epochs),
+        Extent(
+            recipe.sizes.steps,
+            recipe.sizes.steps_per_epoch,
+            settings.epochs,
+            is_validated=recipe.validation is not None,
+        ),
     )
     if parts is None or optimizer is None or problems:
         raise UserError(*problems)

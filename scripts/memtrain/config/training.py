@@ -25,7 +25,11 @@ from memtrain.config.types import (
     Seed,
     Settings,
 )
-from memtrain.config.validation import ValidateEverySettings, ValidationSettings
+from memtrain.config.validation import (
+    EarlyStoppingSettings,
+    ValidateEverySettings,
+    ValidationSettings,
+)
 from memtrain.core.byte_sizes import format_bytes
 
 #: When the rows of a training are copied to the disk of its node.
@@ -177,6 +181,16 @@ class TrainingSettings(Settings):
         description="How often the model is validated, {epochs: N} or {steps: N}, and after the "
         "last step.",
     )
+    early_stopping: EarlyStoppingSettings | None = Field(
+        default=None,
+        description="When the training ends before its last step, by its validations: {patience: "
+        "3, min_delta: 0, metric: loss}; null for never.",
+    )
+    keep: Literal["last", "best"] = Field(
+        default="last",
+        description="Which weights are kept: those after the last step, or those of the best "
+        "validation, by the metric of early_stopping (without it, by the loss).",
+    )
     seed: Seed = Field(
         default=0, description="Seed of the initial weights, of the row order and of dropout."
     )
@@ -195,6 +209,12 @@ class TrainingSettings(Settings):
         """Import paths of the user's own objects that the settings name."""
         choices = (self.model, self.transform, self.loss, self.optimizer, self.scheduler)
         return [path for choice in choices if choice for path in choice.imports]
+
+    @property
+    def decisive_metric(self) -> tuple[str, float]:
+        """The metric that decides, and 1 where less of it is better, or -1 where more is."""
+        stopping = self.early_stopping
+        return (stopping.metric, stopping.sign) if stopping else ("loss", 1.0)
 
     @model_validator(mode="after")
     def _check_sharding(self) -> "TrainingSettings":

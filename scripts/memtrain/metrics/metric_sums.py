@@ -22,14 +22,22 @@ class MetricSums:
     Args:
         recipe: training part of the recipe.
         meaning: what the outputs of the model mean. For the task "other", there is only the loss.
+        example: a scored row, which tells the shapes of the sums.
     """
 
-    def __init__(self, recipe: TrainingRecipe, meaning: OutputMeaning):
+    def __init__(self, recipe: TrainingRecipe, meaning: OutputMeaning, example: ScoredBatch):
         self._meaning = meaning
         self._metrics: MetricCollection = build_metrics(
             recipe, meaning.task, has_probabilities=meaning.has_probabilities
         )
         self._own = torch.zeros(_OWN_SUMS, dtype=torch.float64)
+        for metric in self._all:
+            # torchmetrics would add the sums of all processes again, in an order of its own.
+            metric.sync_on_compute = False
+        # Some sums have their shape only after a first row.
+        self.add(example)
+        self._shapes = [_state(*place).shape for place in self._places]
+        self.reset()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -61,8 +69,11 @@ class MetricSums:
 
         Counts are exact up to 2^53 rows.
         """
-        states = [_state(metric, name) for metric in self._all for name in metric.metric_state]
-        return torch.cat([self._own, *(state.reshape(-1).double() for state in states)])
+        states = [
+            _state(*place).expand(shape).reshape(-1).double()
+            for place, shape in zip(self._places, self._shapes, strict=True)
+        ]
+        return torch.cat([self._own, *states])
 
     def values(self, vector: torch.Tensor) -> tuple[float, dict[str, float]]:
         """Return the mean loss per row, and the metrics by name; means over several targets.
@@ -73,17 +84,20 @@ class MetricSums:
             vector: the sums of all rows, float64 (sums,); this object then holds them.
         """
         self._own, rest = vector[:_OWN_SUMS].clone(), vector[_OWN_SUMS:]
-        for metric in self._all:
-            for name in metric.metric_state:
-                state = _state(metric, name)
-                part, rest = rest[: state.numel()], rest[state.numel() :]
-                setattr(metric, name, part.reshape(state.shape).to(state.dtype))
+        for (metric, name), shape in zip(self._places, self._shapes, strict=True):
+            part, rest = rest[: shape.numel()], rest[shape.numel() :]
+            setattr(metric, name, part.reshape(shape).to(_state(metric, name).dtype))
             metric._update_count = 1
         rows, loss, nonfinite = self._own.tolist()
         found = {name: float(metric.compute().mean()) for name, metric in self._named}
         if nonfinite:
             found = dict.fromkeys(found, math.nan)
         return loss / rows, found
+
+    @property
+    def _places(self) -> Sequence[tuple[Metric, str]]:
+        """All sums of the metrics, each as the metric and the name of its state."""
+        return [(metric, name) for metric in self._all for name in metric.metric_state]
 
     @property
     def _named(self) -> Sequence[tuple[str, Metric]]:

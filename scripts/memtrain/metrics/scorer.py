@@ -54,6 +54,7 @@ class Scorer:
         meaning: what the outputs of the model mean.
         keeps_target: whether the transform leaves the targets of the first rows as they are.
         rows_per_batch: rows that go through the model together.
+        example: the first row, without its loss.
         values_per_prediction: values in a prediction, in the form that metrics take.
     """
 
@@ -72,9 +73,9 @@ class Scorer:
         self.meaning = OutputMeaning(
             task_of(loss.kind, recipe, self.keeps_target), loss.kind, loss.name
         )
+        self.example = self._predict(first_row(dataset, rows, torch.device("cpu")))
         # A loss of two classes may take one output; the prediction is two probabilities even then.
-        outputs = self._outputs(first_row(dataset, rows, torch.device("cpu")))
-        self.values_per_prediction = self.meaning.predictions(outputs).shape[1]
+        self.values_per_prediction = self.example.predictions.shape[1]
         # Metrics take predictions in float64.
         bytes_per_row = max(4 * recipe.in_features, 8 * self.values_per_prediction)
         self.rows_per_batch = max(1, min(_ROWS_PER_BATCH, _BYTES_PER_BATCH // bytes_per_row))
@@ -91,8 +92,10 @@ class Scorer:
         )
 
     @torch.no_grad()
-    def _outputs(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        return self._parts.model(self._as_trained(batch)["features"])
+    def _predict(self, batch: dict[str, torch.Tensor]) -> ScoredBatch:
+        outputs = self._parts.model(self._as_trained(batch)["features"])
+        true_values = self.meaning.true_values(batch["target"])
+        return ScoredBatch(true_values, self._predictions(outputs.cpu()), summed_loss=0.0)
 
     def _as_trained(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Return a batch as the training has it: targets standardized, and float64 as float32."""

@@ -131,7 +131,8 @@ def _rates_after(
     """Return the learning rates of a schedule that goes on from a saved state."""
     settings, sizes = recipe.settings, recipe.sizes
     optimizer = build_optimizer(f"{where}.optimizer", settings.optimizer, parts.model)
-    extent = Extent(sizes.steps, sizes.steps_per_epoch, settings.epochs)
+    is_validated = recipe.validation is not None
+    extent = Extent(sizes.steps, sizes.steps_per_epoch, settings.epochs, is_validated)
     key = f"{where}.scheduler"
     scheduler = build_scheduler(key, settings.scheduler, optimizer, extent)
     assert scheduler is not None

@@ -20,6 +20,7 @@ from memtrain.loading.row_order import RowOrder, row_order
 from memtrain.planning.dry_run import dry_run
 from memtrain.planning.parts_problems import PartsError, shared_problems
 from memtrain.planning.target_check import target_problems
+from memtrain.planning.validation_check import check_decisions
 from memtrain.planning.validation_rows import hold_out
 from memtrain.planning.value_problems import value_problems
 from memtrain.recipes.recipe import (
@@ -184,6 +185,8 @@ class _Resolver:
         )
         if self._source.task == "regression":
             raise_problems(target_problems(split, settings, uses))
+        resource_estimate = dry_run("training", training, self._data)
+        check_decisions(f"splits.{split}", training, self._data)
         return Recipe(
             split=split,
             training=training,
@@ -193,7 +196,7 @@ class _Resolver:
                 else None
             ),
             shuffle=_shuffle_summary(order, self._source.in_random_order),
-            resource_estimate=dry_run("training", training, self._data),
+            resource_estimate=resource_estimate,
             shards={str(number): self._manifest.shards[number].digest for number in touched},
             rows_per_shard=self._manifest.rows_per_shard,
             withdrawn=[(rows.start, rows.end) for rows in left_out],

@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 
 from memtrain.config.results import HISTORY_FILE, VALIDATION_FILE
-from memtrain.data.made_from import Statement, versions_of_packages
+from memtrain.data.made_from import versions_of_packages
+from memtrain.recipes.model_file import ModelOrigin
 from memtrain.system.digests import digest_of_file
 from memtrain.training.history import StepRecord, write_history
 from memtrain.training.performance import Performance
@@ -24,6 +25,7 @@ class TrainingResult:
         recipe_digest: digest of the training part of the recipe.
         device: "cpu" or "cuda".
         weights: weights of the model, tensors by name.
+        kept_step: number of the step after which the weights were these.
         history: one record for every optimizer step.
         validations: one record for every validation.
         order_digest: digest of the rows in the order in which they were visited; see
@@ -34,6 +36,7 @@ class TrainingResult:
     recipe_digest: str
     device: str
     weights: Mapping[str, torch.Tensor]
+    kept_step: int
     history: Sequence[StepRecord]
     validations: Sequence[ValidationRecord]
     order_digest: str
@@ -61,7 +64,9 @@ class TrainingResult:
             validation = Path(history).with_name(VALIDATION_FILE)
         write_history(history, self.history)
         write_validations(validation, self.validations)
-        origin = Statement(
+        origin = ModelOrigin(
+            steps=len(self.history),
+            kept_step=self.kept_step,
             made_from={"recipe": self.recipe_digest, "code": code},
             files={
                 HISTORY_FILE: digest_of_file(history),

@@ -33,6 +33,7 @@ from memtrain.training.performance import TrainingCost, measure_performance
 from memtrain.training.reporter import TrainingReporter
 from memtrain.training.result import TrainingResult
 from memtrain.training.run_context import RunContext
+from memtrain.training.selection import Selection
 from memtrain.training.step_errors import (
     explain_nondeterminism,
     explain_nonfinite_gradient,
@@ -86,6 +87,7 @@ class Trainer:
         )
         self._history: list[StepRecord] = []
         self._validations = Validations(training, self._parts, data, context, is_sharded=is_sharded)
+        self._selection = Selection(settings, context.group.is_main)
         self._cost = TrainingCost()
 
     def describe(self) -> str:
@@ -138,10 +140,12 @@ class Trainer:
         ) as reporter:
             reporter.report_validation(self._validations.last)
             self._train(reporter)
+        weights, kept_step = self._selection.kept(self._model_state.weights(), len(self._history))
         return TrainingResult(
             recipe_digest=self._recipe.digest("training"),
             device=self._context.device.type,
-            weights=self._model_state.weights(),
+            weights=weights,
+            kept_step=kept_step,
             history=self._history,
             validations=self._validations.records,
             order_digest=digest_of_state(self._visited_by_all()),
@@ -155,6 +159,8 @@ class Trainer:
         # The run before may have been asked to stop before a validation that was due.
         if not self._validate(reporter):
             self._leave(reporter)
+        if self._selection.ends:
+            return
         for window in self._windows.windows(len(self._history), self._cost):
             accumulated = self._accumulate(window)
             record = self._take_step(window, accumulated.loss)
@@ -165,7 +171,7 @@ class Trainer:
             should_stop = should_stop or not self._validate(reporter)
             self._cost.seconds = seconds_before + time.perf_counter() - start
             reporter.report_step(record, self._cost)
-            if is_last and not should_stop:
+            if (is_last or self._selection.ends) and not should_stop:
                 break
             if should_stop or self._schedule.is_due(record.step):
                 self._save(reporter)
@@ -185,8 +191,13 @@ class Trainer:
             if explanation is None:
                 raise
             raise explanation from None
+        if is_done and (record := self._validations.last):
+            self._selection.see(record, self._model_state.weights)
+            self._optimizer_step.validated(record.loss)
+            reporter.report_validation(record)
+            if self._selection.ends:
+                _log.info(f"the validations get no better: the training ends after step {step:,}")
         self._cost.validating_seconds += time.perf_counter() - start
-        reporter.report_validation(self._validations.last)
         return is_done
 
     def _accumulate(self, window: Window) -> AccumulatedWindow:
@@ -263,6 +274,7 @@ class Trainer:
             **self._model_state.state_dict(),
             **self._optimizer_step.state_dict(),
             **self._validations.state_dict(),
+            **self._selection.state_dict(),
             "visited": self._visited_by_all(),
             "history": torch.from_numpy(records_to_array(self._history)),
             "cost": asdict(self._cost),
@@ -272,6 +284,7 @@ class Trainer:
         self._model_state.load_state_dict(state)
         self._optimizer_step.load_state_dict(state)
         self._validations.load_state_dict(state)
+        self._selection.load_state_dict(state, self._validations.records)
         self._windows.visited.load(state["visited"])
         self._history = records_from_array(state["history"].cpu().numpy())
         self._cost = TrainingCost(**state["cost"])

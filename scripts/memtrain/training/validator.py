@@ -70,7 +70,7 @@ class Validator:
         self._dataset = open_rows(data, recipe, rows, transform, float64=True)
         with evaluation_mode(self._model, context.device, self._seed):
             self._scorer = Scorer(recipe, self._parts, self._dataset, rows, context.device)
-        self._sums = MetricSums(recipe, self._scorer.meaning)
+        self._sums = MetricSums(recipe, self._scorer.meaning, self._scorer.example)
         share = max(_LEAST_ROWS, -(-rows.count // _BATCHES))
         self._rows_per_batch = min(self._scorer.rows_per_batch, share)
         self._batches = -(-rows.count // self._rows_per_batch)

@@ -220,8 +220,9 @@ def new_training(resolve, own, tmp_path):
         {"model": {"name": "mlp", "hidden": [16], "dropout": 0.2}},
         {"loss": "CrossEntropyLoss", "classes": 3, "target": CLASSES},
         {"accumulation_steps": 6, "target": TARGET * 1e6},
+        {"target": np.stack([TARGET, FEATURES[:, 0], FEATURES[:, 1] * 3], 1)},
     ],
-    ids=["regression", "classification", "two lanes"],
+    ids=["regression", "classification", "two lanes", "several targets"],
 )
 def test_any_number_of_processes_gives_the_same_bytes(new_training, case):
     one = new_training("one", **case)

@@ -142,6 +142,9 @@ def _lines_of_run(run: RunFacts) -> Iterator[str]:
         yield f"settings: {listed(settings, 6)}"
     if training := run.details.get("training"):
         yield f"visited the rows in the order {short(training['order_digest'])}"
+        kept, steps = training.get("kept_step"), training.get("steps")
+        if kept is not None and kept != steps:
+            yield f"kept the weights after step {kept:,} of {steps:,}"
     variables = run.environment.get("variables", {})
     if job := _slurm_job(variables, run.machine.get("attempt", 1)):
         yield job

@@ -279,7 +279,8 @@ class Verifier:
         if record is None or model.abandoned_folder:
             return
         path = next((file.path for file in record.inputs if file.role == "recipe"), None)
-        observed = record.details.get("training", {}).get("order_digest")
+        training = record.details.get("training", {})
+        observed = training.get("order_digest")
         if observed is None or path is None or not (self._project / path).exists():
             return
         try:
@@ -291,7 +292,7 @@ class Verifier:
         # Imported here, since it imports PyTorch: that takes a second, which most commands save.
         from memtrain.loading.order_digest import declared_order_digest
 
-        declared = declared_order_digest(recipe.training)
+        declared = declared_order_digest(recipe.training, training.get("steps"))
         if declared != observed:
             self._add_finding(
                 "order",
