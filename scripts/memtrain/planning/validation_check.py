@@ -35,12 +35,39 @@ def check_decisions(where: str, recipe: TrainingRecipe, data: str) -> None:
             "Name rows under `validate` of the split, or a share of the training rows: "
             "`training: {validation: {share: 10%}}`."
         )
+    _check_averaging(where, recipe)
     metric, _ = settings.decisive_metric
     known = ("loss",) if metric == "loss" else ("loss", *_metrics(recipe, data))
     if metric not in known:
         raise UserError(
             f"{where}: training.early_stopping.metric: found {metric}, which a validation of this "
             f"model does not have; it has {listed(known)}."
+        )
+
+
+def _check_averaging(where: str, recipe: TrainingRecipe) -> None:
+    """Refuse averages of no steps, and of models whose statistics would not fit them."""
+    settings, sizes = recipe.settings, recipe.sizes
+    if settings.averaging is None:
+        return
+    before = settings.averaging.steps_before(sizes.steps, sizes.steps_per_epoch)
+    if before >= sizes.steps:
+        raise UserError(
+            f"{where}: training.averaging.swa.start: found {before} steps, but the training has "
+            f"{sizes.steps}, so that there would be nothing to average. Use an earlier start."
+        )
+    with torch.random.fork_rng([]):
+        model = build_model_parts(recipe, torch.device("cpu")).model
+    names = [
+        name or type(model).__name__
+        for name, layer in model.named_modules()
+        if getattr(layer, "running_mean", None) is not None
+    ]
+    if names:
+        raise UserError(
+            f"{where}: training.averaging: the model has BatchNorm ({listed(names, 5)}), whose "
+            "running statistics are those of the weights of single steps, and would not fit their "
+            "average. Use GroupNorm or LayerNorm, or no `averaging`."
         )
 
 

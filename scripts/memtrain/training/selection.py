@@ -21,6 +21,8 @@ class Selection:
     Args:
         settings: settings of the training.
         is_main: whether this is rank 0.
+        steps_before: steps up to which validations decide nothing, since the weights that they
+            see would not be kept: those before an average begins.
 
     Attributes:
         best: the validation with the best weights so far; None before the first one whose metric
@@ -28,11 +30,12 @@ class Selection:
         ends: whether the training ends now, before its last step.
     """
 
-    def __init__(self, settings: TrainingSettings, is_main: bool):
+    def __init__(self, settings: TrainingSettings, is_main: bool, steps_before: int = 0):
         self._stopping = settings.early_stopping
         self._metric, self._sign = settings.decisive_metric
         self._keeps_best = settings.keep == "best"
         self._is_main = is_main
+        self._steps_before = steps_before
         self.best: ValidationRecord | None = None
         self.ends = False
         # The value that the next validations have to beat, and how many have failed in a row.
@@ -90,6 +93,8 @@ class Selection:
 
     def _decide(self, record: ValidationRecord) -> bool:
         """Return whether a validation is the best so far, and note whether it ends the training."""
+        if record.step <= self._steps_before:
+            return False
         value = self._sign * record.value_of(self._metric)
         is_best = math.isfinite(value) and (
             self.best is None or value < self._sign * self.best.value_of(self._metric)

@@ -7,6 +7,7 @@ has state can save and restore it, so that a training can be stopped after any s
 import logging
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import asdict
 from typing import Any, NoReturn
 
@@ -24,6 +25,7 @@ from memtrain.training.accumulation.accumulator import (
     NonFiniteLossError,
     Window,
 )
+from memtrain.training.averaging import Averaging
 from memtrain.training.build import build_accumulator, build_loader
 from memtrain.training.checkpoint_schedule import CheckpointSchedule
 from memtrain.training.distributed.fsdp import ModelState, shard
@@ -87,7 +89,12 @@ class Trainer:
         )
         self._history: list[StepRecord] = []
         self._validations = Validations(training, self._parts, data, context, is_sharded=is_sharded)
-        self._selection = Selection(settings, context.group.is_main)
+        self._averaging = Averaging(training, self._parts.model) if settings.averaging else None
+        self._selection = Selection(
+            settings,
+            context.group.is_main,
+            steps_before=self._averaging.steps_before if self._averaging else 0,
+        )
         self._cost = TrainingCost()
 
     def describe(self) -> str:
@@ -140,7 +147,7 @@ class Trainer:
         ) as reporter:
             reporter.report_validation(self._validations.last)
             self._train(reporter)
-        weights, kept_step = self._selection.kept(self._model_state.weights(), len(self._history))
+        weights, kept_step = self._selection.kept(self._candidates(), len(self._history))
         return TrainingResult(
             recipe_digest=self._recipe.digest("training"),
             device=self._context.device.type,
@@ -165,6 +172,8 @@ class Trainer:
             accumulated = self._accumulate(window)
             record = self._take_step(window, accumulated.loss)
             self._history.append(record)
+            if self._averaging is not None:
+                self._averaging.add(record.step)
             self._cost.rows += record.rows
             is_last = record.step == self._recipe.training.sizes.steps
             should_stop = accumulated.should_stop and not is_last
@@ -185,20 +194,28 @@ class Trainer:
             return True
         start = time.perf_counter()
         try:
-            is_done = self._validations.validate(step, lambda: stop.reason is not None)
+            with self._averaging.lent() if self._averaging else nullcontext():
+                is_done = self._validations.validate(step, lambda: stop.reason is not None)
         except RuntimeError as error:
             explanation = explain_nondeterminism(error)
             if explanation is None:
                 raise
             raise explanation from None
         if is_done and (record := self._validations.last):
-            self._selection.see(record, self._model_state.weights)
+            self._selection.see(record, self._candidates)
             self._optimizer_step.validated(record.loss)
             reporter.report_validation(record)
             if self._selection.ends:
                 _log.info(f"the validations get no better: the training ends after step {step:,}")
         self._cost.validating_seconds += time.perf_counter() - start
         return is_done
+
+    def _candidates(self) -> dict[str, torch.Tensor]:
+        """Return the weights that would be kept now: averages, or those after the last step."""
+        if self._averaging is None:
+            return self._model_state.weights()
+        with self._averaging.lent():
+            return {name: part.clone() for name, part in self._model_state.weights().items()}
 
     def _accumulate(self, window: Window) -> AccumulatedWindow:
         """Give the parameters the gradient of a window."""
@@ -275,6 +292,7 @@ class Trainer:
             **self._optimizer_step.state_dict(),
             **self._validations.state_dict(),
             **self._selection.state_dict(),
+            **(self._averaging.state_dict() if self._averaging else {}),
             "visited": self._visited_by_all(),
             "history": torch.from_numpy(records_to_array(self._history)),
             "cost": asdict(self._cost),
@@ -285,6 +303,8 @@ class Trainer:
         self._optimizer_step.load_state_dict(state)
         self._validations.load_state_dict(state)
         self._selection.load_state_dict(state, self._validations.records)
+        if self._averaging is not None:
+            self._averaging.load_state_dict(state)
         self._windows.visited.load(state["visited"])
         self._history = records_from_array(state["history"].cpu().numpy())
         self._cost = TrainingCost(**state["cost"])
