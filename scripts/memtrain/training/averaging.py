@@ -55,11 +55,8 @@ class Averaging:
             self._averages = {name: part.clone() for name, part in self._parameters.items()}
             return
         share = 1 / self._count if self._ema is None else 1 - self._ema
-        torch._foreach_lerp_(
-            list(self._averages.values()),
-            [part.detach() for part in self._parameters.values()],
-            share,
-        )
+        for name, part in self._parameters.items():
+            self._averages[name].lerp_(part, share)
 
     @contextmanager
     def lent(self) -> Iterator[None]:
