@@ -36,6 +36,7 @@ else:
         output:
             data="<results>/data.npy",
             source="<results>/source.json",
+            groups=[f"<results>/{file}" for file in GROUPS],
         log:
             "<results>/logs/import_data.log",
         benchmark:
@@ -98,6 +99,7 @@ checkpoint resolve_splits:
         source=made_by(MAKES_ROWS, "source.json"),
         manifest=made_by("index_shards", "manifest.json"),
         parts=made_by("index_shards", "manifest"),
+        groups=made_by(MAKES_ROWS, *GROUPS),
     output:
         splits=collect(
             "<results>/splits/{split}/split.json", split=CONFIGURATION.split_names

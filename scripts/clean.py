@@ -4,6 +4,7 @@
                          still hold what they learned of their rows
   no longer evaluated    evaluation, predictions and figures of splits that have no `evaluate` now
   state left over        checkpoints of trainings that are finished
+  old groups             groups.npy of rows that are not grouped any more
   old predictions        predictions that belong to no evaluation
   left by killed programs   files that were being written
 

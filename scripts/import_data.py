@@ -1,7 +1,8 @@
 """Bring rows of your own into a record file.
 
-Reads .npy, .npz, .csv, .csv.gz, .zip (of CSV files), .parquet, .arrow and .feather: one file, a
-folder of them, or a pattern like "data/*.csv". No file is read whole, whatever its size.
+Reads .npy, .npz, .csv, .tsv, .txt (these packed as .gz or .zip, too), .parquet, .arrow and
+.feather: one file, a folder of them, or a pattern like "data/*.csv". No file is read whole,
+whatever its size.
 
 Everything is read twice. The first time it is surveyed: rows are counted, words of categories and
 labels of classes are found, and so is everything that is wrong. The second time the rows are
@@ -10,7 +11,8 @@ files they came from, with their digests, what the columns are called and how wo
 
 With `shuffle_once`, the rows are written in a random order: the same for the same seed and files,
 on every machine. The rows need not fit into memory, but the disk must hold them twice until the
-file is complete.
+file is complete. Where rows have groups (`group_by`), groups.npy beside the record file says where
+each starts.
 """
 
 import argparse
@@ -26,9 +28,11 @@ from memtrain.config.dataset import ImportSettings
 from memtrain.config.parsing import parse_settings_text
 from memtrain.core.ranges import Range
 from memtrain.data import record_file
-from memtrain.data.external_shuffle import ShuffledWriter, shuffled
+from memtrain.data.external_shuffle import ShuffledWriter, reordered
+from memtrain.data.groups import groups_beside, write_group_starts
 from memtrain.data.made_from import files_digest, settings_digest
 from memtrain.data.record_file import RecordWriter
+from memtrain.data.row_places import RowPlaces, SourcePlaces
 from memtrain.data.tables.importer import TableImport
 from memtrain.lineage.records.arguments import add_recording_arguments
 from memtrain.lineage.records.recorder import recording
@@ -36,9 +40,10 @@ from memtrain.workflow.result_code import result_code_digest
 
 SETTINGS = """\
 settings, as under `dataset: import:` in config.yaml:
-  path          a file, a folder of files, or a pattern
-  features      the columns that the model sees; of a .npy matrix by number: [0, 1, 2]
-  target        the columns that it learns to predict
+  path          a file, a folder of files, or a pattern; or {features: X.npy, target: y.npy}
+  features      the columns that the model sees: names (of a .npy matrix, numbers), patterns
+                ("pixel_*"), positions ("0:64"), {type: number}, {all_but: [id]}, or a list of these
+  target        the columns that it learns to predict, as for features
   dtypes        types of columns, or of all `features` or the `target`: {target: int64}; float32
                 unless given. A target of integers is a class.
   inexact       error (unless given): an integer that its type cannot hold exactly stops the import;
@@ -47,8 +52,13 @@ settings, as under `dataset: import:` in config.yaml:
                 class
   missing       error (unless given): stop; drop: leave the row out; keep: leave it missing, for
                 `impute` of the training; or one of them by column, or for `features` and `target`
+  csv           how text files are written: delimiter, decimal, thousands, encoding, quote,
+                null_values, skip_rows, column_names: {delimiter: ";", decimal: ","}
   shuffle_once  a seed: write the rows in random order, which takes twice their space on the disk;
-                null (unless given): keep the order of the files
+                null (unless given): keep the order of the files. {seed: 1, stratify_by: species}:
+                in an order in which every range has the shares of the classes of a column;
+                {seed: 1, group_by: patient}: in groups, which ranges and folds do not cut
+  group_by      for rows that keep their order: the column whose values are such groups
 
 A column of several numbers a row (a subarray of .npy, an array in .npz, a fixed-size list in
 .parquet) is named once and becomes columns "name[0]", "name[1]", ...; where it is the only one of
@@ -70,12 +80,12 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 
 
 def ordering(
-    settings: ImportSettings, writer: RecordWriter, path: str
+    writer: RecordWriter, places: RowPlaces, path: str
 ) -> AbstractContextManager[RecordWriter | ShuffledWriter]:
-    """Return the writer that brings rows into the order that the settings ask for."""
-    if settings.shuffle_once is None:
+    """Return the writer that brings rows into the order of their places."""
+    if isinstance(places, SourcePlaces):
         return nullcontext(writer)
-    return shuffled(writer, settings.shuffle_once, path)
+    return reordered(writer, places, path)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -84,12 +94,18 @@ def main(argv: list[str] | None = None) -> int:
     with recording(__file__, args) as record:
         code = result_code_digest(Path(__file__))
         settings = parse_settings_text(ImportSettings, args.settings)
-        record.set(**{"import": settings.model_dump(mode="json")}, seed=settings.shuffle_once)
+        seed = settings.shuffle_once.seed if settings.shuffle_once else None
+        record.set(**{"import": settings.model_dump(mode="json")}, seed=seed)
         rows = TableImport(settings)
         rows.survey()
         with record_file.create(args.data, rows.dtype, rows.rows) as writer:
-            with ordering(settings, writer, args.data) as ordered:
+            places = rows.order.places(writer.layout, Path(args.data).parent)
+            with ordering(writer, places, args.data) as ordered:
                 rows.write(ordered)
+        starts, groups = rows.order.group_starts(places), None
+        if starts is not None:
+            groups = groups_beside(args.data)
+            write_group_starts(groups, starts)
         source = rows.source()
         made_from = {
             "code": code,
@@ -98,11 +114,13 @@ def main(argv: list[str] | None = None) -> int:
                 {file["path"]: f"sha256:{file['sha256']}" for file in source.origin["files"]}
             ),
         }
-        source.made_of(made_from, args.data).write(args.source)
+        source.made_of(made_from, args.data, groups).write(args.source)
         for file in source.origin["files"]:
             record.reads(file["path"], "imported", digest=f"sha256:{file['sha256']}")
         record.wrote_rows(args.data, [Range(0, rows.rows)], rows.rows)
         record.wrote(args.source, "source")
+        if groups is not None:
+            record.wrote(groups, "groups")
         print(
             f"{args.data}: {rows.rows_read:,} rows read, {rows.rows_dropped:,} dropped, "
             f"{rows.rows:,} written, {writer.layout.file_bytes:,} bytes"

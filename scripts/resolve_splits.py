@@ -23,6 +23,7 @@ from memtrain.config.results import ResultsLayout, SplitLayout
 from memtrain.config.schema import Configuration
 from memtrain.core.ranges import Range, count_rows
 from memtrain.core.wording import listed
+from memtrain.data.groups import groups_beside, read_group_borders
 from memtrain.data.manifest import Manifest
 from memtrain.data.source import Source
 from memtrain.lineage.records.arguments import add_recording_arguments
@@ -86,6 +87,7 @@ def main(argv: list[str] | None = None) -> int:
             manifest,
             source,
             withdrawn_rows(args, withdrawals),
+            read_group_borders(args.data, source, manifest.layout.rows),
         )
         for recipe in with_origins(args, configuration, recipes, withdrawals, codes):
             path = SplitLayout(Path(args.splits, recipe.split)).recipe
@@ -97,6 +99,8 @@ def main(argv: list[str] | None = None) -> int:
         )
         for role in ("manifest", "source"):
             record.reads(getattr(args, role), role)
+        if source.group_column is not None:
+            record.reads(groups_beside(args.data), "groups")
         record.reads(args.config, "configuration")
         if Path(args.withdrawals).exists():
             record.reads(args.withdrawals, "withdrawals")
@@ -167,7 +171,7 @@ def describe(recipe: Recipe, source: Source) -> None:
             f"{recipe.split}: {count_rows(ranges):,} withdrawn rows are left out: {listed(ranges)}"
         )
     for warning in (
-        describe_weak_shuffle(recipe),
+        describe_weak_shuffle(recipe, source.group_column is not None),
         describe_long_training(recipe),
         describe_absent_classes(recipe, source.class_names),
     ):

@@ -8,6 +8,7 @@ _ORDER = (
     "lineage",
     "clean",
     "check_components",
+    "describe_table",
     "generate_data",
     "import_data",
     "index_shards",

@@ -2,8 +2,17 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
+from memtrain.config.plain_values import read_number
 from memtrain.config.selections import ColumnName, Selections, plain_names
 from memtrain.config.text_files import CsvSettings
 from memtrain.config.types import FROM_TEXT, Count, FilePath, Name, Seed, Settings
@@ -142,6 +151,55 @@ def _read_path(value: Any) -> Any:
 ImportPath = Annotated[FilePath | TwoPaths, BeforeValidator(_read_path)]
 
 
+def _allow_seed_alone(schema: dict[str, Any]) -> None:
+    """Let a JSON schema accept the seed in place of a mapping."""
+    mapping = dict(schema)
+    schema.clear()
+    schema["anyOf"] = [mapping["properties"]["seed"] | {"description": "The seed."}, mapping]
+
+
+class ShuffleOnceSettings(Settings):
+    """A random order of all rows; a number stands for its seed."""
+
+    model_config = Settings.model_config | {"json_schema_extra": _allow_seed_alone}
+
+    seed: Seed = Field(description="Seed of the order.")
+    stratify_by: ColumnName | None = Field(
+        default=None,
+        description="A column of classes: every range of rows has the shares of its classes, to "
+        "less than 2 rows of each. It need not be a feature or a target.",
+    )
+    group_by: ColumnName | None = Field(
+        default=None,
+        description="A column whose rows of one value, a group, are written together, the groups "
+        "in random order. Ranges and folds cut no group. It need not be a feature or a target.",
+    )
+
+    @model_validator(mode="after")
+    def _check_columns(self) -> "ShuffleOnceSettings":
+        if self.stratify_by is not None and self.group_by is not None:
+            raise ValueError(
+                "found both stratify_by and group_by; where groups are kept whole, the shares of "
+                "classes are what the groups make them. Use one of them"
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def _as_given(self, as_mapping: SerializerFunctionWrapHandler) -> Any:
+        # A seed alone is written as it is given, so that results of such an order stay current.
+        is_seed_alone = self.stratify_by is None and self.group_by is None
+        return self.seed if is_seed_alone else as_mapping(self)
+
+
+def _read_shuffle_once(value: Any) -> Any:
+    is_number = value is not None and not isinstance(value, (dict, ShuffleOnceSettings))
+    return {"seed": read_number(value)} if is_number else value
+
+
+#: The order of ``shuffle_once``, or its seed.
+ShuffleOnce = Annotated[ShuffleOnceSettings, BeforeValidator(_read_shuffle_once)]
+
+
 class ImportSettings(Settings):
     """Rows that are imported from the user's files into one record file."""
 
@@ -186,11 +244,38 @@ class ImportSettings(Settings):
         description="How text files (.csv, .tsv, .txt) are written: their delimiter, decimal sign, "
         "encoding, words for missing values, lines above the header.",
     )
-    shuffle_once: Seed | None = Field(
+    shuffle_once: ShuffleOnce | None = Field(
         default=None,
-        description="Seed of a random order in which the rows are written, for rows that are "
-        "sorted; null keeps them in the order of the files.",
+        description="A random order in which the rows are written, for rows that are sorted: a "
+        "seed, or a mapping; null keeps them in the order of the files.",
     )
+    group_by: ColumnName | None = Field(
+        default=None,
+        description="For rows that are not shuffled: a column whose rows of one value, a group, "
+        "lie together. Ranges and folds cut no group. The import stops where rows of a group lie "
+        "apart; `shuffle_once` with a `group_by` brings them together.",
+    )
+
+    @model_validator(mode="after")
+    def _check_order(self) -> "ImportSettings":
+        if self.group_by is not None and self.shuffle_once is not None:
+            raise ValueError(
+                "group_by is for rows that keep their order; beside shuffle_once, write "
+                f"`shuffle_once: {{seed: {self.shuffle_once.seed}, group_by: {self.group_by}}}`"
+            )
+        return self
+
+    @property
+    def group_column(self) -> str | None:
+        """The column whose values are groups that no range cuts; None where there is none."""
+        shuffle = self.shuffle_once
+        return self.group_by if shuffle is None else shuffle.group_by
+
+    @property
+    def order_column(self) -> str | None:
+        """The column by which rows are ordered; None where there is none."""
+        stratified = None if self.shuffle_once is None else self.shuffle_once.stratify_by
+        return stratified or self.group_column
 
     def named_part(self) -> "ResolvedImport":
         """Return the settings with the columns that are named; patterns and the like are left out.

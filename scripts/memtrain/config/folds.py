@@ -1,6 +1,5 @@
 """The settings of a cross-validation: how the rows are cut into folds."""
 
-from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
@@ -8,6 +7,7 @@ from pydantic import BeforeValidator, Field
 from memtrain.config.plain_values import read_number
 from memtrain.config.splits import SplitRanges
 from memtrain.config.types import FROM_TEXT, Settings
+from memtrain.core.group_borders import GroupBorders
 from memtrain.core.ranges import MOST_ROWS, Range
 
 
@@ -44,22 +44,27 @@ class FoldSettings(Settings):
         """The names of the folds."""
         return [f"fold_{number}" for number in range(1, self.count + 1)]
 
-    def resolve(self, number: int, rows: int) -> SplitRanges:
+    def resolve(self, number: int, rows: int, groups: GroupBorders | None = None) -> SplitRanges:
         """Return the ranges of a fold as row numbers, and their problems.
 
         Args:
             number: the number of the fold, from 0.
             rows: number of rows in the file.
+            groups: borders between groups of rows, which no fold cuts; None where rows have none.
+                The gap then leaves out whole groups.
         """
         parts = self.count + (self.order == "time")
-        borders = [rows * part // parts for part in range(parts + 1)]
-        if any(start == end for start, end in pairwise(borders)):
-            problem = f"folds: {self.count} folds of {rows} rows leave some of the folds empty."
+        if problem := self._too_many(parts, rows, groups):
             return SplitRanges([], [], [problem])
+        borders = [rows * part // parts for part in range(parts + 1)]
+        if groups is not None:
+            borders = groups.even_borders(parts)
         place = number + (self.order == "time")
         evaluate = Range(borders[place], borders[place + 1])
-        before = Range(0, max(0, evaluate.start - self.gap))
-        after = Range(min(rows, evaluate.end + self.gap), rows)
+        ends = max(0, evaluate.start - self.gap), min(rows, evaluate.end + self.gap)
+        if groups is not None:
+            ends = groups.around(ends[0])[0], groups.around(ends[1])[1]
+        before, after = Range(0, ends[0]), Range(ends[1], rows)
         around = [before] if self.order == "time" else [before, after]
         train = [part for part in around if part.rows > 0]
         if not train:
@@ -69,6 +74,18 @@ class FoldSettings(Settings):
             )
             return SplitRanges([], [], [problem])
         return SplitRanges(train, [evaluate], [])
+
+    def _too_many(self, parts: int, rows: int, groups: GroupBorders | None) -> str | None:
+        """Return a problem where there are more parts than rows or groups; None elsewhere."""
+        if groups is not None and parts > groups.groups:
+            needed = " (and the first one is only trained on)" if parts > self.count else ""
+            return (
+                f"folds: {self.count} folds need {parts} groups of '{groups.column}' or more"
+                f"{needed}, and there are {groups.groups}. Use fewer folds."
+            )
+        if parts > rows:
+            return f"folds: {self.count} folds of {rows} rows leave some of the folds empty."
+        return None
 
 
 def _read_folds(value: Any) -> Any:

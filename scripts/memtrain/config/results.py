@@ -19,6 +19,7 @@ CONFIGURATION_FILE = "config.yaml"
 
 # Results name these in what they say of themselves, whatever path a program was given.
 DATA_FILE = "data.npy"
+GROUPS_FILE = "groups.npy"
 HISTORY_FILE = "history.csv"
 VALIDATION_FILE = "validation.csv"
 PREDICTIONS_FILE = "predictions.npy"
@@ -124,6 +125,11 @@ class ResultsLayout:
     def data(self) -> Path:
         """The record file with all rows."""
         return self.root / DATA_FILE
+
+    @property
+    def groups(self) -> Path:
+        """The first row of every group of rows; only there where the rows have groups."""
+        return self.root / GROUPS_FILE
 
     @property
     def source(self) -> Path:

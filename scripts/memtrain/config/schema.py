@@ -23,6 +23,7 @@ from memtrain.config.training import (
     TrainingSettings,
 )
 from memtrain.config.types import CountOrAuto, Name, PartialChoice, Settings
+from memtrain.core.group_borders import GroupBorders
 
 
 class ShardSettings(Settings):
@@ -170,22 +171,25 @@ class Configuration(Settings):
             "folds": self.fold_names,
         }
 
-    def resolve_ranges(self, split: str, rows: int) -> SplitRanges:
+    def resolve_ranges(
+        self, split: str, rows: int, groups: GroupBorders | None = None
+    ) -> SplitRanges:
         """Return the ranges of a split as row numbers, and their problems.
 
         Args:
             split: one of ``split_names``.
             rows: number of rows in the file.
+            groups: borders between groups of rows, which no range cuts; None where rows have none.
         """
         if split in self.splits:
-            return self.splits[split].resolve(f"splits.{split}", rows)
+            return self.splits[split].resolve(f"splits.{split}", rows, groups)
         assert self.folds is not None
-        return self.folds.resolve(self.fold_names.index(split), rows)
+        return self.folds.resolve(self.fold_names.index(split), rows, groups)
 
     def range_problems(self, rows: int) -> Iterator[str]:
-        """Yield the problems of the ranges of all splits in a file with ``rows`` rows."""
-        for split in self.split_names:
-            yield from self.resolve_ranges(split, rows).problems
+        """Yield the problems of the ranges of all splits in a file of some rows, each once."""
+        found = (self.resolve_ranges(split, rows).problems for split in self.split_names)
+        yield from dict.fromkeys(problem for problems in found for problem in problems)
 
 
 def config_schema() -> str:

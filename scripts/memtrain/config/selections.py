@@ -52,9 +52,13 @@ class AllBut(Settings):
 
 
 def _read_selection(value: Any) -> Any:
-    if not isinstance(value, dict):
+    if isinstance(value, OfType | AllBut):
+        return value
+    if not isinstance(value, dict | list):
         return read_column_name(value)
-    model = {"type": OfType, "all_but": AllBut}.get("".join(map(str, value)))
+    given = value if isinstance(value, dict) else ()
+    models: dict[str, type[OfType] | type[AllBut]] = {"type": OfType, "all_but": AllBut}
+    model = models.get("".join(map(str, given)))
     try:
         if model is not None:
             return model.model_validate(value)

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from memtrain.config.plain_values import read_number
 from memtrain.config.training import TrainingOverrides
 from memtrain.config.types import Settings
+from memtrain.core.group_borders import GroupBorders
 from memtrain.core.ranges import Range, overlaps, parse_bound, resolve_bound, self_overlaps
 from memtrain.core.wording import listed, shown
 
@@ -87,21 +88,29 @@ class SplitSettings(Settings):
         description="Settings of `training` that differ for this split.",
     )
 
-    def resolve(self, key: str, rows: int) -> SplitRanges:
+    def resolve(self, key: str, rows: int, groups: GroupBorders | None = None) -> SplitRanges:
         """Return the ranges as row numbers, and their problems.
 
         Args:
             key: key of the split, for messages: "splits.NAME".
             rows: number of rows in the file.
+            groups: borders between groups of rows, which no range cuts; None where rows have none.
+                A percentage stands for the border that is nearest to it.
         """
-        train = _resolve_pairs(self.train, rows)
-        evaluate = _resolve_pairs(self.evaluate or [], rows)
-        validate = _resolve_pairs(self.validate_ or [], rows)
-        problems = [
-            *_range_problems(f"{key}.train", self.train, train, rows),
-            *_range_problems(f"{key}.evaluate", self.evaluate or [], evaluate, rows),
-            *_range_problems(f"{key}.validate", self.validate_ or [], validate, rows),
-        ]
+        problems: list[str] = []
+        resolved: list[list[Range]] = []
+        for use, given in (
+            ("train", self.train),
+            ("validate", self.validate_),
+            ("evaluate", self.evaluate),
+        ):
+            pairs, where = given or [], f"{key}.{use}"
+            ranges = _resolve_pairs(pairs, rows, groups)
+            problems += _range_problems(where, pairs, ranges, rows, groups)
+            if groups is not None:
+                problems += _cut_groups(where, pairs, groups)
+            resolved.append(ranges)
+        train, validate, evaluate = resolved
         if not self.allow_overlap:
             problems += _shared_rows(
                 key, {"trained": train, "validated": validate, "evaluated": evaluate}
@@ -128,12 +137,37 @@ def _shared_rows(key: str, ranges_by_use: dict[str, list[Range]]) -> Iterator[st
             )
 
 
-def _resolve_pairs(pairs: list[list[int | str]], rows: int) -> list[Range]:
-    return [Range(*(resolve_bound(bound, rows) for bound in pair)) for pair in pairs]
+def _resolve_pairs(
+    pairs: list[list[int | str]], rows: int, groups: GroupBorders | None
+) -> list[Range]:
+    def resolved(bound: int | str) -> int:
+        row = resolve_bound(bound, rows)
+        return groups.nearest(row) if groups and isinstance(bound, str) else row
+
+    return [Range(*map(resolved, pair)) for pair in pairs]
+
+
+def _cut_groups(key: str, pairs: list[list[int | str]], groups: GroupBorders) -> Iterator[str]:
+    """Yield a problem for every row number among the bounds that lies inside a group."""
+    for pair in pairs:
+        for bound in pair:
+            if isinstance(bound, str) or bound >= groups.rows:
+                continue
+            before, after = groups.around(bound)
+            if before != after:
+                yield (
+                    f"{key}: {pair} cuts a group of '{groups.column}' at row {bound}; the group is "
+                    f"rows [{before}, {after}). Use {before} or {after}, or a percentage, which "
+                    "stands for the nearest border of groups."
+                )
 
 
 def _range_problems(
-    key: str, pairs: list[list[int | str]], ranges: list[Range], rows: int
+    key: str,
+    pairs: list[list[int | str]],
+    ranges: list[Range],
+    rows: int,
+    groups: GroupBorders | None,
 ) -> Iterator[str]:
     """Yield the problems of ranges in a file.
 
@@ -142,7 +176,9 @@ def _range_problems(
         pairs: the ranges as they are configured.
         ranges: the same ranges in row numbers.
         rows: number of rows in the file.
+        groups: borders between groups of rows; None where rows have none.
     """
+    moved = f", at borders of groups of '{groups.column}'" if groups else ""
     for pair, resolved in zip(pairs, ranges, strict=True):
         if resolved.end > rows:
             yield (
@@ -152,8 +188,8 @@ def _range_problems(
         elif resolved.rows <= 0:
             mistake = "is empty" if resolved.rows == 0 else "runs backwards"
             yield (
-                f"{key}: {pair} is {resolved} of {rows} rows, which {mistake}. The start must come "
-                "before the end."
+                f"{key}: {pair} is {resolved} of {rows} rows{moved}, which {mistake}. The start "
+                "must come before the end."
             )
     for common in self_overlaps(ranges):
         yield f"{key}: rows {common} are in two of these ranges. Name them once."

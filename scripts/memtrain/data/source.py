@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from memtrain.config.results import DATA_FILE
+from memtrain.config.results import DATA_FILE, GROUPS_FILE
 from memtrain.core.errors import UserError
 from memtrain.system import checked_json
 from memtrain.system.digests import digest_of_file
@@ -27,7 +27,7 @@ class Source:
         origin: content of ``source.json`` about the generator and its settings, or about the
             imported files and their digests.
         made_from: digests of what the rows were made from; see ``data.made_from``.
-        files: digest of the data file, by its name.
+        files: digests of the data file and of the file of its groups, by their names.
     """
 
     features: list[str]
@@ -45,19 +45,36 @@ class Source:
         """Whether the rows lie in random order, so that every range is a sample of all rows.
 
         Mock rows do, since each is drawn independently of the others; so do rows that were
-        shuffled when they were imported. Other rows may lie sorted.
+        shuffled when they were imported, unless in groups. Other rows may lie sorted.
         """
-        settings = self.origin.get("settings", {})
-        return self.origin.get("kind") == "mock" or settings.get("shuffle_once") is not None
+        order = self.origin.get("settings", {}).get("shuffle_once")
+        is_shuffled = order is not None and self.group_column is None
+        return self.origin.get("kind") == "mock" or is_shuffled
 
-    def made_of(self, made_from: Mapping[str, str], data: str | os.PathLike) -> "Source":
+    @property
+    def group_column(self) -> str | None:
+        """The column whose values are groups of rows that lie together; None without groups."""
+        settings = self.origin.get("settings", {})
+        order = settings.get("shuffle_once")
+        return order.get("group_by") if isinstance(order, dict) else settings.get("group_by")
+
+    def made_of(
+        self,
+        made_from: Mapping[str, str],
+        data: str | os.PathLike,
+        groups: str | os.PathLike | None = None,
+    ) -> "Source":
         """Return this source with the statement of what the rows were made from.
 
         Args:
             made_from: digests by name.
             data: the data file, which is read for its digest.
+            groups: the file of the groups; None where the rows have none.
         """
-        return replace(self, made_from=dict(made_from), files={DATA_FILE: digest_of_file(data)})
+        files = {DATA_FILE: digest_of_file(data)}
+        if groups is not None:
+            files[GROUPS_FILE] = digest_of_file(groups)
+        return replace(self, made_from=dict(made_from), files=files)
 
     def write(self, path: str | os.PathLike) -> None:
         """Write the source as canonical JSON with a checksum."""

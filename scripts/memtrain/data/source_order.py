@@ -1,14 +1,13 @@
 """Where the rows of a source lie in a data file that was written in another order.
 
-The rows of the source that are kept are numbered from 0, in their order. Without a shuffle, these
-numbers are the rows of the data file. With one, a row has a *place* between the two: the number
-that it has when all rows are sorted into their buckets, before each bucket is permuted.
+The rows of the source that are kept are numbered from 0, in their order. Where they were written in
+this order, these numbers are the rows of the data file. Elsewhere, a row has a *place* between the
+two, as ``row_places`` says.
 """
 
 import numpy as np
 
-from memtrain.data.external_shuffle import BUCKET_BYTES, BucketDraw
-from memtrain.data.record_file import RecordLayout
+from memtrain.data.row_places import RowPlaces, SourcePlaces
 
 
 class SourceOrder:
@@ -17,42 +16,28 @@ class SourceOrder:
     Memory holds the permutation of one bucket at a time.
 
     Args:
-        layout: layout of the data file.
-        seed: seed of ``shuffle_once``; None for rows that were not shuffled.
-        bucket_bytes: average size of a bucket.
+        places: the places of the rows.
     """
 
-    def __init__(self, layout: RecordLayout, seed: int | None, bucket_bytes: int = BUCKET_BYTES):
-        self._draw: BucketDraw | None = None
-        if seed is not None:
-            size_bytes = layout.rows * layout.row_bytes
-            self._draw = BucketDraw(seed, layout.rows, -(-size_bytes // bucket_bytes))
-            self._edges = self._draw.edges()
-        self.start()
+    def __init__(self, places: RowPlaces):
+        self._places = places
 
     def start(self) -> None:
         """Begin with the first row of the source."""
-        self._read_rows = 0
-        if self._draw is not None:
-            self._next_places = self._edges[:-1].copy()
+        self._places.start()
 
-    def next_places(self, rows: int) -> np.ndarray:
+    def next_places(self, rows: int, codes: np.ndarray | None = None) -> np.ndarray:
         """Return the places of the next rows of the source, int64 (rows,).
 
-        Rows beyond the last one that was written have places beyond the last.
+        Args:
+            rows: number of these rows.
+            codes: codes of their values in the column of the order, uint64 (rows,); None for an
+                order without a column.
+
+        Raises:
+            ChangedValuesError: where the values are not those that the order was made for.
         """
-        start, end = self._read_rows, self._read_rows + rows
-        self._read_rows = end
-        if self._draw is None or end > self._draw.rows or not rows:
-            return np.arange(start, end)
-        buckets = self._draw.draw(start, end)
-        order = buckets.argsort(kind="stable")
-        counts = np.bincount(buckets, minlength=self._draw.buckets)
-        firsts = np.repeat(self._next_places - (counts.cumsum() - counts), counts)
-        places = np.empty(rows, np.int64)
-        places[order] = np.arange(rows) + firsts
-        self._next_places += counts
-        return places
+        return self._places.next_places(rows, codes)
 
     def places_of(self, written: np.ndarray) -> np.ndarray:
         """Return the places of rows of the data file, integers of the same shape (rows,)."""
@@ -64,14 +49,15 @@ class SourceOrder:
 
     def _looked_up(self, numbers, table_of):
         """Return what stands at some numbers in a table of every bucket that they lie in."""
-        if self._draw is None:
+        if isinstance(self._places, SourcePlaces):
             return numbers
         found = np.empty_like(numbers)
-        buckets = np.searchsorted(self._edges, numbers, side="right") - 1
+        edges = self._places.edges
+        buckets = np.searchsorted(edges, numbers, side="right") - 1
         for bucket in np.unique(buckets).tolist():
-            start, end = self._edges[bucket : bucket + 2].tolist()
+            start, end = edges[bucket : bucket + 2].tolist()
             order = np.arange(end - start)
-            self._draw.permute(bucket, order)
+            self._places.permute(bucket, order)
             inside = buckets == bucket
             found[inside] = start + table_of(order)[numbers[inside] - start]
         return found

@@ -9,6 +9,7 @@ from memtrain.config.schema import Configuration
 from memtrain.config.training import TrainingSettings
 from memtrain.core.byte_sizes import format_bytes
 from memtrain.core.errors import UserError, raise_problems
+from memtrain.core.group_borders import GroupBorders
 from memtrain.core.ranges import Range, overlaps, subtract_ranges
 from memtrain.core.wording import listed
 from memtrain.data.field_statistics import merge_all
@@ -47,6 +48,7 @@ def resolve_splits(
     manifest: Manifest,
     source: Source,
     withdrawn: Sequence[Range] = (),
+    groups: GroupBorders | None = None,
 ) -> list[Recipe]:
     """Return the recipe of every split of a configuration.
 
@@ -56,6 +58,7 @@ def resolve_splits(
         manifest: manifest of that file.
         source: source of that file.
         withdrawn: rows that no training and no evaluation may use.
+        groups: borders between groups of rows, which no range cuts; None where rows have none.
 
     Raises:
         UserError: with all problems of all splits: ranges outside the data, overlaps, values that
@@ -67,6 +70,7 @@ def resolve_splits(
         manifest=manifest,
         source=source,
         withdrawn=withdrawn,
+        groups=groups,
     )
     recipes: list[Recipe] = []
     problems: list[str] = []
@@ -78,12 +82,18 @@ def resolve_splits(
             problems_of_parts[split] = error.problems
         except UserError as error:
             problems.extend(error.problems)
-    raise_problems([*problems, *shared_problems(problems_of_parts)])
+    # Too many folds, for example, are a problem of every fold, told once.
+    raise_problems([*dict.fromkeys(problems), *shared_problems(problems_of_parts)])
     return recipes
 
 
-def describe_weak_shuffle(recipe: Recipe) -> str | None:
-    """Return a warning if sorted rows would reach the model badly shuffled; else None."""
+def describe_weak_shuffle(recipe: Recipe, has_groups: bool = False) -> str | None:
+    """Return a warning if sorted rows would reach the model badly shuffled; else None.
+
+    Args:
+        recipe: recipe of a split.
+        has_groups: whether rows lie in groups, so that no other order of theirs would help.
+    """
     shuffle = recipe.shuffle
     settings = recipe.training.settings
     if shuffle.batch_variance <= _WEAK_SHUFFLE:
@@ -100,10 +110,14 @@ def describe_weak_shuffle(recipe: Recipe) -> str | None:
             f"Raise shuffle.buffer_bytes to {format_bytes(larger)}, or lower shuffle.block_bytes "
             f"to {format_bytes(smaller)}"
         )
+    instead = (
+        ""
+        if has_groups
+        else "; or import the rows with `shuffle_once: <seed>`, which shuffles them for good"
+    )
     return (
         f"{key}: if rows lie sorted by the target, the mean of a batch varies "
-        f"{shuffle.batch_variance:.3g} times as much as with a uniform shuffle. {advice}; or "
-        "import the rows with `shuffle_once: <seed>`, which shuffles them once and for all."
+        f"{shuffle.batch_variance:.3g} times as much as with a uniform shuffle. {advice}{instead}."
     )
 
 
@@ -127,7 +141,7 @@ def describe_absent_classes(recipe: Recipe, names: Sequence[str] | None) -> str 
     return (
         f"splits.{recipe.split}: no training row is of class {shown}; the model cannot learn "
         f"{'it' if len(absent) == 1 else 'them'}. Choose other ranges, or import the rows with "
-        "`shuffle_once: <seed>`."
+        "`shuffle_once: {seed: 1, stratify_by: <target>}`, which gives every range its share."
     )
 
 
@@ -142,12 +156,14 @@ class _Resolver:
         manifest: Manifest,
         source: Source,
         withdrawn: Sequence[Range],
+        groups: GroupBorders | None,
     ):
         self._configuration = configuration
         self._data = data
         self._manifest = manifest
         self._source = source
         self._withdrawn = withdrawn
+        self._groups = groups
 
     def resolve(self, split: str) -> Recipe:
         """Return the recipe of a split.
@@ -155,13 +171,13 @@ class _Resolver:
         Raises:
             UserError: with the problems of the split.
         """
-        ranges = self._configuration.resolve_ranges(split, self._manifest.layout.rows)
+        ranges = self._configuration.resolve_ranges(split, self._manifest.layout.rows, self._groups)
         raise_problems(ranges.problems)
         settings = self._configuration.training_settings(split)
         used = {"train": ranges.train, "validate": ranges.validate, "evaluate": ranges.evaluate}
         if settings.validation and not ranges.validate:
             used["train"], used["validate"] = hold_out(
-                f"splits.{split}", ranges.train, settings.validation, settings.seed
+                f"splits.{split}", ranges.train, settings.validation, settings.seed, self._groups
             )
         used = {use: part for use, part in used.items() if part}
         configured = [one for part in used.values() for one in part]

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from memtrain.config.validation import ValidationSettings
 from memtrain.core.errors import UserError
+from memtrain.core.group_borders import GroupBorders
 from memtrain.core.random_streams import random_stream
 from memtrain.core.ranges import (
     Range,
@@ -20,7 +21,11 @@ _RUNS = 256
 
 
 def hold_out(
-    where: str, train: Sequence[Range], settings: ValidationSettings, seed: int
+    where: str,
+    train: Sequence[Range],
+    settings: ValidationSettings,
+    seed: int,
+    groups: GroupBorders | None = None,
 ) -> tuple[list[Range], list[Range]]:
     """Return the training rows without a share of them, and that share.
 
@@ -31,9 +36,11 @@ def hold_out(
         train: ranges of the training rows.
         settings: which share is taken, and how.
         seed: seed of the training.
+        groups: borders between groups of rows, which are not cut: as many whole groups are taken as
+            come nearest to the share. None where rows have none.
 
     Raises:
-        UserError: if the share is no row.
+        UserError: if the share is no row, or all of them.
     """
     rows = count_rows(train)
     wanted = resolve_bound(settings.share, rows)
@@ -43,8 +50,18 @@ def hold_out(
             "one row. Use a larger share, or name the rows under `validate`."
         )
     positions = [(rows - wanted, rows)] if settings.take == "last" else _drawn(rows, wanted, seed)
-    held = merge_ranges(piece for span in positions for piece in at_positions(train, *span))
-    return subtract_ranges(train, held), held
+    held = [piece for span in positions for piece in at_positions(train, *span)]
+    if groups is not None:
+        held = [Range(groups.nearest(piece.start), groups.nearest(piece.end)) for piece in held]
+    held = merge_ranges(held)
+    left = subtract_ranges(train, held)
+    if not held or not left:
+        raise UserError(
+            f"{where}: training.validation.share: {settings.share} of {rows} training rows is "
+            f"{'all' if held else 'none'} of their groups. Use another share, or name the rows "
+            "under `validate`."
+        )
+    return left, held
 
 
 def _drawn(rows: int, wanted: int, seed: int) -> list[tuple[int, int]]:

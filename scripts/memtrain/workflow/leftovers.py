@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from memtrain.config.results import PREDICTIONS_FILE, ResultsLayout
+from memtrain.config.results import GROUPS_FILE, PREDICTIONS_FILE, ResultsLayout
 from memtrain.core.errors import UserError
 from memtrain.core.wording import listed
 from memtrain.data.made_from import statement_in
@@ -138,6 +138,8 @@ def _paths(
         predictions = results.split(split).predictions
         if predictions.exists() and not _belongs(results, split):
             yield predictions, "it belongs to no evaluation"
+    if results.groups.exists() and GROUPS_FILE not in statement_in(results.source).files:
+        yield results.groups, "the rows have no groups"
     for path in sorted(results.root.rglob(".*.part")):
         if is_left_over(path):
             yield path, "a killed program was writing it"

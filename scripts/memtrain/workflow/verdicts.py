@@ -137,6 +137,8 @@ class Verdicts:
             }[rule]
         elif rule == self._makes_rows:
             yield from (results.data, results.source)
+            if results.groups.exists():
+                yield results.groups
         elif rule == "index_shards":
             yield results.manifest
         elif rule == "resolve_splits":

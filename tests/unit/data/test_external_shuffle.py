@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memtrain.core.errors import UserError
-from memtrain.data.external_shuffle import BucketDraw, ShuffledWriter, shuffled
+from memtrain.data.external_shuffle import ShuffledWriter, shuffled
 from memtrain.data.record_file import RecordLayout, create, record_dtype
+from memtrain.data.row_places import BucketDraw, UniformPlaces
 
 
 @dataclass
@@ -162,7 +163,8 @@ def test_a_row_may_be_larger_than_a_bucket_and_than_the_memory_for_waiting_rows(
 )
 def test_rows_that_do_not_follow_are_refused(start, rows, message):
     writer = InMemory(RecordLayout(numbered(1).dtype, (), 10))
-    ordered = ShuffledWriter(writer, BucketDraw(seed=0, rows=10, buckets=1), BytesIO())
+    places = UniformPlaces(BucketDraw(seed=0, rows=10, buckets=1))
+    ordered = ShuffledWriter(writer, places, BytesIO())
     ordered.write(0, numbered(5))
     with pytest.raises(ValueError, match=message):
         ordered.write(start, rows)

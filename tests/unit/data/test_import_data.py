@@ -299,6 +299,7 @@ def test_the_source_tells_where_rows_came_from(tmp_path, monkeypatch, capsys):
                 "inexact": "error",
                 "missing": "drop",
                 "shuffle_once": None,
+                "group_by": None,
                 "csv": CsvSettings().model_dump(),
                 **ABW,
             },

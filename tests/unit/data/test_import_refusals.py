@@ -43,6 +43,13 @@ def test_text_in_a_column_of_numbers_is_found(tmp_path, name):
         (pa.array([1, 300]), "uint8", "t.parquet, row 1, column 'x': 300 does not fit the type"),
         (pa.array([1, None]), "int64", "column 'x' has missing values (1, "),
         (pa.array([date(2013, 1, 1)]), "int8", "t.parquet, column 'x': it is of the type date32"),
+        (pa.array([[1, 2]]), "int8", "list<element: int64>, which is no number. Save it as a list"),
+        (
+            pa.array([[1]], pa.large_list(pa.int8())),
+            "int8",
+            "which is no number. Save it as a list",
+        ),
+        (pa.array([{"a": 1}]), "int8", "struct<a: int64>, which is no number. Save it as numbers"),
     ],
 )
 def test_values_that_do_not_fit_are_named(tmp_path, values, dtype, message):

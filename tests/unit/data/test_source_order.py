@@ -5,6 +5,7 @@ import pytest
 
 from memtrain.data.external_shuffle import shuffled
 from memtrain.data.record_file import RecordLayout, create, map_rows
+from memtrain.data.row_places import SourcePlaces, UniformPlaces
 from memtrain.data.source_order import SourceOrder
 
 
@@ -22,7 +23,10 @@ def test_places_lead_from_the_source_to_the_data_file_and_back(tmp_path, seed, r
                 ordered.write(0, records)
     layout = RecordLayout(dtype, (), 1000)
     written = map_rows(tmp_path / "data.npy", layout)["number"]
-    order = SourceOrder(layout, seed, bucket_bytes=4000)
+    places = SourcePlaces(1000)
+    if seed is not None:
+        places = UniformPlaces.of(seed, 1000, layout.row_bytes, bucket_bytes=4000)
+    order = SourceOrder(places)
     sizes = [min(rows_at_once, 1000 - start) for start in range(0, 1000, rows_at_once)]
     places = np.concatenate([order.next_places(size) for size in sizes])
     assert np.array_equal(written[order.rows_at(places)], np.arange(1000))

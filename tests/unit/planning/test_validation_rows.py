@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from memtrain.config.reading import parse_configuration
 from memtrain.config.validation import ValidationSettings
 from memtrain.core.errors import UserError
+from memtrain.core.group_borders import GroupBorders
 from memtrain.core.ranges import Range, count_rows
 from memtrain.data.indexing import index_shards
 from memtrain.data.source import Source
@@ -168,3 +169,16 @@ def test_validation_rows_are_in_the_part_that_the_model_is_made_from(recipes, tm
 def test_settings_without_a_meaning_are_refused(recipes, settings):
     with pytest.raises(UserError, match=r"training\.validat"):
         recipes({"one": SPLIT}, **settings)
+
+
+@pytest.mark.parametrize("take", ["random", "last"])
+def test_a_share_cuts_no_group(take):
+    starts = [0, 3, 50, 51, 90, 200, 201, 260, 300, 420, 500, 640, 700, 850, 851]
+    groups = GroupBorders(starts, 1000, "who")
+    train = [Range(0, 300), Range(420, 1000)]
+    settings = ValidationSettings(share="30%", take=take)
+    left, held = hold_out("splits.a", train, settings, 4, groups)
+    borders = {*starts, 1000}
+    assert all(bound in borders for piece in (*left, *held) for bound in piece)
+    assert rows_of(left) | rows_of(held) == rows_of(train)
+    assert not rows_of(left) & rows_of(held)

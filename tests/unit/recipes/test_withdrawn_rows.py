@@ -17,9 +17,10 @@ from memtrain.config.results import ResultsLayout
 from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range
 from memtrain.data import record_file
-from memtrain.data.external_shuffle import shuffled
+from memtrain.data.external_shuffle import reordered
 from memtrain.data.mock_rows import write_mock_data
 from memtrain.data.record_file import map_rows, read_layout
+from memtrain.data.row_places import SourcePlaces
 from memtrain.data.source import Source
 from memtrain.data.tables.importer import TableImport
 from memtrain.lineage.queries.withdraw import restore, state_gone, withdraw
@@ -61,11 +62,11 @@ class Data:
         rows = TableImport(ImportSettings(path=str(self.folder / "in"), **options))
         rows.survey()
         with record_file.create(self.results.data, rows.dtype, rows.rows) as writer:
-            seed = options.get("shuffle_once")
+            places = rows.order.places(writer.layout, self.folder)
             with (
                 nullcontext(writer)
-                if seed is None
-                else shuffled(writer, seed, self.results.data) as ordered
+                if isinstance(places, SourcePlaces)
+                else reordered(writer, places, self.results.data) as ordered
             ):
                 rows.write(ordered)
         rows.source().made_of({}, self.results.data).write(self.results.source)
@@ -117,6 +118,8 @@ def numbered(count, start=0):
     return [(number, "uv"[number % 2], number / 4) for number in range(start, start + count)]
 
 
+ORDERS = st.sampled_from([None, 2, {"seed": 1, "stratify_by": "w"}, {"seed": 1, "group_by": "y"}])
+
 rows_of_hypothesis = st.lists(
     st.tuples(st.integers(0, 3), st.sampled_from("uv"), st.sampled_from([0.5, 1.25])),
     min_size=4,
@@ -129,12 +132,12 @@ rows_of_hypothesis = st.lists(
     st.data(),
     rows_of_hypothesis,
     rows_of_hypothesis,
-    st.sampled_from([None, 1]),
+    ORDERS,
     st.fixed_dictionaries(
         {
             "files": st.integers(1, 2),
             "kind": st.sampled_from(["csv", "parquet"]),
-            "shuffle_once": st.sampled_from([None, 2]),
+            "shuffle_once": ORDERS,
             "dtypes": st.sampled_from([{}, {"a": "float64"}]),
             "features": st.permutations(["a", "w"]),
         }

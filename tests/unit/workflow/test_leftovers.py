@@ -130,6 +130,25 @@ def test_predictions_of_no_evaluation_are_left_over(project):
     assert found(project) == GONE
 
 
+def test_groups_of_rows_that_have_none_are_left_over(project):
+    project.groups.write_bytes(b"old")
+    assert found(project) == GONE | {"groups.npy"}
+    checked_json.write(project.source, {"files": {"groups.npy": "sha256:1"}})
+    assert found(project) == GONE
+
+
+def test_an_evaluation_without_rows_for_one_is_left_over(project):
+    left = {
+        str(one.path.relative_to(project.root)) for one in find_leftovers(project, ["kept"], [])
+    }
+    assert "splits/kept/evaluation.json" not in left
+    project.split("kept").evaluation.write_text("x")
+    left = {
+        str(one.path.relative_to(project.root)) for one in find_leftovers(project, ["kept"], [])
+    }
+    assert "splits/kept/evaluation.json" in left
+
+
 def test_files_that_killed_programs_left_are_left_over_and_those_being_written_are_not(project):
     left, written = (project.root / f".data.npy.{name * 8}.part" for name in "ab")
     left.write_bytes(b"x")

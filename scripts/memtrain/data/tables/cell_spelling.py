@@ -11,6 +11,9 @@ from pyarrow import compute
 
 from memtrain.data.tables.refused_value import RefusedValueError
 
+#: Spaces that break no line, which stand between groups of digits as well.
+_OTHER_SPACES = ("\N{NO-BREAK SPACE}", "\N{NARROW NO-BREAK SPACE}")
+
 
 @dataclass(frozen=True)
 class CellSpelling:
@@ -40,6 +43,9 @@ class CellSpelling:
             text = cells.cast(pa.string())
         except pa.ArrowInvalid:
             return cells  # Whoever reads the column names the cell that is no text.
+        if self.thousands == " ":
+            for space in _OTHER_SPACES:
+                text = compute.replace_substring(text, space, " ")
         if self.thousands is not None:
             text = self._without_thousands(text)
         if self.decimal == ".":

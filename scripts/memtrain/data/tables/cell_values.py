@@ -201,6 +201,8 @@ def fit(values: np.ndarray, dtype: np.dtype) -> tuple[np.ndarray, np.ndarray]:
 
 def _read_lists(array: pa.Array, dtype: np.dtype, rounds: bool) -> NumberCells:
     width = array.type.list_size
+    if not width:
+        raise RefusedValueError("its lists hold no value. Leave it out.")
     # `values` ignores that an array is a slice: it returns the values of the whole array.
     flat = array.values.slice(array.offset * width, len(array) * width)
     try:
@@ -238,9 +240,20 @@ def _as_numbers(array: pa.Array) -> pa.Array:
     advice = (
         "Save it as a number, of days or seconds for example."
         if pa.types.is_temporal(kind)
+        else "Save it as a list of a fixed size, such as pa.list_(pa.float32(), 12)."
+        if _is_list(kind)
         else "Save it as numbers, or leave it out."
     )
     raise RefusedValueError(f"it is of the type {kind}, which is no number. {advice}")
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return (
+        pa.types.is_list(kind)
+        or pa.types.is_large_list(kind)
+        or pa.types.is_list_view(kind)
+        or pa.types.is_large_list_view(kind)
+    )
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -20,7 +20,7 @@ from memtrain.data.tables.table import Table
 
 Kind = Literal["integer", "number", "boolean", "date", "time", "text", "nothing", "other"]
 
-_CLOCK = r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?"
+_CLOCK = r"\d{2}:\d{2}(:\d{2}(\.\d+)?)?"
 _DATE = r"\d{4}-\d{2}-\d{2}"
 
 #: What the cells of each kind look like, without spaces around them; the narrower kinds first.

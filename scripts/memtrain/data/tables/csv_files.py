@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import IO
 
+import numpy as np
 import pyarrow as pa
 from pyarrow import compute
 from pyarrow import csv as arrow_csv
@@ -27,8 +28,11 @@ from memtrain.data.tables.table import Table
 #: Least number of bytes that are parsed at once.
 _BLOCK_BYTES = 1 << 20
 
-#: Size of the largest block in which a row must fit.
-_LARGEST_BLOCK_BYTES = 256 << 20
+#: Size of the largest row.
+_LARGEST_ROW_BYTES = 256 << 20
+
+#: Rows that are put together at once where Arrow cannot read them.
+_ROWS_AT_ONCE = 10_000
 
 #: Bytes that a table with many columns parses at once for each column, since a whole row must fit.
 _CELL_BYTES = 64
@@ -144,89 +148,138 @@ def _refuse_foreign_names(text: CsvText, columns: list[str]) -> None:
 
 def _lacking_setting(text: CsvText, first: list[str], second: list[str] | None) -> str:
     """Return which setting is meant where a file's first lines do not look like a table's."""
-    if second is not None and len(second) > len(first):
-        return " If lines stand above the header, set `csv: {skip_rows: N}`."
-    if len(first) > 1:
-        return ""
-    for delimiter, spelled in _DELIMITERS.items():
+    line = text.delimiter.join(first)
+    if line.startswith("sep=") and len(line) > len("sep="):
+        setting = f"`csv: {{delimiter: {_DELIMITERS.get(line[4], repr(line[4]))}, skip_rows: 1}}`"
+        return f" The first line tells Excel the delimiter: set {setting}."
+    if line.startswith("version https://git-lfs"):
+        return " This is a pointer of Git LFS to the file: run `git lfs pull`."
+    for delimiter, spelled in _DELIMITERS.items() if len(first) == 1 else ():
         count = first[0].count(delimiter)
-        if count and (second is None or second[0].count(delimiter) >= count):
+        if count and (second is None or text.delimiter.join(second).count(delimiter) >= count):
             setting = f"`csv: {{delimiter: {spelled}}}`"
             return f" Its cells seem to be separated by {spelled}: set {setting}."
+    if second is not None and len(second) > len(first):
+        return " If lines stand above the header, set `csv: {skip_rows: N}`."
     return ""
 
 
 def _read_csv(
     text: CsvText, names: list[str], block_bytes: int, columns: list[str]
 ) -> Iterator[pa.RecordBatch]:
-    """Yield all cells as bytes and missing ones as null, so that Arrow guesses no types.
-
-    Arrow parses a whole number of rows at once. Where a row does not fit into a block, the file is
-    read again in larger ones, without the rows that were yielded already.
-    """
-    rows = 0
-    while True:
-        skipped = rows
-        try:
-            for batch in _parse(text, names, block_bytes, columns):
-                left = batch.slice(min(skipped, batch.num_rows))
-                skipped -= batch.num_rows - left.num_rows
-                rows += left.num_rows
-                if left.num_rows:
-                    yield left
-            return
-        except pa.ArrowInvalid as error:
-            if "straddling" not in str(error):
-                raise
-            if block_bytes >= _LARGEST_BLOCK_BYTES:
-                raise UserError(
-                    f"{text.place(rows)} or soon after: a row takes over {block_bytes >> 20} MiB, "
-                    "or a quote is not closed. Correct it, or leave out its longest cell."
-                ) from None
-            block_bytes *= 4
-
-
-def _parse(
-    text: CsvText, names: list[str], block_bytes: int, columns: list[str]
-) -> Iterator[pa.RecordBatch]:
+    """Yield all cells as bytes and missing ones as null, so that Arrow guesses no types."""
     words = {name: text.settings.missing_words(name) for name in columns}
     read_rows = 0
     with text.stream() as stream:
         watch = RecordWatch(stream, text.delimiter, text.quote, text.has_header)
-        try:
-            with arrow_csv.open_csv(
-                pa.PythonFile(watch, "r"),
-                arrow_csv.ReadOptions(
-                    use_threads=False,
-                    block_size=block_bytes,
-                    column_names=None if text.has_header else names,
-                ),
-                arrow_csv.ParseOptions(
-                    delimiter=text.delimiter,
-                    quote_char=text.quote or False,
-                    double_quote=text.quote is not None,
-                    newlines_in_values=text.quote is not None,
-                ),
-                arrow_csv.ConvertOptions(
-                    column_types=dict.fromkeys(columns, pa.binary()),
-                    include_columns=columns,
-                    null_values=[""],
-                    strings_can_be_null=True,
-                ),
-            ) as batches:
-                for batch in batches:
-                    read_rows += batch.num_rows
-                    yield _without_words(batch, words)
-        except pa.ArrowInvalid as error:
-            if "straddling" in str(error) and watch.is_regular:
-                raise
-            # An irregular quote is the better explanation for whatever went wrong.
-            if not watch.ends_regularly:
-                count_strictly(text)
-            _refuse_ragged_row(text, len(names))
-            if "Empty CSV file or block" not in str(error):  # a header without an end of line
-                raise
-        _check_rows(text, watch, read_rows, len(names))
+        for piece in _pieces(text, watch, block_bytes):
+            batch = _parse(text, piece, names, columns)
+            read_rows += batch.num_rows
+            yield _without_words(batch, words)
+    if not watch.ends_regularly:
+        records = count_strictly(text)
+        for batch in _read_slowly(text, names, columns, read_rows):
+            read_rows += batch.num_rows
+            yield _without_words(batch, words)
+    else:
+        records = watch.records
+    _check_rows(text, records, read_rows)
+    if len(names) == 1 and watch.has_inner_blanks:
+        raise UserError(
+            f"{text.name}: it has one column and blank lines between its rows. A blank line may be "
+            'a missing value or nothing. Write "" or NA for a missing value, or remove the lines.'
+        )
+
+
+def _pieces(text: CsvText, watch: RecordWatch, block_bytes: int) -> Iterator[bytes]:
+    """Yield the text below the header in pieces of whole rows, as long as quotes are regular.
+
+    Raises:
+        UserError: for a row that is larger than memory should hold.
+    """
+    left: list[bytes] = []
+    is_below_header = not text.has_header
+    while content := watch.read(block_bytes):
+        if not watch.is_regular:
+            return
+        cut = watch.end_of_rows
+        if cut:
+            piece = b"".join([*left, content[:cut]])
+            left = [content[cut:]]
+            if not is_below_header:
+                piece, is_below_header = piece[watch.end_of_header(piece) :], True
+            if piece.strip(b"\r\n"):
+                yield piece
+        else:
+            left.append(content)
+        if sum(map(len, left)) > _LARGEST_ROW_BYTES:
+            raise UserError(
+                f"{text.place(watch.records - text.has_header)} or soon after: a row takes over "
+                f"{_LARGEST_ROW_BYTES >> 20} MiB, or a quote is not closed. Correct it, or leave "
+                "out its longest cell."
+            )
+    last = b"".join(left)
+    if is_below_header and watch.ends_regularly and last.strip(b"\r\n"):
+        yield last
+
+
+def _parse(text: CsvText, piece: bytes, names: list[str], columns: list[str]) -> pa.RecordBatch:
+    """Return the rows of a piece.
+
+    Raises:
+        UserError: for a row whose number of cells is another than that of the columns.
+    """
+    # Arrow's threads may release memory later than this function ends. Releasing memory of Python's
+    # while Python ends would abort the process, so it is memory of Arrow's own.
+    memory = pa.allocate_buffer(len(piece) + 1)
+    bytes_of_memory = np.frombuffer(memory, np.uint8)
+    bytes_of_memory[:-1] = np.frombuffer(piece, np.uint8)
+    bytes_of_memory[-1] = ord("\n")
+    try:
+        table = arrow_csv.read_csv(
+            pa.BufferReader(memory),
+            arrow_csv.ReadOptions(use_threads=False, block_size=len(piece) + 2, column_names=names),
+            arrow_csv.ParseOptions(
+                delimiter=text.delimiter,
+                quote_char=text.quote or False,
+                double_quote=text.quote is not None,
+                newlines_in_values=text.quote is not None,
+            ),
+            arrow_csv.ConvertOptions(
+                column_types=dict.fromkeys(columns, pa.binary()),
+                include_columns=columns,
+                null_values=[""],
+                strings_can_be_null=True,
+            ),
+        )
+    except pa.ArrowInvalid:
+        _refuse_ragged_row(text, len(names))
+        raise
+    return table.combine_chunks().to_batches()[0]
+
+
+def _read_slowly(
+    text: CsvText, names: list[str], columns: list[str], read_rows: int
+) -> Iterator[pa.RecordBatch]:
+    """Yield the rows behind the first ones, of a file with quotes within cells that have none.
+
+    Where a row ends cannot be told from the number of quotes in such files.
+    """
+    places = {name: names.index(name) for name in columns}
+    with text.records() as records:
+        rows = islice(records, read_rows + text.has_header, None)
+        while some := list(islice(rows, _ROWS_AT_ONCE)):
+            if any(len(cells) != len(names) for _, cells in some):
+                _refuse_ragged_row(text, len(names))
+            yield pa.RecordBatch.from_pydict(
+                {
+                    name: pa.array(
+                        [cells[at].encode("utf-8", "surrogateescape") or None for _, cells in some],
+                        pa.binary(),
+                    )
+                    for name, at in places.items()
+                }
+            )
 
 
 def _without_words(batch: pa.RecordBatch, words: dict[str, list[str]]) -> pa.RecordBatch:
@@ -240,24 +293,17 @@ def _without_words(batch: pa.RecordBatch, words: dict[str, list[str]]) -> pa.Rec
     return batch
 
 
-def _check_rows(text: CsvText, watch: RecordWatch, read_rows: int, columns: int) -> None:
+def _check_rows(text: CsvText, records: int, read_rows: int) -> None:
     """Compare the rows that were read with the lines of the file.
 
     Raises:
-        UserError: where they differ, where quotes are irregular, and where a blank line may be a
-            missing value.
+        UserError: where they differ.
     """
-    records = watch.records if watch.ends_regularly else count_strictly(text)
     rows = records - text.has_header
     if rows != read_rows:
         raise UserError(
             f"{text.name}: {read_rows:,} rows were read where its lines are {rows:,} rows. Nothing "
             "was imported. Write the file anew, for example as .parquet, and report this."
-        )
-    if columns == 1 and watch.has_inner_blanks:
-        raise UserError(
-            f"{text.name}: it has one column and blank lines between its rows. A blank line may be "
-            'a missing value or nothing. Write "" or NA for a missing value, or remove the lines.'
         )
 
 
@@ -273,8 +319,10 @@ def _refuse_ragged_row(text: CsvText, columns: int) -> None:
     with text.records() as records:
         first, second = ([cells for _, cells in islice(records, 2)] + [None])[:2]
     advice = _lacking_setting(text, first or [], second)
+    there = "there is" if columns == 1 else "there are"
+    delimiter = _DELIMITERS.get(text.delimiter, repr(text.delimiter))
     raise UserError(
         f"{text.place(number - text.has_header, line)}: it has {counted(len(cells), 'cell')}, but "
-        f"there are {counted(columns, 'column')}. Correct it; a cell that holds "
-        f"{_DELIMITERS.get(text.delimiter, repr(text.delimiter))} is written in quotes.{advice}"
+        f"{there} {counted(columns, 'column')}. Correct it; a cell that holds {delimiter} is "
+        f"written in quotes.{advice}"
     )

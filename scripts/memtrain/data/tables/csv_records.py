@@ -31,6 +31,8 @@ class RecordWatch(io.RawIOBase):
     Attributes:
         is_regular: whether the quotes were regular up to here.
         has_inner_blanks: whether a blank line stands between two rows.
+        end_of_rows: number of bytes up to the end of the last record in the bytes that were read
+            last; 0 where none ends in them.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class RecordWatch(io.RawIOBase):
         self._has_blank = False
         self.is_regular = True
         self.has_inner_blanks = False
+        self.end_of_rows = 0
 
     def readable(self) -> bool:
         """Return True: this stream is for reading."""
@@ -75,6 +78,14 @@ class RecordWatch(io.RawIOBase):
     def records(self) -> int:
         """The number of records, the header among them; to be asked at the end."""
         return self._ended_records + (self._last not in b"\n\r")
+
+    def end_of_header(self, piece: bytes) -> int:
+        """Return the number of bytes up to the end of the first record of a text."""
+        values = np.frombuffer(b"\n" + piece, np.uint8)
+        places = np.flatnonzero(values == self._quote) if self._quote is not None else values[:0]
+        is_end = (values == _LINE_FEED) | (values == _RETURN)
+        ends = np.flatnonzero(is_end[1:] & ~is_end[:-1]) + 1
+        return int(ends[np.searchsorted(places, ends) % 2 == 0][0])
 
     def _look_at(self, content: bytes) -> None:
         # With the byte before the content.
@@ -114,6 +125,7 @@ class RecordWatch(io.RawIOBase):
         blanks = behind[(values[behind] != _LINE_FEED) | (values[behind - 1] != _RETURN)]
         self._note_blanks(of_records, blanks, int(values[-1]))
         self._ended_records += len(of_records)
+        self.end_of_rows = int(of_records[-1]) if len(of_records) else 0
 
     def _note_blanks(self, of_records: np.ndarray, blanks: np.ndarray, last: int) -> None:
         """Notice a blank line below the header that has a row below it."""

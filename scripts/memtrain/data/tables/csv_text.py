@@ -26,7 +26,15 @@ Opener = Callable[[], AbstractContextManager[IO[bytes] | gzip.GzipFile]]
 _CHUNK_BYTES = 1 << 18
 _LINE_END = re.compile(rb"\r\n|\r|\n")
 _ERRORS = "memtrain.no-letter"
-_MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+
+#: What files in an encoding begin with; a longer mark before one that it begins with.
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 
 
 def _replace_wrong_bytes(error: UnicodeError) -> tuple[str | bytes, int]:
@@ -137,10 +145,10 @@ class CsvText:
         return f"{self.name}, line {line:,} ({f'row {row:,}' if row >= 0 else 'the header'})"
 
     def check_encoding(self) -> None:
-        """Refuse a file that begins as files in another encoding do.
+        """Refuse a file that begins as no file in its encoding does.
 
         Raises:
-            UserError: naming the encoding that the file seems to have.
+            UserError: naming the encoding that the file seems to have, if there is one.
         """
         with self.open_bytes() as stream:
             start = stream.read(64)
@@ -153,6 +161,13 @@ class CsvText:
                 f"{self.name}: it begins like a file in {meant}, and it is read as "
                 f"{self.settings.encoding}. Set `csv: {{encoding: {meant}}}`."
             )
+        try:
+            codecs.getincrementaldecoder(given)(_ERRORS).decode(start)
+        except UnicodeError as error:
+            raise UserError(
+                f"{self.name}: it is no text in {self.settings.encoding} ({error}). Name the "
+                "encoding of the file under `csv`, or leave it out for UTF-8."
+            ) from None
 
 
 class Utf8Stream(io.RawIOBase):

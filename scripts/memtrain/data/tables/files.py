@@ -49,15 +49,19 @@ def open_source(settings: ImportSettings) -> list[Table]:
     """Open all files of an import, features and target in two files side by side.
 
     Raises:
-        UserError: naming every file that cannot be read.
+        UserError: naming every file that cannot be read, or is meant by both paths.
     """
     path = settings.path
     if not isinstance(path, TwoPaths):
         return open_tables(source_files(path), settings.csv)
-    return join_tables(
-        open_tables(source_files(path.features), settings.csv),
-        open_tables(source_files(path.target), settings.csv),
+    features, target = source_files(path.features), source_files(path.target)
+    raise_problems(
+        f"path: {file} holds features and target; two paths are for files of their own. Write "
+        f"`path: {file}`."
+        for file in features
+        if file in target
     )
+    return join_tables(open_tables(features, settings.csv), open_tables(target, settings.csv))
 
 
 def _open(file: Path, csv: CsvSettings) -> list[Table]:

@@ -17,10 +17,12 @@ from memtrain.config.dataset import ImportSettings
 from memtrain.core.errors import UserError, raise_problems
 from memtrain.data.external_shuffle import ShuffledWriter
 from memtrain.data.record_file import RecordWriter
+from memtrain.data.row_places import ChangedValuesError
 from memtrain.data.source import Source
 from memtrain.data.tables.chosen_columns import ChosenColumns
 from memtrain.data.tables.columns import Cells, Column, NumberColumn
 from memtrain.data.tables.files import open_source
+from memtrain.data.tables.import_order import ImportOrder
 from memtrain.data.tables.missing_values import MissingValues
 from memtrain.data.tables.refused_value import RefusedValueError
 from memtrain.data.tables.selected_columns import resolve_columns
@@ -30,6 +32,10 @@ from memtrain.system.progress import Progress
 
 #: Size of the records that are put together before they are written; categories make rows wide.
 _PIECE_BYTES = 16 << 20
+
+
+#: Under which name a problem of the column of the order is noted.
+_ORDER = "order by {}"
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,7 @@ class TableImport:
         settings: settings of the import.
 
     Attributes:
+        order: the order in which rows are written; known after ``survey``.
         rows_read: number of rows of all tables.
         rows_dropped: number of rows that were left out for a missing value.
 
@@ -67,7 +74,10 @@ class TableImport:
         self._tables = open_source(settings)
         self._settings = resolve_columns(settings, self._tables)
         self._columns = ChosenColumns.from_settings(self._settings)
-        self._names = [column.name for column in self._columns.all]
+        self.order = ImportOrder(self._settings)
+        raise_problems(self.order.absent_column(self._tables))
+        names = [column.name for column in self._columns.all]
+        self._names = list(dict.fromkeys(filter(None, [*names, self.order.column])))
         self._descriptions: list[dict[str, str | int]] = []
         self._problems: dict[str, str] = {}
         self._missing = MissingValues(self._settings)
@@ -95,7 +105,8 @@ class TableImport:
                 self._survey_batch(batch)
                 progress.advance(batch.content.num_rows)
         missing = self._missing.problems(self._columns.features, self._columns.target)
-        raise_problems([*self._problems.values(), *missing, *self._merged_values()])
+        columns = [*self._merged_values(), *self._order_problems()]
+        raise_problems([*self._problems.values(), *missing, *columns])
         if not self.rows:
             raise UserError(
                 f"{self._settings.path}: no rows are left; {self.rows_read:,} were read and "
@@ -112,14 +123,29 @@ class TableImport:
         """
         written = 0
         with Progress("writing", self.rows, "rows") as progress:
-            for records in self._records():
+            for records, codes in self._records():
                 if written + len(records) > self.rows:
                     raise self._changed()
-                writer.write(written, records)
+                self._write(writer, written, records, codes)
                 written += len(records)
                 progress.advance(len(records))
         if written != self.rows or file_states(self._files) != self._states:
             raise self._changed()
+
+    def _write(
+        self,
+        writer: RecordWriter | ShuffledWriter,
+        start: int,
+        records: np.ndarray,
+        codes: np.ndarray | None,
+    ) -> None:
+        if not isinstance(writer, ShuffledWriter):
+            writer.write(start, records)
+            return
+        try:
+            writer.write(start, records, codes)
+        except ChangedValuesError:
+            raise self._changed() from None
 
     def source(self) -> Source:
         """Return where the rows came from."""
@@ -154,6 +180,13 @@ class TableImport:
                 except RefusedValueError as refusal:
                     yield f"column '{column.name}': {refusal.reason}"
 
+    def _order_problems(self) -> Iterator[str]:
+        """Yield a problem where the column of the order has too many values."""
+        try:
+            self.order.refuse()
+        except RefusedValueError as refusal:
+            yield f"column '{self.order.column}': {refusal.reason}"
+
     def _batches(self) -> Iterator[_Batch]:
         """Yield the batches of all tables, one table after the other."""
         for table in self._tables:
@@ -170,8 +203,9 @@ class TableImport:
                 try:
                     cells[column] = _read(batch.table, column, batch.content)
                 except RefusedValueError as refusal:
-                    self._note_problem(batch, column, refusal)
+                    self._note_problem(batch, column.name, refusal)
         kept = self._kept_rows(cells, batch.content)
+        self._survey_order(batch, kept)
         self.rows_read += len(kept)
         self.rows_dropped += len(kept) - int(kept.sum())
         for column, read in cells.items():
@@ -179,10 +213,20 @@ class TableImport:
             try:
                 column.learn(_select(read, kept))
             except RefusedValueError as refusal:
-                self._note_problem(batch, column, refusal)
+                self._note_problem(batch, column.name, refusal)
 
-    def _records(self) -> Iterator[np.ndarray]:
-        """Yield the records of the rows that are kept, in pieces."""
+    def _survey_order(self, batch: _Batch, kept: np.ndarray) -> None:
+        column = self.order.column
+        # A column that is a feature, too, may have a problem of its own, which is told first.
+        if column is None or _ORDER.format(column) in self._problems:
+            return
+        try:
+            self.order.learn(batch.content, kept)
+        except RefusedValueError as refusal:
+            self._note_problem(batch, column, refusal, _ORDER.format(column))
+
+    def _records(self) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        """Yield the records of the rows that are kept, in pieces, and the codes of their order."""
         dtype = self.dtype
         rows_per_piece = max(1, _PIECE_BYTES // dtype.itemsize)
         for batch in self._batches():
@@ -193,7 +237,9 @@ class TableImport:
                 except RefusedValueError:
                     raise self._changed() from None
 
-    def _encode(self, table: Table, rows: pa.RecordBatch, dtype: np.dtype) -> np.ndarray:
+    def _encode(
+        self, table: Table, rows: pa.RecordBatch, dtype: np.dtype
+    ) -> tuple[np.ndarray, np.ndarray | None]:
         cells: dict[Column, Cells] = {
             column: _read(table, column, rows) for column in self._columns.all
         }
@@ -202,17 +248,18 @@ class TableImport:
         for field, columns in self._columns.fields.items():
             parts = [column.encode(_select(cells[column], kept)) for column in columns]
             records[field] = np.concatenate(parts, axis=1).reshape(records[field].shape)
-        return records
+        return records, self.order.codes(rows, kept)
 
     def _kept_rows(self, cells: dict[Column, Cells], rows: pa.RecordBatch) -> np.ndarray:
         return self._missing.kept_rows(cells, rows.num_rows)
 
-    def _note_problem(self, batch: _Batch, column: Column, refusal: RefusedValueError) -> None:
+    def _note_problem(
+        self, batch: _Batch, column: str, refusal: RefusedValueError, key: str | None = None
+    ) -> None:
         where = batch.table.name
         if refusal.row is not None:
-            where = batch.table.place_of(batch.start + refusal.row, column.name)
-        where = f"{where}, column '{column.name}'"
-        self._problems[column.name] = f"{where}: {refusal.reason}"
+            where = batch.table.place_of(batch.start + refusal.row, column)
+        self._problems[key or column] = f"{where}, column '{column}': {refusal.reason}"
 
     def _changed(self) -> UserError:
         return UserError(

@@ -47,10 +47,10 @@ def _read_npy(path: Path, layout: RecordLayout, columns: list[str]) -> Iterator[
         for rows in batch_sizes(layout.rows, layout.row_bytes):
             values = np.fromfile(file, layout.dtype, rows * values_per_row)
             if layout.dtype.names:
-                yield _to_batch({name: values[name] for name in columns})
+                yield _to_batch(path, {name: values[name] for name in columns})
             else:
                 array = values.reshape(rows, *(layout.row_shape or (1,)))
-                yield _to_batch({name: array[:, int(name)] for name in columns})
+                yield _to_batch(path, {name: array[:, int(name)] for name in columns})
 
 
 def open_npz(path: Path) -> list[Table]:
@@ -104,7 +104,7 @@ def _read_npz(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
             )
         rows_in_all = layouts[columns[0]].rows
         for rows in batch_sizes(rows_in_all, sum(one.row_bytes for one in layouts.values())):
-            yield _to_batch({name: member.read(rows) for name, member in members.items()})
+            yield _to_batch(path, {name: member.read(rows) for name, member in members.items()})
 
 
 def _read_member_layout(where: str, stream: IO[bytes]) -> RecordLayout:
@@ -127,9 +127,9 @@ def _read_member_layout(where: str, stream: IO[bytes]) -> RecordLayout:
     return RecordLayout(dtype, shape[1:], shape[0])
 
 
-def _to_batch(columns: dict[str, np.ndarray]) -> pa.RecordBatch:
+def _to_batch(path: Path, columns: dict[str, np.ndarray]) -> pa.RecordBatch:
     return pa.RecordBatch.from_pydict(
-        {name: _to_arrow(name, values) for name, values in columns.items()}
+        {name: _to_arrow(f"{path}, column '{name}'", values) for name, values in columns.items()}
     )
 
 
@@ -141,20 +141,22 @@ def _arrow_type(row: np.dtype) -> pa.DataType:
         return pa.null()
 
 
-def _to_arrow(name: str, values: np.ndarray) -> pa.Array:
-    """Return an array of shape (rows, ...) as a column of values, or of lists, maybe of lists."""
+def _to_arrow(where: str, values: np.ndarray) -> pa.Array:
+    """Return an array of shape (rows, ...) as a column of values, or of lists, maybe of lists.
+
+    Raises:
+        UserError: naming ``where``, for rows without values and for a type that is not read.
+    """
     if values.size == 0:
         raise UserError(
-            f"column '{name}' has rows of shape {values.shape[1:]}, which hold no value. Leave it "
-            "out."
+            f"{where}: it has rows of shape {values.shape[1:]}, which hold no value. Leave it out."
         )
     native = values.astype(values.dtype.newbyteorder("="), copy=False)
     try:
         column = pa.array(np.ascontiguousarray(native).reshape(-1))
     except pa.ArrowNotImplementedError:
         raise UserError(
-            f"column '{name}' is of the type {values.dtype}, which is not read. Save numbers "
-            "or text."
+            f"{where}: it is of the type {values.dtype}, which is not read. Save numbers or text."
         ) from None
     for length in reversed(values.shape[1:]):
         column = pa.FixedSizeListArray.from_arrays(column, length)

@@ -65,7 +65,7 @@ def resolve_columns(settings: ImportSettings, tables: Sequence[Table]) -> Resolv
         if isinstance(given, dict):
             resolved[key] = lookup.by_column(key, given, chosen)
     lookup.check_null_values()
-    raise_problems([*dict.fromkeys(lookup.problems), *_absent_columns(tables, chosen)])
+    raise_problems([*dict.fromkeys(lookup.problems), *absent_columns(tables, chosen)])
     return ResolvedImport.model_validate(settings.model_dump() | resolved)
 
 
@@ -245,7 +245,7 @@ def _is_name(selection: _Selection) -> bool:
     return isinstance(selection, str) and bool(plain_names([selection]))
 
 
-def _absent_columns(tables: Sequence[Table], names: Sequence[str]) -> Iterator[str]:
+def absent_columns(tables: Sequence[Table], names: Sequence[str]) -> Iterator[str]:
     """Yield a problem for every column that a table lacks, or has twice."""
     for name in names:
         lacking = [table for table in tables if table.columns.count(name) != 1]
@@ -258,6 +258,6 @@ def _absent_columns(tables: Sequence[Table], names: Sequence[str]) -> Iterator[s
         else:
             yield (
                 f"{table.name}{more}: there is no column '{name}'."
-                f"{did_you_mean(name, table.columns)} The columns are {listed(table.columns)}."
-                f"{table.hint}"
+                f"{did_you_mean(name, table.columns)} The columns are "
+                f"{listed(table.columns) or 'none'}.{table.hint}"
             )

@@ -7,6 +7,7 @@ data file. Generated rows have no other source than the data file: its fields ar
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +16,13 @@ import pyarrow as pa
 from memtrain.config.dataset import ResolvedImport
 from memtrain.core.errors import UserError, raise_problems
 from memtrain.data.record_file import read_layout
+from memtrain.data.row_places import ChangedValuesError, SourcePlaces
 from memtrain.data.source import Source
 from memtrain.data.source_order import SourceOrder
 from memtrain.data.tables.chosen_columns import ChosenColumns
 from memtrain.data.tables.columns import Column, NumberColumn
 from memtrain.data.tables.files import open_source, open_tables
+from memtrain.data.tables.import_order import ImportOrder
 from memtrain.data.tables.missing_values import MissingValues
 from memtrain.data.tables.source_files import source_files
 from memtrain.data.tables.table import Table
@@ -51,15 +54,13 @@ class SourceRows:
         data: the data file.
         source: where its rows came from.
 
-    Attributes:
-        order: the order in which the rows were written.
-
     Raises:
         UserError: where the files of the source are not those that were imported.
     """
 
     def __init__(self, data: str | os.PathLike, source: Source):
         self._layout = read_layout(data)
+        self._folder = Path(data).parent
         settings = None
         if source.origin.get("kind") == "import":
             settings = ResolvedImport.model_validate(source.origin["settings"])
@@ -76,10 +77,20 @@ class SourceRows:
                 for column in ChosenColumns.from_settings(settings).all
                 if settings.missing_policy(column.name) == "drop"
             ]
-        self.order = SourceOrder(self._layout, settings.shuffle_once if settings else None)
+        self._import_order = ImportOrder(settings) if settings else None
         self._chosen = (
             [*self._layout.fields] if settings is None else [*settings.features, *settings.target]
         )
+
+    @cached_property
+    def order(self) -> SourceOrder:
+        """The order in which the rows were written, after a pass over its column, if it has one."""
+        if self._import_order is None:
+            return SourceOrder(SourcePlaces(self._layout.rows))
+        if self._import_order.column is not None:
+            for _, content, kept in self._contents([]):
+                self._import_order.learn(content, kept)
+        return SourceOrder(self._import_order.places(self._layout, self._folder))
 
     @property
     def columns(self) -> list[str]:
@@ -98,16 +109,12 @@ class SourceRows:
         Raises:
             UserError: where the source has other rows than those that were written.
         """
-        names = list(dict.fromkeys([*columns, *(one.name for one in self._dropping)]))
         written = 0
         self.order.start()
-        with Progress("reading the source", None, "rows") as progress:
-            for table in self._tables:
-                for content in table.batches(names):
-                    batch = self._batch(table, content)
-                    written += int((batch.places != LEFT_OUT).sum())
-                    progress.advance(content.num_rows)
-                    yield batch
+        for _, content, kept in self._contents(columns):
+            batch = self._batch(content, kept)
+            written += int(kept.sum())
+            yield batch
         if written != self._layout.rows:
             raise UserError(
                 f"{self._tables[0].name}: {written:,} rows were read where {self._layout.rows:,} "
@@ -127,29 +134,51 @@ class SourceRows:
         if column not in self._chosen:
             column = None
         [wanted] = self.order.places_of(np.array([row]))
-        names = [one.name for one in self._dropping] or [column or self._chosen[0]]
         self.order.start()
-        for table in self._tables:
-            start = 0
-            for content in table.batches(names):
-                found = np.flatnonzero(self._batch(table, content).places == wanted)
-                if len(found):
-                    return table.place_of(start + int(found[0]), column)
-                start += content.num_rows
+        last, start = None, 0
+        for table, content, kept in self._contents([column or self._chosen[0]]):
+            start = 0 if table is not last else start
+            found = np.flatnonzero(self._batch(content, kept).places == wanted)
+            if len(found):
+                return table.place_of(start + int(found[0]), column)
+            last, start = table, start + content.num_rows
         return None
 
-    def _batch(self, table: Table, content: pa.RecordBatch) -> SourceBatch:
-        kept = np.ones(content.num_rows, bool)
-        if self._missing:
-            cells = {
-                one: one.read(table.plain(one.name, content.column(one.name)))
-                if isinstance(one, NumberColumn)
-                else one.read(content.column(one.name))
-                for one in self._dropping
-            }
-            kept = self._missing.kept_rows(cells, content.num_rows)
+    def _contents(
+        self, columns: Sequence[str]
+    ) -> Iterator[tuple[Table, pa.RecordBatch, np.ndarray]]:
+        """Yield all rows with at least some columns, and which of them were kept, booleans."""
+        order = [] if self._import_order is None else [self._import_order.column]
+        needed = [*columns, *(one.name for one in self._dropping), *filter(None, order)]
+        names = list(dict.fromkeys(needed))
+        with Progress("reading the source", None, "rows") as progress:
+            for table in self._tables:
+                for content in table.batches(names):
+                    progress.advance(content.num_rows)
+                    yield table, content, self._kept_rows(table, content)
+
+    def _kept_rows(self, table: Table, content: pa.RecordBatch) -> np.ndarray:
+        """Return which rows were written, booleans (rows,)."""
+        if not self._missing:
+            return np.ones(content.num_rows, bool)
+        cells = {
+            one: one.read(table.plain(one.name, content.column(one.name)))
+            if isinstance(one, NumberColumn)
+            else one.read(content.column(one.name))
+            for one in self._dropping
+        }
+        return self._missing.kept_rows(cells, content.num_rows)
+
+    def _batch(self, content: pa.RecordBatch, kept: np.ndarray) -> SourceBatch:
+        codes = self._import_order.codes(content, kept) if self._import_order else None
         places = np.full(content.num_rows, LEFT_OUT)
-        places[kept] = self.order.next_places(int(kept.sum()))
+        try:
+            places[kept] = self.order.next_places(int(kept.sum()), codes)
+        except ChangedValuesError:
+            raise UserError(
+                f"{self._tables[0].name}: its rows are not those of the data file. Run snakemake, "
+                "so that they are imported again."
+            ) from None
         return SourceBatch(places, content)
 
 

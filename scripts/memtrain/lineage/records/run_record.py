@@ -23,7 +23,7 @@ VALIDATION_ROWS = "validation rows"
 
 #: Roles of files that describe rows and hold none. A run that uses rows by such a file records the
 #: rows themselves, so a search for everything that rows have reached does not follow these files.
-ROLES_ABOUT_ROWS = ("manifest", "recipe", "source", "configuration", "withdrawals")
+ROLES_ABOUT_ROWS = ("manifest", "recipe", "source", "groups", "configuration", "withdrawals")
 
 
 @dataclass(frozen=True)

@@ -129,6 +129,12 @@ def test_numbers_are_read_as_they_are_spelled_and_words_stay(tmp_path):
     assert source.features[1:] == ["w=.", "w=1.2,3", "w=b,c"]
 
 
+def test_spaces_of_all_kinds_stand_between_groups(tmp_path):
+    text = "x;w;y\n1 234;a;2\n1\u00a0234;a;2\n1\u202f234.5;a;2\n"
+    records, _ = imported(tmp_path, text, delimiter=";", thousands=" ")
+    assert records["features"][:, 0].tolist() == [1234, 1234, 1234.5]
+
+
 @pytest.mark.parametrize(
     ("cell", "options", "message"),
     [
@@ -154,6 +160,18 @@ def test_another_delimiter_is_recognized(tmp_path, delimiter):
     assert f"set `csv: {{delimiter: {spelled}}}`" in refusal(tmp_path / "t.csv", **XY)
 
 
+@pytest.mark.parametrize(
+    ("first", "advice"),
+    [
+        ("sep=;", 'set `csv: {delimiter: ";", skip_rows: 1}`'),
+        ("version https://git-lfs.github.com/spec/v1", "run `git lfs pull`"),
+    ],
+)
+def test_first_lines_of_other_programs_are_recognized(tmp_path, first, advice):
+    (tmp_path / "t.csv").write_text(f"{first}\nx;y\n1;2\n")
+    assert advice in refusal(tmp_path / "t.csv", **XY)
+
+
 def test_lines_above_the_header_are_recognized(tmp_path):
     (tmp_path / "t.csv").write_text("# measured in May\nx,y\n1,2\n")
     assert "csv: {skip_rows: N}" in refusal(tmp_path / "t.csv", **XY)
@@ -164,13 +182,16 @@ ENCODED = "n,x\ncafé,1\n"
 
 def test_other_encodings_are_recognized(tmp_path):
     path = tmp_path / "t.csv"
-    for encoding in ("utf-16", "utf-16-le"):
+    for encoding in ("utf-16", "utf-16-le", "utf-32"):
         path.write_bytes((ENCODED * 20).encode(encoding))
         with pytest.raises(UserError, match=f"encoding: {encoding}}}"):
             read(path, ["x"])
     path.write_bytes(ENCODED.encode("utf-8-sig"))
     with pytest.raises(UserError, match="encoding: utf-8}"):
         read(path, ["x"], encoding="latin-1")
+    path.write_text("n,x\n")
+    with pytest.raises(UserError, match="no text in utf-16"):
+        read(path, ["x"], encoding="utf-16")
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "cp1252", "shift_jis"])

@@ -218,8 +218,8 @@ def test_a_block_of_numbers_is_one_column_of_lists(tmp_path, name, write):
         (np.zeros((2, 2), [("x", "f4")]), r"records in an array of shape \(2, 2\)"),
         (np.asfortranarray(np.zeros((3, 2))), "Fortran"),
         (np.array(1.0), "single value"),
-        (np.array([(1j,)], [("0", "c8")]), "'0' is of the type complex64"),
-        (np.zeros(2, [("0", "f4", (2, 0))]), r"'0' has rows of shape \(2, 0\), which hold no"),
+        (np.array([(1j,)], [("0", "c8")]), "'0': it is of the type complex64"),
+        (np.zeros(2, [("0", "f4", (2, 0))]), r"'0': it has rows of shape \(2, 0\), which hold no"),
     ],
 )
 def test_arrays_that_are_no_table_are_refused(tmp_path, array, message):

@@ -111,3 +111,9 @@ def test_the_command_line_takes_two_paths(tmp_path):
         target=":",
     )
     assert records["target"][:, 0].tolist() == [0, 1, 2, 3, 4]
+
+
+def test_a_file_of_both_is_no_file_of_each(tmp_path):
+    (tmp_path / "t.csv").write_text("x,y\n1,2\n")
+    with pytest.raises(UserError, match=r"t\.csv holds features and target.*Write `path: "):
+        imported(tmp_path, "t.csv", "t.csv", target="y")

@@ -113,6 +113,7 @@ def test_settings_by_column_are_selected_as_well(table, tmp_path):
         ({"csv": {"null_values": {"wort": "NA"}}}, ["'wort' (csv.null_values). Did you mean"]),
         ({"features": {"typ": "number"}}, ["columns are selected by a name, a pattern"]),
         ({"features": {"type": "numbers"}}, ["columns are selected by a name, a pattern"]),
+        ({"features": [["p_1"]]}, ["features.0: found ['p_1']; columns are selected by a name"]),
         ({"features": []}, ["features: found []"]),
     ],
 )
