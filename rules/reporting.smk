@@ -8,6 +8,7 @@ rule draw:
         evaluation=made_by("evaluate", "splits/{split}/evaluation.json"),
         predictions=made_by("evaluate", "splits/{split}/predictions.npy"),
         history=made_by("train", "splits/{split}/history.csv"),
+        validation=made_by("train", "splits/{split}/validation.csv"),
     output:
         predictions=report(
             "<results>/splits/{split}/figures/predictions.png",
@@ -47,6 +48,7 @@ rule draw:
     shell:
         "python {resources.script:q} --split {input.split:q} --evaluation {input.evaluation:q}"
         " --predictions {input.predictions:q} --history {input.history:q}"
+        " --validation {input.validation:q}"
         " --figures {params.figures:q} --made-from {output.made_from:q}"
         " {resources.recording} > {log:q} 2>&1"
 

@@ -9,6 +9,7 @@ rule train:
     output:
         model="<results>/splits/{split}/model.safetensors",
         history="<results>/splits/{split}/history.csv",
+        validation="<results>/splits/{split}/validation.csv",
     log:
         "<results>/logs/train/{split}.log",
     benchmark:
@@ -32,6 +33,7 @@ rule train:
         # before the training has saved its state.
         "exec {resources.launcher} {resources.script:q} --data {input.data:q} --split {input.split:q}"
         " --model {output.model:q} --history {output.history:q}"
+        " --validation {output.validation:q}"
         " --performance {params.performance:q} --state {params.state:q}"
         " --max-minutes {resources.runtime} --running {resources.running:q}"
         " --loading {resources.loading:q}"

@@ -7,7 +7,8 @@ The program writes
                       confusion matrix
   errors.png          for a regression, the residuals (true minus predicted values); for a
                       classification, the calibration of its probabilities
-  learning_curve.png  the loss of every step, and the loss on the evaluation rows
+  learning_curve.png  the loss of every step and of every validation, and the loss on the evaluation
+                      rows
 
 The predictions may be larger than memory; they are read a few MiB at a time.
 """
@@ -20,6 +21,7 @@ from memtrain.cli.startup import prepare_imports
 prepare_imports(__name__)
 
 from memtrain.cli.entry_point import argument_parser, run
+from memtrain.config.results import VALIDATION_FILE
 from memtrain.data.made_from import write_statement
 from memtrain.evaluation.predictions import Predictions
 from memtrain.evaluation.result import Evaluation
@@ -28,6 +30,7 @@ from memtrain.lineage.records.recorder import recording
 from memtrain.recipes.recipe import Recipe
 from memtrain.system.digests import digest_of_file
 from memtrain.training.history import read_history
+from memtrain.training.validation_history import read_validations
 from memtrain.workflow.result_code import result_code_digest
 
 
@@ -38,6 +41,10 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--evaluation", required=True, help="the metrics, from evaluate")
     parser.add_argument("--predictions", required=True, help="the predictions, from evaluate")
     parser.add_argument("--history", required=True, help="the history of the training, from train")
+    parser.add_argument(
+        "--validation",
+        help="the validations, from train (default: validation.csv beside the history)",
+    )
     parser.add_argument("--figures", required=True, help="the folder to draw in")
     parser.add_argument(
         "--made-from",
@@ -58,10 +65,13 @@ def main(argv: list[str] | None = None) -> int:
         evaluation.check_recipe(recipe, args.evaluation)
         predictions = Predictions(args.predictions)
         history = read_history(args.history)
+        args.validation = args.validation or Path(args.history).with_name(VALIDATION_FILE)
+        validations = read_validations(args.validation)
         record.reads(args.split, "recipe")
         record.reads(args.evaluation, "evaluation")
         record.reads_rows(args.predictions, {"": plan.rows.resolved})
         record.reads(args.history, "history")
+        record.reads(args.validation, "validation")
         # Imported late, since matplotlib takes a while: a missing file is reported before.
         from memtrain.reporting.figures.split import draw_split
 
@@ -72,12 +82,13 @@ def main(argv: list[str] | None = None) -> int:
             evaluation=evaluation,
             predictions=predictions,
             history=history,
+            validations=validations,
         )
         for figure in figures:
             record.wrote(figure, "figure")
         if args.made_from:
-            read = {name: getattr(args, name) for name in ("evaluation", "predictions", "history")}
-            digests = {name: digest_of_file(path) for name, path in read.items()}
+            names = ("evaluation", "predictions", "history", "validation")
+            digests = {name: digest_of_file(getattr(args, name)) for name in names}
             write_statement(args.made_from, {"code": code, **digests}, figures)
             record.wrote(args.made_from, "figure")
         print(f"{args.figures}: {len(figures)} figures")

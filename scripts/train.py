@@ -35,9 +35,11 @@ from memtrain.cli.settings_arguments import (
     running_settings,
 )
 from memtrain.components.device import choose_device, gpu_memory_errors
+from memtrain.config.results import VALIDATION_FILE
 from memtrain.lineage.records.arguments import add_recording_arguments
 from memtrain.lineage.records.recorder import Recorder, recording
 from memtrain.lineage.records.row_pieces import pieces_of_recipe
+from memtrain.lineage.records.run_record import VALIDATION_ROWS
 from memtrain.recipes.integrity import check_pieces
 from memtrain.recipes.recipe import Recipe
 from memtrain.training.checkpoint import CheckpointFolder, fingerprint_of
@@ -68,6 +70,11 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--model", required=True, help="the weights to write, .safetensors")
     parser.add_argument(
         "--history", required=True, help="the history to write, a line for every step, .csv"
+    )
+    parser.add_argument(
+        "--validation",
+        help="the validations to write, a line for each, .csv (default: validation.csv beside the "
+        "history)",
     )
     parser.add_argument(
         "--performance", required=True, help="the seconds, rows/s and memory to write, .json"
@@ -121,6 +128,9 @@ def record_inputs(args: argparse.Namespace, recipe: Recipe, record: Recorder) ->
         seed=recipe.training.settings.seed,
     )
     record.reads_rows(args.data, {"": rows.resolved}, pieces_of_recipe(rows, recipe))
+    if validation := recipe.training.validation:
+        pieces = pieces_of_recipe(validation, recipe)
+        record.reads_rows(args.data, {"": validation.resolved}, pieces, role=VALIDATION_ROWS)
     record.reads(args.split, "recipe")
 
 
@@ -141,8 +151,8 @@ def check_rows(args: argparse.Namespace, recipe: Recipe, record: Recorder) -> No
 
     A copy of the rows needs no check, because they are compared while they are copied.
     """
-    pieces, how = recipe.training.rows.pieces, record.settings.verify_shards
-    check_pieces(args.data, pieces, how, recipe.rows_per_shard)
+    how = record.settings.verify_shards
+    check_pieces(args.data, recipe.training.pieces, how, recipe.rows_per_shard)
 
 
 def train(
@@ -169,17 +179,23 @@ def train(
             result = Trainer(recipe, rows.path, context).run()
         if not group.is_main:
             return
+        args.validation = args.validation or Path(args.history).with_name(VALIDATION_FILE)
         result.write(
-            model=args.model, history=args.history, performance=args.performance, code=code
+            model=args.model,
+            history=args.history,
+            performance=args.performance,
+            validation=args.validation,
+            code=code,
         )
         warn_of_other_code(args, recipe, code)
-        for role in ("model", "history", "performance"):
+        for role in ("model", "history", "validation", "performance"):
             record.wrote(getattr(args, role), role)
         performance = result.performance
         record.tell(
             "training",
             order_digest=result.order_digest,
             steps=len(result.history),
+            kept_step=result.kept_step,
             runs=performance.runs,
             processes=performance.processes,
             device=performance.device,

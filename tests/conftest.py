@@ -66,7 +66,16 @@ def resolve(write_rows):
     The data is the path of the record file.
     """
 
-    def resolve(features, target, training=None, train=None, evaluate=None, classes=None, shard=8):
+    def resolve(
+        features,
+        target,
+        training=None,
+        train=None,
+        evaluate=None,
+        classes=None,
+        shard=8,
+        validate=None,
+    ):
         data = write_rows(features, target)
         rows = len(features)
         configuration = parse_configuration(
@@ -79,6 +88,7 @@ def resolve(write_rows):
                     "one": {
                         "train": train or [0, rows],
                         "evaluate": evaluate or [0, rows],
+                        "validate": validate,
                         "allow_overlap": True,
                     }
                 },

@@ -131,8 +131,8 @@ class Training:
         return progress is not None and progress["step"] >= step
 
     def digests(self):
-        """Return the digests of the model and of the history, which must be the same everywhere."""
-        names = ("model.safetensors", "history.csv")
+        """Return the digests of what must be the same everywhere: model, history, validations."""
+        names = ("model.safetensors", "history.csv", "validation.csv")
         return [hashlib.sha256((self.folder / name).read_bytes()).hexdigest() for name in names]
 
     def performance(self):

@@ -25,9 +25,10 @@ _PURPOSES = {
     "workflow": "what the rules need: reachable code, resources of jobs, preempted jobs; no torch",
     "loading": "row order, readers, shuffle buffer, gathering, `BlockLoader`",
     "components": "models, losses, transforms, optimizers, schedulers: what a user can replace",
+    "metrics": "what outputs of a model mean, and the metrics as sums over rows",
     "training": "trainer, checkpoints, history; `accumulation/`, `distributed/`",
     "planning": "from the configuration to recipes, with a dry run of the training step",
-    "evaluation": "evaluator, metrics, predictions",
+    "evaluation": "evaluator, standard errors, predictions",
     "reporting": "summary, status, `figures/`",
     "lineage": "`records/`, `queries/`, `page/`, `export/`, `commands/`",
 }

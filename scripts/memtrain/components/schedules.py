@@ -11,6 +11,7 @@ from torch.optim import Optimizer, lr_scheduler
 from torch.optim.lr_scheduler import LRScheduler
 
 from memtrain.components.composed_schedules import Product, Succession
+from memtrain.components.plateau import Plateau
 from memtrain.config.objects import (
     argument_names,
     build,
@@ -60,20 +61,24 @@ class Extent:
         epochs: number of epochs of the training.
         is_known: whether the steps are those of the training, and not made up to try a schedule
             before there are any rows.
+        is_validated: whether the model is validated while it trains.
     """
 
     steps: int
     steps_per_epoch: int
     epochs: int
     is_known: bool = True
+    is_validated: bool = False
 
     @classmethod
     def of(cls, recipe: TrainingRecipe) -> "Extent":
         """Return the extent of a training; it is made up where the recipe has no steps."""
         sizes, epochs = recipe.sizes, recipe.settings.epochs
+        is_validated = recipe.validation is not None
         if sizes.steps == 0:
-            return cls(_MADE_UP_STEPS * epochs, _MADE_UP_STEPS, epochs, is_known=False)
-        return cls(sizes.steps, sizes.steps_per_epoch, epochs)
+            steps = _MADE_UP_STEPS
+            return cls(steps * epochs, steps, epochs, is_known=False, is_validated=is_validated)
+        return cls(sizes.steps, sizes.steps_per_epoch, epochs, is_validated=is_validated)
 
     def resolve(self, count: int | str) -> int:
         """Return a number of steps that may be written as a share or in epochs."""
@@ -101,7 +106,27 @@ def build_scheduler(
     """
     if choice is None:
         return None
+    if choice.name == "ReduceLROnPlateau" and extent.is_validated:
+        return _build_plateau(where, choice, extent, optimizer)
     return _build(where, choice, extent, optimizer)
+
+
+def _build_plateau(
+    where: str, choice: ScheduleChoice, extent: Extent, optimizer: Optimizer
+) -> LRScheduler:
+    """Return the schedule that the losses of validations advance, perhaps after a warmup."""
+    if choice.arguments.get("mode", "min") != "min":
+        raise UserError(
+            f"{where}.mode: found {shown(choice.arguments['mode'])}, but the schedule is advanced "
+            "by the loss, and less of it is better. Remove `mode`."
+        )
+    steps = extent.resolve(choice.warmup.steps) if choice.warmup else 0
+    rise = None
+    if choice.warmup and steps:
+        rise = _rise(where, choice.warmup, steps, extent)(optimizer)
+    arguments = _arguments(where, lr_scheduler.ReduceLROnPlateau, choice, extent)
+    reduction = build(where, lr_scheduler.ReduceLROnPlateau, optimizer, **arguments)
+    return Plateau(optimizer, rise, reduction)
 
 
 def _build(where: str, choice: ScheduleChoice, extent: Extent, optimizer: Optimizer) -> LRScheduler:
@@ -123,22 +148,29 @@ def _build_after_warmup(
     optimizer: Optimizer,
 ) -> LRScheduler:
     """Return a linear rise of the rate over so many steps, and then the schedule."""
+    rise = _rise(where, warmup, steps, extent)
+    if choice.name == "OneCycleLR":
+        raise UserError(
+            f"{where}.warmup: OneCycleLR begins with a warmup of its own, whose share of the steps "
+            "is `pct_start`. Remove `warmup`."
+        )
+    then = choice.model_copy(update={"warmup": None})
+    rest = partial(_build, where, then, extent.lasting(extent.steps - steps))
+    return Succession(optimizer, [rise, rest], [steps])
+
+
+def _rise(
+    where: str, warmup: Warmup, steps: int, extent: Extent
+) -> Callable[[Optimizer], lr_scheduler.LinearLR]:
+    """Return what builds a linear rise of the rate over so many steps."""
     if extent.is_known and steps >= extent.steps:
         raise UserError(
             f"{where}.warmup: found {counted(steps, 'step')}, but the schedule lasts for "
             f"{counted(extent.steps, 'step')}, so that the rate would never have its full value. "
             "Use a shorter warmup, `warmup: 5%` for example."
         )
-    if choice.name == "OneCycleLR":
-        raise UserError(
-            f"{where}.warmup: OneCycleLR begins with a warmup of its own, whose share of the steps "
-            "is `pct_start`. Remove `warmup`."
-        )
     factor = 1 / (steps + 1) if warmup.start_factor is None else warmup.start_factor
-    rise = partial(lr_scheduler.LinearLR, start_factor=factor, total_iters=steps)
-    then = choice.model_copy(update={"warmup": None})
-    rest = partial(_build, where, then, extent.lasting(extent.steps - steps))
-    return Succession(optimizer, [rise, rest], [steps])
+    return partial(lr_scheduler.LinearLR, start_factor=factor, total_iters=steps)
 
 
 def _build_succession(
@@ -252,10 +284,10 @@ def _build_class(
             "Derive it from that, or name a function of the number of the step."
         )
     if issubclass(found, lr_scheduler.ReduceLROnPlateau):
-        # It would be stepped with the loss of a validation, after each one.
         raise UserError(
-            f"{where}: {choice.name} is advanced by the loss of a validation, and a training has "
-            "none. Choose a schedule that follows the number of the step."
+            f"{where}: {choice.name} is advanced by the loss of a validation, and there is none "
+            "here. Name rows under `validate`, or a share of the training rows under "
+            "`training.validation`; it cannot be a part of another schedule."
         )
     arguments = _arguments(where, found, choice, extent)
     if issubclass(found, _SET_RATES):

@@ -21,6 +21,7 @@ CONFIGURATION_FILE = "config.yaml"
 DATA_FILE = "data.npy"
 GROUPS_FILE = "groups.npy"
 HISTORY_FILE = "history.csv"
+VALIDATION_FILE = "validation.csv"
 PREDICTIONS_FILE = "predictions.npy"
 
 
@@ -48,6 +49,11 @@ class SplitLayout:
     def history(self) -> Path:
         """The table with a line for every optimizer step, from train."""
         return self.folder / HISTORY_FILE
+
+    @property
+    def validation(self) -> Path:
+        """The table with a line for every validation, from train."""
+        return self.folder / VALIDATION_FILE
 
     @property
     def performance(self) -> Path:

@@ -1,7 +1,8 @@
 """The settings of a split: which rows its model is trained on, and which it is evaluated on."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
@@ -51,11 +52,13 @@ class SplitRanges:
         train: ranges that the model is trained on.
         evaluate: ranges that the model is evaluated on; empty where it is not evaluated.
         problems: problems of the ranges, a sentence each; empty if there are none.
+        validate: ranges that the model is validated on while it trains; empty for none.
     """
 
     train: list[Range]
     evaluate: list[Range]
     problems: list[str]
+    validate: list[Range] = field(default_factory=list)
 
 
 class SplitSettings(Settings):
@@ -70,8 +73,15 @@ class SplitSettings(Settings):
         description="Rows to evaluate on, written like `train`. Without it, the model is not "
         "evaluated: for one that is trained on all rows.",
     )
+    validate_: Ranges | None = Field(
+        default=None,
+        alias="validate",
+        description="Rows to validate on while the model trains, written like `train`; null for "
+        "the share of the training rows that `training.validation` names, if it names one.",
+    )
     allow_overlap: bool = Field(
-        default=False, description="Whether a row may be both trained on and evaluated on."
+        default=False,
+        description="Whether a row may be both trained on and evaluated on, or validated on.",
     )
     training: TrainingOverrides = Field(
         default=TrainingOverrides(),
@@ -89,21 +99,42 @@ class SplitSettings(Settings):
         """
         problems: list[str] = []
         resolved: list[list[Range]] = []
-        for use, pairs in (("train", self.train), ("evaluate", self.evaluate or [])):
+        for use, given in (
+            ("train", self.train),
+            ("validate", self.validate_),
+            ("evaluate", self.evaluate),
+        ):
+            pairs, where = given or [], f"{key}.{use}"
             ranges = _resolve_pairs(pairs, rows, groups)
-            where = f"{key}.{use}"
             problems += _range_problems(where, pairs, ranges, rows, groups)
             if groups is not None:
                 problems += _cut_groups(where, pairs, groups)
             resolved.append(ranges)
-        train, evaluate = resolved
-        shared = [] if self.allow_overlap else list(overlaps(train, evaluate))
-        if shared:
-            problems.append(
-                f"{key}: rows {listed(shared)} are both trained on and evaluated on. Change "
-                "`train` or `evaluate`, or set `allow_overlap: true`."
+        train, validate, evaluate = resolved
+        if not self.allow_overlap:
+            problems += _shared_rows(
+                key, {"trained": train, "validated": validate, "evaluated": evaluate}
             )
-        return SplitRanges(train, evaluate, problems)
+        return SplitRanges(train, evaluate, problems, validate)
+
+
+#: The key that names the rows of a use.
+_KEYS = {"trained": "train", "validated": "validate", "evaluated": "evaluate"}
+
+
+def _shared_rows(key: str, ranges_by_use: dict[str, list[Range]]) -> Iterator[str]:
+    """Yield a problem for each two uses that have rows in common.
+
+    Args:
+        key: key of the split.
+        ranges_by_use: ranges by what the model does on them: "trained", "validated", "evaluated".
+    """
+    for (one, left), (other, right) in combinations(ranges_by_use.items(), 2):
+        if shared := list(overlaps(left, right)):
+            yield (
+                f"{key}: rows {listed(shared)} are both {one} on and {other} on. Change "
+                f"`{_KEYS[one]}` or `{_KEYS[other]}`, or set `allow_overlap: true`."
+            )
 
 
 def _resolve_pairs(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 from pydantic import BeforeValidator, Field, create_model, model_validator
 
+from memtrain.config.averaging import AveragingSettings
 from memtrain.config.dataset import ColumnName
 from memtrain.config.optimization import (
     OptimizerChoice,
@@ -24,6 +25,11 @@ from memtrain.config.types import (
     PartialChoice,
     Seed,
     Settings,
+)
+from memtrain.config.validation import (
+    EarlyStoppingSettings,
+    ValidateEverySettings,
+    ValidationSettings,
 )
 from memtrain.core.byte_sizes import format_bytes
 
@@ -223,6 +229,32 @@ class TrainingSettings(Settings):
     epochs: Annotated[int, Field(ge=1, le=10**9), FROM_TEXT] = Field(
         default=3, description="Number of passes over the training rows."
     )
+    validation: ValidationSettings | None = Field(
+        default=None,
+        description="A share of the training rows on which the model is validated while it trains, "
+        "and not trained: {share: 10%}; for splits that name no rows under `validate`, and for "
+        "folds. null for no validation.",
+    )
+    validate_every: ValidateEverySettings = Field(
+        default=ValidateEverySettings(epochs=1),
+        description="How often the model is validated, {epochs: N} or {steps: N}, and after the "
+        "last step.",
+    )
+    early_stopping: EarlyStoppingSettings | None = Field(
+        default=None,
+        description="When the training ends before its last step, by its validations: {patience: "
+        "3, min_delta: 0, metric: loss}; null for never.",
+    )
+    averaging: AveragingSettings | None = Field(
+        default=None,
+        description="An average of the weights over the steps, which is validated and kept in "
+        "their place: {ema: 0.999} or {swa: {start: 75%}}; it needs `keep: averaged` or `best`.",
+    )
+    keep: Literal["last", "best", "averaged"] = Field(
+        default="last",
+        description="Which weights are kept: those after the last step; those of the best "
+        "validation, by the metric of early_stopping (without it, by the loss); or their average.",
+    )
     seed: Seed = Field(
         default=0, description="Seed of the initial weights, of the row order and of dropout."
     )
@@ -241,6 +273,31 @@ class TrainingSettings(Settings):
         """Import paths of the user's own objects that the settings name."""
         choices = (self.model, self.transform, self.loss, self.optimizer, self.scheduler)
         return [path for choice in choices if choice for path in choice.imports]
+
+    @model_validator(mode="after")
+    def _check_averaging(self) -> "TrainingSettings":
+        if (self.keep == "averaged") and self.averaging is None:
+            raise ValueError(
+                "keep: averaged needs an average: set `averaging: {ema: 0.999}` with it, or "
+                "`averaging: {swa: {start: 75%}}`"
+            )
+        if self.averaging is not None and self.keep == "last":
+            raise ValueError(
+                "averaging: the average would be lost, since `keep: last` keeps the weights after "
+                "the last step; set `keep: averaged` with it, or `keep: best`"
+            )
+        if self.averaging is not None and self.sharding == "fsdp":
+            raise ValueError(
+                "averaging: with sharding: fsdp, no process has the weights to average; use "
+                "`sharding: none`"
+            )
+        return self
+
+    @property
+    def decisive_metric(self) -> tuple[str, float]:
+        """The metric that decides, and 1 where less of it is better, or -1 where more is."""
+        stopping = self.early_stopping
+        return (stopping.metric, stopping.sign) if stopping else ("loss", 1.0)
 
     @model_validator(mode="after")
     def _check_sharding(self) -> "TrainingSettings":

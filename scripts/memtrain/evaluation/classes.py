@@ -1,7 +1,7 @@
 """The evaluation of single classes."""
 
-from memtrain.evaluation.metrics import ClassCounts
 from memtrain.evaluation.result import ClassEvaluation
+from memtrain.metrics.metrics import ClassCounts
 
 #: Classes whose evaluation is written; of more classes, those with the most rows.
 MOST_CLASSES = 1000

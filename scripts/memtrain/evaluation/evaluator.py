@@ -8,30 +8,18 @@ import torch
 
 from memtrain.components.build import build_model_parts
 from memtrain.components.device import choose_device, set_exactness
-from memtrain.components.loss_kinds import task_of
-from memtrain.components.losses import SummedLoss
 from memtrain.components.models import count_parameters
-from memtrain.components.rows import first_row, open_rows
+from memtrain.components.rows import open_rows
 from memtrain.config.training import LoadingSettings
 from memtrain.core.ranges import at_positions
-from memtrain.data.memmap_dataset import MemmapDataset
-from memtrain.evaluation.model_outputs import OutputMeaning
 from memtrain.evaluation.predictions import create_predictions, prediction_dtype
 from memtrain.evaluation.result import Evaluation
 from memtrain.evaluation.tally import EvaluatedBatch, ModelFacts, Tally
 from memtrain.loading.block_loader import BlockLoader
+from memtrain.metrics.scorer import Scorer
 from memtrain.recipes.recipe import Recipe
 from memtrain.system.progress import Progress
 from memtrain.training.weights import load_weights
-
-#: Most rows that go through the model together, and most bytes of their features or predictions.
-#: The size of a batch follows from the shape of the rows and never from the machine, since the last
-#: bits of a matrix product depend on its number of rows.
-_ROWS_PER_BATCH = 4096
-_BYTES_PER_BATCH = 16 << 20
-
-#: Rows that are compared to find out whether a transform changes the target.
-_ROWS_COMPARED = 64
 
 
 class Evaluator:
@@ -71,12 +59,8 @@ class Evaluator:
             transform=self._parts.transform,
             float64=True,
         )
-        outputs = self._outputs_of_first_row()
-        loss = self._parts.loss
-        task = task_of(loss.kind, recipe.training, self._keeps_target())
-        self._meaning = OutputMeaning(task, loss.kind, loss.name)
-        # A loss of two classes may take one output; the prediction is two probabilities even then.
-        self._values_per_prediction = self._meaning.predictions(outputs).shape[1]
+        self._scorer = Scorer(recipe.training, self._parts, self._dataset, self._rows, self._device)
+        self._meaning = self._scorer.meaning
         self._loader = self._build_loader(loading or LoadingSettings())
 
     @property
@@ -95,7 +79,7 @@ class Evaluator:
         tally = Tally(self._recipe, self._meaning)
         dtype = prediction_dtype(
             task,
-            self._values_per_prediction,
+            self._scorer.values_per_prediction,
             self._recipe.training.targets,
             doubles=self._recipe.training.dtype_of("target") == np.float64,
         )
@@ -112,61 +96,25 @@ class Evaluator:
                 tally.add(batch, stored)
                 bar.advance(len(batch.row_numbers))
         parameters = count_parameters(self._parts.model)
-        facts = ModelFacts(parameters, steps, self._keeps_target())
+        facts = ModelFacts(parameters, steps, self._scorer.keeps_target)
         return tally.result(facts, predictions)
 
-    @torch.no_grad()
     def _batches(self) -> Iterator[EvaluatedBatch]:
         """Yield all evaluation rows, in order, with the predictions of the model."""
         for row_numbers, batch in zip(self._row_numbers(), self._loader, strict=True):
             assert isinstance(batch, dict), "a record file has named fields"
-            moved = self._as_trained(batch)
-            outputs = self._parts.model(moved["features"])
+            scored = self._scorer.score(batch)
             yield EvaluatedBatch(
                 row_numbers=row_numbers,
-                true_values=self._meaning.true_values(batch["target"]),
-                predictions=self._predictions(outputs.cpu()),
-                summed_loss=self._summed_loss(outputs, moved).item(),
+                true_values=scored.true_values,
+                predictions=scored.predictions,
+                summed_loss=scored.summed_loss,
             )
 
-    def _as_trained(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Return a batch as the training has it: targets standardized, and float64 as float32."""
-        scale = self._parts.target
-        if scale is not None:
-            target = scale({"target": batch["target"].numpy()})["target"]
-            batch = batch | {"target": torch.from_numpy(target)}
-        return {
-            name: (value.float() if value.dtype == torch.float64 else value).to(self._device)
-            for name, value in batch.items()
-        }
-
-    def _predictions(self, outputs: torch.Tensor) -> torch.Tensor:
-        """Return predictions in the form that metrics take, numbers in the unit of the target."""
-        predictions = self._meaning.predictions(outputs)
-        scale = self._parts.target
-        is_scaled = scale is not None and self._meaning.task == "regression"
-        return scale.undone(predictions) if scale and is_scaled else predictions
-
-    def _summed_loss(self, outputs: torch.Tensor, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        """Return the sum of the training losses of some rows, a scalar."""
-        loss = self._parts.loss
-        if isinstance(loss, SummedLoss):
-            return loss.sum_losses(outputs, batch["target"])
-        return loss(self._parts.model, batch)
-
-    @torch.no_grad()
-    def _outputs_of_first_row(self) -> torch.Tensor:
-        """Return the outputs of the model for the first evaluation row, (1, outputs)."""
-        batch = first_row(self._dataset, self._rows, torch.device("cpu"))
-        return self._parts.model(self._as_trained(batch)["features"])
-
     def _build_loader(self, loading: LoadingSettings) -> BlockLoader:
-        feature_bytes = 4 * self._recipe.training.in_features
-        # Metrics take predictions in float64.
-        bytes_per_row = max(feature_bytes, 8 * self._values_per_prediction)
         return BlockLoader(
             self._dataset,
-            max(1, min(_ROWS_PER_BATCH, _BYTES_PER_BATCH // bytes_per_row)),
+            self._scorer.rows_per_batch,
             shuffle=None,
             ranges=self._rows.ranges,
             reader=loading.reader,
@@ -179,10 +127,3 @@ class Evaluator:
         for start in range(0, rows.count, size):
             pieces = at_positions(rows.resolved, start, start + size)
             yield np.concatenate([np.arange(*piece) for piece in pieces])
-
-    def _keeps_target(self) -> bool:
-        """Return whether the transform leaves the targets of the first rows as they are."""
-        first = self._rows.resolved[0]
-        rows = range(first.start, min(first.start + _ROWS_COMPARED, first.end))
-        plain = MemmapDataset(self._dataset.filename, float64=True).gather(rows)["target"]
-        return torch.equal(plain, self._dataset.gather(rows)["target"])

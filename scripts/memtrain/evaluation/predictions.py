@@ -27,15 +27,10 @@ import numpy as np
 
 from memtrain.core.errors import UserError
 from memtrain.data.record_file import RecordWriter, create, read_layout
+from memtrain.metrics.stored_probabilities import MOST_PROBABILITIES, STORED_CLASSES
 
 _FIELDS = ("row", "target", "prediction")
 _FIELDS_OF_MANY_CLASSES = ("row", "target", "class", "prediction")
-
-#: Classes up to which the probabilities of all of them are stored.
-MOST_PROBABILITIES = 1000
-
-#: Most probable classes that are stored where there are more.
-STORED_CLASSES = 10
 
 _CHUNK_BYTES = 8 << 20
 

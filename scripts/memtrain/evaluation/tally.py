@@ -12,9 +12,6 @@ from torchmetrics import MetricCollection
 
 from memtrain.evaluation.bootstrap import Estimate, MetricSamples, ResampledMetrics, finite
 from memtrain.evaluation.classes import MOST_CLASSES, class_evaluation
-from memtrain.evaluation.metric_inputs import Baseline, model_columns
-from memtrain.evaluation.metrics import ClassCounts, build_metrics
-from memtrain.evaluation.model_outputs import OutputMeaning
 from memtrain.evaluation.ranking import Ranking
 from memtrain.evaluation.result import (
     ClassEvaluation,
@@ -24,6 +21,9 @@ from memtrain.evaluation.result import (
     TargetEvaluation,
 )
 from memtrain.evaluation.written_rows import WrittenRows
+from memtrain.metrics.metric_inputs import Baseline, model_columns
+from memtrain.metrics.metrics import ClassCounts, build_metrics
+from memtrain.metrics.model_outputs import OutputMeaning
 from memtrain.recipes.recipe import Recipe
 
 _log = logging.getLogger(__name__)

@@ -96,22 +96,28 @@ def digest_of_state(state: torch.Tensor) -> str:
     return "sha256:" + hashlib.sha256(state.cpu().numpy().tobytes()).hexdigest()
 
 
-def order_digest(order: RowOrder, epochs: int, drop_last_window: bool) -> str:
+def order_digest(
+    order: RowOrder, epochs: int, drop_last_window: bool, steps: int | None = None
+) -> str:
     """Return the digest of a training that visits its rows in a given order.
 
     Args:
         order: the order of the training.
         epochs: number of epochs.
         drop_last_window: whether a short window at the end of an epoch is left out.
+        steps: number of windows after which the training ended; None for that of all epochs.
     """
     visited = VisitingOrder(order.slots, order.accumulation_steps, order.batch_size)
     windows = order.full_windows if drop_last_window else order.windows
+    left = epochs * windows if steps is None else steps
     for epoch in map(order.epoch, range(epochs)):
-        for number in range(order.buffers):
+        for number in range(order.buffers if left > 0 else 0):
             buffer = epoch.buffer(number)
             ends = np.cumsum(buffer.sizes.sum(axis=1))
             rows = buffer.rows()
-            for window in range(min(len(ends), windows - buffer.first_window)):
+            in_buffer = min(len(ends), windows - buffer.first_window, left)
+            left -= in_buffer
+            for window in range(in_buffer):
                 sizes = buffer.sizes[window]
                 visited.visit(rows[ends[window] - sizes.sum() : ends[window]], sizes.tolist())
     return digest_of_state(visited.state())
@@ -130,11 +136,15 @@ def declared_order(recipe: TrainingRecipe) -> RowOrder:
     )
 
 
-def declared_order_digest(recipe: TrainingRecipe) -> str:
+def declared_order_digest(recipe: TrainingRecipe, steps: int | None = None) -> str:
     """Return the digest of a training that visits its rows in the order of its recipe.
 
     A billion rows take minutes: every row number is computed and digested, epoch after epoch.
+
+    Args:
+        recipe: training part of a recipe.
+        steps: number of steps after which the training ended; None for those of the recipe.
     """
     settings = recipe.settings
     drop_last_window = settings.last_window == "drop"
-    return order_digest(declared_order(recipe), settings.epochs, drop_last_window)
+    return order_digest(declared_order(recipe), settings.epochs, drop_last_window, steps)

@@ -46,12 +46,14 @@ class ExpectedRows:
         target: names of the target columns.
         kind: whether the target is a number or a class; None where the files decide.
         classes: number of classes; None for numbers, and where the files decide.
+        is_validated: whether the model is validated while it trains.
     """
 
     features: int | None
     target: list[str]
     kind: Literal["regression", "classification"] | None
     classes: int | None = None
+    is_validated: bool = False
 
     @property
     def have_known_sizes(self) -> bool:
@@ -97,6 +99,7 @@ class ExpectedRows:
                 "target": FieldStatistics.from_rows(targets).to_json(),
             },
             settings=settings,
+            validation=Rows(ranges=[(0, 1)], pieces=[]) if self.is_validated else None,
             # The steps are not known.
             sizes=Sizes(
                 rows=1, micro_batches_per_epoch=0, steps_per_epoch=0, steps=0, rows_per_step=0
@@ -138,9 +141,13 @@ def component_problems(configuration: Configuration) -> list[str]:
             settings = configuration.training_settings(split)
         except ValidationError:  # told as a problem between settings
             continue
-        key = canonical_json.dumps(settings.model_dump(mode="json", include=set(_PARTS)))
+        own = configuration.splits.get(split)
+        is_validated = settings.validation is not None or bool(own and own.validate_)
+        chosen = settings.model_dump(mode="json", include=set(_PARTS))
+        key = canonical_json.dumps(chosen | {"is_validated": is_validated})
         if key not in checked:
-            checked[key] = _problems_of_training(settings, rows)
+            expected = replace(rows, is_validated=is_validated)
+            checked[key] = _problems_of_training(settings, expected)
         by_split[split] = checked[key]
     return [*problems, *shared_problems(by_split)]
 

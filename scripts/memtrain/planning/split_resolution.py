@@ -1,7 +1,7 @@
 """Turns a configuration into recipes: every split is resolved against the data and tried out."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -22,6 +22,8 @@ from memtrain.planning.dry_run import dry_run
 from memtrain.planning.feature_encoding import FeatureLearner
 from memtrain.planning.parts_problems import PartsError, shared_problems
 from memtrain.planning.target_check import target_problems
+from memtrain.planning.validation_check import check_decisions
+from memtrain.planning.validation_rows import hold_out
 from memtrain.planning.value_problems import value_problems
 from memtrain.recipes.recipe import (
     EvaluationRecipe,
@@ -36,6 +38,9 @@ from memtrain.recipes.recipe import (
 
 #: Variance of a batch's mean, relative to a uniform shuffle, above which there is a warning.
 _WEAK_SHUFFLE = 2.0
+
+#: The uses of rows, by the keys that name them.
+_USES = {"train": "training", "validate": "validation", "evaluate": "evaluation"}
 
 
 def resolve_splits(
@@ -179,22 +184,24 @@ class _Resolver:
         Raises:
             UserError: with the problems of the split.
         """
-        rows = self._manifest.layout.rows
-        ranges = self._configuration.resolve_ranges(split, rows, self._groups)
+        ranges = self._configuration.resolve_ranges(split, self._manifest.layout.rows, self._groups)
         raise_problems(ranges.problems)
-        left_out = sorted({*overlaps([*ranges.train, *ranges.evaluate], self._withdrawn)})
-        train = subtract_ranges(ranges.train, self._withdrawn)
-        evaluate = subtract_ranges(ranges.evaluate, self._withdrawn)
-        is_evaluated = bool(ranges.evaluate)
-        raise_problems(_empty_ranges(split, train, evaluate, is_evaluated))
-        training_pieces = self._manifest.pieces(self._data, train)
-        evaluation_pieces = self._manifest.pieces(self._data, evaluate)
-        uses = {"training": training_pieces}
-        if is_evaluated:
-            uses["evaluation"] = evaluation_pieces
-        touched = self._manifest.touched_shards([*train, *evaluate])
-        order = self._order(split, train)
-        training = self._training(split, train, training_pieces, order)
+        settings = self._configuration.training_settings(split)
+        used = {"train": ranges.train, "validate": ranges.validate, "evaluate": ranges.evaluate}
+        if settings.validation and not ranges.validate:
+            used["train"], used["validate"] = hold_out(
+                f"splits.{split}", ranges.train, settings.validation, settings.seed, self._groups
+            )
+        used = {use: part for use, part in used.items() if part}
+        configured = [one for part in used.values() for one in part]
+        left_out = sorted({*overlaps(configured, self._withdrawn)})
+        rows = {use: subtract_ranges(part, self._withdrawn) for use, part in used.items()}
+        raise_problems(_empty_ranges(split, rows))
+        pieces = {use: self._manifest.pieces(self._data, part) for use, part in rows.items()}
+        uses = {_USES[use]: part for use, part in pieces.items()}
+        touched = self._manifest.touched_shards([one for part in rows.values() for one in part])
+        order = self._order(split, rows["train"])
+        training = self._training(split, rows, pieces, order)
         raise_problems(
             value_problems(
                 f"splits.{split}",
@@ -206,18 +213,23 @@ class _Resolver:
             )
         )
         if self._source.task == "regression":
-            settings = self._configuration.training_settings(split)
-            raise_problems(target_problems(split, settings, training_pieces, evaluation_pieces))
+            raise_problems(target_problems(split, settings, uses))
+        resource_estimate = dry_run("training", training, self._data)
+        check_decisions(f"splits.{split}", training, self._data)
         return Recipe(
             split=split,
             training=training,
-            evaluation=self._evaluation(evaluate, evaluation_pieces) if is_evaluated else None,
+            evaluation=(
+                self._evaluation(rows["evaluate"], pieces["evaluate"])
+                if "evaluate" in rows
+                else None
+            ),
             shuffle=_shuffle_summary(order, self._source.in_random_order),
-            resource_estimate=dry_run("training", training, self._data),
+            resource_estimate=resource_estimate,
             shards={str(number): self._manifest.shards[number].digest for number in touched},
             rows_per_shard=self._manifest.rows_per_shard,
             withdrawn=[(rows.start, rows.end) for rows in left_out],
-            unknown_words=self._learner.unknown_words(training.encoding, evaluate),
+            unknown_words=self._learner.unknown_words(training.encoding, rows.get("evaluate", [])),
         )
 
     def _evaluation(self, ranges: list[Range], pieces: list[PieceSummary]) -> EvaluationRecipe:
@@ -240,17 +252,21 @@ class _Resolver:
         )
 
     def _training(
-        self, split: str, ranges: list[Range], pieces: list[PieceSummary], order: RowOrder
+        self,
+        split: str,
+        rows: Mapping[str, list[Range]],
+        pieces: Mapping[str, list[PieceSummary]],
+        order: RowOrder,
     ) -> TrainingRecipe:
         settings = self._configuration.training_settings(split)
         statistics = {
-            name: merge_all([piece.statistics[name] for piece in pieces])
+            name: merge_all([piece.statistics[name] for piece in pieces["train"]])
             for name in self._manifest.layout.fields
         }
-        features = self._learner.learn(f"splits.{split}", settings, ranges, statistics)
+        features = self._learner.learn(f"splits.{split}", settings, rows["train"], statistics)
         others = {name: one for name, one in statistics.items() if not name.startswith(FEATURES)}
         return TrainingRecipe(
-            rows=_rows(ranges, pieces),
+            rows=_rows(rows["train"], pieces["train"]),
             task=Task(
                 kind=self._source.task,
                 classes=self._source.classes,
@@ -265,24 +281,25 @@ class _Resolver:
             encoding=features.encoding,
             fills=features.fills,
             settings=settings,
-            sizes=_sizes(f"splits.{split}", order, settings),
+            sizes=_sizes(f"splits.{split}", order, settings, validates="validate" in rows),
+            validation=_rows(rows["validate"], pieces["validate"]) if "validate" in rows else None,
         )
 
 
-def _empty_ranges(
-    split: str, train: list[Range], evaluate: list[Range], is_evaluated: bool
-) -> Iterator[str]:
-    """Yield a problem for each use of a split that has no rows left."""
-    if not train:
-        yield (
-            f"splits.{split}.train: all of its rows are withdrawn. Give it other rows, or remove "
-            "the split."
-        )
-    if is_evaluated and not evaluate:
-        yield (
-            f"splits.{split}.evaluate: all of its rows are withdrawn. Give it other rows, or "
-            "remove `evaluate`."
-        )
+def _empty_ranges(split: str, left: Mapping[str, list[Range]]) -> Iterator[str]:
+    """Yield a problem for each use of a split that has no rows left.
+
+    Args:
+        split: name of the split.
+        left: rows that are left, by the key that names them.
+    """
+    for key, ranges in left.items():
+        if not ranges:
+            remedy = "the split" if key == "train" else f"`{key}`"
+            yield (
+                f"splits.{split}.{key}: all of its rows are withdrawn. Give it other rows, or "
+                f"remove {remedy}."
+            )
 
 
 def _rows(ranges: list[Range], pieces: list[PieceSummary]) -> Rows:
@@ -305,7 +322,7 @@ def _shuffle_summary(order: RowOrder, in_random_order: bool) -> ShuffleSummary:
     )
 
 
-def _sizes(where: str, order: RowOrder, settings: TrainingSettings) -> Sizes:
+def _sizes(where: str, order: RowOrder, settings: TrainingSettings, *, validates: bool) -> Sizes:
     """Return the sizes that follow from rows and settings.
 
     Raises:
@@ -327,4 +344,5 @@ def _sizes(where: str, order: RowOrder, settings: TrainingSettings) -> Sizes:
         steps_per_epoch=steps_per_epoch,
         steps=steps_per_epoch * settings.epochs,
         rows_per_step=rows_per_step,
+        steps_per_validation=settings.validate_every.in_steps(steps_per_epoch) if validates else 0,
     )

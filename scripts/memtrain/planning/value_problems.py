@@ -31,8 +31,8 @@ def value_problems(
     Args:
         where: key of the split, for messages.
         recipe: training part of its recipe.
-        pieces: summaries of its rows, by their use: "training" and, if there is one,
-            "evaluation".
+        pieces: summaries of its rows, by their use: "training" and, where there are any,
+            "evaluation" and "validation".
         data: path of the record file.
         manifest: manifest of that file.
         source: where its rows came from; the place of a wrong value is told there as well.

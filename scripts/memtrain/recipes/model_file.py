@@ -40,12 +40,16 @@ class ModelOrigin(Statement):
 
     Attributes:
         tensors: digest of the weights: of their names, dtypes, shapes and bytes.
+        steps: number of optimizer steps that were taken.
+        kept_step: number of the step after which the weights were these.
     """
 
     tensors: str | None = None
+    steps: int | None = None
+    kept_step: int | None = None
 
 
-def with_origin(content: bytes, origin: Statement) -> bytes:
+def with_origin(content: bytes, origin: ModelOrigin) -> bytes:
     """Return the content of a safetensors file with a statement in its metadata.
 
     Args:
@@ -60,6 +64,8 @@ def with_origin(content: bytes, origin: Statement) -> bytes:
         "packages": dict(origin.packages),
         "device": origin.device,
         "tensors": _digest(tensors, [data]),
+        "steps": origin.steps,
+        "kept_step": origin.kept_step,
     }
     text = json.dumps(
         {_METADATA: {_KEY: canonical_json.dumps(statement)}, **tensors}, separators=(",", ":")
@@ -76,9 +82,17 @@ def read_origin(path: str | os.PathLike) -> ModelOrigin:
         statement = canonical_json.parse(header[_METADATA][_KEY])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ModelOrigin()
-    tensors = statement.get("tensors") if isinstance(statement, dict) else None
+    own = statement if isinstance(statement, dict) else {}
     parts = Statement.of_content(statement)
-    return ModelOrigin(parts.made_from, parts.files, parts.packages, parts.device, tensors)
+    return ModelOrigin(
+        parts.made_from,
+        parts.files,
+        parts.packages,
+        parts.device,
+        tensors=own.get("tensors"),
+        steps=own.get("steps"),
+        kept_step=own.get("kept_step"),
+    )
 
 
 def check_weights(path: str | os.PathLike) -> None:

@@ -159,6 +159,8 @@ class Sizes(Settings):
         steps_per_epoch: number of optimizer steps in one epoch.
         steps: number of optimizer steps of the whole training.
         rows_per_step: number of rows of a full accumulation window.
+        steps_per_validation: number of optimizer steps between two validations; 0 for a training
+            without validation.
     """
 
     rows: int
@@ -166,6 +168,17 @@ class Sizes(Settings):
     steps_per_epoch: int
     steps: int
     rows_per_step: int
+    steps_per_validation: int = 0
+
+    @property
+    def validations(self) -> int:
+        """The number of validations: the last one comes after the last step, in any case."""
+        return -(-self.steps // self.steps_per_validation) if self.steps_per_validation else 0
+
+    def is_validated_after(self, step: int) -> bool:
+        """Return whether the model is validated after a step: 1, 2, ..."""
+        every = self.steps_per_validation
+        return bool(every) and (step % every == 0 or step == self.steps)
 
 
 class ShuffleSummary(Settings):
@@ -212,6 +225,9 @@ class TrainingRecipe(Settings):
 
     Attributes:
         rows: the training rows.
+        validation: the rows that the model is validated on while it trains; None for none. They
+            are in this part although they change no weight, as long as nothing is decided by them:
+            what the validations found is a result of the training, beside the weights.
         task: what the rows mean.
         statistics: statistics of the features and of every other field over the training rows, as
             ``FieldStatistics`` writes them, by name.
@@ -229,6 +245,12 @@ class TrainingRecipe(Settings):
     sizes: Sizes
     encoding: Encoding | None = None
     fills: list[float | None] = Field(default_factory=list)
+    validation: Rows | None = None
+
+    @property
+    def pieces(self) -> list[Piece]:
+        """All rows that the training reads, those of the validation last, cut at shards."""
+        return [*self.rows.pieces, *(self.validation.pieces if self.validation else ())]
 
     def statistics_of(self, field: str) -> FieldStatistics:
         """Return the statistics of a field over the training rows."""
@@ -332,9 +354,10 @@ class Recipe(Settings):
 
     @property
     def training_and_evaluation_rows(self) -> list[Range]:
-        """The ranges of the training rows and of the evaluation rows."""
+        """The ranges of the rows that are trained, validated and evaluated on."""
+        validated = self.training.validation.resolved if self.training.validation else []
         evaluated = self.evaluation.rows.resolved if self.evaluation else []
-        return [*self.training.rows.resolved, *evaluated]
+        return [*self.training.rows.resolved, *validated, *evaluated]
 
     def needed_evaluation(self) -> EvaluationRecipe:
         """Return the part that an evaluation depends on.

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from memtrain.core.errors import UserError
-from memtrain.recipes.recipe import Recipe, ResourceEstimate
+from memtrain.recipes.recipe import Recipe, ResourceEstimate, Sizes
 from memtrain.system import canonical_json
 from memtrain.system.file_notes import FileState
 
@@ -29,6 +29,7 @@ class Workload:
         training_rows: number of training rows.
         micro_batches_per_epoch: number of micro-batches in one epoch.
         evaluation_rows: number of evaluation rows; 0 where the model is not evaluated.
+        rows_validated: number of rows that go through the model in all validations together.
         resamples: number of bootstrap resamples of an evaluation; 0 where there is none.
         estimate: memory and work of the training.
     """
@@ -39,6 +40,7 @@ class Workload:
     training_rows: int
     micro_batches_per_epoch: int
     evaluation_rows: int
+    rows_validated: int
     resamples: int
     estimate: ResourceEstimate
 
@@ -54,6 +56,7 @@ class Workload:
             training_rows=sizes.rows,
             micro_batches_per_epoch=sizes.micro_batches_per_epoch,
             evaluation_rows=evaluation.rows.count if evaluation else 0,
+            rows_validated=_rows_validated(recipe.training.model_dump()),
             resamples=evaluation.settings.bootstrap if evaluation else 0,
             estimate=recipe.resource_estimate,
         )
@@ -130,7 +133,6 @@ def read_training_settings(path: str | os.PathLike) -> dict[str, Any]:
 def _workload(recipe: dict[str, Any]) -> Workload:
     settings = recipe["training"]["settings"]
     sizes, evaluation = recipe["training"]["sizes"], recipe["evaluation"]
-    ranges = evaluation["rows"]["ranges"] if evaluation else []
     return Workload(
         batch_size=settings["batch_size"],
         accumulation_steps=settings["accumulation_steps"],
@@ -138,6 +140,17 @@ def _workload(recipe: dict[str, Any]) -> Workload:
         training_rows=sizes["rows"],
         micro_batches_per_epoch=sizes["micro_batches_per_epoch"],
         resamples=evaluation["settings"]["bootstrap"] if evaluation else 0,
-        evaluation_rows=sum(end - start for start, end in ranges),
+        evaluation_rows=_count(evaluation["rows"]) if evaluation else 0,
+        rows_validated=_rows_validated(recipe["training"]),
         estimate=ResourceEstimate.model_validate(recipe["resource_estimate"]),
     )
+
+
+def _rows_validated(training: dict[str, Any]) -> int:
+    """Return the rows of all validations, from the training part of a recipe."""
+    rows = training["validation"]
+    return Sizes.model_validate(training["sizes"]).validations * _count(rows) if rows else 0
+
+
+def _count(rows: dict[str, Any]) -> int:
+    return sum(end - start for start, end in rows["ranges"])

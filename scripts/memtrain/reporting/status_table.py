@@ -90,6 +90,10 @@ def _loss(training: TrainingStatus) -> str:
     return "" if training.loss is None else f"{training.loss:.4g}"
 
 
+def _validation_loss(training: TrainingStatus) -> str:
+    return "" if training.validation_loss is None else f"{training.validation_loss:.4g}"
+
+
 def _rate(training: TrainingStatus) -> str:
     return "" if training.rows_per_second is None else f"{training.rows_per_second:,.0f}"
 
@@ -138,6 +142,7 @@ _COLUMNS = (
     _Column(0, "step", "right", _steps),
     _Column(110, "epoch", "right", _epochs),
     _Column(45, "loss", "right", _loss),
+    _Column(75, "validation", "right", _validation_loss),
     _Column(70, "rows/s", "right", _rate),
     _Column(90, "waiting", "right", _waiting_share),
     _Column(58, "left", "right", _time_left),

@@ -13,6 +13,7 @@ from memtrain.system.process_identity import has_ended
 from memtrain.training.history import read_last_step
 from memtrain.training.performance import Performance
 from memtrain.training.progress_file import PROGRESS_FILE, State, TrainingStatus
+from memtrain.training.validation_history import ValidationRecord, read_validations
 
 #: All states, those that need attention first.
 STATES: tuple[State, ...] = ("failed", "lost", "stopped", "running", "waiting", "finished")
@@ -93,6 +94,8 @@ def _status_from_results(split: str, files: SplitLayout) -> TrainingStatus:
             epochs=last.epoch,
             loss=last.loss,
         )
+    if validations := _read_validations(files.validation):
+        status = replace(status, validation_loss=validations[-1].loss)
     performance = Performance.read(files.performance)
     if performance is None:
         return status
@@ -103,6 +106,14 @@ def _status_from_results(split: str, files: SplitLayout) -> TrainingStatus:
         host=performance.host,
         processes=performance.processes,
     )
+
+
+def _read_validations(path: Path) -> list[ValidationRecord]:
+    """Return the validations of a finished training; none if they cannot be read now."""
+    try:
+        return read_validations(path)
+    except UserError:
+        return []
 
 
 def _planned_steps(recipe: Path) -> int | None:

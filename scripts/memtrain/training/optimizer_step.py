@@ -9,6 +9,7 @@ import torch
 from torch import nn, optim
 from torch.distributed.tensor import DTensor
 
+from memtrain.components.plateau import Plateau
 from memtrain.components.savable_state import check_savable
 
 
@@ -102,6 +103,11 @@ class OptimizerStep:
         if self._scheduler is not None and not skipped:
             self._scheduler.step()
         return StepTaken(learning_rate, gradient_norm, skipped)
+
+    def validated(self, loss: float) -> None:
+        """Advance a schedule that follows the losses of validations."""
+        if isinstance(self._scheduler, Plateau):
+            self._scheduler.validated(loss)
 
     def _update_scale(self) -> bool:
         """Adapt the scale to the unscaled gradients, and return whether one of them overflowed.

@@ -28,6 +28,7 @@ class TrainingCost:
         seconds: time spent training, from the first step of each run to its end.
         waiting_seconds: part of ``seconds`` spent waiting for rows.
         saving_seconds: part of ``seconds`` spent saving checkpoints.
+        validating_seconds: part of ``seconds`` spent on validations.
         runs: number of runs.
     """
 
@@ -35,6 +36,7 @@ class TrainingCost:
     seconds: float = 0.0
     waiting_seconds: float = 0.0
     saving_seconds: float = 0.0
+    validating_seconds: float = 0.0
     runs: int = 0
 
     @property
@@ -58,6 +60,7 @@ class Performance:
         rows_per_second: rows that all processes trained on, divided by ``seconds``.
         waiting_share: share of ``seconds`` spent waiting for rows.
         saving_share: share of ``seconds`` spent saving checkpoints.
+        validating_share: share of ``seconds`` spent on validations.
         runs: number of runs: 1, and one more for every run that saved a checkpoint and was
             stopped or killed.
         processes: how many processes trained together in the last run.
@@ -73,6 +76,7 @@ class Performance:
     rows_per_second: float
     waiting_share: float
     saving_share: float
+    validating_share: float
     runs: int
     processes: int
     peak_memory_bytes: int
@@ -130,6 +134,7 @@ def measure_performance(cost: TrainingCost, processes: int, device: "torch.devic
         rows_per_second=cost.rows / cost.seconds,
         waiting_share=cost.waiting_seconds / cost.seconds,
         saving_share=cost.saving_seconds / cost.seconds,
+        validating_share=cost.validating_seconds / cost.seconds,
         runs=cost.runs,
         processes=processes,
         peak_memory_bytes=peak_memory_bytes(),

@@ -35,6 +35,7 @@ class TrainingStatus:
         epoch: epoch of the last step: 1, 2, ...; 0 before the first step of this run.
         epochs: epochs in all.
         loss: mean loss per row of the last window.
+        validation_loss: mean loss per row of the last validation.
         rows_per_second: mean rate of all runs.
         waiting_share: share of the time spent waiting for rows.
         seconds_left: seconds to the end at the rate of this run.
@@ -57,6 +58,7 @@ class TrainingStatus:
     epoch: int | None = None
     epochs: int | None = None
     loss: float | None = None
+    validation_loss: float | None = None
     rows_per_second: float | None = None
     waiting_share: float | None = None
     seconds_left: float | None = None

@@ -16,6 +16,7 @@ from memtrain.training.distributed.process_group import ProcessGroup
 from memtrain.training.history import StepRecord
 from memtrain.training.performance import TrainingCost
 from memtrain.training.progress_file import State, TrainingStatus
+from memtrain.training.validation_history import ValidationRecord
 
 _SECONDS_BETWEEN_FILES = 1.0
 
@@ -44,6 +45,7 @@ class TrainingReporter:
         self._started_at = now
         self._last_file = 0.0
         self._record: StepRecord | None = None
+        self._validation: ValidationRecord | None = None
         self._cost = TrainingCost()
         self._status = TrainingStatus(
             split=recipe.split,
@@ -85,9 +87,14 @@ class TrainingReporter:
         self._record = record
         self._cost = cost
         rate = cost.rows / max(cost.seconds, 1e-9)
-        self._progress.advance(1, f"loss {record.loss:.6g}, {rate:,.0f} rows/s")
+        validated = "" if self._validation is None else f" (validation {self._validation.loss:.6g})"
+        self._progress.advance(1, f"loss {record.loss:.6g}{validated}, {rate:,.0f} rows/s")
         if time.monotonic() - self._last_file >= _SECONDS_BETWEEN_FILES:
             self._write("running")
+
+    def report_validation(self, record: ValidationRecord | None) -> None:
+        """Report the last validation; None before the first one."""
+        self._validation = record
 
     def report_checkpoint(self, step: int) -> None:
         """Report that a checkpoint was saved after a step."""
@@ -101,6 +108,8 @@ class TrainingReporter:
         """Bring the status up to date, and write it to the progress file."""
         self._last_file = time.monotonic()
         self._status = replace(self._status, state=state, message=message, updated_at=time.time())
+        if self._validation is not None:
+            self._status = replace(self._status, validation_loss=self._validation.loss)
         if self._record is not None:
             self._status = replace(
                 self._status,

@@ -3,14 +3,17 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
-from memtrain.config.results import HISTORY_FILE
-from memtrain.data.made_from import Statement, versions_of_packages
+from memtrain.config.results import HISTORY_FILE, VALIDATION_FILE
+from memtrain.data.made_from import versions_of_packages
+from memtrain.recipes.model_file import ModelOrigin
 from memtrain.system.digests import digest_of_file
 from memtrain.training.history import StepRecord, write_history
 from memtrain.training.performance import Performance
+from memtrain.training.validation_history import ValidationRecord, write_validations
 from memtrain.training.weights import write_weights
 
 
@@ -22,7 +25,9 @@ class TrainingResult:
         recipe_digest: digest of the training part of the recipe.
         device: "cpu" or "cuda".
         weights: weights of the model, tensors by name.
+        kept_step: number of the step after which the weights were these.
         history: one record for every optimizer step.
+        validations: one record for every validation.
         order_digest: digest of the rows in the order in which they were visited; see
             ``loading.order_digest``.
         performance: what the training cost, which depends on the machine.
@@ -31,7 +36,9 @@ class TrainingResult:
     recipe_digest: str
     device: str
     weights: Mapping[str, torch.Tensor]
+    kept_step: int
     history: Sequence[StepRecord]
+    validations: Sequence[ValidationRecord]
     order_digest: str
     performance: Performance
 
@@ -42,19 +49,29 @@ class TrainingResult:
         performance: str | os.PathLike,
         *,
         code: str,
+        validation: str | os.PathLike | None = None,
     ) -> None:
-        """Write the three files. The bytes of model and history depend on recipe and code alone.
+        """Write the four files. All bytes but those of the cost depend on recipe and code alone.
 
         Args:
             model: file of the weights, which says what the model was made from.
             history: file of the history.
             performance: file of the cost.
             code: digest of the code that trained.
+            validation: file of the validations; None for ``validation.csv`` beside the history.
         """
+        if validation is None:
+            validation = Path(history).with_name(VALIDATION_FILE)
         write_history(history, self.history)
-        origin = Statement(
+        write_validations(validation, self.validations)
+        origin = ModelOrigin(
+            steps=len(self.history),
+            kept_step=self.kept_step,
             made_from={"recipe": self.recipe_digest, "code": code},
-            files={HISTORY_FILE: digest_of_file(history)},
+            files={
+                HISTORY_FILE: digest_of_file(history),
+                VALIDATION_FILE: digest_of_file(validation),
+            },
             packages=versions_of_packages(),
             device=self.device,
         )

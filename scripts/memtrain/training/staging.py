@@ -1,4 +1,4 @@
-"""Stage-in: copies the rows of a training to the disk of the node that it runs on.
+"""Stage-in: copies the rows of a training and its validations to the disk of its node.
 
 The copy has the layout of the whole file, with holes in place of the rows that the training does
 not use. Row numbers stay what they are, and a ``MemmapDataset`` opens the copy as it opens the
@@ -22,6 +22,7 @@ import numpy as np
 
 from memtrain.config.training import Stage
 from memtrain.core.byte_sizes import format_bytes
+from memtrain.core.ranges import merge_ranges
 from memtrain.data.record_file import RecordLayout, dtype_to_json, read_layout
 from memtrain.data.row_chunks import read_chunks_from
 from memtrain.data.row_digests import chunks_have_digest
@@ -177,13 +178,13 @@ def memory_shortage(copy_bytes: int, training_bytes: int, memory: AvailableMemor
 
 
 class _Staging:
-    """Copies the training rows of a recipe."""
+    """Copies the rows that a training reads."""
 
     def __init__(self, data: str | os.PathLike, recipe: Recipe, folder: str, stop: StopRequests):
         self._data = data
         self._folder = folder
         self._stop = stop
-        self._rows = recipe.training.rows
+        self._pieces = recipe.training.pieces
         self._rows_per_shard = recipe.rows_per_shard
         estimate = recipe.resource_estimate
         self._training_bytes = estimate.loading_bytes + estimate.model_bytes
@@ -191,13 +192,13 @@ class _Staging:
 
     def shared_copy(self) -> AbstractContextManager[Path]:
         """Return a context with the path of a copy, which this or another process has made."""
-        name = f"{_identity_of_rows(self._layout, self._rows.pieces)}.npy"
+        name = f"{_identity_of_rows(self._layout, self._pieces)}.npy"
         return shared_file(self._folder, name, self._fill, self._raise_if_stopped)
 
     def _fill(self, copy: BinaryIO) -> None:
         """Copy the header and the rows into an empty file."""
         start = time.perf_counter()
-        self._refuse([piece for piece in self._rows.pieces if piece.end > self._layout.rows])
+        self._refuse([piece for piece in self._pieces if piece.end > self._layout.rows])
         copied_bytes = self._reserve(copy.fileno())
         with open(self._data, "rb") as source:
             _write(copy.fileno(), source.read(self._layout.offset), 0)
@@ -215,7 +216,8 @@ class _Staging:
 
     def _reserve(self, copy: int) -> int:
         """Allocate the space for all rows before the first is copied; return the bytes to copy."""
-        spans = [self._layout.byte_range(rows.start, rows.end) for rows in self._rows.resolved]
+        rows = merge_ranges(piece.rows for piece in self._pieces)
+        spans = [self._layout.byte_range(part.start, part.end) for part in rows]
         copy_bytes = self._layout.offset + sum(end - start for start, end in spans)
         if shortage := self._shortage(copy_bytes):
             raise OSError(errno.ENOSPC, shortage)
@@ -242,7 +244,7 @@ class _Staging:
             copied = self._copied(piece, source, copy.fileno())
             return not chunks_have_digest(copied, piece.digest)
 
-        return select_in_threads(self._rows.pieces, copy_and_compare, _COPYING_THREADS)
+        return select_in_threads(self._pieces, copy_and_compare, _COPYING_THREADS)
 
     def _copied(self, piece: Piece, source: BinaryIO, copy: int) -> Iterator[np.ndarray]:
         """Yield the rows of a piece in chunks, each after it has been copied."""

@@ -6,6 +6,8 @@ has state can save and restore it, so that a training can be stopped after any s
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import asdict
 from typing import Any, NoReturn
 
@@ -16,7 +18,7 @@ from memtrain.components.device import set_exactness
 from memtrain.components.models import count_parameters, describe_batch_norm
 from memtrain.components.parameter_groups import describe_groups
 from memtrain.components.rows import open_rows
-from memtrain.core.wording import listed
+from memtrain.core.wording import counted, listed
 from memtrain.loading.order_digest import digest_of_state
 from memtrain.recipes.recipe import Recipe
 from memtrain.training.accumulation.accumulator import (
@@ -24,6 +26,7 @@ from memtrain.training.accumulation.accumulator import (
     NonFiniteLossError,
     Window,
 )
+from memtrain.training.averaging import Averaging
 from memtrain.training.build import build_accumulator, build_loader
 from memtrain.training.checkpoint_schedule import CheckpointSchedule
 from memtrain.training.distributed.fsdp import ModelState, shard
@@ -33,12 +36,14 @@ from memtrain.training.performance import TrainingCost, measure_performance
 from memtrain.training.reporter import TrainingReporter
 from memtrain.training.result import TrainingResult
 from memtrain.training.run_context import RunContext
+from memtrain.training.selection import Selection
 from memtrain.training.step_errors import (
     explain_nondeterminism,
     explain_nonfinite_gradient,
     explain_nonfinite_loss,
 )
 from memtrain.training.stopping import TrainingStopped
+from memtrain.training.validations import Validations
 from memtrain.training.windows import WindowSource
 
 _log = logging.getLogger(__name__)
@@ -84,6 +89,13 @@ class Trainer:
             context.running.checkpoint, context.group, context.device
         )
         self._history: list[StepRecord] = []
+        self._validations = Validations(training, self._parts, data, context, is_sharded=is_sharded)
+        self._averaging = Averaging(training, self._parts.model) if settings.averaging else None
+        self._selection = Selection(
+            settings,
+            context.group.is_main,
+            steps_before=self._averaging.steps_before if self._averaging else 0,
+        )
         self._cost = TrainingCost()
 
     def describe(self) -> str:
@@ -99,6 +111,7 @@ class Trainer:
                 f"effective batch size: {sizes.rows_per_step} rows",
                 f"steps: {sizes.steps_per_epoch:,} per epoch, {sizes.steps:,} in "
                 f"{settings.epochs} epochs",
+                *self._describe_validation(),
                 f"parameters: {count_parameters(self._parts.model):,}",
                 *describe_groups(self._parts.optimizer),
                 f"device: {context.device}, threads: {settings.threads}, processes: "
@@ -106,6 +119,14 @@ class Trainer:
                 self._loader.describe(),
             ]
         )
+
+    def _describe_validation(self) -> Iterator[str]:
+        sizes, rows = self._recipe.training.sizes, self._recipe.training.validation
+        if rows is not None:
+            yield (
+                f"validation: {rows.count:,} rows in {listed(rows.resolved, 6)}, every "
+                f"{counted(sizes.steps_per_validation, 'step')} and after the last one"
+            )
 
     def run(self) -> TrainingResult:
         """Train from the newest checkpoint to the end of the last epoch.
@@ -126,12 +147,16 @@ class Trainer:
         with TrainingReporter(
             self._recipe, folder, group=group, first_step=len(self._history)
         ) as reporter:
+            reporter.report_validation(self._validations.last)
             self._train(reporter)
+        weights, kept_step = self._selection.kept(self._candidates(), len(self._history))
         return TrainingResult(
             recipe_digest=self._recipe.digest("training"),
             device=self._context.device.type,
-            weights=self._model_state.weights(),
+            weights=weights,
+            kept_step=kept_step,
             history=self._history,
+            validations=self._validations.records,
             order_digest=digest_of_state(self._visited_by_all()),
             performance=measure_performance(self._cost, group.world_size, self._context.device),
         )
@@ -140,19 +165,59 @@ class Trainer:
         """Take the optimizer steps that are left, and save checkpoints when they are due."""
         seconds_before = self._cost.seconds
         start = time.perf_counter()
+        # The run before may have been asked to stop before a validation that was due.
+        if not self._validate(reporter):
+            self._leave(reporter)
+        if self._selection.ends:
+            return
         for window in self._windows.windows(len(self._history), self._cost):
             accumulated = self._accumulate(window)
             record = self._take_step(window, accumulated.loss)
             self._history.append(record)
+            if self._averaging is not None:
+                self._averaging.add(record.step)
             self._cost.rows += record.rows
+            is_last = record.step == self._recipe.training.sizes.steps
+            should_stop = accumulated.should_stop and not is_last
+            should_stop = should_stop or not self._validate(reporter)
             self._cost.seconds = seconds_before + time.perf_counter() - start
             reporter.report_step(record, self._cost)
-            if record.step == self._recipe.training.sizes.steps:
+            if (is_last or self._selection.ends) and not should_stop:
                 break
-            if accumulated.should_stop or self._schedule.is_due(record.step):
+            if should_stop or self._schedule.is_due(record.step):
                 self._save(reporter)
-            if accumulated.should_stop:
+            if should_stop:
                 self._leave(reporter)
+
+    def _validate(self, reporter: TrainingReporter) -> bool:
+        """Validate the model if that is due; return False if a stop was asked for meanwhile."""
+        step, stop = len(self._history), self._context.stop
+        if not self._validations.is_due(step):
+            return True
+        start = time.perf_counter()
+        try:
+            with self._averaging.lent() if self._averaging else nullcontext():
+                is_done = self._validations.validate(step, lambda: stop.reason is not None)
+        except RuntimeError as error:
+            explanation = explain_nondeterminism(error)
+            if explanation is None:
+                raise
+            raise explanation from None
+        if is_done and (record := self._validations.last):
+            self._selection.see(record, self._candidates)
+            self._optimizer_step.validated(record.loss)
+            reporter.report_validation(record)
+            if self._selection.ends:
+                _log.info(f"the validations get no better: the training ends after step {step:,}")
+        self._cost.validating_seconds += time.perf_counter() - start
+        return is_done
+
+    def _candidates(self) -> dict[str, torch.Tensor]:
+        """Return the weights that would be kept now: averages, or those after the last step."""
+        if self._averaging is None:
+            return self._model_state.weights()
+        with self._averaging.lent():
+            return {name: part.clone() for name, part in self._model_state.weights().items()}
 
     def _accumulate(self, window: Window) -> AccumulatedWindow:
         """Give the parameters the gradient of a window."""
@@ -227,6 +292,9 @@ class Trainer:
         return {
             **self._model_state.state_dict(),
             **self._optimizer_step.state_dict(),
+            **self._validations.state_dict(),
+            **self._selection.state_dict(),
+            **(self._averaging.state_dict() if self._averaging else {}),
             "visited": self._visited_by_all(),
             "history": torch.from_numpy(records_to_array(self._history)),
             "cost": asdict(self._cost),
@@ -235,6 +303,10 @@ class Trainer:
     def _load_state_dict(self, state: dict[str, Any]) -> None:
         self._model_state.load_state_dict(state)
         self._optimizer_step.load_state_dict(state)
+        self._validations.load_state_dict(state)
+        self._selection.load_state_dict(state, self._validations.records)
+        if self._averaging is not None:
+            self._averaging.load_state_dict(state)
         self._windows.visited.load(state["visited"])
         self._history = records_from_array(state["history"].cpu().numpy())
         self._cost = TrainingCost(**state["cost"])

@@ -10,13 +10,12 @@ from torch import nn
 
 from memtrain.core.errors import UserError
 from memtrain.core.wording import listed
-from memtrain.data.made_from import Statement
-from memtrain.recipes.model_file import check_weights, with_origin
+from memtrain.recipes.model_file import ModelOrigin, check_weights, with_origin
 from memtrain.system.atomic_files import write_bytes
 
 
 def write_weights(
-    path: str | os.PathLike, weights: Mapping[str, torch.Tensor], origin: Statement
+    path: str | os.PathLike, weights: Mapping[str, torch.Tensor], origin: ModelOrigin
 ) -> None:
     """Write the weights of a model.
 

@@ -88,6 +88,8 @@ def memory_of_training(workload: Workload, attempt: int = 1, processes: int = 0)
     together = min(micro_batch * workload.accumulation_steps, _MOST_BYTES_TOGETHER)
     needed = estimate.loading_bytes + estimate.model_bytes + max(micro_batch, together)
     per_process = _MB_OF_PYTORCH + needed / 1e6
+    if workload.rows_validated:
+        per_process += _MB_OF_METRICS - _MB_OF_PYTORCH
     in_all = processes * per_process + _MB_OF_PYTORCH if processes else per_process
     return memory_mb(in_all, attempt)
 
@@ -116,7 +118,8 @@ def seconds_of_training(
         estimate.operations_per_row / operations_per_second + estimate.row_bytes / _BYTES_PER_SECOND
     )
     calls = workload.micro_batches_per_epoch * _SECONDS_PER_MICRO_BATCH
-    return workload.epochs * (calls + workload.training_rows * per_row)
+    validating = workload.rows_validated * _seconds_per_row_evaluated(workload)
+    return workload.epochs * (calls + workload.training_rows * per_row) + validating
 
 
 def memory_of_evaluation(workload: Workload, attempt: int = 1) -> int:
@@ -139,14 +142,18 @@ def minutes_of_evaluation(workload: Workload, attempt: int = 1) -> int:
         workload: the work of the split's jobs.
         attempt: 1 for the first try of the job.
     """
+    per_row = _seconds_per_row_evaluated(workload)
+    resampling = workload.resamples * _SECONDS_PER_RESAMPLE
+    return minutes(workload.evaluation_rows * per_row + resampling, attempt)
+
+
+def _seconds_per_row_evaluated(workload: Workload) -> float:
     estimate = workload.estimate
-    per_row = (
+    return (
         _SHARE_OF_FORWARD * estimate.operations_per_row / OPERATIONS_PER_SECOND
         + estimate.row_bytes / _BYTES_PER_SECOND
         + _SECONDS_PER_ROW_EVALUATED
     )
-    resampling = workload.resamples * _SECONDS_PER_RESAMPLE
-    return minutes(workload.evaluation_rows * per_row + resampling, attempt)
 
 
 def memory_of_drawing(workload: Workload, attempt: int = 1) -> int:

@@ -58,7 +58,7 @@ class Judge:
         found = self._compare(f"train {split}", origin, self._today.model(split))
         return Judgement(
             first_reasons(
-                _missing([files.model, files.history]),
+                _missing([files.model, files.history, files.validation]),
                 _unreadable(files.model, origin),
                 found.reasons,
                 self._changed_since_written(files.folder, origin.files),

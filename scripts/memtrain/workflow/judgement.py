@@ -13,6 +13,7 @@ _CHANGES = {
     "histories": "histories changed",
     "files": "imported files changed",
     "history": "history changed",
+    "validation": "validations changed",
     "manifest": "manifest changed",
     "model": "model changed",
     "packages": "packages changed",

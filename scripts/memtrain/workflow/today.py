@@ -138,6 +138,7 @@ class Today:
             "evaluation": self.digest(files.evaluation),
             "predictions": self.digest(files.predictions),
             "history": self.digest(files.history),
+            "validation": self.digest(files.validation),
         }
 
     def summary(self) -> MadeFrom:

@@ -131,7 +131,7 @@ class Verdicts:
         if split is not None:
             files = results.split(split)
             yield from {
-                "train": (files.model, files.history),
+                "train": (files.model, files.history, files.validation),
                 "evaluate": (files.evaluation, files.predictions),
                 "draw": files.figures.parent.glob("*"),
             }[rule]

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from memtrain.evaluation import confusions, ranking
 from memtrain.evaluation.confusions import ConfusedPair, PredictedClasses, most_confused
-from memtrain.evaluation.model_outputs import top_classes
 from memtrain.evaluation.predictions import Predictions, create_predictions, prediction_dtype
 from memtrain.evaluation.ranking import Ranking, ScoredChunk, rank
+from memtrain.metrics.model_outputs import top_classes
 from tests.cgroups import UnavailableError, memory_cgroup
 
 
@@ -106,7 +106,7 @@ _COUNT = """
 import sys
 import numpy as np, torch
 from memtrain.evaluation.bootstrap import ResampledMetrics
-from memtrain.evaluation.metrics import ClassCounts
+from memtrain.metrics.metrics import ClassCounts
 from torchmetrics import MetricCollection
 
 torch.use_deterministic_algorithms(True)

@@ -16,9 +16,9 @@ from memtrain.config.types import Choice
 from memtrain.core.random_streams import random_stream
 from memtrain.data.field_statistics import FieldStatistics
 from memtrain.evaluation.bootstrap import BLOCKS, ResampledMetrics
-from memtrain.evaluation.metric_inputs import model_columns
-from memtrain.evaluation.metrics import CALIBRATION_BINS, build_metrics
-from memtrain.evaluation.model_outputs import OutputMeaning, class_scores, predicted_numbers
+from memtrain.metrics.metric_inputs import model_columns
+from memtrain.metrics.metrics import CALIBRATION_BINS, build_metrics
+from memtrain.metrics.model_outputs import OutputMeaning, class_scores, predicted_numbers
 from memtrain.recipes.recipe import Rows, Sizes, Task, TrainingRecipe
 
 

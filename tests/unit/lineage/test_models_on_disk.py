@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 import struct
+from dataclasses import replace
 
 import pytest
 
@@ -12,7 +13,7 @@ from memtrain.config.results import ResultsLayout
 from memtrain.core.ranges import Range
 from memtrain.lineage.index.lineage_index import LineageIndex
 from memtrain.lineage.queries.models_on_disk import ModelsOnDisk
-from memtrain.lineage.records.run_record import FileUse
+from memtrain.lineage.records.run_record import VALIDATION_ROWS, FileUse
 from memtrain.recipes.model_file import ModelOrigin, with_origin
 from memtrain.system import canonical_json
 from tests.unit.lineage.lineage_records import Records, digest_of, file, piece, rows
@@ -184,3 +185,31 @@ def test_impact_lists_no_file_that_is_gone(project, capsys):
     project.results.split("b").model.unlink()
     assert "splits/b" not in answer(capsys, "impact", "--rows", "25")
     assert "(overwritten or deleted since)" in answer(capsys, "impact", "--rows", "25", "--all")
+
+
+def test_rows_of_validations_reach_the_model_and_are_called_so(project, capsys):
+    """By the recipe beside the model, and by the record of the training."""
+    path = project.results.split("a").recipe
+    recipe = canonical_json.read(path, made_by="resolve_splits")
+    pieces = [{"start": 40, "end": 50, "digest": digest_of("v")}]
+    recipe["training"]["validation"] = {"ranges": [[40, 50]], "pieces": pieces}
+    canonical_json.write(path, recipe)
+    digest = canonical_json.digest(recipe["training"])
+    project.train("a", digest)
+    for _ in range(2):
+        (model,) = (one for one in project.models().models if one.split == "a")
+        assert project.holding(45) == ["a"]
+        assert model.rows.use_of([Range(45, 46)]) == "validated on"
+        assert model.rows.use_of([Range(5, 45)]) == "trained and validated on"
+        assert model.rows.use_of([Range(5, 6)]) == "trained on"
+        assert model.rows.has_digest(digest_of("v"))
+        path.unlink(missing_ok=True)
+        trained = rows(DATA, (0, 10), pieces=[piece(0, 0, 10, "1")])
+        validated = rows(DATA, (40, 50), pieces=[piece(2, 40, 50, "v")])
+        validated = replace(validated, role=VALIDATION_ROWS)
+        wrote = FileUse(model.path, "model", 1, 0, digest_of("m"))
+        project.records.add(
+            "train", [trained, validated], [wrote], "a", parameters={"recipe": digest}
+        )
+    assert lineage.main(["explain", "--results", "results/d", model.path]) in (0, 1)
+    assert "validation rows [40, 50)" in capsys.readouterr().out

@@ -27,6 +27,7 @@ class Split:
         self.task = task
         recipe.write(folder / "split.json")
         (folder / "history.csv").write_text("step,epoch,rows,loss\n1,1,8,0.5\n2,2,8,0.25\n")
+        (folder / "validation.csv").write_text("epoch,step,rows,loss\n1,1,9,0.6\n2,2,9,nan\n")
         self.write_predictions(prediction)
         self.write_evaluation()
 
@@ -121,7 +122,9 @@ def test_an_evaluation_of_another_recipe_is_refused(split):
     assert not (made.folder / "figures").exists()
 
 
-@pytest.mark.parametrize("file", ["evaluation.json", "predictions.npy", "history.csv"])
+@pytest.mark.parametrize(
+    "file", ["evaluation.json", "predictions.npy", "history.csv", "validation.csv"]
+)
 def test_a_file_that_is_missing_is_named(split, file):
     made = split()
     (made.folder / file).unlink()

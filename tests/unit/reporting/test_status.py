@@ -82,6 +82,7 @@ def finish(folder, split):
         rows_per_second=999.0,
         waiting_share=0.5,
         saving_share=0.0,
+        validating_share=0.0,
         runs=1,
         processes=1,
         peak_memory_bytes=1 << 20,

@@ -221,6 +221,7 @@ PERFORMANCE = Performance(
     rows_per_second=2.0,
     waiting_share=0.0,
     saving_share=0.0,
+    validating_share=0.0,
     runs=1,
     processes=1,
     peak_memory_bytes=3 << 20,

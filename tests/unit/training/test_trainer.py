@@ -209,12 +209,16 @@ def test_the_model_says_what_it_was_made_from(resolve, tmp_path):
     with safe_open(tmp_path / "model", "pt") as file:
         (statement,) = map(json.loads, file.metadata().values())
     assert statement["made_from"] == {"recipe": recipe.digest("training"), "code": CODE}
-    assert statement["files"] == {"history.csv": digest_of_file(tmp_path / "history")}
+    assert statement["files"] == {
+        "history.csv": digest_of_file(tmp_path / "history"),
+        "validation.csv": digest_of_file(tmp_path / "validation.csv"),
+    }
     assert statement["packages"] == {"numpy": np.__version__, "torch": version("torch")}
     assert statement["device"] == "cpu"
     origin = read_origin(tmp_path / "model")
     assert origin.made_from == statement["made_from"]
     assert origin.tensors == statement["tensors"]
+    assert origin.steps == origin.kept_step == recipe.training.sizes.steps
     check_weights(tmp_path / "model")
 
 

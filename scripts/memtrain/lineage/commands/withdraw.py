@@ -68,7 +68,7 @@ def run(query: Query) -> int:
     lines += _lines_on_identical(added)
     removed = [one for one in query.removed_models if one.may_hold(added.ranges)]
     lines += _lines_on_removed_models(removed)
-    lines += _lines_on_models(models, unknown)
+    lines += _lines_on_models(models, unknown, added.ranges)
     content = {
         "withdrawal": added.model_dump(),
         "models": [one.facts() for one in models],
@@ -97,16 +97,18 @@ def _state_gone(query: Query) -> int:
 
 
 def _lines_on_models(
-    models: Sequence[ModelOnDisk], unknown: Sequence[ModelOnDisk]
+    models: Sequence[ModelOnDisk], unknown: Sequence[ModelOnDisk], rows: Sequence[Range]
 ) -> Iterator[str]:
     """Yield a line for every model, and what the next run of snakemake does with them.
 
     Args:
         models: the models that were trained on the withdrawn rows.
         unknown: the models that may have been trained on them.
+        rows: the withdrawn rows.
     """
     for one in models:
-        yield f"trained on some of these rows: {one.path}{f' ({one.note})' if one.note else ''}"
+        use = one.rows.use_of(rows) if one.rows else "trained on"
+        yield f"{use} some of these rows: {one.path}{f' ({one.note})' if one.note else ''}"
     yield from (f"may be trained on these rows: {one.path} ({one.note})" for one in unknown)
     again = sum(one.abandoned_folder is None for one in models)
     these = "these" if again == len(models) else f"{again} of them"

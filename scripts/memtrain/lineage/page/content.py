@@ -110,7 +110,7 @@ def page_content(
 def _rows(manifest: Manifest | None, splits: Sequence[SplitLine]) -> RowsContent:
     """Return the rows and shards of a manifest; without one, the rows that splits use."""
     if manifest is None:
-        ends = [end for split in splits for _, end in (*split.train, *split.evaluate)]
+        ends = [end for split in splits for _, end in split.ranges]
         return RowsContent(max(ends, default=0))
     count = len(manifest.shards)
     return RowsContent(

@@ -12,6 +12,7 @@ from memtrain.lineage.index.facts import CodeFacts, CurrentFile, RunFacts, Use, 
 from memtrain.lineage.index.lineage_index import LineageIndex
 from memtrain.lineage.queries.explain import JOBS_THAT_USE_ROWS
 from memtrain.lineage.queries.history import Reasons
+from memtrain.lineage.records.run_record import VALIDATION_ROWS
 
 
 @dataclass
@@ -212,7 +213,7 @@ class _GraphBuilder:
         else:
             earlier = version.digest or "unknown"
         rows = None
-        if facts.job in JOBS_THAT_USE_ROWS and use.role == "rows":
+        if facts.job in JOBS_THAT_USE_ROWS and use.role in ("rows", VALIDATION_ROWS):
             rows = [list(span) for span in self._index.spans(use)]
         return GraphInput(position, use.role, rows=rows, earlier=earlier)
 

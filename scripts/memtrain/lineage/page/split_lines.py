@@ -1,7 +1,7 @@
 """What the row strip shows of every split: its rows, and how good its model is."""
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from memtrain.config.results import SplitLayout
@@ -21,6 +21,7 @@ class SplitLine:
         name: the name of the split.
         train: the ranges of its training rows; empty where it has no recipe yet.
         evaluate: the ranges of its evaluation rows; empty where it has none, or no recipe yet.
+        validate: the ranges of the rows that it is validated on while it trains.
         facts: values about its model as text, by labels for people; empty without a model.
         metric: the label of its main metric; None without an evaluation.
         value: the main metric, rounded to as many digits as its standard error allows; words where
@@ -33,6 +34,12 @@ class SplitLine:
     facts: dict[str, str] = field(default_factory=dict)
     metric: str | None = None
     value: str | None = None
+    validate: list[tuple[int, int]] = field(default_factory=list)
+
+    @property
+    def ranges(self) -> list[tuple[int, int]]:
+        """The ranges of all rows of the split."""
+        return [*self.train, *self.validate, *self.evaluate]
 
 
 def read_split_lines(configuration: Configuration, folder: str | os.PathLike) -> list[SplitLine]:
@@ -51,16 +58,18 @@ def _line(name: str, files: SplitLayout) -> SplitLine:
     except UserError:
         return SplitLine(name)
     train = recipe.training.rows.ranges
+    validate = recipe.training.validation.ranges if recipe.training.validation else []
     evaluate = recipe.evaluation.rows.ranges if recipe.evaluation else []
+    line = SplitLine(name, train, evaluate, validate=validate)
     try:
         split = SplitSummary.read(files)
     except UserError:
-        return SplitLine(name, train, evaluate)
+        return line
     evaluation, facts = split.evaluation, _facts(split)
     if evaluation is None:
-        return SplitLine(name, train, evaluate, facts=facts, value="not evaluated")
+        return replace(line, facts=facts, value="not evaluated")
     label = evaluation.labels.get(evaluation.main_metric, evaluation.main_metric)
-    return SplitLine(name, train, evaluate, facts=facts, metric=label, value=facts.get(label))
+    return replace(line, facts=facts, metric=label, value=facts.get(label))
 
 
 def _facts(split: SplitSummary) -> dict[str, str]:

@@ -8,7 +8,7 @@ from memtrain.core.wording import listed
 from memtrain.lineage.index.facts import CodeFacts, RunFacts
 from memtrain.lineage.index.lineage_index import LineageIndex
 from memtrain.lineage.records.privacy import OUTSIDE_PROJECT
-from memtrain.lineage.records.run_record import PieceUse
+from memtrain.lineage.records.run_record import VALIDATION_ROWS, PieceUse
 
 #: Roles of files that no recorded run writes: users write them, or the workflow when it starts.
 _ROLES_WITHOUT_WRITER = ("configuration", "imported", "withdrawals")
@@ -47,7 +47,8 @@ class Origin:
     def lines(self, indent: str = "") -> Iterator[str]:
         """Yield the tree as lines of text."""
         digest = f"  {short(self.digest)}" if self.digest else ""
-        rows = f"  rows {listed(self.rows, 6)}" if self.rows else ""
+        use = self.role if self.role == VALIDATION_ROWS else "rows"
+        rows = f"  {use} {listed(self.rows, 6)}" if self.rows else ""
         yield f"{indent}{self.path}{rows}{digest}"
         inside = f"{indent}    "
         if self.shards:
@@ -141,6 +142,9 @@ def _lines_of_run(run: RunFacts) -> Iterator[str]:
         yield f"settings: {listed(settings, 6)}"
     if training := run.details.get("training"):
         yield f"visited the rows in the order {short(training['order_digest'])}"
+        kept, steps = training.get("kept_step"), training.get("steps")
+        if kept is not None and kept != steps:
+            yield f"kept the weights after step {kept:,} of {steps:,}"
     variables = run.environment.get("variables", {})
     if job := _slurm_job(variables, run.machine.get("attempt", 1)):
         yield job

@@ -1,4 +1,4 @@
-"""Tells which rows the models that lie on the disk were trained on, whatever became of records.
+"""Tells which rows the models on the disk were trained and validated on, without their records.
 
 A model says which recipe it was trained by. The recipe lies beside it, unless it was made again
 since; then the record of a training by this recipe tells the rows. A model for which neither is
@@ -16,7 +16,7 @@ from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range, overlaps
 from memtrain.lineage.index.lineage_index import LineageIndex
 from memtrain.lineage.records.privacy import Privacy
-from memtrain.lineage.records.run_record import PieceUse
+from memtrain.lineage.records.run_record import VALIDATION_ROWS, PieceUse
 from memtrain.recipes.model_file import read_origin
 from memtrain.system import canonical_json
 from memtrain.system.digests import digest_of_file
@@ -27,15 +27,28 @@ _WRONG_CONTENT = (LookupError, TypeError, ValueError, AttributeError, Arithmetic
 
 @dataclass(frozen=True)
 class TrainedRows:
-    """Rows that a model was trained on.
+    """Rows that a model was trained on, and rows that it was validated on meanwhile.
 
     Attributes:
-        ranges: the ranges of the rows.
-        pieces: the same rows, cut at the borders of shards, with their digests.
+        trained: the ranges of the rows that it was trained on.
+        pieces: the rows of both uses, cut at the borders of shards, with their digests.
+        validated: the ranges of the rows that it was validated on.
     """
 
-    ranges: Sequence[Range]
+    trained: Sequence[Range]
     pieces: Sequence[PieceUse]
+    validated: Sequence[Range] = ()
+
+    @property
+    def ranges(self) -> list[Range]:
+        """The ranges of the rows of both uses."""
+        return [*self.trained, *self.validated]
+
+    def use_of(self, rows: Sequence[Range]) -> str:
+        """Return what some of the rows, which the model has seen, were to it."""
+        if not any(overlaps(self.validated, rows)):
+            return "trained on"
+        return "trained and validated on" if any(overlaps(self.trained, rows)) else "validated on"
 
     def has_digest(self, digest: str) -> bool:
         """Return whether a piece, or a shard that one lies in, has this digest."""
@@ -136,7 +149,7 @@ class ModelsOnDisk:
         return None if split in self._configured else (splits / split).as_posix()
 
     def trained_on(self, rows: Sequence[Range]) -> list[ModelOnDisk]:
-        """Return the models that were trained on some of the rows."""
+        """Return the models that were trained, or validated meanwhile, on some of the rows."""
         return [
             model for model in self.models if model.rows and any(overlaps(model.rows.ranges, rows))
         ]
@@ -200,10 +213,13 @@ class ModelsOnDisk:
 
 def rows_of_run(index: LineageIndex, run: int) -> TrainedRows | None:
     """Return the rows that a training read; None where its record names none."""
-    uses = [use for use in index.uses(run) if use.role == "rows" and not use.is_output]
-    ranges = [rows for use in uses for rows in index.spans(use)]
+    uses = [use for use in index.uses(run) if not use.is_output]
+    trained, validated = (
+        [rows for use in uses if use.role == role for rows in index.spans(use)]
+        for role in ("rows", VALIDATION_ROWS)
+    )
     pieces = [piece for use in uses for piece in index.pieces(use)]
-    return TrainedRows(ranges, pieces) if ranges else None
+    return TrainedRows(trained, pieces, validated) if trained else None
 
 
 def _read_recipe(path: Path) -> tuple[str, TrainedRows] | None:
@@ -213,10 +229,11 @@ def _read_recipe(path: Path) -> tuple[str, TrainedRows] | None:
     """
     try:
         content = canonical_json.read(path, made_by="resolve_splits")
-        rows, size = content["training"]["rows"], content["rows_per_shard"]
-        ranges = [Range(start, end) for start, end in rows["ranges"]]
-        pieces = [_piece(piece, size, content["shards"]) for piece in rows["pieces"]]
-        return canonical_json.digest(content["training"]), TrainedRows(ranges, pieces)
+        training, size = content["training"], content["rows_per_shard"]
+        uses = [training["rows"], training.get("validation") or {"ranges": [], "pieces": []}]
+        trained, validated = ([Range(*pair) for pair in use["ranges"]] for use in uses)
+        pieces = [_piece(one, size, content["shards"]) for use in uses for one in use["pieces"]]
+        return canonical_json.digest(training), TrainedRows(trained, pieces, validated)
     except (UserError, OSError, *_WRONG_CONTENT):
         return None
 

@@ -254,7 +254,8 @@ class Verifier:
             self._add_finding(
                 "withdrawn",
                 name,
-                f"{name}: it was trained on rows that are withdrawn: {listed(common)}. {remedy}",
+                f"{name}: it was {rows.use_of(common)} rows that are withdrawn: {listed(common)}. "
+                f"{remedy}",
                 {"rows": [list(rows) for rows in common]},
             )
         if self._quick:
@@ -271,7 +272,8 @@ class Verifier:
         self._add_finding(
             "corrupt",
             name,
-            f"{name}: rows that it was trained on have changed since: "
+            f"{name}: rows that it was {rows.use_of([piece.rows for piece in corrupt])} have "
+            "changed since: "
             f"shard{'s' if len(shards) > 1 else ''} {listed(shards)}. The model itself is "
             "unchanged, but it cannot be made again from these rows.",
             {"shards": [piece.shard for piece in corrupt]},
@@ -283,7 +285,8 @@ class Verifier:
         if record is None or model.abandoned_folder:
             return
         path = next((file.path for file in record.inputs if file.role == "recipe"), None)
-        observed = record.details.get("training", {}).get("order_digest")
+        training = record.details.get("training", {})
+        observed = training.get("order_digest")
         if observed is None or path is None or not (self._project / path).exists():
             return
         try:
@@ -295,7 +298,7 @@ class Verifier:
         # Imported here, since it imports PyTorch: that takes a second, which most commands save.
         from memtrain.loading.order_digest import declared_order_digest
 
-        declared = declared_order_digest(recipe.training)
+        declared = declared_order_digest(recipe.training, training.get("steps"))
         if declared != observed:
             self._add_finding(
                 "order",

@@ -52,6 +52,7 @@ class _Effort(_Facts):
 
 class _Training(_Facts):
     order_digest: str
+    kept_step: int | None = None
 
 
 class _Job(_Facts):

@@ -183,6 +183,7 @@ class Recorder:
         path: str | os.PathLike,
         rows: Mapping[str, Sequence[Range]],
         pieces: Sequence[PieceUse] = (),
+        role: str = "rows",
     ) -> None:
         """Record rows that are read. The file is not hashed: the digests of its shards tell more.
 
@@ -190,10 +191,11 @@ class Recorder:
             path: the file of rows.
             rows: ranges by the part of the run that uses them, "" for the whole run.
             pieces: the same rows, cut at the borders of shards.
+            role: what the rows are to the run.
         """
         if self._record is not None:
             ranges = {part: list(rows_of_part) for part, rows_of_part in rows.items()}
-            self._add(self._record.inputs, path, "rows", rows=ranges, pieces=list(pieces))
+            self._add(self._record.inputs, path, role, rows=ranges, pieces=list(pieces))
 
     def wrote(self, path: str | os.PathLike, role: str, part: str = "") -> None:
         """Record a file that was written.

@@ -18,6 +18,9 @@ from memtrain.lineage.records.record_types import (
 
 State = Literal["running", "completed", "failed", "stopped"]
 
+#: The role of rows that a training validates on; other rows have the role "rows".
+VALIDATION_ROWS = "validation rows"
+
 #: Roles of files that describe rows and hold none. A run that uses rows by such a file records the
 #: rows themselves, so a search for everything that rows have reached does not follow these files.
 ROLES_ABOUT_ROWS = ("manifest", "recipe", "source", "groups", "configuration", "withdrawals")

@@ -1,6 +1,7 @@
 """The learning curve of a training: its loss, step by step."""
 
 import os
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -8,8 +9,18 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from memtrain.evaluation.result import Evaluation
 from memtrain.recipes.recipe import TrainingRecipe
-from memtrain.reporting.figures.style import BLUE, GREEN, GREY, ORANGE, PALE, Heading, figure
+from memtrain.reporting.figures.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PALE,
+    PURPLE,
+    Heading,
+    figure,
+)
 from memtrain.training.history import History
+from memtrain.training.validation_history import ValidationRecord
 
 #: Most points along the axis of steps. With more steps, each point shows the range of several.
 _MOST_POINTS = 1000
@@ -40,8 +51,9 @@ def draw_learning_curve(
     recipe: TrainingRecipe,
     evaluation: Evaluation,
     history: History,
+    validations: Sequence[ValidationRecord] = (),
 ) -> None:
-    """Draw the loss of every step, and the loss on the evaluation rows.
+    """Draw the loss of every step and every validation, and the loss on the evaluation rows.
 
     Args:
         path: the PNG file to write.
@@ -49,11 +61,13 @@ def draw_learning_curve(
         recipe: the recipe of the training.
         evaluation: the evaluation of the trained model.
         history: the history of the training.
+        validations: the validations of the training.
     """
     with figure(path, 6.4, 3.6, heading) as drawn:
         axes = drawn.subplots()
         _draw_losses(axes, history.loss)
         _mark_epochs(axes, history.epoch)
+        _draw_validations(axes, validations)
         _draw_level(axes, evaluation.loss, ORANGE, "evaluation rows")
         loss = recipe.settings.loss
         if loss.name in _LOSSES_WITH_LOWEST and not loss.arguments:
@@ -89,6 +103,24 @@ def _draw_losses(axes: Axes, losses: np.ndarray) -> None:
         smoothed = _smooth(losses, window)[shown]
         label = f"mean of {window:,} steps"
         axes.plot(steps[shown], smoothed, color=BLUE, linewidth=1.6, label=label)
+
+
+def _draw_validations(axes: Axes, validations: Sequence[ValidationRecord]) -> None:
+    """Draw a point for each validation; of very many, one for each run of neighbours."""
+    if not validations:
+        return
+    shown = np.unique(
+        np.linspace(0, len(validations) - 1, min(len(validations), _MOST_POINTS)).astype(np.int64)
+    )
+    axes.plot(
+        [validations[number].step for number in shown],
+        [validations[number].loss for number in shown],
+        color=PURPLE,
+        linewidth=1.2,
+        marker="o" if len(shown) <= _MOST_MARKERS else "",
+        markersize=3.5,
+        label="validation rows",
+    )
 
 
 def _smooth(values: np.ndarray, window: int) -> np.ndarray:

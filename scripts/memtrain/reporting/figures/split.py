@@ -1,6 +1,7 @@
 """The figures of one split: the same three files for every task."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from memtrain.evaluation.predictions import Predictions
@@ -12,6 +13,7 @@ from memtrain.reporting.figures.learning_curve import draw_learning_curve
 from memtrain.reporting.figures.regression import draw_regression
 from memtrain.reporting.figures.style import Heading, figure, say_nothing_to_draw, shortened
 from memtrain.training.history import History
+from memtrain.training.validation_history import ValidationRecord
 
 _LONGEST_NAME = 20
 
@@ -23,6 +25,7 @@ def draw_split(
     evaluation: Evaluation,
     predictions: Predictions,
     history: History,
+    validations: Sequence[ValidationRecord],
 ) -> list[Path]:
     """Draw the figures of a split.
 
@@ -32,6 +35,7 @@ def draw_split(
         evaluation: the evaluation of the model.
         predictions: the predictions of the model.
         history: the history of the training.
+        validations: the validations of the training.
 
     Returns:
         The files ``predictions.png``, ``errors.png`` and ``learning_curve.png`` in that folder.
@@ -51,6 +55,7 @@ def draw_split(
         recipe=recipe.training,
         evaluation=evaluation,
         history=history,
+        validations=validations,
     )
     return paths
 

@@ -26,6 +26,7 @@ from memtrain.system.atomic_files import write_bytes
 BLUE = "#0072B2"
 ORANGE = "#D55E00"
 GREEN = "#009E73"
+PURPLE = "#CC79A7"
 
 # Greys, for what is not data.
 INK = "#22262B"

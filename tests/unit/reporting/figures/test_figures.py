@@ -17,6 +17,7 @@ from memtrain.reporting.figures.learning_curve import draw_learning_curve
 from memtrain.reporting.figures.regression import draw_regression
 from memtrain.reporting.figures.style import Heading, shortened
 from memtrain.training.history import History
+from memtrain.training.validation_history import ValidationRecord
 
 GENERATOR = np.random.default_rng(0)
 HEADING = Heading("split", "R² 0.5; 10 rows")
@@ -175,5 +176,8 @@ def test_a_learning_curve_of_any_length_can_be_drawn(tmp_path, resolve, losses, 
         recipe=recipe.training,
         evaluation=evaluation,
         history=history,
+        validations=[
+            ValidationRecord(1, step, 4, loss / 2 + 0.1, {}) for step, loss in enumerate(losses, 1)
+        ],
     )
     assert 20_000 < os.path.getsize(tmp_path / "curve.png") < 200_000

@@ -79,7 +79,7 @@ function selectRows(range, more) {
   }
   const downstream = reach(readers, targets);
   const splits = page.splits.filter(
-    (split) => common([...split.train, ...split.evaluate], [range]).length,
+    (split) => common([...split.train, ...split.validate, ...split.evaluate], [range]).length,
   );
   return {
     kind: "rows",

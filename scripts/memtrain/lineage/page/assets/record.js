@@ -174,7 +174,7 @@ class RecordPanel {
 
   split({ name, self, upstream, downstream }) {
     const split = page.splits.find((one) => one.name === name);
-    const used = [...split.train, ...split.evaluate];
+    const used = [...split.train, ...split.validate, ...split.evaluate];
     const corrupt = common(used, corruptRanges);
     return [
       this.heading("split", name),
@@ -184,6 +184,7 @@ class RecordPanel {
         .map((one) => warning(`withdrawn rows ${rangeText(one.rows)}: ${one.reason}`)),
       facts({
         "trained on": listed(split.train.map(rangeText), 6) || "no recipe yet",
+        "validated on": listed(split.validate.map(rangeText), 6),
         "evaluated on": listed(split.evaluate.map(rangeText), 6),
         ...split.facts,
       }),
@@ -213,6 +214,7 @@ class RecordPanel {
       this.withdrawals(withdrawn),
       this.reached(upstream, downstream),
       section("Trained on these rows", [this.names(users("train"))]),
+      section("Validated on these rows", [this.names(users("validate"))]),
       section("Evaluated on these rows", [this.names(users("evaluate"))]),
     ];
   }

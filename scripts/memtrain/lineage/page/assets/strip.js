@@ -130,7 +130,7 @@ class RowStrip {
   onClick(event) {
     const { row, split } = this.underPointer(event);
     const holds = (ranges) => common(ranges, [[row, row + 1]]).length > 0;
-    if (split && (holds(split.train) || holds(split.evaluate))) {
+    if (split && [split.train, split.validate, split.evaluate].some(holds)) {
       this.onSelect(selectSplit(split.name));
     } else {
       const shard = shardAt(row);
@@ -145,6 +145,7 @@ class RowStrip {
     const words = [`row ${count(row)}`];
     if (shard !== null) words.push(`shard ${count(shard)}`);
     if (split && isIn(split.train)) words.push(`${split.name}: trained on`);
+    if (split && isIn(split.validate)) words.push(`${split.name}: validated on`);
     if (split && isIn(split.evaluate)) words.push(`${split.name}: evaluated on`);
     if (isIn(corruptRanges)) words.push("corrupt");
     if (isIn(withdrawnRanges)) words.push("withdrawn");

@@ -67,9 +67,11 @@ function hatching(context, colour) {
 function drawLine(context, split, width, top, isFaded, colour) {
   context.globalAlpha = isFaded ? 0.25 : 1;
   fill(context, split.train, width, top + 5, 16, colour.train);
+  fill(context, split.validate, width, top + 9, 8, colour.validate);
   fill(context, split.evaluate, width, top + 9, 8, colour.evaluate);
   const used = [
     [split.train, 5, 16],
+    [split.validate, 9, 8],
     [split.evaluate, 9, 8],
   ];
   for (const [ranges, offset, height] of used) {

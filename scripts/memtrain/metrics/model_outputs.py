@@ -13,7 +13,7 @@ from torch import nn
 from memtrain.components.loss_checks import check_outputs
 from memtrain.components.loss_kinds import LossKind
 from memtrain.core.errors import UserError
-from memtrain.evaluation.predictions import MOST_PROBABILITIES, STORED_CLASSES
+from memtrain.metrics.stored_probabilities import MOST_PROBABILITIES, STORED_CLASSES
 from memtrain.recipes.recipe import TaskKind
 
 

@@ -17,7 +17,7 @@ A classification has one target. The last three exist only where predictions are
 
 import torch
 
-from memtrain.evaluation.model_outputs import OutputMeaning, top_classes
+from memtrain.metrics.model_outputs import OutputMeaning, top_classes
 from memtrain.recipes.recipe import TrainingRecipe
 
 Columns = dict[str, torch.Tensor]

@@ -1,0 +1,131 @@
+"""Runs a model over rows that it is judged by: what it predicts, and what its loss is."""
+
+from dataclasses import dataclass
+
+import torch
+
+from memtrain.components.build import ModelParts
+from memtrain.components.loss_kinds import task_of
+from memtrain.components.losses import SummedLoss
+from memtrain.components.rows import first_row
+from memtrain.core.ranges import at_positions
+from memtrain.data.memmap_dataset import MemmapDataset
+from memtrain.metrics.model_outputs import OutputMeaning
+from memtrain.recipes.recipe import Rows, TrainingRecipe
+
+#: Most rows that go through the model together, and most bytes of their features or predictions.
+#: The size of a batch follows from the shape of the rows and never from the machine, since the last
+#: bits of a matrix product depend on its number of rows.
+_ROWS_PER_BATCH = 4096
+_BYTES_PER_BATCH = 16 << 20
+
+#: Rows that are compared to find out whether a transform changes the target.
+_ROWS_COMPARED = 64
+
+
+@dataclass(frozen=True)
+class ScoredBatch:
+    """A batch of rows with what the model makes of them.
+
+    Attributes:
+        true_values: the true values and
+        predictions: the predictions, both in the form that ``OutputMeaning`` gives.
+        summed_loss: the sum of the training losses of the rows.
+    """
+
+    true_values: torch.Tensor
+    predictions: torch.Tensor
+    summed_loss: float
+
+
+class Scorer:
+    """Runs a model over rows that it is judged by, in float32 and without gradients.
+
+    The caller puts the model into evaluation mode.
+
+    Args:
+        recipe: training part of the recipe.
+        parts: the model and its loss, with what is done to a row of ``dataset``.
+        dataset: the rows, with the transform of ``parts``; float64 in the file stays float64.
+        rows: the rows that the model is judged by.
+        device: device of the model.
+
+    Attributes:
+        meaning: what the outputs of the model mean.
+        keeps_target: whether the transform leaves the targets of the first rows as they are.
+        rows_per_batch: rows that go through the model together.
+        example: the first row, without its loss.
+        values_per_prediction: values in a prediction, in the form that metrics take.
+    """
+
+    def __init__(
+        self,
+        recipe: TrainingRecipe,
+        parts: ModelParts,
+        dataset: MemmapDataset,
+        rows: Rows,
+        device: torch.device,
+    ):
+        self._parts = parts
+        self._device = device
+        self.keeps_target = _keeps_target(dataset, rows)
+        loss = parts.loss
+        self.meaning = OutputMeaning(
+            task_of(loss.kind, recipe, self.keeps_target), loss.kind, loss.name
+        )
+        self.example = self._predict(first_row(dataset, rows, torch.device("cpu")))
+        # A loss of two classes may take one output; the prediction is two probabilities even then.
+        self.values_per_prediction = self.example.predictions.shape[1]
+        # Metrics take predictions in float64.
+        bytes_per_row = max(4 * recipe.in_features, 8 * self.values_per_prediction)
+        self.rows_per_batch = max(1, min(_ROWS_PER_BATCH, _BYTES_PER_BATCH // bytes_per_row))
+
+    @torch.no_grad()
+    def score(self, batch: dict[str, torch.Tensor]) -> ScoredBatch:
+        """Return what the model makes of a batch: "features" and "target", each (rows, ...)."""
+        moved = self._as_trained(batch)
+        outputs = self._parts.model(moved["features"])
+        return ScoredBatch(
+            true_values=self.meaning.true_values(batch["target"]),
+            predictions=self._predictions(outputs.cpu()),
+            summed_loss=self._summed_loss(outputs, moved).item(),
+        )
+
+    @torch.no_grad()
+    def _predict(self, batch: dict[str, torch.Tensor]) -> ScoredBatch:
+        outputs = self._parts.model(self._as_trained(batch)["features"])
+        true_values = self.meaning.true_values(batch["target"])
+        return ScoredBatch(true_values, self._predictions(outputs.cpu()), summed_loss=0.0)
+
+    def _as_trained(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Return a batch as the training has it: targets standardized, and float64 as float32."""
+        scale = self._parts.target
+        if scale is not None:
+            target = scale({"target": batch["target"].numpy()})["target"]
+            batch = batch | {"target": torch.from_numpy(target)}
+        return {
+            name: (value.float() if value.dtype == torch.float64 else value).to(self._device)
+            for name, value in batch.items()
+        }
+
+    def _predictions(self, outputs: torch.Tensor) -> torch.Tensor:
+        """Return predictions in the form that metrics take, numbers in the unit of the target."""
+        predictions = self.meaning.predictions(outputs)
+        scale = self._parts.target
+        is_scaled = scale is not None and self.meaning.task == "regression"
+        return scale.undone(predictions) if scale and is_scaled else predictions
+
+    def _summed_loss(self, outputs: torch.Tensor, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Return the sum of the training losses of some rows, a scalar."""
+        loss = self._parts.loss
+        if isinstance(loss, SummedLoss):
+            return loss.sum_losses(outputs, batch["target"])
+        return loss(self._parts.model, batch)
+
+
+def _keeps_target(dataset: MemmapDataset, rows: Rows) -> bool:
+    """Return whether the transform leaves the targets of the first rows as they are."""
+    (first,) = at_positions(rows.resolved[:1], 0, _ROWS_COMPARED)
+    numbers = range(first.start, first.end)
+    plain = MemmapDataset(dataset.filename, float64=True).gather(numbers)["target"]
+    return torch.equal(plain, dataset.gather(numbers)["target"])
