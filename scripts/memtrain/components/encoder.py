@@ -1,13 +1,14 @@
 """Turns the fields of a record into the features that a model sees, as the recipe says.
 
 A column of numbers is copied, a missing one is NaN. A word, which the data file holds as a code of
-64 bits, becomes a one-hot or a number of its own.
+64 bits, becomes a one-hot or a number of its own. A time becomes seconds or places in a cycle.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from memtrain.components.time_parts import values_of_part
 from memtrain.components.transforms import Row
 from memtrain.data.source import FEATURES, PRESENT
 from memtrain.recipes.recipe import EncodedColumn, Encoding
@@ -36,12 +37,15 @@ class Encoder:
         self._dtype = np.dtype(encoding.dtype)
         self._runs: list[_Run] = []
         self._words: list[_Words] = []
+        self._times: list[tuple[EncodedColumn, int]] = []
         self._gaps: list[tuple[int, int, int]] = []
         self._indicators: list[tuple[EncodedColumn, int]] = []
         place = 0
         for column in encoding.columns:
             if column.kind == "numbers":
                 self._add_numbers(column, place)
+            elif column.kind == "times":
+                self._times.append((column, place))
             else:
                 self._words.append(_Words(column, place))
             if column.indicator:
@@ -88,6 +92,10 @@ class Encoder:
         for start, place, width in self._gaps:
             absent = ~fields[PRESENT][:, start : start + width]
             features[:, place : place + width][absent] = np.nan
+        for column, place in self._times:
+            seconds = fields[column.field][:, column.start]
+            parts = [values_of_part(seconds, part) for part in column.parts]
+            features[:, place : place + column.own_features] = np.concatenate(parts, axis=1)
         for words in self._words:
             words.encode(fields, features)
         for column, place in self._indicators:

@@ -85,13 +85,20 @@ _DTYPES = (
 )
 
 
+#: Types of features that are dates or times; text spells the first two, in ISO 8601.
+TIME_TYPES = ("date", "timestamp", "time", "duration")
+
+
 def _check_dtypes(dtypes: dict[str, str]) -> dict[str, str]:
     for column, dtype in dtypes.items():
-        if dtype not in _DTYPES:
+        known = [*_DTYPES, *TIME_TYPES]
+        if dtype not in known:
             raise ValueError(
                 f"column {shown(column)} has the type {shown(dtype)}; known types are "
-                f"{listed(_DTYPES)}.{did_you_mean(dtype, _DTYPES)}"
+                f"{listed(known)}.{did_you_mean(dtype, known)}"
             )
+        if dtype in TIME_TYPES and column in ("features", "target"):
+            raise ValueError(f"{column} cannot be a {dtype} as a whole; name the columns that are")
     return dtypes
 
 
@@ -221,7 +228,8 @@ class ImportSettings(Settings):
         default_factory=dict,
         description="Types by column, or one for all `features` and one for the `target`; columns "
         "without a type become float32. A target of an integer type, here or in the file, is a "
-        "class.",
+        "class. date and timestamp are features in seconds, read from ISO 8601 where they are "
+        "text; in files with types, dates and times need none.",
     )
     inexact: Annotated[Inexact | dict[ColumnName, Inexact], BeforeValidator(_read_inexact)] = Field(
         default="error",

@@ -120,10 +120,15 @@ class CategoryEncoding(Settings):
     )
 
 
+#: What the model sees of a time: its seconds, or its place in a cycle.
+TimePart = Literal["elapsed", "month", "day_of_year", "weekday", "hour", "minute"]
+TimeParts = Annotated[list[TimePart], Field(min_length=1)]
+
 Encode = Annotated[
-    CategoryEncoding,
+    CategoryEncoding | TimeParts,
     BeforeValidator(
-        _read_encoding, json_schema_input_type=CategoryEncoding | Literal["one_hot", "codes"]
+        _read_encoding,
+        json_schema_input_type=CategoryEncoding | Literal["one_hot", "codes"] | TimeParts,
     ),
 ]
 
@@ -153,7 +158,9 @@ class TrainingSettings(Settings):
     encode: dict[ColumnName, Encode] = Field(
         default={},
         description="What the model sees of a category, by column: one_hot (unless given), codes, "
-        "or one of them with limits: {name: one_hot, rare: 10, most: 50}.",
+        "or one of them with limits: {name: one_hot, rare: 10, most: 50}. And of a date or time: a "
+        "list of elapsed (seconds), month, day_of_year, weekday, hour and minute; all but the "
+        "first are a sine and a cosine.",
     )
     target: Literal["none", "standardize"] = Field(
         default="none",

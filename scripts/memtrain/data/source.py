@@ -23,7 +23,7 @@ class SourceColumn:
 
     Attributes:
         name: name of the column in the tables.
-        kind: whether its values are numbers, or the codes of words.
+        kind: whether its values are numbers, the codes of words, or times in seconds.
         field: field of the record.
         position: position of the first value in the field, counted row by row.
         shape: shape of the values of one row; () for a single value.
@@ -35,7 +35,7 @@ class SourceColumn:
     """
 
     name: str
-    kind: Literal["number", "category"]
+    kind: Literal["number", "category", "time"]
     field: str
     position: int
     shape: list[int]

@@ -39,7 +39,8 @@ def encoded_category(
     Raises:
         UserError: where a one-hot would have too many words.
     """
-    how = settings.encode.get(column.name, CategoryEncoding(name="one_hot"))
+    given = settings.encode.get(column.name)
+    how = given if isinstance(given, CategoryEncoding) else CategoryEncoding(name="one_hot")
     words = _words_of(column)
     frequent = [code for code in words if counts[code] >= how.rare]
     rare = [code for code in words if 0 < counts[code] < how.rare]

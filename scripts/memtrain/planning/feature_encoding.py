@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from memtrain.components.encoder import Encoder
+from memtrain.components.time_parts import names_of_part
 from memtrain.config.training import TrainingSettings
 from memtrain.core.errors import UserError, raise_problems
 from memtrain.core.ranges import Range
@@ -118,7 +119,7 @@ class FeatureLearner:
             encoding: the encoding of a training.
             ranges: the evaluation rows.
         """
-        columns = [one for one in encoding.columns if one.kind != "numbers"] if encoding else []
+        columns = [one for one in encoding.columns if one.size] if encoding else []
         if not columns:
             return {}
         found = self._counts(tuple(ranges))
@@ -134,7 +135,7 @@ class FeatureLearner:
 
     def _unknown_names(self, where: str, settings: TrainingSettings) -> Iterator[str]:
         known = list(dict.fromkeys([one.name for one in self._columns] + list(self._names)))
-        categories = [one.name for one in self._columns if one.kind == "category"]
+        kinds = {one.name: one.kind for one in self._columns if one.kind != "number"}
         impute = settings.impute if isinstance(settings.impute, dict) else {}
         for name in impute:
             if name not in known:
@@ -142,12 +143,19 @@ class FeatureLearner:
                     f"{where}: training.impute names {name}, which is no feature."
                     f"{did_you_mean(name, known)} The features are {listed(known)}."
                 )
-        for name in settings.encode:
-            if name not in categories:
+        for name, how in settings.encode.items():
+            if name not in kinds:
                 yield (
-                    f"{where}: training.encode names {name}, which is no category among the "
-                    f"features.{did_you_mean(name, categories)} "
-                    + (f"These are {listed(categories)}." if categories else "There are none.")
+                    f"{where}: training.encode names {name}, which is no category or time among "
+                    f"the features.{did_you_mean(name, list(kinds))} "
+                    + (f"These are {listed(kinds)}." if kinds else "There are none.")
+                )
+            elif isinstance(how, list) != (kinds[name] == "time"):
+                right = {"time": "a list such as [elapsed, month]", "category": "one_hot or codes"}
+                yield (
+                    f"{where}: training.encode has "
+                    f"{listed(how) if isinstance(how, list) else how.name} for {name}, which is a "
+                    f"{kinds[name]}. Use {right[kinds[name]]}."
                 )
         yield from self._unfitting_fills(where, settings)
 
@@ -174,12 +182,12 @@ class FeatureLearner:
     ) -> Encoding | None:
         """Return how features come from the fields; None where one field holds them as they are."""
         shows_missing = any(has_indicator(settings, one) for one in self._columns)
-        if FEATURES in self._layout.fields and not shows_missing:
+        if FEATURES in self._layout.fields and not shows_missing and not settings.encode:
             return None
         problems: list[str] = []
         columns = []
         for one in self._columns:
-            if one.kind == "number":
+            if one.kind != "category":
                 columns.append(self._numbers(settings, one))
             else:
                 try:
@@ -192,9 +200,11 @@ class FeatureLearner:
         return Encoding(dtype=_dtype_of_features(columns, self._columns), columns=columns)
 
     def _numbers(self, settings: TrainingSettings, column: SourceColumn) -> EncodedColumn:
+        parts = settings.encode.get(column.name)
         return EncodedColumn(
             column=column.name,
-            kind="numbers",
+            kind="times" if isinstance(parts, list) else "numbers",
+            parts=parts if isinstance(parts, list) else [],
             field=column.field,
             start=column.position,
             width=len(column.names),
@@ -212,6 +222,8 @@ class FeatureLearner:
             own = column.names
             if encoded.kind == "one_hot":
                 own = one_hot_names(encoded, column)
+            elif encoded.kind == "times":
+                own = [name for part in encoded.parts for name in names_of_part(column.name, part)]
             indicators = [f"{name}_is_missing" for name in column.names]
             names += [*own, *(indicators if encoded.indicator else [])]
             columns += [column.name] * encoded.features
@@ -318,8 +330,8 @@ def _fillable(learned: LearnedFeatures) -> list[int]:
     places: list[int] = []
     start = 0
     for column in learned.encoding.columns:
-        if column.kind == "numbers":
-            places += range(start, start + column.width)
+        if column.kind in ("numbers", "times"):
+            places += range(start, start + column.own_features)
         start += column.features
     return places
 
@@ -330,7 +342,7 @@ def _dtype_of_features(columns: Sequence[EncodedColumn], stored: Sequence[Source
     Integers where all features are integers or codes; else float32, or float64 where a column has
     that type, or integers that float32 may not hold.
     """
-    types = [np.dtype(one.dtype) for one in stored if one.kind == "number"]
+    types = [np.dtype(one.dtype) for one in stored if one.kind != "category"]
     whole = all(one.kind in "iub" for one in types)
     if whole and not any(one.kind == "one_hot" or one.present is not None for one in columns):
         codes = [np.dtype(np.int64)] if any(one.kind == "codes" for one in columns) else []

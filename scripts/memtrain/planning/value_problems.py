@@ -159,6 +159,9 @@ def _filled_values(recipe: TrainingRecipe, pieces: Pieces) -> dict[str, np.ndarr
         if column.kind == "numbers":
             values = filled[place : place + column.width]
             found[column.field][column.start : column.start + column.width] = values
+        elif column.kind == "times":
+            is_filled = filled[place : place + column.own_features].all()
+            found[column.field][column.start] = is_filled
         place += column.features
     return found
 

@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field, ValidationError
 
 from memtrain.config.evaluation import EvaluationSettings
-from memtrain.config.training import TrainingSettings
+from memtrain.config.training import TimePart, TrainingSettings
 from memtrain.config.types import Settings
 from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range, count_rows
@@ -104,11 +104,12 @@ class EncodedColumn(Settings):
     Attributes:
         column: name of the column in the tables.
         kind: what its values become. numbers: themselves; one_hot: a feature for each word; codes:
-            the number of the word.
+            the number of the word; times: the parts of a time.
         field: field of the record.
         start: position of its first value in the field.
         width: number of its values in the field.
         present: position in the field of validity; None where the column is not in it.
+        parts: the parts of a time, in the order of their features.
         codes: codes of the known words, as the data file has them.
         places: for each of these, its feature among those of the column (one_hot), or its number
             (codes).
@@ -118,11 +119,12 @@ class EncodedColumn(Settings):
     """
 
     column: str
-    kind: Literal["numbers", "one_hot", "codes"]
+    kind: Literal["numbers", "one_hot", "codes", "times"]
     field: str
     start: int
     width: int
     present: int | None = None
+    parts: list[TimePart] = Field(default_factory=list)
     codes: list[int] = Field(default_factory=list)
     places: list[int] = Field(default_factory=list)
     size: int = 0
@@ -132,8 +134,20 @@ class EncodedColumn(Settings):
     @property
     def features(self) -> int:
         """The number of features that it becomes, indicators included."""
-        own = {"numbers": self.width, "one_hot": self.size, "codes": 1}[self.kind]
-        return own + (self.width if self.indicator else 0)
+        return self.own_features + (self.width if self.indicator else 0)
+
+    @property
+    def own_features(self) -> int:
+        """The number of features that its values become, without indicators."""
+        match self.kind:
+            case "numbers":
+                return self.width
+            case "one_hot":
+                return self.size
+            case "times":
+                return sum(1 if part == "elapsed" else 2 for part in self.parts)
+            case _:
+                return 1
 
 
 class Encoding(Settings):

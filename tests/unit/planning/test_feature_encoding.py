@@ -198,3 +198,55 @@ def test_medians_and_most_frequent_values_are_those_of_numpy(values, size):
 def test_settings_that_fit_no_column_are_refused(encoded, training, message):
     with pytest.raises(UserError, match=message):
         encoded(TABLE, training, [0, 5], CATEGORY)
+
+
+MOMENTS = np.array(["2024-01-01T06:00", "2024-07-01T18:30", "NaT", "2024-12-31"], "M8[ms]")
+TIMES = {"t": MOMENTS, "d": np.array([1, 2, 3, 4], "m8[s]"), "x": np.arange(4.0), "y": np.ones(4)}
+
+
+def test_times_are_seconds_and_places_in_cycles(encoded):
+    training = {
+        "impute": {"t": {"with": 0, "indicator": True}},
+        "encode": {"t": ["elapsed", "month", "hour"]},
+        "transform": "standardize",
+    }
+    recipe, features = encoded(TIMES, training, [0, 3])
+
+    waves = [f"t {part} {wave}" for part in ("month", "hour") for wave in ("sin", "cos")]
+    assert recipe.training.task.features == ["t", *waves, "t_is_missing", "d", "x"]
+    found = recipe.training.statistics_of("features")
+    seconds = MOMENTS[:2].astype("M8[s]").astype(np.float64)
+    assert found.mean[0] == seconds.mean()
+    assert found.missing.tolist() == [1, 1, 1, 1, 1, 0, 0, 0]
+    angles = 2 * np.pi * np.array([6 / 24, 18.5 / 24])
+    hours = features[:2, 3:5] * found.standard_deviation[3:5] + found.mean[3:5]
+    np.testing.assert_allclose(hours, np.stack([np.sin(angles), np.cos(angles)], 1), atol=1e-6)
+    assert (features[:, 5] > 0).tolist() == [False, False, True, False]
+
+
+def test_a_time_without_more_is_its_seconds(encoded):
+    recipe, features = encoded(TIMES, {"transform": "standardize", "impute": "mean"}, [0, 3])
+
+    assert recipe.training.task.features == ["t", "d", "x"]
+    assert features[:, 1].tolist() == pytest.approx((np.arange(4.0) - 1) / np.std([1, 2, 3]))
+
+
+def test_dates_are_read_from_text_that_is_declared(encoded):
+    table = {"t": ["2024-01-01", "2024-01-03", "2024-01-02"], "x": [0.5, 1, 2], "y": [1.0, 2, 3]}
+    keys = {"dtypes": {"t": "date"}}
+    recipe, _ = encoded(table, {"transform": "standardize"}, [0, 2], keys)
+
+    days = recipe.training.statistics_of("features").mean[0] / 86_400
+    assert days == (np.datetime64("2024-01-02") - np.datetime64("1970-01-01")).astype(int)
+
+
+@pytest.mark.parametrize(
+    ("encode", "message"),
+    [
+        ({"t": "one_hot"}, "training.encode has one_hot for t, which is a time. Use a list such"),
+        ({"d": ["month"]}, "training.encode names d, which is no category or time"),
+    ],
+)
+def test_what_is_no_part_of_a_column_is_refused(encoded, encode, message):
+    with pytest.raises(UserError, match=message):
+        encoded(TIMES, {"transform": "standardize", "impute": 0, "encode": encode}, [0, 3])

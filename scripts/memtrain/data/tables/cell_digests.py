@@ -85,6 +85,8 @@ def _digests(array: pa.Array, keys: _Keys) -> np.ndarray:
     kind = array.type
     if pa.types.is_null(kind) or pa.types.is_boolean(kind):
         array = array.cast(pa.uint8())
+    if pa.types.is_duration(kind):
+        array = array.cast(pa.int64())
     if pa.types.is_integer(array.type):
         return _digests_of_integers(array, keys)
     if pa.types.is_floating(kind):

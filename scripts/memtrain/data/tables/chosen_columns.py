@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from memtrain.config.dataset import ResolvedImport
+from memtrain.config.dataset import TIME_TYPES, ResolvedImport
 from memtrain.core.errors import UserError
 from memtrain.core.wording import listed
 from memtrain.data.record_file import record_dtype
@@ -19,6 +19,7 @@ from memtrain.data.tables.columns import (
     Column,
     NumberColumn,
 )
+from memtrain.data.tables.time_column import TimeColumn
 
 
 @dataclass(frozen=True)
@@ -154,6 +155,8 @@ def _common_dtype(columns: list[Column]) -> np.dtype:
 def _feature_column(settings: ResolvedImport, name: str) -> Column:
     if name in settings.categories:
         return CategoryFeature(name)
+    if settings.dtypes.get(name) in TIME_TYPES:
+        return TimeColumn(name, settings.dtypes[name])
     return NumberColumn(
         name,
         _declared_dtype(settings, name, FEATURES),

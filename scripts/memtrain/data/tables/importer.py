@@ -8,7 +8,7 @@ bytes depend on the files and the settings alone.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -28,6 +28,7 @@ from memtrain.data.tables.refused_value import RefusedValueError
 from memtrain.data.tables.selected_columns import resolve_columns
 from memtrain.data.tables.source_files import describe_files, file_states, source_files
 from memtrain.data.tables.table import Table
+from memtrain.data.tables.time_column import TimeColumn
 from memtrain.system.progress import Progress
 
 #: Size of the records that are put together before they are written; categories make rows wide.
@@ -174,7 +175,7 @@ class TableImport:
         field, position = self._columns.place_of(column)
         return SourceColumn(
             name=column.name,
-            kind="category" if isinstance(column, CategoryFeature) else "number",
+            kind=_kind_of(column),
             field=field,
             position=position,
             shape=list(column.shape),
@@ -297,6 +298,12 @@ def _read(table: Table, column: Column, rows: pa.RecordBatch) -> Cells:
 def _select(cells: Cells, kept: np.ndarray) -> Cells:
     """Return the cells of the rows that are kept."""
     return cells if kept.all() else cells.select(kept)
+
+
+def _kind_of(column: Column) -> Literal["number", "category", "time"]:
+    if isinstance(column, CategoryFeature):
+        return "category"
+    return "time" if isinstance(column, TimeColumn) and column.is_instant else "number"
 
 
 def _types(tables: list[Table], names: list[str]) -> dict[str, pa.DataType]:

@@ -60,6 +60,7 @@ def resolve_columns(settings: ImportSettings, tables: Sequence[Table]) -> Resolv
         "categories": lookup.categories(chosen),
         "dtypes": lookup.by_column("dtypes", settings.dtypes, chosen),
     }
+    resolved["dtypes"] |= _types_of_times(tables, features, resolved)
     for key in ("inexact", "missing"):
         given = getattr(settings, key)
         if isinstance(given, dict):
@@ -67,6 +68,26 @@ def resolve_columns(settings: ImportSettings, tables: Sequence[Table]) -> Resolv
     lookup.check_null_values()
     raise_problems([*dict.fromkeys(lookup.problems), *absent_columns(tables, chosen)])
     return ResolvedImport.model_validate(settings.model_dump() | resolved)
+
+
+def _types_of_times(
+    tables: Sequence[Table], features: Sequence[str], resolved: Mapping[str, Any]
+) -> dict[str, str]:
+    """Return the types of features that are dates or times in all files, and have no type else."""
+    tests = {
+        "date": pa.types.is_date,
+        "timestamp": pa.types.is_timestamp,
+        "time": pa.types.is_time,
+        "duration": pa.types.is_duration,
+    }
+    given = {*resolved["categories"], *resolved["dtypes"]}
+    return {
+        name: word
+        for name in features
+        if name not in given
+        for word, test in tests.items()
+        if all(test(table.types.get(name, pa.null())) for table in tables)
+    }
 
 
 @dataclass
