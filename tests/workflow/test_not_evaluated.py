@@ -61,7 +61,13 @@ def call(project, script, *arguments):
 
 def test_the_model_is_all_there_is_and_nothing_runs_twice(finished):
     found = {path.name for path in (finished / SPLIT).iterdir()}
-    assert found == {"split.json", "model.safetensors", "history.csv", "performance.json"}
+    assert found == {
+        "split.json",
+        "model.safetensors",
+        "history.csv",
+        "validation.csv",
+        "performance.json",
+    }
     assert json.loads((finished / SPLIT / "split.json").read_text())["evaluation"] is None
     expect(finished.snakemake())
 

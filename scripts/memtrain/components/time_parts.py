@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from memtrain.config.training import TimePart
+from memtrain.config.encoding import TimePart
 
 #: Places in a cycle, which repeat, are two features: sine and cosine. December is close to January.
 _WAVES = ("sin", "cos")

@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Mapping
 
-from memtrain.config.training import CategoryEncoding, Fill, TrainingSettings
+from memtrain.config.encoding import CategoryEncoding, Fill
+from memtrain.config.training import TrainingSettings
 from memtrain.core.errors import UserError
 from memtrain.data.source import SourceColumn
 from memtrain.recipes.recipe import EncodedColumn

@@ -13,8 +13,9 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field, ValidationError
 
+from memtrain.config.encoding import TimePart
 from memtrain.config.evaluation import EvaluationSettings
-from memtrain.config.training import TimePart, TrainingSettings
+from memtrain.config.training import TrainingSettings
 from memtrain.config.types import Settings
 from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range, count_rows

@@ -158,13 +158,11 @@ def test_help_explains_the_settings(capsys):
         assert word in text
 
 
-def test_integers_beside_floats_are_exact_or_refused(tmp_path):
+def test_integers_beside_floats_are_exact(tmp_path):
     (tmp_path / "t.csv").write_text(f"x,z,y\n5,0.5,1\n{2**53 + 1},0.5,1\n")
     keys = {"features": ["x", "z"], "target": ["y"], "dtypes": {"x": "int64"}}
-    problem = refusal(tmp_path / "t.csv", **keys)
-    assert f"line 3 (row 1), column 'x': the integer {2**53 + 1} would become {2**53}" in problem
-    assert "beside columns of floating types, as float64" in problem
-    records, _ = run_import(tmp_path / "t.csv", **keys, inexact={"x": "round"})
-    assert records["features"][:, 0].tolist() == [5, 2**53]
+    records, _ = run_import(tmp_path / "t.csv", **keys)
+    assert records["features_int64"][:, 0].tolist() == [5, 2**53 + 1]
+    assert records["features_float32"][:, 0].tolist() == [0.5, 0.5]
     records, _ = run_import(tmp_path / "t.csv", **(keys | {"features": ["x"]}))
     assert records["features"][:, 0].tolist() == [5, 2**53 + 1]

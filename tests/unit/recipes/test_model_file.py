@@ -8,9 +8,14 @@ import torch
 from safetensors import safe_open
 
 from memtrain.core.errors import UserError
-from memtrain.data.made_from import Statement
 from memtrain.recipes.acceptances import Acceptance
-from memtrain.recipes.model_file import check_origin, check_weights, read_origin, with_origin
+from memtrain.recipes.model_file import (
+    ModelOrigin,
+    check_origin,
+    check_weights,
+    read_origin,
+    with_origin,
+)
 from memtrain.system.digests import digest_of_file
 
 TENSORS = {
@@ -25,7 +30,7 @@ def model(tmp_path):
     """A model with its history."""
     history = tmp_path / "history.csv"
     history.write_text("step\n1\n")
-    origin = Statement(
+    origin = ModelOrigin(
         {"recipe": "sha256:r", "code": "sha256:c"},
         {"history.csv": digest_of_file(history)},
         {"torch": "2"},

@@ -1,6 +1,7 @@
 """Averages of weights: the right ones, validated in place of the weights, through kills."""
 
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -129,6 +130,7 @@ def test_averages_without_a_meaning_are_refused(train, settings, expected):
 def test_with_everything_on_the_bytes_are_the_same(resolve, tmp_path, monkeypatch, averaging, keep):
     (tmp_path / "own.py").write_text(OWN)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "own", raising=False)
 
     def new_training(name):
         settings = SETTINGS | {

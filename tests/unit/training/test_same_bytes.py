@@ -6,6 +6,7 @@ import random
 import re
 import shutil
 import signal
+import sys
 
 import numpy as np
 import psutil
@@ -122,6 +123,7 @@ def new_training(resolve, tmp_path, monkeypatch):
     """Return a function that sets up a training of a case, in a folder of its own."""
     (tmp_path / "own.py").write_text(OWN + composed.OWN)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "own", raising=False)
 
     def make(name, case=None, **changes):
         settings = SIZES | (CASES[case] if case else {}) | {"transform": "own:counted"} | changes

@@ -2,6 +2,7 @@
 
 import csv
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -179,6 +180,7 @@ def new_training(resolve, tmp_path, monkeypatch):
     """Return a function that sets up a training in which everything decides."""
     (tmp_path / "own.py").write_text(OWN)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "own", raising=False)
 
     def make(name, **changes):
         settings = SETTINGS | {

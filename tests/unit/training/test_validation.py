@@ -4,6 +4,7 @@ import csv
 import math
 import shutil
 import signal
+import sys
 
 import numpy as np
 import pytest
@@ -72,6 +73,7 @@ class Fragile(nn.Linear):
 def own(tmp_path, monkeypatch):
     (tmp_path / "own.py").write_text(OWN)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "own", raising=False)
 
 
 @pytest.fixture
@@ -173,6 +175,7 @@ def test_predictions_that_are_no_numbers_leave_the_metrics_empty(run, tmp_path, 
         "        return outputs if self.training else outputs * float('inf')\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "own", raising=False)
     _, result, file = run(model="holes:Holes")
     assert all(math.isnan(value) for value in result.validations[-1].metrics.values())
     with open(file) as lines:

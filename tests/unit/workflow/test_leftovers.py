@@ -11,8 +11,8 @@ import torch
 import yaml
 
 from memtrain.config.results import ResultsLayout
-from memtrain.data.made_from import Statement
 from memtrain.lineage.records.record_store import RecordStore
+from memtrain.recipes.model_file import ModelOrigin
 from memtrain.system import checked_json
 from memtrain.system.digests import digest_of_file
 from memtrain.training.lock import training_lock
@@ -114,10 +114,10 @@ def test_the_state_of_a_finished_training_is_left_over(project, resolve, tmp_pat
     _, recipe = resolve(torch.rand(8, 2).numpy(), torch.rand(8).numpy())
     files = project.split("kept")
     recipe.write(files.recipe)
-    write_weights(files.model, {"w": torch.zeros(1)}, Statement({"recipe": "another"}))
+    write_weights(files.model, {"w": torch.zeros(1)}, ModelOrigin({"recipe": "another"}))
     assert found(project) == GONE
     made_from = {"recipe": recipe.digest("training")}
-    write_weights(files.model, {"w": torch.zeros(1)}, Statement(made_from))
+    write_weights(files.model, {"w": torch.zeros(1)}, ModelOrigin(made_from))
     assert found(project) == GONE | {"state/kept"}
 
 

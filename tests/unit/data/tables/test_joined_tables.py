@@ -35,7 +35,8 @@ def test_columns_of_the_same_name_in_both_files(tmp_path):
     np.save(tmp_path / "y.npy", np.arange(ROWS) % 7)
     keys = {"target": [0], "features": [2, 0], "dtypes": {"target": "int64", "0": "float64"}}
     records, source = imported(tmp_path, **keys)
-    np.testing.assert_array_equal(records["features"], x[:, [2, 0]])
+    np.testing.assert_array_equal(records["features_float32"][:, 0], x[:, 2])
+    np.testing.assert_array_equal(records["features_float64"][:, 0], x[:, 0])
     np.testing.assert_array_equal(records["target"][:, 0], np.arange(ROWS) % 7)
     assert (source.features, source.target) == (["2", "0"], ["target:0"])
     assert [file["path"].rsplit("/", 1)[1] for file in source.origin["files"]] == [
