@@ -11,7 +11,7 @@ import numpy as np
 from memtrain.components.time_parts import values_of_part
 from memtrain.components.transforms import Row
 from memtrain.data.source import FEATURES, PRESENT
-from memtrain.recipes.recipe import EncodedColumn, Encoding
+from memtrain.recipes.encoding import EncodedColumn, Encoding
 
 
 @dataclass

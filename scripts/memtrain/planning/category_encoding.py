@@ -7,7 +7,7 @@ from memtrain.config.encoding import CategoryEncoding, Fill
 from memtrain.config.training import TrainingSettings
 from memtrain.core.errors import UserError
 from memtrain.data.source import SourceColumn
-from memtrain.recipes.recipe import EncodedColumn
+from memtrain.recipes.encoding import EncodedColumn
 
 
 def fill_of(settings: TrainingSettings, *names: str) -> Fill | None:

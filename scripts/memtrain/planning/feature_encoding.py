@@ -29,7 +29,7 @@ from memtrain.planning.category_encoding import (
     one_hot_names,
 )
 from memtrain.planning.column_fills import medians, most_frequent
-from memtrain.recipes.recipe import EncodedColumn, Encoding
+from memtrain.recipes.encoding import EncodedColumn, Encoding
 
 #: Code of a missing word in a data file.
 _MISSING_WORD = 0
