@@ -13,6 +13,9 @@ Pass = Callable[[], Iterator[np.ndarray]]
 #: Bits of a key that one pass decides.
 _BITS = 16
 
+#: Columns whose medians are found in the same passes: their counts take 64 MiB.
+_COLUMNS_AT_ONCE = 64
+
 #: Most different values of a column whose most frequent one is counted.
 _MOST_VALUES = 1_000_000
 
@@ -21,12 +24,25 @@ def medians(rows: Pass, names: Sequence[str]) -> list[float]:
     """Return the median of the finite values of every column, as NumPy gives it.
 
     Of an even number of values, it is the mean of the middle two. Four passes count the values by
-    16 bits each of a key that has their order; memory is 512 KiB for each of the two ranks.
+    16 bits each of a key that has their order. Many columns are taken in groups, each with passes
+    of its own, so that memory grows with the columns no more than with the rows.
 
     Args:
         rows: function that reads the rows once.
         names: names of the columns, each of which has a finite value.
     """
+    found: list[float] = []
+    for start in range(0, len(names), _COLUMNS_AT_ONCE):
+        places = slice(start, min(start + _COLUMNS_AT_ONCE, len(names)))
+
+        def group(places: slice = places) -> Iterator[np.ndarray]:
+            return (block[:, places] for block in rows())
+
+        found += _medians(group, names[places])
+    return found
+
+
+def _medians(rows: Pass, names: Sequence[str]) -> list[float]:
     counts = sum(np.isfinite(block).sum(axis=0) for block in rows())
     ranks = np.stack([(np.asarray(counts) - 1) // 2, np.asarray(counts) // 2], axis=1)
     prefixes = np.zeros((len(names), 2), np.uint64)

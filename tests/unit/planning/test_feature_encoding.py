@@ -250,3 +250,9 @@ def test_dates_are_read_from_text_that_is_declared(encoded):
 def test_what_is_no_part_of_a_column_is_refused(encoded, encode, message):
     with pytest.raises(UserError, match=message):
         encoded(TIMES, {"transform": "standardize", "impute": 0, "encode": encode}, [0, 3])
+
+
+def test_many_columns_have_their_medians_in_groups():
+    rows = np.random.default_rng(0).normal(size=(7, 150))
+    names = [str(number) for number in range(150)]
+    assert medians(lambda: iter([rows[:3], rows[3:]]), names) == np.median(rows, axis=0).tolist()

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import compute
 
+from memtrain.data.tables.column_kinds import is_text
 from memtrain.data.tables.number_text import first_rounded_integer, parse_numbers
 from memtrain.data.tables.refused_value import RefusedValueError
 
@@ -173,7 +174,7 @@ def read_words(array: pa.Array) -> WordCells:
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
     kind = array.type
-    if not (_is_text(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
+    if not (is_text(kind) or pa.types.is_integer(kind) or pa.types.is_boolean(kind)):
         raise RefusedValueError(
             f"a category is of text or integers; this column is of the type {kind}. Remove it from "
             "`categories`, or save it as text."
@@ -224,7 +225,7 @@ def _text_of_numbers(array: pa.Array) -> pa.Array | None:
     """Return numbers that are spelled as text, as text; None for numbers of another kind."""
     if pa.types.is_dictionary(array.type):
         array = array.dictionary_decode()
-    is_spelled = pa.types.is_decimal(array.type) or _is_text(array.type)
+    is_spelled = pa.types.is_decimal(array.type) or is_text(array.type)
     return as_text(array) if is_spelled else None
 
 
@@ -253,16 +254,6 @@ def _is_list(kind: pa.DataType) -> bool:
         or pa.types.is_large_list(kind)
         or pa.types.is_list_view(kind)
         or pa.types.is_large_list_view(kind)
-    )
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return (
-        pa.types.is_string(kind)
-        or pa.types.is_large_string(kind)
-        or pa.types.is_string_view(kind)
-        or pa.types.is_binary(kind)
-        or pa.types.is_large_binary(kind)
     )
 
 
