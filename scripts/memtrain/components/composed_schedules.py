@@ -8,6 +8,7 @@ and sees those alone, as if it were the only one, and the composition makes the 
 optimizer from them. Where PyTorch's compositions are right, these give the same rates.
 """
 
+from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,7 +22,7 @@ from memtrain.core.errors import attempt, raise_problems
 Builder = Callable[[Optimizer], LRScheduler]
 
 
-class Composition(LRScheduler):
+class Composition(LRScheduler, ABC):
     """A schedule that is made of others.
 
     Args:
@@ -70,17 +71,17 @@ class Composition(LRScheduler):
         """Return the steps at which another schedule begins."""
         return []
 
+    @abstractmethod
     def _advancing(self) -> Sequence[int]:
         """Return the numbers of the schedules that take a step now."""
-        raise NotImplementedError
 
     def _step_of(self, number: int, step: int) -> int:
         """Return at which of its own steps a schedule is."""
         return step
 
+    @abstractmethod
     def _rates(self) -> list[dict[str, Any]]:
         """Return what the optimizer's groups get now, made of what the schedules have set."""
-        raise NotImplementedError
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of all schedules, and the rates that each has set."""
