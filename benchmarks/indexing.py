@@ -10,7 +10,7 @@ from benchmarks.measuring import compare
 from memtrain.config.dataset import MockSettings
 from memtrain.data.indexing import auto_rows_per_shard, index_shards
 from memtrain.data.mock_rows import write_mock_data
-from memtrain.data.record_file import map_rows, read_layout
+from memtrain.data.record_file import map_rows, read_record_layout
 
 ROWS = 4_000_000
 THREADS = 2
@@ -33,7 +33,7 @@ def main() -> str:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "rows.npy"
         write_mock_data(path, MockSettings(rows=ROWS, target="random"))
-        layout = read_layout(path)
+        layout = read_record_layout(path)
         rows = map_rows(path, layout)
         size = auto_rows_per_shard(layout)
         shards = [(start, min(start + size, ROWS)) for start in range(0, ROWS, size)]

@@ -14,7 +14,7 @@ import numpy as np
 from memtrain.config.results import GROUPS_FILE
 from memtrain.core.errors import UserError
 from memtrain.core.group_borders import GroupBorders
-from memtrain.data.record_file import create, map_rows, read_layout
+from memtrain.data.record_file import create, map_rows, read_record_layout
 from memtrain.data.source import Source
 
 _DTYPE = np.dtype("<i8")
@@ -46,7 +46,7 @@ def read_group_borders(data: str | os.PathLike, source: Source, rows: int) -> Gr
     if column is None:
         return None
     path = groups_beside(data)
-    layout = read_layout(path)
+    layout = read_record_layout(path)
     starts = map_rows(path, layout) if layout.dtype == _DTYPE else np.zeros(0, _DTYPE)
     if not len(starts) or starts[0] != 0 or starts[-1] >= rows or (np.diff(starts) <= 0).any():
         raise UserError(

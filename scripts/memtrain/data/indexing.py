@@ -7,8 +7,8 @@ from itertools import islice
 
 from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range, cut_at_grid
+from memtrain.data.layouts import RowLayout, read_layout
 from memtrain.data.manifest import SHARDS_PER_PART, Manifest
-from memtrain.data.record_file import RecordLayout, read_layout
 from memtrain.data.shard_summaries import PieceSummary, summarize_rows
 
 _AUTO_SHARD_BYTES = 16 << 20
@@ -25,7 +25,7 @@ def index_shards(
     """Read a data file once and return its manifest, with all shards in memory.
 
     Args:
-        data: a record file, or any ``.npy`` file of rows.
+        data: a record file, any ``.npy`` file of rows, or a description of rows in files.
         rows_per_shard: number of rows of a shard; None for ``auto_rows_per_shard``.
         threads: number of shards that are read at the same time; the result is always the same.
         on_rows: function that is called with the number of rows of each shard, in order.
@@ -47,7 +47,7 @@ def index_shards(
     return Manifest(layout, rows_per_shard, algorithm, list(shards))
 
 
-def auto_rows_per_shard(layout: RecordLayout) -> int:
+def auto_rows_per_shard(layout: RowLayout) -> int:
     """Return the number of rows, a power of two, that makes a shard of about 16 MiB.
 
     The number depends on the size of a row alone, so that a file that grows keeps its shards.
@@ -56,7 +56,7 @@ def auto_rows_per_shard(layout: RecordLayout) -> int:
     return 1 << (rows.bit_length() - 1)
 
 
-def read_nonempty_layout(data: str | os.PathLike) -> RecordLayout:
+def read_nonempty_layout(data: str | os.PathLike) -> RowLayout:
     """Return the layout of a file that holds at least one row.
 
     Raises:
@@ -70,7 +70,7 @@ def read_nonempty_layout(data: str | os.PathLike) -> RecordLayout:
 
 def summarize_shards(
     data: str | os.PathLike,
-    layout: RecordLayout,
+    layout: RowLayout,
     *,
     rows_per_shard: int,
     threads: int,
@@ -82,7 +82,7 @@ def summarize_shards(
     Memory holds ``SHARDS_PER_PART`` summaries at most.
 
     Args:
-        data: the record file, or any ``.npy`` file of rows.
+        data: a record file, any ``.npy`` file of rows, or a description of rows in files.
         layout: layout of the file.
         rows_per_shard: number of rows of a shard.
         threads: number of shards that are read at the same time.

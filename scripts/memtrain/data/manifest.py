@@ -17,7 +17,7 @@ from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range, cut_at_grid
 from memtrain.core.wording import listed
 from memtrain.data.field_statistics import FieldStatistics
-from memtrain.data.record_file import RecordLayout, dtype_from_json, dtype_to_json, read_layout
+from memtrain.data.layouts import RowLayout, layout_from_json, layout_to_json, read_layout
 from memtrain.data.row_digests import digest_rows
 from memtrain.data.shard_summaries import PieceSummary, summarize_rows
 from memtrain.system import canonical_json, checked_json
@@ -40,7 +40,7 @@ class Manifest:
         made_from: digests of what the manifest was made from; see ``data.made_from``.
     """
 
-    layout: RecordLayout
+    layout: RowLayout
     rows_per_shard: int
     algorithm: str
     shards: Sequence[PieceSummary]
@@ -66,13 +66,7 @@ class Manifest:
         """
         content = checked_json.read(path, made_by="index_shards")
         try:
-            file = content["file"]
-            layout = RecordLayout(
-                dtype=dtype_from_json(file["dtype"]),
-                row_shape=tuple(file["row_shape"]),
-                rows=file["rows"],
-                offset=file["offset"],
-            )
+            layout = layout_from_json(content["file"])
             shards = _ShardsInParts(
                 path, content["shards"], content["shards_per_part"], content["files"]
             )
@@ -100,14 +94,16 @@ class Manifest:
         """
         found = read_layout(data)
         remedy = "Run index_shards again."
-        for attribute in ("rows", "dtype", "row_shape", "offset"):
-            expected = getattr(self.layout, attribute)
-            actual = getattr(found, attribute)
-            if actual != expected:
+        indexed, today = layout_to_json(self.layout), layout_to_json(found)
+        for attribute, expected in indexed.items():
+            actual = today.get(attribute)
+            if actual != expected and attribute not in ("stored", "views"):
                 raise UserError(
                     f"{data}: {attribute} {actual}, but {manifest} was made from a file with "
                     f"{attribute} {expected}. {remedy}"
                 )
+        if indexed != today:
+            raise UserError(f"{data}: its files are not those that {manifest} describes. {remedy}")
         for number in sorted({0, len(self.shards) - 1}) if self.shards else ():
             shard = self.shards[number]
             if digest_rows(data, found, shard.rows, self.algorithm) != shard.digest:
@@ -140,7 +136,7 @@ class Manifest:
 def write_manifest(
     path: str | os.PathLike,
     *,
-    layout: RecordLayout,
+    layout: RowLayout,
     rows_per_shard: int,
     algorithm: str,
     shards: Iterable[PieceSummary],
@@ -175,13 +171,7 @@ def write_manifest(
         {
             "made_from": dict(made_from),
             "files": files,
-            "file": {
-                "dtype": dtype_to_json(layout.dtype),
-                "row_shape": list(layout.row_shape),
-                "rows": layout.rows,
-                "row_bytes": layout.row_bytes,
-                "offset": layout.offset,
-            },
+            "file": layout_to_json(layout),
             "rows_per_shard": rows_per_shard,
             "digest": algorithm,
             "shards": count,

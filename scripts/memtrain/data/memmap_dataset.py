@@ -1,4 +1,4 @@
-"""``MemmapDataset``: the rows of a file, or of a range of it, for a PyTorch ``DataLoader``."""
+"""``MemmapDataset``: the rows of files, or of a range of them, for a PyTorch ``DataLoader``."""
 
 import operator
 import os
@@ -12,13 +12,19 @@ from torch.utils.data._utils.collate import collate, default_collate_fn_map
 
 from memtrain.core.errors import UserError
 from memtrain.data import row_decoding
-from memtrain.data.record_file import RecordLayout, check_size, map_rows, read_layout
+from memtrain.data.files_layout import FilesLayout, is_description
+from memtrain.data.layouts import RowLayout
+from memtrain.data.raw_rows import RawRows, open_raw_rows
+from memtrain.data.record_file import RecordLayout, check_size, read_record_layout
 from memtrain.data.row_decoding import Arrays, Batch, Transform
 from memtrain.system.file_content import open_file
 
 
 class MemmapDataset(Dataset):
     """Rows ``[start_index, end_index)`` of a memory-mapped file, read from the disk as needed.
+
+    The rows may also lie in many files, in fields side by side, or in windows of a stream: pass
+    the ``FilesLayout`` of these files, or the path of its description, in place of a file.
 
     ``dataset[i]`` is row ``start_index + i``: a tensor for a plain dtype, a dict of tensors for a
     structured one. Floats become float32, and float64 does so last, after the transform, which may
@@ -34,7 +40,8 @@ class MemmapDataset(Dataset):
     itself, whatever its start method.
 
     Args:
-        filename: the path of a ``.npy`` file, or of a raw file of rows without a header.
+        filename: the path of a ``.npy`` file, of a raw file of rows without a header, or of a
+            description of rows in files, ``rows.json``; or a ``FilesLayout``.
         dtype: the dtype of one value, or of one record. A raw file needs it; a ``.npy`` file
             describes itself, and a dtype that is passed must agree with it.
         shape: the shape (rows, ...). A raw file needs it; for a ``.npy`` file, a shape that is
@@ -58,7 +65,7 @@ class MemmapDataset(Dataset):
 
     def __init__(
         self,
-        filename: str | os.PathLike[str],
+        filename: str | os.PathLike[str] | FilesLayout,
         dtype: Any = None,
         shape: tuple[int, ...] | int | None = None,
         transform: Transform | None = None,
@@ -66,8 +73,7 @@ class MemmapDataset(Dataset):
         end_index: int | None = None,
         float64: bool = False,
     ):
-        self.filename = os.fspath(filename)
-        self.layout = _describe(self.filename, dtype, shape)
+        self.filename, self.layout = _describe(filename, dtype, shape)
         self.transform = transform
         self.start_index = operator.index(start_index)
         self.end_index = self.layout.rows if end_index is None else operator.index(end_index)
@@ -80,7 +86,7 @@ class MemmapDataset(Dataset):
         self.fields = row_decoding.tensor_fields(
             self.layout, self.filename, doubles=float64 or transform is not None
         )
-        self._mapped: np.ndarray | None = None
+        self._opened: RawRows | None = None
 
     def __len__(self) -> int:
         return self.end_index - self.start_index
@@ -91,8 +97,9 @@ class MemmapDataset(Dataset):
             position = operator.index(index)
         except TypeError:
             raise TypeError(f"the index of a row must be an integer, not {index!r}") from None
-        row = row_decoding.empty_arrays(self.fields)
-        row_decoding.decode(self._rows[self._row_in_file(position)], row)
+        arrays = row_decoding.empty_arrays(self.fields, 1)
+        self._rows.take(np.array([self._row_in_file(position)]), arrays)
+        row = row_decoding.nth_row(arrays, 0)
         return row_decoding.transform_row(self.transform, row, self.float64)
 
     def gather(self, indices: Sequence[int] | np.ndarray) -> Any:
@@ -122,22 +129,22 @@ class MemmapDataset(Dataset):
         return row_decoding.transform_each_row(self.transform, arrays, self.float64)
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_mapped": None}
+        return self.__dict__ | {"_opened": None}
 
     def __repr__(self) -> str:
         return f"MemmapDataset({self.filename!r}, rows [{self.start_index}, {self.end_index}))"
 
     @property
-    def _rows(self) -> np.ndarray:
-        # The file is mapped at the first use, so every process that uses it maps it itself.
-        if self._mapped is None:
-            self._mapped = map_rows(self.filename, self.layout)
-        return self._mapped
+    def _rows(self) -> RawRows:
+        # The files are opened at the first use, so every process that uses them opens them itself.
+        if self._opened is None:
+            self._opened = open_raw_rows(self.filename, self.layout)
+        return self._opened
 
     def _decoded(self, indices: Sequence[int] | np.ndarray) -> Arrays:
         rows_in_file = self._rows_in_file(np.asarray(indices))
         arrays = row_decoding.empty_arrays(self.fields, len(rows_in_file))
-        row_decoding.gather(self._rows, rows_in_file, arrays)
+        self._rows.take(rows_in_file, arrays)
         return arrays
 
     def _row_in_file(self, position: int) -> int:
@@ -208,9 +215,21 @@ default_collate_fn_map[_RowTensor] = _collate_rows
 default_collate_fn_map[_RowDict] = _collate_rows
 
 
-def _describe(filename: str, dtype: Any, shape: tuple[int, ...] | int | None) -> RecordLayout:
+def _describe(
+    rows: str | os.PathLike[str] | FilesLayout, dtype: Any, shape: tuple[int, ...] | int | None
+) -> tuple[str, RowLayout]:
+    """Return the name of a file or of files for messages, and how the rows lie in them."""
+    if isinstance(rows, FilesLayout):
+        return rows.stored[0].stream.paths[0], rows
+    filename = os.fspath(rows)
+    if dtype is None and shape is None and is_description(filename):
+        return filename, FilesLayout.read(filename)
+    return filename, _describe_file(filename, dtype, shape)
+
+
+def _describe_file(filename: str, dtype: Any, shape: tuple[int, ...] | int | None) -> RecordLayout:
     if _is_npy(filename):
-        layout = read_layout(filename)
+        layout = read_record_layout(filename)
         if dtype is not None and np.dtype(dtype) != layout.dtype:
             raise ValueError(f"{filename} holds {layout.dtype}, not {np.dtype(dtype)}")
         if shape is not None and _as_shape(shape) != layout.shape:

@@ -80,6 +80,17 @@ class RecordLayout:
             return {PLAIN_FIELD: self.row_dtype}
         return {name: self.dtype[name] for name in self.dtype.names}
 
+    @property
+    def view_dtype(self) -> np.dtype:
+        """The fields of a row as one dtype: that of the record."""
+        return self.dtype
+
+    def values(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the values of every field by its name, without a copy."""
+        if self.dtype.names is None:
+            return {PLAIN_FIELD: rows}
+        return {name: rows[name] for name in self.dtype.names}
+
     def byte_range(self, start: int, end: int) -> tuple[int, int]:
         """Return the bytes ``[first, last)`` of rows ``[start, end)``."""
         return self.offset + start * self.row_bytes, self.offset + end * self.row_bytes
@@ -111,7 +122,7 @@ def dtype_from_json(description: object) -> np.dtype:
     return npy.descr_to_dtype(_as_descr(description))  # type: ignore[arg-type]
 
 
-def read_layout(path: str | os.PathLike) -> RecordLayout:
+def read_record_layout(path: str | os.PathLike) -> RecordLayout:
     """Read and check the header of a ``.npy`` file.
 
     Raises:

@@ -1,7 +1,8 @@
-"""Reads the rows of a record file in chunks, through one small buffer."""
+"""Reads rows in chunks, through one small buffer."""
 
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
@@ -10,60 +11,101 @@ import numpy as np
 from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range
 from memtrain.data.field_statistics import ROWS_PER_PIECE
+from memtrain.data.layouts import RowLayout
 from memtrain.data.record_file import RecordLayout
+from memtrain.data.streams.stored_rows import StoredRows
 
 _CHUNK_BYTES = 3 << 19
 
 
-def read_chunks(data: str | os.PathLike, layout: RecordLayout, rows: Range) -> Iterator[np.ndarray]:
-    """Open a file and yield some of its rows in chunks.
+def read_chunks(data: str | os.PathLike, layout: RowLayout, rows: Range) -> Iterator[np.ndarray]:
+    """Open the file or the files of rows, and yield some of the rows in chunks.
 
     Args:
-        data: the record file.
+        data: the record file, or the description of the files.
         layout: layout of its rows.
         rows: the rows to read.
 
     Yields:
-        Arrays of shape (rows of the chunk, *row_shape). All of them lie in one buffer, which the
-        next chunk overwrites.
+        Arrays of shape (rows of the chunk, *row_shape); of rows in files, virtual records. All of
+        them lie in one buffer, which the next chunk overwrites.
 
     Raises:
-        UserError: where the file ends before the last row.
+        UserError: where a file ends before the last row, or cannot be read.
     """
-    with Path(data).open("rb", buffering=0) as file:
-        yield from read_chunks_from(file, layout, rows)
+    with ChunkReader(data, layout) as reader:
+        yield from reader.chunks(rows)
 
 
-def read_chunks_from(file: BinaryIO, layout: RecordLayout, rows: Range) -> Iterator[np.ndarray]:
-    """Yield some rows of an open file in chunks, as ``read_chunks`` does.
+class ChunkReader:
+    """The file or the files of rows, opened to read rows in chunks by several threads.
 
-    Several threads may read from the same file, since its file position is not used.
+    Args:
+        data: the record file, or the description of the files.
+        layout: layout of its rows.
     """
-    rows_per_chunk = _rows_per_chunk(layout)
-    buffer = np.empty((min(rows_per_chunk, rows.rows), *layout.row_shape), layout.dtype)
-    for start in range(rows.start, rows.end, rows_per_chunk):
-        chunk = buffer[: min(rows_per_chunk, rows.end - start)]
-        _fill(file, layout, start, chunk)
-        yield chunk
+
+    def __init__(self, data: str | os.PathLike, layout: RowLayout):
+        self._data = data
+        self._layout = layout
+        self._closing = ExitStack()
+
+    def __enter__(self) -> "ChunkReader":
+        if isinstance(self._layout, RecordLayout):
+            file = self._closing.enter_context(Path(self._data).open("rb", buffering=0))
+            self._fill = _filling_from_record_file(file, self._layout)
+            return self
+        stored = {one.name: StoredRows(one) for one in self._layout.stored}
+        for rows in stored.values():
+            self._closing.callback(rows.close)
+        self._fill = _filling_from_fields(stored)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._closing.close()
+
+    def chunks(self, rows: Range) -> Iterator[np.ndarray]:
+        """Yield some rows in chunks, as ``read_chunks`` does."""
+        layout = self._layout
+        rows_per_chunk = _rows_per_chunk(layout)
+        buffer = np.empty((min(rows_per_chunk, rows.rows), *layout.row_shape), layout.dtype)
+        for start in range(rows.start, rows.end, rows_per_chunk):
+            chunk = buffer[: min(rows_per_chunk, rows.end - start)]
+            self._fill(start, chunk)
+            yield chunk
 
 
-def _fill(file: BinaryIO, layout: RecordLayout, start: int, chunk: np.ndarray) -> None:
-    """Read rows ``start``, ``start + 1``, ... into an array."""
-    first, _ = layout.byte_range(start, start)
-    target = chunk.view(np.uint8).reshape(-1)
-    read_bytes = 0
-    while read_bytes < len(target):
-        count = os.preadv(file.fileno(), [target[read_bytes:].data], first + read_bytes)
-        if count == 0:
-            raise UserError(
-                f"{file.name}: it ends at byte {first + read_bytes:,}, within row "
-                f"{start + read_bytes // layout.row_bytes}, but its header announces "
-                f"{layout.rows:,} rows. Write the file anew."
-            )
-        read_bytes += count
+def _filling_from_fields(stored: dict[str, StoredRows]):
+    """Return a function that reads rows ``start``, ``start + 1``, ... into virtual records."""
+
+    def fill(start: int, chunk: np.ndarray) -> None:
+        for name, rows in stored.items():
+            chunk[name] = rows.read(start, start + len(chunk))
+
+    return fill
 
 
-def _rows_per_chunk(layout: RecordLayout) -> int:
+def _filling_from_record_file(file: BinaryIO, layout: RecordLayout):
+    """Return a function that reads rows ``start``, ``start + 1``, ... into an array."""
+
+    def fill(start: int, chunk: np.ndarray) -> None:
+        first, _ = layout.byte_range(start, start)
+        target = chunk.view(np.uint8).reshape(-1)
+        read_bytes = 0
+        while read_bytes < len(target):
+            count = os.preadv(file.fileno(), [target[read_bytes:].data], first + read_bytes)
+            if count == 0:
+                raise UserError(
+                    f"{file.name}: it ends at byte {first + read_bytes:,}, within row "
+                    f"{start + read_bytes // layout.row_bytes}, but its header announces "
+                    f"{layout.rows:,} rows. Write the file anew."
+                )
+            read_bytes += count
+
+    return fill
+
+
+def _rows_per_chunk(layout: RowLayout) -> int:
     rows = max(1, _CHUNK_BYTES // max(1, layout.row_bytes))
     # A whole number of pieces where rows are small, so that statistics are always summed alike.
     return rows - rows % ROWS_PER_PIECE if rows > ROWS_PER_PIECE else rows

@@ -21,6 +21,8 @@ import numpy as np
 import torch
 from torch.utils.data import default_collate
 
+from memtrain.data.layouts import RowLayout
+from memtrain.data.number_types import BFLOAT16
 from memtrain.data.record_file import RecordLayout
 
 Item = TypeVar("Item")
@@ -83,7 +85,7 @@ def slice_rows(content: Any, start: int, end: int) -> Any:
     return map_fields(lambda values: values[start:end], content)
 
 
-def tensor_fields(layout: RecordLayout, filename: str, doubles: bool = False) -> TensorFields:
+def tensor_fields(layout: RowLayout, filename: str, doubles: bool = False) -> TensorFields:
     """Return the fields that a file's rows have in memory.
 
     Floats become float32, and integers keep their type, so that labels and images stay small and no
@@ -213,6 +215,8 @@ def _to_tensor(value: Any, doubles: bool) -> torch.Tensor:
 
 
 def _tensor_dtype(filename: str, dtype: np.dtype, doubles: bool) -> np.dtype:
+    if dtype == BFLOAT16:
+        return np.dtype(np.float32)
     if dtype.kind == "f":
         return np.dtype(np.float64 if doubles and dtype.itemsize == 8 else np.float32)
     if dtype.kind in "iub" and dtype.name != "uint64":

@@ -6,13 +6,14 @@ from collections.abc import Iterable
 import numpy as np
 
 from memtrain.core.ranges import Range
-from memtrain.data.record_file import RecordLayout, bytes_of_rows
+from memtrain.data.layouts import RowLayout
+from memtrain.data.record_file import bytes_of_rows
 from memtrain.data.row_chunks import read_chunks
 from memtrain.system.digests import digest_algorithm, new_digest
 
 
 def digest_rows(
-    data: str | os.PathLike, layout: RecordLayout, rows: Range, algorithm: str = "sha256"
+    data: str | os.PathLike, layout: RowLayout, rows: Range, algorithm: str = "sha256"
 ) -> str:
     """Return the digest of the bytes of some rows, read through one small buffer."""
     return digest_chunks(read_chunks(data, layout, rows), algorithm)

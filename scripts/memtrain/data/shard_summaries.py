@@ -9,6 +9,8 @@ import numpy as np
 from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range
 from memtrain.data.field_statistics import FieldStatistics, merge_all
+from memtrain.data.layouts import RowLayout
+from memtrain.data.number_types import as_numpy_numbers
 from memtrain.data.record_file import RecordLayout, bytes_of_rows
 from memtrain.data.row_chunks import read_chunks
 from memtrain.system.digests import new_digest
@@ -31,7 +33,7 @@ class PieceSummary:
 
 @dataclass(frozen=True, order=True)
 class ValuePlace:
-    """Place of one value in a record file.
+    """Place of one value.
 
     Attributes:
         row: number of the row.
@@ -45,9 +47,9 @@ class ValuePlace:
 
 
 def summarize_rows(
-    data: str | os.PathLike, layout: RecordLayout, rows: Range, algorithm: str = "sha256"
+    data: str | os.PathLike, layout: RowLayout, rows: Range, algorithm: str = "sha256"
 ) -> PieceSummary:
-    """Read some rows of a record file once, through one small buffer; return their summary."""
+    """Read some rows once, through one small buffer; return their summary."""
     digest = new_digest(algorithm)
     parts: list[dict[str, FieldStatistics]] = []
     for chunk in read_chunks(data, layout, rows):
@@ -59,14 +61,14 @@ def summarize_rows(
 
 def first_nonfinite(
     data: str | os.PathLike,
-    layout: RecordLayout,
+    layout: RowLayout,
     rows: Range,
     filled: Mapping[str, np.ndarray] | None = None,
 ) -> ValuePlace:
     """Return the place of the first infinite or missing value in some rows.
 
     Args:
-        data: the record file.
+        data: the record file, or the description of rows in files.
         layout: layout of its rows.
         rows: the rows.
         filled: columns whose missing values do not count, booleans (columns,), by field.
@@ -94,14 +96,15 @@ def first_nonfinite(
     )
 
 
-def _field_values(rows: np.ndarray, layout: RecordLayout) -> dict[str, np.ndarray]:
-    """Return the values of every field, (rows, columns), by the field's name."""
-    if layout.dtype.names is None:
-        return {name: rows.reshape(len(rows), -1) for name in layout.fields}
-    return {name: rows[name].reshape(len(rows), -1) for name in layout.fields}
+def _field_values(rows: np.ndarray, layout: RowLayout) -> dict[str, np.ndarray]:
+    """Return the values of every field as numbers of NumPy, (rows, columns), by its name."""
+    return {
+        name: as_numpy_numbers(values).reshape(len(rows), -1)
+        for name, values in layout.values(rows).items()
+    }
 
 
-def _field_statistics(rows: np.ndarray, layout: RecordLayout) -> dict[str, FieldStatistics]:
+def _field_statistics(rows: np.ndarray, layout: RowLayout) -> dict[str, FieldStatistics]:
     """Return the statistics of every field, by its name."""
     shared = _shared_float(layout)
     if shared is None:
@@ -118,8 +121,10 @@ def _field_statistics(rows: np.ndarray, layout: RecordLayout) -> dict[str, Field
     return statistics
 
 
-def _shared_float(layout: RecordLayout) -> np.dtype | None:
-    """Return the floating-point type of all fields, where they lie without gaps; else None."""
+def _shared_float(layout: RowLayout) -> np.dtype | None:
+    """Return the floating-point type of all fields of a record file without gaps; else None."""
+    if not isinstance(layout, RecordLayout):
+        return None
     bases = {dtype.base for dtype in layout.fields.values()}
     packed = sum(dtype.itemsize for dtype in layout.fields.values()) == layout.row_bytes
     base = bases.pop()

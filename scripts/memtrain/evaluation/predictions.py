@@ -26,7 +26,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from memtrain.core.errors import UserError
-from memtrain.data.record_file import RecordWriter, create, read_layout
+from memtrain.data.record_file import RecordWriter, create, read_record_layout
 from memtrain.metrics.stored_probabilities import MOST_PROBABILITIES, STORED_CLASSES
 
 _FIELDS = ("row", "target", "prediction")
@@ -148,7 +148,7 @@ class Predictions:
     """
 
     def __init__(self, path: str | os.PathLike):
-        layout = read_layout(path)
+        layout = read_record_layout(path)
         if layout.dtype.names not in (_FIELDS, _FIELDS_OF_MANY_CLASSES):
             raise UserError(
                 f"{path}: its fields are {layout.dtype.names}, and those of predictions are "

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from memtrain.data import row_decoding
+from memtrain.data.layouts import require_record_layout
 from memtrain.data.memmap_dataset import MemmapDataset
 from memtrain.data.row_decoding import Arrays, Batch, TensorFields, list_fields, map_fields
 from memtrain.loading.row_order import BufferOrder
@@ -51,7 +52,9 @@ class BatchGatherer:
         self._gives_views = (
             views
             and self._transform is None
-            and row_decoding.are_stored_as_tensors(dataset.layout, self._fields)
+            and row_decoding.are_stored_as_tensors(
+                require_record_layout(dataset.layout), self._fields
+            )
         )
         self._group_size = _group_size(self._fields, batch_size)
         self._device = device

@@ -26,6 +26,7 @@ import torch
 from memtrain.config.training import ShuffleSettings
 from memtrain.core.byte_sizes import format_bytes
 from memtrain.core.ranges import Range, self_overlaps
+from memtrain.data.layouts import require_record_layout
 from memtrain.data.memmap_dataset import MemmapDataset
 from memtrain.data.row_decoding import Batch, map_fields
 from memtrain.loading.batch_gatherer import BatchGatherer
@@ -282,7 +283,8 @@ class BlockLoader:
         self._resumes = False
         fillings = list(self._schedule.fillings(replace(self._position)))
         with ExitStack() as stack:
-            file = RowFile(self.dataset.filename, self.dataset.layout, not self.order.shuffled)
+            layout = require_record_layout(self.dataset.layout)
+            file = RowFile(self.dataset.filename, layout, not self.order.shuffled)
             stack.callback(file.close)
             reader = READERS[self.reader](file)
             stack.callback(reader.close)
@@ -323,7 +325,7 @@ class BlockLoader:
         return (partial(buffer_order, filling) for filling in fillings)
 
     def _gatherer(self) -> BatchGatherer:
-        layout, order = self.dataset.layout, self.order
+        layout, order = require_record_layout(self.dataset.layout), self.order
         # If blocks are whole pages, rows in order have the same offsets within pages of memory,
         # whichever reader is used. Only then do views have the same layout with every reader.
         block_bytes = order.rows_per_block * layout.row_bytes

@@ -19,7 +19,7 @@ from memtrain.core.errors import UserError, raise_problems
 from memtrain.core.ranges import Range
 from memtrain.core.wording import did_you_mean, listed
 from memtrain.data.field_statistics import FieldStatistics, merge_all
-from memtrain.data.record_file import RecordLayout
+from memtrain.data.layouts import RowLayout
 from memtrain.data.row_chunks import read_chunks
 from memtrain.data.source import FEATURES, Source, SourceColumn
 from memtrain.planning.category_encoding import (
@@ -67,7 +67,7 @@ class FeatureLearner:
         source: source of its rows.
     """
 
-    def __init__(self, data: str | os.PathLike, layout: RecordLayout, source: Source):
+    def __init__(self, data: str | os.PathLike, layout: RowLayout, source: Source):
         self._data = data
         self._layout = layout
         self._columns = source.feature_columns or [

@@ -8,8 +8,8 @@ from typing import Literal, Protocol, TypeVar
 from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range
 from memtrain.core.wording import listed
-from memtrain.data.record_file import read_layout
-from memtrain.data.row_chunks import read_chunks_from
+from memtrain.data.layouts import read_layout
+from memtrain.data.row_chunks import ChunkReader
 from memtrain.data.row_digests import chunks_have_digest
 from memtrain.recipes.recipe import Piece
 from memtrain.system.threaded_selection import select_in_threads
@@ -49,12 +49,12 @@ def corrupt_pieces(data: str | os.PathLike, pieces: Sequence[DigestedRowsT]) -> 
         UserError: where the file cannot be read.
     """
     layout = read_layout(data)
-    with open(data, "rb", buffering=0) as file:
+    with ChunkReader(data, layout) as reader:
 
         def is_corrupt(piece: DigestedRowsT) -> bool:
             if piece.rows.end > layout.rows:
                 return True
-            return not chunks_have_digest(read_chunks_from(file, layout, piece.rows), piece.digest)
+            return not chunks_have_digest(reader.chunks(piece.rows), piece.digest)
 
         return select_in_threads(pieces, is_corrupt, _THREADS)
 

@@ -16,8 +16,8 @@ from memtrain.config.results import DATA_FILE, ResultsLayout
 from memtrain.core.errors import UserError, raise_problems
 from memtrain.core.ranges import Range, count_rows, merge_ranges
 from memtrain.core.wording import counted, listed
+from memtrain.data.layouts import read_layout
 from memtrain.data.made_from import statement_in
-from memtrain.data.record_file import read_layout
 from memtrain.data.row_digests import digest_rows
 from memtrain.data.source import Source
 from memtrain.recipes.withdrawals import Withdrawal, entry_digest

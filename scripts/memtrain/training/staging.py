@@ -23,8 +23,9 @@ import numpy as np
 from memtrain.config.training import Stage
 from memtrain.core.byte_sizes import format_bytes
 from memtrain.core.ranges import merge_ranges
-from memtrain.data.record_file import RecordLayout, dtype_to_json, read_layout
-from memtrain.data.row_chunks import read_chunks_from
+from memtrain.data.layouts import read_layout, require_record_layout
+from memtrain.data.record_file import RecordLayout, dtype_to_json
+from memtrain.data.row_chunks import ChunkReader
 from memtrain.data.row_digests import chunks_have_digest
 from memtrain.recipes.integrity import corrupt_rows_error
 from memtrain.recipes.recipe import Piece, Recipe
@@ -188,7 +189,7 @@ class _Staging:
         self._rows_per_shard = recipe.rows_per_shard
         estimate = recipe.resource_estimate
         self._training_bytes = estimate.loading_bytes + estimate.model_bytes
-        self._layout = read_layout(data)
+        self._layout = require_record_layout(read_layout(data))
 
     def shared_copy(self) -> AbstractContextManager[Path]:
         """Return a context with the path of a copy, which this or another process has made."""
@@ -202,6 +203,7 @@ class _Staging:
         copied_bytes = self._reserve(copy.fileno())
         with open(self._data, "rb") as source:
             _write(copy.fileno(), source.read(self._layout.offset), 0)
+        with ChunkReader(self._data, self._layout) as source:
             self._refuse(self._copy_pieces(source, copy))
         seconds = time.perf_counter() - start
         _log.info(
@@ -237,7 +239,7 @@ class _Staging:
             return memory_shortage(copy_bytes, self._training_bytes, available_memory())
         return shortage
 
-    def _copy_pieces(self, source: BinaryIO, copy: BinaryIO) -> list[Piece]:
+    def _copy_pieces(self, source: ChunkReader, copy: BinaryIO) -> list[Piece]:
         """Copy all pieces, and return those whose bytes do not have the digest of the recipe."""
 
         def copy_and_compare(piece: Piece) -> bool:
@@ -246,10 +248,10 @@ class _Staging:
 
         return select_in_threads(self._pieces, copy_and_compare, _COPYING_THREADS)
 
-    def _copied(self, piece: Piece, source: BinaryIO, copy: int) -> Iterator[np.ndarray]:
+    def _copied(self, piece: Piece, source: ChunkReader, copy: int) -> Iterator[np.ndarray]:
         """Yield the rows of a piece in chunks, each after it has been copied."""
         place, _ = self._layout.byte_range(piece.start, piece.end)
-        for rows in read_chunks_from(source, self._layout, piece.rows):
+        for rows in source.chunks(piece.rows):
             self._raise_if_stopped()
             content = rows.view(np.uint8).reshape(-1).data
             _write(copy, content, place)

@@ -15,7 +15,7 @@ from memtrain.core.ranges import Range
 from memtrain.data.field_statistics import merge_all
 from memtrain.data.indexing import auto_rows_per_shard, index_shards
 from memtrain.data.manifest import Manifest, part_path, part_paths
-from memtrain.data.record_file import RecordLayout, create, read_layout
+from memtrain.data.record_file import RecordLayout, create, read_record_layout
 from memtrain.data.shard_summaries import summarize_rows
 from memtrain.system import checked_json
 
@@ -170,7 +170,7 @@ def test_a_whole_shard_and_the_same_rows_as_an_edge_have_the_same_bits(tmp_path)
     np.save(tmp_path / "short.npy", array[:8500])
     np.save(tmp_path / "long.npy", array)
     shard = index_shards(tmp_path / "short.npy", 4000).shards[-1]
-    layout = read_layout(tmp_path / "long.npy")
+    layout = read_record_layout(tmp_path / "long.npy")
     edge = summarize_rows(tmp_path / "long.npy", layout, shard.rows)
     assert edge.digest == shard.digest
     assert edge.statistics["row"].to_json() == shard.statistics["row"].to_json()

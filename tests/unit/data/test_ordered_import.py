@@ -8,7 +8,7 @@ from scripts.import_data import main
 
 from memtrain.config.dataset import ImportSettings
 from memtrain.data.groups import read_group_borders
-from memtrain.data.record_file import read_layout
+from memtrain.data.record_file import read_record_layout
 from memtrain.data.source import Source
 from tests.unit.data.test_import_data import XY, refusal, write_csv
 from tests.unit.data.test_row_places import largest_deviation
@@ -41,7 +41,7 @@ def imported(folder, path="t.csv", **settings):
 
 
 def borders(folder):
-    rows = read_layout(folder / "data.npy").rows
+    rows = read_record_layout(folder / "data.npy").rows
     return read_group_borders(folder / "data.npy", Source.read(folder / "source.json"), rows)
 
 

@@ -17,7 +17,7 @@ from memtrain.data.record_file import (
     dtype_from_json,
     dtype_to_json,
     map_rows,
-    read_layout,
+    read_record_layout,
     record_dtype,
 )
 
@@ -45,7 +45,7 @@ def test_numpy_and_memtrain_read_what_was_written(tmp_path_factory, dtype, rows,
     with create(path, dtype, rows, shape) as writer:
         writer.write(middle, values[middle:])
         writer.write(0, values[:middle])
-    layout = read_layout(path)
+    layout = read_record_layout(path)
     assert layout.offset == 4096
     assert layout.shape == values.shape
     for found in (np.load(path, mmap_mode="r"), map_rows(path, layout)):
@@ -57,7 +57,7 @@ def test_numpy_and_memtrain_read_what_was_written(tmp_path_factory, dtype, rows,
 def test_any_npy_file_is_read(tmp_path):
     array = np.arange(12.0).reshape(4, 3)
     np.save(tmp_path / "plain.npy", array)
-    layout = read_layout(tmp_path / "plain.npy")
+    layout = read_record_layout(tmp_path / "plain.npy")
     assert np.array_equal(map_rows(tmp_path / "plain.npy", layout), array)
 
 
@@ -115,9 +115,9 @@ def test_a_file_of_another_size_is_refused(tmp_path, change, state):
     path = tmp_path / "rows.npy"
     with create(path, np.dtype("<f4"), 10, (2,)):
         pass
-    layout = read_layout(path)
+    layout = read_record_layout(path)
     os.truncate(path, path.stat().st_size + change)
-    for look in (lambda: read_layout(path), lambda: map_rows(path, layout)):
+    for look in (lambda: read_record_layout(path), lambda: map_rows(path, layout)):
         with pytest.raises(UserError, match=f"4,176 bytes, but the file has .*{state}"):
             look()
 
@@ -125,24 +125,24 @@ def test_a_file_of_another_size_is_refused(tmp_path, change, state):
 def test_files_that_hold_no_rows_are_refused(tmp_path):
     path = tmp_path / "x.npy"
     with pytest.raises(UserError, match="no such file"):
-        read_layout(path)
+        read_record_layout(path)
     path.write_text("text")
     with pytest.raises(UserError, match=r"not a \.npy file"):
-        read_layout(path)
+        read_record_layout(path)
     np.save(path, np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(UserError, match="Python objects"):
-        read_layout(path)
+        read_record_layout(path)
     np.save(path, np.zeros(3))
     path.write_bytes(path.read_bytes().replace(b"(3,)", b"(3, "))
     with pytest.raises(UserError, match=r"not a \.npy file"):
-        read_layout(path)
+        read_record_layout(path)
     with warnings.catch_warnings(action="ignore"):
         np.save(path, np.zeros(3, [("日本", "<f4")]))
     with pytest.raises(UserError, match=r"version 3\.0"):
-        read_layout(path)
+        read_record_layout(path)
     np.save(path, np.float32(3))
     with pytest.raises(UserError, match="single value"):
-        read_layout(path)
+        read_record_layout(path)
     np.save(path, np.asfortranarray(np.zeros((3, 4))))
     with pytest.raises(UserError, match="Fortran"):
-        read_layout(path)
+        read_record_layout(path)

@@ -7,7 +7,7 @@ from numpy.lib.format import open_memmap
 from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range
 from memtrain.data.indexing import index_shards
-from memtrain.data.record_file import read_layout
+from memtrain.data.record_file import read_record_layout
 from memtrain.data.row_digests import digest_rows
 from memtrain.recipes.integrity import check_pieces, corrupt_pieces
 from memtrain.recipes.recipe import Piece
@@ -60,7 +60,7 @@ def test_the_error_names_every_corrupt_shard(data):
 def test_a_sample_is_64_mib_of_a_large_file_and_at_least_one_piece(tmp_path):
     path = tmp_path / "zeros.npy"
     open_memmap(path, "w+", np.float64, (40, 2 << 20))
-    digest = digest_rows(path, read_layout(path), Range(0, 1))
+    digest = digest_rows(path, read_record_layout(path), Range(0, 1))
     rows = [Piece(start=row, end=row + 1, digest=digest) for row in range(40)]
     assert check_pieces(path, rows, "sample", 1) == 4
     overwrite(path, 0, 1)

@@ -19,7 +19,7 @@ from memtrain.core.ranges import Range
 from memtrain.data import record_file
 from memtrain.data.external_shuffle import reordered
 from memtrain.data.mock_rows import write_mock_data
-from memtrain.data.record_file import map_rows, read_layout
+from memtrain.data.record_file import map_rows, read_record_layout
 from memtrain.data.row_places import SourcePlaces
 from memtrain.data.source import Source
 from memtrain.data.tables.importer import TableImport
@@ -83,7 +83,7 @@ class Data:
     def rows(self):
         """Return the rows (a, w, y) of the data file as they were before they were encoded."""
         source = Source.read(self.results.source)
-        found = map_rows(self.results.data, read_layout(self.results.data))
+        found = map_rows(self.results.data, read_record_layout(self.results.data))
         (number,) = [one for one in source.columns if one.name == "a"]
         words: dict[int, str | None] = {0: None}
         for column in source.columns:

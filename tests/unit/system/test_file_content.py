@@ -5,7 +5,7 @@ import os
 import pytest
 
 from memtrain.core.errors import UserError
-from memtrain.data.record_file import read_layout
+from memtrain.data.record_file import read_record_layout
 from memtrain.recipes.model_file import check_weights, read_origin
 from memtrain.system.digests import digest_of_file
 from memtrain.system.file_content import open_file, read_content_of_file
@@ -40,7 +40,7 @@ def test_what_is_no_file_is_refused_at_once(no_file, read):
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-@pytest.mark.parametrize("read", [read_content_of_file, check_weights, read_layout])
+@pytest.mark.parametrize("read", [read_content_of_file, check_weights, read_record_layout])
 def test_readers_name_what_is_no_file(no_file, read):
     with pytest.raises(UserError, match=f"{no_file}: .*this is a"):
         read(no_file)

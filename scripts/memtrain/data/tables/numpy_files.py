@@ -13,7 +13,7 @@ from numpy.lib import format as npy
 
 from memtrain.core.errors import UserError
 from memtrain.core.wording import listed
-from memtrain.data.record_file import RecordLayout, read_layout
+from memtrain.data.record_file import RecordLayout, read_record_layout
 from memtrain.data.tables.table import Table, batch_sizes
 
 
@@ -26,7 +26,7 @@ def open_npy(path: Path) -> list[Table]:
     Raises:
         UserError: where records lie in an array of more axes.
     """
-    layout = read_layout(path)
+    layout = read_record_layout(path)
     if layout.row_shape and layout.dtype.names:
         raise UserError(
             f"{path}: it holds records in an array of shape {layout.shape}; a vector of records is "

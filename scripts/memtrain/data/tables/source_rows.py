@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from memtrain.config.dataset import ResolvedImport
 from memtrain.core.errors import UserError, raise_problems
-from memtrain.data.record_file import read_layout
+from memtrain.data.record_file import read_record_layout
 from memtrain.data.row_places import ChangedValuesError, SourcePlaces
 from memtrain.data.source import Source
 from memtrain.data.source_order import SourceOrder
@@ -59,7 +59,7 @@ class SourceRows:
     """
 
     def __init__(self, data: str | os.PathLike, source: Source):
-        self._layout = read_layout(data)
+        self._layout = read_record_layout(data)
         self._folder = Path(data).parent
         settings = None
         if source.origin.get("kind") == "import":

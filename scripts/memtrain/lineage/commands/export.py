@@ -6,7 +6,8 @@ from pathlib import Path
 
 from memtrain.core.errors import UserError
 from memtrain.core.wording import counted
-from memtrain.data.record_file import RecordLayout, read_layout
+from memtrain.data.layouts import read_layout, require_record_layout
+from memtrain.data.record_file import RecordLayout
 from memtrain.data.source import Source
 from memtrain.lineage.commands.base import REPOSITORY, Commands, Query
 from memtrain.lineage.export.croissant import DatasetFile, write_croissant
@@ -91,7 +92,7 @@ def _provenance(query: Query) -> tuple[Provenance, list[str]]:
 def _layout_of(data: Path) -> RecordLayout | None:
     """Return the layout of the file of rows; None where the file is gone or holds no rows."""
     with suppress(UserError):
-        return read_layout(data)
+        return require_record_layout(read_layout(data))
     return None
 
 
@@ -137,7 +138,7 @@ def _write_croissant(query: Query) -> int:
     file = DatasetFile(
         dataset=query.dataset,
         data=data,
-        layout=read_layout(data),
+        layout=require_record_layout(read_layout(data)),
         source=Source.read(query.results.source),
         # There is a note if the file has changed, and the recorded digest is then not its own.
         digest=None if found.note else found.version.digest,

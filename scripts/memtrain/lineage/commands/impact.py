@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from memtrain.core.errors import UserError
 from memtrain.core.ranges import MOST_ROWS, Range
 from memtrain.core.wording import counted
-from memtrain.data.record_file import read_layout
+from memtrain.data.layouts import read_layout
 from memtrain.lineage.commands.base import Commands, Query, add_row_arguments
 from memtrain.lineage.queries.explain import short
 from memtrain.lineage.queries.impact import (

@@ -12,8 +12,9 @@ from memtrain.config.results import ResultsLayout
 from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range, overlaps
 from memtrain.core.wording import counted, listed
+from memtrain.data.layouts import read_layout, require_record_layout
 from memtrain.data.manifest import Manifest
-from memtrain.data.record_file import RecordLayout, read_layout
+from memtrain.data.record_file import RecordLayout
 from memtrain.lineage.index.lineage_index import LineageIndex
 from memtrain.lineage.queries.currency import stale_results, stale_results_of, stale_rows
 from memtrain.lineage.queries.lookup import find_version
@@ -321,7 +322,7 @@ class Verifier:
         return [piece for piece in pieces if self._is_corrupt[piece.rows, piece.digest]]
 
     def _layout(self) -> RecordLayout:
-        return read_layout(self._project / self._data)
+        return require_record_layout(read_layout(self._project / self._data))
 
     def _writer(self, name: str) -> RunRecord | None:
         """Return the record of the run that wrote a file last; None where no run wrote it."""

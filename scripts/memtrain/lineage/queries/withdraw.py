@@ -7,7 +7,7 @@ from memtrain.config.results import DATA_FILE, ResultsLayout
 from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range, overlaps, subtract_ranges
 from memtrain.core.wording import listed
-from memtrain.data.record_file import RecordLayout, read_layout
+from memtrain.data.layouts import RowLayout, read_layout
 from memtrain.data.row_digests import digest_rows
 from memtrain.data.source import Source
 from memtrain.lineage.queries.withdrawal_actions import (
@@ -142,7 +142,7 @@ def _new_withdrawal(
     file: Path,
     before: list[Withdrawal],
     results: ResultsLayout,
-    layout: RecordLayout,
+    layout: RowLayout,
     rows: Range,
     reason: str,
 ) -> Withdrawal:
@@ -192,7 +192,7 @@ def _check_rows(
     file: Path,
     before: Sequence[Withdrawal],
     results: ResultsLayout,
-    layout: RecordLayout,
+    layout: RowLayout,
     rows: Range,
 ) -> None:
     """Refuse rows that are not there, or are withdrawn already."""

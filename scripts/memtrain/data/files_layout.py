@@ -1,0 +1,203 @@
+"""``FilesLayout``: rows that lie in many files, in fields side by side, or in windows of a stream.
+
+It stands where a ``RecordLayout`` stands, and its file ``rows.json`` where a record file does:
+nothing is copied. The rows of all stored fields, one after the other, make up a virtual record,
+which is what digests are taken of.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from memtrain.core.errors import UserError
+from memtrain.data.record_file import dtype_from_json, dtype_to_json
+from memtrain.data.streams.row_addresses import Consecutive, RowAddresses, Windows
+from memtrain.data.streams.stored_field import StoredField
+from memtrain.data.streams.stream import Stream
+from memtrain.system import checked_json
+
+_MADE_BY = "describe_files"
+
+
+@dataclass(frozen=True)
+class FieldView:
+    """A field of the rows: a stored field, or a part of one.
+
+    Attributes:
+        stored: name of the stored field.
+        record_field: name of a field of its records; None for values that are no records.
+        start, end: places ``[start, end)`` on the first axis of a row; None for all of them.
+        is_column: whether single values become arrays of one value, as targets are.
+    """
+
+    stored: str
+    record_field: str | None = None
+    start: int | None = None
+    end: int | None = None
+    is_column: bool = False
+
+    def of(self, rows: np.ndarray) -> np.ndarray:
+        """Return the values of this field, without a copy.
+
+        Args:
+            rows: (n, ...), rows of the stored field.
+        """
+        values = rows if self.record_field is None else rows[self.record_field]
+        if self.start is not None or self.end is not None:
+            values = values[:, self.start : self.end]
+        return values[:, np.newaxis] if self.is_column and values.ndim == 1 else values
+
+
+@dataclass(frozen=True, eq=False)
+class FilesLayout:
+    """How rows lie in files.
+
+    Attributes:
+        stored: the stored fields, which all have the same number of rows.
+        views: the fields of a row, by name.
+    """
+
+    stored: tuple[StoredField, ...]
+    views: Mapping[str, FieldView]
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return self.stored[0].rows
+
+    @cached_property
+    def dtype(self) -> np.dtype:
+        """The virtual record: all stored fields, one after the other."""
+        return np.dtype([(one.name, one.stream.dtype, one.row_shape) for one in self.stored])
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """The shape of one row, which is a single record."""
+        return ()
+
+    @property
+    def row_dtype(self) -> np.dtype:
+        """One row as a dtype."""
+        return self.dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of all rows."""
+        return (self.rows,)
+
+    @property
+    def row_bytes(self) -> int:
+        """The size of one virtual record, in bytes."""
+        return self.dtype.itemsize
+
+    @cached_property
+    def fields(self) -> dict[str, np.dtype]:
+        """The dtype of every field of a row, with its shape."""
+        values = self.values(np.empty(1, self.dtype))
+        return {name: np.dtype((one.dtype, one.shape[1:])) for name, one in values.items()}
+
+    @cached_property
+    def view_dtype(self) -> np.dtype:
+        """The fields of a row as one record dtype."""
+        return np.dtype([(name, dtype.base, dtype.shape) for name, dtype in self.fields.items()])
+
+    def values(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the values of every field, without a copy.
+
+        Args:
+            rows: (n,), virtual records.
+        """
+        return {name: view.of(rows[view.stored]) for name, view in self.views.items()}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the description as ``from_json`` reads it."""
+        return {
+            "rows": self.rows,
+            "stored": [_stored_to_json(one) for one in self.stored],
+            "views": {name: asdict(view) for name, view in self.views.items()},
+        }
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> "FilesLayout":
+        """Return the layout that ``to_json`` described."""
+        return cls(
+            tuple(_stored_from_json(one) for one in content["stored"]),
+            {name: FieldView(**view) for name, view in content["views"].items()},
+        )
+
+    def write(self, path: str | os.PathLike) -> None:
+        """Write the description, ``rows.json``."""
+        checked_json.write(path, self.to_json())
+
+    @classmethod
+    def read(cls, path: str | os.PathLike) -> "FilesLayout":
+        """Read a description that ``write`` wrote.
+
+        Raises:
+            UserError: where the file is missing, was changed, or describes no rows.
+        """
+        content = checked_json.read(path, _MADE_BY)
+        try:
+            return cls.from_json(content)
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                f"{path}: this does not describe rows in files ({error!r}). Remove it and run "
+                f"{_MADE_BY} again."
+            ) from None
+
+
+def is_description(path: str | os.PathLike) -> bool:
+    """Return whether a path is that of a description of rows in files, by its name."""
+    return os.fspath(path).endswith(".json")
+
+
+def _stored_to_json(field: StoredField) -> dict[str, Any]:
+    stream = field.stream
+    return {
+        "name": field.name,
+        "dtype": dtype_to_json(stream.dtype),
+        "shape": list(stream.shape),
+        "paths": list(stream.paths),
+        "sizes": stream.sizes.tolist(),
+        "part_files": stream.part_files.tolist(),
+        "part_offsets": stream.part_offsets.tolist(),
+        "firsts": stream.firsts.tolist(),
+        "addresses": _addresses_to_json(field.addresses),
+    }
+
+
+def _stored_from_json(content: dict[str, Any]) -> StoredField:
+    integers = {
+        key: np.array(content[key], np.int64)
+        for key in ("sizes", "part_files", "part_offsets", "firsts")
+    }
+    stream = Stream(
+        paths=tuple(content["paths"]),
+        dtype=dtype_from_json(content["dtype"]),
+        shape=tuple(content["shape"]),
+        **integers,
+    )
+    return StoredField(content["name"], stream, _addresses_from_json(content["addresses"]))
+
+
+def _addresses_to_json(addresses: RowAddresses) -> dict[str, Any]:
+    if isinstance(addresses, Consecutive):
+        return {"kind": "consecutive", "rows": addresses.rows}
+    return {
+        "kind": "windows",
+        "length": addresses.length,
+        "stride": addresses.stride,
+        "borders": addresses.borders.tolist(),
+        "rest": addresses.rest,
+    }
+
+
+def _addresses_from_json(content: dict[str, Any]) -> RowAddresses:
+    if content["kind"] == "consecutive":
+        return Consecutive(content["rows"])
+    borders = np.array(content["borders"], np.int64)
+    return Windows(content["length"], content["stride"], borders, content["rest"])

@@ -1,0 +1,65 @@
+"""The layouts that rows can have: those of a record file, and those of rows in many files."""
+
+import os
+from typing import Any
+
+from memtrain.core.errors import UserError
+from memtrain.data.files_layout import FilesLayout, is_description
+from memtrain.data.record_file import (
+    RecordLayout,
+    dtype_from_json,
+    dtype_to_json,
+    read_record_layout,
+)
+
+#: How rows lie: in one record file, or in the files of a description.
+RowLayout = RecordLayout | FilesLayout
+
+
+def read_layout(data: str | os.PathLike) -> RowLayout:
+    """Return the layout of the rows of a data file.
+
+    Args:
+        data: a record file, any ``.npy`` file of rows, or the description of rows in many files,
+            ``rows.json``.
+
+    Raises:
+        UserError: where the file is missing, damaged, or nothing of these.
+    """
+    return FilesLayout.read(data) if is_description(data) else read_record_layout(data)
+
+
+def layout_to_json(layout: RowLayout) -> dict[str, Any]:
+    """Return a layout as ``layout_from_json`` reads it."""
+    if isinstance(layout, FilesLayout):
+        return layout.to_json()
+    return {
+        "dtype": dtype_to_json(layout.dtype),
+        "row_shape": list(layout.row_shape),
+        "rows": layout.rows,
+        "row_bytes": layout.row_bytes,
+        "offset": layout.offset,
+    }
+
+
+def layout_from_json(content: dict[str, Any]) -> RowLayout:
+    """Return the layout that ``layout_to_json`` described."""
+    if "stored" in content:
+        return FilesLayout.from_json(content)
+    return RecordLayout(
+        dtype=dtype_from_json(content["dtype"]),
+        row_shape=tuple(content["row_shape"]),
+        rows=content["rows"],
+        offset=content["offset"],
+    )
+
+
+def require_record_layout(layout: RowLayout) -> RecordLayout:
+    """Return the layout of a record file, and refuse that of rows in many files.
+
+    Raises:
+        UserError: for rows in many files.
+    """
+    if isinstance(layout, FilesLayout):
+        raise UserError("rows in many files cannot be used here: import them into one file.")
+    return layout
