@@ -43,7 +43,7 @@ class Call:
                 start_new_session=True,
             )
 
-    def ended(self, status=0, seconds=500) -> Run:
+    def ended(self, status=0, seconds=900) -> Run:
         """Wait until Snakemake ends, and return its run.
 
         Args:
@@ -82,7 +82,7 @@ class Call:
         except FileNotFoundError:
             return ""
 
-    def wait_until(self, condition, seconds=200):
+    def wait_until(self, condition, seconds=500):
         """Wait until a condition holds, and fail if Snakemake ends before."""
 
         def holds_or_ended():

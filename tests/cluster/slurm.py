@@ -47,7 +47,7 @@ MinJobAge=300
 # A large cluster schedules slowly on purpose; this one does not.
 SchedulerType=sched/backfill
 SchedulerParameters=bf_interval=1,sched_min_interval=200000,batch_sched_delay=0,default_queue_depth=500
-SlurmdTimeout=10
+SlurmdTimeout=20
 # A job of high priority preempts one of low priority; the partition decides what becomes of that.
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
