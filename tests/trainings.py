@@ -139,9 +139,15 @@ class Training:
         return json.loads((self.folder / "performance.json").read_text())
 
 
-def wait_until(condition, seconds=60):
-    """Wait until a condition holds, and fail if it does not within some seconds."""
+def wait_until(condition, seconds=60, pause=0.0005):
+    """Wait until a condition holds, and fail if it does not within some seconds.
+
+    Args:
+        condition: function that says whether it holds.
+        seconds: longest time to wait.
+        pause: seconds from one question to the next.
+    """
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"the condition did not hold within {seconds} seconds"
-        time.sleep(0.0005)
+        time.sleep(pause)

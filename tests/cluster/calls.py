@@ -88,7 +88,8 @@ class Call:
         def holds_or_ended():
             return condition() or self._process.poll() is not None
 
-        wait_until(holds_or_ended, seconds)
+        # A condition asks Slurm, by several processes.
+        wait_until(holds_or_ended, seconds, pause=0.3)
         assert condition(), self._output.read_text()
 
 
