@@ -176,7 +176,7 @@ def train(
             stop=stop,
         )
         with gpu_memory_errors(_MEMORY_REMEDY):
-            result = Trainer(recipe, rows.path, context).run()
+            result = Trainer(recipe, rows.data, context).run()
         if not group.is_main:
             return
         args.validation = args.validation or Path(args.history).with_name(VALIDATION_FILE)

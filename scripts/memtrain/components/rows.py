@@ -9,13 +9,14 @@ import torch
 from memtrain.components.transforms import Row
 from memtrain.core.errors import UserError
 from memtrain.core.ranges import at_positions
+from memtrain.data.files_layout import FilesLayout
 from memtrain.data.memmap_dataset import MemmapDataset
 from memtrain.data.record_file import dtype_to_json
 from memtrain.recipes.recipe import Rows, TrainingRecipe
 
 
 def open_rows(
-    data: str | os.PathLike,
+    data: str | os.PathLike | FilesLayout,
     recipe: TrainingRecipe,
     rows: Rows,
     transform: Callable[[Row], Row] | None = None,
@@ -24,7 +25,7 @@ def open_rows(
     """Open a record file, and check that it holds the rows of a recipe.
 
     Args:
-        data: path of the record file.
+        data: path of the record file, or of the description of rows in files; or their layout.
         recipe: training part of the recipe, which describes a row.
         rows: rows of the training or of the evaluation.
         transform: transform of the dataset.
@@ -34,17 +35,17 @@ def open_rows(
         UserError: if the rows of the file have another dtype, or are too few.
     """
     dataset = MemmapDataset(data, transform=transform, float64=float64)
-    dtype = dtype_to_json(dataset.layout.dtype)
+    dtype = dtype_to_json(dataset.layout.view_dtype)
     end = max(piece.end for piece in rows.resolved)
     if dtype != recipe.task.dtype:
         raise UserError(
-            f"{data}: its rows are {dtype}, but the recipe was made for "
+            f"{dataset.filename}: its rows are {dtype}, but the recipe was made for "
             f"{recipe.task.dtype}. Run resolve_splits again."
         )
     if end > dataset.layout.rows:
         raise UserError(
-            f"{data}: it has {dataset.layout.rows:,} rows, but the recipe has rows up to "
-            f"{end:,}. Run resolve_splits again."
+            f"{dataset.filename}: it has {dataset.layout.rows:,} rows, but the recipe has rows up "
+            f"to {end:,}. Run resolve_splits again."
         )
     return dataset
 

@@ -7,14 +7,14 @@ which is what digests are taken of.
 
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from memtrain.core.errors import UserError
-from memtrain.data.record_file import dtype_from_json, dtype_to_json
+from memtrain.data.record_file import RecordLayout, dtype_from_json, dtype_to_json
 from memtrain.data.streams.row_addresses import Consecutive, RowAddresses, Windows
 from memtrain.data.streams.stored_field import StoredField
 from memtrain.data.streams.stream import Stream
@@ -29,16 +29,21 @@ class FieldView:
 
     Attributes:
         stored: name of the stored field.
-        record_field: name of a field of its records; None for values that are no records.
+        record_fields: the names that lead to a field of its records; none for values that are no
+            records.
         start, end: places ``[start, end)`` on the first axis of a row; None for all of them.
         is_column: whether single values become arrays of one value, as targets are.
     """
 
     stored: str
-    record_field: str | None = None
+    record_fields: tuple[str, ...] = ()
     start: int | None = None
     end: int | None = None
     is_column: bool = False
+
+    def in_record(self, record: str) -> "FieldView":
+        """Return this view where the stored fields are those of a record, by the record's name."""
+        return replace(self, stored=record, record_fields=(self.stored, *self.record_fields))
 
     def of(self, rows: np.ndarray) -> np.ndarray:
         """Return the values of this field, without a copy.
@@ -46,7 +51,9 @@ class FieldView:
         Args:
             rows: (n, ...), rows of the stored field.
         """
-        values = rows if self.record_field is None else rows[self.record_field]
+        values = rows
+        for name in self.record_fields:
+            values = values[name]
         if self.start is not None or self.end is not None:
             values = values[:, self.start : self.end]
         return values[:, np.newaxis] if self.is_column and values.ndim == 1 else values
@@ -113,12 +120,33 @@ class FilesLayout:
         """
         return {name: view.of(rows[view.stored]) for name, view in self.views.items()}
 
+    def in_record_file(self, path: str | os.PathLike) -> tuple[RecordLayout, "FilesLayout"]:
+        """Return how the same rows lie in a record file of their virtual records.
+
+        Args:
+            path: the record file.
+
+        Returns:
+            The layout of the file, and that of these rows in it.
+        """
+        file = RecordLayout(self.dtype, (), self.rows)
+        whole = (os.fspath(path), file.file_bytes, [(file.offset, file.rows)])
+        stream = Stream.of_parts([whole], file.dtype)
+        record = StoredField("record", stream, Consecutive(file.rows))
+        views = {
+            name: replace(
+                view, stored=record.name, record_fields=(view.stored, *view.record_fields)
+            )
+            for name, view in self.views.items()
+        }
+        return file, FilesLayout((record,), views)
+
     def to_json(self) -> dict[str, Any]:
         """Return the description as ``from_json`` reads it."""
         return {
             "rows": self.rows,
             "stored": [_stored_to_json(one) for one in self.stored],
-            "views": {name: asdict(view) for name, view in self.views.items()},
+            "views": {name: _view_to_json(view) for name, view in self.views.items()},
         }
 
     @classmethod
@@ -126,7 +154,7 @@ class FilesLayout:
         """Return the layout that ``to_json`` described."""
         return cls(
             tuple(_stored_from_json(one) for one in content["stored"]),
-            {name: FieldView(**view) for name, view in content["views"].items()},
+            {name: _view_from_json(view) for name, view in content["views"].items()},
         )
 
     def write(self, path: str | os.PathLike) -> None:
@@ -182,6 +210,14 @@ def _stored_from_json(content: dict[str, Any]) -> StoredField:
         **integers,
     )
     return StoredField(content["name"], stream, _addresses_from_json(content["addresses"]))
+
+
+def _view_to_json(view: FieldView) -> dict[str, Any]:
+    return {**asdict(view), "record_fields": list(view.record_fields)}
+
+
+def _view_from_json(content: dict[str, Any]) -> FieldView:
+    return FieldView(**{**content, "record_fields": tuple(content["record_fields"])})
 
 
 def _addresses_to_json(addresses: RowAddresses) -> dict[str, Any]:

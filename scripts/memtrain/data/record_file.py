@@ -293,12 +293,17 @@ def create(
     layout = RecordLayout(np.dtype(dtype), tuple(row_shape), rows)
     with atomic_file(path) as file, _BackgroundSync(file.fileno()) as sync:
         reserve_space(file, layout.file_bytes, path)
-        file.write(_padded_header(layout))
+        file.write(padded_header(layout))
         file.flush()
         yield RecordWriter(file.fileno(), layout, sync)
 
 
-def _padded_header(layout: RecordLayout) -> bytes:
+def padded_header(layout: RecordLayout) -> bytes:
+    """Return the header of a record file, up to the byte at which its rows begin.
+
+    Raises:
+        UserError: where the description of the rows is longer than that.
+    """
     description = repr(
         {
             "descr": npy.dtype_to_descr(layout.dtype),

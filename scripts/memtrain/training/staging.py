@@ -1,6 +1,7 @@
 """Stage-in: copies the rows of a training and its validations to the disk of its node.
 
-The copy has the layout of the whole file, with holes in place of the rows that the training does
+The copy has the layout of the whole record file (of rows in many files, that of a record file of
+the same rows), with holes in place of the rows that the training does
 not use. Row numbers stay what they are, and a ``MemmapDataset`` opens the copy as it opens the
 file. Rows are compared with the digests of the recipe while they are copied. All processes of a
 node that train on the same rows share one copy, and the last one removes it (``shared_file``).
@@ -23,8 +24,9 @@ import numpy as np
 from memtrain.config.training import Stage
 from memtrain.core.byte_sizes import format_bytes
 from memtrain.core.ranges import merge_ranges
-from memtrain.data.layouts import read_layout, require_record_layout
-from memtrain.data.record_file import RecordLayout, dtype_to_json
+from memtrain.data.files_layout import FilesLayout
+from memtrain.data.layouts import read_layout
+from memtrain.data.record_file import RecordLayout, dtype_to_json, padded_header
 from memtrain.data.row_chunks import ChunkReader
 from memtrain.data.row_digests import chunks_have_digest
 from memtrain.recipes.integrity import corrupt_rows_error
@@ -58,10 +60,17 @@ class StagedRows:
     Attributes:
         path: path of the copy, or of the data file itself.
         is_copy: whether it is the copy; the rows of a copy have been compared with their digests.
+        layout: the layout of rows in many files in their copy; None for other rows.
     """
 
     path: str
     is_copy: bool
+    layout: FilesLayout | None = None
+
+    @property
+    def data(self) -> str | FilesLayout:
+        """What a ``MemmapDataset`` opens to read the rows."""
+        return self.layout or self.path
 
 
 @contextmanager
@@ -102,7 +111,7 @@ def staged(
             staging = _Staging(data, recipe, folder, stop)
             try:
                 copy = stack.enter_context(staging.shared_copy())
-                rows = StagedRows(os.fspath(copy), is_copy=True)
+                rows = StagedRows(os.fspath(copy), True, staging.layout_in(copy))
             except OSError as error:
                 reason = f"no copy in {folder}: {error.strerror or error}"
         where = f"from a copy, {rows.path}" if rows.is_copy else f"where they are: {reason}"
@@ -189,20 +198,30 @@ class _Staging:
         self._rows_per_shard = recipe.rows_per_shard
         estimate = recipe.resource_estimate
         self._training_bytes = estimate.loading_bytes + estimate.model_bytes
-        self._layout = require_record_layout(read_layout(data))
+        self._layout = read_layout(data)
+        self._copy_layout = (
+            self._layout
+            if isinstance(self._layout, RecordLayout)
+            else self._layout.in_record_file(folder)[0]
+        )
 
     def shared_copy(self) -> AbstractContextManager[Path]:
         """Return a context with the path of a copy, which this or another process has made."""
-        name = f"{_identity_of_rows(self._layout, self._pieces)}.npy"
+        name = f"{_identity_of_rows(self._copy_layout, self._pieces)}.npy"
         return shared_file(self._folder, name, self._fill, self._raise_if_stopped)
+
+    def layout_in(self, copy: Path) -> FilesLayout | None:
+        """Return the layout of rows in many files in their copy; None for other rows."""
+        if isinstance(self._layout, RecordLayout):
+            return None
+        return self._layout.in_record_file(copy)[1]
 
     def _fill(self, copy: BinaryIO) -> None:
         """Copy the header and the rows into an empty file."""
         start = time.perf_counter()
         self._refuse([piece for piece in self._pieces if piece.end > self._layout.rows])
         copied_bytes = self._reserve(copy.fileno())
-        with open(self._data, "rb") as source:
-            _write(copy.fileno(), source.read(self._layout.offset), 0)
+        _write(copy.fileno(), self._header(), 0)
         with ChunkReader(self._data, self._layout) as source:
             self._refuse(self._copy_pieces(source, copy))
         seconds = time.perf_counter() - start
@@ -210,6 +229,12 @@ class _Staging:
             f"{format_bytes(copied_bytes)} of rows were copied to {self._folder} and their digests "
             f"compared in {seconds:.1f} seconds, {copied_bytes / 1e6 / seconds:,.0f} MB/s"
         )
+
+    def _header(self) -> bytes:
+        if isinstance(self._layout, RecordLayout):
+            with open(self._data, "rb") as source:
+                return source.read(self._layout.offset)
+        return padded_header(self._copy_layout)
 
     def _refuse(self, corrupt: list[Piece]) -> None:
         """Raise the error that names corrupt pieces, if there are any."""
@@ -219,11 +244,11 @@ class _Staging:
     def _reserve(self, copy: int) -> int:
         """Allocate the space for all rows before the first is copied; return the bytes to copy."""
         rows = merge_ranges(piece.rows for piece in self._pieces)
-        spans = [self._layout.byte_range(part.start, part.end) for part in rows]
-        copy_bytes = self._layout.offset + sum(end - start for start, end in spans)
+        spans = [self._copy_layout.byte_range(part.start, part.end) for part in rows]
+        copy_bytes = self._copy_layout.offset + sum(end - start for start, end in spans)
         if shortage := self._shortage(copy_bytes):
             raise OSError(errno.ENOSPC, shortage)
-        os.ftruncate(copy, self._layout.file_bytes)
+        os.ftruncate(copy, self._copy_layout.file_bytes)
         for start, end in spans:
             os.posix_fallocate(copy, start, end - start)
         return copy_bytes
@@ -250,7 +275,7 @@ class _Staging:
 
     def _copied(self, piece: Piece, source: ChunkReader, copy: int) -> Iterator[np.ndarray]:
         """Yield the rows of a piece in chunks, each after it has been copied."""
-        place, _ = self._layout.byte_range(piece.start, piece.end)
+        place, _ = self._copy_layout.byte_range(piece.start, piece.end)
         for rows in source.chunks(piece.rows):
             self._raise_if_stopped()
             content = rows.view(np.uint8).reshape(-1).data

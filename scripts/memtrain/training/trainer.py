@@ -19,6 +19,7 @@ from memtrain.components.models import count_parameters, describe_batch_norm
 from memtrain.components.parameter_groups import describe_groups
 from memtrain.components.rows import open_rows
 from memtrain.core.wording import counted, listed
+from memtrain.data.files_layout import FilesLayout
 from memtrain.loading.order_digest import digest_of_state
 from memtrain.recipes.recipe import Recipe
 from memtrain.training.accumulation.accumulator import (
@@ -54,7 +55,7 @@ class Trainer:
 
     Args:
         recipe: recipe of the split.
-        data: path of the record file that holds the rows.
+        data: what holds the rows: a record file or a description of files, or their layout.
         context: what the training runs in; None for one process on the CPU without checkpoints.
 
     Raises:
@@ -62,7 +63,7 @@ class Trainer:
             rows, or the processes cannot share the slots.
     """
 
-    def __init__(self, recipe: Recipe, data: str, context: RunContext | None = None):
+    def __init__(self, recipe: Recipe, data: str | FilesLayout, context: RunContext | None = None):
         self._recipe = recipe
         self._context = context = context or RunContext()
         training = recipe.training

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from memtrain.components.build import TrainingParts
+from memtrain.data.files_layout import FilesLayout
 from memtrain.recipes.recipe import TrainingRecipe
 from memtrain.training.run_context import RunContext
 from memtrain.training.validation_history import (
@@ -33,7 +34,7 @@ class Validations:
         self,
         recipe: TrainingRecipe,
         parts: TrainingParts,
-        data: str,
+        data: str | FilesLayout,
         context: RunContext,
         *,
         is_sharded: bool,

@@ -16,6 +16,7 @@ from memtrain.components.row_transform import build_row_transform
 from memtrain.components.rows import open_rows
 from memtrain.core.random_streams import torch_seed
 from memtrain.core.ranges import at_positions
+from memtrain.data.files_layout import FilesLayout
 from memtrain.loading.block_loader import BlockLoader
 from memtrain.metrics.metric_sums import MetricSums
 from memtrain.metrics.scorer import Scorer
@@ -54,7 +55,7 @@ class Validator:
         recipe: TrainingRecipe,
         rows: Rows,
         parts: TrainingParts,
-        data: str,
+        data: str | FilesLayout,
         context: RunContext,
         *,
         is_sharded: bool,

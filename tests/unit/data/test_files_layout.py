@@ -16,6 +16,7 @@ from memtrain.core.ranges import Range
 from memtrain.data.files_layout import FieldView, FilesLayout
 from memtrain.data.layouts import read_layout
 from memtrain.data.memmap_dataset import MemmapDataset
+from memtrain.data.record_file import create
 from memtrain.data.row_chunks import read_chunks
 from memtrain.data.row_digests import digest_rows
 from memtrain.data.streams.open_files import OpenFiles
@@ -139,6 +140,17 @@ def test_a_description_is_read_as_it_was_written(tokens, tmp_path):
         row["target"].tolist() for row in by_layout
     ]
     assert digest_rows("", layout, Range(1, 3)) == digest_rows("", tokens, Range(1, 3))
+
+
+def test_rows_in_a_record_file_of_their_virtual_records_are_the_same(tokens, tmp_path):
+    with create(tmp_path / "copy.npy", tokens.dtype, tokens.rows) as writer:
+        for chunk in read_chunks("", tokens, Range(0, tokens.rows)):
+            writer.write(0, chunk)
+    file, layout = tokens.in_record_file(tmp_path / "copy.npy")
+    assert file == read_layout(tmp_path / "copy.npy")
+    assert layout.view_dtype == tokens.view_dtype
+    copied, whole = (MemmapDataset(one).gather([2, 0, 3]) for one in (layout, tokens))
+    assert all(torch.equal(copied[name], whole[name]) for name in ("features", "target"))
 
 
 @pytest.mark.parametrize("size", [5, 40])
