@@ -20,6 +20,7 @@ CONFIGURATION_FILE = "config.yaml"
 # Results name these in what they say of themselves, whatever path a program was given.
 DATA_FILE = "data.npy"
 GROUPS_FILE = "groups.npy"
+BORDERS_FILE = "borders.npy"
 HISTORY_FILE = "history.csv"
 VALIDATION_FILE = "validation.csv"
 PREDICTIONS_FILE = "predictions.npy"

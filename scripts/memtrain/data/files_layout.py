@@ -6,9 +6,10 @@ which is what digests are taken of.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,12 @@ from memtrain.data.record_file import RecordLayout, dtype_from_json, dtype_to_js
 from memtrain.data.streams.row_addresses import Consecutive, RowAddresses, Windows
 from memtrain.data.streams.stored_field import StoredField
 from memtrain.data.streams.stream import Stream
+from memtrain.data.window_borders import (
+    BordersInFile,
+    map_borders,
+    places_of_borders,
+    write_borders,
+)
 from memtrain.system import checked_json
 
 _MADE_BY = "describe_files"
@@ -141,24 +148,41 @@ class FilesLayout:
         }
         return file, FilesLayout((record,), views)
 
+    @property
+    def documents(self) -> list[Windows]:
+        """The windows that cross no border of documents; those of whole files are not counted."""
+        return [
+            one.addresses
+            for one in self.stored
+            if isinstance(one.addresses, Windows) and not _has_borders_of_files(one)
+        ]
+
     def to_json(self) -> dict[str, Any]:
-        """Return the description as ``from_json`` reads it."""
+        """Return the description as ``from_json`` reads it, but for the borders of documents."""
+        places = iter(places_of_borders(self.documents))
         return {
             "rows": self.rows,
-            "stored": [_stored_to_json(one) for one in self.stored],
+            "stored": [_stored_to_json(one, places) for one in self.stored],
             "views": {name: _view_to_json(view) for name, view in self.views.items()},
         }
 
     @classmethod
-    def from_json(cls, content: dict[str, Any]) -> "FilesLayout":
-        """Return the layout that ``to_json`` described."""
+    def from_json(cls, content: dict[str, Any], folder: str | os.PathLike = ".") -> "FilesLayout":
+        """Return the layout that ``to_json`` described.
+
+        Args:
+            content: the description.
+            folder: the folder that the borders of documents lie in.
+        """
         return cls(
-            tuple(_stored_from_json(one) for one in content["stored"]),
+            tuple(_stored_from_json(one, folder) for one in content["stored"]),
             {name: _view_from_json(view) for name, view in content["views"].items()},
         )
 
     def write(self, path: str | os.PathLike) -> None:
-        """Write the description, ``rows.json``."""
+        """Write the description, ``rows.json``, and beside it the borders of documents, if any."""
+        if self.documents:
+            write_borders(Path(path).parent, self.documents)
         checked_json.write(path, self.to_json())
 
     @classmethod
@@ -170,7 +194,7 @@ class FilesLayout:
         """
         content = checked_json.read(path, _MADE_BY)
         try:
-            return cls.from_json(content)
+            return cls.from_json(content, Path(path).parent)
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(
                 f"{path}: this does not describe rows in files ({error!r}). Remove it and run "
@@ -183,7 +207,14 @@ def is_description(path: str | os.PathLike) -> bool:
     return os.fspath(path).endswith(".json")
 
 
-def _stored_to_json(field: StoredField) -> dict[str, Any]:
+def _has_borders_of_files(field: StoredField) -> bool:
+    addresses = field.addresses
+    return isinstance(addresses, Windows) and np.array_equal(
+        addresses.borders, field.stream.file_firsts
+    )
+
+
+def _stored_to_json(field: StoredField, places: Iterator[BordersInFile]) -> dict[str, Any]:
     stream = field.stream
     return {
         "name": field.name,
@@ -194,11 +225,11 @@ def _stored_to_json(field: StoredField) -> dict[str, Any]:
         "part_files": stream.part_files.tolist(),
         "part_offsets": stream.part_offsets.tolist(),
         "firsts": stream.firsts.tolist(),
-        "addresses": _addresses_to_json(field.addresses),
+        "addresses": _addresses_to_json(field, places),
     }
 
 
-def _stored_from_json(content: dict[str, Any]) -> StoredField:
+def _stored_from_json(content: dict[str, Any], folder: str | os.PathLike) -> StoredField:
     integers = {
         key: np.array(content[key], np.int64)
         for key in ("sizes", "part_files", "part_offsets", "firsts")
@@ -209,7 +240,8 @@ def _stored_from_json(content: dict[str, Any]) -> StoredField:
         shape=tuple(content["shape"]),
         **integers,
     )
-    return StoredField(content["name"], stream, _addresses_from_json(content["addresses"]))
+    addresses = _addresses_from_json(content["addresses"], stream, folder)
+    return StoredField(content["name"], stream, addresses)
 
 
 def _view_to_json(view: FieldView) -> dict[str, Any]:
@@ -220,20 +252,25 @@ def _view_from_json(content: dict[str, Any]) -> FieldView:
     return FieldView(**{**content, "record_fields": tuple(content["record_fields"])})
 
 
-def _addresses_to_json(addresses: RowAddresses) -> dict[str, Any]:
+def _addresses_to_json(field: StoredField, places: Iterator[BordersInFile]) -> dict[str, Any]:
+    addresses = field.addresses
     if isinstance(addresses, Consecutive):
         return {"kind": "consecutive", "rows": addresses.rows}
     return {
         "kind": "windows",
         "length": addresses.length,
         "stride": addresses.stride,
-        "borders": addresses.borders.tolist(),
         "rest": addresses.rest,
+        "borders": "files" if _has_borders_of_files(field) else asdict(next(places)),
     }
 
 
-def _addresses_from_json(content: dict[str, Any]) -> RowAddresses:
+def _addresses_from_json(
+    content: dict[str, Any], stream: Stream, folder: str | os.PathLike
+) -> RowAddresses:
     if content["kind"] == "consecutive":
         return Consecutive(content["rows"])
-    borders = np.array(content["borders"], np.int64)
-    return Windows(content["length"], content["stride"], borders, content["rest"])
+    borders, first_rows = stream.file_firsts, None
+    if content["borders"] != "files":
+        borders, first_rows = map_borders(folder, BordersInFile(**content["borders"]))
+    return Windows(content["length"], content["stride"], borders, content["rest"], first_rows)

@@ -42,10 +42,15 @@ def layout_to_json(layout: RowLayout) -> dict[str, Any]:
     }
 
 
-def layout_from_json(content: dict[str, Any]) -> RowLayout:
-    """Return the layout that ``layout_to_json`` described."""
+def layout_from_json(content: dict[str, Any], folder: str | os.PathLike) -> RowLayout:
+    """Return the layout that ``layout_to_json`` described.
+
+    Args:
+        content: the description.
+        folder: the folder of the results, where the borders of documents lie.
+    """
     if "stored" in content:
-        return FilesLayout.from_json(content)
+        return FilesLayout.from_json(content, folder)
     return RecordLayout(
         dtype=dtype_from_json(content["dtype"]),
         row_shape=tuple(content["row_shape"]),

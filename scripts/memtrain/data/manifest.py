@@ -66,7 +66,7 @@ class Manifest:
         """
         content = checked_json.read(path, made_by="index_shards")
         try:
-            layout = layout_from_json(content["file"])
+            layout = layout_from_json(content["file"], Path(path).parent)
             shards = _ShardsInParts(
                 path, content["shards"], content["shards_per_part"], content["files"]
             )

@@ -142,6 +142,25 @@ def test_a_description_is_read_as_it_was_written(tokens, tmp_path):
     assert digest_rows("", layout, Range(1, 3)) == digest_rows("", tokens, Range(1, 3))
 
 
+def test_windows_of_documents_are_read_as_they_were_written(tmp_path):
+    """Documents of 6, 3 and 11 tokens, over two files; the second is too short for a window."""
+    values = np.arange(20, dtype=np.uint16)
+    stream = write_stream(tmp_path, values, [0, 8, 20])
+    fields = tuple(
+        StoredField(name, stream, Windows(length, 2, np.array([0, 6, 9, 20])))
+        for name, length in (("x", 4), ("y", 4))
+    )
+    layout = FilesLayout(fields, {"features": FieldView("x"), "target": FieldView("y")})
+    layout.write(tmp_path / "rows.json")
+    found = read_layout(tmp_path / "rows.json")
+    assert found.to_json() == layout.to_json()
+    for one, other in zip(found.stored, layout.stored, strict=True):
+        assert one.addresses.first_rows.tolist() == other.addresses.first_rows.tolist()
+        assert one.addresses.borders.tolist() == other.addresses.borders.tolist()
+    features = MemmapDataset(found).gather(range(6))["features"]
+    assert features[:, 0].tolist() == [0, 2, 9, 11, 13, 15]
+
+
 def test_rows_in_a_record_file_of_their_virtual_records_are_the_same(tokens, tmp_path):
     with create(tmp_path / "copy.npy", tokens.dtype, tokens.rows) as writer:
         for chunk in read_chunks("", tokens, Range(0, tokens.rows)):

@@ -46,16 +46,21 @@ class Windows:
         stride: number of elements from one row to the next in a segment.
         borders: int64 (segments + 1,), the first element of every segment, and the end of the last.
         rest: what becomes of the elements at the end of a segment that do not fill a window.
+        known_first_rows: the first row of every segment, where it need not be computed; see
+            ``first_rows``.
     """
 
     length: int
     stride: int
     borders: np.ndarray
     rest: Rest = "drop"
+    known_first_rows: np.ndarray | None = None
 
     @cached_property
     def first_rows(self) -> np.ndarray:
         """The first row of every segment, and the number of all rows: int64 (segments + 1,)."""
+        if self.known_first_rows is not None:
+            return self.known_first_rows
         spare = np.diff(self.borders) - self.length
         counts = spare // self.stride + 1
         if self.rest == "shift":
