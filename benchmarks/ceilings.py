@@ -9,8 +9,9 @@ import numpy as np
 
 from benchmarks.measuring import Work
 from memtrain.data.memmap_dataset import MemmapDataset
+from memtrain.data.record_file import read_record_layout
+from memtrain.loading.field_files import FieldFiles
 from memtrain.loading.pages import aligned_bytes
-from memtrain.loading.row_file import RowFile
 
 #: Reads that are in progress at the same time.
 _THREADS = 8
@@ -60,9 +61,9 @@ def random_gather(path: str, batch_size: int) -> Callable[[], Work]:
 
     The order is drawn before the clock starts.
     """
-    layout = MemmapDataset(path).layout
-    file = RowFile(path, layout)
-    rows = np.ndarray(layout.shape, layout.dtype, buffer=file.mapped().data, offset=layout.offset)
+    layout = read_record_layout(path)
+    mapped = FieldFiles(layout.stored(path)).mapped().elements
+    rows = np.ndarray(layout.shape, layout.dtype, buffer=mapped.data)
     target = np.empty((batch_size, *layout.row_shape), layout.dtype)
     order = np.random.default_rng(0).permutation(layout.rows)
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from memtrain.data.memmap_dataset import MemmapDataset
 from memtrain.data.record_file import create
-from memtrain.loading.blocks import Runs
-from memtrain.loading.row_file import RowFile
+from memtrain.loading.field_files import FieldFiles
+from memtrain.loading.gathered_fields import stored_fields
 
 _ROWS_PER_WRITE = 1 << 14
 
@@ -45,12 +45,12 @@ def drop_from_page_cache(path: str) -> None:
         os.fsync(file.fileno())
         os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
     dataset = MemmapDataset(path)
-    rows_file = RowFile(path, dataset.layout)
+    files = FieldFiles(*stored_fields(dataset))
     edges = np.linspace(0, len(dataset), 65).astype(np.int64)
     for start, end in pairwise(edges):
-        if rows_file.is_cached(Runs(np.array([start]), np.array([end]))):
+        if files.is_cached(np.array([start]), np.array([end])):
             raise RuntimeError(f"rows [{start}, {end}) of {path} are still in the page cache")
-    rows_file.close()
+    files.close()
 
 
 def read_ahead_kib(path: str) -> str:

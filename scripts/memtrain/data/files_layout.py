@@ -7,7 +7,7 @@ which is what digests are taken of.
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from memtrain.core.errors import UserError
+from memtrain.data.field_view import FieldView
 from memtrain.data.record_file import RecordLayout, dtype_from_json, dtype_to_json
 from memtrain.data.streams.row_addresses import Consecutive, RowAddresses, Windows
 from memtrain.data.streams.stored_field import StoredField
@@ -28,42 +29,6 @@ from memtrain.data.window_borders import (
 from memtrain.system import checked_json
 
 _MADE_BY = "describe_files"
-
-
-@dataclass(frozen=True)
-class FieldView:
-    """A field of the rows: a stored field, or a part of one.
-
-    Attributes:
-        stored: name of the stored field.
-        record_fields: the names that lead to a field of its records; none for values that are no
-            records.
-        start, end: places ``[start, end)`` on the first axis of a row; None for all of them.
-        is_column: whether single values become arrays of one value, as targets are.
-    """
-
-    stored: str
-    record_fields: tuple[str, ...] = ()
-    start: int | None = None
-    end: int | None = None
-    is_column: bool = False
-
-    def in_record(self, record: str) -> "FieldView":
-        """Return this view where the stored fields are those of a record, by the record's name."""
-        return replace(self, stored=record, record_fields=(self.stored, *self.record_fields))
-
-    def of(self, rows: np.ndarray) -> np.ndarray:
-        """Return the values of this field, without a copy.
-
-        Args:
-            rows: (n, ...), rows of the stored field.
-        """
-        values = rows
-        for name in self.record_fields:
-            values = values[name]
-        if self.start is not None or self.end is not None:
-            values = values[:, self.start : self.end]
-        return values[:, np.newaxis] if self.is_column and values.ndim == 1 else values
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,12 +105,7 @@ class FilesLayout:
         whole = (os.fspath(path), file.file_bytes, [(file.offset, file.rows)])
         stream = Stream.of_parts([whole], file.dtype)
         record = StoredField("record", stream, Consecutive(file.rows))
-        views = {
-            name: replace(
-                view, stored=record.name, record_fields=(view.stored, *view.record_fields)
-            )
-            for name, view in self.views.items()
-        }
+        views = {name: view.in_record(record.name) for name, view in self.views.items()}
         return file, FilesLayout((record,), views)
 
     @property

@@ -21,6 +21,10 @@ import numpy as np
 from numpy.lib import format as npy
 
 from memtrain.core.errors import UserError
+from memtrain.data.field_view import FieldView
+from memtrain.data.streams.row_addresses import Consecutive
+from memtrain.data.streams.stored_field import StoredField
+from memtrain.data.streams.stream import Stream
 from memtrain.system.atomic_files import atomic_file, reserve_space
 from memtrain.system.file_content import open_file
 
@@ -90,6 +94,19 @@ class RecordLayout:
         if self.dtype.names is None:
             return {PLAIN_FIELD: rows}
         return {name: rows[name] for name in self.dtype.names}
+
+    @property
+    def views(self) -> dict[str, FieldView]:
+        """What of the stored rows is each field."""
+        if self.dtype.names is None:
+            return {PLAIN_FIELD: FieldView("record")}
+        return {name: FieldView("record", (name,)) for name in self.dtype.names}
+
+    def stored(self, path: str | os.PathLike) -> StoredField:
+        """Return the rows as a field whose values lie in one file."""
+        file = (os.fspath(path), self.file_bytes, [(self.offset, self.rows)])
+        stream = Stream.of_parts([file], self.dtype, self.row_shape)
+        return StoredField("record", stream, Consecutive(self.rows))
 
     def byte_range(self, start: int, end: int) -> tuple[int, int]:
         """Return the bytes ``[first, last)`` of rows ``[start, end)``."""

@@ -100,9 +100,9 @@ def tensor_fields(layout: RowLayout, filename: str, doubles: bool = False) -> Te
         ValueError: for values that tensors do not have, such as text.
     """
     if layout.dtype.names is None:
-        return TensorField(_tensor_dtype(filename, layout.dtype, doubles), layout.row_shape)
+        return TensorField(tensor_dtype(filename, layout.dtype, doubles), layout.row_shape)
     return {
-        name: TensorField(_tensor_dtype(filename, dtype.base, doubles), dtype.shape)
+        name: TensorField(tensor_dtype(filename, dtype.base, doubles), dtype.shape)
         for name, dtype in layout.fields.items()
     }
 
@@ -214,7 +214,17 @@ def _to_tensor(value: Any, doubles: bool) -> torch.Tensor:
     return torch.from_numpy(array.astype(np.float32) if is_rounded else array)
 
 
-def _tensor_dtype(filename: str, dtype: np.dtype, doubles: bool) -> np.dtype:
+def tensor_dtype(filename: str, dtype: np.dtype, doubles: bool) -> np.dtype:
+    """Return the dtype that values have in memory.
+
+    Args:
+        filename: the path of the file, for the error.
+        dtype: their dtype in the file.
+        doubles: whether float64 stays float64.
+
+    Raises:
+        ValueError: for values that tensors do not have, such as text.
+    """
     if dtype == BFLOAT16:
         return np.dtype(np.float32)
     if dtype.kind == "f":

@@ -7,9 +7,10 @@ import numpy as np
 import torch
 
 from memtrain.data import row_decoding
-from memtrain.data.layouts import require_record_layout
 from memtrain.data.memmap_dataset import MemmapDataset
-from memtrain.data.row_decoding import Arrays, Batch, TensorFields, list_fields, map_fields
+from memtrain.data.record_file import RecordLayout
+from memtrain.data.row_decoding import Arrays, Batch, map_fields
+from memtrain.loading.gathered_fields import GatheredFields, as_elements
 from memtrain.loading.row_order import BufferOrder
 from memtrain.loading.shuffle_buffer import FilledBuffer
 
@@ -45,25 +46,25 @@ class BatchGatherer:
         device: torch.device,
     ):
         self._fields = dataset.fields
+        self._values = GatheredFields(dataset)
         self._transform = dataset.transform
         self._doubles = dataset.float64
         self._batch_size = batch_size
         self._rows_per_block = rows_per_block
+        self._layout = dataset.layout
         self._gives_views = (
             views
             and self._transform is None
-            and row_decoding.are_stored_as_tensors(
-                require_record_layout(dataset.layout), self._fields
-            )
+            and isinstance(self._layout, RecordLayout)
+            and row_decoding.are_stored_as_tensors(self._layout, self._fields)
         )
-        self._group_size = _group_size(self._fields, batch_size)
+        self._group_size = _group_size(self._values, batch_size)
         self._device = device
         rows = batch_size * self._group_size
         slots = _ring_size(lifetime, self._group_size)
-        self._ring = [_OutputSlot(self._fields, rows, device) for _ in range(slots)]
+        self._ring = [_OutputSlot(self._values, rows, device) for _ in range(slots)]
         self._next_slot = 0
-        #: Raw rows on their way to the output arrays: (rows, ...) in the file's dtype.
-        self._scratch = np.empty((rows, *dataset.layout.row_shape), dataset.layout.dtype)
+        self._scratch = self._values.scratch(rows)
 
     def batches(
         self, filled: FilledBuffer, before_touching: Callable[[], None], skipped: int = 0
@@ -103,8 +104,10 @@ class BatchGatherer:
 
     def _views(self, filled: FilledBuffer, bounds: list[int]) -> Iterator[Batch]:
         """Yield micro-batches of adjacent rows as views of the buffer."""
-        place = int(filled.places[bounds[0]])
-        rows = filled.rows[place : place + bounds[-1] - bounds[0]]
+        (field,) = filled.fields
+        place = int(field.places[bounds[0]])
+        elements = as_elements(field.elements, self._layout.dtype, self._layout.row_shape)
+        rows = elements[place : place + bounds[-1] - bounds[0]]
         yield from _cut(row_decoding.view(rows, self._fields), bounds)
 
     def _gathered(self, filled: FilledBuffer, bounds: list[int]) -> Iterator[Batch]:
@@ -116,9 +119,10 @@ class BatchGatherer:
         """
         slot = self._slot_for(bounds)
         slot.wait_for_copies()
-        places = filled.places[bounds[0] : bounds[-1]]
-        arrays = row_decoding.slice_rows(slot.arrays, 0, len(places))
-        row_decoding.gather(filled.rows, places, arrays, self._scratch[: len(places)])
+        rows = bounds[-1] - bounds[0]
+        wholes = [array[:rows] for array in slot.wholes]
+        self._values.gather(filled, bounds[0], bounds[-1], wholes, self._scratch)
+        arrays = row_decoding.slice_rows(slot.arrays, 0, rows)
         batches = self._transformed(slot, arrays, bounds)
         if self._device.type == "cpu":
             yield from batches
@@ -131,7 +135,7 @@ class BatchGatherer:
         rows = bounds[-1] - bounds[0]
         if rows != (len(bounds) - 1) * self._batch_size:
             # A short micro-batch. An epoch has few of them, so it gets memory of its own.
-            return _OutputSlot(self._fields, rows, self._device)
+            return _OutputSlot(self._values, rows, self._device)
         slot = self._ring[self._next_slot]
         self._next_slot = (self._next_slot + 1) % len(self._ring)
         return slot
@@ -166,16 +170,16 @@ def gathering_memory_bytes(dataset: MemmapDataset, batch_size: int, lifetime: in
         batch_size: number of rows of a micro-batch.
         lifetime: number of further micro-batches that may be taken before one is overwritten.
     """
-    group_size = _group_size(dataset.fields, batch_size)
+    gathered = GatheredFields(dataset)
+    group_size = _group_size(gathered, batch_size)
     group_rows = group_size * batch_size
-    row_bytes = sum(field.row_bytes for field in list_fields(dataset.fields))
     scratch_bytes = group_rows * dataset.layout.row_bytes
-    return _ring_size(lifetime, group_size) * group_rows * row_bytes + scratch_bytes
+    return _ring_size(lifetime, group_size) * group_rows * gathered.row_bytes + scratch_bytes
 
 
-def _group_size(fields: TensorFields, batch_size: int) -> int:
+def _group_size(gathered: GatheredFields, batch_size: int) -> int:
     """Return how many micro-batches are gathered together, with each of their tensors aligned."""
-    sizes = [batch_size * field.row_bytes for field in list_fields(fields)]
+    sizes = [batch_size * whole.field.row_bytes for whole in gathered.wholes]
     if any(size % _ALIGNMENT_BYTES for size in sizes):
         return 1
     return max(1, _GROUP_BYTES // max(1, sum(sizes)))
@@ -194,19 +198,24 @@ class _OutputSlot:
     """Memory for one group of micro-batches: the same bytes as tensors and as arrays.
 
     Attributes:
+        wholes: the arrays that rows are gathered into, one for each of the gathered values.
         tensors: a tensor (rows, ...) of every field; pinned, if batches go to a CUDA device.
-        arrays: NumPy arrays that share the memory of the tensors.
+        arrays: NumPy arrays of the fields, which share the memory of the tensors.
     """
 
-    def __init__(self, fields: TensorFields, rows: int, device: torch.device):
+    def __init__(self, gathered: GatheredFields, rows: int, device: torch.device):
         is_pinned = device.type == "cuda"
-        self.tensors: Batch = map_fields(
-            lambda field: torch.empty(
-                (rows, *field.shape), dtype=_torch_dtype(field.dtype), pin_memory=is_pinned
-            ),
-            fields,
-        )
-        self.arrays: Arrays = map_fields(lambda tensor: tensor.numpy(), self.tensors)
+        tensors = [
+            torch.empty(
+                (rows, *whole.field.shape),
+                dtype=_torch_dtype(whole.field.dtype),
+                pin_memory=is_pinned,
+            )
+            for whole in gathered.wholes
+        ]
+        self.wholes = [tensor.numpy() for tensor in tensors]
+        self.tensors: Batch = gathered.fields(tensors)
+        self.arrays: Arrays = gathered.fields(self.wholes)
         self._copied: torch.cuda.Event | None = None
 
     def note_copies(self, device: torch.device) -> None:

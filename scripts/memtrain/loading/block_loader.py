@@ -26,14 +26,16 @@ import torch
 from memtrain.config.training import ShuffleSettings
 from memtrain.core.byte_sizes import format_bytes
 from memtrain.core.ranges import Range, self_overlaps
-from memtrain.data.layouts import require_record_layout
 from memtrain.data.memmap_dataset import MemmapDataset
+from memtrain.data.record_file import RecordLayout
 from memtrain.data.row_decoding import Batch, map_fields
+from memtrain.data.streams.stored_field import StoredField
 from memtrain.loading.batch_gatherer import BatchGatherer
+from memtrain.loading.field_files import FieldFiles, one_path_each
+from memtrain.loading.gathered_fields import stored_fields
 from memtrain.loading.memory_estimate import batch_lifetime, loader_memory_bytes, require_memory
 from memtrain.loading.pages import PAGE_BYTES, require_linux
-from memtrain.loading.readers import READERS, choose_reader
-from memtrain.loading.row_file import RowFile
+from memtrain.loading.readers import Reader, choose_reader, open_reader
 from memtrain.loading.row_order import BufferOrder, row_order
 from memtrain.loading.schedule import Filling, Position, Schedule
 from memtrain.loading.shuffle_buffer import BufferFiller, FilledBuffer, buffer_count
@@ -156,7 +158,9 @@ class BlockLoader:
         windows = self.order.full_windows if drop_last_window else self.order.windows
         self._schedule = Schedule(self.order, self.slots, windows)
         self._epochs = epochs
-        self.reader, self.reader_reason = choose_reader(reader, dataset.filename)
+        self._fields = stored_fields(dataset)
+        paths = [path for field in self._fields for path in one_path_each(field)]
+        self.reader, self.reader_reason = choose_reader(reader, paths)
         self._device = torch.device(device or "cpu")
         self._copies = copy
         self._gathers_ahead = gather_ahead
@@ -283,14 +287,8 @@ class BlockLoader:
         self._resumes = False
         fillings = list(self._schedule.fillings(replace(self._position)))
         with ExitStack() as stack:
-            layout = require_record_layout(self.dataset.layout)
-            file = RowFile(self.dataset.filename, layout, not self.order.shuffled)
-            stack.callback(file.close)
-            reader = READERS[self.reader](file)
-            stack.callback(reader.close)
             filler = BufferFiller(
-                file,
-                reader,
+                [self._opened(field, stack) for field in self._fields],
                 rows_per_block=self.order.rows_per_block,
                 buffers=buffer_count(self.order),
             )
@@ -298,9 +296,17 @@ class BlockLoader:
             gatherer = self._gatherer()
             buffers = filler.fill_all(self._planned_orders(fillings))
             for filling, filled in zip(fillings, buffers, strict=True):
-                before_touching = file.require_size if filled.is_mapped else _do_nothing
+                before_touching = partial(filler.check, filled)
                 batches = gatherer.batches(filled, before_touching, filling.skipped_batches)
                 yield from self._portions(filling, filled, batches, by_window)
+
+    def _opened(self, field: StoredField, stack: ExitStack) -> tuple[FieldFiles, Reader]:
+        """Open the files of a field, and close them when an iteration ends."""
+        files = FieldFiles(field, in_order=not self.order.shuffled)
+        stack.callback(files.close)
+        reader = open_reader(self.reader, files)
+        stack.callback(reader.close)
+        return files, reader
 
     def _portions(
         self, filling: Filling, filled: FilledBuffer, batches: Iterator[Batch], by_window: bool
@@ -325,11 +331,12 @@ class BlockLoader:
         return (partial(buffer_order, filling) for filling in fillings)
 
     def _gatherer(self) -> BatchGatherer:
-        layout, order = require_record_layout(self.dataset.layout), self.order
+        layout, order = self.dataset.layout, self.order
         # If blocks are whole pages, rows in order have the same offsets within pages of memory,
         # whichever reader is used. Only then do views have the same layout with every reader.
         block_bytes = order.rows_per_block * layout.row_bytes
-        are_whole_pages = not (block_bytes % PAGE_BYTES or layout.offset % PAGE_BYTES)
+        offset = layout.offset if isinstance(layout, RecordLayout) else 0
+        are_whole_pages = not (block_bytes % PAGE_BYTES or offset % PAGE_BYTES)
         return BatchGatherer(
             self.dataset,
             batch_size=order.batch_size,
@@ -382,7 +389,3 @@ def _checked_slots(slots: range, all_slots: range) -> range:
             f"slots: found {slots}, which do not lie within range(0, {len(all_slots)})"
         )
     return slots
-
-
-def _do_nothing() -> None:
-    """Check nothing: rows that were read into memory can always be touched."""

@@ -4,6 +4,7 @@ from memtrain.core.byte_sizes import format_bytes
 from memtrain.core.errors import TransientError
 from memtrain.data.memmap_dataset import MemmapDataset
 from memtrain.loading.batch_gatherer import gathering_memory_bytes
+from memtrain.loading.gathered_fields import stored_fields
 from memtrain.loading.row_order import RowOrder
 from memtrain.loading.shuffle_buffer import buffer_count, filling_memory_bytes
 from memtrain.system.memory import available_memory
@@ -43,11 +44,11 @@ def loader_memory_bytes(
         rows = -(-rows * len(slots) // order.accumulation_steps)
     # Either end of each range and of each slot's rows can cut a block in two.
     runs = rows // order.rows_per_block + 2 * (len(order.ranges) + len(slots))
-    filling_bytes = filling_memory_bytes(
-        rows=rows,
-        runs=min(rows, runs),
-        row_bytes=dataset.layout.row_bytes,
-        buffers=buffer_count(order),
+    filling_bytes = sum(
+        filling_memory_bytes(
+            rows=rows, runs=min(rows, runs), field=field, buffers=buffer_count(order)
+        )
+        for field in stored_fields(dataset)
     )
     lifetime = batch_lifetime(slots, gather_ahead)
     return filling_bytes + gathering_memory_bytes(dataset, order.batch_size, lifetime)

@@ -15,6 +15,7 @@ from memtrain.core.errors import UserError
 PAGE_BYTES = 4096
 
 # Constants of Linux that Python's mmap module lacks.
+MAP_FIXED = 0x10
 MAP_NORESERVE = 0x4000
 MADV_POPULATE_READ = 22
 
@@ -43,6 +44,68 @@ def aligned_bytes(size: int) -> np.ndarray:
         # Rows are gathered from all over this memory, and the processor finds large pages faster.
         area.madvise(mmap.MADV_HUGEPAGE)
     return np.frombuffer(area, np.uint8)[:size]
+
+
+class MappedRange:
+    """A range of addresses that files can be mapped into; unmapped when nothing uses it any more.
+
+    Args:
+        size: the number of bytes.
+
+    Attributes:
+        address: the first address.
+    """
+
+    def __init__(self, size: int):
+        self.size = size
+        flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE
+        self.address = _map(None, size, mmap.PROT_READ, flags, -1)
+
+    def map_file(self, place: int, size: int, descriptor: int) -> None:
+        """Map a whole file; writing to the mapped bytes does not change it.
+
+        Args:
+            place: where it begins in the range, a multiple of the size of a page.
+            size: its size in bytes.
+            descriptor: the open file, which can be closed afterwards.
+
+        Raises:
+            OSError: if the kernel refuses.
+        """
+        # A private mapping is writable: writing to a tensor over read-only memory would end the
+        # process. MAP_NORESERVE sets no memory aside for copies that nobody makes.
+        flags = mmap.MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED
+        protection = mmap.PROT_READ | mmap.PROT_WRITE
+        _map(self.address + place, size, protection, flags, descriptor)
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        return {
+            "version": 3,
+            "typestr": "|u1",
+            "shape": (self.size,),
+            "data": (self.address, False),
+        }
+
+    def __del__(self) -> None:
+        if hasattr(self, "address"):
+            _libc().munmap(ctypes.c_void_p(self.address), ctypes.c_size_t(self.size))
+
+
+def _map(address: int | None, size: int, protection: int, flags: int, descriptor: int) -> int:
+    """Call ``mmap(2)``, and return the address of the new mapping."""
+    found = _libc().mmap(
+        ctypes.c_void_p(address),
+        ctypes.c_size_t(size),
+        protection,
+        flags,
+        descriptor,
+        ctypes.c_long(0),
+    )
+    if found in (None, ctypes.c_void_p(-1).value):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return found
 
 
 def address_of(array: np.ndarray) -> int:
@@ -91,4 +154,6 @@ def advise(advice: int, address: int, size: int) -> None:
 @cache
 def _libc() -> Any:
     # Loaded at the first use: this module can be imported on systems that have no such library.
-    return ctypes.CDLL(None, use_errno=True)
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.mmap.restype = ctypes.c_void_p
+    return libc

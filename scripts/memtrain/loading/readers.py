@@ -18,11 +18,13 @@ import mmap
 import os
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
 from memtrain.core.errors import UserError
+from memtrain.data.streams.open_files import OpenFiles, failed_read
+from memtrain.loading.field_files import FieldFiles
 from memtrain.loading.pages import (
     MADV_POPULATE_READ,
     PAGE_BYTES,
@@ -30,7 +32,6 @@ from memtrain.loading.pages import (
     advise,
     aligned_bytes,
 )
-from memtrain.loading.row_file import RowFile
 from memtrain.system.file_systems import file_system_of
 
 
@@ -38,15 +39,15 @@ class CopyingReader(ABC):
     """Reads blocks into the caller's memory.
 
     Args:
-        file: the file to read.
+        field: the files to read.
     """
 
-    def __init__(self, file: RowFile):
-        self._file = file
+    def __init__(self, field: FieldFiles):
+        self._files = field.files
 
     @abstractmethod
-    def load(self, place: int, target: np.ndarray) -> None:
-        """Fill ``target``, uint8 (bytes,), with the file's bytes from byte ``place`` on.
+    def load(self, file: int, place: int, target: np.ndarray) -> None:
+        """Fill ``target``, uint8 (bytes,), with the bytes of a file from byte ``place`` on.
 
         Raises:
             UserError: if a read fails or ends too early.
@@ -60,12 +61,12 @@ class CopyingReader(ABC):
 class PreadReader(CopyingReader):
     """Reads blocks through the page cache."""
 
-    def load(self, place: int, target: np.ndarray) -> None:
-        """Fill ``target``, uint8 (bytes,), with the file's bytes from byte ``place`` on."""
-        _fill(self._file, self._file.descriptor, place, target)
+    def load(self, file: int, place: int, target: np.ndarray) -> None:
+        """Fill ``target``, uint8 (bytes,), with the bytes of a file from byte ``place`` on."""
+        self._files.read(file, place, target.data)
 
     def close(self) -> None:
-        """Release nothing: the descriptor belongs to the file."""
+        """Release nothing: the descriptors belong to the field."""
 
 
 class DirectReader(CopyingReader):
@@ -76,40 +77,44 @@ class DirectReader(CopyingReader):
     is copied from there.
 
     Args:
-        file: the file to read.
+        field: the files to read.
 
     Raises:
         UserError: if the file system has no O_DIRECT.
     """
 
-    def __init__(self, file: RowFile):
-        super().__init__(file)
+    def __init__(self, field: FieldFiles):
+        super().__init__(field)
         self._scratch = threading.local()
+        stream = field.field.stream
+        path = stream.paths[0]
         try:
-            self._descriptor = os.open(file.path, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECT)
+            os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECT))
         except OSError as error:
             raise UserError(
-                f"{file.path}: this file cannot be opened for direct reads "
-                f"({error.strerror}); its file system is {file_system_of(file.path).kind}. Use "
+                f"{path}: this file cannot be opened for direct reads "
+                f"({error.strerror}); its file system is {file_system_of(path).kind}. Use "
                 "`reader: pread`, or auto."
             ) from None
+        self._direct = OpenFiles(stream.paths, stream.sizes.tolist(), flags=os.O_DIRECT)
+        if len(stream.paths) == 1:
+            # Once it is open, the file can be replaced by another one.
+            self._direct.require_size(0)
 
-    def load(self, place: int, target: np.ndarray) -> None:
-        """Fill ``target``, uint8 (bytes,), with the file's bytes from byte ``place`` on."""
+    def load(self, file: int, place: int, target: np.ndarray) -> None:
+        """Fill ``target``, uint8 (bytes,), with the bytes of a file from byte ``place`` on."""
         if not (place % PAGE_BYTES or len(target) % PAGE_BYTES or address_of(target) % PAGE_BYTES):
-            _fill(self._file, self._descriptor, place, target)
+            self._direct.read(file, place, target.data)
             return
         start = place - place % PAGE_BYTES
         end = place + len(target)
         scratch = self._scratch_memory(-(-(end - start) // PAGE_BYTES) * PAGE_BYTES)
-        _fill(self._file, self._descriptor, start, scratch, needed=end - start)
+        self._direct.read(file, start, scratch.data, needed=end - start)
         target[:] = scratch[place - start : end - start]
 
     def close(self) -> None:
-        """Close the file."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-        self._descriptor = -1
+        """Close the files."""
+        self._direct.close()
 
     def _scratch_memory(self, size: int) -> np.ndarray:
         """Return ``size`` bytes of this thread's scratch memory."""
@@ -123,62 +128,70 @@ class DirectReader(CopyingReader):
 class MmapReader:
     """Brings blocks into the page cache, so that their rows can be used where they are mapped.
 
+    Files that cannot be mapped are read instead; see ``stream_mapping``.
+
     Args:
-        file: the file to read.
+        field: the files to read.
     """
 
-    def __init__(self, file: RowFile):
-        self._file = file
-        self._address = address_of(file.mapped())
+    def __init__(self, field: FieldFiles):
+        self._field = field
         self._can_populate = True
 
-    def will_need(self, place: int, size: int) -> None:
-        """Tell the kernel to start reading ``size`` bytes from byte ``place`` on."""
-        advise(mmap.MADV_WILLNEED, self._address + place, size)
+    def will_need(self, file: int, place: int, size: int) -> None:
+        """Tell the kernel to start reading ``size`` bytes from byte ``place`` of a file on."""
+        advise(mmap.MADV_WILLNEED, self._field.mapped().address(file, place), size)
 
-    def wait_for(self, place: int, size: int) -> None:
-        """Wait until ``size`` bytes from byte ``place`` on are in memory.
+    def wait_for(self, file: int, place: int, size: int) -> None:
+        """Wait until ``size`` bytes from byte ``place`` of a file on are in memory.
 
         Raises:
             UserError: if they cannot be read, or are gone.
         """
-        self._file.require_size()
+        files = self._field.files
+        files.require_size(file)
         try:
             if self._can_populate:
-                advise(MADV_POPULATE_READ, self._address + place, size)
+                advise(MADV_POPULATE_READ, self._field.mapped().address(file, place), size)
                 return
         except OSError as error:
             if error.errno != errno.EINVAL:
-                self._file.require_size()
-                raise self._file.failed_read_error(place, error) from None
+                files.require_size(file)
+                raise failed_read(self._field.field.stream.paths[file], place, error) from None
             # Linux before 5.14 does not know this advice.
             self._can_populate = False
         # An ordinary read also waits for the disk and reports errors.
-        _fill(self._file, self._file.descriptor, place, np.empty(size, np.uint8))
+        files.read(file, place, memoryview(bytearray(size)))
 
-    def dont_need(self, place: int, size: int) -> None:
+    def dont_need(self, file: int, place: int, size: int) -> None:
         """Tell the kernel that this process does not need these bytes any more."""
-        advise(mmap.MADV_DONTNEED, self._address + place, size)
+        advise(mmap.MADV_DONTNEED, self._field.mapped().address(file, place), size)
 
     def close(self) -> None:
-        """Release nothing: the mapping belongs to the file."""
+        """Release nothing: the mapping belongs to the field."""
 
 
 Reader = CopyingReader | MmapReader
 
-READERS: dict[str, Callable[[RowFile], Reader]] = {
+READERS: dict[str, Callable[[FieldFiles], Reader]] = {
     "mmap": MmapReader,
     "pread": PreadReader,
     "direct": DirectReader,
 }
 
 
-def choose_reader(setting: str, path: str) -> tuple[str, str]:
-    """Return the name of the reader for a file, and the reason for the choice.
+def open_reader(name: str, field: FieldFiles) -> Reader:
+    """Return the reader of a name; one that reads where files cannot be mapped."""
+    is_unmappable = name == "mmap" and not field.can_be_mapped
+    return PreadReader(field) if is_unmappable else READERS[name](field)
+
+
+def choose_reader(setting: str, paths: Iterable[str]) -> tuple[str, str]:
+    """Return the name of the reader for some files, and the reason for the choice.
 
     Args:
         setting: auto, mmap, pread or direct.
-        path: the path of the file.
+        paths: a path in each folder of the files.
 
     Raises:
         UserError: for any other setting.
@@ -187,35 +200,10 @@ def choose_reader(setting: str, path: str) -> tuple[str, str]:
         if setting not in READERS:
             raise UserError(f"reader: found {setting!r}; known are auto, mmap, pread and direct.")
         return setting, "as set"
-    system = file_system_of(path)
-    where = f"{path} lies on {system.kind}, mounted at {system.mount_point}"
-    if system.is_network:
-        return "pread", f"{where}: a network or parallel file system"
+    where = ""
+    for path in paths:
+        system = file_system_of(path)
+        where = f"{path} lies on {system.kind}, mounted at {system.mount_point}"
+        if system.is_network:
+            return "pread", f"{where}: a network or parallel file system"
     return "mmap", f"{where}: a local file system"
-
-
-def _fill(
-    file: RowFile, descriptor: int, place: int, target: np.ndarray, needed: int | None = None
-) -> None:
-    """Fill memory with the bytes of a file, by as many reads as it takes.
-
-    Args:
-        file: the file, for errors.
-        descriptor: the open file to read.
-        place: the first byte.
-        target: the memory to fill, uint8 (bytes,).
-        needed: number of bytes that must be read, since the file may end before the memory is
-            full; all if not given.
-    """
-    left = target.data
-    missing = len(target) if needed is None else needed
-    while missing > 0:
-        try:
-            read = os.preadv(descriptor, [left], place)
-        except OSError as error:
-            raise file.failed_read_error(place, error) from None
-        if read == 0:
-            raise file.cut_short_error(place)
-        left = left[read:]
-        place += read
-        missing -= read

@@ -1,26 +1,22 @@
 """Fills shuffle buffers with blocks of rows: the next one while the current one is used."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
 
-from memtrain.data.record_file import RecordLayout
+from memtrain.data.streams.row_addresses import Windows
+from memtrain.data.streams.stored_field import StoredField
+from memtrain.data.streams.stream import ByteRuns
 from memtrain.loading.blocks import Runs, rows_per_whole_pages
+from memtrain.loading.field_files import FieldFiles, numbered_runs
 from memtrain.loading.pages import PAGE_BYTES, aligned_bytes
+from memtrain.loading.places import mapped_places, read_places
+from memtrain.loading.reader_threads import ReaderThreads, wait_for
 from memtrain.loading.readers import CopyingReader, MmapReader, Reader
-from memtrain.loading.row_file import RowFile
 from memtrain.loading.row_order import BufferOrder, RowOrder
-
-#: Number of reads under way at a time: a local disk loses nothing by many, and a network file
-#: system gains.
-READER_THREADS = 8
-
-#: Number of runs that a reader thread takes at a time, since handing out a task costs more than a
-#: short read.
-_RUNS_PER_TASK = 4
 
 #: Bytes of one place (int64), and the arrays of places that exist at a time: one for the buffer in
 #: use, and several for each of the two buffers that are planned and filled meanwhile.
@@ -29,22 +25,37 @@ _PLACE_ARRAYS = 6
 
 
 @dataclass(frozen=True)
+class FilledField:
+    """The rows of one field in memory.
+
+    Attributes:
+        elements: uint8 (bytes,), the elements of the field one after the other: those of a buffer
+            of blocks, or the mapped files.
+        places: int64 (rows,), the first element of every row in ``elements``, micro-batch after
+            micro-batch.
+        runs: the bytes of the files that the rows lie in.
+        is_mapped: whether ``elements`` are the mapped files.
+        was_read: whether rows had to be brought from the disk.
+    """
+
+    elements: np.ndarray
+    places: np.ndarray
+    runs: ByteRuns
+    is_mapped: bool
+    was_read: bool
+
+
+@dataclass(frozen=True)
 class FilledBuffer:
     """Rows in memory, and the order in which they are used.
 
     Attributes:
-        rows: (places, ...) in the file's dtype: a buffer of blocks, or the whole mapped file.
-        places: int64 (rows,), where the rows lie in ``rows``, micro-batch after micro-batch.
+        fields: the stored fields of the rows.
         order: the order of the buffer: its runs of rows, and how they are used.
-        is_mapped: whether ``rows`` is the mapped file.
-        was_read: whether rows had to be brought from the disk.
     """
 
-    rows: np.ndarray
-    places: np.ndarray
+    fields: tuple[FilledField, ...]
     order: BufferOrder
-    is_mapped: bool
-    was_read: bool
 
 
 def buffer_count(order: RowOrder) -> int:
@@ -58,48 +69,205 @@ def buffer_count(order: RowOrder) -> int:
     return 2 if order.shuffled else 3
 
 
-def filling_memory_bytes(*, rows: int, runs: int, row_bytes: int, buffers: int) -> int:
-    """Return the memory that filling takes at most, in bytes.
+def filling_memory_bytes(*, rows: int, runs: int, field: StoredField, buffers: int) -> int:
+    """Return the memory that filling takes at most for a field, in bytes.
 
     Args:
         rows: the rows of a buffer.
         runs: the runs of rows in a buffer.
-        row_bytes: the size of one row in the file.
+        field: the stored field.
         buffers: the number of buffers.
     """
+    addresses = field.addresses
+    elements = rows
+    if isinstance(addresses, Windows):
+        # From one row to the next, and behind the last row of each run.
+        elements = rows * addresses.stride + runs * addresses.length
     # A run that neither begins nor ends on a page also takes the rest of two pages.
-    in_buffers = buffers * (rows * row_bytes + runs * 2 * PAGE_BYTES)
+    in_buffers = buffers * (elements * field.stream.element_bytes + runs * 2 * PAGE_BYTES)
     return in_buffers + _PLACE_ARRAYS * _PLACE_BYTES * rows
 
 
-class BufferFiller:
-    """Fills buffers in threads of its own.
+class FieldFiller:
+    """Fills buffers with the rows of one field.
 
     Rows are used where they are mapped, without a copy, if they are already in the page cache of
     this machine, or if the reader is mmap. Other rows are read into the buffers.
 
     Args:
-        file: the file that holds the rows.
+        files: the files that hold the rows.
         reader: the reader that brings them.
+        threads: the threads that read.
         rows_per_block: the rows of a block in the row order; a run of rows lies within one block.
         buffers: number of buffers that are filled in turn.
     """
 
-    def __init__(self, file: RowFile, reader: Reader, *, rows_per_block: int, buffers: int):
-        self._file = file
+    def __init__(
+        self,
+        files: FieldFiles,
+        reader: Reader,
+        threads: ReaderThreads,
+        *,
+        rows_per_block: int,
+        buffers: int,
+    ):
+        self._files = files
+        self._field = files.field
         self._reader = reader
-        self._rows_per_page = rows_per_whole_pages(file.layout.row_bytes, rows_per_block)
+        self._threads = threads
+        self._elements_per_page = _elements_per_page(files.field, rows_per_block)
         self._areas = [_Area() for _ in range(buffers)]
+
+    def fill(self, number: int, order: BufferOrder) -> FilledField:
+        """Return the rows of a buffer, once they are in memory.
+
+        Args:
+            number: number of the buffer.
+            order: its runs of rows, and how they are used.
+        """
+        spans = Runs(*self._field.addresses.spans(order.runs.starts, order.runs.ends))
+        files = self._files
+        if files.is_local and files.can_be_mapped and files.is_cached(spans.starts, spans.ends):
+            return self._map(order, spans, reader=None)
+        if isinstance(self._reader, MmapReader):
+            return self._map(order, spans, self._reader)
+        return self._read(number, order, spans, self._reader)
+
+    def release(self, filled: FilledField) -> None:
+        """Tell the kernel that the bytes of a buffer are not needed any more, if they were read."""
+        if filled.is_mapped and filled.was_read and isinstance(self._reader, MmapReader):
+            for run in self._threads.until_stopped(numbered_runs(filled.runs)):
+                self._reader.dont_need(*run)
+
+    def check(self, filled: FilledField) -> None:
+        """Raise an error if mapped files have become shorter; call this before they are touched."""
+        if filled.is_mapped:
+            self._files.require_sizes(np.unique(filled.runs.file))
+
+    def _map(self, order: BufferOrder, spans: Runs, reader: MmapReader | None) -> FilledField:
+        """Return the mapped files as a buffer, once the runs of elements are in memory."""
+        runs = self._field.stream.byte_runs(spans.starts, spans.ends)
+        mapping = self._files.mapped()
+        bringing = [] if reader is None else self._bring(runs, reader)
+        places = mapped_places(self._field, mapping.part_places, order)
+        wait_for(bringing)
+        return FilledField(mapping.elements, places, runs, True, was_read=reader is not None)
+
+    def _bring(self, runs: ByteRuns, reader: MmapReader) -> list[Future[None]]:
+        """Begin to bring bytes into memory where they are mapped."""
+
+        def bring(some: list[tuple[int, int, int]]) -> None:
+            for run in self._threads.until_stopped(some):
+                reader.will_need(*run)
+            for run in self._threads.until_stopped(some):
+                reader.wait_for(*run)
+
+        return self._threads.begin(bring, numbered_runs(runs))
+
+    def _read(
+        self, number: int, order: BufferOrder, spans: Runs, reader: CopyingReader
+    ) -> FilledField:
+        """Read runs of elements into one of the areas, unless an area holds them already."""
+        first_places, elements = self._arranged(spans)
+        area = self._area_for(number, spans)
+        is_held = area.holds(spans)
+        element_bytes = self._field.stream.element_bytes
+        content = area.reserved(elements * element_bytes)
+        runs = self._field.stream.byte_runs(spans.starts, spans.ends)
+        reading: list[Future[None]] = []
+        if not is_held:
+            area.runs = None
+            targets = first_places[runs.run] * element_bytes + runs.target
+            reading = self._load(runs, targets, content, reader)
+        places = read_places(self._field, first_places - spans.starts, order)
+        wait_for(reading)
+        area.runs = spans
+        return FilledField(content, places, runs, False, was_read=not is_held)
+
+    def _load(
+        self, runs: ByteRuns, targets: np.ndarray, content: np.ndarray, reader: CopyingReader
+    ) -> list[Future[None]]:
+        """Begin to read bytes.
+
+        Args:
+            runs: the bytes to read.
+            targets: int64 (runs,), where the bytes of each run go.
+            content: uint8 (bytes,), the memory of the buffer.
+            reader: the reader.
+        """
+        # Each file is read as a whole before the next, so that few have to be open.
+        in_file_order = np.lexsort((runs.place, runs.file))
+        pieces = zip(
+            *(
+                values[in_file_order].tolist()
+                for values in (runs.file, runs.place, runs.size, targets)
+            ),
+            strict=True,
+        )
+
+        def load(some: list[tuple[int, int, int, int]]) -> None:
+            for file, place, size, target in self._threads.until_stopped(some):
+                reader.load(file, place, content[target : target + size])
+
+        return self._threads.begin(load, list(pieces))
+
+    def _arranged(self, spans: Runs) -> tuple[np.ndarray, int]:
+        """Return where the first element of each run goes, int64 (runs,), and the elements in all.
+
+        Each run has the same offset within a page in memory as in a file whose elements begin on a
+        page, so that direct reads need no copy.
+        """
+        page = self._elements_per_page
+        off_page = spans.starts % page
+        space = -(-(off_page + spans.lengths) // page) * page
+        return np.cumsum(space) - space + off_page, int(space.sum())
+
+    def _area_for(self, number: int, spans: Runs) -> "_Area":
+        """Return the area that holds these runs already, or else the next one in turn.
+
+        If all rows fit into one buffer, an area holds them from the second epoch on.
+        """
+        holding = (area for area in self._areas if area.holds(spans))
+        return next(holding, self._areas[number % len(self._areas)])
+
+
+class BufferFiller:
+    """Fills buffers with all fields of rows, in threads of its own.
+
+    Args:
+        fields: the files of every stored field, and the reader that brings its rows.
+        rows_per_block: the rows of a block in the row order; a run of rows lies within one block.
+        buffers: number of buffers that are filled in turn.
+    """
+
+    def __init__(
+        self, fields: Sequence[tuple[FieldFiles, Reader]], *, rows_per_block: int, buffers: int
+    ):
+        self._threads = ReaderThreads()
+        self._fields = [
+            FieldFiller(
+                files, reader, self._threads, rows_per_block=rows_per_block, buffers=buffers
+            )
+            for files, reader in fields
+        ]
         self._planner = ThreadPoolExecutor(1, "memtrain row order")
         self._coordinator = ThreadPoolExecutor(1, "memtrain buffer")
-        self._readers = ThreadPoolExecutor(READER_THREADS, "memtrain reader")
-        self._stopped = False
 
     def close(self) -> None:
         """End the threads, after the reads that are under way."""
-        self._stopped = True
-        for threads in (self._planner, self._coordinator, self._readers):
+        self._threads.stop()
+        for threads in (self._planner, self._coordinator):
             threads.shutdown(cancel_futures=True)
+        self._threads.close()
+
+    def check(self, filled: FilledBuffer) -> None:
+        """Raise an error if mapped files have become shorter; call this before they are touched.
+
+        Raises:
+            UserError: naming the file.
+        """
+        for field, rows in zip(self._fields, filled.fields, strict=True):
+            field.check(rows)
 
     def fill_all(self, orders: Iterable[Callable[[], BufferOrder]]) -> Iterator[FilledBuffer]:
         """Yield filled buffers; the next one is filled meanwhile.
@@ -117,8 +285,8 @@ class BufferFiller:
             filled = following.result()
             following = next(fillings, None)
             yield filled
-            if filled.is_mapped and filled.was_read:
-                self._readers.submit(self._release, filled.order)
+            for field, rows in zip(self._fields, filled.fields, strict=True):
+                self._threads.submit(field.release, rows)
 
     def _begin_all(
         self, orders: Iterable[Callable[[], BufferOrder]]
@@ -135,133 +303,7 @@ class BufferFiller:
 
     def _fill(self, number: int, planned: Future[BufferOrder]) -> FilledBuffer:
         order = planned.result()
-        if self._file.is_local and self._file.is_cached(order.runs):
-            return self._map(order, bringing=[], was_read=False)
-        if isinstance(self._reader, MmapReader):
-            return self._map(order, bringing=self._bring(order, self._reader), was_read=True)
-        return self._read(number, order, self._reader)
-
-    def _map(
-        self, order: BufferOrder, bringing: list[Future[None]], was_read: bool
-    ) -> FilledBuffer:
-        """Return the mapped file as a buffer, once its runs are in memory."""
-        layout = self._file.layout
-        rows = as_rows(self._file.mapped()[layout.offset :], layout)
-        places = order.places(order.runs.starts)
-        _wait_for(bringing)
-        return FilledBuffer(rows, places, order, is_mapped=True, was_read=was_read)
-
-    def _bring(self, order: BufferOrder, reader: MmapReader) -> list[Future[None]]:
-        """Begin to bring the runs of a buffer into memory where they are mapped."""
-        runs = self._bytes_in_file(order)
-        places = runs.starts.tolist()
-        sizes = runs.lengths.tolist()
-
-        def bring(numbers: range) -> None:
-            for number in self._until_stopped(numbers):
-                reader.will_need(places[number], sizes[number])
-            for number in self._until_stopped(numbers):
-                reader.wait_for(places[number], sizes[number])
-
-        return self._in_tasks(bring, len(places))
-
-    def _release(self, order: BufferOrder) -> None:
-        """Tell the kernel that the runs of a buffer are not needed any more."""
-        if isinstance(self._reader, MmapReader):
-            runs = self._bytes_in_file(order)
-            for number in self._until_stopped(range(len(runs.starts))):
-                self._reader.dont_need(int(runs.starts[number]), int(runs.lengths[number]))
-
-    def _read(self, number: int, order: BufferOrder, reader: CopyingReader) -> FilledBuffer:
-        """Read the runs of a buffer into one of the areas, unless an area holds them already."""
-        layout = self._file.layout
-        first_places, rows = self._arranged(order.runs)
-        area = self._area_for(number, order.runs)
-        is_held = area.holds(order.runs)
-        content = area.reserved(rows * layout.row_bytes)
-        reading: list[Future[None]] = []
-        if not is_held:
-            area.runs = None
-            reading = self._load(order, first_places, content, reader)
-        places = order.places(first_places)
-        _wait_for(reading)
-        area.runs = order.runs
-        rows_in_memory = as_rows(content, layout)
-        return FilledBuffer(rows_in_memory, places, order, is_mapped=False, was_read=not is_held)
-
-    def _load(
-        self,
-        order: BufferOrder,
-        first_places: np.ndarray,
-        content: np.ndarray,
-        reader: CopyingReader,
-    ) -> list[Future[None]]:
-        """Begin to read the runs of a buffer.
-
-        Args:
-            order: the order of the buffer.
-            first_places: int64 (runs,), where the first row of each run goes.
-            content: uint8 (bytes,), the memory of the buffer.
-            reader: the reader.
-        """
-        runs = self._bytes_in_file(order)
-        places = runs.starts.tolist()
-        starts = first_places * self._file.layout.row_bytes
-        targets = list(zip(starts.tolist(), (starts + runs.lengths).tolist(), strict=True))
-
-        def load(numbers: range) -> None:
-            for number in self._until_stopped(numbers):
-                start, end = targets[number]
-                reader.load(places[number], content[start:end])
-
-        return self._in_tasks(load, len(places))
-
-    def _arranged(self, runs: Runs) -> tuple[np.ndarray, int]:
-        """Return where the first row of each run goes, int64 (runs,), and the rows of space needed.
-
-        Each run has the same offset within a page in memory as in the file, so that direct reads
-        need no copy.
-        """
-        page = self._rows_per_page
-        off_page = runs.starts % page
-        space = -(-(off_page + runs.lengths) // page) * page
-        return np.cumsum(space) - space + off_page, int(space.sum())
-
-    def _area_for(self, number: int, runs: Runs) -> "_Area":
-        """Return the area that holds these runs already, or else the next one in turn.
-
-        If all rows fit into one buffer, an area holds them from the second epoch on.
-        """
-        holding = (area for area in self._areas if area.holds(runs))
-        return next(holding, self._areas[number % len(self._areas)])
-
-    def _bytes_in_file(self, order: BufferOrder) -> Runs:
-        """Return the runs of a buffer as runs of the file's bytes."""
-        layout = self._file.layout
-        return Runs(
-            layout.offset + order.runs.starts * layout.row_bytes,
-            layout.offset + order.runs.ends * layout.row_bytes,
-        )
-
-    def _until_stopped(self, numbers: range) -> Iterator[int]:
-        for number in numbers:
-            if self._stopped:
-                return
-            yield number
-
-    def _in_tasks(self, work: Callable[[range], None], runs: int) -> list[Future[None]]:
-        """Begin to call ``work`` in the reader threads, with numbers of a few runs at a time."""
-        return [
-            self._readers.submit(work, range(first, min(first + _RUNS_PER_TASK, runs)))
-            for first in range(0, runs, _RUNS_PER_TASK)
-        ]
-
-
-def _wait_for(tasks: list[Future[None]]) -> None:
-    """Wait for all tasks, and raise the error of the first that failed."""
-    errors = [error for error in (task.exception() for task in tasks) if error]
-    if errors:
-        raise errors[0]
+        return FilledBuffer(tuple(field.fill(number, order) for field in self._fields), order)
 
 
 @dataclass
@@ -270,7 +312,7 @@ class _Area:
 
     Attributes:
         content: uint8 (bytes,); None before it is first used.
-        runs: the runs of rows that it holds; None if it holds nothing whole.
+        runs: the runs of elements that it holds; None if it holds nothing whole.
     """
 
     content: np.ndarray | None = None
@@ -288,8 +330,8 @@ class _Area:
         return self.runs is not None and self.runs.equals(runs)
 
 
-def as_rows(content: np.ndarray, layout: RecordLayout) -> np.ndarray:
-    """Return bytes, uint8 (bytes,), as the whole rows that they contain, without a copy."""
-    row_bytes = max(1, layout.row_bytes)
-    shape = (len(content) // row_bytes, *layout.row_shape)
-    return np.ndarray(shape, layout.dtype, buffer=content.data)
+def _elements_per_page(field: StoredField, rows_per_block: int) -> int:
+    """Return how many elements runs are aligned to in memory, so that direct reads need no copy."""
+    addresses = field.addresses
+    most = rows_per_block * (addresses.stride if isinstance(addresses, Windows) else 1)
+    return rows_per_whole_pages(field.stream.element_bytes, most)

@@ -147,8 +147,7 @@ def test_windows_of_documents_are_read_as_they_were_written(tmp_path):
     values = np.arange(20, dtype=np.uint16)
     stream = write_stream(tmp_path, values, [0, 8, 20])
     fields = tuple(
-        StoredField(name, stream, Windows(length, 2, np.array([0, 6, 9, 20])))
-        for name, length in (("x", 4), ("y", 4))
+        StoredField(name, stream, Windows(4, 2, np.array([0, 6, 9, 20]))) for name in ("x", "y")
     )
     layout = FilesLayout(fields, {"features": FieldView("x"), "target": FieldView("y")})
     layout.write(tmp_path / "rows.json")
@@ -200,3 +199,16 @@ def test_few_files_are_open_at_a_time(tmp_path):
         assert len(os.listdir("/proc/self/fd")) <= before + 8
     files.close()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_file_that_was_replaced_while_it_was_closed_is_named(tmp_path):
+    stream = write_stream(tmp_path, np.arange(30, dtype=np.int32), [0, 10, 20, 30])
+    files = OpenFiles(stream.paths, stream.sizes.tolist(), most=1)
+    for file in range(3):
+        files.read(file, 0, memoryview(bytearray(4)))
+    other = tmp_path / "other"
+    other.write_bytes(bytes(40))
+    os.replace(other, stream.paths[0])
+    with pytest.raises(UserError, match=r"part-0.bin: it was replaced or written while"):
+        files.read(0, 0, memoryview(bytearray(4)))
+    files.close()

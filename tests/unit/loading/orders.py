@@ -8,8 +8,8 @@ import numpy as np
 
 from memtrain.config.training import ShuffleSettings
 from memtrain.data.memmap_dataset import MemmapDataset
-from memtrain.loading.blocks import Runs
-from memtrain.loading.row_file import RowFile
+from memtrain.loading.field_files import FieldFiles
+from memtrain.loading.gathered_fields import stored_fields
 
 ROWS = 3000
 READERS = ["mmap", "pread", "direct"]
@@ -25,11 +25,11 @@ def drop_from_cache(path):
 
 def is_cached(path):
     dataset = MemmapDataset(path)
-    file = RowFile(path, dataset.layout)
+    files = FieldFiles(*stored_fields(dataset))
     try:
-        return file.is_cached(Runs(np.array([0]), np.array([dataset.layout.rows])))
+        return files.is_cached(np.array([0]), np.array([dataset.layout.rows]))
     finally:
-        file.close()
+        files.close()
 
 
 def rows_of(batch):

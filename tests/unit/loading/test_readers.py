@@ -8,7 +8,7 @@ import pytest
 
 from memtrain.core.errors import UserError
 from memtrain.data.memmap_dataset import MemmapDataset
-from memtrain.loading import readers, row_file
+from memtrain.loading import field_files, readers
 from memtrain.loading.block_loader import BlockLoader
 from memtrain.loading.readers import choose_reader
 from memtrain.system.file_systems import FileSystem
@@ -145,7 +145,7 @@ def test_a_transform_that_fails_leaves_nothing_open(records):
 def test_auto_takes_the_reader_that_suits_the_file_system(monkeypatch, system, reader):
     found = FileSystem(system, "/data", system != "ext4")
     monkeypatch.setattr(readers, "file_system_of", lambda path: found)
-    chosen, reason = choose_reader("auto", "/data/rows.npy")
+    chosen, reason = choose_reader("auto", ["/data/rows.npy"])
     assert chosen == reader
     assert system in reason
     assert "/data" in reason
@@ -154,8 +154,8 @@ def test_auto_takes_the_reader_that_suits_the_file_system(monkeypatch, system, r
 def test_network_files_are_never_mapped(plain, monkeypatch):
     found = FileSystem("nfs4", "/", is_network=True)
     monkeypatch.setattr(readers, "file_system_of", lambda path: found)
-    monkeypatch.setattr(row_file, "file_system_of", lambda path: found)
-    monkeypatch.setattr(row_file.RowFile, "mapped", lambda self: pytest.fail("mapped"))
+    monkeypatch.setattr(field_files, "file_system_of", lambda path: found)
+    monkeypatch.setattr(field_files.FieldFiles, "mapped", lambda self: pytest.fail("mapped"))
     rows = first_column(BlockLoader(MemmapDataset(plain), 64, shuffle=SMALL))
     assert np.array_equal(np.sort(rows), np.arange(3000))
 

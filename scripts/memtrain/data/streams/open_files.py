@@ -24,13 +24,16 @@ class _OpenFile:
 class OpenFiles:
     """Opens files when they are first read, and closes those that were not read for the longest.
 
-    Every file is compared with the size that it had when it was described, each time it is opened.
+    Every file is compared with the size that it had when it was described, each time it is opened,
+    and from the second time on with the file that was opened first.
 
     Args:
         paths: the paths of the files.
         sizes: their sizes in bytes.
         most: most descriptors that are kept while no thread uses them.
         flags: further flags of ``open(2)``, such as ``O_DIRECT``.
+        advice: advice to the kernel on how the files are read, such as ``POSIX_FADV_RANDOM``; None
+            for no advice.
     """
 
     def __init__(
@@ -39,11 +42,14 @@ class OpenFiles:
         sizes: Sequence[int],
         most: int = MOST_OPEN_FILES,
         flags: int = 0,
+        advice: int | None = None,
     ):
         self._paths = paths
         self._sizes = sizes
         self._most = most
         self._flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | flags
+        self._advice = advice
+        self._first_opened: dict[int, tuple[int, ...]] = {}
         self._open: OrderedDict[int, _OpenFile] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -77,30 +83,46 @@ class OpenFiles:
             with self._lock:
                 opened.users -= 1
 
-    def read(self, file: int, place: int, target: memoryview) -> None:
+    def read(self, file: int, place: int, target: memoryview, needed: int | None = None) -> None:
         """Fill memory with the bytes of a file, by as many reads as it takes.
 
         Args:
             file: number of the file.
             place: the first byte.
             target: the memory to fill.
+            needed: number of bytes that must be read, since the file may end before the memory is
+                full; all if not given.
 
         Raises:
             UserError: naming the file and the byte, where it cannot be read or ends too early.
         """
+        missing = len(target) if needed is None else needed
         with self.descriptor(file) as descriptor:
-            while target:
+            while missing > 0:
                 try:
                     count = os.preadv(descriptor, [target], place)
                 except OSError as error:
-                    raise UserError(
-                        f"{self._paths[file]}: reading at byte {place:,} failed "
-                        f"({error.strerror or error}). Look at the disk and at the kernel's log; "
-                        "if the file system is at fault, copy the file to another one."
-                    ) from None
+                    raise failed_read(self._paths[file], place, error) from None
                 if count == 0:
-                    raise self._other_size(file, os.fstat(descriptor).st_size)
-                target, place = target[count:], place + count
+                    raise self._nothing_at(file, place, os.fstat(descriptor).st_size)
+                target, place, missing = target[count:], place + count, missing - count
+
+    def require_size(self, file: int) -> None:
+        """Raise an error if a file has become shorter since it was described.
+
+        Call this before mapped bytes are touched: touching bytes that are gone ends the process
+        with SIGBUS, and the rest of the last page reads as zeros.
+
+        Args:
+            file: number of the file.
+
+        Raises:
+            UserError: naming the file and both sizes.
+        """
+        with self.descriptor(file) as descriptor:
+            size = os.fstat(descriptor).st_size
+        if size < self._sizes[file]:
+            raise self._nothing_at(file, size, size)
 
     def _opened(self, file: int) -> int:
         path = self._paths[file]
@@ -112,19 +134,38 @@ class OpenFiles:
                 f"{path}: this file cannot be opened any more ({reason}). Bring it back as it was; "
                 "or, if it was meant to go, take it out of the configuration."
             ) from None
-        size = os.fstat(descriptor).st_size
-        if size != self._sizes[file]:
+        try:
+            self._require_same(file, os.fstat(descriptor))
+            if self._advice is not None:
+                os.posix_fadvise(descriptor, 0, 0, self._advice)
+        except BaseException:
             os.close(descriptor)
-            raise self._other_size(file, size)
+            raise
         return descriptor
 
-    def _other_size(self, file: int, size: int) -> UserError:
-        described = int(self._sizes[file])
-        state = f"it ends at byte {size:,}" if size < described else f"it has {size:,} bytes"
+    def _require_same(self, file: int, found: os.stat_result) -> None:
+        """Refuse a file of another size than was described, or another file than was opened."""
+        described = self._sizes[file]
+        if found.st_size != described:
+            state = "cut short" if found.st_size < described else "larger than that"
+            raise UserError(
+                f"{self._paths[file]}: it has {found.st_size:,} bytes, but it had {described:,} "
+                f"bytes when its rows were described; it is {state}. Bring it back as it was; or, "
+                "if the change was meant, describe the rows again (the workflow does, when it is "
+                "run again)."
+            )
+        identity = (found.st_dev, found.st_ino, found.st_mtime_ns)
+        if self._first_opened.setdefault(file, identity) != identity:
+            raise UserError(
+                f"{self._paths[file]}: it was replaced or written while it was read. Bring it back "
+                "as it was, and do not change it while it is read."
+            )
+
+    def _nothing_at(self, file: int, place: int, size: int) -> UserError:
         return UserError(
-            f"{self._paths[file]}: {state}, but it had {described:,} bytes when the rows were "
-            "described. Bring it back as it was; or, if the change was meant, run the workflow "
-            "again, which describes the rows anew."
+            f"{self._paths[file]}: there is nothing at byte {place:,}; the file has {size:,} "
+            f"bytes, but it had {self._sizes[file]:,} when it was opened. Write it again, and do "
+            "not change it while it is read."
         )
 
     def _close_unused(self) -> None:
@@ -133,3 +174,11 @@ class OpenFiles:
                 return
             if self._open[file].users == 0:
                 os.close(self._open.pop(file).descriptor)
+
+
+def failed_read(path: str, place: int, error: OSError) -> UserError:
+    """Return the error for a read at byte ``place`` of a file that failed."""
+    return UserError(
+        f"{path}: reading at byte {place:,} failed ({error.strerror or error}). Look at the disk "
+        "and at the kernel's log; if the file system is at fault, copy the file to another one."
+    )

@@ -34,6 +34,10 @@ class Consecutive:
         """Return the elements ``[first, last)`` that the rows ``[start, end)`` lie in."""
         return start, end
 
+    def spans(self, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the first elements and the ends of runs of rows, int64 (runs,) each."""
+        return starts, ends
+
 
 @dataclass(frozen=True, eq=False)
 class Windows:
@@ -97,6 +101,15 @@ class Windows:
             return 0, 0
         first, last = self.starts(np.array([start, end - 1])).tolist()
         return first, last + self.length
+
+    def spans(self, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the elements ``[first, last)`` that runs of rows lie in.
+
+        Args:
+            starts: int64 (runs,), the first row of each run.
+            ends: int64 (runs,), the row after the last of each run; no run is empty.
+        """
+        return self.starts(starts), self.starts(ends - 1) + self.length
 
 
 RowAddresses = Consecutive | Windows

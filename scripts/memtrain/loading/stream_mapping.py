@@ -1,0 +1,121 @@
+"""Maps the files of a stream, one after the other, into one range of addresses.
+
+An element of the stream then lies at a place of one array, whichever file it is in, so that rows of
+a thousand files are gathered by one call. Between the files lie pages of zeros that take no memory.
+``mmap(2)`` is called through ctypes, since Python's ``mmap`` keeps a descriptor for every file.
+"""
+
+from functools import cached_property
+from math import gcd
+
+import numpy as np
+
+from memtrain.data.streams.open_files import OpenFiles
+from memtrain.data.streams.row_addresses import Consecutive
+from memtrain.data.streams.stored_field import StoredField
+from memtrain.loading.pages import PAGE_BYTES, MappedRange, advise
+
+#: Most files that are mapped. A process may have 65,530 mappings by default, and there are two for
+#: each file: the file itself, and the gap after it.
+MOST_MAPPED_FILES = 10_000
+
+_MOST_BYTES = 1 << 45
+
+
+class StreamMapping:
+    """The files of a field, mapped.
+
+    Args:
+        field: the field.
+        files: its files, to open and check each of them once.
+        advice: how the kernel is told that the files will be read, such as ``MADV_RANDOM``.
+
+    Attributes:
+        content: uint8 (bytes,), the whole range. Writing to it changes no file.
+    """
+
+    def __init__(self, field: StoredField, files: OpenFiles, advice: int):
+        places = _file_places(field)
+        assert places is not None, "can_be_mapped tells"
+        self._file_places, range_bytes = places
+        self._stream = field.stream
+        self._range = MappedRange(range_bytes)
+        for file, size in enumerate(field.stream.sizes.tolist()):
+            if size:
+                self._map(files, file, size, advice)
+        self.content = np.asarray(self._range)
+
+    def address(self, file: int, place: int) -> int:
+        """Return the address of a byte of a file."""
+        return self._range.address + int(self._file_places[file]) + place
+
+    @cached_property
+    def part_places(self) -> np.ndarray:
+        """The place of element 0 of the stream, were it in each part: int64 (parts,).
+
+        Element e, which lies in part p, is at ``part_places[p] + e`` of ``elements``.
+        """
+        stream = self._stream
+        starts = self._file_places[stream.part_files] + stream.part_offsets
+        return (starts - self._grid_start) // stream.element_bytes - stream.firsts[:-1]
+
+    @property
+    def elements(self) -> np.ndarray:
+        """The bytes from the first place on, uint8 (bytes,): element i begins at i elements."""
+        return self.content[self._grid_start :]
+
+    @property
+    def _grid_start(self) -> int:
+        stream = self._stream
+        first = int(self._file_places[stream.part_files[0]] + stream.part_offsets[0])
+        return first % stream.element_bytes
+
+    def _map(self, files: OpenFiles, file: int, size: int, advice: int) -> None:
+        place = int(self._file_places[file])
+        with files.descriptor(file) as descriptor:
+            self._range.map_file(place, size, descriptor)
+        advise(advice, self._range.address + place, size)
+
+
+def can_be_mapped(field: StoredField) -> bool:
+    """Return whether the files of a field can be mapped onto one grid of elements."""
+    is_whole = isinstance(field.addresses, Consecutive) or len(field.stream.part_files) <= len(
+        field.stream.paths
+    )
+    return is_whole and len(field.stream.paths) <= MOST_MAPPED_FILES and bool(_file_places(field))
+
+
+def _file_places(field: StoredField) -> tuple[np.ndarray, int] | None:
+    """Return where each file begins in the range, int64 (files,), and the bytes of the range.
+
+    The first element of every part lies a whole number of elements after that of the first part.
+    None where there are no such places, or they take too many addresses.
+    """
+    stream = field.stream
+    element, step = stream.element_bytes, PAGE_BYTES
+    if element == 0 or not len(stream.part_files):
+        return None
+    common = gcd(element, step)
+    pages_per_cycle = element // common
+    inverse = pow(step // common, -1, pages_per_cycle) if pages_per_cycle > 1 else 0
+    first_parts = np.searchsorted(stream.part_files, np.arange(len(stream.paths)))
+    offsets = stream.part_offsets.tolist()
+    places: list[int] = []
+    page, origin = 0, None
+    for file, (size, part) in enumerate(zip(stream.sizes.tolist(), first_parts, strict=True)):
+        has_part = part < len(offsets) and stream.part_files[part] == file
+        if has_part:
+            origin = offsets[part] if origin is None else origin
+            # The page is the first from here on at which the part begins on the grid.
+            missing = (origin - offsets[part] - page * step) % element
+            if missing % common:
+                return None
+            page += missing // common * inverse % pages_per_cycle
+        places.append(page * step)
+        page += -(-size // step)
+    file_places = np.array(places, np.int64)
+    starts = file_places[stream.part_files] + stream.part_offsets
+    # Windows are gathered with more bytes than the last of them has.
+    range_bytes = (page + 1) * step + field.row_bytes
+    is_on_grid = not ((starts - starts[0]) % element).any()
+    return (file_places, range_bytes) if is_on_grid and range_bytes < _MOST_BYTES else None
