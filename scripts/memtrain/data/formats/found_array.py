@@ -15,13 +15,16 @@ class FoundArray:
         parts: byte offset and number of elements of every run of elements, in order. No run is
             empty, so that an array without elements has no parts.
         borders: int64 (documents + 1,), the first element of every document and the end of the
-            last one; None where the format knows of no documents.
+            last one; None where the format knows of no documents. A document may be empty.
+        path: file that has the elements, where it is another one than the file that was asked for:
+            the ``.bin`` beside Megatron's ``.idx``.
     """
 
     dtype: np.dtype
     shape: tuple[int, ...]
     parts: tuple[tuple[int, int], ...]
     borders: np.ndarray | None = None
+    path: str | None = None
 
     @property
     def elements(self) -> int:
@@ -45,3 +48,14 @@ def bytes_of_element(dtype: np.dtype, shape: tuple[int, ...]) -> int:
 def one_part(offset: int, elements: int) -> tuple[tuple[int, int], ...]:
     """Return the parts of an array whose elements lie in one run of bytes."""
     return ((offset, elements),) if elements else ()
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Stands for an array that a file has and that is not read.
+
+    Attributes:
+        reason: what is in the way and what to do, as the rest of a sentence that names the array.
+    """
+
+    reason: str

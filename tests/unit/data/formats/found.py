@@ -1,6 +1,7 @@
-"""Reads what was found in a file, as NumPy alone would: the bytes of the parts, one by one."""
+"""Reads what was found in a file, byte by byte, and damages files."""
 
 import numpy as np
+from hypothesis import strategies as st
 
 from memtrain.core.errors import UserError
 from memtrain.data.formats.file_formats import read_arrays
@@ -32,5 +33,16 @@ def found_or_refused(path, **stated):
         return only_array(path, **stated)
     except UserError as error:
         told = str(error)
-    assert str(path) in told
+    assert str(path.parent) in told
     return None
+
+
+def damage(path, data, header_bytes=None):
+    """Cut a file anywhere, or change some bytes of its first ``header_bytes``, or both."""
+    content = bytearray(path.read_bytes())
+    if data.draw(st.booleans()):
+        del content[data.draw(st.integers(0, len(content) - 1)) :]
+    places = st.integers(0, min(header_bytes or len(content), len(content)) - 1)
+    for _ in range(data.draw(st.integers(0, 3)) if content else 0):
+        content[data.draw(places)] = data.draw(st.integers(0, 255))
+    path.write_bytes(content)

@@ -14,7 +14,7 @@ from memtrain.core.errors import UserError
 from memtrain.data.formats.dtypes import BFLOAT16
 from memtrain.data.formats.file_formats import read_arrays
 from memtrain.data.formats.raw import RawFormat
-from tests.unit.data.formats.found import elements_of, found_or_refused, only_array
+from tests.unit.data.formats.found import damage, elements_of, found_or_refused, only_array
 
 dtypes = st.sampled_from(
     [
@@ -122,7 +122,7 @@ def test_what_is_stated_is_compared_with_a_header(tmp_path):
 
 def test_a_header_is_not_read_as_values(tmp_path):
     np.save(tmp_path / "x.npy", np.zeros(4, "u1"))
-    with pytest.raises(UserError, match="begins as a file of the format npy"):
+    with pytest.raises(UserError, match="is a file of the format npy"):
         read_arrays(tmp_path / "x.npy", raw=RawFormat(np.dtype("u1")), format="raw")
     found = only_array(tmp_path / "x.npy", raw=RawFormat(np.dtype("u1"), (), 130), format="raw")
     assert found.elements == 2
@@ -157,15 +157,7 @@ def test_damaged_headers_are_refused_or_right(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("damaged") / "x.npy"
     dtype = data.draw(dtypes)
     save(path, values_of(dtype, (5, 3)))
-    content = bytearray(path.read_bytes())
-    header = len(content) - 15 * dtype.itemsize
-    if data.draw(st.booleans()):
-        del content[data.draw(st.integers(0, len(content) - 1)) :]
-    for _ in range(data.draw(st.integers(0, 3))):
-        if content:
-            place = data.draw(st.integers(0, min(header, len(content)) - 1))
-            content[place] = data.draw(st.integers(0, 255))
-    path.write_bytes(content)
+    damage(path, data, path.stat().st_size - 15 * dtype.itemsize)
     found = found_or_refused(path)
     if found is None:
         return
