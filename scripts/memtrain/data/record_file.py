@@ -275,13 +275,14 @@ def padded_header(layout: RecordLayout) -> bytes:
     Raises:
         UserError: where the description of the rows is longer than that.
     """
+    # Letters that Latin-1 has not are written as escapes, which Python's parser reads.
     description = repr(
         {
             "descr": npy.dtype_to_descr(layout.dtype),
             "fortran_order": False,
             "shape": layout.shape,
         }
-    ).encode("latin1")
+    ).encode("latin1", "backslashreplace")
     start = npy.magic(1, 0)
     length = layout.offset - len(start) - 2
     if len(description) >= length:
