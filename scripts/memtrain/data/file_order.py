@@ -59,7 +59,7 @@ def natural_key(path: str) -> list[str | tuple[int, str]]:
 
 def _files_of(pattern: str) -> list[str]:
     if os.path.lexists(pattern) or not has_magic(pattern):
-        return [pattern] if os.path.lexists(pattern) else []
+        return [pattern]
     matches = glob(pattern, recursive=True)
     return sorted((path for path in matches if not os.path.isdir(path)), key=natural_key)
 
@@ -70,38 +70,40 @@ def _hidden_folders(pattern: str) -> list[str]:
     ``glob`` passes over such a folder without a word, and with it over its files.
     """
     steps = pattern.split("/")
+    first = next(place for place, step in enumerate(steps) if has_magic(step))
     folders: set[str] = set()
-    for place, step in enumerate(steps):
+    for place in range(first, len(steps)):
         before = "/".join(steps[:place])
-        if has_magic(step):
-            folders.update(glob(before, recursive=True) if before else ["/" if place else "."])
-        if step == "**":
-            folders.update(glob("/".join(steps[: place + 1]), recursive=True))
+        folders.update(glob(before, recursive=True) if before else ["/" if place else "."])
+    if steps[-1] == "**":
+        folders.update(glob(pattern, recursive=True))
     return [
         f"{folder}: this folder may not be listed, so that its files are not found. Let its owner "
         "allow it (chmod +rx)."
         for folder in sorted(folders)
-        if os.path.isdir(folder) and not os.access(folder, os.R_OK | os.X_OK)
+        if os.path.isdir(folder) and not os.access(folder, os.R_OK | os.X_OK, effective_ids=True)
     ]
 
 
 def _nothing_found(pattern: str) -> str:
-    if has_magic(pattern):
-        return f"{pattern}: no file matches this pattern, relative to {os.getcwd()}. Correct it."
-    return f"{pattern}: there is no such file, relative to {os.getcwd()}. Correct the path."
+    return f"{pattern}: no file matches this pattern, relative to {os.getcwd()}. Correct it."
 
 
 def _problem_of(path: str, first_names: dict[tuple[int, int], str]) -> str | None:
     """Return what is wrong with a file; note its identity, so that it is found again."""
     try:
         status = os.stat(path)
+    except FileNotFoundError:
+        if os.path.islink(path):
+            return f"{path}: this link leads to {os.readlink(path)}, which is gone. Correct it."
+        return f"{path}: there is no such file, relative to {os.getcwd()}. Correct the path."
     except OSError as error:
         return f"{path}: this file cannot be read ({error.strerror})."
     if stat.S_ISDIR(status.st_mode):
         return f"{path}: this is a folder. Name its files, such as {os.path.join(path, '*')}."
     if not stat.S_ISREG(status.st_mode):
         return f"{path}: this is a pipe or a device. Name a file."
-    if not os.access(path, os.R_OK):
+    if not os.access(path, os.R_OK, effective_ids=True):
         return f"{path}: this file may not be read. Let its owner allow it (chmod +r)."
     identity = (status.st_dev, status.st_ino)
     if identity not in first_names:
