@@ -16,7 +16,11 @@ def pins(path):
 
 def test_conda_and_pip_install_the_same_versions(repository):
     envs = repository / "envs"
-    conda_names = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
+    conda_names = {
+        "pytorch": "torch",
+        "matplotlib-base": "matplotlib",
+        "ml_dtypes": "ml-dtypes",
+    }
     dependencies = yaml.safe_load((envs / "memtrain.yaml").read_text())["dependencies"]
     conda = dict(re.fullmatch(r"(\S+) =([0-9.]+)", line).groups() for line in dependencies[1:])
     pip = pins(envs / "requirements.txt")

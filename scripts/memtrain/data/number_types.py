@@ -1,10 +1,8 @@
-"""Types of numbers that NumPy has, and bfloat16, which it has not."""
+"""Values of bfloat16 as numbers of NumPy's own."""
 
-import ml_dtypes
 import numpy as np
 
-#: The upper half of a float32: https://cloud.google.com/tpu/docs/bfloat16
-BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
+from memtrain.data.formats.dtypes import BFLOAT16
 
 
 def as_numpy_numbers(values: np.ndarray) -> np.ndarray:

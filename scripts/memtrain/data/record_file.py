@@ -9,31 +9,28 @@ Format: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 """
 
 import os
-import tokenize
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import BinaryIO
 
 import numpy as np
 from numpy.lib import format as npy
 
 from memtrain.core.errors import UserError
 from memtrain.data.field_view import FieldView
+from memtrain.data.formats.dtypes import dtype_from_json as dtype_from_json
+from memtrain.data.formats.dtypes import dtype_to_json as dtype_to_json
+from memtrain.data.formats.npy import read_npy_header
+from memtrain.data.formats.opened_file import opened
 from memtrain.data.streams.row_addresses import Consecutive
 from memtrain.data.streams.stored_field import StoredField
 from memtrain.data.streams.stream import Stream
 from memtrain.system.atomic_files import atomic_file, reserve_space
-from memtrain.system.file_content import open_file
 
 #: Byte at which the rows of a new file begin: one page, so that O_DIRECT can read blocks of them.
 ROWS_OFFSET = 4096
-
-#: Longest header that is read: enough for thousands of fields. NumPy's own limit is lower, for
-#: versions of Python whose parser crashes on deeply nested text.
-_LONGEST_HEADER = 1 << 20
 
 _BYTES_BETWEEN_SYNCS = 64 << 20
 
@@ -127,18 +124,6 @@ def record_dtype(**fields: tuple[str, int | tuple[int, ...]]) -> np.dtype:
     )
 
 
-def dtype_to_json(dtype: np.dtype) -> object:
-    """Return a dtype as text or lists, as ``.npy`` headers describe it."""
-    return _as_lists(npy.dtype_to_descr(dtype))
-
-
-def dtype_from_json(description: object) -> np.dtype:
-    """Return the dtype that ``dtype_to_json`` described."""
-    # NumPy's annotation admits only flat lists of fields; the function takes plain types and nested
-    # records as well.
-    return npy.descr_to_dtype(_as_descr(description))  # type: ignore[arg-type]
-
-
 def read_record_layout(path: str | os.PathLike) -> RecordLayout:
     """Read and check the header of a ``.npy`` file.
 
@@ -146,28 +131,14 @@ def read_record_layout(path: str | os.PathLike) -> RecordLayout:
         UserError: where the file is missing, is no ``.npy`` file, holds Python objects, a single
             value or columns in Fortran order, or has another size than its header says.
     """
-    try:
-        with open_file(path) as file:
-            shape, fortran_order, dtype = _read_header(file)
-            offset = file.tell()
-    except FileNotFoundError:
-        raise UserError(f"{path}: there is no such file.") from None
-    except (ValueError, TypeError, tokenize.TokenError) as error:
-        # NumPy raises these errors for a damaged header.
-        raise UserError(f"{path}: this is not a .npy file ({error}).") from None
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise UserError(f"{path}: this file cannot be read ({reason}).") from None
-    if dtype.hasobject:
-        raise UserError(f"{path}: it holds Python objects, which are not read. Save numbers.")
-    if len(shape) == 0:
-        raise UserError(f"{path}: it holds a single value. Save an array of rows.")
-    if fortran_order and len(shape) > 1:
+    with opened(path) as file:
+        header = read_npy_header(file)
+    if header.version == (3, 0):
         raise UserError(
-            f"{path}: its rows lie column by column (Fortran order). Save it again with "
-            "np.save(path, np.ascontiguousarray(array))."
+            f"{path}: version 3.0 of the .npy format is not read as a record file: use field names "
+            "of plain letters."
         )
-    layout = RecordLayout(dtype=dtype, row_shape=shape[1:], rows=shape[0], offset=offset)
+    layout = RecordLayout(header.dtype, header.shape[1:], header.shape[0], header.offset)
     check_size(path, layout)
     return layout
 
@@ -321,13 +292,14 @@ def padded_header(layout: RecordLayout) -> bytes:
     Raises:
         UserError: where the description of the rows is longer than that.
     """
+    # Letters that Latin-1 has not are written as escapes, which Python's parser reads.
     description = repr(
         {
             "descr": npy.dtype_to_descr(layout.dtype),
             "fortran_order": False,
             "shape": layout.shape,
         }
-    ).encode("latin1")
+    ).encode("latin1", "backslashreplace")
     start = npy.magic(1, 0)
     length = layout.offset - len(start) - 2
     if len(description) >= length:
@@ -337,40 +309,3 @@ def padded_header(layout: RecordLayout) -> bytes:
             "names."
         )
     return start + length.to_bytes(2, "little") + description.ljust(length - 1) + b"\n"
-
-
-def _read_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
-    version = npy.read_magic(file)
-    if version == (3, 0):
-        raise ValueError("version 3.0 of the format: use field names of plain letters")
-    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    start = file.tell()
-    try:
-        return read(file, max_header_size=_LONGEST_HEADER)
-    except (ValueError, TypeError):
-        file.seek(start)
-        header = file.read(_LONGEST_HEADER)
-        if b"np.int" in header:
-            # https://github.com/numpy/numpy/issues/28334: open_memmap writes the shape as it is.
-            raise ValueError(
-                "its header holds a NumPy integer such as np.int64(4), which NumPy itself cannot "
-                "read back. Write it again with a shape of Python's integers: int(rows)"
-            ) from None
-        raise
-
-
-def _as_lists(description: object) -> object:
-    return (
-        [_as_lists(part) for part in description]
-        if isinstance(description, list | tuple)
-        else description
-    )
-
-
-def _as_descr(description: object) -> object:
-    if not isinstance(description, list):
-        return description
-    return [
-        (name, _as_descr(dtype), *(tuple(part) for part in shape))
-        for name, dtype, *shape in description
-    ]

@@ -21,8 +21,8 @@ import numpy as np
 import torch
 from torch.utils.data import default_collate
 
+from memtrain.data.formats.dtypes import BFLOAT16
 from memtrain.data.layouts import RowLayout
-from memtrain.data.number_types import BFLOAT16
 from memtrain.data.record_file import RecordLayout
 
 Item = TypeVar("Item")

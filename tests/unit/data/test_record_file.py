@@ -54,6 +54,14 @@ def test_numpy_and_memtrain_read_what_was_written(tmp_path_factory, dtype, rows,
     assert dtype_from_json(dtype_to_json(dtype)) == dtype
 
 
+def test_names_of_fields_have_any_letters(tmp_path):
+    values = np.array([(1, 2), (3, 4)], [("Größe", "<i2"), ("日本", "<i4")])
+    with create(tmp_path / "rows.npy", values.dtype, 2) as writer:
+        writer.write(0, values)
+    assert np.array_equal(np.load(tmp_path / "rows.npy"), values)
+    assert read_record_layout(tmp_path / "rows.npy").dtype == values.dtype
+
+
 def test_any_npy_file_is_read(tmp_path):
     array = np.arange(12.0).reshape(4, 3)
     np.save(tmp_path / "plain.npy", array)
