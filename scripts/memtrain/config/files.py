@@ -26,16 +26,16 @@ DTYPES = (
     "bool",
 )
 
-_BIG_ENDIAN = "big-endian "
+_WITH_BYTE_ORDER = re.compile("[<>]([iu][1248]|f[248])")
 
 _FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def _check_dtype(name: str) -> str:
-    if name.removeprefix(_BIG_ENDIAN) not in DTYPES:
+    if name not in DTYPES and not _WITH_BYTE_ORDER.fullmatch(name):
         raise ValueError(
-            f"known types are {listed(DTYPES)}, each with 'big-endian ' before it where the files "
-            f"have that order of bytes.{did_you_mean(name, DTYPES)}"
+            f"known types are {listed(DTYPES)}; '>u2' and the like have the bytes of every value "
+            f"in the other order.{did_you_mean(name, DTYPES)}"
         )
     return name
 
@@ -111,14 +111,13 @@ class _FieldsOfFiles(Settings):
 
     format: Literal["raw"] | None = Field(
         default=None,
-        description="raw: the bytes are values of `dtype`, whatever the file is called. null: by "
-        "name and first bytes: .npy, safetensors, Arrow (.arrow, .feather), Megatron's .bin with "
-        ".idx and modded-nanogpt's .bin describe themselves, and all others are raw.",
+        description="Format of the files. raw: values of `dtype` and nothing else, but for "
+        "`header_bytes`; null: what the files begin with says it, and others are raw.",
     )
     dtype: Annotated[str, AfterValidator(_check_dtype)] | None = Field(
         default=None,
-        description="Type of the values in raw files, such as uint16, bfloat16 or 'big-endian "
-        "int32'; other files know theirs.",
+        description="Type of the values in raw files, such as uint16, bfloat16 or >i4 "
+        "(big-endian); other files know theirs.",
     )
     shape: Shape = Field(
         default_factory=list,
@@ -261,9 +260,11 @@ class FilesSettings(_FieldsOfFiles):
 
     def _problems_of_fields(self) -> list[str]:
         problems = []
-        misplaced = sorted(self.model_fields_set - {"path", "fields", "task", "classes"})
+        of_fields = ("features", "target", *_FieldsOfFiles.model_fields)
+        empty = FilesSettings.model_construct()
+        misplaced = [name for name in of_fields if getattr(self, name) != getattr(empty, name)]
         if misplaced and self.path is None:
-            problems.append(f"{listed(misplaced)} belongs to a field; move it there")
+            problems.append(f"{listed(misplaced)} belongs into a field; move it there")
         fields = self.fields or {}
         targets = [
             name

@@ -68,7 +68,7 @@ def test_places_of_a_row_have_open_ends():
         ),
         (
             "{dtype: uint8, fields: {x: {path: a}, y: {path: b}}}",
-            ["dtype belongs to a field", "one field is the target; found none"],
+            ["dtype belongs into a field", "one field is the target; found none"],
         ),
         ("{fields: {'a b': {path: a}, y: {path: b, target: true}}}", ["'a b' becomes the name"]),
     ],
