@@ -1,4 +1,4 @@
-"""Trains PyTorch models on ranges of the rows of one memory-mapped file.
+"""Trains PyTorch models on ranges of the rows of memory-mapped files.
 
 Wiring only: the configuration is read and checked, the rules are included. What a rule does stands
 in the script of its name under scripts/, how it is run in profiles/.
@@ -50,7 +50,7 @@ rule all:
         rules.index_shards.output,
         rules.resolve_splits.output,
         rules.summarize.output,
-        f"{RESULTS_WITHOUT_PREFIX}/data.npy",
+        f"{RESULTS_WITHOUT_PREFIX}/{DATA}",
         f"{RESULTS_WITHOUT_PREFIX}/source.json",
         collect(rules.train.output, split=CONFIGURATION.split_names),
         collect(rules.evaluate.output, split=EVALUATED),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from memtrain.config.parsing import settings_text
 from memtrain.config.reading import configuration_text, parse_configuration
-from memtrain.config.results import GROUPS_FILE, ResultsLayout
+from memtrain.config.results import GROUPS_FILE, ROWS_FILE, ResultsLayout, data_file
 from memtrain.data.tables.source_files import source_files
 from memtrain.recipes.recipe_facts import facts_of_recipe
 from memtrain.recipes.withdrawals import WITHDRAWALS_FILE
@@ -21,6 +21,9 @@ MODULE = workflow.modifier
 # Without rows to evaluate on, a split has a recipe, a model and a history, and nothing else.
 EVALUATED = CONFIGURATION.evaluated_splits
 NOT_EVALUATED = [split for split in CONFIGURATION.split_names if split not in EVALUATED]
+
+# The rows: a file that holds them or, of rows in files, their description.
+DATA = data_file(CONFIGURATION.dataset)
 
 # Rows with groups have a file that says where each group starts.
 IMPORT = CONFIGURATION.dataset.import_

@@ -27,6 +27,39 @@ if CONFIGURATION.dataset.mock:
             " --data {output.data:q} --source {output.source:q} --threads {threads}"
             " {resources.recording} > {log:q} 2>&1"
 
+elif CONFIGURATION.dataset.files:
+
+    # The files are no inputs: a job would have to look at thousands of them. The verdict does.
+    rule describe_files:
+        input:
+            verdict=verdict_on("describe_files"),
+        output:
+            data="<results>/rows.json",
+            source="<results>/source.json",
+        log:
+            "<results>/logs/describe_files.log",
+        benchmark:
+            "<results>/benchmarks/describe_files.jsonl"
+        conda:
+            "../envs/memtrain.yaml"
+        resources:
+            check=script("check_components"),
+            script=script("describe_files"),
+            recording=recording_arguments,
+            mem_mb=memory(500),
+            runtime=minutes_of_describing,
+        params:
+            settings=settings_text(CONFIGURATION.dataset.files),
+            config=str(RESULTS.configuration),
+            known=str(RESULTS.known_digests),
+        shell:
+            # Mistakes in what the trainings name are told before files are read for hours.
+            "python {resources.check:q} --config {params.config:q}"
+            " {resources.recording} > {log:q} 2>&1 &&"
+            " python {resources.script:q} --settings {params.settings:q}"
+            " --data {output.data:q} --source {output.source:q} --known {params.known:q}"
+            " {resources.recording} >> {log:q} 2>&1"
+
 else:
 
     rule import_data:
@@ -64,7 +97,7 @@ else:
 rule index_shards:
     input:
         verdict=verdict_on("index_shards"),
-        data=made_by(MAKES_ROWS, "data.npy"),
+        data=made_by(MAKES_ROWS, DATA),
         source=made_by(MAKES_ROWS, "source.json"),
     output:
         manifest="<results>/manifest.json",
@@ -95,7 +128,7 @@ rule index_shards:
 checkpoint resolve_splits:
     input:
         verdict=verdict_on("resolve_splits"),
-        data=made_by(MAKES_ROWS, "data.npy"),
+        data=made_by(MAKES_ROWS, DATA),
         source=made_by(MAKES_ROWS, "source.json"),
         manifest=made_by("index_shards", "manifest.json"),
         parts=made_by("index_shards", "manifest"),

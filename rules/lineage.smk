@@ -41,6 +41,9 @@ def start():
     """Do what has to be done before the first job."""
     if not workflow.dryrun:
         write_configuration()
+        if DATA != ROWS_FILE:
+            # Rows of files are described no longer: the file of rows beside it counts.
+            (RESULTS.root / ROWS_FILE).unlink(missing_ok=True)
         WORKFLOW_RUN.start()
         if not workflow.local_exec and PreemptedJobs.can_be_put_back():
             PreemptedJobs(Path.cwd()).start()

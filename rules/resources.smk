@@ -2,6 +2,7 @@
 
 from functools import partial
 
+from memtrain.data.rows_of_files import size_of_rows
 from memtrain.workflow import job_resources as requested
 
 
@@ -24,10 +25,18 @@ def minutes(mb_per_second):
 
 
 def megabytes(files):
-    """Return the size of the data files among the inputs of a rule, in MB; 0 for missing ones."""
+    """Return the size of the data files among the inputs of a rule, in MB; 0 for missing ones.
+
+    Rows in files count as the files that they lie in.
+    """
     data = files.get("data", [])
     paths = [data] if isinstance(data, str) else data
-    return sum(os.path.getsize(path) for path in paths if os.path.isfile(path)) / 1e6
+    return sum(map(size_of_rows, filter(os.path.isfile, paths))) / 1e6
+
+
+def minutes_of_describing(wildcards, attempt):
+    """Return the minutes to describe rows in files, which are read only for their delimiters."""
+    return requested.minutes(600, attempt)
 
 
 def minutes_of_writing(wildcards, attempt):

@@ -4,7 +4,7 @@
 rule train:
     input:
         verdict=verdict_on("train"),
-        data=ancient("<results>/data.npy"),
+        data=ancient(f"<results>/{DATA}"),
         split=recipe,
     output:
         model="<results>/splits/{split}/model.safetensors",
@@ -43,7 +43,7 @@ rule train:
 rule evaluate:
     input:
         verdict=verdict_on("evaluate"),
-        data=ancient("<results>/data.npy"),
+        data=ancient(f"<results>/{DATA}"),
         split=recipe,
         model=made_by("train", "splits/{split}/model.safetensors"),
         history=made_by("train", "splits/{split}/history.csv"),

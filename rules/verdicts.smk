@@ -16,10 +16,10 @@ from memtrain.system.known_digests import KnownDigests
 from memtrain.workflow.code_reader import CodeReader
 from memtrain.workflow.forecast import forecast
 from memtrain.workflow.judge import Judge, JudgeOfOneMoment
-from memtrain.workflow.today import Today
+from memtrain.workflow.today import Today, rule_of_rows
 from memtrain.workflow.verdicts import Verdicts
 
-MAKES_ROWS = "generate_data" if CONFIGURATION.dataset.mock else "import_data"
+MAKES_ROWS = rule_of_rows(CONFIGURATION.dataset)
 
 RULES_WITH_VERDICT = (
     MAKES_ROWS,
@@ -55,6 +55,7 @@ def verdicts():
         known=KnownDigests(notes, limit, tell_of_reading),
         reader=CodeReader(notes),
     )
+    atexit.register(today.headers.save)
     for line in forecast(today, JudgeOfOneMoment(today)):
         print(line, file=sys.stderr)
     return Verdicts(

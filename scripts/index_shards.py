@@ -18,6 +18,7 @@ from memtrain.core.ranges import Range
 from memtrain.data.indexing import auto_rows_per_shard, read_nonempty_layout, summarize_shards
 from memtrain.data.made_from import shard_settings_digest
 from memtrain.data.manifest import Manifest, part_paths, write_manifest
+from memtrain.data.rows_of_files import digest_of_rows
 from memtrain.lineage.records.arguments import add_recording_arguments
 from memtrain.lineage.records.recorder import recording
 from memtrain.lineage.records.row_pieces import pieces_of_manifest
@@ -113,7 +114,7 @@ def index(args: argparse.Namespace) -> Manifest:
 def made_from(args: argparse.Namespace, code: str) -> dict[str, str]:
     """Return what the manifest is made from: digests by name."""
     notes = FileNotes(Path(args.known) if args.known else None)
-    data = KnownDigests(notes).digest(args.data)
+    data = digest_of_rows(args.data, KnownDigests(notes).digest)
     notes.save()
     assert data is not None, "there is no limit to what is read"
     return {

@@ -11,6 +11,7 @@ _ORDER = (
     "describe_table",
     "generate_data",
     "import_data",
+    "describe_files",
     "index_shards",
     "resolve_splits",
     "train",

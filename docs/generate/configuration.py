@@ -59,11 +59,9 @@ def _mapping(definition: Schema) -> Schema:
 
 def _definition(value: Schema) -> str | None:
     """Return the name of the mapping that a value is, or is one of the alternatives of."""
-    for alternative in [
-        value,
-        *value.get("anyOf", []),
-        value.get("additionalProperties", {}),
-    ]:
+    alternatives = [value, *value.get("anyOf", [])]
+    by_name = [one.get("additionalProperties", {}) for one in alternatives]
+    for alternative in [*alternatives, *by_name]:
         if isinstance(alternative, dict) and "$ref" in alternative:
             name = alternative["$ref"].removeprefix("#/$defs/")
             return None if name in ("Choice", "PartialChoice") else name

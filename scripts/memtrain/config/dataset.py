@@ -1,4 +1,4 @@
-"""The settings of a dataset: rows that are generated, or imported from the user's files."""
+"""The settings of a dataset: rows that are generated, imported, or read where they lie."""
 
 from typing import Annotated, Any, Literal
 
@@ -12,6 +12,7 @@ from pydantic import (
     model_validator,
 )
 
+from memtrain.config.files import FilesSettings
 from memtrain.config.plain_values import read_number
 from memtrain.config.selections import ColumnName, Selections, plain_names
 from memtrain.config.text_files import CsvSettings
@@ -332,15 +333,19 @@ class DatasetSettings(Settings):
     name: Name = Field(description="Name of the dataset; its results go to results/<name>/.")
     mock: MockSettings | None = Field(default=None, description="Generated rows, to try things.")
     import_: ImportSettings | None = Field(
-        default=None, alias="import", description="Rows from your own files."
+        default=None, alias="import", description="Rows from your own tables, which are copied."
+    )
+    files: FilesSettings | None = Field(
+        default=None, description="Rows of your own files, read where they lie."
     )
 
     @model_validator(mode="after")
     def _check_source(self) -> "DatasetSettings":
-        if (self.mock is None) == (self.import_ is None):
-            found = "neither" if self.mock is None else "both"
+        given = {"mock": self.mock, "import": self.import_, "files": self.files}
+        found = [name for name, source in given.items() if source is not None]
+        if len(found) != 1:
             raise ValueError(
-                f"one source of rows is needed, `mock` or `import`; found {found}. "
-                + ("Add one of them." if found == "neither" else "Remove one of them.")
+                "one source of rows is needed, `mock`, `import` or `files`; found "
+                + (f"{listed(found)}. Remove all but one." if found else "none. Add one of them.")
             )
         return self

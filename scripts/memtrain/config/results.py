@@ -7,9 +7,13 @@ Rules spell their outputs once more, as Snakemake's patterns. What lies inside `
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from memtrain.core.errors import UserError
 from memtrain.core.wording import listed
+
+if TYPE_CHECKING:
+    from memtrain.config.dataset import DatasetSettings
 
 RESULTS_FOLDER = "results"
 
@@ -19,6 +23,7 @@ CONFIGURATION_FILE = "config.yaml"
 
 # Results name these in what they say of themselves, whatever path a program was given.
 DATA_FILE = "data.npy"
+ROWS_FILE = "rows.json"
 GROUPS_FILE = "groups.npy"
 BORDERS_FILE = "borders.npy"
 HISTORY_FILE = "history.csv"
@@ -130,8 +135,13 @@ class ResultsLayout:
 
     @property
     def data(self) -> Path:
-        """The record file with all rows."""
-        return self.root / DATA_FILE
+        """The rows: the record file that holds them; or, of rows in files, their description."""
+        rows = self.root / ROWS_FILE
+        return rows if rows.exists() else self.root / DATA_FILE
+
+    def data_of(self, dataset: "DatasetSettings") -> Path:
+        """Return the rows as a dataset has them, which need not be there yet."""
+        return self.root / data_file(dataset)
 
     @property
     def groups(self) -> Path:
@@ -172,6 +182,11 @@ class ResultsLayout:
         return self.root / "summary" / "made_from.json"
 
     @property
+    def known_headers(self) -> Path:
+        """The headers of files that were read before; no result depends on it."""
+        return self.root / "state" / "headers.json"
+
+    @property
     def known_digests(self) -> Path:
         """The digests of large files that were read before; no result depends on it."""
         return self.root / "state" / "files.json"
@@ -201,6 +216,11 @@ class ResultsLayout:
     def benchmarks(self) -> Path:
         """The folder of Snakemake's benchmarks."""
         return self.root / "benchmarks"
+
+
+def data_file(dataset: "DatasetSettings") -> str:
+    """Return the name of the file of the rows of a dataset, below the folder of its results."""
+    return DATA_FILE if dataset.files is None else ROWS_FILE
 
 
 def split_benchmark(benchmarks: str | os.PathLike, rule: str, split: str) -> Path:

@@ -3,12 +3,15 @@
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
-from memtrain.config.results import DATA_FILE, GROUPS_FILE
+from memtrain.config.results import DATA_FILE, ROWS_FILE
 from memtrain.core.errors import UserError
 from memtrain.system import checked_json
 from memtrain.system.digests import digest_of_file
+
+_MADE_BY = "generate_data, import_data or describe_files"
 
 #: Field of the features, where all of them are numbers of one type.
 FEATURES = "features"
@@ -103,18 +106,20 @@ class Source:
         self,
         made_from: Mapping[str, str],
         data: str | os.PathLike,
-        groups: str | os.PathLike | None = None,
+        beside: str | os.PathLike | None = None,
     ) -> "Source":
         """Return this source with the statement of what the rows were made from.
 
         Args:
             made_from: digests by name.
-            data: the data file, which is read for its digest.
-            groups: the file of the groups; None where the rows have none.
+            data: the data file, or the description of rows in files; it is read for its digest.
+            beside: a file that belongs to it: of the groups of rows, or of the borders of
+                documents; None where there is none.
         """
-        files = {DATA_FILE: digest_of_file(data)}
-        if groups is not None:
-            files[GROUPS_FILE] = digest_of_file(groups)
+        name = ROWS_FILE if os.fspath(data).endswith(".json") else DATA_FILE
+        files = {name: digest_of_file(data)}
+        if beside is not None:
+            files[Path(beside).name] = digest_of_file(beside)
         return replace(self, made_from=dict(made_from), files=files)
 
     def write(self, path: str | os.PathLike) -> None:
@@ -128,12 +133,12 @@ class Source:
         Raises:
             UserError: where the file is missing or describes no source.
         """
-        content = checked_json.read(path, made_by="generate_data or import_data")
+        content = checked_json.read(path, made_by=_MADE_BY)
         try:
             columns = [SourceColumn(**column) for column in content.pop("columns")]
             return cls(columns=columns, **content)
         except (KeyError, TypeError):
             raise UserError(
                 f"{path}: this does not describe where rows came from. Remove it and run "
-                "generate_data or import_data again."
+                f"{_MADE_BY} again."
             ) from None

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from memtrain.components.build import build_training_parts
 from memtrain.components.models import StandIn, check_model
 from memtrain.config.dataset import DatasetSettings, ImportSettings
+from memtrain.config.files import FilesSettings
 from memtrain.config.objects import import_object
 from memtrain.config.parsing import parse_settings
 from memtrain.config.reading import problems_between_settings
@@ -70,6 +71,8 @@ class ExpectedRows:
         if dataset.mock is not None:
             classes = dataset.mock.classes
             return cls(dataset.mock.features, ["y"], _kind(bool(classes)), classes)
+        if dataset.files is not None:
+            return cls(None, ["y"], _kind_in_files(dataset.files), dataset.files.classes)
         assert dataset.import_ is not None
         return _imported_rows(dataset.import_)
 
@@ -186,6 +189,10 @@ def _imported_rows(settings: ImportSettings) -> ExpectedRows:
         target=named.target,
         kind=_kind(is_class) if is_class or is_declared or is_text else None,
     )
+
+
+def _kind_in_files(settings: FilesSettings) -> Literal["regression", "classification"] | None:
+    return "classification" if settings.classes is not None else settings.task
 
 
 def _kind(is_class: bool) -> Literal["regression", "classification"]:

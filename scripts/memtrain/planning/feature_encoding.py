@@ -20,6 +20,7 @@ from memtrain.core.ranges import Range
 from memtrain.core.wording import did_you_mean, listed
 from memtrain.data.field_statistics import FieldStatistics, merge_all
 from memtrain.data.layouts import RowLayout
+from memtrain.data.number_types import as_numpy_numbers
 from memtrain.data.row_chunks import read_chunks
 from memtrain.data.source import FEATURES, Source, SourceColumn
 from memtrain.planning.category_encoding import (
@@ -234,9 +235,9 @@ class FeatureLearner:
         if rows not in self._words:
             categories = [one for one in self._columns if one.kind == "category"]
             counts: dict[str, Counter[int]] = {one.name: Counter() for one in categories}
-            for chunk in self._chunks(rows) if categories else ():
+            for fields in self._chunks(rows) if categories else ():
                 for one in categories:
-                    codes, often = np.unique(chunk[one.field][:, one.position], return_counts=True)
+                    codes, often = np.unique(fields[one.field][:, one.position], return_counts=True)
                     found = zip(codes.tolist(), often.tolist(), strict=True)
                     counts[one.name].update(dict(found))
             self._words[rows] = counts
@@ -313,14 +314,20 @@ class FeatureLearner:
     def _features(self, encoding: Encoding | None, rows: tuple[Range, ...]) -> Iterator[np.ndarray]:
         """Yield the features of some rows, (rows of a chunk, features)."""
         encoder = Encoder(encoding) if encoding else None
-        names = [name for name in self._layout.fields if name.startswith(FEATURES)]
-        for chunk in self._chunks(rows):
-            fields = {name: chunk[name] for name in names}
-            yield encoder.encode(fields) if encoder else chunk[FEATURES].reshape(len(chunk), -1)
+        for fields in self._chunks(rows):
+            if encoder is None:
+                features = as_numpy_numbers(fields[FEATURES])
+                yield features.reshape(len(features), -1)
+            else:
+                yield encoder.encode(
+                    {name: one for name, one in fields.items() if name.startswith(FEATURES)}
+                )
 
-    def _chunks(self, rows: tuple[Range, ...]) -> Iterator[np.ndarray]:
+    def _chunks(self, rows: tuple[Range, ...]) -> Iterator[dict[str, np.ndarray]]:
+        """Yield the values of every field of some rows, (rows of a chunk, ...)."""
         for one in rows:
-            yield from read_chunks(self._data, self._layout, one)
+            for chunk in read_chunks(self._data, self._layout, one):
+                yield self._layout.values(chunk)
 
 
 def _fillable(learned: LearnedFeatures) -> list[int]:

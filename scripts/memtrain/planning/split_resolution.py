@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 
 import numpy as np
 
@@ -18,9 +19,11 @@ from memtrain.data.record_file import dtype_to_json
 from memtrain.data.shard_summaries import PieceSummary
 from memtrain.data.source import FEATURES, Source
 from memtrain.loading.row_order import RowOrder, row_order
+from memtrain.planning.class_count import count_classes
 from memtrain.planning.dry_run import dry_run
 from memtrain.planning.feature_encoding import FeatureLearner
 from memtrain.planning.parts_problems import PartsError, shared_problems
+from memtrain.planning.shared_elements import shared_element_problems, without_shared_elements
 from memtrain.planning.target_check import target_problems
 from memtrain.planning.validation_check import check_decisions
 from memtrain.planning.validation_rows import hold_out
@@ -192,11 +195,15 @@ class _Resolver:
             used["train"], used["validate"] = hold_out(
                 f"splits.{split}", ranges.train, settings.validation, settings.seed, self._groups
             )
+            used["train"] = without_shared_elements(
+                self._manifest.layout, used["train"], used["validate"]
+            )
         used = {use: part for use, part in used.items() if part}
         configured = [one for part in used.values() for one in part]
         left_out = sorted({*overlaps(configured, self._withdrawn)})
         rows = {use: subtract_ranges(part, self._withdrawn) for use, part in used.items()}
         raise_problems(_empty_ranges(split, rows))
+        raise_problems(self._shared_elements(split, rows))
         pieces = {use: self._manifest.pieces(self._data, part) for use, part in rows.items()}
         uses = {_USES[use]: part for use, part in pieces.items()}
         touched = self._manifest.touched_shards([one for part in rows.values() for one in part])
@@ -231,6 +238,15 @@ class _Resolver:
             withdrawn=[(rows.start, rows.end) for rows in left_out],
             unknown_words=self._learner.unknown_words(training.encoding, rows.get("evaluate", [])),
         )
+
+    def _shared_elements(self, split: str, rows: Mapping[str, list[Range]]) -> Iterator[str]:
+        configured = self._configuration.splits.get(split)
+        if configured is None or not configured.allow_overlap:
+            yield from shared_element_problems(f"splits.{split}", self._manifest.layout, rows)
+
+    @cached_property
+    def _classes(self) -> int | None:
+        return count_classes(self._source, self._manifest)
 
     def _evaluation(self, ranges: list[Range], pieces: list[PieceSummary]) -> EvaluationRecipe:
         return EvaluationRecipe(
@@ -269,8 +285,8 @@ class _Resolver:
             rows=_rows(rows["train"], pieces["train"]),
             task=Task(
                 kind=self._source.task,
-                classes=self._source.classes,
-                dtype=dtype_to_json(self._manifest.layout.dtype),
+                classes=self._classes,
+                dtype=dtype_to_json(self._manifest.layout.view_dtype),
                 features=features.names,
                 target=self._source.target,
             ),

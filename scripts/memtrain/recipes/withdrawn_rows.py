@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from memtrain.config.results import DATA_FILE, ResultsLayout
+from memtrain.config.results import ResultsLayout
 from memtrain.core.errors import UserError, raise_problems
 from memtrain.core.ranges import Range, count_rows, merge_ranges
 from memtrain.core.wording import counted, listed
@@ -50,7 +50,7 @@ class WithdrawnRows:
         self._file = file
         self._results = results
         self._data_file = data or results.data
-        self._data = statement_in(results.source).files.get(DATA_FILE)
+        self._data = statement_in(results.source).files.get(results.data.name)
         self._found = self._noted()
 
     def known(self) -> list[Withdrawal]:

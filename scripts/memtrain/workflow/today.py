@@ -4,14 +4,16 @@ Results say under the same names what they were made from; see ``data.made_from`
 where a file is missing, or where it is too large to be read now.
 """
 
+import os
 from collections.abc import Sequence
 from functools import cache, cached_property
 from pathlib import Path
 
-from memtrain.config.dataset import TwoPaths
+from memtrain.config.dataset import DatasetSettings, TwoPaths
 from memtrain.config.results import ResultsLayout
 from memtrain.config.schema import Configuration
 from memtrain.core.errors import UserError
+from memtrain.data.described_from import described_from
 from memtrain.data.made_from import (
     files_digest,
     packages_text,
@@ -19,11 +21,13 @@ from memtrain.data.made_from import (
     shard_settings_digest,
     versions_of_packages,
 )
+from memtrain.data.rows_of_files import digest_of_rows
 from memtrain.data.tables.source_files import source_files
 from memtrain.recipes.acceptances import Acceptance
 from memtrain.recipes.recipe_facts import RecipeFacts, facts_of_recipe
 from memtrain.recipes.withdrawals import read_withdrawals, withdrawals_digest
 from memtrain.system import canonical_json
+from memtrain.system.file_notes import FileNotes
 from memtrain.system.known_digests import KnownDigests
 from memtrain.workflow.code_reader import CodeReader
 from memtrain.workflow.result_code import own_modules, result_code_digest
@@ -61,6 +65,7 @@ class Today:
         self.configuration = configuration
         self.results = results
         self.known = known
+        self.headers = FileNotes(results.known_headers)
         self._scripts = scripts
         self._reader = reader
         self._withdrawals = withdrawals
@@ -81,15 +86,26 @@ class Today:
     @property
     def makes_rows(self) -> str:
         """The rule that makes the rows."""
-        return "generate_data" if self.configuration.dataset.mock else "import_data"
+        return rule_of_rows(self.configuration.dataset)
+
+    @property
+    def data(self) -> Path:
+        """The rows, as the configured dataset has them."""
+        return self.results.data_of(self.configuration.dataset)
 
     def rows(self) -> MadeFrom:
-        """Return what data.npy would be made from."""
+        """Return what the rows, or their description, would be made from."""
         dataset = self.configuration.dataset
         if dataset.mock is not None:
             settings = settings_digest(dataset.mock)
             return {"code": self.code("generate_data"), "settings": settings}
-        assert dataset.import_ is not None, "rows are generated or imported"
+        if dataset.files is not None:
+            return {
+                "code": self.code("describe_files"),
+                "settings": settings_digest(dataset.files),
+                "files": described_from(dataset.files, self.headers, self.known.digest),
+            }
+        assert dataset.import_ is not None, "rows are generated, imported or described"
         return {
             "code": self.code("import_data"),
             "settings": settings_digest(dataset.import_),
@@ -102,7 +118,7 @@ class Today:
         return {
             "code": self.code("index_shards"),
             "settings": shard_settings_digest(shards.rows, shards.digest),
-            "data": self.digest(self.results.data),
+            "data": self._content_of_rows(),
         }
 
     def recipe(self, split: str) -> MadeFrom:
@@ -194,9 +210,15 @@ class Today:
         name = self.configuration.dataset.name
         return withdrawals_digest(read_withdrawals(self._withdrawals, name))
 
-    def digest(self, path: Path) -> str | None:
+    def digest(self, path: str | os.PathLike) -> str | None:
         """Return the digest of a file; None if there is none, or it is too large to be read now."""
-        return self.known.digest(path) if path.is_file() else None
+        return self.known.digest(path) if os.path.isfile(path) else None
+
+    def _content_of_rows(self) -> str | None:
+        try:
+            return digest_of_rows(self.data, self.digest) if self.data.is_file() else None
+        except UserError:  # The description is damaged, which is told of it.
+            return None
 
     def _facts(self, split: str) -> RecipeFacts | None:
         try:
@@ -219,3 +241,10 @@ class Today:
     def _modules_of_split(self, split: str, evaluates: bool) -> tuple[str, ...]:
         evaluation = self.configuration.evaluation if evaluates else None
         return tuple(own_modules(self.configuration.training_settings(split), evaluation))
+
+
+def rule_of_rows(dataset: DatasetSettings) -> str:
+    """Return the rule that makes the rows of a dataset, or describes where they lie."""
+    if dataset.mock is not None:
+        return "generate_data"
+    return "describe_files" if dataset.files is not None else "import_data"

@@ -71,6 +71,41 @@ running: {checkpoint: {steps: 5}}
 """
 )
 
+FILES = yaml.safe_load(
+    """
+dataset:
+  name: d
+  files:
+    path: [a.bin, b*.bin]
+    format: raw
+    dtype: uint16
+    shape: []
+    header_bytes: 1024
+    windows:
+      {length: 8, stride: 4, target: {offset: 1, length: 8}, borders: {delimiter: 0}, rest: shift}
+    task: classification
+    classes: 3
+folds: 3
+"""
+)
+FIELDS = yaml.safe_load(
+    """
+dataset:
+  name: d
+  files:
+    fields:
+      x: {path: x.npy, part: "0:4", array: a}
+      y: {path: y.npy, target: true, windows: {length: 1, borders: {offsets: b.npy}}}
+folds: 3
+"""
+)
+COLUMNS = yaml.safe_load(
+    """
+dataset: {name: d, files: {path: x.npy, features: "0:4", target: ["4:"]}}
+folds: 3
+"""
+)
+
 LOOP: list = []
 LOOP.append(LOOP)
 DEEP: dict = {}
@@ -106,7 +141,8 @@ def keys_of(content, path=()):
             yield from keys_of(part, (*path, key))
 
 
-KEYS = [(content, path) for content in (MOCK, IMPORT) for path in keys_of(content)]
+CONTENTS = (MOCK, IMPORT, FILES, FIELDS, COLUMNS)
+KEYS = [(content, path) for content in CONTENTS for path in keys_of(content)]
 
 
 def check(content, path, value):
@@ -143,8 +179,8 @@ def test_any_content_is_accepted_or_rejected_with_a_message(key, value):
 
 def test_the_schema_has_bounds_for_every_number():
     schema = json.loads(config_schema())
-    jsonschema.validate(MOCK, schema)
-    jsonschema.validate(IMPORT, schema)
+    for content in CONTENTS:
+        jsonschema.validate(content, schema)
     numbers = [part for part in parts_of(schema) if part.get("type") in ("integer", "number")]
     assert len(numbers) > 20
     for part in numbers:

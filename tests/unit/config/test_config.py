@@ -270,10 +270,10 @@ def test_a_configuration_can_be_written_and_read_back(tmp_path):
         ),
         (changed(splits={}), ["splits", "folds", "neither"]),
         (changed(splits={"folds": 5}), ["splits.folds", "beside `splits`"]),
-        (changed(dataset__mock=None), ["dataset", "neither", "mock", "import"]),
+        (changed(dataset__mock=None), ["dataset", "found none", "`files`"]),
         (
             changed(dataset__import={"path": "x", "features": ["a"], "target": ["b"]}),
-            ["dataset", "both", "Remove one"],
+            ["dataset", "found mock, import", "Remove all but one"],
         ),
         (changed(dataset={"mock": {"rows": 9}}), ["dataset.name", "missing"]),
         ("just text", ["'just text'"]),

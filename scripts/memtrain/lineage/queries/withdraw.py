@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from memtrain.config.results import DATA_FILE, ResultsLayout
+from memtrain.config.results import ResultsLayout
 from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range, overlaps, subtract_ranges
 from memtrain.core.wording import listed
@@ -163,7 +163,7 @@ def _new_withdrawal(
         reason=reason,
         at=utc_now(),
         digest=digest_rows(results.data, layout, rows),
-        data=source.files.get(DATA_FILE),
+        data=source.files.get(results.data.name),
         identical=[(one.start, one.end) for one in subtract_ranges(found.ranges, [rows])],
         values=folder.write(columns, digests, key),
     )

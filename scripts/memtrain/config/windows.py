@@ -1,0 +1,117 @@
+"""The settings of windows: rows that are consecutive elements of a stream."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from memtrain.config.types import FROM_TEXT, Count, FilePath, Settings
+
+Place = Annotated[int, Field(ge=0, lt=2**62), FROM_TEXT]
+
+
+class TargetWindow(Settings):
+    """Elements that are the target of a window, counted from its first element."""
+
+    offset: Place = Field(description="Elements from the start of the window to its target.")
+    length: Count = Field(description="Number of elements of the target.")
+
+
+class BordersInFile(Settings):
+    """Borders of documents, from a file of the numbers of their first elements."""
+
+    offsets: FilePath = Field(
+        description="A .npy file of whole numbers, ascending: the first element of every document, "
+        "counted over all files."
+    )
+
+
+class BordersAtElement(Settings):
+    """Borders behind an element that ends documents, such as an end-of-text token."""
+
+    delimiter: Annotated[int, Field(ge=-(2**63), lt=2**64), FROM_TEXT] = Field(
+        description="The element that is the last of every document."
+    )
+
+
+def _read_target(value: Any) -> Any:
+    if value is None or value == "next" or isinstance(value, dict | TargetWindow):
+        return value
+    raise ValueError(
+        "the target of a window is `next`, or {offset: N, length: N}. Where it lies in other "
+        "files, give it a field of its own: `fields: {...: {path: ..., target: true}}`"
+    )
+
+
+_KINDS_OF_BORDERS = ("file", "none", "documents")
+
+_FILES_OF_BORDERS: dict[str, type[BordersInFile] | type[BordersAtElement]] = {
+    "offsets": BordersInFile,
+    "delimiter": BordersAtElement,
+}
+
+
+def _read_borders(value: Any) -> Any:
+    if isinstance(value, BordersInFile | BordersAtElement) or value in (
+        "file",
+        "none",
+        "documents",
+    ):
+        return value
+    models: dict[str, type[Settings]] = {"offsets": BordersInFile, "delimiter": BordersAtElement}
+    if isinstance(value, dict) and len(value) == 1 and next(iter(value)) in models:
+        return models[next(iter(value))].model_validate(value)
+    raise ValueError(
+        "borders are `file`, `documents`, `none`, {offsets: a .npy file}, or {delimiter: an "
+        "element}"
+    )
+
+
+class WindowSettings(Settings):
+    """Rows that are windows of a stream: consecutive elements of one document or file."""
+
+    length: Count = Field(description="Elements of a window, as the model sees it.")
+    stride: Count | None = Field(
+        default=None,
+        description="Elements from the start of a window to the start of the next one; null: as "
+        "many as a window has, so that windows lie side by side.",
+    )
+    target: Annotated[Literal["next"] | TargetWindow | None, BeforeValidator(_read_target)] = Field(
+        default=None,
+        description="Elements that are the target. next: of every element the one behind it, for "
+        "models of language; {offset, length}: elements that begin so far behind the start of the "
+        "window; null: the target is in another field.",
+    )
+    borders: Annotated[
+        Literal["file", "documents", "none"] | BordersInFile | BordersAtElement,
+        BeforeValidator(_read_borders),
+    ] = Field(
+        default="file",
+        description="Borders that no window crosses. file: between files; documents: those that "
+        "the files know, as Megatron's .idx does; none: windows cross from file to file; {offsets: "
+        "FILE}: a .npy of the first element of every document; {delimiter: N}: behind every "
+        "element N, which takes reading all elements once.",
+    )
+    rest: Literal["drop", "shift"] = Field(
+        default="drop",
+        description="Elements before a border that do not fill a window. drop: they are left out; "
+        "shift: a last window is shifted back until it ends at the border.",
+    )
+
+    @property
+    def step(self) -> int:
+        """The number of elements from one window to the next."""
+        return self.stride or self.length
+
+    @property
+    def target_places(self) -> tuple[int, int] | None:
+        """The elements ``[start, end)`` of the target, from the start of the window; None: none."""
+        if self.target is None:
+            return None
+        if self.target == "next":
+            return 1, self.length + 1
+        return self.target.offset, self.target.offset + self.target.length
+
+    @property
+    def stored_length(self) -> int:
+        """The number of elements that a row takes: those of the features and of the target."""
+        return max(self.length, (self.target_places or (0, 0))[1])

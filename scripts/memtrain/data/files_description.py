@@ -1,0 +1,326 @@
+"""From the settings of rows in files to their description: where they lie, and what they mean.
+
+Only headers are read, and no value, unless the settings name an element at which documents end.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import combinations
+
+import numpy as np
+
+from memtrain.config.files import FieldSettings, FilesSettings, read_part
+from memtrain.config.selections import positions_of
+from memtrain.config.windows import WindowSettings
+from memtrain.core.errors import UserError, raise_problems
+from memtrain.core.wording import listed
+from memtrain.data.file_headers import ChosenArray, FileHeaders
+from memtrain.data.files_layout import FieldView, FilesLayout
+from memtrain.data.number_types import BFLOAT16
+from memtrain.data.source import FEATURES, Source, SourceColumn
+from memtrain.data.streams.row_addresses import Consecutive
+from memtrain.data.streams.stored_field import StoredField
+from memtrain.data.window_cutting import cut_into_windows
+
+TARGET = "target"
+
+#: Key of these settings in the configuration, for messages.
+_WHERE = "dataset.files"
+
+#: Name of the stored field where there is one without a name.
+_ROWS = "rows"
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A part of the rows that is the target, or that belongs to the features.
+
+    Attributes:
+        name: name of the values, such as that of their field.
+        view: where they lie.
+        is_target: whether they are the target.
+        is_column: whether they are columns of a matrix, which are called by their numbers.
+    """
+
+    name: str
+    view: FieldView
+    is_target: bool
+    is_column: bool = False
+
+
+def describe_files(settings: FilesSettings) -> tuple[FilesLayout, Source]:
+    """Return where the rows of files lie, and what they mean.
+
+    Raises:
+        UserError: where files are missing, do not agree, or do not hold what the settings name.
+    """
+    stored, parts = _side_by_side(settings.fields) if settings.fields else _in_one_stream(settings)
+    _check_counts(stored)
+    parts = [_with_places(part, stored) for part in parts]
+    raise_problems(_shared_places(parts))
+    layout = FilesLayout(tuple(stored.values()), _views(parts))
+    return layout, _source(settings, parts, layout)
+
+
+def _side_by_side(
+    fields: Mapping[str, FieldSettings],
+) -> tuple[dict[str, StoredField], list[_Part]]:
+    """Return the stored fields and the parts of fields in files of their own."""
+    stored: dict[str, StoredField] = {}
+    parts: list[_Part] = []
+    problems: list[str] = []
+    for name, settings in fields.items():
+        try:
+            headers = FileHeaders.read(f"{_WHERE}.fields.{name}", settings)
+            chosen = headers.choose(settings.array)
+            stored[name] = _stored_field(name, headers, chosen.array, settings.windows)
+        except UserError as error:
+            problems.extend(error.problems)
+            continue
+        view = FieldView(name, chosen.record_fields)
+        if settings.windows is not None and settings.windows.target is not None:
+            parts += _parts_of_window(name, view, settings.windows)
+        else:
+            start, end = read_part(settings.part)
+            parts.append(_Part(name, replace(view, start=start, end=end), settings.target))
+    raise_problems(problems)
+    return stored, parts
+
+
+def _in_one_stream(settings: FilesSettings) -> tuple[dict[str, StoredField], list[_Part]]:
+    """Return the stored fields and the parts of rows whose fields lie in the same files."""
+    headers = FileHeaders.read(_WHERE, settings)
+    stored: dict[str, StoredField] = {}
+
+    def view_of(chosen: ChosenArray) -> FieldView:
+        name = chosen.array or _ROWS
+        if name not in stored:
+            stored[name] = _stored_field(name, headers, chosen.array, settings.windows)
+        return FieldView(name, chosen.record_fields)
+
+    if settings.windows is not None and settings.windows.target is not None:
+        view = view_of(headers.choose(settings.array))
+        return stored, _parts_of_window(settings.array or _ROWS, view, settings.windows)
+    target = settings.target or []
+    features = settings.features or _all_but(target, headers)
+    parts = []
+    for names, is_target in ((features, False), (target, True)):
+        for name in names:
+            places = positions_of(name)
+            if places is None:
+                parts.append(_Part(name, view_of(headers.choose(name)), is_target))
+            else:
+                view = view_of(headers.choose(settings.array))
+                view = replace(view, start=places.start, end=places.stop)
+                parts.append(_Part(name, view, is_target, is_column=True))
+    return stored, parts
+
+
+def _all_but(target: Sequence[str], headers: FileHeaders) -> list[str]:
+    """Return the features where they are all that is not the target.
+
+    Raises:
+        UserError: where columns on both sides of the target would be left.
+    """
+    places = positions_of(target[0])
+    if places is None:
+        return [name for name in headers.names() if name not in target]
+    if places.start and places.stop is None:
+        return [f"0:{places.start}"]
+    if not places.start and places.stop is not None:
+        return [f"{places.stop}:"]
+    raise UserError(
+        f"{_WHERE}.target: found {target[0]}; where the target stands neither at the start nor at "
+        "the end of a row, or is all of it, say what the features are: `features: '0:64'`."
+    )
+
+
+def _parts_of_window(name: str, view: FieldView, windows: WindowSettings) -> list[_Part]:
+    places = windows.target_places
+    assert places is not None, "windows without a target have one part"
+    return [
+        _Part(name, replace(view, start=0, end=windows.length), is_target=False),
+        _Part(TARGET, replace(view, start=places[0], end=places[1]), is_target=True),
+    ]
+
+
+def _stored_field(
+    name: str, headers: FileHeaders, array: str, windows: WindowSettings | None
+) -> StoredField:
+    stream = headers.stream(array)
+    if stream.elements == 0:
+        raise UserError(f"{headers.where}: the files hold no elements. Name files that do.")
+    if windows is None:
+        return StoredField(name, stream, Consecutive(stream.elements))
+    return StoredField(name, stream, cut_into_windows(headers, array, stream, windows))
+
+
+def _check_counts(stored: Mapping[str, StoredField]) -> None:
+    """Refuse fields side by side that have different numbers of rows.
+
+    Raises:
+        UserError: with the numbers, and the first file at which they part.
+    """
+    counts = {name: one.rows for name, one in stored.items()}
+    if len(set(counts.values())) == 1:
+        return
+    first, *others = stored.values()
+    other = next(one for one in others if one.rows != first.rows)
+    raise UserError(
+        f"{_WHERE}.fields: fields side by side have a row for each row of the others, and these "
+        f"have {listed(f'{rows:,} rows ({name})' for name, rows in counts.items())}. "
+        f"{_where_they_part(first, other)}Name files that belong together."
+    )
+
+
+def _where_they_part(one: StoredField, other: StoredField) -> str:
+    """Return a sentence on the first files with different numbers of rows; empty if unknown."""
+    rows = [_rows_of_files(field) for field in (one, other)]
+    if len(rows[0]) != len(rows[1]):
+        return f"{one.name} has {len(rows[0]):,} files, and {other.name} has {len(rows[1]):,}. "
+    for file, (left, right) in enumerate(zip(*(part.tolist() for part in rows), strict=True)):
+        if left != right:
+            return (
+                f"They part at {one.stream.paths[file]} with {left:,} and "
+                f"{other.stream.paths[file]} with {right:,}. "
+            )
+    return ""
+
+
+def _rows_of_files(field: StoredField) -> np.ndarray:
+    """Return how many rows begin in each file: int64 (files,)."""
+    firsts = field.stream.file_firsts
+    if isinstance(field.addresses, Consecutive):
+        return np.diff(firsts)
+    # The first row of every segment; a segment of a file is one of its documents.
+    starts = np.searchsorted(field.addresses.borders, firsts)
+    return np.diff(field.addresses.first_rows[np.minimum(starts, len(field.addresses.borders) - 1)])
+
+
+def _with_places(part: _Part, stored: Mapping[str, StoredField]) -> _Part:
+    """Return a part with the places of a row that it takes; all of its axis where none are given.
+
+    Raises:
+        UserError: where a row has no such places.
+    """
+    view, field = part.view, stored[part.view.stored]
+    dtype, shape = field.stream.dtype, field.row_shape
+    for name in view.record_fields:
+        inner = dtype[name]
+        dtype, shape = inner.base, (*shape, *inner.shape)
+    if dtype.names is not None:
+        raise UserError(
+            f"{_WHERE}: {field.stream.paths[0]} holds records; name the fields that are the "
+            f"features and the target: {listed(dtype.names)}."
+        )
+    if dtype.kind not in "fiub" and dtype != BFLOAT16:
+        raise UserError(
+            f"{_WHERE}: {part.name} is {dtype}, and models are given numbers. Import it with "
+            "`dataset: import:`, which reads words and times."
+        )
+    if not shape:
+        if view.start is not None or view.end is not None:
+            raise UserError(
+                f"{_WHERE}: {part.name} is a place within a row, and rows of "
+                f"{field.stream.paths[0]} are single values."
+            )
+        return replace(part, view=replace(view, is_column=True))
+    start, end = view.start or 0, shape[0] if view.end is None else view.end
+    if not 0 <= start < end <= shape[0]:
+        raise UserError(
+            f"{_WHERE}: {part.name} names places [{start}, {end}) of a row, and rows of "
+            f"{field.stream.paths[0]} have {shape[0]:,}."
+        )
+    return (
+        part
+        if view.start is view.end is None
+        else replace(part, view=replace(view, start=start, end=end))
+    )
+
+
+def _shared_places(parts: Sequence[_Part]) -> Iterator[str]:
+    """Yield a problem for a feature and a target that have columns in common."""
+    for one, other in combinations(parts, 2):
+        left, right = one.view, other.view
+        same = (left.stored, left.record_fields) == (right.stored, right.record_fields)
+        if not same or not (one.is_column or one.view == other.view):
+            continue
+        if max(left.start or 0, right.start or 0) < min(
+            math.inf if left.end is None else left.end, math.inf if right.end is None else right.end
+        ):
+            yield f"{_WHERE}: {one.name} and {other.name} have columns in common; remove these."
+
+
+def _views(parts: Sequence[_Part]) -> dict[str, FieldView]:
+    """Return the fields of the rows: the features, of one part or several, and then the target.
+
+    Raises:
+        UserError: where the target has several parts.
+    """
+    targets = [part for part in parts if part.is_target]
+    if len(targets) > 1:
+        raise UserError(
+            f"{_WHERE}.target: found {listed(part.name for part in targets)}; the target is one "
+            "field, or one run of columns such as '2304:'."
+        )
+    features = [part for part in parts if not part.is_target]
+    names = _feature_fields(features)
+    return {name: part.view for name, part in zip(names, features, strict=True)} | {
+        TARGET: targets[0].view
+    }
+
+
+def _feature_fields(features: Sequence[_Part]) -> list[str]:
+    return [FEATURES] if len(features) == 1 else [f"{FEATURES}_{part.name}" for part in features]
+
+
+def _source(settings: FilesSettings, parts: Sequence[_Part], layout: FilesLayout) -> Source:
+    features = [part for part in parts if not part.is_target]
+    target = next(part for part in parts if part.is_target)
+    fields = layout.fields
+    columns = [
+        _column(part, name, fields[name])
+        for name, part in zip(_feature_fields(features), features, strict=True)
+    ]
+    last = _column(target, TARGET, fields[TARGET])
+    dtype = fields[TARGET].base
+    is_class = settings.task == "classification" or (
+        settings.task is None and (settings.classes is not None or dtype.kind in "iub")
+    )
+    if is_class and dtype.kind not in "iub":
+        raise UserError(
+            f"{_WHERE}.target: it is {dtype}, and classes are whole numbers. Use `task: "
+            "regression`, or a target of whole numbers."
+        )
+    if len(columns) > 1:
+        _check_columns(columns)
+    return Source(
+        features=[name for column in columns for name in column.names],
+        target=last.names,
+        task="classification" if is_class else "regression",
+        classes=(settings.classes or (2 if dtype.kind == "b" else None)) if is_class else None,
+        columns=[*columns, last],
+        origin={"kind": "files", "settings": settings.model_dump(mode="json")},
+    )
+
+
+def _check_columns(columns: Sequence[SourceColumn]) -> None:
+    """Refuse features of several fields that cannot stand in one row of numbers."""
+    blocks = [column.name for column in columns if len(column.shape) > 1]
+    if blocks:
+        raise UserError(
+            f"{_WHERE}: {listed(blocks)} has more than one axis a row, and features of several "
+            "fields become one row of numbers. Use it as the only field of the features."
+        )
+
+
+def _column(part: _Part, field: str, dtype: np.dtype) -> SourceColumn:
+    shape, first = dtype.shape, part.view.start or 0
+    if part.is_column and len(shape) == 1:
+        names = [str(first + place) for place in range(shape[0])]
+    elif math.prod(shape) == 1:
+        names = [part.name]
+    else:
+        names = [f"{part.name}[{','.join(map(str, place))}]" for place in np.ndindex(shape)]
+    return SourceColumn(part.name, "number", field, 0, list(shape), dtype.base.name, names)

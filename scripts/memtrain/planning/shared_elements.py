@@ -1,0 +1,83 @@
+"""Finds elements of a stream that rows of two uses share, as windows that overlap do.
+
+Two windows may have different numbers and hold the same values. A model that was trained on one is
+not tested by the other.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+
+from memtrain.core.ranges import Range, overlaps, subtract_ranges
+from memtrain.core.wording import counted
+from memtrain.data.files_layout import FilesLayout
+from memtrain.data.layouts import RowLayout
+from memtrain.data.streams.row_addresses import Consecutive, RowAddresses
+from memtrain.data.streams.stored_field import StoredField
+
+
+def shared_element_problems(
+    key: str, layout: RowLayout, used: Mapping[str, Sequence[Range]]
+) -> Iterator[str]:
+    """Yield a problem for each two uses whose rows share elements of a stream.
+
+    Args:
+        key: key of the split, for messages.
+        layout: where the rows lie.
+        used: rows by the key that names them: "train", "validate", "evaluate".
+    """
+    for (one, left), (other, right) in combinations(used.items(), 2):
+        for field in _streams(layout):
+            problem = _problem(key, field, (one, left), (other, right))
+            if problem is not None:
+                yield problem
+                break
+
+
+def without_shared_elements(
+    layout: RowLayout, rows: Sequence[Range], others: Sequence[Range]
+) -> list[Range]:
+    """Return rows without those that share elements with others."""
+    left = list(rows)
+    for field in _streams(layout):
+        touched = [_touching(field.addresses, one) for one in others]
+        left = subtract_ranges(left, touched)
+    return left
+
+
+def _streams(layout: RowLayout) -> list[StoredField]:
+    """Return the fields whose rows may share elements."""
+    stored = layout.stored if isinstance(layout, FilesLayout) else ()
+    return [one for one in stored if not isinstance(one.addresses, Consecutive)]
+
+
+def _problem(
+    key: str,
+    field: StoredField,
+    left: tuple[str, Sequence[Range]],
+    right: tuple[str, Sequence[Range]],
+) -> str | None:
+    (one, rows_of_one), (other, rows_of_other) = left, right
+    for rows in rows_of_one:
+        touched = _touching(field.addresses, rows)
+        around = subtract_ranges([touched], [rows])
+        shared = next(iter(overlaps(around, rows_of_other)), None)
+        if shared is None:
+            continue
+        gap = max(part.rows for part in around)
+        return (
+            f"{key}: rows {rows} ({one}) and rows {shared} ({other}) share elements of "
+            f"{field.name}, since a row takes {field.addresses.length:,} of them and the next one "
+            f"begins before its end. Leave out {counted(gap, 'row')} between `{one}` and "
+            f"`{other}` (of folds: `gap: {gap}`), or set `allow_overlap: true`."
+        )
+    return None
+
+
+def _touching(addresses: RowAddresses, rows: Range) -> Range:
+    """Return all rows that share elements with some rows, these included."""
+    start, end = addresses.span(rows.start, rows.end)
+    numbers = range(addresses.rows)
+    first = bisect_left(numbers, start + 1, key=lambda row: addresses.span(row, row + 1)[1])
+    last = bisect_left(numbers, end, key=lambda row: addresses.span(row, row + 1)[0])
+    return Range(min(first, rows.start), max(last, rows.end))
