@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
 from memtrain.core.errors import UserError
-from memtrain.core.ranges import Range, cut_at_grid
+from memtrain.core.ranges import Range
 from memtrain.data.layouts import RowLayout, read_layout
-from memtrain.data.manifest import SHARDS_PER_PART, Manifest
+from memtrain.data.manifest import SHARDS_PER_PART, Manifest, shard_grid
 from memtrain.data.shard_summaries import PieceSummary, summarize_rows
 
 _AUTO_SHARD_BYTES = 16 << 20
@@ -89,7 +89,7 @@ def summarize_shards(
         on_rows: function that is called with the number of rows of each shard, in order.
         algorithm: algorithm of the digests, sha256 or blake3.
     """
-    ranges = (rows for _, rows in cut_at_grid(Range(0, layout.rows), rows_per_shard))
+    ranges = (rows for _, rows in shard_grid(layout, rows_per_shard).cut(Range(0, layout.rows)))
     with ThreadPoolExecutor(threads) as pool:
         while part := list(islice(ranges, SHARDS_PER_PART)):
             for shard in pool.map(lambda rows: summarize_rows(data, layout, rows, algorithm), part):

@@ -8,13 +8,14 @@ dataset with a million shards.
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any, overload
 
 from memtrain.core.errors import UserError
-from memtrain.core.ranges import Range, cut_at_grid
+from memtrain.core.ranges import Range
+from memtrain.core.shard_grid import ShardGrid
 from memtrain.core.wording import listed
 from memtrain.data.field_statistics import FieldStatistics
 from memtrain.data.layouts import RowLayout, layout_from_json, layout_to_json, read_layout
@@ -34,7 +35,7 @@ class Manifest:
 
     Attributes:
         layout: layout of the file.
-        rows_per_shard: number of rows of every shard but the last.
+        rows_per_shard: number of rows of every shard but the last of a file.
         algorithm: algorithm of the shards' digests.
         shards: all shards in order; a manifest that was read from disk loads them on demand.
         made_from: digests of what the manifest was made from; see ``data.made_from``.
@@ -45,6 +46,11 @@ class Manifest:
     algorithm: str
     shards: Sequence[PieceSummary]
     made_from: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def grid(self) -> ShardGrid:
+        """Where the rows are cut into shards."""
+        return shard_grid(self.layout, self.rows_per_shard)
 
     def write(self, path: str | os.PathLike) -> None:
         """Write the manifest and its parts as canonical JSON."""
@@ -123,14 +129,17 @@ class Manifest:
             if (shard := self.shards[number]).rows == piece
             else summarize_rows(data, self.layout, piece, self.algorithm)
             for rows in ranges
-            for number, piece in cut_at_grid(rows, self.rows_per_shard)
+            for number, piece in self.grid.cut(rows)
         ]
 
     def touched_shards(self, ranges: list[Range]) -> list[int]:
         """Return the numbers of the shards that some ranges touch, each once, in order."""
-        return sorted(
-            {number for rows in ranges for number, _ in cut_at_grid(rows, self.rows_per_shard)}
-        )
+        return sorted({number for rows in ranges for number, _ in self.grid.cut(rows)})
+
+
+def shard_grid(layout: RowLayout, rows_per_shard: int) -> ShardGrid:
+    """Return where rows are cut into shards: in each file after every so many rows."""
+    return ShardGrid(rows_per_shard)
 
 
 def write_manifest(

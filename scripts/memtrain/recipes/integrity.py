@@ -7,6 +7,7 @@ from typing import Literal, Protocol, TypeVar
 
 from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range
+from memtrain.core.shard_grid import ShardGrid
 from memtrain.core.wording import listed
 from memtrain.data.layouts import read_layout
 from memtrain.data.row_chunks import ChunkReader
@@ -63,7 +64,7 @@ def check_pieces(
     data: str | os.PathLike,
     pieces: Sequence[Piece],
     how: Literal["none", "sample", "all"],
-    rows_per_shard: int,
+    grid: ShardGrid,
 ) -> int:
     """Refuse rows whose bytes differ from those that were indexed.
 
@@ -73,7 +74,7 @@ def check_pieces(
         data: the record file.
         pieces: pieces of the recipe that is about to be used.
         how: whether none of the pieces, a sample or all of them are compared.
-        rows_per_shard: number of rows of a shard of the manifest, which gives shards their numbers.
+        grid: where rows are cut into shards, which gives shards their numbers.
 
     Returns:
         The number of pieces that were compared.
@@ -85,21 +86,21 @@ def check_pieces(
     compared = chosen[how]()
     corrupt = corrupt_pieces(data, compared)
     if corrupt:
-        raise corrupt_rows_error(data, corrupt, rows_per_shard)
+        raise corrupt_rows_error(data, corrupt, grid)
     return len(compared)
 
 
 def corrupt_rows_error(
-    data: str | os.PathLike, corrupt: Sequence[Piece], rows_per_shard: int
+    data: str | os.PathLike, corrupt: Sequence[Piece], grid: ShardGrid
 ) -> UserError:
     """Return the error that names corrupt pieces.
 
     Args:
         data: the record file.
         corrupt: the pieces, at least one.
-        rows_per_shard: number of rows of a shard of the manifest, which gives shards their numbers.
+        grid: where rows are cut into shards, which gives shards their numbers.
     """
-    shards = [f"{piece.start // rows_per_shard} (rows {piece.rows})" for piece in corrupt]
+    shards = [f"{grid.shard_at(piece.start)} (rows {piece.rows})" for piece in corrupt]
     return UserError(
         f"{data}: the bytes of shard{'s' if len(shards) > 1 else ''} {listed(shards)} are not "
         "those that were indexed, although the file may look untouched. Restore the file; or, "
