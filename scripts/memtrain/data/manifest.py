@@ -18,7 +18,9 @@ from memtrain.core.ranges import Range
 from memtrain.core.shard_grid import ShardGrid
 from memtrain.core.wording import listed
 from memtrain.data.field_statistics import FieldStatistics
+from memtrain.data.files_layout import FilesLayout
 from memtrain.data.layouts import RowLayout, layout_from_json, layout_to_json, read_layout
+from memtrain.data.places_in_files import file_borders
 from memtrain.data.row_digests import digest_rows
 from memtrain.data.shard_summaries import PieceSummary, summarize_rows
 from memtrain.system import canonical_json, checked_json
@@ -139,7 +141,8 @@ class Manifest:
 
 def shard_grid(layout: RowLayout, rows_per_shard: int) -> ShardGrid:
     """Return where rows are cut into shards: in each file after every so many rows."""
-    return ShardGrid(rows_per_shard)
+    borders = file_borders(layout) if isinstance(layout, FilesLayout) else ()
+    return ShardGrid.with_borders(rows_per_shard, borders)
 
 
 def write_manifest(
