@@ -8,7 +8,8 @@ from itertools import islice
 from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range
 from memtrain.data.layouts import RowLayout, read_layout
-from memtrain.data.manifest import SHARDS_PER_PART, Manifest, shard_grid
+from memtrain.data.manifest import Manifest, shard_grid
+from memtrain.data.shard_parts import SHARDS_PER_PART
 from memtrain.data.shard_summaries import PieceSummary, summarize_rows
 
 _AUTO_SHARD_BYTES = 16 << 20
