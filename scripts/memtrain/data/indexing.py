@@ -77,6 +77,7 @@ def summarize_shards(
     threads: int,
     on_rows: Callable[[int], None],
     algorithm: str,
+    rows: Range | None = None,
 ) -> Iterator[PieceSummary]:
     """Yield the summaries of a file's shards in order.
 
@@ -89,8 +90,10 @@ def summarize_shards(
         threads: number of shards that are read at the same time.
         on_rows: function that is called with the number of rows of each shard, in order.
         algorithm: algorithm of the digests, sha256 or blake3.
+        rows: rows of whole shards, of which summaries are wanted; None for all rows.
     """
-    ranges = (rows for _, rows in shard_grid(layout, rows_per_shard).cut(Range(0, layout.rows)))
+    wanted = rows or Range(0, layout.rows)
+    ranges = (piece for _, piece in shard_grid(layout, rows_per_shard).cut(wanted))
     with ThreadPoolExecutor(threads) as pool:
         while part := list(islice(ranges, SHARDS_PER_PART)):
             for shard in pool.map(lambda rows: summarize_rows(data, layout, rows, algorithm), part):

@@ -118,7 +118,7 @@ def document_borders(field: StoredField) -> np.ndarray | None:
 
 
 def element_runs(addresses: RowAddresses, rows: Range) -> tuple[np.ndarray, np.ndarray]:
-    """Return which elements some rows are, as runs ``[start, end)`` of consecutive ones.
+    """Return exactly which elements some rows are, as runs ``[start, end)`` of consecutive ones.
 
     Args:
         addresses: which elements each row is.
@@ -127,19 +127,34 @@ def element_runs(addresses: RowAddresses, rows: Range) -> tuple[np.ndarray, np.n
     Returns:
         int64 (runs,) each. Runs overlap where rows of different runs share elements.
     """
+    if isinstance(addresses, Windows) and addresses.stride > addresses.length:
+        starts = addresses.starts(np.arange(rows.start, rows.end))
+        return starts, starts + addresses.length
+    return segment_runs(addresses, rows)
+
+
+def segment_runs(addresses: RowAddresses, rows: Range) -> tuple[np.ndarray, np.ndarray]:
+    """Return the elements that some rows lie in, as one run ``[start, end)`` of each segment.
+
+    Elements between windows that do not touch each other are in the runs as well.
+
+    Args:
+        addresses: which elements each row is.
+        rows: the rows.
+
+    Returns:
+        int64 (runs,) each.
+    """
     if rows.rows <= 0:
         return np.empty(0, np.int64), np.empty(0, np.int64)
     if isinstance(addresses, Consecutive):
         return np.array([rows.start]), np.array([rows.end])
-    if addresses.stride > addresses.length:
-        starts = addresses.starts(np.arange(rows.start, rows.end))
-        return starts, starts + addresses.length
-    inside = addresses.first_rows[
-        np.searchsorted(addresses.first_rows, rows.start, "right") : np.searchsorted(
-            addresses.first_rows, rows.end, "left"
-        )
-    ]
-    borders = np.unique(np.concatenate([[rows.start], inside, [rows.end]]))
+    first_rows = addresses.first_rows
+    inside = slice(
+        np.searchsorted(first_rows, rows.start, "right"),
+        np.searchsorted(first_rows, rows.end, "left"),
+    )
+    borders = np.unique(np.concatenate([[rows.start], first_rows[inside], [rows.end]]))
     return addresses.starts(borders[:-1]), addresses.starts(borders[1:] - 1) + addresses.length
 
 
