@@ -1,4 +1,4 @@
-"""Which bytes of which files rows are, and which rows some bytes, elements or documents reach.
+"""Which bytes of which files rows, elements and documents are, and which rows some bytes reach.
 
 Rows may share elements, as windows that overlap do, and may leave elements out. Both directions are
 exact: rows reach a byte where it is part of one of their elements.
@@ -31,10 +31,7 @@ def bytes_of_rows(layout: FilesLayout, rows: Range) -> Iterator[FileBytes]:
     """Yield the bytes of all fields of some rows, field by field, joined where they touch."""
     for field in layout.stored:
         starts, ends = element_runs(field.addresses, rows)
-        runs = field.stream.byte_runs(starts, ends)
-        order = np.lexsort((runs.place, runs.file))
-        files, places, sizes = (each[order] for each in (runs.file, runs.place, runs.size))
-        yield from _joined(field.stream, files, places, places + sizes)
+        yield from _bytes_of_runs(field.stream, starts, ends)
 
 
 def file_borders(layout: FilesLayout) -> list[int]:
@@ -58,32 +55,34 @@ def rows_of_bytes(layout: FilesLayout, path: str, span: Range | None = None) -> 
         path: the file, as the layout names it.
         span: the bytes ``[start, end)``; None for the whole file.
     """
-    found: list[Range] = []
     if span is not None and span.rows <= 0:
-        return found
+        return []
+    found: list[Range] = []
     for field in layout.stored:
         starts, ends = _elements_of_bytes(field.stream, path, span)
         found += _rows_of_runs(field.addresses, starts, ends)
     return merge_ranges(found)
 
 
-def rows_of_elements(field: StoredField, elements: Range, path: str | None = None) -> list[Range]:
-    """Return the rows that some elements of a field are part of, sorted.
+def bytes_of_elements(
+    field: StoredField, elements: Range, path: str | None = None
+) -> list[FileBytes]:
+    """Return the bytes that some elements of a field are, joined where they touch.
 
     Args:
         field: the field.
-        elements: the elements ``[start, end)``.
+        elements: the elements ``[start, end)``; those that there are not have no bytes.
         path: the file in which they are counted; None to count them in the whole stream.
     """
-    found: list[Range] = []
-    for start, end in _spans_of_file(field.stream, path):
-        first, last = start + elements.start, min(start + elements.end, end)
-        found += _rows_of_runs(field.addresses, np.array([first]), np.array([last]))
-    return merge_ranges(found)
+    spans = [
+        (start + elements.start, min(start + elements.end, end))
+        for start, end in _spans_of_file(field.stream, path)
+    ]
+    return _bytes_of_spans(field.stream, [span for span in spans if span[0] < span[1]])
 
 
-def rows_of_document(field: StoredField, number: int, path: str | None = None) -> list[Range]:
-    """Return the rows that a document is part of, sorted.
+def bytes_of_document(field: StoredField, number: int, path: str | None = None) -> list[FileBytes]:
+    """Return the bytes that a document is, joined where they touch.
 
     A document is a segment of the stream that no window crosses the border of.
 
@@ -95,26 +94,17 @@ def rows_of_document(field: StoredField, number: int, path: str | None = None) -
     Raises:
         LookupError: with the number of documents, where there are not so many.
     """
-    borders = document_borders(field)
-    if borders is None:
+    if not isinstance(field.addresses, Windows):
         raise LookupError(0)
-    starts = borders[:-1]
-    of_file = np.zeros(len(starts), bool)
+    borders, count = field.addresses.borders, 0
     for start, end in _spans_of_file(field.stream, path):
-        of_file |= (starts >= start) & (starts < end)
-    documents = np.flatnonzero(of_file)
-    if number >= len(documents):
-        raise LookupError(len(documents))
-    document = documents[number]
-    return _rows_of_runs(field.addresses, borders[[document]], borders[[document + 1]])
-
-
-def document_borders(field: StoredField) -> np.ndarray | None:
-    """Return the first element of every document, then the end: int64 (documents + 1,).
-
-    None where the rows of a field know of no documents.
-    """
-    return field.addresses.borders if isinstance(field.addresses, Windows) else None
+        first, last = np.searchsorted(borders[:-1], [start, end]).tolist()
+        if number - count < last - first:
+            place = first + number - count
+            span = (int(borders[place]), int(borders[place + 1]))
+            return _bytes_of_spans(field.stream, [span] if span[0] < span[1] else [])
+        count += last - first
+    raise LookupError(count)
 
 
 def element_runs(addresses: RowAddresses, rows: Range) -> tuple[np.ndarray, np.ndarray]:
@@ -158,14 +148,20 @@ def segment_runs(addresses: RowAddresses, rows: Range) -> tuple[np.ndarray, np.n
     return addresses.starts(borders[:-1]), addresses.starts(borders[1:] - 1) + addresses.length
 
 
-def _joined(
-    stream: Stream, files: np.ndarray, starts: np.ndarray, ends: np.ndarray
-) -> Iterator[FileBytes]:
-    """Yield runs of bytes, sorted by file and start, joined where they touch or overlap."""
+def _bytes_of_spans(stream: Stream, spans: list[tuple[int, int]]) -> list[FileBytes]:
+    runs = np.array(spans, np.int64).reshape(-1, 2)
+    return list(_bytes_of_runs(stream, runs[:, 0], runs[:, 1]))
+
+
+def _bytes_of_runs(stream: Stream, starts: np.ndarray, ends: np.ndarray) -> Iterator[FileBytes]:
+    """Yield the bytes of runs of elements, joined where they touch or overlap in a file."""
+    runs = stream.byte_runs(starts, ends)
+    order = np.lexsort((runs.place, runs.file))
+    files, places, sizes = (each[order].tolist() for each in (runs.file, runs.place, runs.size))
     last: FileBytes | None = None
-    for file, start, end in zip(files.tolist(), starts.tolist(), ends.tolist(), strict=True):
-        path = stream.paths[file]
-        if last is not None and last.path == path and start <= last.end:
+    for file, start, size in zip(files, places, sizes, strict=True):
+        path, end = stream.paths[file], start + size
+        if last is not None and last.path == path and last.start <= start <= last.end:
             last = last._replace(end=max(last.end, end))
             continue
         if last is not None:

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from memtrain.core.ranges import Range
 from memtrain.data.files_layout import FieldView, FilesLayout
 from memtrain.data.places_in_files import (
+    bytes_of_document,
+    bytes_of_elements,
     bytes_of_rows,
     file_borders,
     rows_of_bytes,
-    rows_of_document,
-    rows_of_elements,
 )
 from memtrain.data.streams.row_addresses import Consecutive, Windows
 from memtrain.data.streams.stored_field import StoredField
@@ -117,9 +117,22 @@ def test_bytes_reach_the_rows_that_hold_one_of_them(walked, data):
     assert row_set(rows_of_bytes(layout_of(walked), file, span)) == expected
 
 
+def cells_of(places):
+    """Return bytes as pairs of path and byte, and check that no byte comes twice."""
+    found = [(one.path, byte) for one in places for byte in range(one.start, one.end)]
+    assert len(found) == len(set(found))
+    return set(found)
+
+
+def cells_of_elements(walked, elements):
+    paths = walked.field.stream.paths
+    places = [walked.files[one] for one in elements]
+    return {(paths[file], byte) for file, found in places for byte in found}
+
+
 @given(fields(), st.data())
 @settings(deadline=None)
-def test_elements_reach_the_rows_that_hold_one_of_them(walked, data):
+def test_elements_are_their_bytes_and_reach_the_rows_that_hold_one_of_them(walked, data):
     paths = walked.field.stream.paths
     start = data.draw(st.integers(0, 40))
     asked = Range(start, data.draw(st.integers(start, 50)))
@@ -130,32 +143,32 @@ def test_elements_reach_the_rows_that_hold_one_of_them(walked, data):
         if path is None or paths[file] == path
     ]
     elements = set(counted[asked.start : asked.end])
+    found = bytes_of_elements(walked.field, asked, path)
+    assert cells_of(found) == cells_of_elements(walked, elements)
     expected = {row for row, those in enumerate(walked.rows) if elements & set(those)}
-    assert row_set(rows_of_elements(walked.field, asked, path)) == expected
+    reached = [
+        rows_of_bytes(layout_of(walked), one.path, Range(one.start, one.end)) for one in found
+    ]
+    assert set().union(*map(row_set, reached)) == expected
 
 
 @given(fields(), st.data())
 @settings(deadline=None)
-def test_documents_reach_the_windows_in_them(walked, data):
+def test_documents_are_the_elements_between_borders(walked, data):
     number = data.draw(st.integers(0, 5))
     path = data.draw(st.none() | st.sampled_from(walked.field.stream.paths))
-    if walked.borders is None:
-        with pytest.raises(LookupError):
-            rows_of_document(walked.field, number, path)
-        return
     paths = walked.field.stream.paths
     documents = [
-        (start, end)
-        for start, end in pairwise(walked.borders)
+        range(start, end)
+        for start, end in pairwise(walked.borders or [])
         if path is None or paths[walked.files[start][0]] == path
     ]
     if number >= len(documents):
         with pytest.raises(LookupError, match=f"^{len(documents)}$"):
-            rows_of_document(walked.field, number, path)
+            bytes_of_document(walked.field, number, path)
         return
-    start, end = documents[number]
-    expected = {row for row, those in enumerate(walked.rows) if set(those) & set(range(start, end))}
-    assert row_set(rows_of_document(walked.field, number, path)) == expected
+    found = bytes_of_document(walked.field, number, path)
+    assert cells_of(found) == cells_of_elements(walked, documents[number])
 
 
 @given(fields("a"), fields("b"))
