@@ -19,6 +19,7 @@ CONFIGURATION_FILE = "config.yaml"
 
 # Results name these in what they say of themselves, whatever path a program was given.
 DATA_FILE = "data.npy"
+ROWS_FILE = "rows.json"
 GROUPS_FILE = "groups.npy"
 BORDERS_FILE = "borders.npy"
 HISTORY_FILE = "history.csv"
@@ -130,8 +131,9 @@ class ResultsLayout:
 
     @property
     def data(self) -> Path:
-        """The record file with all rows."""
-        return self.root / DATA_FILE
+        """The rows: the record file that holds them; or, of rows in files, their description."""
+        rows = self.root / ROWS_FILE
+        return rows if rows.exists() else self.root / DATA_FILE
 
     @property
     def groups(self) -> Path:

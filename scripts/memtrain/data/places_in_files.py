@@ -34,6 +34,16 @@ def bytes_of_rows(layout: FilesLayout, rows: Range) -> Iterator[FileBytes]:
         yield from _bytes_of_runs(field.stream, starts, ends)
 
 
+def span_of_rows(layout: FilesLayout, rows: Range) -> Iterator[FileBytes]:
+    """Yield the bytes between the first and the last of some rows, in each file of each field.
+
+    Bytes that are part of no row may lie between them.
+    """
+    for field in layout.stored:
+        start, end = field.addresses.span(*rows)
+        yield from _bytes_of_spans(field.stream, [(start, end)])
+
+
 def file_borders(layout: FilesLayout) -> list[int]:
     """Return the rows at which a file of any field begins, ascending, without row 0.
 
