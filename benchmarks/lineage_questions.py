@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from memtrain.core.ranges import Range, cut_at_grid
+from memtrain.core.ranges import Range
+from memtrain.core.shard_grid import ShardGrid
 from memtrain.lineage.index.building import INDEX_FILE
 from memtrain.lineage.index.lineage_index import LineageIndex
 from memtrain.lineage.queries.explain import explain
@@ -75,7 +76,7 @@ def cut_by_shard(ranges: list[Range]) -> list[PieceUse]:
     return [
         PieceUse(shard, piece, digest(piece), digest("shard", shard))
         for rows in ranges
-        for shard, piece in cut_at_grid(rows, ROWS_PER_SHARD)
+        for shard, piece in ShardGrid(ROWS_PER_SHARD).cut(rows)
     ]
 
 

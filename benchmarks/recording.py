@@ -80,7 +80,7 @@ def checking_lines(folder: Path) -> list[str]:
         seconds = []
         for _ in range(RUNS):
             start = time.perf_counter()
-            count = check_pieces(path, pieces, how, manifest.rows_per_shard)
+            count = check_pieces(path, pieces, how, manifest.grid)
             seconds.append(time.perf_counter() - start)
         lines.append(
             f"| {how} | {count} of {len(pieces)} | {spread(seconds, '{:.3f}')} | "

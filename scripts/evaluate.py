@@ -129,7 +129,7 @@ def describe_inputs(args: argparse.Namespace, recipe: Recipe, record: Recorder) 
     record.reads(args.split, "recipe")
     record.reads(args.model, "model")
     record.reads(args.history, "history")
-    check_pieces(args.data, rows.pieces, record.settings.verify_shards, recipe.rows_per_shard)
+    check_pieces(args.data, rows.pieces, record.settings.verify_shards, recipe.grid)
 
 
 if __name__ == "__main__":

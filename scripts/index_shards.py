@@ -3,6 +3,10 @@
 A shard is a range of rows. For each shard, the manifest holds the digest of its bytes and the
 statistics of its fields (count, mean, M2, minimum, maximum, values that are not finite). They give
 the statistics and the digest of any range of rows; only shards that it cuts are read again.
+
+Rows in many files are indexed a group of files at a time, each into a part of the manifest of its
+own. A part whose files have not changed since stays as it is. Several programs may index a group
+each with --group; the program without it indexes what is left, and makes the manifest of all parts.
 """
 
 import argparse
@@ -14,13 +18,20 @@ prepare_imports(__name__)
 
 from memtrain.cli.entry_point import argument_parser, run
 from memtrain.cli.number_arguments import MOST_THREADS, whole_number
+from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range
+from memtrain.core.wording import listed
+from memtrain.data.file_groups import file_groups
+from memtrain.data.files_layout import FilesLayout
+from memtrain.data.group_index import GroupIndexing
 from memtrain.data.indexing import auto_rows_per_shard, read_nonempty_layout, summarize_shards
+from memtrain.data.layouts import RowLayout
 from memtrain.data.made_from import shard_settings_digest
 from memtrain.data.manifest import Manifest, part_paths, write_manifest
+from memtrain.data.record_file import RecordLayout
 from memtrain.data.rows_of_files import digest_of_rows
 from memtrain.lineage.records.arguments import add_recording_arguments
-from memtrain.lineage.records.recorder import recording
+from memtrain.lineage.records.recorder import Recorder, recording
 from memtrain.lineage.records.row_pieces import pieces_of_manifest
 from memtrain.system.file_notes import FileNotes
 from memtrain.system.known_digests import KnownDigests
@@ -31,7 +42,9 @@ from memtrain.workflow.result_code import result_code_digest
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     """Return the command line's arguments."""
     parser = argument_parser(__name__)
-    parser.add_argument("--data", required=True, help="a record file, or any .npy of rows")
+    parser.add_argument(
+        "--data", required=True, help="a record file, any .npy of rows, or rows.json"
+    )
     parser.add_argument(
         "--manifest",
         required=True,
@@ -57,6 +70,11 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         help="the file of digests that are known, which saves reading large files twice (default: "
         "none)",
     )
+    parser.add_argument(
+        "--group",
+        help="of rows in many files, index only this group of files, into a part of the manifest; "
+        "a group that there is not makes an error that names those that there are (default: all)",
+    )
     add_recording_arguments(parser)
     return parser.parse_args(argv)
 
@@ -71,26 +89,30 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_arguments(argv)
     with recording(__file__, args) as record:
         record.set(rows_per_shard=args.rows_per_shard, digest=args.digest)
-        manifest = index(args)
-        record.reads_rows(
-            args.data, {"": [Range(0, manifest.layout.rows)]}, pieces_of_manifest(manifest)
-        )
+        layout = read_nonempty_layout(args.data)
+        if args.group is not None:
+            index_group(args, layout, record)
+            return 0
+        code = result_code_digest(Path(__file__))
+        if isinstance(layout, FilesLayout):
+            index_files(args, layout, code)
+        else:
+            index_file(args, layout, code)
+        manifest = Manifest.read(args.manifest)
+        record.reads_rows(args.data, {"": [Range(0, layout.rows)]}, pieces_of_manifest(manifest))
         for path in (args.manifest, *part_paths(args.manifest, manifest)):
             record.wrote(path, "manifest")
+        most = "up to " if len(manifest.grid.sections) > 1 else ""
         print(
             f"{args.manifest}: {len(manifest.shards):,} shards of "
-            f"{manifest.rows_per_shard:,} rows, {manifest.layout.rows:,} rows in all"
+            f"{most}{manifest.rows_per_shard:,} rows, {layout.rows:,} rows in all"
         )
     return 0
 
 
-def index(args: argparse.Namespace) -> Manifest:
-    """Write the manifest, a part as soon as it is known, and return it."""
-    code = result_code_digest(Path(__file__))
-    layout = read_nonempty_layout(args.data)
-    rows_per_shard = (
-        auto_rows_per_shard(layout) if args.rows_per_shard == "auto" else args.rows_per_shard
-    )
+def index_file(args: argparse.Namespace, layout: RecordLayout, code: str) -> None:
+    """Write the manifest of a record file, a part as soon as it is known."""
+    rows_per_shard = chosen_rows_per_shard(args, layout)
     with Progress("indexing", layout.rows, "rows") as progress:
         shards = summarize_shards(
             args.data,
@@ -108,15 +130,76 @@ def index(args: argparse.Namespace) -> Manifest:
             shards=shards,
             made_from=made_from(args, code),
         )
-    return Manifest.read(args.manifest)
+
+
+def index_files(args: argparse.Namespace, layout: FilesLayout, code: str) -> None:
+    """Index the groups of files whose parts are not current, and write the manifest of all."""
+    notes = FileNotes(Path(args.known) if args.known else None)
+    indexing = group_indexing(args, layout, notes)
+    groups = file_groups(layout)
+    stale = [group for group in groups if not indexing.is_current(group)]
+    if stale:
+        rows = sum(group.rows.rows for group in stale)
+        with Progress("indexing", rows, "rows") as progress:
+            for group in stale:
+                indexing.index(group, progress.advance)
+                notes.save()
+    if len(stale) < len(groups):
+        print(f"{len(groups) - len(stale):,} of {len(groups):,} groups of files are unchanged")
+    notes.save()
+    indexing.join(groups, made_from(args, code))
+
+
+def index_group(args: argparse.Namespace, layout: RowLayout, record: Recorder) -> None:
+    """Index one group of files.
+
+    Raises:
+        UserError: where there is no such group.
+    """
+    groups = file_groups(layout) if isinstance(layout, FilesLayout) else []
+    group = next((one for one in groups if one.name == args.group), None)
+    if group is None or not isinstance(layout, FilesLayout):
+        names = listed([one.name for one in groups]) or "none, since its rows lie in one file"
+        raise UserError(f"--group {args.group}: {args.data} has the groups of files {names}.")
+    notes = FileNotes(Path(args.known) if args.known else None)
+    indexing = group_indexing(args, layout, notes)
+    with Progress("indexing", group.rows.rows, "rows") as progress:
+        indexing.index(group, progress.advance)
+    notes.save()
+    record.reads_rows(args.data, {"": [group.rows]})
+    record.wrote(indexing.part_of(group), "manifest")
+    print(f"{indexing.part_of(group)}: rows {group.rows}")
+
+
+def group_indexing(
+    args: argparse.Namespace, layout: FilesLayout, notes: FileNotes
+) -> GroupIndexing:
+    """Return how groups of files are indexed."""
+    return GroupIndexing(
+        data=args.data,
+        layout=layout,
+        manifest=Path(args.manifest),
+        rows_per_shard=chosen_rows_per_shard(args, layout),
+        algorithm=args.digest,
+        made_from={
+            "code": result_code_digest(Path(__file__)),
+            "settings": shard_settings_digest(args.rows_per_shard, args.digest),
+        },
+        digest_of=KnownDigests(notes).read_digest,
+        threads=args.threads,
+    )
+
+
+def chosen_rows_per_shard(args: argparse.Namespace, layout: RowLayout) -> int:
+    """Return the number of rows of a shard."""
+    return auto_rows_per_shard(layout) if args.rows_per_shard == "auto" else args.rows_per_shard
 
 
 def made_from(args: argparse.Namespace, code: str) -> dict[str, str]:
     """Return what the manifest is made from: digests by name."""
     notes = FileNotes(Path(args.known) if args.known else None)
-    data = digest_of_rows(args.data, KnownDigests(notes).digest)
+    data = digest_of_rows(args.data, KnownDigests(notes).read_digest)
     notes.save()
-    assert data is not None, "there is no limit to what is read"
     return {
         "code": code,
         "settings": shard_settings_digest(args.rows_per_shard, args.digest),

@@ -152,7 +152,7 @@ def check_rows(args: argparse.Namespace, recipe: Recipe, record: Recorder) -> No
     A copy of the rows needs no check, because they are compared while they are copied.
     """
     how = record.settings.verify_shards
-    check_pieces(args.data, recipe.training.pieces, how, recipe.rows_per_shard)
+    check_pieces(args.data, recipe.training.pieces, how, recipe.grid)
 
 
 def train(

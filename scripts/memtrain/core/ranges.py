@@ -114,13 +114,3 @@ def subtract_ranges(ranges: Sequence[Range], removed: Iterable[Range]) -> list[R
         if start < piece.end:
             left.append(Range(start, piece.end))
     return left
-
-
-def cut_at_grid(piece: Range, rows_per_cell: int) -> Iterator[tuple[int, Range]]:
-    """Cut a range at all multiples of ``rows_per_cell``; yield the number and rows of each cell."""
-    start = piece.start
-    while start < piece.end:
-        cell = start // rows_per_cell
-        end = min((cell + 1) * rows_per_cell, piece.end)
-        yield cell, Range(start, end)
-        start = end

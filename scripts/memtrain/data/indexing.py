@@ -6,9 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 
 from memtrain.core.errors import UserError
-from memtrain.core.ranges import Range, cut_at_grid
+from memtrain.core.ranges import Range
 from memtrain.data.layouts import RowLayout, read_layout
-from memtrain.data.manifest import SHARDS_PER_PART, Manifest
+from memtrain.data.manifest import Manifest, shard_grid
+from memtrain.data.shard_parts import SHARDS_PER_PART
 from memtrain.data.shard_summaries import PieceSummary, summarize_rows
 
 _AUTO_SHARD_BYTES = 16 << 20
@@ -76,6 +77,7 @@ def summarize_shards(
     threads: int,
     on_rows: Callable[[int], None],
     algorithm: str,
+    rows: Range | None = None,
 ) -> Iterator[PieceSummary]:
     """Yield the summaries of a file's shards in order.
 
@@ -88,8 +90,10 @@ def summarize_shards(
         threads: number of shards that are read at the same time.
         on_rows: function that is called with the number of rows of each shard, in order.
         algorithm: algorithm of the digests, sha256 or blake3.
+        rows: rows of whole shards, of which summaries are wanted; None for all rows.
     """
-    ranges = (rows for _, rows in cut_at_grid(Range(0, layout.rows), rows_per_shard))
+    wanted = rows or Range(0, layout.rows)
+    ranges = (piece for _, piece in shard_grid(layout, rows_per_shard).cut(wanted))
     with ThreadPoolExecutor(threads) as pool:
         while part := list(islice(ranges, SHARDS_PER_PART)):
             for shard in pool.map(lambda rows: summarize_rows(data, layout, rows, algorithm), part):

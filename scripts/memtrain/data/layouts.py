@@ -4,7 +4,10 @@ import os
 from typing import Any
 
 from memtrain.core.errors import UserError
+from memtrain.core.ranges import Range
+from memtrain.core.wording import listed
 from memtrain.data.files_layout import FilesLayout, is_description
+from memtrain.data.places_in_files import span_of_rows
 from memtrain.data.record_file import (
     RecordLayout,
     dtype_from_json,
@@ -57,6 +60,13 @@ def layout_from_json(content: dict[str, Any], folder: str | os.PathLike) -> RowL
         rows=content["rows"],
         offset=content["offset"],
     )
+
+
+def describe_places(layout: RowLayout, rows: Range, most: int = 4) -> str:
+    """Return where rows lie, as text: "bytes [0, 80)", of rows in files "a.bin, bytes [0, 80)"."""
+    if isinstance(layout, RecordLayout):
+        return f"bytes {Range(*layout.byte_range(*rows))}"
+    return listed([str(place) for place in span_of_rows(layout, rows)], most)
 
 
 def require_record_layout(layout: RowLayout) -> RecordLayout:

@@ -206,7 +206,8 @@ class _Resolver:
         raise_problems(self._shared_elements(split, rows))
         pieces = {use: self._manifest.pieces(self._data, part) for use, part in rows.items()}
         uses = {_USES[use]: part for use, part in pieces.items()}
-        touched = self._manifest.touched_shards([one for part in rows.values() for one in part])
+        resolved = [one for part in rows.values() for one in part]
+        touched = self._manifest.touched_shards(resolved)
         order = self._order(split, rows["train"])
         training = self._training(split, rows, pieces, order)
         raise_problems(
@@ -235,6 +236,7 @@ class _Resolver:
             resource_estimate=resource_estimate,
             shards={str(number): self._manifest.shards[number].digest for number in touched},
             rows_per_shard=self._manifest.rows_per_shard,
+            shard_sections=list(self._manifest.grid.around(resolved).sections),
             withdrawn=[(rows.start, rows.end) for rows in left_out],
             unknown_words=self._learner.unknown_words(training.encoding, rows.get("evaluate", [])),
         )

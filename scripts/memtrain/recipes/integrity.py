@@ -7,8 +7,10 @@ from typing import Literal, Protocol, TypeVar
 
 from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range
+from memtrain.core.shard_grid import ShardGrid
 from memtrain.core.wording import listed
-from memtrain.data.layouts import read_layout
+from memtrain.data.files_layout import FilesLayout
+from memtrain.data.layouts import RowLayout, describe_places, read_layout
 from memtrain.data.row_chunks import ChunkReader
 from memtrain.data.row_digests import chunks_have_digest
 from memtrain.recipes.recipe import Piece
@@ -38,12 +40,16 @@ class DigestedRows(Protocol):
 DigestedRowsT = TypeVar("DigestedRowsT", bound=DigestedRows)
 
 
-def corrupt_pieces(data: str | os.PathLike, pieces: Sequence[DigestedRowsT]) -> list[DigestedRowsT]:
+def corrupt_pieces(
+    data: str | os.PathLike, pieces: Sequence[DigestedRowsT], *, refuse_unreadable: bool = True
+) -> list[DigestedRowsT]:
     """Return the pieces whose bytes no longer have the recorded digest.
 
     Args:
         data: the record file.
         pieces: the pieces to compare. A piece that reaches past the end of the file is corrupt.
+        refuse_unreadable: whether a file that is gone, or of another size than it was described, is
+            an error; else its pieces are corrupt.
 
     Raises:
         UserError: where the file cannot be read.
@@ -54,7 +60,12 @@ def corrupt_pieces(data: str | os.PathLike, pieces: Sequence[DigestedRowsT]) -> 
         def is_corrupt(piece: DigestedRowsT) -> bool:
             if piece.rows.end > layout.rows:
                 return True
-            return not chunks_have_digest(reader.chunks(piece.rows), piece.digest)
+            try:
+                return not chunks_have_digest(reader.chunks(piece.rows), piece.digest)
+            except UserError:
+                if refuse_unreadable:
+                    raise
+                return True
 
         return select_in_threads(pieces, is_corrupt, _THREADS)
 
@@ -63,7 +74,7 @@ def check_pieces(
     data: str | os.PathLike,
     pieces: Sequence[Piece],
     how: Literal["none", "sample", "all"],
-    rows_per_shard: int,
+    grid: ShardGrid,
 ) -> int:
     """Refuse rows whose bytes differ from those that were indexed.
 
@@ -73,7 +84,7 @@ def check_pieces(
         data: the record file.
         pieces: pieces of the recipe that is about to be used.
         how: whether none of the pieces, a sample or all of them are compared.
-        rows_per_shard: number of rows of a shard of the manifest, which gives shards their numbers.
+        grid: where rows are cut into shards, which gives shards their numbers.
 
     Returns:
         The number of pieces that were compared.
@@ -85,26 +96,36 @@ def check_pieces(
     compared = chosen[how]()
     corrupt = corrupt_pieces(data, compared)
     if corrupt:
-        raise corrupt_rows_error(data, corrupt, rows_per_shard)
+        raise corrupt_rows_error(data, corrupt, grid)
     return len(compared)
 
 
 def corrupt_rows_error(
-    data: str | os.PathLike, corrupt: Sequence[Piece], rows_per_shard: int
+    data: str | os.PathLike, corrupt: Sequence[Piece], grid: ShardGrid
 ) -> UserError:
     """Return the error that names corrupt pieces.
 
     Args:
         data: the record file.
         corrupt: the pieces, at least one.
-        rows_per_shard: number of rows of a shard of the manifest, which gives shards their numbers.
+        grid: where rows are cut into shards, which gives shards their numbers.
     """
-    shards = [f"{piece.start // rows_per_shard} (rows {piece.rows})" for piece in corrupt]
+    layout = read_layout(data)
+    shards = [
+        f"{grid.shard_at(piece.start)} (rows {piece.rows}{_places(layout, piece.rows)})"
+        for piece in corrupt
+    ]
     return UserError(
         f"{data}: the bytes of shard{'s' if len(shards) > 1 else ''} {listed(shards)} are not "
         "those that were indexed, although the file may look untouched. Restore the file; or, "
         "if the rows were meant to change, run index_shards again (touch the file)."
     )
+
+
+def _places(layout: RowLayout, rows: Range) -> str:
+    """Return where rows lie in many files, as the end of a text; nothing for a record file."""
+    is_there = isinstance(layout, FilesLayout) and rows.end <= layout.rows
+    return f": {describe_places(layout, rows)}" if is_there else ""
 
 
 def _sample(data: str | os.PathLike, pieces: Sequence[Piece]) -> list[Piece]:

@@ -18,6 +18,7 @@ from memtrain.config.training import TrainingSettings
 from memtrain.config.types import Settings
 from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range, count_rows
+from memtrain.core.shard_grid import ONE_SECTION, ShardGrid
 from memtrain.data.field_statistics import FieldStatistics
 from memtrain.data.record_file import dtype_from_json
 from memtrain.recipes.encoding import Encoding
@@ -284,7 +285,9 @@ class Recipe(Settings):
         resource_estimate: memory and work of the training.
         shards: digest of every shard that the rows touch, by the shard's number. A change of a row
             that the split does not use changes its shard's digest, but neither of the two parts.
-        rows_per_shard: number of rows of a shard of the manifest; pieces are cut at its multiples.
+        rows_per_shard: number of rows of a shard of the manifest.
+        shard_sections: the rows at which the count of shards begins anew, with the shard that
+            begins there, as far as pieces reach; not written for rows that lie in one file.
         withdrawn: configured rows that are left out because they are withdrawn.
         unknown_words: number of evaluation rows with a word that no training row has, by column.
         made_from: digests of what the recipe was made from; see ``data.made_from``.
@@ -297,9 +300,17 @@ class Recipe(Settings):
     resource_estimate: ResourceEstimate
     shards: dict[str, str]
     rows_per_shard: int
+    shard_sections: list[tuple[int, int]] = Field(
+        default=list(ONE_SECTION), exclude_if=lambda sections: tuple(sections) == ONE_SECTION
+    )
     withdrawn: list[tuple[int, int]]
     unknown_words: dict[str, int] = Field(default_factory=dict)
     made_from: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def grid(self) -> ShardGrid:
+        """Where the rows are cut into shards."""
+        return ShardGrid(self.rows_per_shard, tuple(self.shard_sections))
 
     @property
     def training_and_evaluation_rows(self) -> list[Range]:

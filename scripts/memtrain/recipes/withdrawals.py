@@ -43,6 +43,27 @@ class WithdrawnValues(Settings):
     digest: str
 
 
+class WithdrawnBytes(Settings):
+    """Bytes of a file that were withdrawn.
+
+    Attributes:
+        path: the file, as the configuration gave it.
+        start: the first byte.
+        end: the byte after the last.
+        digest: digest that the bytes had, "sha256:...".
+        file: digest that the whole file had; None where it was not known.
+    """
+
+    path: str
+    start: int
+    end: int
+    digest: str
+    file: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.path}, bytes [{self.start}, {self.end})"
+
+
 class Gone(Settings):
     """A statement that withdrawn rows have left the source.
 
@@ -69,6 +90,8 @@ class Withdrawal(Settings):
         identical: ranges of other rows that had the same values at that time.
         values: what the rows are found by in other data; None where only their numbers are known.
         gone: the statement that rows left the source; None where there is none.
+        places: the bytes that were withdrawn, of rows in many files; the rows are all those that
+            these bytes are part of, whatever numbers they have.
     """
 
     rows: tuple[int, int]
@@ -79,6 +102,7 @@ class Withdrawal(Settings):
     identical: list[tuple[int, int]] = Field(default_factory=list)
     values: WithdrawnValues | None = None
     gone: Gone | None = None
+    places: list[WithdrawnBytes] = Field(default_factory=list)
 
     @field_validator("rows")
     @classmethod
@@ -154,11 +178,10 @@ def withdrawals_digest(withdrawals: Sequence[Withdrawal]) -> str:
 
 def entry_digest(withdrawal: Withdrawal) -> str:
     """Return the digest of which rows one withdrawal is about."""
-    return canonical_json.digest(
-        withdrawal.model_dump(
-            mode="json", include={"rows", "digest", "data", "identical", "values"}
-        )
-    )
+    parts = {"rows", "digest", "data", "identical", "values"}
+    if withdrawal.places:
+        parts.add("places")
+    return canonical_json.digest(withdrawal.model_dump(mode="json", include=parts))
 
 
 def write_withdrawals(

@@ -4,6 +4,8 @@ They lie where they were withdrawn, as long as the data file has the same digest
 file they are searched by their values, and what was found is noted in ``state``, so that neither
 a change of settings nor a question reads the source again. A withdrawal of an earlier version,
 without values, is about the rows of its numbers, as long as these have the bytes that they had.
+Withdrawn bytes of files are searched in the files of today each time; see
+``recipes.withdrawn_places``.
 """
 
 import logging
@@ -12,17 +14,20 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from memtrain.config.results import ResultsLayout
+from memtrain.config.results import DATA_FILE, ROWS_FILE, ResultsLayout
 from memtrain.core.errors import UserError, raise_problems
 from memtrain.core.ranges import Range, count_rows, merge_ranges
 from memtrain.core.wording import counted, listed
+from memtrain.data.files_layout import is_description
 from memtrain.data.layouts import read_layout
 from memtrain.data.made_from import statement_in
 from memtrain.data.row_digests import digest_rows
 from memtrain.data.source import Source
 from memtrain.recipes.withdrawals import Withdrawal, entry_digest
+from memtrain.recipes.withdrawn_places import FilesToday, FoundBytes
 from memtrain.recipes.withdrawn_values import ValuesFolder
 from memtrain.system import checked_json
+from memtrain.system.file_notes import FileNotes
 from memtrain.system.writing_errors import UnwritableError
 
 _log = logging.getLogger(__name__)
@@ -50,8 +55,11 @@ class WithdrawnRows:
         self._file = file
         self._results = results
         self._data_file = data or results.data
-        self._data = statement_in(results.source).files.get(results.data.name)
+        name = ROWS_FILE if is_description(self._data_file) else DATA_FILE
+        self._data = statement_in(results.source).files.get(name)
         self._found = self._noted()
+        self._files = FilesToday(self._data_file, FileNotes(results.known_digests))
+        self._found_bytes: dict[str, FoundBytes] = {}
 
     def known(self) -> list[Withdrawal]:
         """Return the withdrawals, each once for every range where its rows lie.
@@ -99,6 +107,10 @@ class WithdrawnRows:
 
     def missing_rows(self, withdrawal: Withdrawal) -> int:
         """Return how many rows of a withdrawal are not found, after ``search``."""
+        if withdrawal.places:
+            # Where some bytes are missing, nobody can tell how many rows they were part of.
+            is_whole = not self._bytes_of(withdrawal).missing
+            return 0 if is_whole else withdrawal.range.rows
         if self._known(withdrawal) is not None:
             return self._found.get(entry_digest(withdrawal), ([], 0))[1]
         return 0 if self._has_its_bytes(withdrawal) else withdrawal.range.rows
@@ -129,6 +141,8 @@ class WithdrawnRows:
 
     def _known(self, withdrawal: Withdrawal) -> list[Range] | None:
         """Return the rows of a withdrawal; None where they are not known."""
+        if withdrawal.places:
+            return self._bytes_of(withdrawal).ranges
         if withdrawal.data is not None and withdrawal.data == self._data:
             return withdrawal.ranges
         return self._found.get(entry_digest(withdrawal), (None, 0))[0]
@@ -144,7 +158,10 @@ class WithdrawnRows:
         if rows is None:
             return self._rows_by_number(withdrawal, where)
         missing = self.missing_rows(withdrawal)
-        if missing > (withdrawal.gone.rows if withdrawal.gone else 0):
+        is_stated = missing <= (withdrawal.gone.rows if withdrawal.gone else 0)
+        if withdrawal.places and not is_stated:
+            raise self._missing_bytes(where, withdrawal)
+        if not is_stated:
             raise UserError(
                 f"{where}: {missing:,} of these {withdrawal.range.rows:,} withdrawn rows are not "
                 "found in the source of the rows, neither there nor elsewhere. If they have left "
@@ -172,6 +189,23 @@ class WithdrawnRows:
             "nothing to find them by. Run `python scripts/lineage.py restore "
             f"{withdrawal.named_among(self._withdrawals)}`, and withdraw the rows that are meant. "
             "If they have left the source, run `lineage.py withdraw --gone --reason ...`."
+        )
+
+    def _bytes_of(self, withdrawal: Withdrawal) -> FoundBytes:
+        """Return where the bytes of a withdrawal lie; they are searched once."""
+        entry = entry_digest(withdrawal)
+        if entry not in self._found_bytes:
+            self._found_bytes[entry] = self._files.find(withdrawal.places)
+        return self._found_bytes[entry]
+
+    def _missing_bytes(self, where: str, withdrawal: Withdrawal) -> UserError:
+        missing = listed([str(place) for place in self._bytes_of(withdrawal).missing], 4)
+        return UserError(
+            f"{where}: the withdrawn bytes are not found, neither there nor in another file with "
+            f"the same content: {missing}. If they have left the files, run `python "
+            "scripts/lineage.py withdraw --gone --reason ...`, which records that. If they were "
+            f"changed or moved, run `lineage.py restore {withdrawal.named_among(self._withdrawals)}"
+            "`, and withdraw the bytes that are meant."
         )
 
     def _has_its_bytes(self, withdrawal: Withdrawal) -> bool:

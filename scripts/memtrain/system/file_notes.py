@@ -17,6 +17,7 @@ from typing import Any
 
 from memtrain.core.errors import UserError
 from memtrain.system import canonical_json
+from memtrain.system.sole_writer import sole_writer
 
 #: A file that changed less than this before it was read is not noted: a second change might leave
 #: its times as they are, since file systems count time in steps.
@@ -85,9 +86,9 @@ class FileNotes:
         """
         if self._file is None or not self._new:
             return
-        # Read again: another process may have written notes since.
-        notes = _read(self._file) | self._new
-        with suppress(OSError, UserError):
+        with suppress(OSError, UserError), sole_writer(self._file):
+            # Read again: another process may have written notes since.
+            notes = _read(self._file) | self._new
             canonical_json.write(self._file, {"files": notes})
             self._new = {}
 

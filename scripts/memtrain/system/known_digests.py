@@ -55,6 +55,16 @@ class KnownDigests:
             raise UserError(f"{path}: the file cannot be read ({error.strerror}).") from None
         return digest
 
+    def read_digest(self, path: str | os.PathLike) -> str:
+        """Return the digest of a file, where there is no limit to what is read.
+
+        Raises:
+            UserError: where the file is missing or cannot be read.
+        """
+        digest = self.digest(path)
+        assert digest is not None, "there is no limit to what is read"
+        return digest
+
     def _may_read(self, path: Path, size_bytes: int) -> bool:
         if self._bytes_left is None:
             return True

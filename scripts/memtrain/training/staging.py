@@ -195,7 +195,7 @@ class _Staging:
         self._folder = folder
         self._stop = stop
         self._pieces = recipe.training.pieces
-        self._rows_per_shard = recipe.rows_per_shard
+        self._grid = recipe.grid
         estimate = recipe.resource_estimate
         self._training_bytes = estimate.loading_bytes + estimate.model_bytes
         self._layout = read_layout(data)
@@ -239,7 +239,7 @@ class _Staging:
     def _refuse(self, corrupt: list[Piece]) -> None:
         """Raise the error that names corrupt pieces, if there are any."""
         if corrupt:
-            raise corrupt_rows_error(self._data, corrupt, self._rows_per_shard)
+            raise corrupt_rows_error(self._data, corrupt, self._grid)
 
     def _reserve(self, copy: int) -> int:
         """Allocate the space for all rows before the first is copied; return the bytes to copy."""

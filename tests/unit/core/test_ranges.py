@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 from memtrain.core.ranges import (
     Range,
     at_positions,
-    cut_at_grid,
     overlaps,
     resolve_bound,
     subtract_ranges,
@@ -19,15 +18,6 @@ ranges = st.tuples(st.integers(0, 200), st.integers(1, 100)).map(
 
 def row_set(pieces):
     return {row for piece in pieces for row in range(*piece)}
-
-
-@given(ranges, st.integers(1, 50))
-def test_cutting_puts_every_row_into_its_cell(piece, rows_per_cell):
-    rows = []
-    for cell, part in cut_at_grid(piece, rows_per_cell):
-        assert all(row // rows_per_cell == cell for row in range(*part))
-        rows += range(*part)
-    assert rows == list(range(*piece))
 
 
 @given(st.lists(ranges, max_size=4), st.lists(ranges, max_size=4))

@@ -14,8 +14,9 @@ from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range
 from memtrain.data.field_statistics import merge_all
 from memtrain.data.indexing import auto_rows_per_shard, index_shards
-from memtrain.data.manifest import Manifest, part_path, part_paths
+from memtrain.data.manifest import Manifest, part_paths
 from memtrain.data.record_file import RecordLayout, create, read_record_layout
+from memtrain.data.shard_parts import part_path
 from memtrain.data.shard_summaries import summarize_rows
 from memtrain.system import checked_json
 

@@ -6,6 +6,7 @@ from numpy.lib.format import open_memmap
 
 from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range
+from memtrain.core.shard_grid import ShardGrid
 from memtrain.data.indexing import index_shards
 from memtrain.data.record_file import read_record_layout
 from memtrain.data.row_digests import digest_rows
@@ -50,11 +51,11 @@ def test_a_piece_past_the_end_is_corrupt(data):
 
 def test_the_error_names_every_corrupt_shard(data):
     pieces = pieces_of(index_shards(data, SHARD))
-    assert check_pieces(data, pieces, "all", SHARD) == 10
+    assert check_pieces(data, pieces, "all", ShardGrid(SHARD)) == 10
     overwrite(data, [3, 42], -1)
     with pytest.raises(UserError, match=r"shards 0 \(rows \[0, 10\)\), 4 \(rows \[40, 50\)\)"):
-        check_pieces(data, pieces, "all", SHARD)
-    assert check_pieces(data, pieces, "none", SHARD) == 0
+        check_pieces(data, pieces, "all", ShardGrid(SHARD))
+    assert check_pieces(data, pieces, "none", ShardGrid(SHARD)) == 0
 
 
 def test_a_sample_is_64_mib_of_a_large_file_and_at_least_one_piece(tmp_path):
@@ -62,14 +63,14 @@ def test_a_sample_is_64_mib_of_a_large_file_and_at_least_one_piece(tmp_path):
     open_memmap(path, "w+", np.float64, (40, 2 << 20))
     digest = digest_rows(path, read_record_layout(path), Range(0, 1))
     rows = [Piece(start=row, end=row + 1, digest=digest) for row in range(40)]
-    assert check_pieces(path, rows, "sample", 1) == 4
+    assert check_pieces(path, rows, "sample", ShardGrid(1)) == 4
     overwrite(path, 0, 1)
     with pytest.raises(UserError, match="the bytes of shard"):
-        check_pieces(path, rows[:1], "sample", 1)
+        check_pieces(path, rows[:1], "sample", ShardGrid(1))
 
 
 def test_a_sample_of_a_piece_that_is_larger_than_a_sample_is_that_piece(tmp_path):
     path = tmp_path / "zeros.npy"
     open_memmap(path, "w+", np.float64, (1, 9 << 20))
     (whole,) = pieces_of(index_shards(path, 1))
-    assert check_pieces(path, [whole], "sample", 1) == 1
+    assert check_pieces(path, [whole], "sample", ShardGrid(1)) == 1

@@ -18,11 +18,15 @@ from memtrain.config.results import ResultsLayout
 from memtrain.core.errors import UserError
 from memtrain.core.ranges import MOST_ROWS, Range
 from memtrain.core.wording import readable, shown
+from memtrain.data.files_layout import FilesLayout
+from memtrain.data.layouts import RowLayout, read_layout
+from memtrain.data.places_in_files import FileBytes, bytes_of_rows
 from memtrain.lineage.index.lineage_index import LineageIndex
 from memtrain.lineage.index.reading_errors import told_where_unreadable
 from memtrain.lineage.queries.currency import current_configuration, today_of
 from memtrain.lineage.queries.lookup import rows_of_shard
 from memtrain.lineage.queries.models_on_disk import ModelsOnDisk
+from memtrain.lineage.queries.named_places import NamedPlace, bytes_of_place, rows_of_places
 from memtrain.lineage.queries.removed_models import RemovedModel, removed_models
 from memtrain.lineage.queries.verify import Verification, verify_everything
 from memtrain.lineage.records.privacy import Privacy
@@ -32,6 +36,9 @@ from memtrain.workflow.today import Today
 
 #: The folder that holds memtrain's Snakefile and scripts.
 REPOSITORY = Path(memtrain.__file__).resolve().parents[2]
+
+#: What else names rows, where they lie in many files.
+_OR_PLACE = "; of rows in many files, PATH, --elements or --document"
 
 _log = logging.getLogger(__name__)
 
@@ -75,6 +82,52 @@ class Query:
         listed = read_withdrawals(self.withdrawals_file, self.dataset)
         return WithdrawnRows(listed, self.withdrawals_file, self.results).known()
 
+    @cached_property
+    def place(self) -> NamedPlace:
+        """What the command line says of a place in files."""
+        given = self.arguments
+        return NamedPlace(given.place, given.bytes, given.elements, given.document, given.field)
+
+    @cached_property
+    def layout(self) -> RowLayout:
+        """How the rows lie.
+
+        Raises:
+            UserError: where the rows cannot be read.
+        """
+        return read_layout(self.results.data)
+
+    def named_rows(self) -> list[Range]:
+        """Return the rows that ``--rows``, ``--shard`` or a place in files names.
+
+        Raises:
+            UserError: where none is named, or there is no such place.
+        """
+        if self.place.is_empty:
+            return [self.rows()]
+        rows = rows_of_places(self.layout, self.named_bytes())
+        if not rows:
+            raise UserError(f"{self.place}: no row has any of these bytes.")
+        return rows
+
+    def named_bytes(self) -> list[FileBytes]:
+        """Return the bytes of a place in files, or those of the rows of ``--rows`` or ``--shard``.
+
+        Raises:
+            UserError: where nothing is named, there is no such place, or rows lie in one file.
+        """
+        if self.place.is_empty and isinstance(self.layout, FilesLayout):
+            rows = self.rows()
+            if rows.end > self.layout.rows:
+                raise UserError(f"rows {rows}: {self.data} has {self.layout.rows:,} rows.")
+            return list(bytes_of_rows(self.layout, rows))
+        if self.names_rows:
+            raise UserError(
+                "--bytes, --elements, --document and --field go with a file or alone, not with "
+                "--rows or --shard."
+            )
+        return bytes_of_place(self.layout, self.place)
+
     @property
     def names_rows(self) -> bool:
         """Whether ``--rows`` or ``--shard`` is given."""
@@ -87,7 +140,7 @@ class Query:
             UserError: where neither is given.
         """
         if not self.names_rows:
-            raise UserError("no rows are named. Give --rows START:END or --shard N.")
+            raise UserError(f"no rows are named. Give --rows START:END or --shard N{_OR_PLACE}.")
         if self.arguments.shard is not None:
             return rows_of_shard(self.results.manifest, self.arguments.shard)
         return self.arguments.rows
@@ -270,6 +323,47 @@ def add_row_arguments(parser: argparse.ArgumentParser, required: bool = True) ->
         "--shard", type=whole_number(0), metavar="N", help="the rows of shard number N"
     )
     return group
+
+
+def add_place_arguments(parser: argparse.ArgumentParser, group: Any) -> None:
+    """Add what names a place in files: a path, ``--bytes``, ``--elements`` and ``--document``.
+
+    Args:
+        parser: the parser of a command.
+        group: the group of what names rows otherwise, which excludes a path.
+    """
+    group.add_argument(
+        "place",
+        nargs="?",
+        metavar="PATH",
+        help="a file that rows lie in, as the configuration names it: all rows in it",
+    )
+    parts = parser.add_mutually_exclusive_group()
+    parts.add_argument(
+        "--bytes",
+        type=_parse_rows,
+        metavar="START:END",
+        help="of the file, the rows that one of the bytes START to END-1 is part of",
+    )
+    parts.add_argument(
+        "--elements",
+        type=_parse_rows,
+        metavar="START:END",
+        help="the rows that one of these elements is part of; without PATH, elements are counted "
+        "through all files",
+    )
+    parts.add_argument(
+        "--document",
+        type=whole_number(0),
+        metavar="N",
+        help="the rows that document number N, counted from 0, is part of; without PATH, documents "
+        "are counted through all files",
+    )
+    parser.add_argument(
+        "--field",
+        metavar="NAME",
+        help="the field of --elements or --document, where several are",
+    )
 
 
 def add_time_argument(parser: argparse.ArgumentParser) -> None:

@@ -1,12 +1,16 @@
 """The command ``explain``: everything upstream of a result."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from memtrain.core.ranges import overlaps
+from memtrain.data.files_layout import FilesLayout, is_description
+from memtrain.data.places_in_files import span_of_rows
 from memtrain.lineage.commands.base import Commands, Query
 from memtrain.lineage.queries.explain import Origin, explain
 from memtrain.lineage.queries.lookup import find_version
 from memtrain.recipes.withdrawals import Withdrawal
+from memtrain.system.digests import digest_of_file
 
 
 def add_parser(commands: Commands) -> None:
@@ -21,6 +25,7 @@ def run(query: Query) -> int:
     """Print the tree upstream of a result."""
     found = find_version(query.index, query.project, query.arguments.path)
     tree = explain(query.index, found.version.id)
+    add_files(tree, query)
     withdrawn = withdrawals_used(tree, query.withdrawals)
     notes = [f"note: {found.note}"] if found.note else []
     notes += [f"WITHDRAWN: made from rows {one.range} ({one.reason})" for one in withdrawn]
@@ -32,12 +37,34 @@ def run(query: Query) -> int:
     return query.answer(content, [*notes, *tree.lines()], is_fine=not notes)
 
 
-def withdrawals_used(tree: Origin, withdrawals: Iterable[Withdrawal]) -> list[Withdrawal]:
-    """Return the withdrawals of rows that a result was made from."""
-    used = []
+def add_files(tree: Origin, query: Query) -> None:
+    """Say in which files the rows lie that a result was made from, where that is known."""
+    for origin in origins(tree):
+        if origin.path != query.data or not origin.rows or not is_description(origin.path):
+            continue
+        path = query.project / origin.path
+        if origin.digest is not None and not has_digest(path, origin.digest):
+            origin.note = origin.note or "the rows were described anew since"
+            continue
+        layout = FilesLayout.read(path)
+        origin.files = [str(place) for rows in origin.rows for place in span_of_rows(layout, rows)]
+
+
+def has_digest(path: Path, digest: str) -> bool:
+    """Return whether a file is there and has a digest."""
+    return path.is_file() and digest_of_file(path) == digest
+
+
+def origins(tree: Origin) -> Iterator[Origin]:
+    """Yield all files of a tree."""
     left = [tree]
     while left:
         origin = left.pop()
-        used += origin.rows
+        yield origin
         left += origin.inputs
+
+
+def withdrawals_used(tree: Origin, withdrawals: Iterable[Withdrawal]) -> list[Withdrawal]:
+    """Return the withdrawals of rows that a result was made from."""
+    used = [rows for origin in origins(tree) for rows in origin.rows]
     return [one for one in withdrawals if list(overlaps(used, [one.range]))]

@@ -7,7 +7,12 @@ from memtrain.core.errors import UserError
 from memtrain.core.ranges import MOST_ROWS, Range
 from memtrain.core.wording import counted
 from memtrain.data.layouts import read_layout
-from memtrain.lineage.commands.base import Commands, Query, add_row_arguments
+from memtrain.lineage.commands.base import (
+    Commands,
+    Query,
+    add_place_arguments,
+    add_row_arguments,
+)
 from memtrain.lineage.queries.explain import short
 from memtrain.lineage.queries.impact import (
     DownstreamFile,
@@ -19,6 +24,7 @@ from memtrain.lineage.queries.impact import (
 )
 from memtrain.lineage.queries.lookup import find_digest, find_version
 from memtrain.lineage.queries.models_on_disk import ModelOnDisk, ModelsOnDisk
+from memtrain.lineage.queries.named_places import NamedPlace, is_file_of_rows
 
 _log = logging.getLogger(__name__)
 
@@ -28,7 +34,8 @@ def add_parser(commands: Commands) -> None:
     parser = commands.add_query(
         "impact", run, "show everything that was made from some rows, a digest or a file"
     )
-    source = add_row_arguments(parser)
+    source = add_row_arguments(parser, required=False)
+    add_place_arguments(parser, source)
     source.add_argument(
         "--digest",
         help="the digest of a shard, of the rows of a shard that a run read, or of a file; its "
@@ -74,6 +81,8 @@ def _downstream(
     The last part of the answer is the rows that were asked for; None where they are not known.
     """
     arguments = query.arguments
+    if not query.place.is_empty and (arguments.digest or arguments.file):
+        raise UserError(f"{query.place}: this does not go with --digest or --file.")
     if arguments.digest is not None:
         reached = query.models.trained_on_digest(arguments.digest)
         # A model on the disk may be all that is left of a digest.
@@ -81,15 +90,26 @@ def _downstream(
         reached = reached or query.models.trained_on_digest(digest)
         return downstream_of_digest(query.index, digest), reached or None, None
     if arguments.file is not None:
-        path = find_version(query.index, query.project, arguments.file).version.path
-        files = downstream_of_file(query.index, path)
-        if path != query.data:
-            return files, None, None
-        return files, [one for one in query.models.models if one.rows], [Range(0, MOST_ROWS)]
-    rows = [query.rows()]
-    _check_has_been(query, rows[0])
+        return _downstream_of_file(query, arguments.file)
+    is_path_alone = query.place == NamedPlace(arguments.place)
+    if arguments.place and is_path_alone and not is_file_of_rows(query.layout, arguments.place):
+        return _downstream_of_file(query, arguments.place)
+    rows = query.named_rows()
+    for part in rows:
+        _check_has_been(query, part)
     files = downstream_of_rows(query.index, query.data, rows)
     return files, query.models.trained_on(rows), rows
+
+
+def _downstream_of_file(
+    query: Query, name: str
+) -> tuple[list[DownstreamFile], list[ModelOnDisk] | None, list[Range] | None]:
+    """Return what lies downstream of a file that a run read or wrote, as ``_downstream`` does."""
+    path = find_version(query.index, query.project, name).version.path
+    files = downstream_of_file(query.index, path)
+    if path != query.data:
+        return files, None, None
+    return files, [one for one in query.models.models if one.rows], [Range(0, MOST_ROWS)]
 
 
 def _check_has_been(query: Query, rows: Range) -> None:

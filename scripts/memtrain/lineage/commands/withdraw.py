@@ -5,9 +5,11 @@ from collections.abc import Iterator, Sequence
 from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range, count_rows
 from memtrain.core.wording import counted, listed
+from memtrain.data.files_layout import FilesLayout
 from memtrain.lineage.commands.base import (
     Commands,
     Query,
+    add_place_arguments,
     add_row_arguments,
     add_time_argument,
     reason_text,
@@ -15,6 +17,7 @@ from memtrain.lineage.commands.base import (
 from memtrain.lineage.queries.models_on_disk import ModelOnDisk
 from memtrain.lineage.queries.removed_models import RemovedModel
 from memtrain.lineage.queries.withdraw import state_gone, withdraw
+from memtrain.lineage.queries.withdraw_bytes import withdraw_bytes
 from memtrain.lineage.queries.withdrawal_actions import WithdrawalName
 from memtrain.recipes.withdrawals import WITHDRAWALS_FILE, Withdrawal
 
@@ -22,7 +25,10 @@ _DETAILS = f"""\
 {WITHDRAWALS_FILE} lists the rows, and withdrawals.d/ holds keyed digests of their values, by which
 they are found when the data changes; keep both under version control. The key in withdrawals.d/key
 is not: copy it to every machine that runs the workflow. Withdrawn rows that are not found any more
-stop the workflow until --gone records that they have left the source."""
+stop the workflow until --gone records that they have left the source.
+
+Rows in many files are found by bytes of the files, of which {WITHDRAWALS_FILE} holds digests. Every
+row that has one of the bytes is withdrawn, however rows are cut out of the files later."""
 
 
 def add_parser(commands: Commands) -> None:
@@ -33,7 +39,7 @@ def add_parser(commands: Commands) -> None:
         "withdraw rows, so that no split uses them from the next run of snakemake on",
         _DETAILS,
     )
-    add_row_arguments(parser, required=False)
+    add_place_arguments(parser, add_row_arguments(parser, required=False))
     parser.add_argument(
         "--gone",
         action="store_true",
@@ -55,22 +61,16 @@ def run(query: Query) -> int:
         return _state_gone(query)
     if query.arguments.at is not None:
         raise UserError("--at names a withdrawal that there is; it goes with --gone alone.")
-    rows = query.rows()
-    added = withdraw(
-        query.withdrawals_file,
-        dataset=query.dataset,
-        results=query.results,
-        rows=rows,
-        reason=query.arguments.reason,
-    )
-    models, unknown = query.models.trained_on(added.ranges), query.models.unknown
-    lines = [f"rows {rows} are withdrawn; commit {WITHDRAWALS_FILE} and withdrawals.d"]
-    lines += _lines_on_identical(added)
-    removed = [one for one in query.removed_models if one.may_hold(added.ranges)]
+    added = _withdrawn(query)
+    rows = [one for withdrawal in added for one in withdrawal.ranges]
+    models, unknown = query.models.trained_on(rows), query.models.unknown
+    lines = [line for one in added for line in _lines_on_withdrawal(one)]
+    removed = [one for one in query.removed_models if one.may_hold(rows)]
     lines += _lines_on_removed_models(removed)
-    lines += _lines_on_models(models, unknown, added.ranges)
+    lines += _lines_on_models(models, unknown, rows)
     content = {
-        "withdrawal": added.model_dump(),
+        "withdrawal": added[0].model_dump(),
+        "withdrawals": [one.model_dump() for one in added],
         "models": [one.facts() for one in models],
         "models_with_unknown_rows": [one.facts() for one in unknown],
         "removed_models": [one.facts() for one in removed],
@@ -78,7 +78,30 @@ def run(query: Query) -> int:
     return query.answer(content, lines)
 
 
+def _withdrawn(query: Query) -> list[Withdrawal]:
+    """Withdraw the rows that are named; of rows in many files, all that share bytes with them."""
+    settings = {
+        "dataset": query.dataset,
+        "results": query.results,
+        "reason": query.arguments.reason,
+    }
+    if not isinstance(query.layout, FilesLayout):
+        [rows] = query.named_rows()
+        return [withdraw(query.withdrawals_file, rows=rows, **settings)]
+    return withdraw_bytes(query.withdrawals_file, places=query.named_bytes(), **settings)
+
+
+def _lines_on_withdrawal(added: Withdrawal) -> Iterator[str]:
+    files = WITHDRAWALS_FILE if added.places else f"{WITHDRAWALS_FILE} and withdrawals.d"
+    yield f"rows {added.range} are withdrawn; commit {files}"
+    if added.places:
+        yield f"they are the rows with any of {listed(map(str, added.places), 4)}"
+    yield from _lines_on_identical(added)
+
+
 def _state_gone(query: Query) -> int:
+    if not query.place.is_empty:
+        raise UserError("--gone names withdrawals by --rows or --at, as withdrawals.yaml has them.")
     rows, at = query.rows() if query.names_rows else None, query.arguments.at
     gone = state_gone(
         query.withdrawals_file,

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from memtrain.core.shard_grid import ONE_SECTION
 from memtrain.data.manifest import Manifest
 from memtrain.lineage.index.lineage_index import LineageIndex
 from memtrain.lineage.page.graph import LineageGraph, lineage_graph
@@ -33,12 +34,14 @@ class RowsContent:
     Attributes:
         count: the number of rows.
         per_shard: the number of rows of a shard; None where there is no manifest.
+        sections: the rows at which the count of shards begins anew, with the shard there.
         shards: the number of shards.
         digests: the digests of the shards; empty where there are too many to show.
     """
 
     count: int
     per_shard: int | None = None
+    sections: Sequence[tuple[int, int]] = ONE_SECTION
     shards: int = 0
     digests: list[str] = field(default_factory=list)
 
@@ -116,6 +119,7 @@ def _rows(manifest: Manifest | None, splits: Sequence[SplitLine]) -> RowsContent
     return RowsContent(
         count=manifest.layout.rows,
         per_shard=manifest.rows_per_shard,
+        sections=manifest.grid.sections,
         shards=count,
         digests=[one.digest for one in manifest.shards] if count <= _MAX_SHARD_DIGESTS else [],
     )

@@ -28,6 +28,7 @@ class Origin:
         digest: the digest of this version.
         rows: the ranges of rows that the run read.
         shards: the same rows, cut at the borders of shards, with their digests.
+        files: where the rows lie in many files; empty for a file that holds the rows itself.
         made_by: the run that wrote this version; None where no record names one.
         note: what is unusual about this file.
         inputs: the files that ``made_by`` read.
@@ -39,6 +40,7 @@ class Origin:
     digest: str | None
     rows: list[Range] = field(default_factory=list)
     shards: list[PieceUse] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
     made_by: RunFacts | None = None
     note: str | None = None
     inputs: list["Origin"] = field(default_factory=list)
@@ -54,6 +56,8 @@ class Origin:
         if self.shards:
             parts = [f"{piece.shard} {short(piece.digest)}" for piece in self.shards]
             yield f"{inside}shards: {listed(parts, 8)}"
+        if self.files:
+            yield f"{inside}files: {listed(self.files, 6)}"
         if self.note:
             yield f"{inside}note: {self.note}"
         if self.made_by is None:

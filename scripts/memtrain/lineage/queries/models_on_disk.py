@@ -14,6 +14,7 @@ from typing import Any
 from memtrain.config.results import ResultsLayout
 from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range, overlaps
+from memtrain.core.shard_grid import ONE_SECTION, ShardGrid
 from memtrain.lineage.index.lineage_index import LineageIndex
 from memtrain.lineage.records.privacy import Privacy
 from memtrain.lineage.records.run_record import VALIDATION_ROWS, PieceUse
@@ -229,16 +230,18 @@ def _read_recipe(path: Path) -> tuple[str, TrainedRows] | None:
     """
     try:
         content = canonical_json.read(path, made_by="resolve_splits")
-        training, size = content["training"], content["rows_per_shard"]
+        training = content["training"]
+        sections = content.get("shard_sections", ONE_SECTION)
+        grid = ShardGrid(content["rows_per_shard"], tuple(tuple(one) for one in sections))
         uses = [training["rows"], training.get("validation") or {"ranges": [], "pieces": []}]
         trained, validated = ([Range(*pair) for pair in use["ranges"]] for use in uses)
-        pieces = [_piece(one, size, content["shards"]) for use in uses for one in use["pieces"]]
+        pieces = [_piece(one, grid, content["shards"]) for use in uses for one in use["pieces"]]
         return canonical_json.digest(training), TrainedRows(trained, pieces, validated)
     except (UserError, OSError, *_WRONG_CONTENT):
         return None
 
 
-def _piece(piece: Mapping[str, Any], rows_per_shard: int, shards: Mapping[str, str]) -> PieceUse:
+def _piece(piece: Mapping[str, Any], grid: ShardGrid, shards: Mapping[str, str]) -> PieceUse:
     start, end = piece["start"], piece["end"]
-    shard = start // rows_per_shard
+    shard = grid.shard_at(start)
     return PieceUse(shard, Range(start, end), piece["digest"], shards.get(str(shard)))

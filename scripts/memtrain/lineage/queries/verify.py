@@ -12,13 +12,15 @@ from memtrain.config.results import ResultsLayout
 from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range, overlaps
 from memtrain.core.wording import counted, listed
-from memtrain.data.layouts import read_layout, require_record_layout
+from memtrain.data.files_layout import FilesLayout
+from memtrain.data.layouts import RowLayout, describe_places, read_layout
 from memtrain.data.manifest import Manifest
-from memtrain.data.record_file import RecordLayout
+from memtrain.data.places_in_files import span_of_rows
 from memtrain.lineage.index.lineage_index import LineageIndex
 from memtrain.lineage.queries.currency import stale_results, stale_results_of, stale_rows
 from memtrain.lineage.queries.lookup import find_version
 from memtrain.lineage.queries.models_on_disk import ModelOnDisk, ModelsOnDisk
+from memtrain.lineage.queries.verify_files import file_problems
 from memtrain.lineage.records.run_record import FileUse, PieceUse, RunRecord
 from memtrain.lineage.records.user_actions import record_action
 from memtrain.recipes.integrity import corrupt_pieces
@@ -230,16 +232,23 @@ class Verifier:
             PieceUse(number, shard.rows, shard.digest)
             for number, shard in enumerate(Manifest.read(manifest).shards)
         ]
-        layout = self._layout()
+        layout = read_layout(self._project / self._data)
+        if isinstance(layout, FilesLayout):
+            self._verify_files(layout)
         for piece in self._corrupt(shards):
-            start, end = layout.byte_range(*piece.rows)
             self._add_finding(
                 "corrupt",
                 self._data,
-                f"{self._data}: shard {piece.shard} (rows {piece.rows}, bytes [{start}, {end})) is "
-                "not what was indexed. Restore these bytes, or withdraw the shard.",
-                {"shard": piece.shard, "rows": list(piece.rows), "bytes": [start, end]},
+                f"{self._data}: shard {piece.shard} (rows {piece.rows}, "
+                f"{describe_places(layout, piece.rows)}) is not what was indexed. Restore these "
+                "bytes, or withdraw the shard.",
+                {"shard": piece.shard, "rows": list(piece.rows)} | _facts(layout, piece.rows),
             )
+
+    def _verify_files(self, layout: FilesLayout) -> None:
+        """Find files of rows that are gone, or are not as large as they were described."""
+        for problem in file_problems(layout, self._project):
+            self._add_finding(problem.kind, problem.path, problem.message)
 
     def _verify_model(self, model: ModelOnDisk) -> None:
         """Compare the rows that a model was trained on, and find those that are withdrawn."""
@@ -316,13 +325,12 @@ class Verifier:
             for piece in pieces
             if (key := (piece.rows, piece.digest)) not in self._is_corrupt
         }
-        corrupt = corrupt_pieces(self._project / self._data, list(unknown.values()))
+        corrupt = corrupt_pieces(
+            self._project / self._data, list(unknown.values()), refuse_unreadable=False
+        )
         self._is_corrupt.update(dict.fromkeys(unknown, False))
         self._is_corrupt.update({(piece.rows, piece.digest): True for piece in corrupt})
         return [piece for piece in pieces if self._is_corrupt[piece.rows, piece.digest]]
-
-    def _layout(self) -> RecordLayout:
-        return require_record_layout(read_layout(self._project / self._data))
 
     def _writer(self, name: str) -> RunRecord | None:
         """Return the record of the run that wrote a file last; None where no run wrote it."""
@@ -383,6 +391,13 @@ def _record(folder: Path, result: Verification) -> None:
     message = f"{compared} compared byte by byte, {counted(len(result.findings), 'finding')}"
     facts = {"checked": len(result.checked), "findings": [asdict(one) for one in result.findings]}
     record_action(folder, "verify", message, kind="verification", facts=facts)
+
+
+def _facts(layout: RowLayout, rows: Range) -> dict[str, Any]:
+    """Return where the rows of a corrupt shard lie, for programs."""
+    if isinstance(layout, FilesLayout):
+        return {"files": [list(place) for place in span_of_rows(layout, rows)]}
+    return {"bytes": list(layout.byte_range(*rows))}
 
 
 def _was_touched_by_snakemake(written: FileUse, found: os.stat_result) -> bool:

@@ -21,8 +21,9 @@ def pieces_of_recipe(rows: "Rows", recipe: "Recipe") -> list[PieceUse]:
         recipe: the recipe; it has the digests of whole shards.
     """
     pieces = []
+    grid = recipe.grid
     for piece in rows.pieces:
-        shard = piece.start // recipe.rows_per_shard
+        shard = grid.shard_at(piece.start)
         pieces.append(
             PieceUse(
                 shard=shard,

@@ -69,11 +69,18 @@ function common(ranges, others) {
   );
 }
 
+// The count of shards begins anew at the first row of every section.
 function shardRange(number) {
-  const start = number * page.rows.per_shard;
-  return [start, Math.min(start + page.rows.per_shard, page.rows.count)];
+  const { sections, per_shard: rows, count: all } = page.rows;
+  const place = sections.findLastIndex(([, shard]) => shard <= number);
+  const [first, shard] = sections[place];
+  const start = first + (number - shard) * rows;
+  return [start, Math.min(start + rows, sections[place + 1]?.[0] ?? all)];
 }
 
 function shardAt(row) {
-  return page.rows.per_shard ? Math.floor(row / page.rows.per_shard) : null;
+  const { sections, per_shard: rows } = page.rows;
+  if (!rows) return null;
+  const [first, shard] = sections.findLast(([start]) => start <= row);
+  return shard + Math.floor((row - first) / rows);
 }

@@ -23,7 +23,8 @@ class RowStrip {
     const metrics = new Set(page.splits.map((split) => split.metric).filter(Boolean));
     this.strip.querySelector("#axis-line .metric").textContent = [...metrics].join(", ");
     if (page.rows.shards) {
-      const each = page.rows.shards > 1 ? ` of ${count(page.rows.per_shard)} rows` : "";
+      const most = page.rows.sections.length > 1 ? "up to " : "";
+      const each = page.rows.shards > 1 ? ` of ${most}${count(page.rows.per_shard)} rows` : "";
       document.getElementById("shards").textContent =
         `in ${plural(page.rows.shards, "shard")}${each}`;
     }

@@ -30,11 +30,11 @@ function boxes(ranges, width, least = 1.5) {
 }
 
 function drawShardBorders(context, width, top, height, colour) {
-  const { per_shard: rows, shards, count: all } = page.rows;
-  if (!shards || (rows / all) * width < MIN_BORDER_DISTANCE) return;
+  const { shards, count: all } = page.rows;
+  if (!shards || width / shards < MIN_BORDER_DISTANCE) return;
   context.fillStyle = colour.border;
   for (let number = 1; number < shards; number += 1) {
-    context.fillRect(Math.round((number * rows * width) / all), top, 1, height);
+    context.fillRect(Math.round((shardRange(number)[0] * width) / all), top, 1, height);
   }
 }
 
