@@ -14,6 +14,7 @@ from memtrain.components.custom_losses import CustomLoss
 from memtrain.components.loss_arguments import loss_arguments
 from memtrain.components.loss_checks import check_outputs, check_targets, count_outputs
 from memtrain.components.loss_kinds import OTHER_INPUTS, kind_of
+from memtrain.components.padded_batch import call_model, elements_there, target_mask
 from memtrain.config.objects import build, find_class, takes_argument
 from memtrain.config.types import Choice
 from memtrain.core.errors import UserError
@@ -75,13 +76,21 @@ class SummedLoss(nn.Module):
 
         Args:
             model: model that maps features to outputs.
-            batch: "features" and "target", each (rows, ...).
+            batch: "features" and "target", each (rows, ...), and what stands beside them where rows
+                vary in length.
             weights: weights of the rows, (rows,); None for a weight of 1 each.
         """
-        return self.sum_losses(model(batch["features"]), batch["target"], weights)
+        return self.sum_losses(
+            call_model(model, batch), batch["target"], weights, mask=target_mask(batch)
+        )
 
     def sum_losses(
-        self, outputs: torch.Tensor, target: torch.Tensor, weights: torch.Tensor | None = None
+        self,
+        outputs: torch.Tensor,
+        target: torch.Tensor,
+        weights: torch.Tensor | None = None,
+        *,
+        mask: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Return the sum of the losses of outputs that are already computed, a scalar.
 
@@ -89,7 +98,11 @@ class SummedLoss(nn.Module):
             outputs: outputs of the model, (rows, outputs).
             target: target from the file, (rows, ...).
             weights: weights of the rows, (rows,); None for a weight of 1 each.
+            mask: where rows vary in length, the elements that are there, bool (rows, longest);
+                the losses of these are added up. Such rows have no weights.
         """
+        if mask is not None:
+            outputs, target = elements_there(outputs, target, mask)
         # A sum in half precision would overflow after a few thousand rows.
         outputs = outputs.to(torch.promote_types(outputs.dtype, torch.float32))
         target = self._convert_target(target, outputs)

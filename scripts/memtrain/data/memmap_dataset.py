@@ -117,6 +117,19 @@ class MemmapDataset(Dataset):
         """
         return row_decoding.transform_batch(self.transform, self._decoded(indices), self.float64)
 
+    def element_counts(self, field: str, indices: np.ndarray) -> np.ndarray:
+        """Return how many elements rows have, without reading them.
+
+        Args:
+            field: name of a field.
+            indices: int64 (rows,), numbers of rows.
+
+        Returns:
+            int64 (rows,): the places on the first axis of a row; 1 for a single value.
+        """
+        shape = self.layout.fields[field].shape
+        return np.full(len(indices), shape[0] if shape else 1)
+
     def __getitems__(self, indices: Sequence[int]) -> "RowBatch | list[Any]":
         """Return many rows with one gather, in the form that ``DataLoader`` asks for.
 
