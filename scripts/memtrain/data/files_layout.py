@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from memtrain.core.errors import UserError
+from memtrain.core.wording import listed
 from memtrain.data.record_file import RecordLayout, dtype_from_json, dtype_to_json
-from memtrain.data.streams.row_addresses import Consecutive, RowAddresses, Windows
+from memtrain.data.streams.row_addresses import Consecutive, Ragged, RowAddresses, Windows
 from memtrain.data.streams.stored_field import StoredField
 from memtrain.data.streams.stream import Stream
 from memtrain.data.window_borders import (
@@ -38,7 +39,9 @@ class FieldView:
         stored: name of the stored field.
         record_fields: the names that lead to a field of its records; none for values that are no
             records.
-        start, end: places ``[start, end)`` on the first axis of a row; None for all of them.
+        start, end: places ``[start, end)`` on the first axis of a row; None for all of them. Where
+            rows vary in length, the end counts from that of each row: -1 leaves out the last
+            element.
         is_column: whether single values become arrays of one value, as targets are.
     """
 
@@ -58,11 +61,39 @@ class FieldView:
         Args:
             rows: (n, ...), rows of the stored field.
         """
-        values = rows
-        for name in self.record_fields:
-            values = values[name]
+        values = self._in_records(rows)
         if self.start is not None or self.end is not None:
             values = values[:, self.start : self.end]
+        return self._as_column(values)
+
+    def of_elements(self, values: np.ndarray) -> np.ndarray:
+        """Return the values of this field where rows vary in length, without a copy.
+
+        Args:
+            values: (elements, ...), the elements of rows that lie one after the other.
+        """
+        return self._as_column(self._in_records(values))
+
+    def trimmed(self, starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return where the places of this field lie in rows that vary in length.
+
+        Args:
+            starts: int64 (n,), the first element of each row of the stored field.
+            lengths: int64 (n,), its number of elements.
+
+        Returns:
+            The first element and the number of elements of each row of this field; none where a
+            row is too short.
+        """
+        left_out = (self.start or 0) - (self.end or 0)
+        return starts + (self.start or 0), np.maximum(lengths - left_out, 0)
+
+    def _in_records(self, values: np.ndarray) -> np.ndarray:
+        for name in self.record_fields:
+            values = values[name]
+        return values
+
+    def _as_column(self, values: np.ndarray) -> np.ndarray:
         return values[:, np.newaxis] if self.is_column and values.ndim == 1 else values
 
 
@@ -78,14 +109,48 @@ class FilesLayout:
     stored: tuple[StoredField, ...]
     views: Mapping[str, FieldView]
 
+    def __post_init__(self) -> None:
+        _check_ragged_views(self.ragged)
+
     @property
     def rows(self) -> int:
         """The number of rows."""
         return self.stored[0].rows
 
     @cached_property
+    def ragged(self) -> dict[str, FieldView]:
+        """The fields whose rows vary in length, by name."""
+        names = {one.name for one in self.stored if one.is_ragged}
+        return {name: view for name, view in self.views.items() if view.stored in names}
+
+    def lengths(self, field: str, rows: np.ndarray) -> np.ndarray:
+        """Return the number of elements of rows of a field that varies in length.
+
+        Args:
+            field: name of the field.
+            rows: int64 (n,), numbers of rows.
+
+        Returns:
+            int64 (n,).
+        """
+        view = self.ragged[field]
+        (addresses,) = (one.addresses for one in self.stored if one.name == view.stored)
+        assert isinstance(addresses, Ragged)
+        return view.trimmed(np.zeros(len(rows), np.int64), addresses.lengths(rows))[1]
+
+    @cached_property
     def dtype(self) -> np.dtype:
-        """The virtual record: all stored fields, one after the other."""
+        """The virtual record: all stored fields, one after the other.
+
+        Raises:
+            UserError: where rows vary in length, so that there is no record for all of them.
+        """
+        if self.ragged:
+            raise UserError(
+                f"{listed(self.ragged)}: rows of varying length can be loaded by MemmapDataset and "
+                "BlockLoader, but not yet be indexed, staged or trained on by the workflow. Use "
+                "windows of a fixed length there."
+            )
         return np.dtype([(one.name, one.stream.dtype, one.row_shape) for one in self.stored])
 
     @property
@@ -105,14 +170,28 @@ class FilesLayout:
 
     @property
     def row_bytes(self) -> int:
-        """The size of one virtual record, in bytes."""
-        return self.dtype.itemsize
+        """The size of one virtual record, in bytes; the mean size where rows vary in length."""
+        return sum(one.row_bytes for one in self.stored)
 
     @cached_property
     def fields(self) -> dict[str, np.dtype]:
-        """The dtype of every field of a row, with its shape."""
-        values = self.values(np.empty(1, self.dtype))
-        return {name: np.dtype((one.dtype, one.shape[1:])) for name, one in values.items()}
+        """The dtype of every field of a row, with its shape.
+
+        A field whose rows vary in length has the shape of one element.
+        """
+        stored = {one.name: one for one in self.stored}
+        return {
+            name: self._field_dtype(name, view, stored[view.stored])
+            for name, view in self.views.items()
+        }
+
+    def _field_dtype(self, name: str, view: FieldView, stored: StoredField) -> np.dtype:
+        stream = stored.stream
+        if name in self.ragged:
+            one = view.of_elements(np.empty((1, *stream.shape), stream.dtype))
+        else:
+            one = view.of(np.empty((1, *stored.row_shape), stream.dtype))
+        return np.dtype((one.dtype, one.shape[1:]))
 
     @cached_property
     def view_dtype(self) -> np.dtype:
@@ -202,6 +281,16 @@ class FilesLayout:
             ) from None
 
 
+def _check_ragged_views(views: Mapping[str, FieldView]) -> None:
+    """Raise a ``ValueError`` where the places of a field that varies in length are no trim."""
+    for name, view in views.items():
+        if (view.start or 0) < 0 or (view.end or 0) > 0:
+            raise ValueError(
+                f"{name}: the rows vary in length, so that places [{view.start}, {view.end}) of "
+                "each of them are not there; a start of 0 or more and an end of 0 or less trim them"
+            )
+
+
 def is_description(path: str | os.PathLike) -> bool:
     """Return whether a path is that of a description of rows in files, by its name."""
     return os.fspath(path).endswith(".json")
@@ -256,6 +345,8 @@ def _addresses_to_json(field: StoredField, places: Iterator[BordersInFile]) -> d
     addresses = field.addresses
     if isinstance(addresses, Consecutive):
         return {"kind": "consecutive", "rows": addresses.rows}
+    if isinstance(addresses, Ragged):
+        return {"kind": "ragged", **addresses.to_json()}
     return {
         "kind": "windows",
         "length": addresses.length,
@@ -270,6 +361,8 @@ def _addresses_from_json(
 ) -> RowAddresses:
     if content["kind"] == "consecutive":
         return Consecutive(content["rows"])
+    if content["kind"] == "ragged":
+        return Ragged.from_json(content)
     borders, first_rows = stream.file_firsts, None
     if content["borders"] != "files":
         borders, first_rows = map_borders(folder, BordersInFile(**content["borders"]))

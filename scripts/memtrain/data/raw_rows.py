@@ -8,21 +8,23 @@ import numpy as np
 from memtrain.data import row_decoding
 from memtrain.data.files_layout import FilesLayout
 from memtrain.data.layouts import RowLayout
+from memtrain.data.padding import padded
 from memtrain.data.record_file import RecordLayout, map_rows
-from memtrain.data.row_decoding import Arrays
-from memtrain.data.streams.stored_rows import StoredRows
+from memtrain.data.row_decoding import Arrays, TensorFields
+from memtrain.data.streams.stored_rows import StoredRows, consecutive_places
 
 
 class RawRows(Protocol):
     """Rows that can be taken in any order."""
 
-    def take(self, rows: np.ndarray, out: Arrays) -> None:
-        """Decode rows into arrays.
+    def take(self, rows: np.ndarray, fields: TensorFields) -> Arrays:
+        """Return rows as decoded arrays; fields whose rows vary in length are padded.
 
         Args:
             rows: int64 (n,), numbers of rows.
-            out: the arrays to fill, with space for n rows.
+            fields: the types of the arrays.
         """
+        ...
 
 
 class MappedRows:
@@ -36,9 +38,11 @@ class MappedRows:
     def __init__(self, path: str | os.PathLike, layout: RecordLayout):
         self._rows = map_rows(path, layout)
 
-    def take(self, rows: np.ndarray, out: Arrays) -> None:
-        """Decode rows into arrays."""
+    def take(self, rows: np.ndarray, fields: TensorFields) -> Arrays:
+        """Return rows as decoded arrays."""
+        out = row_decoding.empty_arrays(fields, len(rows))
         row_decoding.gather(self._rows, rows, out)
+        return out
 
 
 class FilesRows:
@@ -49,20 +53,33 @@ class FilesRows:
     """
 
     def __init__(self, layout: FilesLayout):
-        self._views = layout.views
+        self._layout = layout
         self._stored = {one.name: StoredRows(one) for one in layout.stored}
 
-    def take(self, rows: np.ndarray, out: Arrays) -> None:
-        """Decode rows into arrays.
+    def take(self, rows: np.ndarray, fields: TensorFields) -> Arrays:
+        """Return rows as decoded arrays; fields whose rows vary in length are padded.
 
         Raises:
             UserError: where a file is not as it was described, or cannot be read.
         """
-        raw = {name: stored.gather(rows) for name, stored in self._stored.items()}
-        assert isinstance(out, dict), "rows in files have named fields"
-        for name, array in out.items():
-            view = self._views[name]
-            array[...] = view.of(raw[view.stored])
+        assert isinstance(fields, dict), "rows in files have named fields"
+        raw = {name: self._gather(name, rows) for name in self._stored}
+        arrays: dict[str, np.ndarray] = {}
+        for name, view in self._layout.views.items():
+            values, lengths = raw[view.stored]
+            dtype = fields[name].dtype
+            if lengths is None:
+                arrays[name] = view.of(values).astype(dtype)
+            else:
+                starts, kept = view.trimmed(np.cumsum(lengths) - lengths, lengths)
+                places = consecutive_places(starts, kept)
+                arrays |= padded(name, view.of_elements(values)[places], kept, dtype)
+        return arrays
+
+    def _gather(self, name: str, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return rows of a stored field, and their lengths where these vary."""
+        stored = self._stored[name]
+        return stored.gather_ragged(rows) if stored.is_ragged else (stored.gather(rows), None)
 
     def __del__(self) -> None:
         for stored in getattr(self, "_stored", {}).values():
