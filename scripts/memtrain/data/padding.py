@@ -16,6 +16,11 @@ import numpy as np
 import torch
 from torch.utils.data import default_collate
 
+#: Rows of at least this many bytes are copied one by one. Shorter ones are gathered together, each
+#: with the elements that follow it, which then become zeros. Measured with rows of uint16: together
+#: is twice as fast at a mean of 64 elements, and half as fast at one of 512.
+_BYTES_OF_LONG_ROWS = 512
+
 
 def lengths_name(field: str) -> str:
     """Return the name under which a batch holds the lengths of the rows of a field."""
@@ -27,18 +32,34 @@ def mask_name(field: str) -> str:
     return f"{field}_mask"
 
 
-def padded(name: str, values: np.ndarray, lengths: np.ndarray, dtype: np.dtype) -> dict[str, Any]:
-    """Return rows that lie one after the other as a padded field, and what stands beside it.
+def padded(
+    name: str, values: np.ndarray, starts: np.ndarray, lengths: np.ndarray, dtype: np.dtype
+) -> dict[str, Any]:
+    """Return rows as a padded field, and what stands beside it.
 
     Args:
         name: name of the field.
-        values: (elements, ...), the elements of all rows.
+        values: (elements, ...), in which every row lies somewhere. Short rows are gathered faster
+            if there are as many elements as the longest row has after the start of each.
+        starts: int64 (n,), the place of the first element of each row.
         lengths: int64 (n,), the number of elements of each row.
         dtype: dtype of the padded field.
     """
     mask = mask_of(lengths)
-    rows = np.zeros((*mask.shape, *values.shape[1:]), dtype)
-    rows[mask] = values
+    longest = mask.shape[1]
+    is_long = longest * values.itemsize >= _BYTES_OF_LONG_ROWS
+    if is_long or starts.max(initial=0) + longest > len(values):
+        rows = np.zeros((*mask.shape, *values.shape[1:]), dtype)
+        pairs = zip(starts.tolist(), lengths.tolist(), strict=True)
+        for row, (start, length) in zip(rows, pairs, strict=True):
+            row[:length] = values[start : start + length]
+    else:
+        shape = (len(values) - longest + 1, longest, *values.shape[1:])
+        strides = (values.strides[0], *values.strides)
+        windows = np.lib.stride_tricks.as_strided(values, shape, strides, writeable=False)
+        rows = windows[starts]
+        rows[~mask] = 0
+        rows = rows.astype(dtype, copy=False)
     return {name: rows, lengths_name(name): lengths, mask_name(name): mask}
 
 

@@ -11,7 +11,7 @@ from memtrain.data.layouts import RowLayout
 from memtrain.data.padding import padded
 from memtrain.data.record_file import RecordLayout, map_rows
 from memtrain.data.row_decoding import Arrays, TensorFields
-from memtrain.data.streams.stored_rows import StoredRows, consecutive_places
+from memtrain.data.streams.stored_rows import StoredRows
 
 
 class RawRows(Protocol):
@@ -63,23 +63,21 @@ class FilesRows:
             UserError: where a file is not as it was described, or cannot be read.
         """
         assert isinstance(fields, dict), "rows in files have named fields"
-        raw = {name: self._gather(name, rows) for name in self._stored}
+        plain = {name: one.gather(rows) for name, one in self._stored.items() if not one.is_ragged}
+        ragged = {
+            name: one.read_ragged(rows) for name, one in self._stored.items() if one.is_ragged
+        }
         arrays: dict[str, np.ndarray] = {}
         for name, view in self._layout.views.items():
-            values, lengths = raw[view.stored]
             dtype = fields[name].dtype
-            if lengths is None:
-                arrays[name] = view.of(values).astype(dtype)
+            if view.stored in plain:
+                arrays[name] = view.of(plain[view.stored]).astype(dtype)
             else:
-                starts, kept = view.trimmed(np.cumsum(lengths) - lengths, lengths)
-                places = consecutive_places(starts, kept)
-                arrays |= padded(name, view.of_elements(values)[places], kept, dtype)
+                values, starts, lengths = ragged[view.stored]
+                arrays |= padded(
+                    name, view.of_elements(values), *view.trimmed(starts, lengths), dtype
+                )
         return arrays
-
-    def _gather(self, name: str, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return rows of a stored field, and their lengths where these vary."""
-        stored = self._stored[name]
-        return stored.gather_ragged(rows) if stored.is_ragged else (stored.gather(rows), None)
 
     def __del__(self) -> None:
         for stored in getattr(self, "_stored", {}).values():

@@ -45,7 +45,7 @@ class StoredRows:
         """
         stream, addresses = self._field.stream, self._field.addresses
         if isinstance(addresses, Ragged):
-            raise ValueError(f"the rows of {self._field.name} vary in length; see gather_ragged")
+            raise ValueError(f"the rows of {self._field.name} vary in length; see read_ragged")
         gathered = np.empty((len(rows), *self._field.row_shape), stream.dtype)
         if len(rows) == 0:
             return gathered
@@ -59,15 +59,16 @@ class StoredRows:
             gathered[order] = np.moveaxis(windows, -1, 1)[element_places]
         return gathered
 
-    def gather_ragged(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return rows that vary in length, in any order, one after the other.
+    def read_ragged(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Read rows that vary in length.
 
         Args:
             rows: int64 (n,), numbers of rows.
 
         Returns:
-            The elements of all these rows, (elements, *shape) in the dtype of the files; and the
-            length of each row, int64 (n,).
+            Elements in the dtype of the files, (elements, *shape), with as many more at the end as
+            the longest row has; the place of the first element of each row among them, int64 (n,);
+            and the length of each row, int64 (n,).
 
         Raises:
             UserError: where a file is not as it was described, or cannot be read.
@@ -77,12 +78,15 @@ class StoredRows:
         starts, lengths = addresses.starts(rows), addresses.lengths(rows)
         # A row without elements comes before the one that begins where it does.
         order = np.lexsort((lengths, starts))
-        values, places = self._read(starts[order], starts[order] + lengths[order])
-        first_places = np.empty_like(places)
-        first_places[order] = places
-        return values[consecutive_places(first_places, lengths)], lengths
+        spare = max(1, int(lengths.max(initial=0)))
+        values, places = self._read(starts[order], starts[order] + lengths[order], spare)
+        places_of_rows = np.empty_like(places)
+        places_of_rows[order] = places
+        return values, places_of_rows, lengths
 
-    def _read(self, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _read(
+        self, starts: np.ndarray, ends: np.ndarray, spare: int = 0
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Read rows whose first and last elements ascend.
 
         Elements that several rows share are read once.
@@ -90,6 +94,7 @@ class StoredRows:
         Args:
             starts: int64 (rows,), the first element of each row.
             ends: int64 (rows,), the element after the last of each row.
+            spare: elements of any value that are added at the end.
 
         Returns:
             The elements that were read, (elements, *shape), and the place of the first element of
@@ -97,11 +102,13 @@ class StoredRows:
         """
         stream = self._field.stream
         first, end, run_of_row = _joined(starts, ends)
-        content, run_places = self._read_runs(first, end)
+        content, run_places = self._read_runs(first, end, spare)
         values = content.view(stream.dtype).reshape(-1, *stream.shape)
         return values, run_places[run_of_row] + starts - first[run_of_row]
 
-    def _read_runs(self, first: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _read_runs(
+        self, first: np.ndarray, end: np.ndarray, spare: int
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Read runs of elements one after the other into memory.
 
         Returns:
@@ -109,7 +116,7 @@ class StoredRows:
         """
         stream = self._field.stream
         places = np.concatenate([[0], np.cumsum(end - first)])
-        content = np.empty(int(places[-1]) * stream.element_bytes, np.uint8)
+        content = np.empty((int(places[-1]) + spare) * stream.element_bytes, np.uint8)
         runs = stream.byte_runs(first, end)
         targets = places[runs.run] * stream.element_bytes + runs.target
         for file, place, size, target in zip(
@@ -121,13 +128,6 @@ class StoredRows:
         ):
             self._files.read(file, place, content[target : target + size].data)
         return content, places[:-1]
-
-
-def consecutive_places(first_places: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Return the places of all elements of rows, int64 (elements,), row after row."""
-    ends = np.cumsum(lengths)
-    total = int(ends[-1]) if len(ends) else 0
-    return np.repeat(first_places - (ends - lengths), lengths) + np.arange(total)
 
 
 def _joined(starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
