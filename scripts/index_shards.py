@@ -198,8 +198,9 @@ def chosen_rows_per_shard(args: argparse.Namespace, layout: RowLayout) -> int:
 def made_from(args: argparse.Namespace, code: str) -> dict[str, str]:
     """Return what the manifest is made from: digests by name."""
     notes = FileNotes(Path(args.known) if args.known else None)
-    data = digest_of_rows(args.data, KnownDigests(notes).read_digest)
+    data = digest_of_rows(args.data, KnownDigests(notes).digest)
     notes.save()
+    assert data is not None, "there is no limit to what is read"
     return {
         "code": code,
         "settings": shard_settings_digest(args.rows_per_shard, args.digest),

@@ -13,6 +13,7 @@ from torch import nn
 
 from memtrain.components.loss_checks import check_outputs, check_targets, count_outputs
 from memtrain.components.loss_kinds import LossKind, kind_of
+from memtrain.components.padded_batch import call_model, elements_there, target_mask
 from memtrain.config.objects import argument_names, build, check_arguments, import_object
 from memtrain.config.types import Choice
 from memtrain.core.errors import UserError
@@ -75,7 +76,8 @@ class CustomLoss(nn.Module):
 
         Args:
             model: model that maps features to outputs.
-            batch: "features" and "target", each (rows, ...).
+            batch: "features" and "target", each (rows, ...), and what stands beside them where rows
+                vary in length.
             weights: weights of the rows, (rows,), where ``weighs_rows`` is true; None for a weight
                 of 1 each.
         """
@@ -120,21 +122,28 @@ class CustomLoss(nn.Module):
                 check_targets(where, self.name, self.kind, target)
 
     def _losses(self, model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
-        """Return what the loss gives: a scalar, or the losses of the rows, (rows,)."""
+        """Return what the loss gives: a scalar, or the losses of the rows, (rows,).
+
+        A class that takes outputs and targets gets those of the elements that are there, and gives
+        the losses of these, where the targets of rows vary in length.
+        """
+        places = len(batch["features"])
         if self._takes_outputs:
-            outputs = model(batch["features"])
+            outputs, target = call_model(model, batch), batch["target"]
+            mask = target_mask(batch)
+            if mask is not None:
+                outputs, target = elements_there(outputs, target, mask)
+                places = len(target)
             outputs = outputs.to(torch.promote_types(outputs.dtype, torch.float32))
-            target = batch["target"]
             is_class = self._is_classification and (self.kind is None or self.kind.takes_classes)
             target = target.reshape(-1).long() if is_class else target.to(outputs.dtype)
             losses = self._function(outputs, target)
         else:
             losses = self._function(model, batch, **self._arguments)
-        rows = len(batch["features"])
-        if not isinstance(losses, torch.Tensor) or losses.shape not in ((), (rows,)):
+        if not isinstance(losses, torch.Tensor) or losses.shape not in ((), (places,)):
             found = f"an object of type {type(losses).__name__}"
             if isinstance(losses, torch.Tensor):
-                found = f"a tensor of shape {tuple(losses.shape)} for {rows} rows"
+                found = f"a tensor of shape {tuple(losses.shape)} for {places} rows"
             raise UserError(
                 f"{self._where}: {self.name} gives {found}, not the sum of the losses of the rows, "
                 "a tensor without dimensions, nor the loss of each row, a tensor of shape (rows,). "

@@ -14,6 +14,7 @@ from memtrain.components.custom_losses import CustomLoss
 from memtrain.components.loss_arguments import loss_arguments
 from memtrain.components.loss_checks import check_outputs, check_targets, count_outputs
 from memtrain.components.loss_kinds import OTHER_INPUTS, kind_of
+from memtrain.components.padded_batch import call_model, elements_there, target_mask
 from memtrain.config.objects import build, find_class, takes_argument
 from memtrain.config.types import Choice
 from memtrain.core.errors import UserError
@@ -62,6 +63,7 @@ class SummedLoss(nn.Module):
         self._unreduced = build(where, factory, **arguments, reduction="none")
         self.kind = kind_of(choice)
         self.outputs = count_outputs(where, choice.name, self.kind, recipe)
+        self._counts_elements = recipe.settings.normalize == "elements"
         self._learns_signs = (
             self.kind is not None
             and self.kind.targets == "-1 or 1"
@@ -75,13 +77,21 @@ class SummedLoss(nn.Module):
 
         Args:
             model: model that maps features to outputs.
-            batch: "features" and "target", each (rows, ...).
+            batch: "features" and "target", each (rows, ...), and what stands beside them where rows
+                vary in length.
             weights: weights of the rows, (rows,); None for a weight of 1 each.
         """
-        return self.sum_losses(model(batch["features"]), batch["target"], weights)
+        return self.sum_losses(
+            call_model(model, batch), batch["target"], weights, mask=target_mask(batch)
+        )
 
     def sum_losses(
-        self, outputs: torch.Tensor, target: torch.Tensor, weights: torch.Tensor | None = None
+        self,
+        outputs: torch.Tensor,
+        target: torch.Tensor,
+        weights: torch.Tensor | None = None,
+        *,
+        mask: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Return the sum of the losses of outputs that are already computed, a scalar.
 
@@ -89,7 +99,11 @@ class SummedLoss(nn.Module):
             outputs: outputs of the model, (rows, outputs).
             target: target from the file, (rows, ...).
             weights: weights of the rows, (rows,); None for a weight of 1 each.
+            mask: where the targets of rows vary in length, the elements that are there, bool (rows,
+                longest); see ``_sum_of_elements``. Such rows have no weights.
         """
+        if mask is not None:
+            return self._sum_of_elements(outputs, target, mask)
         # A sum in half precision would overflow after a few thousand rows.
         outputs = outputs.to(torch.promote_types(outputs.dtype, torch.float32))
         target = self._convert_target(target, outputs)
@@ -97,6 +111,23 @@ class SummedLoss(nn.Module):
             return self._summed(outputs, target)
         losses = self._unreduced(outputs, target).reshape(len(weights), -1).sum(1)
         return (losses * weights).sum()
+
+    def _sum_of_elements(
+        self, outputs: torch.Tensor, target: torch.Tensor, mask: torch.Tensor
+    ) -> torch.Tensor:
+        """Return the sum of the losses of rows that vary in length, a scalar.
+
+        Every element weighs the same where the training counts elements. Else every row does: its
+        loss is the mean over its elements.
+        """
+        outputs, target = elements_there(outputs, target, mask)
+        outputs = outputs.to(torch.promote_types(outputs.dtype, torch.float32))
+        target = self._convert_target(target, outputs)
+        if self._counts_elements:
+            return self._summed(outputs, target)
+        losses = self._unreduced(outputs, target).reshape(len(outputs), -1).sum(1)
+        lengths = mask.sum(1)
+        return (losses / lengths.repeat_interleave(lengths)).sum()
 
     def fit_to(self, model: nn.Module, device: torch.device) -> None:
         """Give the loss's own numbers, such as weights, the device and precision of the outputs.

@@ -163,6 +163,12 @@ class TrainingSettings(Settings):
         "parameters, gradients and optimizer state are divided among the "
         "processes, for models that one device cannot hold; it needs `reduction: fast`.",
     )
+    normalize: Literal["rows", "elements"] = Field(
+        default="rows",
+        description="What the summed loss of an accumulation window is divided by. rows: the rows "
+        "of the window; elements: the elements of their targets, such as tokens, which is for "
+        "losses of every element, and for rows that vary in length.",
+    )
     last_window: Literal["step", "drop"] = Field(
         default="step",
         description="What happens to an incomplete accumulation window at the end of an epoch. "

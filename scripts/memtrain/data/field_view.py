@@ -17,7 +17,9 @@ class FieldView:
         stored: name of the stored field.
         record_fields: the names that lead to a field of its records; none for values that are no
             records.
-        start, end: places ``[start, end)`` on the first axis of a row; None for all of them.
+        start, end: places ``[start, end)`` on the first axis of a row; None for all of them. Where
+            rows vary in length, the end counts from that of each row: -1 leaves out the last
+            element.
         is_column: whether single values become arrays of one value, as targets are.
     """
 
@@ -55,3 +57,26 @@ class FieldView:
         if self.start is not None or self.end is not None:
             values = values[:, self.start : self.end]
         return values[:, None] if self.is_column and values.ndim == 1 else values
+
+    def of_elements(self, values: np.ndarray) -> np.ndarray:
+        """Return the values of this field where rows vary in length, without a copy.
+
+        Args:
+            values: (elements, ...), the elements of rows that lie one after the other.
+        """
+        values = self.whole_of(values)
+        return values[:, np.newaxis] if self.is_column and values.ndim == 1 else values
+
+    def trimmed(self, starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return where the places of this field lie in rows that vary in length.
+
+        Args:
+            starts: int64 (n,), the first element of each row of the stored field.
+            lengths: int64 (n,), its number of elements.
+
+        Returns:
+            The first element and the number of elements of each row of this field; none where a
+            row is too short.
+        """
+        left_out = (self.start or 0) - (self.end or 0)
+        return starts + (self.start or 0), np.maximum(lengths - left_out, 0)

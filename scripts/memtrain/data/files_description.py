@@ -19,7 +19,7 @@ from memtrain.data.file_headers import ChosenArray, FileHeaders
 from memtrain.data.files_layout import FieldView, FilesLayout
 from memtrain.data.number_types import BFLOAT16
 from memtrain.data.source import FEATURES, Source, SourceColumn
-from memtrain.data.streams.row_addresses import Consecutive
+from memtrain.data.streams.row_addresses import Consecutive, Ragged
 from memtrain.data.streams.stored_field import StoredField
 from memtrain.data.window_cutting import cut_into_windows
 
@@ -193,6 +193,8 @@ def _rows_of_files(field: StoredField) -> np.ndarray:
     firsts = field.stream.file_firsts
     if isinstance(field.addresses, Consecutive):
         return np.diff(firsts)
+    if isinstance(field.addresses, Ragged):
+        return np.diff(np.searchsorted(field.addresses.offsets[:-1], firsts))
     # The first row of every segment; a segment of a file is one of its documents.
     starts = np.searchsorted(field.addresses.borders, firsts)
     return np.diff(field.addresses.first_rows[np.minimum(starts, len(field.addresses.borders) - 1)])

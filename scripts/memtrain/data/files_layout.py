@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from memtrain.core.errors import UserError
+from memtrain.core.wording import listed
 from memtrain.data.field_view import FieldView
 from memtrain.data.record_file import RecordLayout, dtype_from_json, dtype_to_json
-from memtrain.data.streams.row_addresses import Consecutive, RowAddresses, Windows
+from memtrain.data.streams.row_addresses import Consecutive, Ragged, RowAddresses, Windows
 from memtrain.data.streams.stored_field import StoredField
 from memtrain.data.streams.stream import Stream
 from memtrain.data.window_borders import (
@@ -43,14 +44,48 @@ class FilesLayout:
     stored: tuple[StoredField, ...]
     views: Mapping[str, FieldView]
 
+    def __post_init__(self) -> None:
+        _check_ragged_views(self.ragged)
+
     @property
     def rows(self) -> int:
         """The number of rows."""
         return self.stored[0].rows
 
     @cached_property
+    def ragged(self) -> dict[str, FieldView]:
+        """The fields whose rows vary in length, by name."""
+        names = {one.name for one in self.stored if one.is_ragged}
+        return {name: view for name, view in self.views.items() if view.stored in names}
+
+    def lengths(self, field: str, rows: np.ndarray) -> np.ndarray:
+        """Return the number of elements of rows of a field that varies in length.
+
+        Args:
+            field: name of the field.
+            rows: int64 (n,), numbers of rows.
+
+        Returns:
+            int64 (n,).
+        """
+        view = self.ragged[field]
+        (addresses,) = (one.addresses for one in self.stored if one.name == view.stored)
+        assert isinstance(addresses, Ragged)
+        return view.trimmed(np.zeros(len(rows), np.int64), addresses.lengths(rows))[1]
+
+    @cached_property
     def dtype(self) -> np.dtype:
-        """The virtual record: all stored fields, one after the other."""
+        """The virtual record: all stored fields, one after the other.
+
+        Raises:
+            UserError: where rows vary in length, so that there is no record for all of them.
+        """
+        if self.ragged:
+            raise UserError(
+                f"{listed(self.ragged)}: rows of varying length can be loaded by MemmapDataset and "
+                "BlockLoader, but not yet be indexed, staged or trained on by the workflow. Use "
+                "windows of a fixed length there."
+            )
         return np.dtype([(one.name, one.stream.dtype, one.row_shape) for one in self.stored])
 
     @property
@@ -70,14 +105,28 @@ class FilesLayout:
 
     @property
     def row_bytes(self) -> int:
-        """The size of one virtual record, in bytes."""
-        return self.dtype.itemsize
+        """The size of one virtual record, in bytes; the mean size where rows vary in length."""
+        return sum(one.row_bytes for one in self.stored)
 
     @cached_property
     def fields(self) -> dict[str, np.dtype]:
-        """The dtype of every field of a row, with its shape."""
-        values = self.values(np.empty(1, self.dtype))
-        return {name: np.dtype((one.dtype, one.shape[1:])) for name, one in values.items()}
+        """The dtype of every field of a row, with its shape.
+
+        A field whose rows vary in length has the shape of one element.
+        """
+        stored = {one.name: one for one in self.stored}
+        return {
+            name: self._field_dtype(name, view, stored[view.stored])
+            for name, view in self.views.items()
+        }
+
+    def _field_dtype(self, name: str, view: FieldView, stored: StoredField) -> np.dtype:
+        stream = stored.stream
+        if name in self.ragged:
+            one = view.of_elements(np.empty((1, *stream.shape), stream.dtype))
+        else:
+            one = view.of(np.empty((1, *stored.row_shape), stream.dtype))
+        return np.dtype((one.dtype, one.shape[1:]))
 
     @cached_property
     def view_dtype(self) -> np.dtype:
@@ -162,6 +211,16 @@ class FilesLayout:
             ) from None
 
 
+def _check_ragged_views(views: Mapping[str, FieldView]) -> None:
+    """Raise a ``ValueError`` where the places of a field that varies in length are no trim."""
+    for name, view in views.items():
+        if (view.start or 0) < 0 or (view.end or 0) > 0:
+            raise ValueError(
+                f"{name}: the rows vary in length, so that places [{view.start}, {view.end}) of "
+                "each of them are not there; a start of 0 or more and an end of 0 or less trim them"
+            )
+
+
 def is_description(path: str | os.PathLike) -> bool:
     """Return whether a path is that of a description of rows in files, by its name."""
     return os.fspath(path).endswith(".json")
@@ -216,6 +275,8 @@ def _addresses_to_json(field: StoredField, places: Iterator[BordersInFile]) -> d
     addresses = field.addresses
     if isinstance(addresses, Consecutive):
         return {"kind": "consecutive", "rows": addresses.rows}
+    if isinstance(addresses, Ragged):
+        return {"kind": "ragged", **addresses.to_json()}
     return {
         "kind": "windows",
         "length": addresses.length,
@@ -230,6 +291,8 @@ def _addresses_from_json(
 ) -> RowAddresses:
     if content["kind"] == "consecutive":
         return Consecutive(content["rows"])
+    if content["kind"] == "ragged":
+        return Ragged.from_json(content)
     borders, first_rows = stream.file_firsts, None
     if content["borders"] != "files":
         borders, first_rows = map_borders(folder, BordersInFile(**content["borders"]))

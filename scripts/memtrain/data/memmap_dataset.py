@@ -12,8 +12,9 @@ from torch.utils.data._utils.collate import collate, default_collate_fn_map
 
 from memtrain.core.errors import UserError
 from memtrain.data import row_decoding
-from memtrain.data.files_layout import FilesLayout, is_description
+from memtrain.data.files_layout import FieldView, FilesLayout, is_description
 from memtrain.data.layouts import RowLayout
+from memtrain.data.padding import collate_ragged, nth_row_of_batch
 from memtrain.data.raw_rows import RawRows, open_raw_rows
 from memtrain.data.record_file import RecordLayout, check_size, read_record_layout
 from memtrain.data.row_decoding import Arrays, Batch, Transform
@@ -31,6 +32,11 @@ class MemmapDataset(Dataset):
     centre it; with ``float64=True`` it stays float64. Integers keep their type, as ``nn.Embedding``
     needs it, and labels and images stay small. Size and byte order in the file do not matter.
     Tensors are copies: writing to one changes no file.
+
+    Where the rows of a field vary in length, a single row has its own length, and a batch is padded
+    with zeros to its longest row: beside the field stand ``<field>_lengths``, int64 (rows,), and
+    ``<field>_mask``, bool (rows, longest). A transform of single rows sees no padding, a batched
+    one sees all three.
 
     ``DataLoader(dataset, batch_size=32, shuffle=True)`` fetches a batch with one gather and needs
     no further argument. The default collate function receives the rows as a ``RowBatch``, and a
@@ -97,9 +103,10 @@ class MemmapDataset(Dataset):
             position = operator.index(index)
         except TypeError:
             raise TypeError(f"the index of a row must be an integer, not {index!r}") from None
-        arrays = row_decoding.empty_arrays(self.fields, 1)
-        self._rows.take(np.array([self._row_in_file(position)]), arrays)
-        row = row_decoding.nth_row(arrays, 0)
+        arrays = self._rows.take(np.array([self._row_in_file(position)]), self.fields)
+        if self._ragged and row_decoding.is_batched(self.transform):
+            return nth_row_of_batch(self._transformed(arrays), 0)
+        row = nth_row_of_batch(arrays, 0)
         return row_decoding.transform_row(self.transform, row, self.float64)
 
     def gather(self, indices: Sequence[int] | np.ndarray) -> Any:
@@ -115,7 +122,22 @@ class MemmapDataset(Dataset):
         Raises:
             IndexError: if an index does not lie within the range.
         """
-        return row_decoding.transform_batch(self.transform, self._decoded(indices), self.float64)
+        return self._transformed(self._decoded(indices))
+
+    def element_counts(self, field: str, indices: np.ndarray) -> np.ndarray:
+        """Return how many elements rows have, without reading them.
+
+        Args:
+            field: name of a field.
+            indices: int64 (rows,), numbers of rows.
+
+        Returns:
+            int64 (rows,): the places on the first axis of a row; 1 for a single value.
+        """
+        if isinstance(self.layout, FilesLayout) and field in self.layout.ragged:
+            return self.layout.lengths(field, self._rows_in_file(indices))
+        shape = self.layout.fields[field].shape
+        return np.full(len(indices), shape[0] if shape else 1)
 
     def __getitems__(self, indices: Sequence[int]) -> "RowBatch | list[Any]":
         """Return many rows with one gather, in the form that ``DataLoader`` asks for.
@@ -124,8 +146,8 @@ class MemmapDataset(Dataset):
         the collate function of the ``DataLoader`` decides what to do with it.
         """
         arrays = self._decoded(indices)
-        if self.transform is None or row_decoding.is_batched(self.transform):
-            return RowBatch(row_decoding.transform_batch(self.transform, arrays, self.float64))
+        if self._ragged or self.transform is None or row_decoding.is_batched(self.transform):
+            return RowBatch(self._transformed(arrays))
         return row_decoding.transform_each_row(self.transform, arrays, self.float64)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -142,10 +164,28 @@ class MemmapDataset(Dataset):
         return self._opened
 
     def _decoded(self, indices: Sequence[int] | np.ndarray) -> Arrays:
-        rows_in_file = self._rows_in_file(np.asarray(indices))
-        arrays = row_decoding.empty_arrays(self.fields, len(rows_in_file))
-        self._rows.take(rows_in_file, arrays)
-        return arrays
+        return self._rows.take(self._rows_in_file(np.asarray(indices)), self.fields)
+
+    def _transformed(self, arrays: Arrays) -> Batch:
+        """Return a decoded batch as tensors, after the transform.
+
+        A transform of single rows sees those that vary in length without padding.
+        """
+        takes_rows = self.transform is not None and not row_decoding.is_batched(self.transform)
+        if not (self._ragged and takes_rows and isinstance(arrays, dict)):
+            return row_decoding.transform_batch(self.transform, arrays, self.float64)
+        rows = [
+            row_decoding.transform_row(
+                self.transform, nth_row_of_batch(arrays, number), self.float64
+            )
+            for number in range(len(next(iter(arrays.values()))))
+        ]
+        return collate_ragged(rows, self._ragged)
+
+    @property
+    def _ragged(self) -> dict[str, FieldView]:
+        """The fields whose rows vary in length."""
+        return self.layout.ragged if isinstance(self.layout, FilesLayout) else {}
 
     def _row_in_file(self, position: int) -> int:
         if not -len(self) <= position < len(self):

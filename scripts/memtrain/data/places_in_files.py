@@ -11,7 +11,7 @@ import numpy as np
 
 from memtrain.core.ranges import Range, merge_ranges
 from memtrain.data.files_layout import FilesLayout
-from memtrain.data.streams.row_addresses import Consecutive, RowAddresses, Windows
+from memtrain.data.streams.row_addresses import Consecutive, Ragged, RowAddresses, Windows
 from memtrain.data.streams.stored_field import StoredField
 from memtrain.data.streams.stream import Stream
 
@@ -149,13 +149,16 @@ def segment_runs(addresses: RowAddresses, rows: Range) -> tuple[np.ndarray, np.n
         return np.empty(0, np.int64), np.empty(0, np.int64)
     if isinstance(addresses, Consecutive):
         return np.array([rows.start]), np.array([rows.end])
+    if isinstance(addresses, Ragged):
+        first, end = addresses.span(rows.start, rows.end)
+        return np.array([first]), np.array([end])
     first_rows = addresses.first_rows
     inside = slice(
         np.searchsorted(first_rows, rows.start, "right"),
         np.searchsorted(first_rows, rows.end, "left"),
     )
     borders = np.unique(np.concatenate([[rows.start], first_rows[inside], [rows.end]]))
-    return addresses.starts(borders[:-1]), addresses.starts(borders[1:] - 1) + addresses.length
+    return addresses.starts(borders[:-1]), addresses.ends(borders[1:] - 1)
 
 
 def _bytes_of_spans(stream: Stream, spans: list[tuple[int, int]]) -> list[FileBytes]:
@@ -209,11 +212,7 @@ def _rows_of_runs(addresses: RowAddresses, starts: np.ndarray, ends: np.ndarray)
     """Return the rows that runs of elements ``[start, end)`` are part of; empty runs reach none."""
     is_there = ends > starts
     starts, ends = starts[is_there], ends[is_there]
-
-    def row_ends(rows: np.ndarray) -> np.ndarray:
-        return addresses.starts(rows) + addresses.length
-
-    first = _first_rows(addresses, row_ends, starts + 1)
+    first = _first_rows(addresses, addresses.ends, starts + 1)
     last = _first_rows(addresses, addresses.starts, ends)
     return [Range(*pair) for pair in zip(first.tolist(), last.tolist(), strict=True)]
 

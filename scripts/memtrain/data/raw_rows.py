@@ -8,21 +8,23 @@ import numpy as np
 from memtrain.data import row_decoding
 from memtrain.data.files_layout import FilesLayout
 from memtrain.data.layouts import RowLayout
+from memtrain.data.padding import padded
 from memtrain.data.record_file import RecordLayout, map_rows
-from memtrain.data.row_decoding import Arrays
+from memtrain.data.row_decoding import Arrays, TensorFields
 from memtrain.data.streams.stored_rows import StoredRows
 
 
 class RawRows(Protocol):
     """Rows that can be taken in any order."""
 
-    def take(self, rows: np.ndarray, out: Arrays) -> None:
-        """Decode rows into arrays.
+    def take(self, rows: np.ndarray, fields: TensorFields) -> Arrays:
+        """Return rows as decoded arrays; fields whose rows vary in length are padded.
 
         Args:
             rows: int64 (n,), numbers of rows.
-            out: the arrays to fill, with space for n rows.
+            fields: the types of the arrays.
         """
+        ...
 
 
 class MappedRows:
@@ -36,9 +38,11 @@ class MappedRows:
     def __init__(self, path: str | os.PathLike, layout: RecordLayout):
         self._rows = map_rows(path, layout)
 
-    def take(self, rows: np.ndarray, out: Arrays) -> None:
-        """Decode rows into arrays."""
+    def take(self, rows: np.ndarray, fields: TensorFields) -> Arrays:
+        """Return rows as decoded arrays."""
+        out = row_decoding.empty_arrays(fields, len(rows))
         row_decoding.gather(self._rows, rows, out)
+        return out
 
 
 class FilesRows:
@@ -49,20 +53,31 @@ class FilesRows:
     """
 
     def __init__(self, layout: FilesLayout):
-        self._views = layout.views
+        self._layout = layout
         self._stored = {one.name: StoredRows(one) for one in layout.stored}
 
-    def take(self, rows: np.ndarray, out: Arrays) -> None:
-        """Decode rows into arrays.
+    def take(self, rows: np.ndarray, fields: TensorFields) -> Arrays:
+        """Return rows as decoded arrays; fields whose rows vary in length are padded.
 
         Raises:
             UserError: where a file is not as it was described, or cannot be read.
         """
-        raw = {name: stored.gather(rows) for name, stored in self._stored.items()}
-        assert isinstance(out, dict), "rows in files have named fields"
-        for name, array in out.items():
-            view = self._views[name]
-            array[...] = view.of(raw[view.stored])
+        assert isinstance(fields, dict), "rows in files have named fields"
+        plain = {name: one.gather(rows) for name, one in self._stored.items() if not one.is_ragged}
+        ragged = {
+            name: one.read_ragged(rows) for name, one in self._stored.items() if one.is_ragged
+        }
+        arrays: dict[str, np.ndarray] = {}
+        for name, view in self._layout.views.items():
+            dtype = fields[name].dtype
+            if view.stored in plain:
+                arrays[name] = view.of(plain[view.stored]).astype(dtype)
+            else:
+                values, starts, lengths = ragged[view.stored]
+                arrays |= padded(
+                    name, view.of_elements(values), *view.trimmed(starts, lengths), dtype
+                )
+        return arrays
 
     def __del__(self) -> None:
         for stored in getattr(self, "_stored", {}).values():

@@ -99,7 +99,7 @@ def tensor_fields(layout: RowLayout, filename: str, doubles: bool = False) -> Te
     Raises:
         ValueError: for values that tensors do not have, such as text.
     """
-    if layout.dtype.names is None:
+    if isinstance(layout, RecordLayout) and layout.dtype.names is None:
         return TensorField(tensor_dtype(filename, layout.dtype, doubles), layout.row_shape)
     return {
         name: TensorField(tensor_dtype(filename, dtype.base, doubles), dtype.shape)

@@ -109,6 +109,7 @@ class Evaluator:
                 true_values=scored.true_values,
                 predictions=scored.predictions,
                 summed_loss=scored.summed_loss,
+                loss_count=scored.loss_count,
             )
 
     def _build_loader(self, loading: LoadingSettings) -> BlockLoader:

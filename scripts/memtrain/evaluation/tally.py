@@ -41,12 +41,14 @@ class EvaluatedBatch:
         true_values: the true values and
         predictions: the predictions, both in the form that ``OutputMeaning`` gives.
         summed_loss: the sum of the training losses of the rows.
+        loss_count: what a mean loss divides that sum by: the rows, or their elements.
     """
 
     row_numbers: np.ndarray
     true_values: torch.Tensor
     predictions: torch.Tensor
     summed_loss: float
+    loss_count: int
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,7 @@ class Tally:
         self._baseline_metrics = ResampledMetrics(self._build(), rows)
         self._rows = 0
         self._summed_loss = 0.0
+        self._loss_count = 0
         self._nonfinite_rows = 0
         self._first_nonfinite_row: int | None = None
 
@@ -101,6 +104,7 @@ class Tally:
             if self._baseline.is_known:
                 self._baseline_metrics.update(**self._baseline.columns(true))
         self._summed_loss += batch.summed_loss
+        self._loss_count += batch.loss_count
         nonfinite = ~np.isfinite(stored_predictions).all(axis=1)
         if nonfinite.any() and self._first_nonfinite_row is None:
             self._first_nonfinite_row = int(batch.row_numbers[nonfinite.argmax()])
@@ -133,7 +137,7 @@ class Tally:
             metrics=metrics,
             errors=_standard_errors(quality),
             baseline=_values(_means_over_targets(baseline)),
-            loss=finite(self._summed_loss / self._rows),
+            loss=finite(self._summed_loss / self._loss_count),
             lowest_loss=lowest_loss,
             ratio_to_lowest_loss=_ratio_to_lowest_loss(metrics, lowest_loss),
             recipe=recipe.digest("training"),
@@ -164,7 +168,7 @@ class Tally:
     def _samples(self) -> Samples:
         """Return samples of the metrics that are sums over rows."""
         if self._meaning.task == "other":
-            return {"loss": MetricSamples.of_values([self._summed_loss / self._rows])}
+            return {"loss": MetricSamples.of_values([self._summed_loss / self._loss_count])}
         return self._metrics.compute()
 
     def _rankings(self, written: WrittenRows) -> list[Ranking | None]:

@@ -12,7 +12,8 @@ from memtrain.metrics.model_outputs import OutputMeaning
 from memtrain.metrics.scorer import ScoredBatch
 from memtrain.recipes.recipe import TrainingRecipe
 
-#: Sums before those of the metrics: rows, losses, rows whose predictions are NaN or infinite.
+#: Sums before those of the metrics: rows, or the elements by which the loss is divided; losses;
+#: rows whose predictions are NaN or infinite.
 _OWN_SUMS = 3
 
 
@@ -59,7 +60,9 @@ class MetricSums:
         rows = len(batch.true_values)
         finite = batch.predictions.reshape(rows, -1).isfinite().all(1)
         nonfinite = rows - int(finite.sum())
-        self._own += torch.tensor([rows, batch.summed_loss, nonfinite], dtype=torch.float64)
+        self._own += torch.tensor(
+            [batch.loss_count, batch.summed_loss, nonfinite], dtype=torch.float64
+        )
         if self.names:
             columns = model_columns(self._meaning, batch.predictions, batch.true_values)
             self._metrics.update(**columns)
@@ -67,7 +70,7 @@ class MetricSums:
     def vector(self) -> torch.Tensor:
         """Return all sums, float64 (sums,). The vectors of two sets of rows add up to that of both.
 
-        Counts are exact up to 2^53 rows.
+        Counts are exact up to 2^53 rows or elements.
         """
         states = [
             _state(*place).expand(shape).reshape(-1).double()
@@ -76,7 +79,9 @@ class MetricSums:
         return torch.cat([self._own, *states])
 
     def values(self, vector: torch.Tensor) -> tuple[float, dict[str, float]]:
-        """Return the mean loss per row, and the metrics by name; means over several targets.
+        """Return the mean loss, and the metrics by name; means over several targets.
+
+        The loss is that of a row, or of an element where the training counts elements.
 
         The metrics are NaN where a prediction is NaN or infinite, as in an evaluation.
 
@@ -88,11 +93,11 @@ class MetricSums:
             part, rest = rest[: shape.numel()], rest[shape.numel() :]
             setattr(metric, name, part.reshape(shape).to(_state(metric, name).dtype))
             metric._update_count = 1
-        rows, loss, nonfinite = self._own.tolist()
+        count, loss, nonfinite = self._own.tolist()
         found = {name: float(metric.compute().mean()) for name, metric in self._named}
         if nonfinite:
             found = dict.fromkeys(found, math.nan)
-        return loss / rows, found
+        return loss / count, found
 
     @property
     def _places(self) -> Sequence[tuple[Metric, str]]:

@@ -7,6 +7,7 @@ import torch
 from memtrain.components.build import ModelParts
 from memtrain.components.loss_kinds import task_of
 from memtrain.components.losses import SummedLoss
+from memtrain.components.padded_batch import call_model, count_elements, target_mask
 from memtrain.components.rows import first_row
 from memtrain.core.ranges import at_positions
 from memtrain.data.memmap_dataset import MemmapDataset
@@ -31,11 +32,13 @@ class ScoredBatch:
         true_values: the true values and
         predictions: the predictions, both in the form that ``OutputMeaning`` gives.
         summed_loss: the sum of the training losses of the rows.
+        loss_count: what a mean loss divides that sum by: the rows, or their elements.
     """
 
     true_values: torch.Tensor
     predictions: torch.Tensor
     summed_loss: float
+    loss_count: int
 
 
 class Scorer:
@@ -67,6 +70,7 @@ class Scorer:
         device: torch.device,
     ):
         self._parts = parts
+        self._counts_elements = recipe.settings.normalize == "elements"
         self._device = device
         self.keeps_target = _keeps_target(dataset, rows)
         loss = parts.loss
@@ -84,18 +88,23 @@ class Scorer:
     def score(self, batch: dict[str, torch.Tensor]) -> ScoredBatch:
         """Return what the model makes of a batch: "features" and "target", each (rows, ...)."""
         moved = self._as_trained(batch)
-        outputs = self._parts.model(moved["features"])
+        outputs = call_model(self._parts.model, moved)
         return ScoredBatch(
             true_values=self.meaning.true_values(batch["target"]),
             predictions=self._predictions(outputs.cpu()),
             summed_loss=self._summed_loss(outputs, moved).item(),
+            loss_count=self._loss_count(batch),
         )
 
     @torch.no_grad()
     def _predict(self, batch: dict[str, torch.Tensor]) -> ScoredBatch:
-        outputs = self._parts.model(self._as_trained(batch)["features"])
-        true_values = self.meaning.true_values(batch["target"])
-        return ScoredBatch(true_values, self._predictions(outputs.cpu()), summed_loss=0.0)
+        outputs = call_model(self._parts.model, self._as_trained(batch))
+        return ScoredBatch(
+            true_values=self.meaning.true_values(batch["target"]),
+            predictions=self._predictions(outputs.cpu()),
+            summed_loss=0.0,
+            loss_count=self._loss_count(batch),
+        )
 
     def _as_trained(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Return a batch as the training has it: targets standardized, and float64 as float32."""
@@ -115,11 +124,15 @@ class Scorer:
         is_scaled = scale is not None and self.meaning.task == "regression"
         return scale.undone(predictions) if scale and is_scaled else predictions
 
+    def _loss_count(self, batch: dict[str, torch.Tensor]) -> int:
+        """Return what the summed loss of some rows is divided by, as in the training."""
+        return count_elements(batch, "target") if self._counts_elements else len(batch["features"])
+
     def _summed_loss(self, outputs: torch.Tensor, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """Return the sum of the training losses of some rows, a scalar."""
         loss = self._parts.loss
         if isinstance(loss, SummedLoss):
-            return loss.sum_losses(outputs, batch["target"])
+            return loss.sum_losses(outputs, batch["target"], mask=target_mask(batch))
         return loss(self._parts.model, batch)
 
 

@@ -14,6 +14,7 @@ from torch import nn
 
 from memtrain.components.build import TrainingParts, build_training_parts
 from memtrain.components.losses import SummedLoss
+from memtrain.components.padded_batch import call_model, target_mask
 from memtrain.components.rows import first_rows
 from memtrain.core.errors import UserError
 from memtrain.core.wording import counted, listed
@@ -129,7 +130,7 @@ class _Rehearsal:
         self._parts.model.eval()
         row = f"rows of {_describe(batch['features'])}"
         with blame(f"{self._where}.model", f"the model does not fit {row}"), torch.no_grad():
-            outputs = self._parts.model(batch["features"])
+            outputs = call_model(self._parts.model, batch)
         check_outputs_are_rows(f"{self._where}.model", outputs, len(batch["features"]))
         if loss.kind is not None:
             loss.check(f"{self._where}.loss", outputs, batch["target"])
@@ -171,9 +172,11 @@ class _Rehearsal:
             if isinstance(parts.loss, SummedLoss):
                 problem = f"the model cannot be trained on {which}"
                 with blame(f"{self._where}.model", problem, remedy):
-                    outputs = parts.model(batch["features"])
+                    outputs = call_model(parts.model, batch)
                 with blame(f"{self._where}.loss", fits_loss, remedy):
-                    parts.loss.sum_losses(outputs, batch["target"]).backward()
+                    parts.loss.sum_losses(
+                        outputs, batch["target"], mask=target_mask(batch)
+                    ).backward()
             else:
                 with blame(f"{self._where}.loss", fits_loss, remedy):
                     parts.loss(parts.model, batch).backward()

@@ -12,7 +12,7 @@ from memtrain.core.ranges import Range, overlaps, subtract_ranges
 from memtrain.core.wording import counted
 from memtrain.data.files_layout import FilesLayout
 from memtrain.data.layouts import RowLayout
-from memtrain.data.streams.row_addresses import Consecutive, RowAddresses
+from memtrain.data.streams.row_addresses import Consecutive, RowAddresses, Windows
 from memtrain.data.streams.stored_field import StoredField
 
 
@@ -57,6 +57,8 @@ def _problem(
     left: tuple[str, Sequence[Range]],
     right: tuple[str, Sequence[Range]],
 ) -> str | None:
+    if not isinstance(field.addresses, Windows):
+        return None
     (one, rows_of_one), (other, rows_of_other) = left, right
     for rows in rows_of_one:
         touched = _touching(field.addresses, rows)

@@ -1,6 +1,7 @@
 """Builds the loader and the accumulator of a training from a recipe."""
 
 import os
+from functools import partial
 
 from memtrain.components.build import ModelParts
 from memtrain.components.rows import first_row
@@ -13,6 +14,8 @@ from memtrain.training.accumulation.slot_gradients import SlotGradients
 from memtrain.training.accumulation.slot_loss import MicroBatchRng, SlotLoss
 from memtrain.training.accumulation.tree import TreeAccumulator
 from memtrain.training.run_context import RunContext
+from memtrain.training.window_elements import WindowElements
+from memtrain.training.windows import WindowSource
 
 #: A window of this many bytes takes longer to gather than it takes to wake a thread.
 _BYTES_WORTH_A_THREAD = 256 << 10
@@ -49,6 +52,22 @@ def build_loader(
         gather_ahead=_has_spare_core(dataset, recipe, context),
         tell_rows=True,
     )
+
+
+def build_windows(
+    loader: BlockLoader, dataset: MemmapDataset, recipe: TrainingRecipe
+) -> WindowSource:
+    """Return the windows of a training, with their elements where the recipe counts them.
+
+    Args:
+        loader: loader of the micro-batches that this process owns.
+        dataset: rows of the training.
+        recipe: training part of a recipe.
+    """
+    if recipe.settings.normalize == "rows":
+        return WindowSource(loader, recipe.sizes)
+    lengths = partial(dataset.element_counts, "target")
+    return WindowSource(loader, recipe.sizes, WindowElements(loader.order, lengths))
 
 
 def build_accumulator(

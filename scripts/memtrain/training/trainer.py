@@ -28,7 +28,7 @@ from memtrain.training.accumulation.accumulator import (
     Window,
 )
 from memtrain.training.averaging import Averaging
-from memtrain.training.build import build_accumulator, build_loader
+from memtrain.training.build import build_accumulator, build_loader, build_windows
 from memtrain.training.checkpoint_schedule import CheckpointSchedule
 from memtrain.training.distributed.fsdp import ModelState, shard
 from memtrain.training.history import StepRecord, records_from_array, records_to_array
@@ -45,7 +45,6 @@ from memtrain.training.step_errors import (
 )
 from memtrain.training.stopping import TrainingStopped
 from memtrain.training.validations import Validations
-from memtrain.training.windows import WindowSource
 
 _log = logging.getLogger(__name__)
 
@@ -76,7 +75,7 @@ class Trainer:
         )
         dataset = open_rows(data, training, training.rows, self._parts.transform)
         self._loader = build_loader(dataset, training, context)
-        self._windows = WindowSource(self._loader, training.sizes)
+        self._windows = build_windows(self._loader, dataset, training)
         self._accumulator = build_accumulator(self._parts, dataset, training, context)
         self._optimizer_step = OptimizerStep(
             self._parts.optimizer,

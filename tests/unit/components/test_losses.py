@@ -222,3 +222,38 @@ class DoubleLinear(nn.Linear):
 
     def forward(self, features):
         return super().forward(features.double())
+
+
+@pytest.mark.parametrize("normalize", ["rows", "elements"])
+@pytest.mark.parametrize("name", ["CrossEntropyLoss", "MSELoss"])
+def test_the_losses_of_padded_rows_are_those_of_their_elements(resolve, normalize, name):
+    """Whatever stands in the padding, every row or every element weighs the same."""
+    is_class = name == "CrossEntropyLoss"
+    target = np.arange(8) % 3 if is_class else NUMBERS
+    settings = {"loss": name, "normalize": normalize}
+    _, recipe = resolve(FEATURES, target, settings, classes=3 if is_class else None)
+    loss = build_loss("training.loss", recipe.training.settings.loss, recipe.training)
+    torch.manual_seed(0)
+    lengths = torch.tensor([3, 0, 1, 5])
+    mask = torch.arange(5) < lengths[:, None]
+    outputs = torch.randn(4, 5, 3 if is_class else 1)
+    target = torch.randint(3, (4, 5)) if is_class else torch.randn(4, 5)
+    outputs[~mask] = torch.nan
+    single = getattr(nn, name)(reduction="sum")
+    sums = [
+        single(part[:length], goal[:length] if is_class else goal[:length, None])
+        for part, goal, length in zip(outputs, target, lengths, strict=True)
+        if length
+    ]
+    expected = sum(sums)
+    if normalize == "rows":
+        expected = sums[0] / 3 + sums[1] / 1 + sums[2] / 5
+    assert loss.sum_losses(outputs, target, mask=mask) == pytest.approx(float(expected), rel=1e-6)
+
+
+def test_a_model_that_gives_no_outputs_for_elements_is_refused(resolve):
+    _, recipe = resolve(FEATURES, NUMBERS)
+    loss = build_loss("training.loss", Choice(name="MSELoss"), recipe.training)
+    mask = torch.ones(4, 5, dtype=torch.bool)
+    with pytest.raises(ValueError, match=r"gives the shape \(4, 1\), but the target has"):
+        loss.sum_losses(torch.zeros(4, 1), torch.zeros(4, 5), mask=mask)

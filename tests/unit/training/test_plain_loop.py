@@ -151,7 +151,9 @@ def train_plainly(training, model, features, target, parts=None):
             if len(rows) < size and training["last_window"] == "drop":
                 continue
             optimizer.zero_grad()
-            (loss(model(features[rows]), target[rows]) / len(rows)).backward()
+            counts_elements = training.get("normalize") == "elements"
+            divisor = target[rows].numel() if counts_elements else len(rows)
+            (loss(model(features[rows]), target[rows]) / divisor).backward()
             if training["clip_norm"]:
                 nn.utils.clip_grad_norm_(model.parameters(), training["clip_norm"])
             optimizer.step()
@@ -248,6 +250,22 @@ def in_a_chain(model, steps):
 
 def few_examples(count):
     return settings(max_examples=count, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def three_numbers(generator, rows):
+    return generator.normal(size=(rows, 3)).astype(np.float32)
+
+
+@given(windows=WINDOWS)
+@few_examples(4)
+def test_a_loss_of_elements_equals_the_plain_loop(resolve, windows):
+    training = windows | {
+        "model": f"{__name__}:Network",
+        "loss": {"name": "MSELoss"},
+        "optimizer": {"name": "SGD", "lr": 0.05, "momentum": 0.9},
+        "normalize": "elements",
+    }
+    assert_equals_plain_loop(resolve, training, lambda: Network(3), three_numbers)
 
 
 @pytest.mark.parametrize("optimizer", VERSIONS, ids=lambda version: version["name"])

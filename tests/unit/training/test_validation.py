@@ -158,6 +158,19 @@ def test_the_last_validation_is_the_evaluation_of_the_same_rows(
         assert value == pytest.approx(evaluation.metrics[name], rel=1e-6), name
 
 
+def test_the_loss_of_elements_is_divided_by_them(run, tmp_path):
+    """Here, a target is one of two numbers of a row."""
+    target = np.stack([TARGET, 2 * TARGET], 1)
+    recipe, result, _ = run(target, evaluate=VALIDATE, model="linear", normalize="elements")
+    evaluation = Evaluator(recipe, tmp_path / "data.npy", tmp_path / "model").run(
+        tmp_path / "predictions.npy", 1
+    )
+    last = result.validations[-1]
+    # The mean of squares over all numbers is what mse is for several targets.
+    assert last.loss == pytest.approx(last.metrics["mse"], rel=1e-6)
+    assert evaluation.loss == pytest.approx(evaluation.metrics["mse"], rel=1e-6)
+
+
 def test_a_training_without_validation_rows_writes_a_table_without_lines(run):
     _, _, file = run(validate=None)
     assert file.read_text() == "epoch,step,rows,loss\n"

@@ -1,10 +1,12 @@
-"""Which elements of a stream make a row: one element, or a window of several."""
+"""Which elements of a stream make a row: one element, a window of several, or any number."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+
+from memtrain.data.streams.row_offsets import OffsetsFile, check_offsets
 
 #: What becomes of the elements at the end of a segment that do not fill a window: they are left
 #: out, or a last window is shifted back until it fits.
@@ -29,6 +31,10 @@ class Consecutive:
     def starts(self, rows: np.ndarray) -> np.ndarray:
         """Return the first element of rows, int64 (rows,) each."""
         return rows
+
+    def ends(self, rows: np.ndarray) -> np.ndarray:
+        """Return the element after the last of rows, int64 (rows,) each."""
+        return rows + 1
 
     def span(self, start: int, end: int) -> tuple[int, int]:
         """Return the elements ``[first, last)`` that the rows ``[start, end)`` lie in."""
@@ -95,6 +101,10 @@ class Windows:
         starts = self.borders[segment] + (rows - self.first_rows[segment]) * self.stride
         return np.minimum(starts, self.borders[segment + 1] - self.length)
 
+    def ends(self, rows: np.ndarray) -> np.ndarray:
+        """Return the element after the last of rows, int64 (rows,) each."""
+        return self.starts(rows) + self.length
+
     def span(self, start: int, end: int) -> tuple[int, int]:
         """Return the elements ``[first, last)`` that the rows ``[start, end)`` lie in."""
         if start >= end:
@@ -109,7 +119,90 @@ class Windows:
             starts: int64 (runs,), the first row of each run.
             ends: int64 (runs,), the row after the last of each run; no run is empty.
         """
-        return self.starts(starts), self.starts(ends - 1) + self.length
+        return self.starts(starts), self.ends(ends - 1)
 
 
-RowAddresses = Consecutive | Windows
+@dataclass(frozen=True, eq=False)
+class Ragged:
+    """Row r is the elements ``[offsets[r], offsets[r + 1])``; rows vary in length.
+
+    Attributes:
+        source: the file of the offsets, or offsets in memory: int64 (rows + 1,).
+        rows: number of rows.
+        longest: number of elements of the longest row.
+        elements: number of elements of all rows.
+    """
+
+    source: OffsetsFile | np.ndarray
+    rows: int
+    longest: int
+    elements: int
+
+    @classmethod
+    def described(cls, source: OffsetsFile | np.ndarray, stream_elements: int) -> "Ragged":
+        """Look at all offsets, and return the rows that they stand for.
+
+        Args:
+            source: the file of the offsets, or offsets in memory.
+            stream_elements: number of elements of the stream.
+
+        Raises:
+            UserError: naming file and row, where offsets descend or do not lie in the stream.
+        """
+        if isinstance(source, OffsetsFile):
+            offsets, name = source.load(), source.path
+        else:
+            offsets, name = source, "offsets"
+        longest = check_offsets(offsets, stream_elements, name)
+        elements = int(offsets[-1]) - int(offsets[0])
+        return cls(source, len(offsets) - 1, longest, elements)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the description as ``from_json`` reads it; offsets in memory become a list."""
+        source = self.source
+        offsets = asdict(source) if isinstance(source, OffsetsFile) else source.tolist()
+        return {
+            "rows": self.rows,
+            "longest": self.longest,
+            "elements": self.elements,
+            "offsets": offsets,
+        }
+
+    @classmethod
+    def from_json(cls, content: dict[str, Any]) -> "Ragged":
+        """Return the rows that ``to_json`` described."""
+        offsets = content["offsets"]
+        source = OffsetsFile(**offsets) if isinstance(offsets, dict) else np.array(offsets, "<i8")
+        return cls(source, content["rows"], content["longest"], content["elements"])
+
+    def __getstate__(self) -> dict:
+        # A copy in another process maps the file itself.
+        return {name: value for name, value in self.__dict__.items() if name != "offsets"}
+
+    @cached_property
+    def offsets(self) -> np.ndarray:
+        """The first element of every row, and the end of the last: (rows + 1,) integers."""
+        return self.source.load() if isinstance(self.source, OffsetsFile) else self.source
+
+    def starts(self, rows: np.ndarray) -> np.ndarray:
+        """Return the first element of rows, int64 (rows,) each."""
+        return self.offsets[rows].astype(np.int64)
+
+    def ends(self, rows: np.ndarray) -> np.ndarray:
+        """Return the element after the last of rows, int64 (rows,) each."""
+        return self.offsets[rows + 1].astype(np.int64)
+
+    def lengths(self, rows: np.ndarray) -> np.ndarray:
+        """Return the number of elements of rows, int64 (rows,) each."""
+        return self.ends(rows) - self.starts(rows)
+
+    def spans(self, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the first elements and the ends of runs of rows, int64 (runs,) each."""
+        return self.starts(starts), self.ends(ends - 1)
+
+    def span(self, start: int, end: int) -> tuple[int, int]:
+        """Return the elements ``[first, last)`` that the rows ``[start, end)`` lie in."""
+        return int(self.offsets[start]), int(self.offsets[end])
+
+
+RowAddresses = Consecutive | Windows | Ragged

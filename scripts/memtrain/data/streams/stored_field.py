@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from memtrain.data.streams.row_addresses import Consecutive, RowAddresses
+from memtrain.data.streams.row_addresses import Consecutive, Ragged, RowAddresses
 from memtrain.data.streams.stream import Stream
 
 
@@ -26,13 +26,27 @@ class StoredField:
         return self.addresses.rows
 
     @property
+    def is_ragged(self) -> bool:
+        """Whether rows vary in length."""
+        return isinstance(self.addresses, Ragged)
+
+    @property
     def row_shape(self) -> tuple[int, ...]:
-        """The shape of one row."""
+        """The shape of one row.
+
+        Raises:
+            ValueError: where rows vary in length.
+        """
+        if isinstance(self.addresses, Ragged):
+            raise ValueError(f"the rows of {self.name} vary in length")
         if isinstance(self.addresses, Consecutive):
             return self.stream.shape
         return (self.addresses.length, *self.stream.shape)
 
     @property
     def row_bytes(self) -> int:
-        """The size of one row, in bytes."""
+        """The size of one row, in bytes; the mean size, rounded up, where rows vary in length."""
+        if isinstance(self.addresses, Ragged):
+            all_bytes = self.addresses.elements * self.stream.element_bytes
+            return -(-all_bytes // max(1, self.rows))
         return self.addresses.length * self.stream.element_bytes

@@ -3,7 +3,7 @@
 import numpy as np
 
 from memtrain.data.streams.open_files import OpenFiles
-from memtrain.data.streams.row_addresses import Consecutive
+from memtrain.data.streams.row_addresses import Consecutive, Ragged
 from memtrain.data.streams.stored_field import StoredField
 
 
@@ -17,6 +17,11 @@ class StoredRows:
     def __init__(self, field: StoredField):
         self._field = field
         self._files = OpenFiles(field.stream.paths, field.stream.sizes.tolist())
+
+    @property
+    def is_ragged(self) -> bool:
+        """Whether the rows vary in length."""
+        return self._field.is_ragged
 
     def close(self) -> None:
         """Close the files."""
@@ -39,16 +44,14 @@ class StoredRows:
             UserError: where a file is not as it was described, or cannot be read.
         """
         stream, addresses = self._field.stream, self._field.addresses
+        if isinstance(addresses, Ragged):
+            raise ValueError(f"the rows of {self._field.name} vary in length; see read_ragged")
         gathered = np.empty((len(rows), *self._field.row_shape), stream.dtype)
         if len(rows) == 0:
             return gathered
         starts = addresses.starts(rows)
         order = np.argsort(starts, kind="stable")
-        first, end, run_of_row = _joined(starts[order], addresses.length)
-        content, run_places = self._read_runs(first, end)
-        # Rows that share elements are cut from one run that was read once.
-        element_places = run_places[run_of_row] + starts[order] - first[run_of_row]
-        values = content.view(stream.dtype).reshape(-1, *stream.shape)
+        values, element_places = self._read(starts[order], starts[order] + addresses.length)
         if isinstance(addresses, Consecutive):
             gathered[order] = values[element_places]
         else:
@@ -56,7 +59,56 @@ class StoredRows:
             gathered[order] = np.moveaxis(windows, -1, 1)[element_places]
         return gathered
 
-    def _read_runs(self, first: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def read_ragged(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Read rows that vary in length.
+
+        Args:
+            rows: int64 (n,), numbers of rows.
+
+        Returns:
+            Elements in the dtype of the files, (elements, *shape), with as many more at the end as
+            the longest row has; the place of the first element of each row among them, int64 (n,);
+            and the length of each row, int64 (n,).
+
+        Raises:
+            UserError: where a file is not as it was described, or cannot be read.
+        """
+        addresses = self._field.addresses
+        assert isinstance(addresses, Ragged)
+        starts, lengths = addresses.starts(rows), addresses.lengths(rows)
+        # A row without elements comes before the one that begins where it does.
+        order = np.lexsort((lengths, starts))
+        spare = max(1, int(lengths.max(initial=0)))
+        values, places = self._read(starts[order], starts[order] + lengths[order], spare)
+        places_of_rows = np.empty_like(places)
+        places_of_rows[order] = places
+        return values, places_of_rows, lengths
+
+    def _read(
+        self, starts: np.ndarray, ends: np.ndarray, spare: int = 0
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Read rows whose first and last elements ascend.
+
+        Elements that several rows share are read once.
+
+        Args:
+            starts: int64 (rows,), the first element of each row.
+            ends: int64 (rows,), the element after the last of each row.
+            spare: elements of any value that are added at the end.
+
+        Returns:
+            The elements that were read, (elements, *shape), and the place of the first element of
+            each row among them.
+        """
+        stream = self._field.stream
+        first, end, run_of_row = _joined(starts, ends)
+        content, run_places = self._read_runs(first, end, spare)
+        values = content.view(stream.dtype).reshape(-1, *stream.shape)
+        return values, run_places[run_of_row] + starts - first[run_of_row]
+
+    def _read_runs(
+        self, first: np.ndarray, end: np.ndarray, spare: int
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Read runs of elements one after the other into memory.
 
         Returns:
@@ -64,7 +116,7 @@ class StoredRows:
         """
         stream = self._field.stream
         places = np.concatenate([[0], np.cumsum(end - first)])
-        content = np.empty(int(places[-1]) * stream.element_bytes, np.uint8)
+        content = np.empty((int(places[-1]) + spare) * stream.element_bytes, np.uint8)
         runs = stream.byte_runs(first, end)
         targets = places[runs.run] * stream.element_bytes + runs.target
         for file, place, size, target in zip(
@@ -78,20 +130,20 @@ class StoredRows:
         return content, places[:-1]
 
 
-def _joined(starts: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _joined(starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Join rows that touch or overlap into runs of elements.
 
     Args:
         starts: int64 (rows,), the first element of each row, ascending.
-        length: number of elements of a row.
+        ends: int64 (rows,), the element after the last of each row, ascending.
 
     Returns:
         The first element of each run, the element after its last, and the run of each row.
     """
     begins = np.ones(len(starts), bool)
-    begins[1:] = starts[1:] > starts[:-1] + length
+    begins[1:] = starts[1:] > ends[:-1]
     run_of_row = np.cumsum(begins) - 1
     first = starts[begins]
-    ends = np.ones(len(starts), bool)
-    ends[:-1] = begins[1:]
-    return first, starts[ends] + length, run_of_row
+    is_last = np.ones(len(starts), bool)
+    is_last[:-1] = begins[1:]
+    return first, ends[is_last], run_of_row

@@ -17,16 +17,24 @@ class Window:
         step: optimizer steps before this window: 0, 1, ...
         sizes: rows in every slot of the whole window; 0 for an empty slot.
         batches: micro-batches of the slots that this process owns, in order, without empty slots.
+        elements: elements of all rows of the whole window, by which its loss is divided; None where
+            it is divided by the rows.
     """
 
     step: int
     sizes: Sequence[int]
     batches: Sequence[Batch]
+    elements: int | None = None
 
     @property
     def rows(self) -> int:
         """Rows in the whole window."""
         return sum(self.sizes)
+
+    @property
+    def divisor(self) -> int:
+        """What the summed loss of the whole window is divided by: its elements, or its rows."""
+        return self.rows if self.elements is None else self.elements
 
     def batches_by_slot(self, slots: range) -> dict[int, Batch]:
         """Return the micro-batches of this process by slot, without empty slots."""
@@ -39,7 +47,7 @@ class AccumulatedWindow:
     """The outcome of the accumulation of one window, whose gradient the parameters now hold.
 
     Attributes:
-        loss: mean loss per row.
+        loss: mean loss per row, or per element where the window counts its elements.
         should_stop: whether any process was asked to stop.
     """
 
@@ -82,21 +90,21 @@ class NonFiniteLossError(ArithmeticError):
         self.loss = loss
 
 
-def mean_loss(losses: Sequence[float], sizes: Sequence[int]) -> float:
-    """Return the mean loss per row of a window; the losses of its slots are added in the tree.
+def mean_loss(losses: Sequence[float], window: Window) -> float:
+    """Return the mean loss of a window; the losses of its slots are added in the tree.
 
     Args:
         losses: summed loss of every slot.
-        sizes: rows in every slot; at least one row in all.
+        window: the window, with at least one row in all its slots.
 
     Raises:
         NonFiniteLossError: for the first slot whose loss is NaN or infinite.
     """
-    filled = [loss if size else None for loss, size in zip(losses, sizes, strict=True)]
+    filled = [loss if size else None for loss, size in zip(losses, window.sizes, strict=True)]
     for slot, loss in enumerate(filled):
         if loss is not None and not math.isfinite(loss):
             raise NonFiniteLossError(slot, loss)
     total = tree_sum(filled)
     if total is None:
         raise ValueError("a window needs at least one row")
-    return total / sum(sizes)
+    return total / window.divisor

@@ -106,12 +106,12 @@ class DdpAccumulator:
         total = self._group.all_reduce_sum(shared).tolist()
         stops, *took_part = total[self._slots :]
         self._participation.drop_others(took_part)
-        return AccumulatedWindow(mean_loss(total[: self._slots], window.sizes), stops > 0)
+        return AccumulatedWindow(mean_loss(total[: self._slots], window), stops > 0)
 
     def _passes(self, window: Window, scale: float) -> list[_Pass]:
         """Return the passes of this process; those with the factor 0 come last."""
         # Both DistributedDataParallel and FSDP divide gradients by the number of processes.
-        factor = scale * self._group.world_size / window.rows
+        factor = scale * self._group.world_size / window.divisor
         batches = window.batches_by_slot(self._own_slots)
         passes = [_Pass(slot, batch, factor) for slot, batch in batches.items()]
         missing = self._count_passes(window) - len(passes)

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from memtrain.components.custom_losses import CustomLoss
+from memtrain.components.padded_batch import varies_in_length
 from memtrain.training.accumulation.slot_loss import (
     Batch,
     MicroBatchRng,
@@ -118,7 +119,9 @@ class SlotGradients:
         """
         batches = window.batches
         full = {slot for slot, batch in batches.items() if rows_of(batch) == self._batch_size}
-        if not self._has_chosen_sizes and len(full) == len(run):
+        # Rows that vary in length give micro-batches of different shapes.
+        is_padded = any(map(varies_in_length, batches.values()))
+        if not (self._has_chosen_sizes or is_padded) and len(full) == len(run):
             self._choose_sizes(run, window)
         vmapped = self._vmapped
         losses: dict[int, torch.Tensor] = {}

@@ -22,19 +22,23 @@ class WindowSlots:
     Attributes:
         step: optimizer steps before this window: 0, 1, ...
         batches: micro-batches by slot, without empty slots.
-        rows: rows in the whole window; every summed loss is divided by them.
+        rows: rows in the whole window.
         scale: factor of every loss, a power of two.
+        elements: elements of all rows of the whole window, by which every summed loss is divided;
+            None where it is divided by the rows.
     """
 
     step: int
     batches: Mapping[int, Batch]
     rows: int
     scale: float = 1.0
+    elements: int | None = None
 
     @cached_property
     def divisor(self) -> torch.Tensor:
-        """Divisor of every summed loss: rows divided by scale, a float64 scalar."""
-        return torch.tensor(self.rows / self.scale, dtype=torch.float64)
+        """Divisor of every summed loss: elements or rows divided by scale, a float64 scalar."""
+        count = self.rows if self.elements is None else self.elements
+        return torch.tensor(count / self.scale, dtype=torch.float64)
 
 
 class SlotLoss(nn.Module):

@@ -1,9 +1,10 @@
 """Exact accumulation: the gradient of a window, the same bytes for any number of processes.
 
-The loss of a micro-batch is the sum over its rows, divided by the rows of the whole window before
-it is differentiated. The accumulated gradient is therefore the gradient of the window as one batch,
-also where the last micro-batch or the last window is short. (Like torchtitan's ``train_step``, this
-collects the whole window first, counts its rows, and only then divides.)
+The loss of a micro-batch is the sum over its rows, divided by the rows of the whole window (or by
+the elements of these rows) before it is differentiated. The accumulated gradient is therefore the
+gradient of the window as one batch, also where the last micro-batch or the last window is short, or
+where rows differ in length. (Like torchtitan's ``train_step``, this collects the whole window
+first, counts its rows, and only then divides.)
 """
 
 from collections.abc import Callable, Sequence
@@ -70,7 +71,7 @@ class TreeAccumulator:
         """
         batches = window.batches_by_slot(self._own_slots)
         own = self._gradients.sum_run(
-            self._own_slots, WindowSlots(window.step, batches, window.rows, scale)
+            self._own_slots, WindowSlots(window.step, batches, window.rows, scale, window.elements)
         )
         losses = torch.zeros(self._slots, dtype=torch.float64)
         if own.losses:
@@ -78,7 +79,7 @@ class TreeAccumulator:
         flags = torch.cat([torch.tensor([should_stop()]), own.took_part])
         partial = _PartialSum(self._own_slots, own.vector, losses, flags)
         total = self._add_other_processes(partial, window.sizes)
-        loss = mean_loss(total.losses.tolist(), window.sizes)
+        loss = mean_loss(total.losses.tolist(), window)
         stop, took_part = total.flags[0], total.flags[1:]
         self._gradients.hand_over(self._gradients.vector_or_zeros(total.vector), took_part)
         return AccumulatedWindow(loss, bool(stop))

@@ -26,6 +26,11 @@ class Loss(nn.Module):
         return self.summed(model(batch["features"]), batch["target"])
 
 
+def loss_of(loss):
+    """Return a loss by the name of a class of torch.nn, or by a class."""
+    return Loss(loss) if isinstance(loss, str) else loss()
+
+
 def window_of(features, target, batch_size, slots, step=0):
     batches = [
         {"features": part, "target": goal}
@@ -42,7 +47,7 @@ def mlp_window(columns=20, slots=8, batch_size=16, seed=0):
 
 
 def slot_gradients(model, slots, batch_size, loss="MSELoss", slots_per_call=None):
-    slot_loss, rng = SlotLoss(model, Loss(loss), "float32", CPU), MicroBatchRng(0, slots, CPU)
+    slot_loss, rng = SlotLoss(model, loss_of(loss), "float32", CPU), MicroBatchRng(0, slots, CPU)
     return SlotGradients(slot_loss, rng, batch_size=batch_size, slots_per_call=slots_per_call)
 
 
@@ -53,7 +58,7 @@ def tree(model, slots, batch_size, loss="MSELoss", slots_per_call=None):
 
 def ddp(model, slots, batch_size, loss="MSELoss"):
     return DdpAccumulator(
-        SlotLoss(model, Loss(loss), "float32", CPU),
+        SlotLoss(model, loss_of(loss), "float32", CPU),
         MicroBatchRng(0, slots, CPU),
         accumulation_steps=slots,
         group=ProcessGroup(),

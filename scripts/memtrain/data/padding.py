@@ -1,0 +1,109 @@
+"""Batches of rows that vary in length: padded fields, and what stands beside each of them.
+
+A batch of n rows whose longest has T elements holds three arrays or tensors for such a field:
+
+  <field>           (n, T, ...), the elements of each row, and zeros after the last of them
+  <field>_lengths   int64 (n,), the number of elements of each row
+  <field>_mask      bool (n, T), true where there is an element
+
+T is at least 1, so that no model has to deal with an axis without places.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import default_collate
+
+#: Rows of at least this many bytes are copied one by one. Shorter ones are gathered together, each
+#: with the elements that follow it, which then become zeros. Measured with rows of uint16: together
+#: is twice as fast at a mean of 64 elements, and half as fast at one of 512.
+_BYTES_OF_LONG_ROWS = 512
+
+
+def lengths_name(field: str) -> str:
+    """Return the name under which a batch holds the lengths of the rows of a field."""
+    return f"{field}_lengths"
+
+
+def mask_name(field: str) -> str:
+    """Return the name under which a batch holds where the rows of a field have elements."""
+    return f"{field}_mask"
+
+
+def padded(
+    name: str, values: np.ndarray, starts: np.ndarray, lengths: np.ndarray, dtype: np.dtype
+) -> dict[str, Any]:
+    """Return rows as a padded field, and what stands beside it.
+
+    Args:
+        name: name of the field.
+        values: (elements, ...), in which every row lies somewhere. Short rows are gathered faster
+            if there are as many elements as the longest row has after the start of each.
+        starts: int64 (n,), the place of the first element of each row.
+        lengths: int64 (n,), the number of elements of each row.
+        dtype: dtype of the padded field.
+    """
+    mask = mask_of(lengths)
+    longest = mask.shape[1]
+    is_long = longest * values.itemsize >= _BYTES_OF_LONG_ROWS
+    if is_long or starts.max(initial=0) + longest > len(values):
+        rows = np.zeros((*mask.shape, *values.shape[1:]), dtype)
+        pairs = zip(starts.tolist(), lengths.tolist(), strict=True)
+        for row, (start, length) in zip(rows, pairs, strict=True):
+            row[:length] = values[start : start + length]
+    else:
+        shape = (len(values) - longest + 1, longest, *values.shape[1:])
+        strides = (values.strides[0], *values.strides)
+        windows = np.lib.stride_tricks.as_strided(values, shape, strides, writeable=False)
+        rows = windows[starts]
+        rows[~mask] = 0
+        rows = rows.astype(dtype, copy=False)
+    return {name: rows, lengths_name(name): lengths, mask_name(name): mask}
+
+
+def mask_of(lengths: np.ndarray) -> np.ndarray:
+    """Return where rows have elements, bool (n, longest), for their lengths, int64 (n,)."""
+    longest = max(1, int(lengths.max(initial=0)))
+    return np.arange(longest) < lengths[:, np.newaxis]
+
+
+def nth_row_of_batch(batch: Any, number: int) -> Any:
+    """Return one row of a batch without padding, and nothing beside its fields.
+
+    Args:
+        batch: an array or tensor (rows, ...), or a dict of these.
+        number: number of the row.
+    """
+    if not isinstance(batch, Mapping):
+        return batch[number]
+    padded_fields = [name for name in batch if lengths_name(name) in batch]
+    beside = {make(name) for name in padded_fields for make in (lengths_name, mask_name)}
+    row = {name: values[number] for name, values in batch.items() if name not in beside}
+    for name in padded_fields:
+        row[name] = row[name][: int(batch[lengths_name(name)][number])]
+    return row
+
+
+def collate_ragged(
+    rows: Sequence[Mapping[str, torch.Tensor]], ragged: Iterable[str]
+) -> dict[str, torch.Tensor]:
+    """Return rows as one batch in which fields that vary in length are padded.
+
+    Args:
+        rows: one row or more, each a tensor for every field.
+        ragged: the fields that vary in length.
+    """
+    names = [name for name in ragged if name in rows[0]]
+    batch = default_collate(
+        [{name: value for name, value in row.items() if name not in names} for row in rows]
+    )
+    for name in names:
+        lengths = np.array([len(row[name]) for row in rows])
+        first = rows[0][name]
+        mask = torch.from_numpy(mask_of(lengths))
+        field = first.new_zeros((*mask.shape, *first.shape[1:]))
+        field[mask] = torch.cat([row[name] for row in rows])
+        batch |= {name: field, lengths_name(name): torch.from_numpy(lengths), mask_name(name): mask}
+    return batch
