@@ -14,6 +14,7 @@ from torch import nn
 from memtrain.components.loss_checks import check_outputs, check_targets, count_outputs
 from memtrain.components.loss_kinds import LossKind, kind_of
 from memtrain.components.padded_batch import call_model, elements_there, target_mask
+from memtrain.components.sequences import checked_elements
 from memtrain.config.objects import argument_names, build, check_arguments, import_object
 from memtrain.config.types import Choice
 from memtrain.core.errors import UserError
@@ -61,6 +62,7 @@ class CustomLoss(nn.Module):
             check_arguments(where, found, (None, None), choice.arguments)
             self._function, self._arguments = found, choice.arguments
         self._is_classification = recipe.task.kind == "classification"
+        self._elements = recipe.targets if recipe.has_sequences else 1
         like = getattr(found, _LIKE, None)
         self.kind = None if like is None else _find_kind(where, choice.name, like)
         if self.kind is not None:
@@ -117,6 +119,8 @@ class CustomLoss(nn.Module):
             UserError: if they are not, with what to do.
         """
         if self.kind is not None:
+            if self._elements > 1:
+                outputs = checked_elements(where, outputs, self._elements, self.outputs)
             check_outputs(where, self.name, self.kind, outputs)
             if not self._is_classification:
                 check_targets(where, self.name, self.kind, target)
@@ -136,7 +140,10 @@ class CustomLoss(nn.Module):
                 places = len(target)
             outputs = outputs.to(torch.promote_types(outputs.dtype, torch.float32))
             is_class = self._is_classification and (self.kind is None or self.kind.takes_classes)
-            target = target.reshape(-1).long() if is_class else target.to(outputs.dtype)
+            if is_class:
+                target = target.long() if self._elements > 1 else target.reshape(-1).long()
+            else:
+                target = target.to(outputs.dtype)
             losses = self._function(outputs, target)
         else:
             losses = self._function(model, batch, **self._arguments)

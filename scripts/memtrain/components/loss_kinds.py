@@ -131,7 +131,7 @@ def task_of(kind: LossKind | None, recipe: TrainingRecipe, keeps_target: bool) -
     if kind is None or kind.outputs == "distances":
         return "other"
     if recipe.task.kind == "classification":
-        return "classification"
+        return "sequence" if recipe.has_sequences else "classification"
     if kind.targets == "-1 or 1":
         return "binary"
     if kind.labels and keeps_target and are_labels(recipe.statistics_of("target"), kind.labels):

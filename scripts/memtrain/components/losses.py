@@ -15,6 +15,7 @@ from memtrain.components.loss_arguments import loss_arguments
 from memtrain.components.loss_checks import check_outputs, check_targets, count_outputs
 from memtrain.components.loss_kinds import OTHER_INPUTS, kind_of
 from memtrain.components.padded_batch import call_model, elements_there, target_mask
+from memtrain.components.sequences import checked_elements, outputs_of_elements
 from memtrain.config.objects import build, find_class, takes_argument
 from memtrain.config.types import Choice
 from memtrain.core.errors import UserError
@@ -27,6 +28,8 @@ _ARGUMENTS_OF_REDUCTION = ("reduction", "size_average", "reduce")
 
 class SummedLoss(nn.Module):
     """A ``torch.nn`` loss with ``reduction="sum"`` that knows which target it takes.
+
+    The loss of a row of several elements, each with a class, is the mean over its elements.
 
     Args:
         where: key of the setting, for error messages.
@@ -64,6 +67,7 @@ class SummedLoss(nn.Module):
         self.kind = kind_of(choice)
         self.outputs = count_outputs(where, choice.name, self.kind, recipe)
         self._counts_elements = recipe.settings.normalize == "elements"
+        self._elements = recipe.targets if recipe.has_sequences else 1
         self._learns_signs = (
             self.kind is not None
             and self.kind.targets == "-1 or 1"
@@ -96,7 +100,8 @@ class SummedLoss(nn.Module):
         """Return the sum of the losses of outputs that are already computed, a scalar.
 
         Args:
-            outputs: outputs of the model, (rows, outputs).
+            outputs: outputs of the model, (rows, outputs); for rows of elements, see
+                ``outputs_of_elements``.
             target: target from the file, (rows, ...).
             weights: weights of the rows, (rows,); None for a weight of 1 each.
             mask: where the targets of rows vary in length, the elements that are there, bool (rows,
@@ -106,11 +111,13 @@ class SummedLoss(nn.Module):
             return self._sum_of_elements(outputs, target, mask)
         # A sum in half precision would overflow after a few thousand rows.
         outputs = outputs.to(torch.promote_types(outputs.dtype, torch.float32))
+        if self._elements > 1:
+            outputs = outputs_of_elements(outputs, self._elements)
         target = self._convert_target(target, outputs)
         if weights is None:
-            return self._summed(outputs, target)
+            return self._mean_of_elements(self._summed(outputs, target))
         losses = self._unreduced(outputs, target).reshape(len(weights), -1).sum(1)
-        return (losses * weights).sum()
+        return (self._mean_of_elements(losses) * weights).sum()
 
     def _sum_of_elements(
         self, outputs: torch.Tensor, target: torch.Tensor, mask: torch.Tensor
@@ -140,6 +147,10 @@ class SummedLoss(nn.Module):
         dtypes = {one.dtype for one in model.parameters() if one.dtype.is_floating_point}
         self.to(device, functools.reduce(torch.promote_types, dtypes, torch.float32))
 
+    def _mean_of_elements(self, losses: torch.Tensor) -> torch.Tensor:
+        """Return sums over the elements of rows as means over them."""
+        return losses / self._elements if self._elements > 1 else losses
+
     def _convert_target(self, target: torch.Tensor, outputs: torch.Tensor) -> torch.Tensor:
         """Return the target in the dtype and shape that the loss takes."""
         if self.kind is not None and self.kind.takes_classes:
@@ -166,6 +177,8 @@ class SummedLoss(nn.Module):
         """
         if self.kind is None:
             return
+        if self._elements > 1:
+            outputs = checked_elements(where, outputs, self._elements, self.outputs)
         check_outputs(where, self.name, self.kind, outputs)
         if not self.kind.takes_classes and not self._learns_signs:
             check_targets(where, self.name, self.kind, target)

@@ -63,6 +63,7 @@ class ValidateEverySettings(Settings):
 METRIC_MODES: dict[str, Literal["min", "max"]] = {
     "loss": "min",
     **dict.fromkeys(("rmse", "mae", "mse", "cross_entropy", "calibration_error"), "min"),
+    **dict.fromkeys(("bits_per_element", "perplexity"), "min"),
     **dict.fromkeys(("r2", "accuracy", "f1"), "max"),
 }
 

@@ -8,7 +8,7 @@ so the same rows give the same bits, whatever shard they are in and whatever thr
 
 import math
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,9 @@ _WELL_CONDITIONED = 100.0
 #: The values of a field of one integer column are counted if all of them lie in
 #: [0, COUNTED_VALUES), as class labels do.
 COUNTED_VALUES = 1024
+
+#: Values that are counted at one time, each as an integer of 8 bytes.
+_VALUES_PER_COUNT = 1 << 18
 
 #: float32 merges the values of a column that vary by less than this share of their mean: less than
 #: 16 of its steps lie within one standard deviation.
@@ -50,7 +53,8 @@ class FieldStatistics:
         missing: int64 (columns,), the number of values that are NaN.
         infinite: int64 (columns,), the number of values that are infinite.
         values: int64 (n,), how often each of 0, 1, ... n-1 occurs, for a field of one integer
-            column whose values lie in [0, ``COUNTED_VALUES``); None for every other field.
+            column whose values lie in [0, ``COUNTED_VALUES``), or of several columns that are
+            counted together; None for every other field.
     """
 
     count: np.ndarray
@@ -63,8 +67,14 @@ class FieldStatistics:
     values: np.ndarray | None = None
 
     @classmethod
-    def from_rows(cls, array: np.ndarray) -> "FieldStatistics":
-        """Return the statistics of rows of a field, of shape (rows, ...)."""
+    def from_rows(cls, array: np.ndarray, *, counts_together: bool = False) -> "FieldStatistics":
+        """Return the statistics of rows of a field, of shape (rows, ...).
+
+        Args:
+            array: the rows.
+            counts_together: whether integers of several columns are counted, all columns together:
+                those of a target are the classes of a row's elements.
+        """
         flat = array.reshape(len(array), math.prod(array.shape[1:]))
         with np.errstate(over="ignore", invalid="ignore"):
             whole = len(flat) - len(flat) % ROWS_PER_PIECE
@@ -74,10 +84,12 @@ class FieldStatistics:
             ]
             if whole < len(flat):
                 parts.append(_piece_statistics(flat[whole:]))
-            return merge_all(parts) if parts else cls._empty(flat.shape[1], _is_counted(flat))
+            is_counted = flat.dtype.kind in "iub" and (flat.shape[1] == 1 or counts_together)
+            found = merge_all(parts) if parts else cls._empty(flat.shape[1])
+            return replace(found, values=_count_values(flat)) if is_counted else found
 
     @classmethod
-    def _empty(cls, columns: int, counted: bool) -> "FieldStatistics":
+    def _empty(cls, columns: int) -> "FieldStatistics":
         """Return the statistics of no rows, which ``merge`` adds without any effect."""
         return cls(
             count=np.zeros(columns, np.int64),
@@ -87,7 +99,6 @@ class FieldStatistics:
             maximum=np.full(columns, -np.inf),
             missing=np.zeros(columns, np.int64),
             infinite=np.zeros(columns, np.int64),
-            values=np.zeros(0, np.int64) if counted else None,
         )
 
     @property
@@ -199,7 +210,6 @@ def _block_statistics(block: np.ndarray) -> FieldStatistics:
         maximum=high.astype(np.float64),
         missing=np.zeros(columns, np.int64),
         infinite=np.zeros(columns, np.int64),
-        values=_count_values(block),
     )
 
 
@@ -246,20 +256,22 @@ def _piece_statistics(piece: np.ndarray) -> FieldStatistics:
         maximum=np.where(finite, doubles, -np.inf).max(axis=0),
         missing=missing,
         infinite=len(piece) - count - missing,
-        values=_count_values(piece),
     )
 
 
-def _is_counted(flat: np.ndarray) -> bool:
-    """Return whether how often each value occurs may be counted: one column of integers."""
-    return flat.shape[1] == 1 and flat.dtype.kind in "iub"
-
-
-def _count_values(piece: np.ndarray) -> np.ndarray | None:
-    """Return how often 0, 1, ... occur; None where values cannot be counted."""
-    if not _is_counted(piece) or piece.min() < 0 or piece.max() >= COUNTED_VALUES:
+def _count_values(rows: np.ndarray) -> np.ndarray | None:
+    """Return how often 0, 1, ... occur in some integers; None where others occur."""
+    if not rows.size:
+        return np.zeros(0, np.int64)
+    low, high = int(rows.min()), int(rows.max())
+    if low < 0 or high >= COUNTED_VALUES:
         return None
-    return np.bincount(piece.reshape(-1).astype(np.int64))
+    counts = np.zeros(high + 1, np.int64)
+    rows_per_count = max(1, _VALUES_PER_COUNT // rows.shape[1])
+    for start in range(0, len(rows), rows_per_count):
+        part = rows[start : start + rows_per_count].reshape(-1)
+        counts += np.bincount(part.astype(np.int64), minlength=high + 1)
+    return counts
 
 
 def _add_counts(left: np.ndarray | None, right: np.ndarray | None) -> np.ndarray | None:

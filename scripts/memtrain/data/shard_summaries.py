@@ -109,7 +109,10 @@ def _field_statistics(rows: np.ndarray, layout: RowLayout) -> dict[str, FieldSta
     shared = _shared_float(layout)
     if shared is None:
         values = _field_values(rows, layout)
-        return {name: FieldStatistics.from_rows(values[name]) for name in layout.fields}
+        return {
+            name: FieldStatistics.from_rows(values[name], counts_together=name == "target")
+            for name in layout.fields
+        }
     # Fields of one dtype without gaps form one matrix, so that one pass serves all of them.
     whole = FieldStatistics.from_rows(rows.view(shared).reshape(len(rows), -1))
     statistics: dict[str, FieldStatistics] = {}

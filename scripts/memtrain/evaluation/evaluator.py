@@ -12,10 +12,16 @@ from memtrain.components.models import count_parameters
 from memtrain.components.rows import open_rows
 from memtrain.config.training import LoadingSettings
 from memtrain.core.ranges import at_positions
-from memtrain.evaluation.predictions import create_predictions, prediction_dtype
+from memtrain.evaluation.predictions import (
+    PredictionsWriter,
+    create_predictions,
+    prediction_dtype,
+    sequence_dtype,
+)
 from memtrain.evaluation.result import Evaluation
 from memtrain.evaluation.tally import EvaluatedBatch, ModelFacts, Tally
 from memtrain.loading.block_loader import BlockLoader
+from memtrain.metrics.metric_inputs import model_columns
 from memtrain.metrics.scorer import Scorer
 from memtrain.recipes.recipe import Recipe
 from memtrain.system.progress import Progress
@@ -75,29 +81,52 @@ class Evaluator:
             predictions: the file to write, ``predictions.npy``.
             steps: the number of optimizer steps of the training, noted in the evaluation.
         """
-        task, rows = self._meaning.task, self._rows.count
+        rows = self._rows.count
         tally = Tally(self._recipe, self._meaning)
-        dtype = prediction_dtype(
-            task,
-            self._scorer.values_per_prediction,
-            self._recipe.training.targets,
-            doubles=self._recipe.training.dtype_of("target") == np.float64,
-        )
         with (
-            create_predictions(predictions, dtype, rows) as writer,
+            create_predictions(predictions, self._dtype, rows) as writer,
             Progress("evaluating", rows, "rows") as bar,
         ):
             for batch in self._batches():
-                readable = self._meaning.readable(batch.predictions)
-                classes = None if readable.classes is None else readable.classes.numpy()
-                stored = writer.write(
-                    batch.row_numbers, batch.true_values.numpy(), readable.values.numpy(), classes
-                )
-                tally.add(batch, stored)
+                tally.add(batch, self._write(writer, batch))
                 bar.advance(len(batch.row_numbers))
         parameters = count_parameters(self._parts.model)
         facts = ModelFacts(parameters, steps, self._scorer.keeps_target)
         return tally.result(facts, predictions)
+
+    def _write(self, writer: PredictionsWriter, batch: EvaluatedBatch) -> np.ndarray:
+        """Write the predictions of a batch; return them as the tally takes them."""
+        if self._recipe.training.has_sequences:
+            writer.write_sequences(batch.row_numbers, **self._qualities(batch))
+            return batch.predictions.flatten(1).numpy()
+        readable = self._meaning.readable(batch.predictions)
+        classes = None if readable.classes is None else readable.classes.numpy()
+        return writer.write(
+            batch.row_numbers, batch.true_values.numpy(), readable.values.numpy(), classes
+        )
+
+    def _qualities(self, batch: EvaluatedBatch) -> dict[str, np.ndarray]:
+        """Return cross entropy and accuracy of sequences, float64 (rows,); {} where not known."""
+        if self._meaning.task != "sequence":
+            return {}
+        columns = model_columns(self._meaning, batch.predictions, batch.true_values)
+        return {
+            "cross_entropy": -columns["log_probability"][:, 0].numpy(),
+            "accuracy": columns["is_right"][:, 0].numpy(),
+        }
+
+    @property
+    def _dtype(self) -> np.dtype:
+        """The dtype of one record of the predictions."""
+        training = self._recipe.training
+        if training.has_sequences:
+            return sequence_dtype(is_known=self._meaning.task == "sequence")
+        return prediction_dtype(
+            self._meaning.task,
+            self._scorer.values_per_prediction,
+            training.targets,
+            doubles=training.dtype_of("target") == np.float64,
+        )
 
     def _batches(self) -> Iterator[EvaluatedBatch]:
         """Yield all evaluation rows, in order, with the predictions of the model."""

@@ -15,6 +15,15 @@ classes, the best first:
 
 Numbers are float64 where the target is float64 in the data file.
 
+Where a row is a sequence of elements, each with a class, the probabilities of all elements would
+take many times the space of the rows. A record then says how good the predictions of a row are:
+
+  row            int64, the number of the row in the data file
+  cross_entropy  float64, mean over its elements, in nats
+  accuracy       float64, share of its elements whose class is predicted correctly
+
+or only the number of the row, where nobody has said what the outputs of the model mean.
+
 This module needs no PyTorch, so that the figures can be drawn without it.
 """
 
@@ -31,6 +40,14 @@ from memtrain.metrics.stored_probabilities import MOST_PROBABILITIES, STORED_CLA
 
 _FIELDS = ("row", "target", "prediction")
 _FIELDS_OF_MANY_CLASSES = ("row", "target", "class", "prediction")
+_FIELDS_OF_SEQUENCES = ("row", "cross_entropy", "accuracy")
+_FIELDS_OF_UNKNOWN_SEQUENCES = ("row",)
+_KNOWN_FIELDS = (
+    _FIELDS,
+    _FIELDS_OF_MANY_CLASSES,
+    _FIELDS_OF_SEQUENCES,
+    _FIELDS_OF_UNKNOWN_SEQUENCES,
+)
 
 _CHUNK_BYTES = 8 << 20
 
@@ -54,6 +71,16 @@ def prediction_dtype(task: str, outputs: int, targets: int, doubles: bool = Fals
         stored = (STORED_CLASSES,)
         return np.dtype([*begin, ("class", "<i8", stored), ("prediction", number, stored)])
     return np.dtype([*begin, ("prediction", number, (outputs,))])
+
+
+def sequence_dtype(is_known: bool) -> np.dtype:
+    """Return the dtype of one record where a row is a sequence of elements, each with a class.
+
+    Args:
+        is_known: whether it is known what the outputs of the model mean.
+    """
+    qualities = [("cross_entropy", "<f8"), ("accuracy", "<f8")]
+    return np.dtype([("row", "<i8"), *(qualities if is_known else [])])
 
 
 class PredictionsWriter:
@@ -93,6 +120,21 @@ class PredictionsWriter:
         self._writer.write(self._rows_written, records)
         self._rows_written += len(rows)
         return records["prediction"]
+
+    def write_sequences(self, rows: np.ndarray, **qualities: np.ndarray) -> None:
+        """Write the next rows of sequences.
+
+        Args:
+            rows: numbers of the rows in the data file, int64 (rows,).
+            qualities: cross entropy and accuracy of each row, float64 (rows,), by the names of
+                their fields; nothing where the outputs of the model have no known meaning.
+        """
+        records = np.empty(len(rows), self._dtype)
+        records["row"] = rows
+        for name, values in qualities.items():
+            records[name] = values
+        self._writer.write(self._rows_written, records)
+        self._rows_written += len(rows)
 
 
 @contextmanager
@@ -149,7 +191,7 @@ class Predictions:
 
     def __init__(self, path: str | os.PathLike):
         layout = read_record_layout(path)
-        if layout.dtype.names not in (_FIELDS, _FIELDS_OF_MANY_CLASSES):
+        if layout.dtype.names not in _KNOWN_FIELDS:
             raise UserError(
                 f"{path}: its fields are {layout.dtype.names}, and those of predictions are "
                 f"{_FIELDS}. Remove it and run evaluate again."
@@ -177,6 +219,12 @@ class Predictions:
                 rows["prediction"][finite],
                 rows["class"][finite] if self.has_many_classes else None,
             )
+
+    def cross_entropies(self) -> Iterator[np.ndarray]:
+        """Yield the cross entropies of sequences, float64 (rows,), in order, finite or not."""
+        for start in range(0, len(self), self._rows_per_chunk):
+            end = min(start + self._rows_per_chunk, len(self))
+            yield self._map_rows(start, end)["cross_entropy"]
 
     @property
     def has_many_classes(self) -> bool:

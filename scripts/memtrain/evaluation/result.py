@@ -22,9 +22,21 @@ METRIC_LABELS: dict[TaskKind, dict[str, str]] = {
         "average_precision": "average precision",
         "calibration_error": "calibration error",
     },
+    "sequence": {
+        "bits_per_element": "bits per element",
+        "perplexity": "perplexity",
+        "cross_entropy": "cross entropy",
+        "accuracy": "accuracy",
+    },
     "other": {"loss": "loss"},
 }
 METRIC_LABELS["binary"] = METRIC_LABELS["classification"]
+
+#: What people call a metric of sequences whose elements are bytes.
+_LABELS_OF_BYTES = {"bits_per_element": "bits per byte"}
+
+#: The main metrics of which less is better.
+_LESS_IS_BETTER = ("loss", "bits_per_element")
 
 #: Metrics by name; null where a metric is not defined or not finite.
 Metrics = dict[str, float | None]
@@ -95,7 +107,7 @@ class Evaluation(Settings):
         errors: the standard errors of the metrics; null without resamples.
         baseline: the metrics of a model that knows nothing but the training targets: it always
             predicts their mean, or the shares of their classes.
-        loss: the mean training loss of a row.
+        loss: the mean training loss of a row; of a row of elements, that is their mean.
         lowest_loss: the lowest mean squared error, or cross entropy, that any model can reach;
             null where it is not known.
         ratio_to_lowest_loss: the model's mean squared error, or cross entropy, divided by
@@ -108,6 +120,7 @@ class Evaluation(Settings):
         per_class: the evaluation of every class, in the order of the classes; of more than 1,000
             classes, those with the most rows. Null for other tasks.
         confusions: the pairs of classes that are confused most, at most 20; null for other tasks.
+        elements_are_bytes: whether rows are sequences of bytes.
         made_from: digests of what the evaluation was made from; see ``data.made_from``.
         files: digest of the file of the predictions, by its name.
         packages: versions of packages that it was made with.
@@ -132,6 +145,7 @@ class Evaluation(Settings):
     per_target: dict[str, TargetEvaluation] | None = None
     per_class: list[ClassEvaluation] | None = None
     confusions: list[Confusion] | None = None
+    elements_are_bytes: bool = False
     made_from: dict[str, str] = Field(default_factory=dict)
     files: dict[str, str] = Field(default_factory=dict)
     packages: dict[str, str] = Field(default_factory=dict)
@@ -141,6 +155,8 @@ class Evaluation(Settings):
     def labels(self) -> dict[str, str]:
         """What people call the metrics, by their names; the main metric comes first."""
         known = METRIC_LABELS[self.task]
+        if self.elements_are_bytes:
+            known = known | _LABELS_OF_BYTES
         own = sorted(name for name in self.metrics if name not in known)
         return {name: known[name] for name in known if name in self.metrics} | {
             name: name for name in own
@@ -155,7 +171,12 @@ class Evaluation(Settings):
     def merit(self) -> float | None:
         """The main metric, negated where less is better; None where it is not defined."""
         value = self.metrics[self.main_metric]
-        return -value if value is not None and self.task == "other" else value
+        return -value if value is not None and self.less_is_better else value
+
+    @property
+    def less_is_better(self) -> bool:
+        """Whether the model with the least main metric is the best."""
+        return self.main_metric in _LESS_IS_BETTER
 
     @property
     def is_worse_than_baseline(self) -> bool:
@@ -170,7 +191,7 @@ class Evaluation(Settings):
         baseline = self.baseline.get(self.main_metric)
         if baseline is None:
             return self.task == "regression" and value < 0
-        return value < baseline
+        return value > baseline if self.less_is_better else value < baseline
 
     def describe(self, metric: str) -> str:
         """Return a metric as people read it: "R² 0.912 ± 0.004"."""

@@ -96,7 +96,8 @@ class Tally:
         Args:
             batch: the rows with their predictions.
             stored_predictions: the predictions as ``predictions.npy`` holds them, float32
-                (rows, outputs). A prediction beyond the range of float32 is infinite there.
+                (rows, outputs). A prediction beyond the range of float32 is infinite there. Of
+                sequences, which it does not hold, the predictions in double precision.
         """
         if self._meaning.task != "other":
             true = batch.true_values
@@ -147,7 +148,13 @@ class Tally:
             per_target=self._per_target(samples, baseline),
             per_class=self._per_class(),
             confusions=self._confusions(written),
+            elements_are_bytes=self._has_bytes(),
         )
+
+    def _has_bytes(self) -> bool:
+        """Return whether rows are sequences of bytes."""
+        is_byte = self._recipe.training.dtype_of("target") == np.uint8
+        return is_byte and self._meaning.task == "sequence"
 
     def _build(self) -> MetricCollection:
         return build_metrics(
@@ -206,7 +213,7 @@ class Tally:
     ) -> dict[str, TargetEvaluation] | None:
         """Return the metrics of every target; None for a single target or the task "other"."""
         names = self._recipe.training.task.target
-        if self._meaning.task == "other" or len(names) == 1:
+        if self._meaning.task in ("other", "sequence") or len(names) == 1:
             return None
         own = self._plan.settings.metrics
         samples = {name: part for name, part in samples.items() if name not in own}

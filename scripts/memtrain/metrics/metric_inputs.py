@@ -7,8 +7,10 @@ The columns are tensors with a row for each evaluated row, by name:
   predicted_class          class with the highest probability, int64 (rows,)
   is_yes, said_yes         labels: whether the target is yes, and whether it was predicted, bool
                            (rows, targets)
-  is_right                 whether the prediction is right, bool (rows, targets)
-  log_probability          logarithm of the probability of the truth, float64 (rows, targets)
+  is_right                 whether the prediction is right, bool (rows, targets); of a sequence,
+                           the share of its elements for which it is, float64 (rows, 1)
+  log_probability          logarithm of the probability of the truth, float64 (rows, targets); of
+                           a sequence, its mean over the elements, float64 (rows, 1)
   confidence               probability of the predicted class, or of yes, float64 (rows, targets)
   came_true                whether what the confidence speaks of is so, bool (rows, targets)
 
@@ -35,6 +37,8 @@ def model_columns(meaning: OutputMeaning, predictions: torch.Tensor, true: torch
         return {"preds": predictions, "target": true}
     if meaning.task == "binary":
         return _binary_columns(true == meaning.labels[1], predictions)
+    if meaning.task == "sequence":
+        return _sequence_columns(predictions[..., 0], predictions[..., 1] == true)
     top = top_classes(predictions)
     predicted = predictions.argmax(1) if top is None else top[:, 0]
     columns = _class_columns(true, predicted)
@@ -50,7 +54,10 @@ def model_columns(meaning: OutputMeaning, predictions: torch.Tensor, true: torch
 class Baseline:
     """The predictions of a model that knows nothing but the training targets.
 
-    It predicts the same for every row: the means of the targets, or the shares of the classes.
+    It predicts the same for every row: the means of the targets, or the shares of the classes. For
+    every element of a sequence, it predicts the shares of the classes among all elements: a unigram
+    model. A class that no training row has would be impossible for it, so that each class counts as
+    if it occurred once more.
 
     Args:
         recipe: the training part of a recipe.
@@ -65,12 +72,14 @@ class Baseline:
         if recipe.task.kind == "classification" and statistics.values is not None:
             counts = torch.zeros(recipe.task.class_count, dtype=torch.float64)
             counts[: len(statistics.values)] = torch.from_numpy(statistics.values)
+            counts += 1 if meaning.task == "sequence" else 0
             self._log_shares = (counts / counts.sum()).log()
 
     @property
     def is_known(self) -> bool:
         """Whether the baseline is known: it is not where there were too many classes to count."""
-        return self._meaning.task != "classification" or self._log_shares is not None
+        is_of_classes = self._meaning.task in ("classification", "sequence")
+        return self._log_shares is not None or not is_of_classes
 
     def columns(self, true: torch.Tensor) -> Columns:
         """Return the columns of the baseline's predictions.
@@ -86,6 +95,8 @@ class Baseline:
             log_shares = torch.stack([(1 - share).log(), share.log()], -1)
             return _binary_columns(true == yes, log_shares)
         assert self._log_shares is not None
+        if self._meaning.task == "sequence":
+            return _sequence_columns(self._log_shares[true], true == self._log_shares.argmax())
         said = self._log_shares.argmax().expand(len(true))
         columns = _class_columns(true, said)
         if self._meaning.has_probabilities:
@@ -102,6 +113,19 @@ def _class_columns(true: torch.Tensor, predicted: torch.Tensor) -> Columns:
         "true_class": true,
         "predicted_class": predicted,
         "is_right": (true == predicted)[:, None],
+    }
+
+
+def _sequence_columns(log_probability: torch.Tensor, is_right: torch.Tensor) -> Columns:
+    """Return the columns of sequences.
+
+    Args:
+        log_probability: logarithms of the probabilities of the true classes, and
+        is_right: whether the predicted classes are right, both (rows, elements).
+    """
+    return {
+        "log_probability": log_probability.mean(1, keepdim=True),
+        "is_right": is_right.double().mean(1, keepdim=True),
     }
 
 

@@ -97,6 +97,17 @@ class RowMean(Metric):
         return self._sign * self.total / self.rows
 
 
+class Perplexity(RowMean):
+    """The perplexity of sequences: e to the power of their cross entropy in nats."""
+
+    def __init__(self) -> None:
+        super().__init__("log_probability", targets=1, sign=-1.0)
+
+    def compute(self) -> torch.Tensor:
+        """Return the perplexity, float64 (1,)."""
+        return super().compute().exp()
+
+
 class ClassCounts(Metric):
     """Counts of each class: rows of it, rows predicted as it, and those that are both.
 
@@ -229,6 +240,8 @@ def build_metrics(
         metrics = {}
     elif task == "regression":
         metrics = _regression_metrics(recipe)
+    elif task == "sequence":
+        metrics = _sequence_metrics()
     else:
         is_binary = task == "binary"
         f1 = LabelF1(targets) if is_binary else ClassCounts(recipe.task.class_count)
@@ -250,4 +263,13 @@ def _regression_metrics(recipe: TrainingRecipe) -> dict[str, Metric | MetricColl
         "rmse": MeanSquaredError(squared=False, num_outputs=targets, compute_with_cache=False),
         "mae": MeanAbsoluteError(num_outputs=targets, compute_with_cache=False),
         "mse": MeanSquaredError(num_outputs=targets, compute_with_cache=False),
+    }
+
+
+def _sequence_metrics() -> dict[str, Metric | MetricCollection]:
+    return {
+        "bits_per_element": RowMean("log_probability", 1, sign=-1 / math.log(2)),
+        "perplexity": Perplexity(),
+        "cross_entropy": RowMean("log_probability", 1, sign=-1.0),
+        "accuracy": RowMean("is_right", 1),
     }

@@ -12,9 +12,13 @@ from torch import nn
 
 from memtrain.components.loss_checks import check_outputs
 from memtrain.components.loss_kinds import LossKind
+from memtrain.components.sequences import outputs_of_elements
 from memtrain.core.errors import UserError
 from memtrain.metrics.stored_probabilities import MOST_PROBABILITIES, STORED_CLASSES
 from memtrain.recipes.recipe import TaskKind
+
+#: Most bytes of the outputs that are double precision at one time, where there are many elements.
+_BYTES_OF_DOUBLES = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -63,21 +67,27 @@ class OutputMeaning:
             raise ValueError(f"the task {self.task!r} has no labels")
         return self.kind.labels
 
-    def predictions(self, outputs: torch.Tensor) -> torch.Tensor:
+    def predictions(self, outputs: torch.Tensor, true_values: torch.Tensor) -> torch.Tensor:
         """Convert outputs to predictions in the form that metrics take.
 
         Args:
-            outputs: the outputs of the model, (rows, outputs).
+            outputs: the outputs of the model, (rows, outputs); for rows of elements, see
+                ``outputs_of_elements``.
+            true_values: the true values, in the form that metrics take. Of sequences, only the
+                probabilities of the true classes are kept.
 
         Returns:
             float64: the predicted numbers, (rows, targets); the log-probabilities of the classes,
-            or their scores, (rows, classes); or the log-probabilities of no and yes,
-            (rows, targets, 2).
+            or their scores, (rows, classes); the log-probabilities of no and yes,
+            (rows, targets, 2); or, for every element of a sequence, the log-probability of its true
+            class and the number of the most probable one, (rows, elements, 2).
 
         Raises:
             UserError: if the outputs are no log-probabilities, or no probabilities, but the loss
                 takes them for such.
         """
+        if self.kind is not None and self.task == "sequence":
+            return predicted_elements(self.kind, outputs, true_values)
         if self.kind is not None:
             check_outputs("training.loss", self.name, self.kind, outputs)
         if self.kind is not None and self.task == "classification":
@@ -93,13 +103,16 @@ class OutputMeaning:
             target: the targets as they come from the file or the transform, (rows, targets).
 
         Returns:
-            The true numbers or labels, float64 (rows, targets); or the true classes, int64 (rows,).
+            The true numbers or labels, float64 (rows, targets); or the true classes, int64 (rows,),
+            of sequences int64 (rows, elements).
 
         Raises:
             UserError: if a target of the task "binary" is neither of the two labels.
         """
         if self.task == "classification":
             return target.reshape(-1).long()
+        if self.task == "sequence":
+            return target.flatten(1).long()
         values = target.double().flatten(1)
         if self.task == "binary":
             no, yes = self.labels
@@ -173,6 +186,30 @@ def class_scores(kind: LossKind, outputs: torch.Tensor) -> torch.Tensor:
         return log_no_and_yes(kind, outputs)[:, 0]
     outputs = outputs.double().flatten(1)
     return outputs.log_softmax(1) if kind.outputs == "logits" else outputs
+
+
+def predicted_elements(
+    kind: LossKind, outputs: torch.Tensor, true_classes: torch.Tensor
+) -> torch.Tensor:
+    """Return what a model says of every element of a sequence, float64 (rows, elements, 2).
+
+    The first number is the log-probability of the true class, the second the most probable class.
+
+    Args:
+        kind: kind of the loss that the model was trained with.
+        outputs: the outputs of the model; see ``outputs_of_elements``.
+        true_classes: the true classes, int64 (rows, elements).
+    """
+    flat = outputs_of_elements(outputs, true_classes.shape[1])
+    found = torch.empty(len(flat), 2, dtype=torch.float64)
+    size = max(1, _BYTES_OF_DOUBLES // (8 * flat.shape[1]))
+    parts = (part.split(size) for part in (flat, true_classes.reshape(-1), found))
+    for scores, true, place in zip(*parts, strict=True):
+        doubles = scores.double()
+        logarithms = doubles.log_softmax(1) if kind.outputs == "logits" else doubles
+        place[:, 0] = logarithms.gather(1, true[:, None])[:, 0]
+        place[:, 1] = logarithms.argmax(1)
+    return found.reshape(*true_classes.shape, 2)
 
 
 def log_no_and_yes(kind: LossKind, outputs: torch.Tensor) -> torch.Tensor:

@@ -77,11 +77,12 @@ class Scorer:
         self.meaning = OutputMeaning(
             task_of(loss.kind, recipe, self.keeps_target), loss.kind, loss.name
         )
-        self.example = self._predict(first_row(dataset, rows, torch.device("cpu")))
+        outputs, self.example = self._predict(first_row(dataset, rows, torch.device("cpu")))
         # A loss of two classes may take one output; the prediction is two probabilities even then.
         self.values_per_prediction = self.example.predictions.shape[1]
-        # Metrics take predictions in float64.
-        bytes_per_row = max(4 * recipe.in_features, 8 * self.values_per_prediction)
+        # Metrics take predictions in float64; of sequences, they take less than the outputs.
+        values = max(self.values_per_prediction, outputs[0].numel())
+        bytes_per_row = max(4 * recipe.in_features, 8 * values)
         self.rows_per_batch = max(1, min(_ROWS_PER_BATCH, _BYTES_PER_BATCH // bytes_per_row))
 
     @torch.no_grad()
@@ -89,22 +90,21 @@ class Scorer:
         """Return what the model makes of a batch: "features" and "target", each (rows, ...)."""
         moved = self._as_trained(batch)
         outputs = call_model(self._parts.model, moved)
+        true_values = self.meaning.true_values(batch["target"])
         return ScoredBatch(
-            true_values=self.meaning.true_values(batch["target"]),
-            predictions=self._predictions(outputs.cpu()),
+            true_values=true_values,
+            predictions=self._predictions(outputs.cpu(), true_values),
             summed_loss=self._summed_loss(outputs, moved).item(),
             loss_count=self._loss_count(batch),
         )
 
     @torch.no_grad()
-    def _predict(self, batch: dict[str, torch.Tensor]) -> ScoredBatch:
-        outputs = call_model(self._parts.model, self._as_trained(batch))
-        return ScoredBatch(
-            true_values=self.meaning.true_values(batch["target"]),
-            predictions=self._predictions(outputs.cpu()),
-            summed_loss=0.0,
-            loss_count=self._loss_count(batch),
-        )
+    def _predict(self, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, ScoredBatch]:
+        """Return the outputs of the model for a batch, and the batch without its loss."""
+        outputs = call_model(self._parts.model, self._as_trained(batch)).cpu()
+        true_values = self.meaning.true_values(batch["target"])
+        predictions = self._predictions(outputs, true_values)
+        return outputs, ScoredBatch(true_values, predictions, 0.0, self._loss_count(batch))
 
     def _as_trained(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Return a batch as the training has it: targets standardized, and float64 as float32."""
@@ -117,9 +117,9 @@ class Scorer:
             for name, value in batch.items()
         }
 
-    def _predictions(self, outputs: torch.Tensor) -> torch.Tensor:
+    def _predictions(self, outputs: torch.Tensor, true_values: torch.Tensor) -> torch.Tensor:
         """Return predictions in the form that metrics take, numbers in the unit of the target."""
-        predictions = self.meaning.predictions(outputs)
+        predictions = self.meaning.predictions(outputs, true_values)
         scale = self._parts.target
         is_scaled = scale is not None and self.meaning.task == "regression"
         return scale.undone(predictions) if scale and is_scaled else predictions

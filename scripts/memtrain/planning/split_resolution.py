@@ -134,7 +134,8 @@ def describe_absent_classes(recipe: Recipe, names: Sequence[str] | None) -> str 
     """
     counts = recipe.training.statistics_of("target").values
     classes = recipe.training.task.classes
-    if classes is None or counts is None:
+    # Elements of sequences are bytes or tokens, of which some never occur.
+    if classes is None or counts is None or recipe.training.has_sequences:
         return None
     present = np.zeros(classes, bool)
     present[np.flatnonzero(counts)] = True
@@ -224,6 +225,7 @@ class _Resolver:
             raise_problems(target_problems(split, settings, uses))
         resource_estimate = dry_run("training", training, self._data)
         check_decisions(f"splits.{split}", training, self._data)
+        self._check_own_metrics(training)
         return Recipe(
             split=split,
             training=training,
@@ -257,6 +259,16 @@ class _Resolver:
             lowest_loss=self._source.lowest_loss,
             class_names=self._source.class_names,
         )
+
+    def _check_own_metrics(self, training: TrainingRecipe) -> None:
+        """Raise a ``UserError`` where metrics of the user's own would find no predictions."""
+        own = self._configuration.evaluation.metrics
+        if own and training.has_sequences:
+            raise UserError(
+                f"evaluation.metrics: found {listed(own)}, but a row has {training.targets} "
+                "elements, each of a class, whose predictions are not kept: they would take many "
+                "times the space of the rows. Remove these metrics."
+            )
 
     def _order(self, split: str, ranges: list[Range]) -> RowOrder:
         settings = self._configuration.training_settings(split)

@@ -25,9 +25,10 @@ from memtrain.recipes.encoding import Encoding
 from memtrain.system import canonical_json, checked_json
 
 #: Kinds of task that a model does. For "binary", every target is one of two labels, yes or no. For
+#: "sequence", a row has several elements, such as tokens, and every element has a class. For
 #: "other", nobody has said what the outputs mean: an autoencoder, for example, reproduces the
 #: features.
-TaskKind = Literal["regression", "classification", "binary", "other"]
+TaskKind = Literal["regression", "classification", "binary", "sequence", "other"]
 
 
 class Piece(Settings):
@@ -244,6 +245,11 @@ class TrainingRecipe(Settings):
     def targets(self) -> int:
         """The number of values in the target of one row."""
         return int(np.prod(self.target_shape, dtype=np.int64))
+
+    @property
+    def has_sequences(self) -> bool:
+        """Whether a row has several elements, ``targets`` of them, each with a class."""
+        return self.task.kind == "classification" and self.targets > 1
 
     @property
     def row_bytes(self) -> int:

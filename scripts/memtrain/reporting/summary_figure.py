@@ -39,7 +39,8 @@ def draw_summary(path: str | os.PathLike, summary: Summary) -> None:
     if not_evaluated:
         heading = heading.with_remark(f"{not_evaluated} not evaluated")
     splits = [_compared_split(one, shown.main_metric) for one in shown.evaluations]
-    draw_comparison(path, heading, label, splits)
+    less_is_better = shown.evaluations[0].less_is_better
+    draw_comparison(path, heading, label, splits, less_is_better=less_is_better)
 
 
 def _compared_split(evaluation: Evaluation, metric: str) -> ComparedSplit:

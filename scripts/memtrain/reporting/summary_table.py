@@ -21,6 +21,7 @@ _BASELINE_METRICS: dict[TaskKind, str] = {
     "regression": "rmse",
     "classification": "accuracy",
     "binary": "accuracy",
+    "sequence": "bits_per_element",
 }
 
 #: What the baseline model of each task does, in words for a note.
@@ -28,6 +29,10 @@ _BASELINE_MODELS: dict[TaskKind, str] = {
     "regression": "a model that always predicts the mean of the training targets",
     "classification": "a model that always predicts the most frequent class of the training rows",
     "binary": "a model that always predicts the more frequent label of the training rows",
+    "sequence": (
+        "a unigram model, which gives every element the shares of\n"
+        "  the classes in the training rows (each counted once more), whatever comes before it"
+    ),
 }
 
 #: What the metrics of each task mean.
@@ -49,6 +54,12 @@ _METRIC_MEANINGS: dict[TaskKind, str] = {
         "  cross entropy: in nats, from the probability of the true label. AUROC, average\n"
         "  precision: how well the probability of yes ranks the rows. calibration error: the mean\n"
         "  distance between probabilities and the shares that came true."
+    ),
+    "sequence": (
+        "{bits}: how many bits the model needs on average to write down one {element}, if\n"
+        "  it is coded by the probabilities that the model gives; less is better. cross entropy:\n"
+        "  the same in nats. perplexity: e to the power of it. accuracy: the share of {elements}\n"
+        "  whose most probable class is the true one."
     ),
     "other": (
         "loss: the mean over the rows; less is better. What the outputs of these models mean is\n"
@@ -73,12 +84,18 @@ _ADVICE: dict[TaskKind, str] = {
     ),
 }
 _ADVICE["binary"] = _ADVICE["classification"]
+_ADVICE["sequence"] = (
+    "worse than a unigram model, which looks\n"
+    "  at nothing that comes before. Try: another learning rate (`training.optimizer.lr`), a\n"
+    "  schedule with warmup, more epochs; and look at the learning curve."
+)
 
 #: The loss whose lowest possible value may be known, for each task, as people call it.
 _LOSS_LABELS: dict[TaskKind, str] = {
     "regression": "MSE",
     "classification": "cross entropy",
     "binary": "cross entropy",
+    "sequence": "cross entropy",
 }
 
 
@@ -140,7 +157,7 @@ def _quality_notes(summary: TaskSummary) -> Iterator[str]:
     if worse := summary.worse_than_baseline:
         verb = "is" if len(worse) == 1 else "are"
         yield f"{listed(worse, _MOST_SPLITS_NAMED)} {verb} {_ADVICE[task]}"
-    yield _METRIC_MEANINGS[task] + _note_on_targets(summary)
+    yield _meaning_of_metrics(summary) + _note_on_targets(summary)
     if summary.resamples and task != "other":
         yield f"±: standard error, from {summary.resamples:,} resamples of the evaluation rows."
     if task in _BASELINE_METRICS:
@@ -154,6 +171,15 @@ def _quality_notes(summary: TaskSummary) -> Iterator[str]:
     values = [one.metrics.get(name) for one in summary.evaluations for name in summary.labels]
     if None in values:
         yield "-: not defined for these rows, or the model's predictions are not finite."
+
+
+def _meaning_of_metrics(summary: TaskSummary) -> str:
+    meaning = _METRIC_MEANINGS[summary.task]
+    if summary.task != "sequence":
+        return meaning
+    bits = summary.labels["bits_per_element"]
+    element = bits.removeprefix("bits per ")
+    return meaning.format(bits=bits, element=element, elements=f"{element}s")
 
 
 def _note_on_targets(summary: TaskSummary) -> str:

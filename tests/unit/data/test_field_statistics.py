@@ -99,3 +99,29 @@ def test_values_without_a_finite_square_have_an_infinite_deviation(rows):
     again = FieldStatistics.from_json(json.loads(canonical_json.dumps(statistics.to_json())))
     assert again.standard_deviation[0] == np.inf
     assert again.standard_deviation[1] == 0.5
+
+
+@settings(max_examples=30)
+@given(
+    rows=st.integers(0, 3000),
+    columns=st.integers(1, 40),
+    parts=st.integers(1, 4),
+    dtype=st.sampled_from(["u1", "<i8", ">u2"]),
+    highest=st.sampled_from([0, 7, 255]),
+    seed=st.integers(0, 1000),
+)
+def test_values_of_several_columns_are_counted_together(rows, columns, parts, dtype, highest, seed):
+    generator = np.random.default_rng(seed)
+    array = generator.integers(highest + 1, size=(rows, columns)).astype(dtype)
+    pieces = np.array_split(array, parts)
+    found = merge_all([FieldStatistics.from_rows(one, counts_together=True) for one in pieces])
+    assert found.values.tolist() == np.bincount(array.reshape(-1).astype(np.int64)).tolist()
+    apart = FieldStatistics.from_rows(array).values
+    assert (apart is None) == (columns > 1)
+
+
+@pytest.mark.parametrize("value", [-1, 1024])
+def test_values_that_are_no_small_numbers_are_not_counted(value):
+    array = np.array([[1, 2], [3, value]], np.int16)
+    assert FieldStatistics.from_rows(array, counts_together=True).values is None
+    assert FieldStatistics.from_rows(array[:, 1:]).values is None

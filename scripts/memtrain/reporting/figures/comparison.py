@@ -23,7 +23,7 @@ _MOST_NAMES = 40
 
 _LONGEST_NAME = 28
 
-#: Baselines are left out if they lie below all models by more than this many times the models'
+#: Baselines are left out if they are worse than all models by more than this many times the models'
 #: spread.
 _FAR_IN_SPREADS = 3.0
 
@@ -58,7 +58,8 @@ class _Splits:
         baselines: the metrics of their baselines; NaN where not defined.
     """
 
-    def __init__(self, splits: list[ComparedSplit]):
+    def __init__(self, splits: list[ComparedSplit], less_is_better: bool):
+        self.less_is_better = less_is_better
         self.splits = splits
         # NumPy makes NaN of None.
         self.values = np.array([split.value for split in splits], np.float64)
@@ -75,21 +76,29 @@ class _Splits:
 
     @property
     def best_baseline(self) -> float | None:
-        """The highest baseline; None where none is defined."""
+        """The best baseline; None where none is defined."""
         known = self.baselines[np.isfinite(self.baselines)]
-        return float(known.max()) if known.size else None
+        best = np.min if self.less_is_better else np.max
+        return float(best(known)) if known.size else None
 
     @property
     def baselines_are_far(self) -> bool:
         """Whether an axis that reaches the baselines would hide the differences of the models."""
         low, high = self.limits
-        best = self.best_baseline
-        is_below = best is not None and best < low - _FAR_IN_SPREADS * (high - low)
-        return is_below and np.isfinite(self.values).sum() > 1
+        best, space = self.best_baseline, _FAR_IN_SPREADS * (high - low)
+        if best is None:
+            return False
+        is_far = best > high + space if self.less_is_better else best < low - space
+        return is_far and np.isfinite(self.values).sum() > 1
 
 
 def draw_comparison(
-    path: str | os.PathLike, heading: Heading, label: str, splits: list[ComparedSplit]
+    path: str | os.PathLike,
+    heading: Heading,
+    label: str,
+    splits: list[ComparedSplit],
+    *,
+    less_is_better: bool = False,
 ) -> None:
     """Draw a metric of every split, with its standard error and the metric of the baseline.
 
@@ -98,6 +107,7 @@ def draw_comparison(
         heading: what stands above the figure.
         label: what people call the metric.
         splits: the splits, from top to bottom.
+        less_is_better: whether the best split is the one with the least metric.
     """
     count = len(splits)
     has_names = count <= _MOST_NAMES
@@ -107,7 +117,7 @@ def draw_comparison(
         if all(split.value is None for split in splits):
             say_nothing_to_draw(axes, f"{label} is defined for none of the splits.")
             return
-        _draw_splits(axes, _Splits(splits), is_small=not has_names)
+        _draw_splits(axes, _Splits(splits, less_is_better), is_small=not has_names)
         if has_names:
             _write_names(axes, splits)
         else:
@@ -130,7 +140,8 @@ def _draw_splits(axes: Axes, splits: _Splits, is_small: bool) -> None:
         label="model",
     )
     if splits.baselines_are_far:
-        label = f"baseline: off the scale, at most {splits.best_baseline:.2g}"
+        limit = "at least" if splits.less_is_better else "at most"
+        label = f"baseline: off the scale, {limit} {splits.best_baseline:.2g}"
         axes.set_xlim(splits.limits)
         axes.plot([], [], linestyle="none", marker="|", color=ORANGE, label=label)
     else:

@@ -72,7 +72,8 @@ def draw_learning_curve(
         loss = recipe.settings.loss
         if loss.name in _LOSSES_WITH_LOWEST and not loss.arguments:
             _draw_level(axes, evaluation.lowest_loss, GREEN, "lowest possible")
-        axes.set(xlabel="optimizer step", ylabel=f"{loss.name}, mean over rows")
+        elements = "elements" if evaluation.task == "sequence" else "rows"
+        axes.set(xlabel="optimizer step", ylabel=f"{loss.name}, mean over {elements}")
         axes.set_xlim(0.5, history.steps + 0.5)
         if _falls_far(history.loss):
             _use_log_scale(axes)

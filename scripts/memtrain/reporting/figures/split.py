@@ -11,6 +11,7 @@ from memtrain.reporting.figures.binary import draw_binary
 from memtrain.reporting.figures.classification import draw_classification
 from memtrain.reporting.figures.learning_curve import draw_learning_curve
 from memtrain.reporting.figures.regression import draw_regression
+from memtrain.reporting.figures.sequences import draw_sequences
 from memtrain.reporting.figures.style import Heading, figure, say_nothing_to_draw, shortened
 from memtrain.training.history import History
 from memtrain.training.validation_history import ValidationRecord
@@ -84,6 +85,14 @@ def _draw_evaluation(
             errors_path=errors_path,
             heading=heading,
             targets=recipe.training.task.target,
+            predictions=predictions,
+        )
+    elif evaluation.task == "sequence":
+        draw_sequences(
+            predictions_path=predictions_path,
+            errors_path=errors_path,
+            heading=heading,
+            evaluation=evaluation,
             predictions=predictions,
         )
     elif evaluation.task == "classification":
