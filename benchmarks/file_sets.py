@@ -102,4 +102,9 @@ def in_other_elements(stream: Stream, dtype: np.dtype, shape: tuple[int, ...] = 
 
 def _layout(fields: dict[str, tuple[Stream, RowAddresses]]) -> FilesLayout:
     stored = tuple(StoredField(name, *where) for name, where in fields.items())
-    return FilesLayout(stored, {name: FieldView(name) for name in fields})
+    views: dict[str, FieldView] = {}
+    for one in stored:
+        names = one.stream.dtype.names
+        views |= {name: FieldView(one.name, (name,)) for name in names or ()}
+        views |= {} if names else {one.name: FieldView(one.name)}
+    return FilesLayout(stored, views)

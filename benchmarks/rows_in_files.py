@@ -157,7 +157,7 @@ def memory_table(folder: Path, layouts: Layouts) -> str:
         layout.write(path)
         for reader in READERS:
             report = one_epoch(path, reader)
-            right = "yes" if report["each_row_once"] and report["as_in_files"] else "NO"
+            right = "yes" if report["right"] else "NO"
             low, high = (kib / 1024 for kib in report["anonymous_kib"])
             lines.append(
                 f"| {name}, {reader} | {right} | {low:,.1f} to {high:,.1f} "
