@@ -9,7 +9,7 @@ MINUTES ?= 5
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-quick coverage lint docs bench bench-peers campaigns report flights digits schema clean
+.PHONY: help run test test-quick coverage lint docs bench bench-peers campaigns report flights digits embeddings schema clean
 
 help: ## show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | column -t -s '|'
@@ -61,6 +61,10 @@ digits: $(VENV)/installed ## run the workflow on 1,797 images of digits (example
 	$(VENV)/bin/pip install --quiet --no-deps --requirement envs/requirements-digits.txt
 	python examples/digits/fetch_digits.py
 	snakemake --cores $(CORES) --directory examples/digits
+
+embeddings: $(VENV)/installed ## run the workflow on embeddings of Python's own library, where they lie (examples/embeddings)
+	python examples/embeddings/embed_library.py
+	snakemake --cores $(CORES) --directory examples/embeddings
 
 schema: $(VENV)/installed ## write schemas/config.schema.json anew from the settings
 	PYTHONPATH=scripts python -c 'from memtrain.config.schema import config_schema; print(config_schema(), end="")' \

@@ -1,0 +1,185 @@
+"""Rate of the block loader on rows where they lie: many files, fields side by side, windows."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks.file_sets import Rows, benchmark_folder, in_other_elements, side_by_side, windows
+from benchmarks.measuring import Comparison, Work, compare, spread
+from benchmarks.one_epoch_of_files import number_of_rows
+from memtrain.data.files_layout import FilesLayout
+from memtrain.data.memmap_dataset import MemmapDataset
+from memtrain.loading.block_loader import BlockLoader
+
+READERS = ("mmap", "pread", "direct")
+BATCH = 1024
+FILES = 1000
+TOKENS = 1024
+
+#: Half a GiB, which is two shuffle buffers.
+MATRIX = Rows(np.dtype("<f4"), (512,), FILES, 256)
+
+#: Dense numbers, categories and a label, as in Criteo's data; 512 MiB.
+RECORD = np.dtype([("dense", "<f4", 13), ("sparse", "<i4", 26), ("clicked", "i1")])
+RECORDS = Rows(RECORD, (), 1024, 3340)
+
+#: Windows are taken of the bytes of these rows, so that all of them read the same file.
+PLAIN_WINDOWS = Rows(np.dtype("<u2"), (TOKENS,), 1024, 256)
+
+
+@dataclass(frozen=True)
+class Layouts:
+    """Layouts that are measured side by side.
+
+    Attributes:
+        title: title of the table.
+        baseline: name of the layout that the others are compared with, reader by reader.
+        layouts: the layouts by name.
+        files: all files that they lie in.
+    """
+
+    title: str
+    baseline: str
+    layouts: dict[str, FilesLayout] = field(default_factory=dict)
+
+    @property
+    def files(self) -> set[str]:
+        """The paths of all files."""
+        stored = (one for layout in self.layouts.values() for one in layout.stored)
+        return {path for one in stored for path in one.stream.paths}
+
+
+def many_files(folder: Path) -> Layouts:
+    """Write the same rows into one file and into a thousand."""
+    one = side_by_side(rows=MATRIX.write(folder / "one", 1))
+    many = side_by_side(rows=MATRIX.write(folder / "many", FILES))
+    title = f"{MATRIX.count:,} rows of 512 float32 in one file, and in {FILES:,}"
+    return Layouts(title, "one file", {"one file": one, "1,000 files": many})
+
+
+def fields(folder: Path) -> Layouts:
+    """Write records into a file, and their fields into files of their own."""
+    record = side_by_side(record=RECORDS.write(folder / "record", 1))
+    streams = {
+        name: Rows(dtype.base, dtype.shape, RECORDS.blocks, RECORDS.rows_per_block)
+        for name, (dtype, *_) in RECORD.fields.items()
+    }
+    three = side_by_side(**{name: rows.write(folder / name, 1) for name, rows in streams.items()})
+    title = f"{RECORDS.count:,} records of 13 float32, 26 int32 and a label"
+    return Layouts(title, "record file", {"record file": record, "three files side by side": three})
+
+
+def streams(folder: Path) -> Layouts:
+    """Write a stream of uint16, and cut it into windows."""
+    plain = PLAIN_WINDOWS.write(folder / "stream", 1)
+    tokens = in_other_elements(plain, np.dtype("<u2"))
+    layouts = {"rows": side_by_side(tokens=plain)} | {
+        f"windows, stride {stride:,}": windows(tokens, TOKENS, stride)
+        for stride in (TOKENS, TOKENS // 2, 1001)
+    }
+    title = f"{PLAIN_WINDOWS.count:,} rows of {TOKENS:,} uint16, and windows as long of the stream"
+    return Layouts(title, "rows", layouts)
+
+
+def table(layouts: Layouts, *, cold: bool, runs: int) -> str:
+    """Return the rates of all layouts and readers, beside those of the baseline."""
+    programs = {
+        f"{name}, {reader}": epoch_of(layout, reader, cold)
+        for name, layout in layouts.layouts.items()
+        for reader in READERS
+    }
+    before = (lambda: drop(layouts.files)) if cold else (lambda: None)
+    rates = compare(programs, "rows/s", runs=runs, before=before, warm_up=not cold)
+    state = "dropped from the page cache before every run" if cold else "in the page cache"
+    lines = [
+        f"| | rows/s, median (range) | MiB/s | times {layouts.baseline}, same reader |",
+        "|---|---|---|---|",
+    ]
+    for name, layout in layouts.layouts.items():
+        lines += [_line(rates, layouts.baseline, name, layout, reader) for reader in READERS]
+    return "\n".join([f"#### {layouts.title}, {state}", "", *lines])
+
+
+def _line(rates: Comparison, baseline: str, name: str, layout: FilesLayout, reader: str) -> str:
+    program = f"{name}, {reader}"
+    found = rates.rates[program]
+    mebibytes = float(np.median(found)) * layout.row_bytes / 2**20
+    ratio = spread(rates.ratio(program, f"{baseline}, {reader}"), "{:.2f}")
+    return f"| {program} | {spread(found, '{:,.0f}')} | {mebibytes:,.0f} | {ratio} |"
+
+
+def epoch_of(layout: FilesLayout, reader: str, counts_first_batch: bool) -> Callable[[], Work]:
+    """Return a program that goes through the next epoch of some rows.
+
+    Args:
+        layout: where the rows lie.
+        reader: the reader of the loader.
+        counts_first_batch: whether the time to the first batch counts.
+    """
+    dataset = MemmapDataset(layout)
+    epochs = iter(range(1, 1000))
+
+    def run() -> Work:
+        start = time.perf_counter()
+        batches = iter(BlockLoader(dataset, BATCH, seed=next(epochs), reader=reader))
+        first = [] if counts_first_batch else list(islice(batches, 1))
+        start = start if counts_first_batch else time.perf_counter()
+        rows = sum(map(number_of_rows, batches))
+        assert rows + sum(map(number_of_rows, first)) == len(dataset)
+        return Work(rows, time.perf_counter() - start)
+
+    return run
+
+
+def drop(paths: Iterable[str]) -> None:
+    """Drop the pages of files from the page cache."""
+    for path in paths:
+        with open(path, "rb") as file:
+            os.fsync(file.fileno())
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def memory_table(folder: Path, layouts: Layouts) -> str:
+    """Return what every layout and reader takes of memory, each in a process of its own."""
+    lines = ["| | each row once, as in the files | anonymous memory, MiB | descriptors |"]
+    lines += ["|---|---|---|---|"]
+    for number, (name, layout) in enumerate(layouts.layouts.items()):
+        path = folder / f"rows-{number}.json"
+        layout.write(path)
+        for reader in READERS:
+            report = one_epoch(path, reader)
+            right = "yes" if report["right"] else "NO"
+            low, high = (kib / 1024 for kib in report["anonymous_kib"])
+            lines.append(
+                f"| {name}, {reader} | {right} | {low:,.1f} to {high:,.1f} "
+                f"| {report['descriptors']} |"
+            )
+    return "\n".join(lines)
+
+
+def one_epoch(path: Path, reader: str) -> dict:
+    """Run through an epoch in a process of its own, with buffers of 32 MiB."""
+    command = [sys.executable, "-m", "benchmarks.one_epoch_of_files", str(path), reader]
+    root = Path(__file__).resolve().parents[1]
+    return json.loads(subprocess.check_output(command, cwd=root, text=True))
+
+
+def main() -> str:
+    """Return all tables."""
+    torch.set_num_threads(1)
+    parts = [f"### Rows in files: batches of {BATCH} through the block loader"]
+    for make in (many_files, fields, streams):
+        with benchmark_folder() as folder:
+            layouts = make(folder)
+            parts += [table(layouts, cold=False, runs=7), table(layouts, cold=True, runs=3)]
+            parts.append(memory_table(folder, layouts))
+    return "\n\n".join(parts)
