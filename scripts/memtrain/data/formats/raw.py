@@ -5,7 +5,7 @@ OLMo, which are named ``.npy`` but have no header of NumPy's:
 
 - https://github.com/karpathy/nanoGPT/blob/master/data/openwebtext/prepare.py
 - https://numpy.org/doc/stable/reference/generated/numpy.ndarray.tofile.html
-- https://github.com/allenai/OLMo-core/blob/main/src/olmo_core/data/numpy_dataset.py
+- https://github.com/allenai/OLMo-core/blob/main/src/olmo_core/data/utils.py (``load_array_slice``)
 """
 
 from dataclasses import dataclass
