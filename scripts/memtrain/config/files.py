@@ -92,6 +92,9 @@ Paths = Annotated[list[FilePath], BeforeValidator(_read_paths), WithJsonSchema(_
 Parts = Annotated[list[str], BeforeValidator(_read_parts), WithJsonSchema(_TEXT_OR_TEXTS)]
 _AXIS: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": 2**63 - 1}
 
+#: The formats of files that are read where they lie.
+FileFormat = Literal["raw", "npy", "megatron", "modded_nanogpt", "safetensors", "arrow"]
+
 Shape = Annotated[
     list[Count],
     BeforeValidator(_read_shape),
@@ -109,7 +112,7 @@ Shape = Annotated[
 class _FieldsOfFiles(Settings):
     """Where values lie that have one name, one type and one shape."""
 
-    format: Literal["raw"] | None = Field(
+    format: FileFormat | None = Field(
         default=None,
         description="Format of the files. raw: values of `dtype` and nothing else, but for "
         "`header_bytes`; null: what the files begin with says it, and others are raw.",
@@ -149,7 +152,7 @@ class _FieldsOfFiles(Settings):
         given = [
             name
             for name, is_given in (
-                ("format: raw", self.format is not None),
+                ("format: raw", self.format == "raw"),
                 ("shape", bool(self.shape)),
                 ("header_bytes", self.header_bytes > 0),
             )

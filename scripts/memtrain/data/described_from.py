@@ -6,12 +6,14 @@ has not changed.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 from memtrain.config.files import FieldSettings, FilesSettings
 from memtrain.config.windows import BordersAtElement, BordersInFile
 from memtrain.core.errors import UserError
 from memtrain.data.file_headers import arrays_of, paths_of
+from memtrain.data.formats import megatron
 from memtrain.data.formats.found_array import FoundArray
 from memtrain.system import canonical_json
 from memtrain.system.file_notes import FileNotes, FileState
@@ -60,9 +62,10 @@ def header_digest(path: str, settings: FieldSettings | FilesSettings, notes: Fil
         UserError: where the file is missing or cannot be read.
     """
     state = _state(path)
-    # Notes hold for what the settings say of the file.
+    # Notes hold for what the settings say of the file, and for an index beside it as it is now.
     stated = [settings.format, settings.dtype, settings.shape, settings.header_bytes]
-    read_as = canonical_json.digest(stated)
+    index = megatron.index_beside(path)
+    read_as = canonical_json.digest([*stated, asdict(_state(index)) if index else None])
     known = notes.get(Path(path), state)
     if isinstance(known, list) and known[:1] == [read_as]:
         return str(known[-1])

@@ -10,8 +10,9 @@ from memtrain.config.files import FieldSettings, FilesSettings
 from memtrain.core.errors import UserError
 from memtrain.core.wording import counted, did_you_mean, listed
 from memtrain.data.file_order import find_files
-from memtrain.data.formats.dtypes import dtype_name, parse_dtype
-from memtrain.data.formats.file_formats import ONLY_ARRAY, read_arrays
+from memtrain.data.formats import megatron
+from memtrain.data.formats.dtypes import dtype_text, parse_dtype
+from memtrain.data.formats.file_formats import ONLY_ARRAY, read_arrays, why_not_read
 from memtrain.data.formats.found_array import FoundArray
 from memtrain.data.formats.raw import RawFormat
 from memtrain.data.streams.stream import Stream
@@ -83,6 +84,9 @@ class FileHeaders:
             known = list(arrays[only].dtype.names or known)
             if name in (arrays[only].dtype.names or ()):
                 return ChosenArray(only, (name,))
+        refused = {} if ONLY_ARRAY in arrays else why_not_read(first)
+        if name in refused:
+            raise UserError(f"{self.where}: {refused[name]}")
         known = [one for one in known if one]
         has = f"It has {listed(known)}." if known else "It holds one array without a name."
         raise UserError(
@@ -152,10 +156,22 @@ class FileHeaders:
 def paths_of(settings: FieldSettings | FilesSettings) -> list[str]:
     """Return the files that the path of settings stands for, in their order.
 
+    An index of Megatron's stands for the file of its values.
+
     Raises:
-        UserError: where there is no such file.
+        UserError: where there is no such file, or where a file and its index are both named.
     """
-    return find_files(settings.path or [])
+    named: dict[str, str] = {}
+    for path in find_files(settings.path or []):
+        is_index = settings.format != "raw" and megatron.is_index(path)
+        values = megatron.values_of(path) if is_index else path
+        if values in named:
+            raise UserError(
+                f"{path}: this and {named[values]} are one dataset of Megatron's, whose elements "
+                "would count twice. Name one of the two, such as *.bin."
+            )
+        named[values] = path
+    return list(named)
 
 
 def arrays_of(path: str, settings: FieldSettings | FilesSettings) -> dict[str, FoundArray]:
@@ -173,5 +189,4 @@ def arrays_of(path: str, settings: FieldSettings | FilesSettings) -> dict[str, F
 
 def _described(array: FoundArray) -> str:
     shape = f" of shape {array.shape}" if array.shape else ""
-    name = "records" if array.dtype.names else dtype_name(array.dtype)
-    return f"elements of {name}{shape}"
+    return f"elements of {dtype_text(array.dtype)}{shape}"

@@ -52,6 +52,13 @@ def dtype_name(dtype: np.dtype) -> str:
     return dtype.name if dtype.isnative else dtype.str
 
 
+def dtype_text(dtype: np.dtype) -> str:
+    """Return what a message calls a dtype: its name, ``records``, or what NumPy calls it."""
+    if dtype.names:
+        return "records"
+    return dtype_name(dtype) if _is_of_numbers(dtype) else str(dtype)
+
+
 def dtype_to_json(dtype: np.dtype) -> object:
     """Return a dtype as text or lists, as ``.npy`` headers describe it, with bfloat16 by name."""
     return _with_names(_as_lists(npy.dtype_to_descr(dtype)), dtype)

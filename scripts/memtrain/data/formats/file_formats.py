@@ -12,7 +12,7 @@ from memtrain.core.errors import UserError, raise_problems
 from memtrain.core.wording import did_you_mean, listed, shown
 from memtrain.data.formats import megatron, modded_nanogpt, npy, safetensors
 from memtrain.data.formats.arrow_beginnings import looks_like_arrow
-from memtrain.data.formats.dtypes import dtype_name
+from memtrain.data.formats.dtypes import dtype_text
 from memtrain.data.formats.found_array import FoundArray, Refusal
 from memtrain.data.formats.opened_file import OpenedFile, opened
 from memtrain.data.formats.raw import RawFormat, read_raw
@@ -50,6 +50,24 @@ def read_arrays(
         raise_problems(_not_read(path, name, array) for name, array in arrays.items())
         raise UserError(f"{path}: the file has no arrays. Name a file with values.")
     return readable
+
+
+def why_not_read(path: str | os.PathLike, format: FormatName | None = None) -> dict[str, str]:
+    """Return the arrays of a file that ``read_arrays`` leaves out, and why, by their names.
+
+    Args:
+        path: the file.
+        format: as for ``read_arrays``.
+
+    Raises:
+        UserError: where the file is missing, damaged or of no known format.
+    """
+    arrays = _find_arrays(path, None, format)
+    return {
+        name: _not_read(path, name, array)
+        for name, array in arrays.items()
+        if isinstance(array, Refusal)
+    }
 
 
 def read_array(
@@ -172,7 +190,7 @@ def _known_format(file: OpenedFile) -> FormatName | None:
         return "arrow"
     if safetensors.looks_like_safetensors(file):
         return "safetensors"
-    return "megatron" if megatron.is_beside_index(file.path) else None
+    return "megatron" if megatron.index_beside(file.path) else None
 
 
 def _why_unknown(file: OpenedFile) -> str:
@@ -219,8 +237,7 @@ def _compare_with_stated(file: OpenedFile, name: str, arrays: _Arrays, raw: RawF
     array = arrays[ONLY_ARRAY]
     assert isinstance(array, FoundArray)
     if array.dtype != raw.dtype:
-        found = str(array.dtype) if array.dtype.names else dtype_name(array.dtype)
-        raise _not_as_stated(file, name, "dtype", found, raw.dtype)
+        raise _not_as_stated(file, name, "dtype", dtype_text(array.dtype), dtype_text(raw.dtype))
     if raw.shape and array.shape != raw.shape:
         raise _not_as_stated(file, name, "shape", array.shape, raw.shape)
     begins = array.parts[0][0] if array.parts else raw.header_bytes

@@ -59,13 +59,23 @@ class _Index:
         return self.documents_offset + 8 * self.documents
 
 
-def is_beside_index(path: str) -> bool:
-    """Return whether a file is named ``x.bin`` and has an index of Megatron's beside it."""
+def index_beside(path: str) -> str | None:
+    """Return the index beside a file that is named ``x.bin``; None where there is none."""
     index = path.removesuffix(".bin") + ".idx"
-    if not path.endswith(".bin") or not os.path.exists(index):
+    return index if path.endswith(".bin") and is_index(index) else None
+
+
+def is_index(path: str) -> bool:
+    """Return whether there is a file ``x.idx`` that begins as an index does."""
+    if not path.endswith(".idx") or not os.path.exists(path):
         return False
-    with opened(index) as file:
+    with opened(path) as file:
         return file.head.startswith(MAGIC)
+
+
+def values_of(index: str) -> str:
+    """Return the path of the values of an index."""
+    return index.removesuffix(".idx") + ".bin"
 
 
 def read_megatron(file: OpenedFile) -> FoundArray:

@@ -5,7 +5,7 @@ OLMo, which are named ``.npy`` but have no header of NumPy's:
 
 - https://github.com/karpathy/nanoGPT/blob/master/data/openwebtext/prepare.py
 - https://numpy.org/doc/stable/reference/generated/numpy.ndarray.tofile.html
-- https://github.com/allenai/OLMo-core/blob/main/src/olmo_core/data/numpy_dataset.py
+- https://github.com/allenai/OLMo-core/blob/main/src/olmo_core/data/utils.py (``load_array_slice``)
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ import numpy as np
 
 from memtrain.core.errors import UserError
 from memtrain.core.wording import counted
-from memtrain.data.formats.dtypes import dtype_name
+from memtrain.data.formats.dtypes import dtype_text
 from memtrain.data.formats.found_array import FoundArray, bytes_of_element, one_part
 from memtrain.data.formats.opened_file import OpenedFile
 
@@ -64,5 +64,5 @@ def read_raw(file: OpenedFile, raw: RawFormat) -> FoundArray:
 
 
 def _element_text(raw: RawFormat) -> str:
-    name = "a record" if raw.dtype.names else dtype_name(raw.dtype)
+    name = dtype_text(raw.dtype)
     return f"{name} of shape {raw.shape}" if raw.shape else name
