@@ -18,6 +18,7 @@ prepare_imports(__name__)
 
 from memtrain.cli.entry_point import argument_parser, run
 from memtrain.cli.number_arguments import MOST_THREADS, whole_number
+from memtrain.config.results import INDEXED_FILE
 from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range
 from memtrain.core.wording import listed
@@ -29,10 +30,11 @@ from memtrain.data.layouts import RowLayout
 from memtrain.data.made_from import shard_settings_digest
 from memtrain.data.manifest import Manifest, part_paths, write_manifest
 from memtrain.data.record_file import RecordLayout
-from memtrain.data.rows_of_files import digest_of_rows
+from memtrain.data.rows_of_files import contents_of_rows, digest_of_contents
 from memtrain.lineage.records.arguments import add_recording_arguments
 from memtrain.lineage.records.recorder import Recorder, recording
 from memtrain.lineage.records.row_pieces import pieces_of_manifest
+from memtrain.system import canonical_json
 from memtrain.system.file_notes import FileNotes
 from memtrain.system.known_digests import KnownDigests
 from memtrain.system.progress import Progress
@@ -198,9 +200,13 @@ def chosen_rows_per_shard(args: argparse.Namespace, layout: RowLayout) -> int:
 def made_from(args: argparse.Namespace, code: str) -> dict[str, str]:
     """Return what the manifest is made from: digests by name."""
     notes = FileNotes(Path(args.known) if args.known else None)
-    data = digest_of_rows(args.data, KnownDigests(notes).digest)
+    contents = contents_of_rows(args.data, KnownDigests(notes).read_digest)
+    data = digest_of_contents(contents)
     notes.save()
     assert data is not None, "there is no limit to what is read"
+    if args.known:
+        # The next call names the files that have changed by these.
+        canonical_json.write(Path(args.known).with_name(INDEXED_FILE), contents)
     return {
         "code": code,
         "settings": shard_settings_digest(args.rows_per_shard, args.digest),

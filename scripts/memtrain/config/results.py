@@ -24,6 +24,7 @@ CONFIGURATION_FILE = "config.yaml"
 # Results name these in what they say of themselves, whatever path a program was given.
 DATA_FILE = "data.npy"
 ROWS_FILE = "rows.json"
+INDEXED_FILE = "indexed.json"
 GROUPS_FILE = "groups.npy"
 BORDERS_FILE = "borders.npy"
 HISTORY_FILE = "history.csv"
@@ -185,6 +186,11 @@ class ResultsLayout:
     def known_headers(self) -> Path:
         """The headers of files that were read before; no result depends on it."""
         return self.root / "state" / "headers.json"
+
+    @property
+    def indexed_contents(self) -> Path:
+        """The digests that files had when they were indexed; no result depends on it."""
+        return self.root / "state" / INDEXED_FILE
 
     @property
     def known_digests(self) -> Path:

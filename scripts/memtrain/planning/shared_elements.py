@@ -68,10 +68,10 @@ def _problem(
             continue
         gap = max(part.rows for part in around)
         return (
-            f"{key}: rows {rows} ({one}) and rows {shared} ({other}) share elements of "
-            f"{field.name}, since a row takes {field.addresses.length:,} of them and the next one "
-            f"begins before its end. Leave out {counted(gap, 'row')} between `{one}` and "
-            f"`{other}` (of folds: `gap: {gap}`), or set `allow_overlap: true`."
+            f"{key}: rows {rows} ({one}) and rows {shared} ({other}) share elements, since a row "
+            f"takes {field.addresses.length:,} of them and the next one begins before its end. "
+            f"Leave out {counted(gap, 'row')} between `{one}` and `{other}` (of folds: `gap: "
+            f"{gap}`), or set `allow_overlap: true`."
         )
     return None
 

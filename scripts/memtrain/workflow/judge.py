@@ -13,6 +13,7 @@ from pathlib import Path
 from memtrain.core.errors import UserError
 from memtrain.data.made_from import Statement, packages_text, statement_in
 from memtrain.recipes.model_file import check_weights, read_origin
+from memtrain.workflow.changed_files import changed_contents, changed_files, with_named_files
 from memtrain.workflow.judgement import Judgement, changes, first_reasons
 from memtrain.workflow.today import MadeFrom, Today
 
@@ -30,11 +31,13 @@ class Judge:
 
     def rows(self) -> Judgement:
         """Judge the data file and its source."""
-        return self._judge(self._today.makes_rows, self._results.source, self._today.rows)
+        found = self._judge(self._today.makes_rows, self._results.source, self._today.rows)
+        return with_named_files(found, "files", lambda: changed_files(self._today))
 
     def manifest(self) -> Judgement:
         """Judge the manifest and its parts."""
-        return self._judge("index_shards", self._results.manifest, self._today.manifest)
+        found = self._judge("index_shards", self._results.manifest, self._today.manifest)
+        return with_named_files(found, "data", lambda: changed_contents(self._today))
 
     def recipes(self) -> Judgement:
         """Judge the recipes of all splits, which one job makes."""

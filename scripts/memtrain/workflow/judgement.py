@@ -52,10 +52,15 @@ def changes(found: Mapping[str, Any], today: Mapping[str, str | None]) -> list[s
         today: what it would be made from; a digest that is not known (None) counts as the same.
     """
     return [
-        _CHANGES.get(name, f"{name} changed")
+        change_of(name)
         for name, digest in today.items()
         if digest is not None and found.get(name) != digest
     ]
+
+
+def change_of(name: str) -> str:
+    """Return the reason where the digest of a name has changed."""
+    return _CHANGES.get(name, f"{name} changed")
 
 
 def first_reasons(*groups: Iterable[str]) -> tuple[str, ...]:

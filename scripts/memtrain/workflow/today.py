@@ -21,7 +21,7 @@ from memtrain.data.made_from import (
     shard_settings_digest,
     versions_of_packages,
 )
-from memtrain.data.rows_of_files import digest_of_rows
+from memtrain.data.rows_of_files import contents_of_rows, digest_of_contents
 from memtrain.data.tables.source_files import source_files
 from memtrain.recipes.acceptances import Acceptance
 from memtrain.recipes.recipe_facts import RecipeFacts, facts_of_recipe
@@ -118,8 +118,17 @@ class Today:
         return {
             "code": self.code("index_shards"),
             "settings": shard_settings_digest(shards.rows, shards.digest),
-            "data": self._content_of_rows(),
+            "data": digest_of_contents(contents) if (contents := self.contents()) else None,
         }
+
+    def contents(self) -> dict[str, str | None]:
+        """Return the digests of everything that rows are read from; nothing where it is unknown."""
+        if not self.data.is_file():
+            return {}
+        try:
+            return contents_of_rows(self.data, self.digest)
+        except UserError:  # The description is damaged, and is made again.
+            return {}
 
     def recipe(self, split: str) -> MadeFrom:
         """Return what the recipe of a split would be made from."""
@@ -213,12 +222,6 @@ class Today:
     def digest(self, path: str | os.PathLike) -> str | None:
         """Return the digest of a file; None if there is none, or it is too large to be read now."""
         return self.known.digest(path) if os.path.isfile(path) else None
-
-    def _content_of_rows(self) -> str | None:
-        try:
-            return digest_of_rows(self.data, self.digest) if self.data.is_file() else None
-        except UserError:  # The description is damaged, which is told of it.
-            return None
 
     def _facts(self, split: str) -> RecipeFacts | None:
         try:
