@@ -31,6 +31,8 @@ class Project:
     Nothing is recorded.
     """
 
+    data = DATA
+
     def __init__(self, folder):
         self.folder, self.results = folder, ResultsLayout(folder / "results/d")
         self.records = Records(self.results.records)
@@ -59,7 +61,7 @@ class Project:
         model = self.results.split(split).model
         digest = f"sha256:{hashlib.sha256(model.read_bytes()).hexdigest()}"
         path = str(model.relative_to(self.folder))
-        used = rows(DATA, (start, start + 10), pieces=[piece(0, start, start + 10, "1")])
+        used = rows(self.data, (start, start + 10), pieces=[piece(0, start, start + 10, "1")])
         wrote = FileUse(path, "model", model.stat().st_size, 0, digest)
         self.records.add("train", [used], [wrote], split, parameters={"recipe": recipe})
 

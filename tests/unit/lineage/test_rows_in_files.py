@@ -11,14 +11,17 @@ import yaml
 import lineage
 from memtrain.config.dataset import MockSettings
 from memtrain.core.errors import UserError
+from memtrain.core.ranges import Range
 from memtrain.data.files_layout import FieldView, FilesLayout
 from memtrain.data.indexing import index_shards
 from memtrain.data.mock_rows import write_mock_data
 from memtrain.data.streams.row_addresses import Windows
 from memtrain.data.streams.stored_field import StoredField
 from memtrain.data.streams.stream import Stream
+from memtrain.lineage.records.run_record import FileUse
 from memtrain.recipes.withdrawals import read_withdrawals
 from memtrain.recipes.withdrawn_rows import WithdrawnRows
+from memtrain.system.digests import digest_of_file
 from tests.unit.lineage.lineage_records import rows
 from tests.unit.lineage.test_models_on_disk import Project
 
@@ -30,6 +33,8 @@ class FilesProject(Project):
 
     Documents end after every 25 elements of a file, and where files end.
     """
+
+    data = DATA
 
     def __init__(self, folder):
         super().__init__(folder)
@@ -220,3 +225,27 @@ def test_verify_names_files_that_are_cut_grown_or_gone(project, capsys):
     assert "goes on after byte 204" in told["corpus/part-1.bin"]["message"]
     shards = [one["details"]["shard"] for one in found if one["kind"] == "corrupt"]
     assert shards == list(range(9))
+
+
+def test_explain_names_the_files_and_bytes_of_rows(project, capsys):
+    model = "results/d/splits/b/model.safetensors"
+
+    def use(path, role, **more):
+        found = os.stat(path)
+        return FileUse(path, role, found.st_size, found.st_mtime_ns, **more)
+
+    described = use(DATA, "rows", digest=digest_of_file(DATA), rows={"": [Range(0, 80)]})
+    project.records.add("describe_files", [], [described])
+    read = use(DATA, "rows", rows={"": [Range(18, 28)]})
+    wrote = use(model, "model", digest=digest_of_file(model))
+    project.records.add("train", [read], [wrote], "b")
+    [data] = answer(capsys, "explain", model)["tree"]["inputs"]
+    assert data["rows"] == [[18, 28]]
+    assert data["files"] == [
+        "corpus/part-0.bin, bytes [178, 204)",
+        "corpus/part-1.bin, bytes [4, 86)",
+    ]
+    project.describe(length=5)
+    [data] = answer(capsys, "explain", model)["tree"]["inputs"]
+    assert data["files"] == []
+    assert data["note"] == "the rows were described anew since"

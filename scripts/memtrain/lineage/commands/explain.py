@@ -43,7 +43,7 @@ def add_files(tree: Origin, query: Query) -> None:
         if origin.path != query.data or not origin.rows or not is_description(origin.path):
             continue
         path = query.project / origin.path
-        if origin.digest is not None and not has_digest(path, origin.digest):
+        if origin.digest is None or not has_digest(path, origin.digest):
             origin.note = origin.note or "the rows were described anew since"
             continue
         layout = FilesLayout.read(path)

@@ -7,12 +7,8 @@ from memtrain.core.errors import UserError
 from memtrain.core.ranges import MOST_ROWS, Range
 from memtrain.core.wording import counted
 from memtrain.data.layouts import read_layout
-from memtrain.lineage.commands.base import (
-    Commands,
-    Query,
-    add_place_arguments,
-    add_row_arguments,
-)
+from memtrain.lineage.commands.base import Commands, Query
+from memtrain.lineage.commands.row_arguments import add_place_arguments, add_row_arguments
 from memtrain.lineage.queries.explain import short
 from memtrain.lineage.queries.impact import (
     DownstreamFile,

@@ -1,13 +1,8 @@
 """The command ``restore``: undoes withdrawals."""
 
 from memtrain.core.errors import UserError
-from memtrain.lineage.commands.base import (
-    Commands,
-    Query,
-    add_row_arguments,
-    add_time_argument,
-    reason_text,
-)
+from memtrain.lineage.commands.base import Commands, Query, add_time_argument, reason_text
+from memtrain.lineage.commands.row_arguments import add_row_arguments
 from memtrain.lineage.queries.withdraw import restore
 from memtrain.lineage.queries.withdrawal_actions import WithdrawalName
 

@@ -6,14 +6,8 @@ from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range, count_rows
 from memtrain.core.wording import counted, listed
 from memtrain.data.files_layout import FilesLayout
-from memtrain.lineage.commands.base import (
-    Commands,
-    Query,
-    add_place_arguments,
-    add_row_arguments,
-    add_time_argument,
-    reason_text,
-)
+from memtrain.lineage.commands.base import Commands, Query, add_time_argument, reason_text
+from memtrain.lineage.commands.row_arguments import add_place_arguments, add_row_arguments
 from memtrain.lineage.queries.models_on_disk import ModelOnDisk
 from memtrain.lineage.queries.removed_models import RemovedModel
 from memtrain.lineage.queries.withdraw import state_gone, withdraw

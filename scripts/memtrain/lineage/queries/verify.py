@@ -13,14 +13,13 @@ from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range, overlaps
 from memtrain.core.wording import counted, listed
 from memtrain.data.files_layout import FilesLayout
-from memtrain.data.layouts import RowLayout, describe_places, read_layout
+from memtrain.data.layouts import describe_places, read_layout
 from memtrain.data.manifest import Manifest
-from memtrain.data.places_in_files import span_of_rows
 from memtrain.lineage.index.lineage_index import LineageIndex
 from memtrain.lineage.queries.currency import stale_results, stale_results_of, stale_rows
 from memtrain.lineage.queries.lookup import find_version
 from memtrain.lineage.queries.models_on_disk import ModelOnDisk, ModelsOnDisk
-from memtrain.lineage.queries.verify_files import file_problems
+from memtrain.lineage.queries.verify_files import file_problems, place_facts
 from memtrain.lineage.records.run_record import FileUse, PieceUse, RunRecord
 from memtrain.lineage.records.user_actions import record_action
 from memtrain.recipes.integrity import corrupt_pieces
@@ -242,7 +241,7 @@ class Verifier:
                 f"{self._data}: shard {piece.shard} (rows {piece.rows}, "
                 f"{describe_places(layout, piece.rows)}) is not what was indexed. Restore these "
                 "bytes, or withdraw the shard.",
-                {"shard": piece.shard, "rows": list(piece.rows)} | _facts(layout, piece.rows),
+                {"shard": piece.shard, "rows": list(piece.rows)} | place_facts(layout, piece.rows),
             )
 
     def _verify_files(self, layout: FilesLayout) -> None:
@@ -391,13 +390,6 @@ def _record(folder: Path, result: Verification) -> None:
     message = f"{compared} compared byte by byte, {counted(len(result.findings), 'finding')}"
     facts = {"checked": len(result.checked), "findings": [asdict(one) for one in result.findings]}
     record_action(folder, "verify", message, kind="verification", facts=facts)
-
-
-def _facts(layout: RowLayout, rows: Range) -> dict[str, Any]:
-    """Return where the rows of a corrupt shard lie, for programs."""
-    if isinstance(layout, FilesLayout):
-        return {"files": [list(place) for place in span_of_rows(layout, rows)]}
-    return {"bytes": list(layout.byte_range(*rows))}
 
 
 def _was_touched_by_snakemake(written: FileUse, found: os.stat_result) -> bool:

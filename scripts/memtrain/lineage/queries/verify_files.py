@@ -1,12 +1,15 @@
-"""Compares the files that rows lie in with their description: whether they are there, and sizes."""
+"""Compares the files that rows lie in with their description, and tells where rows lie."""
 
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from memtrain.core.ranges import Range
 from memtrain.data.files_layout import FilesLayout
+from memtrain.data.layouts import RowLayout
+from memtrain.data.places_in_files import span_of_rows
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,13 @@ def file_problems(layout: FilesLayout, project: Path) -> Iterator[FileProblem]:
                 f"{_from_where(found, size)}. Bring it back as it was; or, if the change was "
                 "meant, run snakemake, which describes the rows anew.",
             )
+
+
+def place_facts(layout: RowLayout, rows: Range) -> dict[str, Any]:
+    """Return where rows lie, for programs: "bytes" of a record file, or "files" with bytes."""
+    if isinstance(layout, FilesLayout):
+        return {"files": [list(place) for place in span_of_rows(layout, rows)]}
+    return {"bytes": list(layout.byte_range(*rows))}
 
 
 def _from_where(found: int, described: int) -> str:
