@@ -105,7 +105,7 @@ class MemmapDataset(Dataset):
             raise TypeError(f"the index of a row must be an integer, not {index!r}") from None
         arrays = self._rows.take(np.array([self._row_in_file(position)]), self.fields)
         if self._ragged and row_decoding.is_batched(self.transform):
-            return nth_row_of_batch(self._transformed(arrays), 0)
+            return nth_row_of_batch(self.transformed(arrays), 0)
         row = nth_row_of_batch(arrays, 0)
         return row_decoding.transform_row(self.transform, row, self.float64)
 
@@ -122,7 +122,7 @@ class MemmapDataset(Dataset):
         Raises:
             IndexError: if an index does not lie within the range.
         """
-        return self._transformed(self._decoded(indices))
+        return self.transformed(self._decoded(indices))
 
     def element_counts(self, field: str, indices: np.ndarray) -> np.ndarray:
         """Return how many elements rows have, without reading them.
@@ -147,7 +147,7 @@ class MemmapDataset(Dataset):
         """
         arrays = self._decoded(indices)
         if self._ragged or self.transform is None or row_decoding.is_batched(self.transform):
-            return RowBatch(self._transformed(arrays))
+            return RowBatch(self.transformed(arrays))
         return row_decoding.transform_each_row(self.transform, arrays, self.float64)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -166,10 +166,13 @@ class MemmapDataset(Dataset):
     def _decoded(self, indices: Sequence[int] | np.ndarray) -> Arrays:
         return self._rows.take(self._rows_in_file(np.asarray(indices)), self.fields)
 
-    def _transformed(self, arrays: Arrays) -> Batch:
+    def transformed(self, arrays: Arrays) -> Batch:
         """Return a decoded batch as tensors, after the transform.
 
         A transform of single rows sees those that vary in length without padding.
+
+        Args:
+            arrays: decoded arrays of some rows, padded where rows vary in length.
         """
         takes_rows = self.transform is not None and not row_decoding.is_batched(self.transform)
         if not (self._ragged and takes_rows and isinstance(arrays, dict)):
@@ -181,6 +184,11 @@ class MemmapDataset(Dataset):
             for number in range(len(next(iter(arrays.values()))))
         ]
         return collate_ragged(rows, self._ragged)
+
+    @property
+    def is_ragged(self) -> bool:
+        """Whether any field varies in length from row to row."""
+        return bool(self._ragged)
 
     @property
     def _ragged(self) -> dict[str, FieldView]:

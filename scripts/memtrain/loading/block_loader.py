@@ -14,7 +14,7 @@ The path of a row, and the module that is responsible for each part of it:
 
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache, partial
 from itertools import islice
@@ -25,16 +25,17 @@ import torch
 
 from memtrain.config.training import ShuffleSettings
 from memtrain.core.byte_sizes import format_bytes
-from memtrain.core.ranges import Range, self_overlaps
 from memtrain.data.memmap_dataset import MemmapDataset
 from memtrain.data.record_file import RecordLayout
 from memtrain.data.row_decoding import Batch, map_fields
 from memtrain.data.streams.stored_field import StoredField
 from memtrain.loading.batch_gatherer import BatchGatherer
+from memtrain.loading.chosen_rows import checked_slots, ranges_in_file
 from memtrain.loading.field_files import FieldFiles, one_path_each
 from memtrain.loading.gathered_fields import stored_fields
 from memtrain.loading.memory_estimate import batch_lifetime, loader_memory_bytes, require_memory
 from memtrain.loading.pages import PAGE_BYTES, require_linux
+from memtrain.loading.ragged_buffers import RaggedBuffer, RaggedBuffers, check_reader
 from memtrain.loading.readers import Reader, choose_reader, open_reader
 from memtrain.loading.row_order import BufferOrder, row_order
 from memtrain.loading.schedule import Filling, Position, Schedule
@@ -147,20 +148,21 @@ class BlockLoader:
         require_linux("BlockLoader")
         self.dataset = dataset
         self.order = row_order(
-            _ranges_in_file(dataset, ranges),
+            ranges_in_file(dataset, ranges),
             row_bytes=dataset.layout.row_bytes,
             batch_size=batch_size,
             accumulation_steps=accumulation_steps,
             shuffle=ShuffleSettings() if shuffle is True else shuffle or None,
             seed=seed,
         )
-        self.slots = _checked_slots(self.order.slots if slots is None else slots, self.order.slots)
+        self.slots = checked_slots(self.order.slots if slots is None else slots, self.order.slots)
         windows = self.order.full_windows if drop_last_window else self.order.windows
         self._schedule = Schedule(self.order, self.slots, windows)
         self._epochs = epochs
         self._fields = stored_fields(dataset)
         paths = [path for field in self._fields for path in one_path_each(field)]
-        self.reader, self.reader_reason = choose_reader(reader, paths)
+        choose = check_reader if dataset.is_ragged else partial(choose_reader, paths=paths)
+        self.reader, self.reader_reason = choose(reader)
         self._device = torch.device(device or "cpu")
         self._copies = copy
         self._gathers_ahead = gather_ahead
@@ -286,6 +288,9 @@ class BlockLoader:
             self._position = Position(self.epoch, 0, self.epoch + self._epochs)
         self._resumes = False
         fillings = list(self._schedule.fillings(replace(self._position)))
+        if self.dataset.is_ragged:
+            yield from self._ragged_deliveries(fillings, by_window)
+            return
         with ExitStack() as stack:
             filler = BufferFiller(
                 [self._opened(field, stack) for field in self._fields],
@@ -308,8 +313,22 @@ class BlockLoader:
         stack.callback(reader.close)
         return files, reader
 
+    def _ragged_deliveries(
+        self, fillings: list[Filling], by_window: bool
+    ) -> Generator[_Delivery, None, None]:
+        """Yield all batches of an iteration whose rows vary in length."""
+        with closing(RaggedBuffers(self.dataset, self._device)) as ragged:
+            filled_buffers = ragged.fill_all(self._planned_orders(fillings))
+            for filling, filled in zip(fillings, filled_buffers, strict=True):
+                batches = ragged.batches(filled, filling.skipped_batches)
+                yield from self._portions(filling, filled, batches, by_window)
+
     def _portions(
-        self, filling: Filling, filled: FilledBuffer, batches: Iterator[Batch], by_window: bool
+        self,
+        filling: Filling,
+        filled: FilledBuffer | RaggedBuffer,
+        batches: Iterator[Batch],
+        by_window: bool,
     ) -> Iterator[_Delivery]:
         """Yield the batches of one buffer, a window or a batch at a time."""
         all_rows = filled.order.rows() if self._tells_rows else None
@@ -365,27 +384,3 @@ def _one_ahead(deliveries: Generator[_Delivery, None, None]) -> Generator[_Deliv
                 yield delivery
     finally:
         deliveries.close()
-
-
-def _ranges_in_file(
-    dataset: MemmapDataset, ranges: Sequence[tuple[int, int]] | None
-) -> tuple[Range, ...]:
-    """Return ranges of a dataset's rows as ranges of the file's rows."""
-    pieces = [Range(*pair) for pair in ([(0, len(dataset))] if ranges is None else ranges)]
-    for piece in pieces:
-        if not 0 <= piece.start <= piece.end <= len(dataset):
-            raise ValueError(f"ranges: {piece} does not lie within the {len(dataset)} rows")
-    for common in self_overlaps(pieces):
-        raise ValueError(f"ranges: the rows {common} are in two of them")
-    first = dataset.start_index
-    return tuple(
-        Range(first + piece.start, first + piece.end) for piece in pieces if piece.rows > 0
-    )
-
-
-def _checked_slots(slots: range, all_slots: range) -> range:
-    if not (slots and slots.step == 1 and slots[0] >= 0 and slots[-1] < len(all_slots)):
-        raise ValueError(
-            f"slots: found {slots}, which do not lie within range(0, {len(all_slots)})"
-        )
-    return slots

@@ -1,10 +1,29 @@
 """Reads the rows of a field from the files that they lie in."""
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 
 from memtrain.data.streams.open_files import OpenFiles
 from memtrain.data.streams.row_addresses import Consecutive, Ragged
 from memtrain.data.streams.stored_field import StoredField
+
+
+class ByteRun(NamedTuple):
+    """Bytes to read from a file.
+
+    Attributes:
+        file: number of the file.
+        place: the first byte in the file.
+        size: number of bytes.
+        target: the first byte in memory.
+    """
+
+    file: int
+    place: int
+    size: int
+    target: int
 
 
 class StoredRows:
@@ -102,32 +121,39 @@ class StoredRows:
         """
         stream = self._field.stream
         first, end, run_of_row = _joined(starts, ends)
-        content, run_places = self._read_runs(first, end, spare)
+        run_places = np.cumsum(end - first) - (end - first)
+        content = np.empty((int((end - first).sum()) + spare) * stream.element_bytes, np.uint8)
+        self.read_byte_runs(self.byte_runs(first, end), content)
         values = content.view(stream.dtype).reshape(-1, *stream.shape)
         return values, run_places[run_of_row] + starts - first[run_of_row]
 
-    def _read_runs(
-        self, first: np.ndarray, end: np.ndarray, spare: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Read runs of elements one after the other into memory.
+    def byte_runs(self, first: np.ndarray, end: np.ndarray) -> list[ByteRun]:
+        """Return where runs of elements lie in the files, and where they go one after the other.
 
-        Returns:
-            The bytes, uint8 (bytes,), and the place of the first element of each run in them.
+        Args:
+            first: int64 (runs,), the first element of each run.
+            end: int64 (runs,), the element after the last of each run.
         """
         stream = self._field.stream
-        places = np.concatenate([[0], np.cumsum(end - first)])
-        content = np.empty((int(places[-1]) + spare) * stream.element_bytes, np.uint8)
         runs = stream.byte_runs(first, end)
+        places = np.cumsum(end - first) - (end - first)
         targets = places[runs.run] * stream.element_bytes + runs.target
-        for file, place, size, target in zip(
-            runs.file.tolist(),
-            runs.place.tolist(),
-            runs.size.tolist(),
-            targets.tolist(),
-            strict=True,
-        ):
-            self._files.read(file, place, content[target : target + size].data)
-        return content, places[:-1]
+        columns = (runs.file, runs.place, runs.size, targets)
+        return [ByteRun(*one) for one in zip(*(each.tolist() for each in columns), strict=True)]
+
+    def read_byte_runs(self, runs: Sequence[ByteRun], content: np.ndarray) -> None:
+        """Read runs of bytes into memory.
+
+        Args:
+            runs: the runs.
+            content: uint8 (bytes,), the memory of all runs.
+
+        Raises:
+            UserError: where a file is not as it was described, or cannot be read.
+        """
+        for run in runs:
+            target = content[run.target : run.target + run.size]
+            self._files.read(run.file, run.place, target.data)
 
 
 def _joined(starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
