@@ -60,6 +60,7 @@ class MemmapDataset(Dataset):
         float64: whether float64 in the file stays float64 in tensors.
 
     Attributes:
+        source: what the dataset was opened from: the path of a file, or a ``FilesLayout``.
         layout: how the rows lie in the file.
         fields: dtype and row shape of the decoded rows; for records, a dict of these by field.
 
@@ -79,6 +80,7 @@ class MemmapDataset(Dataset):
         end_index: int | None = None,
         float64: bool = False,
     ):
+        self.source = filename
         self.filename, self.layout = _describe(filename, dtype, shape)
         self.transform = transform
         self.start_index = operator.index(start_index)

@@ -140,5 +140,5 @@ def _keeps_target(dataset: MemmapDataset, rows: Rows) -> bool:
     """Return whether the transform leaves the targets of the first rows as they are."""
     (first,) = at_positions(rows.resolved[:1], 0, _ROWS_COMPARED)
     numbers = range(first.start, first.end)
-    plain = MemmapDataset(dataset.filename, float64=True).gather(numbers)["target"]
+    plain = MemmapDataset(dataset.source, float64=True).gather(numbers)["target"]
     return torch.equal(plain, dataset.gather(numbers)["target"])
