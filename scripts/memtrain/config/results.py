@@ -202,6 +202,11 @@ class ResultsLayout:
         """Where withdrawn rows were found in the data file; without it they are found again."""
         return self.root / "state" / "withdrawn_rows.json"
 
+    def replaced_data(self) -> list[Path]:
+        """Rows of an earlier source, where the rows are read from files now."""
+        is_in_files = self.data.name == ROWS_FILE
+        return [self.root / DATA_FILE, self.groups] if is_in_files else []
+
     def verdict(self, rule: str, split: str | None = None) -> Path:
         """Return the file that tells Snakemake whether the results of a rule are current."""
         folder = self.root / "verdicts"

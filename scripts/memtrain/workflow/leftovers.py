@@ -132,6 +132,8 @@ def _paths(
     for split in no_longer_evaluated(results, configured, evaluated):
         for path in _of_evaluation(results, split):
             yield path, f"split {split} is no longer evaluated"
+    for path in results.replaced_data():
+        yield path, "the rows are read from files where they lie"
     for split in configured:
         if _is_trained(results, split):
             yield results.state(split), f"{split} is trained"

@@ -137,6 +137,13 @@ def test_groups_of_rows_that_have_none_are_left_over(project):
     assert found(project) == GONE
 
 
+def test_rows_that_were_copied_are_left_over_where_files_are_read_in_place(project):
+    project.data.write_bytes(b"old")
+    assert found(project) == GONE
+    (project.root / "rows.json").write_text("{}")
+    assert found(project) == GONE | {"data.npy"}
+
+
 def test_an_evaluation_without_rows_for_one_is_left_over(project):
     left = {
         str(one.path.relative_to(project.root)) for one in find_leftovers(project, ["kept"], [])

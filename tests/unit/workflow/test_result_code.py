@@ -24,30 +24,34 @@ from tests.trainings import Training
 #: What every script that records its run reaches, beside what its results depend on.
 RECORDING = {"cli", "lineage/records", "workflow", "config", "core", "system"}
 
+#: The folders of what knows how rows lie in one file or in many.
+ROWS = {"data", "data/formats", "data/streams"}
+
 #: The folders of the package that the results of a script may depend on.
 RESULTS = {
-    "generate_data": {"config", "core", "data", "system"},
-    "import_data": {"config", "core", "data", "data/tables", "system"},
-    "index_shards": {"core", "data", "system"},
+    "generate_data": {"config", "core", "system"} | ROWS,
+    "import_data": {"config", "core", "data/tables", "system"} | ROWS,
+    "describe_files": {"config", "core", "system"} | ROWS,
+    "index_shards": {"config", "core", "system"} | ROWS,
     "resolve_splits": {
-        *("components", "config", "core", "data", "loading", "metrics", "planning"),
-        *("recipes", "system"),
+        *("components", "config", "core", "loading", "metrics", "planning"),
+        *("recipes", "system", *ROWS),
         "data/tables",  # Withdrawn rows are looked for in the source.
     },
     "train": {
-        *("components", "config", "core", "data", "loading", "recipes", "system"),
+        *("components", "config", "core", "loading", "recipes", "system", *ROWS),
         *("metrics", "training", "training/accumulation", "training/distributed"),
     },
     "evaluate": {
-        *("components", "config", "core", "data", "evaluation", "loading", "recipes", "system"),
+        *("components", "config", "core", "evaluation", "loading", "recipes", "system", *ROWS),
         *("metrics", "training"),
     },
     "draw": {
-        *("config", "core", "data", "evaluation", "metrics", "recipes", "system", "training"),
+        *("config", "core", "evaluation", "metrics", "recipes", "system", "training", *ROWS),
         *("reporting", "reporting/figures"),
     },
     "summarize": {
-        *("config", "core", "data", "evaluation", "recipes", "system", "training"),
+        *("config", "core", "evaluation", "recipes", "system", "training", *ROWS),
         *("reporting", "reporting/figures"),
         *("data/tables", "lineage/index", "lineage/page", "lineage/queries", "lineage/records"),
     },
