@@ -202,6 +202,10 @@ class ResultsLayout:
         """Where withdrawn rows were found in the data file; without it they are found again."""
         return self.root / "state" / "withdrawn_rows.json"
 
+    def part_of_manifest(self, group: str) -> Path:
+        """Return the file that says what the part of the manifest of a group of files holds."""
+        return self.manifest.with_suffix("") / f"{group}.json"
+
     def verdict(self, rule: str, split: str | None = None) -> Path:
         """Return the file that tells Snakemake whether the results of a rule are current."""
         folder = self.root / "verdicts"
