@@ -25,6 +25,9 @@ NOT_EVALUATED = [split for split in CONFIGURATION.split_names if split not in EV
 # The rows: a file that holds them or, of rows in files, their description.
 DATA = data_file(CONFIGURATION.dataset)
 
+# Rows in files are indexed in parts, which other rules make.
+PARTS_OF_MANIFEST = [] if CONFIGURATION.dataset.files else ["manifest"]
+
 # Rows with groups have a file that says where each group starts.
 IMPORT = CONFIGURATION.dataset.import_
 GROUPS = [GROUPS_FILE] if IMPORT and IMPORT.group_column else []

@@ -29,36 +29,7 @@ if CONFIGURATION.dataset.mock:
 
 elif CONFIGURATION.dataset.files:
 
-    # The files are no inputs: a job would have to look at thousands of them. The verdict does.
-    rule describe_files:
-        input:
-            verdict=verdict_on("describe_files"),
-        output:
-            data="<results>/rows.json",
-            source="<results>/source.json",
-        log:
-            "<results>/logs/describe_files.log",
-        benchmark:
-            "<results>/benchmarks/describe_files.jsonl"
-        conda:
-            "../envs/memtrain.yaml"
-        resources:
-            check=script("check_components"),
-            script=script("describe_files"),
-            recording=recording_arguments,
-            mem_mb=memory(500),
-            runtime=minutes_of_describing,
-        params:
-            settings=settings_text(CONFIGURATION.dataset.files),
-            config=str(RESULTS.configuration),
-            known=str(RESULTS.known_digests),
-        shell:
-            # Mistakes in what the trainings name are told before files are read for hours.
-            "python {resources.check:q} --config {params.config:q}"
-            " {resources.recording} > {log:q} 2>&1 &&"
-            " python {resources.script:q} --settings {params.settings:q}"
-            " --data {output.data:q} --source {output.source:q} --known {params.known:q}"
-            " {resources.recording} >> {log:q} 2>&1"
+    include: "files.smk"
 
 else:
 
@@ -94,35 +65,37 @@ else:
             " {resources.recording} >> {log:q} 2>&1"
 
 
-rule index_shards:
-    input:
-        verdict=verdict_on("index_shards"),
-        data=made_by(MAKES_ROWS, DATA),
-        source=made_by(MAKES_ROWS, "source.json"),
-    output:
-        manifest="<results>/manifest.json",
-        parts=directory("<results>/manifest"),
-    log:
-        "<results>/logs/index_shards.log",
-    benchmark:
-        "<results>/benchmarks/index_shards.jsonl"
-    conda:
-        "../envs/memtrain.yaml"
-    threads: 2
-    resources:
-        script=script("index_shards"),
-        recording=recording_arguments,
-        mem_mb=memory(500),
-        runtime=minutes(mb_per_second=200),
-    params:
-        rows=CONFIGURATION.shards.rows,
-        digest=CONFIGURATION.shards.digest,
-        known=str(RESULTS.known_digests),
-    shell:
-        "python {resources.script:q} --data {input.data:q} --manifest {output.manifest:q}"
-        " --rows-per-shard {params.rows:q} --digest {params.digest:q}"
-        " --threads {threads} --known {params.known:q}"
-        " {resources.recording} > {log:q} 2>&1"
+if not CONFIGURATION.dataset.files:
+
+    rule index_shards:
+        input:
+            verdict=verdict_on("index_shards"),
+            data=made_by(MAKES_ROWS, DATA),
+            source=made_by(MAKES_ROWS, "source.json"),
+        output:
+            manifest="<results>/manifest.json",
+            parts=directory("<results>/manifest"),
+        log:
+            "<results>/logs/index_shards.log",
+        benchmark:
+            "<results>/benchmarks/index_shards.jsonl"
+        conda:
+            "../envs/memtrain.yaml"
+        threads: 2
+        resources:
+            script=script("index_shards"),
+            recording=recording_arguments,
+            mem_mb=memory(500),
+            runtime=minutes(mb_per_second=200),
+        params:
+            rows=CONFIGURATION.shards.rows,
+            digest=CONFIGURATION.shards.digest,
+            known=str(RESULTS.known_digests),
+        shell:
+            "python {resources.script:q} --data {input.data:q} --manifest {output.manifest:q}"
+            " --rows-per-shard {params.rows:q} --digest {params.digest:q}"
+            " --threads {threads} --known {params.known:q}"
+            " {resources.recording} > {log:q} 2>&1"
 
 
 checkpoint resolve_splits:
@@ -131,7 +104,7 @@ checkpoint resolve_splits:
         data=made_by(MAKES_ROWS, DATA),
         source=made_by(MAKES_ROWS, "source.json"),
         manifest=made_by("index_shards", "manifest.json"),
-        parts=made_by("index_shards", "manifest"),
+        parts=made_by("index_shards", *PARTS_OF_MANIFEST),
         groups=made_by(MAKES_ROWS, *GROUPS),
     output:
         splits=collect(

@@ -81,8 +81,15 @@ def asked_for_more():
 
 
 def why_job_runs(rule, split):
-    """Return why the results of a job are not current; None for jobs without a verdict."""
+    """Return why the results of a job are not current; None for jobs without a verdict.
+
+    Args:
+        rule: the name of the rule.
+        split: the split, or the group of files; None for a job of the whole dataset.
+    """
     names = {own_rule_name(name): name for name in RULES_WITH_VERDICT}
+    if split is not None:
+        names[own_rule_name("index_group")] = "index_group"
     return verdicts().why(names[rule], split) if rule in names else None
 
 

@@ -4,6 +4,7 @@ from functools import partial
 
 from memtrain.data.rows_of_files import size_of_rows
 from memtrain.workflow import job_resources as requested
+from memtrain.workflow.described_groups import described_groups
 
 
 def memory(base_mb):
@@ -37,6 +38,12 @@ def megabytes(files):
 def minutes_of_describing(wildcards, attempt):
     """Return the minutes to describe rows in files, which are read only for their delimiters."""
     return requested.minutes(600, attempt)
+
+
+def minutes_of_group(wildcards, attempt):
+    """Return the minutes to index a group of files."""
+    size_bytes = described_groups(RESULTS.data).bytes_of(wildcards.group)
+    return requested.minutes(size_bytes / 200e6, attempt)
 
 
 def minutes_of_writing(wildcards, attempt):

@@ -178,6 +178,31 @@ def made_files(rule, files, splits):
     return found
 
 
+def verdict_on_group(wildcards):
+    """Return the verdict on the part of the manifest of a group of files."""
+    path = RESULTS.verdict("index_group", wildcards.group)
+    if judges():
+        path = say_or_stop(lambda: verdicts().write("index_group", wildcards.group))
+    return [path_without_prefix(str(path))] if path.exists() else []
+
+
+def parts_of_groups(wildcards):
+    """Return the parts of the manifest of all groups of files, ancient where they are current.
+
+    Raises:
+        IncompleteCheckpointException: if the files are to be described first.
+    """
+    checkpoints.describe_files.get()
+    found = []
+    for name in say_or_stop(lambda: described_groups(RESULTS.data).groups):
+        runs = judges() and say_or_stop(
+            lambda name=name: verdicts().runs("index_group", name)
+        )
+        path = f"{RESULTS_WITHOUT_PREFIX}/manifest/{name}.json"
+        found.append(path if runs else ancient(path))
+    return found
+
+
 def recipe(wildcards):
     """Return the recipe of a split; what it says decides, not when it was written."""
     await_recipes("train")

@@ -207,6 +207,10 @@ class ResultsLayout:
         is_in_files = self.data.name == ROWS_FILE
         return [self.root / DATA_FILE, self.groups] if is_in_files else []
 
+    def part_of_manifest(self, group: str) -> Path:
+        """Return the file that says what the part of the manifest of a group of files holds."""
+        return self.manifest.with_suffix("") / f"{group}.json"
+
     def verdict(self, rule: str, split: str | None = None) -> Path:
         """Return the file that tells Snakemake whether the results of a rule are current."""
         folder = self.root / "verdicts"

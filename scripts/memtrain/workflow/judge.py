@@ -39,6 +39,11 @@ class Judge:
         found = self._judge("index_shards", self._results.manifest, self._today.manifest)
         return with_named_files(found, "data", lambda: changed_contents(self._today))
 
+    def group(self, name: str) -> Judgement:
+        """Judge the part of the manifest of a group of files."""
+        path = self._results.part_of_manifest(name)
+        return self._judge("index_shards", path, lambda: self._today.group(name))
+
     def recipes(self) -> Judgement:
         """Judge the recipes of all splits, which one job makes."""
         return Judgement(

@@ -53,14 +53,16 @@ class ShortFormatter(DefaultFormatter):
         return ""
 
     def format_job_info(self, msg: dict[str, Any]) -> str:
-        """Return what runs, of which split, and why."""
+        """Return what runs, of which split or group of files, and why."""
         kind = "checkpoint" if msg["is_checkpoint"] else "rule"
-        split = (msg["wildcards"] or {}).get("split")
-        why = self._why(msg["rule_name"], split) or msg["reason"] or ""
+        wildcards = msg["wildcards"] or {}
+        kind_of_part = next((one for one in ("split", "group") if one in wildcards), None)
+        part = wildcards.get(kind_of_part)
+        why = self._why(msg["rule_name"], part) or msg["reason"] or ""
         parts = [
             f"{'local' if msg['local'] else ''}{kind} {msg['rule_name']}:",
-            f" split {split}" if split else "",
-            f"{',' if split else ''} {_short(why)}" if why and msg["output"] else "",
+            f" {kind_of_part} {part}" if part else "",
+            f"{',' if part else ''} {_short(why)}" if why and msg["output"] else "",
         ]
         return "".join(parts)
 

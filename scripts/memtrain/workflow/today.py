@@ -30,6 +30,7 @@ from memtrain.system import canonical_json
 from memtrain.system.file_notes import FileNotes
 from memtrain.system.known_digests import KnownDigests
 from memtrain.workflow.code_reader import CodeReader
+from memtrain.workflow.described_groups import described_groups
 from memtrain.workflow.result_code import own_modules, result_code_digest
 
 #: What a result would be made from: digests by name; None for one that is not known.
@@ -129,6 +130,15 @@ class Today:
             return contents_of_rows(self.data, self.digest)
         except UserError:  # The description is damaged, and is made again.
             return {}
+
+    def group(self, name: str) -> MadeFrom:
+        """Return what the part of the manifest of a group of files would be made from."""
+        shards = self.configuration.shards
+        return {
+            "code": self.code("index_shards"),
+            "settings": shard_settings_digest(shards.rows, shards.digest),
+            "files": described_groups(self.data).digest_of(name, self.digest),
+        }
 
     def recipe(self, split: str) -> MadeFrom:
         """Return what the recipe of a split would be made from."""

@@ -64,7 +64,8 @@ class Verdicts:
 
         Args:
             rule: the name of the rule, as the script is named.
-            split: the split; None for a rule that makes results of the whole dataset.
+            split: the split, or the group of files of "index_group"; None for a rule that makes
+                results of the whole dataset.
         """
         own = self._own(rule, split)
         if not own.is_current:
@@ -107,9 +108,12 @@ class Verdicts:
                 "resolve_splits": judge.recipes,
                 "summarize": judge.summary,
             }[rule]()
-        return {"train": judge.training, "evaluate": judge.evaluation, "draw": judge.figures}[rule](
-            split
-        )
+        return {
+            "index_group": judge.group,
+            "train": judge.training,
+            "evaluate": judge.evaluation,
+            "draw": judge.figures,
+        }[rule](split)
 
     def _above(self, rule: str, split: str | None) -> Iterator[tuple[str, str | None]]:
         """Yield the rules, with their splits, whose results a rule is run again with."""
@@ -128,7 +132,9 @@ class Verdicts:
     def _files(self, rule: str, split: str | None) -> Iterator[Path]:
         """Yield files that a rule makes."""
         results = self._results
-        if split is not None:
+        if rule == "index_group" and split is not None:
+            yield results.part_of_manifest(split)
+        elif split is not None:
             files = results.split(split)
             yield from {
                 "train": (files.model, files.history, files.validation),
