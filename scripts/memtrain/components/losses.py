@@ -148,8 +148,9 @@ class SummedLoss(nn.Module):
         self.to(device, functools.reduce(torch.promote_types, dtypes, torch.float32))
 
     def _mean_of_elements(self, losses: torch.Tensor) -> torch.Tensor:
-        """Return sums over the elements of rows as means over them."""
-        return losses / self._elements if self._elements > 1 else losses
+        """Return sums over the elements of rows as means, unless elements are what is counted."""
+        is_mean = self._elements > 1 and not self._counts_elements
+        return losses / self._elements if is_mean else losses
 
     def _convert_target(self, target: torch.Tensor, outputs: torch.Tensor) -> torch.Tensor:
         """Return the target in the dtype and shape that the loss takes."""

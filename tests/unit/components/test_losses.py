@@ -257,3 +257,31 @@ def test_a_model_that_gives_no_outputs_for_elements_is_refused(resolve):
     mask = torch.ones(4, 5, dtype=torch.bool)
     with pytest.raises(ValueError, match=r"gives the shape \(4, 1\), but the target has"):
         loss.sum_losses(torch.zeros(4, 1), torch.zeros(4, 5), mask=mask)
+
+
+class OfElements(nn.Module):
+    """Logits of three classes for each of three elements."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 9)
+
+    def forward(self, features):
+        return self.layer(features).reshape(-1, 3, 3)
+
+
+def test_elements_of_sequences_are_added_up_where_they_are_counted(resolve):
+    """The mean over all elements is the same for rows of one length, whatever is divided by."""
+    target = np.arange(24).reshape(8, 3) % 3
+    outputs, goal = torch.randn(8, 3, 3), torch.from_numpy(target)
+    sums = {}
+    for normalize in ("rows", "elements"):
+        settings = {
+            "model": f"{__name__}:OfElements",
+            "loss": "CrossEntropyLoss",
+            "normalize": normalize,
+        }
+        _, recipe = resolve(FEATURES, target, settings, classes=3)
+        loss = build_loss("training.loss", recipe.training.settings.loss, recipe.training)
+        sums[normalize] = float(loss.sum_losses(outputs, goal))
+    assert sums["elements"] / 24 == pytest.approx(sums["rows"] / 8)

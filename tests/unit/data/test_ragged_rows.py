@@ -224,3 +224,42 @@ def test_places_that_rows_do_not_have_are_refused(documents):
 def test_the_workflow_says_that_it_does_not_take_them(documents):
     with pytest.raises(UserError, match="not yet be indexed"):
         _ = documents.dtype
+
+
+@pytest.mark.parametrize("length", [3, 900])
+def test_fields_of_records_vary_in_length_together(tmp_path, length):
+    """Short rows are gathered in one go, and long ones copied one by one."""
+    records = np.zeros(2 * length, [("word", "<u2"), ("place", "<f4", 2)])
+    records["word"] = np.arange(2 * length)
+    records["place"] = np.random.default_rng(0).random((2 * length, 2))
+    stream = write_stream(tmp_path, records, [0, length // 2, 2 * length])
+    stored = StoredField(
+        "both", stream, Ragged.described(np.array([0, length - 1, 2 * length]), 2 * length)
+    )
+    views = {
+        "features": FieldView("both", ("word",)),
+        "target": FieldView("both", ("place",), start=1),
+    }
+    batch = MemmapDataset(FilesLayout((stored,), views)).gather([1, 0])
+    assert batch["features_lengths"].tolist() == [length + 1, length - 1]
+    np.testing.assert_array_equal(batch["features"][0], records["word"][length - 1 :])
+    np.testing.assert_array_equal(batch["features"][1, : length - 1], records["word"][: length - 1])
+    np.testing.assert_array_equal(batch["target"][0], records["place"][length:])
+    np.testing.assert_array_equal(
+        batch["target"][1, : length - 2], records["place"][1 : length - 1]
+    )
+    assert not batch["features"][1, length - 1 :].any()
+    assert not batch["target"][1, length - 2 :].any()
+
+
+@given(st.integers(1, 40), st.integers(200, 400))
+def test_long_rows_are_padded_alike(tmp_path_factory, rows, longest):
+    generator = np.random.default_rng(rows)
+    offsets = np.concatenate([[0], np.cumsum(generator.integers(0, longest, rows))])
+    values = generator.random((offsets[-1], 2)).astype(np.float16)
+    stream = write_stream(tmp_path_factory.mktemp("rows"), values, [0, len(values)])
+    batch = MemmapDataset(layout_of(stream, offsets)).gather(np.arange(rows)[::-1])
+    for row, found in zip(range(rows)[::-1], batch["features"].numpy(), strict=True):
+        expected = values[offsets[row] : offsets[row + 1]]
+        np.testing.assert_array_equal(found[: len(expected)], expected.astype(np.float32))
+        assert not found[len(expected) :].any()

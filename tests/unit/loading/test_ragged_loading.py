@@ -136,7 +136,7 @@ def test_a_file_that_was_cut_is_named(tmp_path):
     path = layout.stored[0].stream.paths[1]
     with open(path, "r+b") as file:
         file.truncate(100)
-    with pytest.raises(UserError, match=r"words-1\.bin: it ends at byte 100"):
+    with pytest.raises(UserError, match=r"words-1\.bin: it .* 100"):
         list(BlockLoader(MemmapDataset(layout), 7))
 
 
