@@ -77,8 +77,8 @@ def _allow_steps_alone(schema: dict[str, Any]) -> None:
     epochs = {"type": "number", "minimum": 0, "description": "Number of epochs, in place of steps."}
     in_epochs = {"epochs": epochs, "start_factor": fields["start_factor"]}
     schema["anyOf"] = [
-        *STEP_COUNT_SCHEMA["anyOf"],
         mapping,
+        *STEP_COUNT_SCHEMA["anyOf"],
         mapping | {"properties": in_epochs, "required": ["epochs"]},
     ]
 
