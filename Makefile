@@ -9,7 +9,7 @@ MINUTES ?= 5
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-quick coverage lint docs bench bench-peers campaigns report flights digits embeddings schema clean
+.PHONY: help run test test-quick coverage lint docs bench bench-peers campaigns report flights digits embeddings stdlib schema clean
 
 help: ## show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | column -t -s '|'
@@ -65,6 +65,12 @@ digits: $(VENV)/installed ## run the workflow on 1,797 images of digits (example
 embeddings: $(VENV)/installed ## run the workflow on embeddings of Python's own library, where they lie (examples/embeddings)
 	python examples/embeddings/embed_library.py
 	snakemake --cores $(CORES) --directory examples/embeddings
+
+stdlib: $(VENV)/installed ## train a GPT on the source text of Python's standard library (examples/stdlib_gpt)
+	python examples/stdlib_gpt/prepare.py
+	snakemake --cores $(CORES) --directory examples/stdlib_gpt --snakefile examples/stdlib_gpt/Snakefile \
+	  --set-resources "memtrain_train:launcher=torchrun --standalone --nproc-per-node=2"
+	@tail -n +1 examples/stdlib_gpt/report/*
 
 schema: $(VENV)/installed ## write schemas/config.schema.json anew from the settings
 	PYTHONPATH=scripts python -c 'from memtrain.config.schema import config_schema; print(config_schema(), end="")' \

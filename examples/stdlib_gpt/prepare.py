@@ -81,8 +81,11 @@ def main(argv: list[str] | None = None) -> int:
     """Write the list."""
     args = parse_arguments(argv)
     files = source_files(args.library)
+    text = files_yaml(files)
     args.files.parent.mkdir(parents=True, exist_ok=True)
-    args.files.write_text(files_yaml(files))
+    # A list that stays as it is keeps its time, so that nothing is compared again.
+    if not args.files.exists() or args.files.read_text() != text:
+        args.files.write_text(text)
     uses = ", ".join(f"{len(paths):,} to {use}" for use, paths in files.items())
     print(f"{args.files}: {sum(map(len, files.values())):,} files ({uses})")
     return 0

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
-from memtrain.config.step_counts import StepCount
+from memtrain.config.step_counts import STEP_COUNT_SCHEMA, StepCount
 from memtrain.config.types import FROM_TEXT, Choice, PartialChoice, Settings
 from memtrain.core.wording import listed
 
@@ -69,8 +69,24 @@ class PartialOptimizer(PartialChoice):
     no_decay: NoDecayList = Field(default_factory=list)
 
 
+def _allow_steps_alone(schema: dict[str, Any]) -> None:
+    """Let a JSON schema accept the number of steps in place of a mapping, and epochs inside."""
+    mapping = dict(schema)
+    schema.clear()
+    fields = mapping["properties"]
+    epochs = {"type": "number", "minimum": 0, "description": "Number of epochs, in place of steps."}
+    in_epochs = {"epochs": epochs, "start_factor": fields["start_factor"]}
+    schema["anyOf"] = [
+        mapping,
+        *STEP_COUNT_SCHEMA["anyOf"],
+        mapping | {"properties": in_epochs, "required": ["epochs"]},
+    ]
+
+
 class Warmup(Settings):
     """Steps at the beginning in which the learning rate rises linearly to its full value."""
+
+    model_config = Settings.model_config | {"json_schema_extra": _allow_steps_alone}
 
     steps: StepCount = Field(
         description="Number of steps before the rate has its full value: 100, 5% or 2 epochs."

@@ -77,7 +77,8 @@ def resolve_step_count(count: int | str, steps: int, steps_per_epoch: int) -> in
     return max(1, math.floor(exact + Fraction(1, 2))) if exact else 0
 
 
-_STEP_COUNT_SCHEMA: dict[str, Any] = {
+#: A number of steps in JSON schema.
+STEP_COUNT_SCHEMA: dict[str, Any] = {
     "anyOf": [
         {"type": "integer", "minimum": 0, "maximum": _LARGEST_COUNT},
         {
@@ -87,7 +88,14 @@ _STEP_COUNT_SCHEMA: dict[str, Any] = {
         *(
             {
                 "type": "object",
-                "properties": {unit: {"type": "number", "minimum": 0, "maximum": _LARGEST_COUNT}},
+                "properties": {
+                    unit: {
+                        "type": "number",
+                        "minimum": 0,
+                        "maximum": _LARGEST_COUNT,
+                        "description": f"Number of {unit}.",
+                    }
+                },
                 "required": [unit],
                 "additionalProperties": False,
             }
@@ -97,5 +105,5 @@ _STEP_COUNT_SCHEMA: dict[str, Any] = {
 }
 
 StepCount = Annotated[
-    int | str, BeforeValidator(read_step_count), WithJsonSchema(_STEP_COUNT_SCHEMA)
+    int | str, BeforeValidator(read_step_count), WithJsonSchema(STEP_COUNT_SCHEMA)
 ]
