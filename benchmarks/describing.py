@@ -10,12 +10,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 
 import numpy as np
-from memtrain.config.files import FilesSettings
-from memtrain.data.files_description import describe_files
 
 from benchmarks.file_sets import benchmark_folder
 from benchmarks.measuring import spread
 from benchmarks.one_epoch import memory_kib
+from memtrain.config.files import FilesSettings
+from memtrain.data.files_description import describe_files
 from memtrain.data.memmap_dataset import MemmapDataset
 from memtrain.loading.block_loader import BlockLoader
 
