@@ -13,7 +13,8 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from memtrain.data.files_layout import FieldView, FilesLayout
+from memtrain.data.field_view import FieldView
+from memtrain.data.files_layout import FilesLayout
 from memtrain.data.streams.row_addresses import Consecutive, RowAddresses, Windows
 from memtrain.data.streams.stored_field import StoredField
 from memtrain.data.streams.stream import Stream

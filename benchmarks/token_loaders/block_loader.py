@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from common import measure, read_task
 
-from memtrain.data.files_layout import FieldView, FilesLayout
+from memtrain.data.field_view import FieldView
+from memtrain.data.files_layout import FilesLayout
 from memtrain.data.memmap_dataset import MemmapDataset
 from memtrain.data.streams.row_addresses import Windows
 from memtrain.data.streams.stored_field import StoredField

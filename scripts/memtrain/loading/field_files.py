@@ -92,12 +92,11 @@ class FieldFiles:
         Args:
             numbers: int64 (files,), the numbers of the files, each once.
         """
-        now = time.monotonic()
-        if len(numbers) > 1 and now - self._looked_at < _SECONDS_BETWEEN_LOOKS:
-            return
-        for file in numbers.tolist():
-            self.files.require_size(file)
-        self._looked_at = now
+        if len(numbers) == 1:
+            self.files.require_size(int(numbers[0]))
+        elif time.monotonic() - self._looked_at >= _SECONDS_BETWEEN_LOOKS:
+            self.files.require_sizes(numbers.tolist())
+            self._looked_at = time.monotonic()
 
     @cached_property
     def _can_ask_mincore(self) -> bool:

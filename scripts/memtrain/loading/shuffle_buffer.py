@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 
 import numpy as np
@@ -43,6 +44,11 @@ class FilledField:
     runs: ByteRuns
     is_mapped: bool
     was_read: bool
+
+    @cached_property
+    def file_numbers(self) -> np.ndarray:
+        """The numbers of the files that the rows lie in, int64 (files,), each once."""
+        return np.unique(self.runs.file)
 
 
 @dataclass(frozen=True)
@@ -142,7 +148,7 @@ class FieldFiller:
     def check(self, filled: FilledField) -> None:
         """Raise an error if mapped files have become shorter; call this before they are touched."""
         if filled.is_mapped:
-            self._files.require_sizes(np.unique(filled.runs.file))
+            self._files.require_sizes(filled.file_numbers)
 
     def _map(self, order: BufferOrder, spans: Runs, reader: MmapReader | None) -> FilledField:
         """Return the mapped files as a buffer, once the runs of elements are in memory."""
