@@ -70,7 +70,7 @@ def _joined(
     """
     element_shape = values.shape[1:]
     size = values.itemsize * int(np.prod(element_shape, dtype=np.int64))
-    content = memoryview(values.reshape(-1).view(np.uint8))
+    content = values.reshape(-1).view(np.uint8).data
     zeros = memoryview(bytes(longest * size))
     parts: list[memoryview] = []
     for start, length in zip((starts * size).tolist(), (lengths * size).tolist(), strict=True):
