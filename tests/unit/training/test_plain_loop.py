@@ -59,6 +59,10 @@ def numbers(generator, rows):
     return generator.normal(size=(rows, 1)).astype(np.float32)
 
 
+def threes(generator, rows):
+    return np.hstack([numbers(generator, rows) for _ in range(3)])
+
+
 def zeros_and_ones(generator, rows):
     return generator.integers(0, 2, (rows, 1)).astype(np.float32)
 
@@ -151,8 +155,8 @@ def train_plainly(training, model, features, target, parts=None):
             if len(rows) < size and training["last_window"] == "drop":
                 continue
             optimizer.zero_grad()
-            counts_elements = training.get("normalize") == "elements"
-            divisor = target[rows].numel() if counts_elements else len(rows)
+            is_mean = training.get("normalize") == "elements"
+            divisor = target[rows].numel() if is_mean else len(rows)
             (loss(model(features[rows]), target[rows]) / divisor).backward()
             if training["clip_norm"]:
                 nn.utils.clip_grad_norm_(model.parameters(), training["clip_norm"])
@@ -252,20 +256,13 @@ def few_examples(count):
     return settings(max_examples=count, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def three_numbers(generator, rows):
-    return generator.normal(size=(rows, 3)).astype(np.float32)
-
-
 @given(windows=WINDOWS)
 @few_examples(4)
 def test_a_loss_of_elements_equals_the_plain_loop(resolve, windows):
-    training = windows | {
-        "model": f"{__name__}:Network",
-        "loss": {"name": "MSELoss"},
-        "optimizer": {"name": "SGD", "lr": 0.05, "momentum": 0.9},
-        "normalize": "elements",
-    }
-    assert_equals_plain_loop(resolve, training, lambda: Network(3), three_numbers)
+    optimizer = {"name": "SGD", "lr": 0.05, "momentum": 0.9}
+    training = windows | {"loss": {"name": "MSELoss"}, "optimizer": optimizer}
+    training |= {"model": f"{__name__}:Network", "normalize": "elements"}
+    assert_equals_plain_loop(resolve, training, lambda: Network(3), threes)
 
 
 @pytest.mark.parametrize("optimizer", VERSIONS, ids=lambda version: version["name"])
