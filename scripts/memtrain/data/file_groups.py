@@ -7,7 +7,7 @@ files make one group.
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -97,7 +97,8 @@ def rows_digest(layout: FilesLayout, rows: Range, digest_of: Callable[[str], str
         digest_of: the function that returns the digest of a whole file.
     """
     fields = [_described(field, rows, digest_of) for field in layout.stored]
-    return canonical_json.digest({"fields": fields, "views": layout.to_json()["views"]})
+    views = {name: asdict(view) for name, view in layout.views.items()}
+    return canonical_json.digest({"fields": fields, "views": views})
 
 
 def files_of_rows(layout: FilesLayout, rows: Range) -> list[str]:

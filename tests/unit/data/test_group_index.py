@@ -13,6 +13,7 @@ import index_shards
 from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range
 from memtrain.data import file_groups as groups_module
+from memtrain.data import group_index
 from memtrain.data.file_groups import file_groups, files_of_rows, rows_digest
 from memtrain.data.files_layout import FieldView, FilesLayout
 from memtrain.data.indexing import index_shards as index_in_memory
@@ -188,6 +189,22 @@ def test_groups_that_were_indexed_apart_make_the_same_manifest(project):
     project.index()
     assert project.written() == written
     assert {path: path.read_bytes() for path in Path("out").rglob("*.json")} == whole
+
+
+def test_parts_hold_fewer_shards_where_rows_have_many_columns(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_file(Path("a.bin"), range(4000))
+    wide = layout_of(["a.bin"], lambda stream: Windows(2000, 100, stream.file_firsts))
+    wide.write("rows.json")
+    monkeypatch.setattr(group_index, "_COLUMNS_PER_PART", 6000)
+    files = ["--data", "rows.json", "--manifest", "m.json", "--rows-per-shard", "4"]
+    index_shards.main(files)
+    found = [len(json.loads(path.read_text())["shards"]) for path in sorted(Path("m").glob("*/*"))]
+    assert found == [3, 3]
+    manifest = Manifest.read("m.json")
+    assert [tuple(one.rows) for one in manifest.shards] == [
+        (start, min(start + 4, 21)) for start in range(0, 21, 4)
+    ]
 
 
 def test_digests_of_whole_files_are_noted(project):
