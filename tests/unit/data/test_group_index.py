@@ -18,7 +18,7 @@ from memtrain.data.file_groups import file_groups, files_of_rows, rows_digest
 from memtrain.data.files_layout import FieldView, FilesLayout
 from memtrain.data.indexing import index_shards as index_in_memory
 from memtrain.data.manifest import Manifest
-from memtrain.data.streams.row_addresses import Consecutive, Windows
+from memtrain.data.streams.row_addresses import Consecutive, Ragged, Windows
 from memtrain.data.streams.stored_field import StoredField
 from memtrain.data.streams.stream import Stream
 
@@ -102,6 +102,19 @@ def test_the_digest_of_rows_knows_content_and_places_but_no_paths(tmp_path):
     assert digest("ab", Range(0, 4)) != digest("ab", Range(1, 5))
     assert digest("ab", Range(0, 4)) != digest("ab", Range(0, 4), length=4)
     assert digest("ab", Range(0, 4)) != digest("ab", Range(0, 4), known=lambda path: "sha256:1")
+
+
+def test_the_digest_of_ragged_rows_knows_their_lengths(tmp_path):
+    write_file(tmp_path / "a", range(20))
+
+    def digest(offsets, rows):
+        layout = layout_of(
+            [tmp_path / "a"], lambda stream: Ragged.described(np.array(offsets), stream.elements)
+        )
+        return rows_digest(layout, rows, lambda path: "sha256:0")
+
+    assert digest([0, 3, 9, 20], Range(0, 2)) == digest([0, 3, 9, 15], Range(0, 2))
+    assert digest([0, 3, 9, 20], Range(0, 2)) != digest([0, 4, 9, 20], Range(0, 2))
 
 
 class Project:
