@@ -7,7 +7,7 @@ files make one group.
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 
 import numpy as np
@@ -16,7 +16,7 @@ from memtrain.core.ranges import Range
 from memtrain.data.files_layout import FilesLayout
 from memtrain.data.places_in_files import file_borders, segment_runs
 from memtrain.data.record_file import dtype_to_json
-from memtrain.data.streams.row_addresses import Windows
+from memtrain.data.streams.row_addresses import Ragged, Windows
 from memtrain.data.streams.stored_field import StoredField
 from memtrain.data.streams.stream import ByteRuns
 from memtrain.system import canonical_json
@@ -32,6 +32,8 @@ _LARGEST_GROUP = 4
 
 #: What opening a file costs, as bytes that could be read meanwhile.
 _BYTES_PER_FILE = 1 << 18
+
+_ROWS_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,8 @@ def rows_digest(layout: FilesLayout, rows: Range, digest_of: Callable[[str], str
         digest_of: the function that returns the digest of a whole file.
     """
     fields = [_described(field, rows, digest_of) for field in layout.stored]
-    return canonical_json.digest({"fields": fields, "views": layout.to_json()["views"]})
+    views = {name: asdict(view) for name, view in layout.views.items()}
+    return canonical_json.digest({"fields": fields, "views": views})
 
 
 def files_of_rows(layout: FilesLayout, rows: Range) -> list[str]:
@@ -164,4 +167,14 @@ def _described(field: StoredField, rows: Range, digest_of: Callable[[str], str])
         "windows": [at.length, at.stride, at.rest] if isinstance(at, Windows) else None,
         "files": [digest_of(field.stream.paths[file]) for file in files],
         "places": places.hexdigest(),
+        "lengths": _digest_of_lengths(at, rows) if isinstance(at, Ragged) else None,
     }
+
+
+def _digest_of_lengths(addresses: Ragged, rows: Range) -> str:
+    """Return the digest of how many elements each of some rows has."""
+    lengths = hashlib.sha256()
+    for start in range(rows.start, rows.end, _ROWS_AT_ONCE):
+        some = np.arange(start, min(start + _ROWS_AT_ONCE, rows.end))
+        lengths.update(np.ascontiguousarray(addresses.lengths(some), "<i8").data)
+    return lengths.hexdigest()

@@ -5,6 +5,7 @@ it was made from, and counts its rows from 0, so that it stays what it is when f
 change. ``join_groups`` makes the manifest of all parts.
 """
 
+import math
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -19,9 +20,18 @@ from memtrain.data.files_layout import FilesLayout
 from memtrain.data.indexing import summarize_shards
 from memtrain.data.made_from import statement_in
 from memtrain.data.manifest import write_joined_manifest
-from memtrain.data.shard_parts import ShardPart, not_a_manifest, shifted, write_parts
+from memtrain.data.shard_parts import (
+    SHARDS_PER_PART,
+    ShardPart,
+    not_a_manifest,
+    shifted,
+    write_parts,
+)
 from memtrain.system import checked_json
 from memtrain.system.digests import digest_of_file
+
+#: Most columns whose statistics a part holds, over all of its shards: about 8 MB of JSON.
+_COLUMNS_PER_PART = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -89,7 +99,7 @@ class GroupIndexing:
             )
             part = self.part_of(group)
             own_shards = shifted(shards, -group.rows.start)
-            parts = write_parts(part, own_shards, self.algorithm)
+            parts = write_parts(part, own_shards, self.algorithm, self._shards_per_part)
             checked_json.write(
                 part,
                 {
@@ -120,6 +130,12 @@ class GroupIndexing:
             made_from=made_from,
         )
         self._remove_others(groups)
+
+    @property
+    def _shards_per_part(self) -> int:
+        """The number of shards of a part: fewer where windows have statistics of many columns."""
+        columns = sum(math.prod(dtype.shape) for dtype in self.layout.fields.values())
+        return max(1, min(SHARDS_PER_PART, _COLUMNS_PER_PART // max(1, columns)))
 
     def _parts(self, group: FileGroup) -> list[ShardPart]:
         """Return the files of the shards of a group, as the whole manifest names them."""

@@ -1,4 +1,4 @@
-"""The shards of a manifest on disk: files of JSON with ``SHARDS_PER_PART`` shards each.
+"""The shards of a manifest on disk: files of JSON with up to ``SHARDS_PER_PART`` shards each.
 
 Only the parts that are needed are read, which matters for a dataset with a million shards.
 """
@@ -49,7 +49,10 @@ def part_path(path: str | os.PathLike, part: int) -> Path:
 
 
 def write_parts(
-    path: str | os.PathLike, shards: Iterable[PieceSummary], algorithm: str
+    path: str | os.PathLike,
+    shards: Iterable[PieceSummary],
+    algorithm: str,
+    shards_per_part: int = SHARDS_PER_PART,
 ) -> list[ShardPart]:
     """Write each part of a manifest as soon as its shards arrive.
 
@@ -57,11 +60,12 @@ def write_parts(
         path: the manifest; the parts go to the folder of its name beside it.
         shards: all shards in order; memory holds those of one part.
         algorithm: algorithm of the shards' digests.
+        shards_per_part: number of shards of every part but the last.
     """
     remaining = iter(shards)
     parts: list[ShardPart] = []
     count = 0
-    while part := list(islice(remaining, SHARDS_PER_PART)):
+    while part := list(islice(remaining, shards_per_part)):
         content = [_shard_to_json(count + number, shard) for number, shard in enumerate(part)]
         file = part_path(path, len(parts))
         canonical_json.write(file, {"shards": content})

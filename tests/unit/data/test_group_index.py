@@ -13,11 +13,12 @@ import index_shards
 from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range
 from memtrain.data import file_groups as groups_module
+from memtrain.data import group_index
 from memtrain.data.file_groups import file_groups, files_of_rows, rows_digest
 from memtrain.data.files_layout import FieldView, FilesLayout
 from memtrain.data.indexing import index_shards as index_in_memory
 from memtrain.data.manifest import Manifest
-from memtrain.data.streams.row_addresses import Consecutive, Windows
+from memtrain.data.streams.row_addresses import Consecutive, Ragged, Windows
 from memtrain.data.streams.stored_field import StoredField
 from memtrain.data.streams.stream import Stream
 
@@ -101,6 +102,19 @@ def test_the_digest_of_rows_knows_content_and_places_but_no_paths(tmp_path):
     assert digest("ab", Range(0, 4)) != digest("ab", Range(1, 5))
     assert digest("ab", Range(0, 4)) != digest("ab", Range(0, 4), length=4)
     assert digest("ab", Range(0, 4)) != digest("ab", Range(0, 4), known=lambda path: "sha256:1")
+
+
+def test_the_digest_of_ragged_rows_knows_their_lengths(tmp_path):
+    write_file(tmp_path / "a", range(20))
+
+    def digest(offsets, rows):
+        layout = layout_of(
+            [tmp_path / "a"], lambda stream: Ragged.described(np.array(offsets), stream.elements)
+        )
+        return rows_digest(layout, rows, lambda path: "sha256:0")
+
+    assert digest([0, 3, 9, 20], Range(0, 2)) == digest([0, 3, 9, 15], Range(0, 2))
+    assert digest([0, 3, 9, 20], Range(0, 2)) != digest([0, 4, 9, 20], Range(0, 2))
 
 
 class Project:
@@ -188,6 +202,22 @@ def test_groups_that_were_indexed_apart_make_the_same_manifest(project):
     project.index()
     assert project.written() == written
     assert {path: path.read_bytes() for path in Path("out").rglob("*.json")} == whole
+
+
+def test_parts_hold_fewer_shards_where_rows_have_many_columns(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_file(Path("a.bin"), range(4000))
+    wide = layout_of(["a.bin"], lambda stream: Windows(2000, 100, stream.file_firsts))
+    wide.write("rows.json")
+    monkeypatch.setattr(group_index, "_COLUMNS_PER_PART", 6000)
+    files = ["--data", "rows.json", "--manifest", "m.json", "--rows-per-shard", "4"]
+    index_shards.main(files)
+    found = [len(json.loads(path.read_text())["shards"]) for path in sorted(Path("m").glob("*/*"))]
+    assert found == [3, 3]
+    manifest = Manifest.read("m.json")
+    assert [tuple(one.rows) for one in manifest.shards] == [
+        (start, min(start + 4, 21)) for start in range(0, 21, 4)
+    ]
 
 
 def test_digests_of_whole_files_are_noted(project):
