@@ -25,7 +25,7 @@ evaluation: {bootstrap: 5}
 """
 )
 
-ROWS = ["describe_files", "index_shards", "resolve_splits"]
+ROWS = ["describe_files", "index_group", "index_shards", "resolve_splits"]
 OF_SECOND = ["train second", "evaluate second", "draw second", "summarize"]
 
 #: Long ago, so that no file is too young to be known by its times.

@@ -74,7 +74,12 @@ def _allow_steps_alone(schema: dict[str, Any]) -> None:
     mapping = dict(schema)
     schema.clear()
     fields = mapping["properties"]
-    epochs = {"type": "number", "minimum": 0, "description": "Number of epochs, in place of steps."}
+    epochs = {
+        "type": "number",
+        "minimum": 0,
+        "maximum": 2**63 - 1,
+        "description": "Number of epochs, in place of steps.",
+    }
     in_epochs = {"epochs": epochs, "start_factor": fields["start_factor"]}
     schema["anyOf"] = [
         mapping,

@@ -12,8 +12,7 @@ from memtrain.core.ranges import Range, overlaps, subtract_ranges
 from memtrain.core.wording import counted
 from memtrain.data.files_layout import FilesLayout
 from memtrain.data.layouts import RowLayout
-from memtrain.data.streams.row_addresses import Consecutive, RowAddresses, Windows
-from memtrain.data.streams.stored_field import StoredField
+from memtrain.data.streams.row_addresses import Windows
 
 
 def shared_element_problems(
@@ -27,8 +26,8 @@ def shared_element_problems(
         used: rows by the key that names them: "train", "validate", "evaluate".
     """
     for (one, left), (other, right) in combinations(used.items(), 2):
-        for field in _streams(layout):
-            problem = _problem(key, field, (one, left), (other, right))
+        for windows in _windows(layout):
+            problem = _problem(key, windows, (one, left), (other, right))
             if problem is not None:
                 yield problem
                 break
@@ -39,29 +38,27 @@ def without_shared_elements(
 ) -> list[Range]:
     """Return rows without those that share elements with others."""
     left = list(rows)
-    for field in _streams(layout):
-        touched = [_touching(field.addresses, one) for one in others]
+    for windows in _windows(layout):
+        touched = [_touching(windows, one) for one in others]
         left = subtract_ranges(left, touched)
     return left
 
 
-def _streams(layout: RowLayout) -> list[StoredField]:
-    """Return the fields whose rows may share elements."""
+def _windows(layout: RowLayout) -> list[Windows]:
+    """Return the windows of every field whose rows may share elements."""
     stored = layout.stored if isinstance(layout, FilesLayout) else ()
-    return [one for one in stored if not isinstance(one.addresses, Consecutive)]
+    return [one.addresses for one in stored if isinstance(one.addresses, Windows)]
 
 
 def _problem(
     key: str,
-    field: StoredField,
+    windows: Windows,
     left: tuple[str, Sequence[Range]],
     right: tuple[str, Sequence[Range]],
 ) -> str | None:
-    if not isinstance(field.addresses, Windows):
-        return None
     (one, rows_of_one), (other, rows_of_other) = left, right
     for rows in rows_of_one:
-        touched = _touching(field.addresses, rows)
+        touched = _touching(windows, rows)
         around = subtract_ranges([touched], [rows])
         shared = next(iter(overlaps(around, rows_of_other)), None)
         if shared is None:
@@ -69,17 +66,17 @@ def _problem(
         gap = max(part.rows for part in around)
         return (
             f"{key}: rows {rows} ({one}) and rows {shared} ({other}) share elements, since a row "
-            f"takes {field.addresses.length:,} of them and the next one begins before its end. "
+            f"takes {windows.length:,} of them and the next one begins before its end. "
             f"Leave out {counted(gap, 'row')} between `{one}` and `{other}` (of folds: `gap: "
             f"{gap}`), or set `allow_overlap: true`."
         )
     return None
 
 
-def _touching(addresses: RowAddresses, rows: Range) -> Range:
+def _touching(windows: Windows, rows: Range) -> Range:
     """Return all rows that share elements with some rows, these included."""
-    start, end = addresses.span(rows.start, rows.end)
-    numbers = range(addresses.rows)
-    first = bisect_left(numbers, start + 1, key=lambda row: addresses.span(row, row + 1)[1])
-    last = bisect_left(numbers, end, key=lambda row: addresses.span(row, row + 1)[0])
+    start, end = windows.span(rows.start, rows.end)
+    numbers = range(windows.rows)
+    first = bisect_left(numbers, start + 1, key=lambda row: windows.span(row, row + 1)[1])
+    last = bisect_left(numbers, end, key=lambda row: windows.span(row, row + 1)[0])
     return Range(min(first, rows.start), max(last, rows.end))

@@ -100,10 +100,16 @@ def _notes(today: Today, judge: Judge) -> Iterator[str]:
             f"No longer evaluated: {listed(left)}. What their evaluations wrote is kept; `python "
             "scripts/clean.py` removes it."
         )
-    for path, size_bytes in today.known.unread.items():
+    if unread := today.known.unread:
+        is_one = len(unread) == 1
         yield (
-            f"Not read: {path} ({format_bytes(size_bytes)}). Its times have changed; whether its "
-            "content has is known when snakemake runs."
+            f"Not read: {listed(unread, 5)} ({format_bytes(sum(unread.values()))}). "
+            + (
+                "Its times have changed; whether its content has"
+                if is_one
+                else "Their times have changed; whether their content has"
+            )
+            + " is known when snakemake runs."
         )
 
 

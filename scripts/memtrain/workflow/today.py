@@ -5,7 +5,7 @@ where a file is missing, or where it is too large to be read now.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from memtrain.config.results import ResultsLayout
 from memtrain.config.schema import Configuration
 from memtrain.core.errors import UserError
 from memtrain.data.described_from import described_from
+from memtrain.data.files_layout import FilesLayout, is_description
 from memtrain.data.made_from import (
     files_digest,
     packages_text,
@@ -21,7 +22,7 @@ from memtrain.data.made_from import (
     shard_settings_digest,
     versions_of_packages,
 )
-from memtrain.data.rows_of_files import contents_of_rows, digest_of_contents
+from memtrain.data.rows_of_files import contents_of_rows, digest_of_contents, files_of_layout
 from memtrain.data.tables.source_files import source_files
 from memtrain.recipes.acceptances import Acceptance
 from memtrain.recipes.recipe_facts import RecipeFacts, facts_of_recipe
@@ -127,7 +128,9 @@ class Today:
         if not self.data.is_file():
             return {}
         try:
-            return contents_of_rows(self.data, self.digest)
+            layout = FilesLayout.read(self.data) if is_description(self.data) else None
+            sizes = files_of_layout(layout) if layout is not None else {}
+            return contents_of_rows(self.data, lambda path: self._digest_by_size(path, sizes))
         except UserError:  # The description is damaged, and is made again.
             return {}
 
@@ -139,6 +142,13 @@ class Today:
             "settings": shard_settings_digest(shards.rows, shards.digest),
             "files": described_groups(self.data).digest_of(name, self.digest),
         }
+
+    def _digest_by_size(self, path: str | os.PathLike, sizes: Mapping[str, int]) -> str | None:
+        """Return the digest of a file, which is not read where its size shows that it changed."""
+        size_bytes = sizes.get(os.fspath(path))
+        if size_bytes is None or not os.path.isfile(path) or os.path.getsize(path) == size_bytes:
+            return self.digest(path)
+        return f"{os.path.getsize(path)} bytes"
 
     def recipe(self, split: str) -> MadeFrom:
         """Return what the recipe of a split would be made from."""
