@@ -20,8 +20,8 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--model", required=True, help="the trained weights, model.safetensors")
     parser.add_argument("--text", required=True, type=Path, help="the text to write")
     parser.add_argument("--beginning", default=BEGINNING, help="default: %(default)r")
-    parser.add_argument("--bytes", type=int, default=800, help="default: %(default)s")
-    parser.add_argument("--temperature", type=float, default=0.7, help="default: %(default)s")
+    parser.add_argument("--bytes", type=int, default=600, help="default: %(default)s")
+    parser.add_argument("--temperature", type=float, default=1.0, help="default: %(default)s")
     parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     return parser.parse_args(argv)
 
