@@ -15,7 +15,7 @@ import numpy as np
 
 from memtrain.data.field_view import FieldView
 from memtrain.data.files_layout import FilesLayout
-from memtrain.data.streams.row_addresses import Consecutive, RowAddresses, Windows
+from memtrain.data.streams.row_addresses import Consecutive, Ragged, RowAddresses, Windows
 from memtrain.data.streams.stored_field import StoredField
 from memtrain.data.streams.stream import Stream
 
@@ -85,6 +85,16 @@ def windows(stream: Stream, length: int, stride: int) -> FilesLayout:
     """Return rows that are windows of a stream, from its first element to its last."""
     borders = np.array([0, stream.elements])
     return _layout({"tokens": (stream, Windows(length, stride, borders))})
+
+
+def ragged(stream: Stream, mean_length: int) -> FilesLayout:
+    """Return rows of 1 to twice the mean length, less one, that lie one after the other."""
+    lengths = np.random.default_rng(0).integers(
+        1, 2 * mean_length, stream.elements // mean_length - 1
+    )
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    offsets = offsets[offsets <= stream.elements]
+    return _layout({"tokens": (stream, Ragged.described(offsets, stream.elements))})
 
 
 def in_other_elements(stream: Stream, dtype: np.dtype, shape: tuple[int, ...] = ()) -> Stream:

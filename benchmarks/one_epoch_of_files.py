@@ -1,7 +1,7 @@
 """Read rows in files once, and print what was read and the memory that it took, as JSON.
 
-Each row has to come once, and the first row of every batch is compared with what another way of
-reading, that of ``MemmapDataset``, finds there.
+Each row has to come once, and some batches are compared with what another way of reading, that of
+``MemmapDataset``, finds there.
 """
 
 import json
@@ -54,9 +54,10 @@ def _gives_each_row(path: str, reader: str, shuffle: ShuffleSettings) -> bool:
     loader = BlockLoader(dataset, BATCH, shuffle=shuffle, seed=1, reader=reader, tell_rows=True)
     seen = np.zeros(len(dataset), np.uint8)
     is_right = True
-    for batch in loader:
+    for number, batch in enumerate(loader):
         seen[loader.rows] += 1
-        is_right &= _first_rows_agree(batch, dataset.gather(loader.rows[:1]))
+        if number % 16 == 0:
+            is_right &= _agree(batch, dataset.gather(loader.rows))
     return is_right and bool((seen == 1).all())
 
 
@@ -64,9 +65,9 @@ def _open_descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
-def _first_rows_agree(batch: Any, row: Any) -> bool:
-    pairs = zip(list_fields(batch), list_fields(row), strict=True)
-    return all(torch.equal(values[:1], expected) for values, expected in pairs)
+def _agree(batch: Any, expected: Any) -> bool:
+    pairs = zip(list_fields(batch), list_fields(expected), strict=True)
+    return all(torch.equal(values, others) for values, others in pairs)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -6,14 +6,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from benchmarks.file_sets import Rows, benchmark_folder, in_other_elements, side_by_side, windows
+from benchmarks.file_sets import (
+    Rows,
+    benchmark_folder,
+    in_other_elements,
+    ragged,
+    side_by_side,
+    windows,
+)
 from benchmarks.measuring import Comparison, Work, compare, spread
 from benchmarks.one_epoch_of_files import number_of_rows
 from memtrain.data.files_layout import FilesLayout
@@ -44,12 +51,14 @@ class Layouts:
         title: title of the table.
         baseline: name of the layout that the others are compared with, reader by reader.
         layouts: the layouts by name.
+        readers: the readers that all of them can have.
         files: all files that they lie in.
     """
 
     title: str
     baseline: str
-    layouts: dict[str, FilesLayout] = field(default_factory=dict)
+    layouts: dict[str, FilesLayout]
+    readers: tuple[str, ...] = READERS
 
     @property
     def files(self) -> set[str]:
@@ -90,12 +99,23 @@ def streams(folder: Path) -> Layouts:
     return Layouts(title, "rows", layouts)
 
 
+def rows_of_varying_length(folder: Path) -> Layouts:
+    """Write a stream of uint16, and cut it into rows of one length and of many."""
+    rows = Rows(np.dtype("<u2"), (512,), 1024, 512).write(folder / "stream", 1)
+    tokens = in_other_elements(rows, np.dtype("<u2"))
+    layouts = {"rows of 1 KiB": side_by_side(tokens=rows)}
+    layouts["ragged rows, 1 KiB on average"] = ragged(tokens, 512)
+    title = "A stream of uint16 in rows of 512, and of 1 to 1,023"
+    # Rows that vary in length are always read into memory.
+    return Layouts(title, "rows of 1 KiB", layouts, readers=("pread",))
+
+
 def table(layouts: Layouts, *, cold: bool, runs: int) -> str:
     """Return the rates of all layouts and readers, beside those of the baseline."""
     programs = {
         f"{name}, {reader}": epoch_of(layout, reader, cold)
         for name, layout in layouts.layouts.items()
-        for reader in READERS
+        for reader in layouts.readers
     }
     before = (lambda: drop(layouts.files)) if cold else (lambda: None)
     rates = compare(programs, "rows/s", runs=runs, before=before, warm_up=not cold)
@@ -105,7 +125,9 @@ def table(layouts: Layouts, *, cold: bool, runs: int) -> str:
         "|---|---|---|---|",
     ]
     for name, layout in layouts.layouts.items():
-        lines += [_line(rates, layouts.baseline, name, layout, reader) for reader in READERS]
+        lines += [
+            _line(rates, layouts.baseline, name, layout, reader) for reader in layouts.readers
+        ]
     return "\n".join([f"#### {layouts.title}, {state}", "", *lines])
 
 
@@ -155,7 +177,7 @@ def memory_table(folder: Path, layouts: Layouts) -> str:
     for number, (name, layout) in enumerate(layouts.layouts.items()):
         path = folder / f"rows-{number}.json"
         layout.write(path)
-        for reader in READERS:
+        for reader in layouts.readers:
             report = one_epoch(path, reader)
             right = "yes" if report["right"] else "NO"
             low, high = (kib / 1024 for kib in report["anonymous_kib"])
@@ -177,7 +199,7 @@ def main() -> str:
     """Return all tables."""
     torch.set_num_threads(1)
     parts = [f"### Rows in files: batches of {BATCH} through the block loader"]
-    for make in (many_files, fields, streams):
+    for make in (many_files, fields, streams, rows_of_varying_length):
         with benchmark_folder() as folder:
             layouts = make(folder)
             parts += [table(layouts, cold=False, runs=7), table(layouts, cold=True, runs=3)]

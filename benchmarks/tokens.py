@@ -19,7 +19,7 @@ PROGRAMS_FOLDER = Path(__file__).parent / "token_loaders"
 
 LENGTH = 1024
 BATCH = 64
-WINDOWS = 1 << 17
+WINDOWS = 1 << 15
 WINDOWS_PER_WRITE = 256
 EPOCHS = 1
 RUNS = 3

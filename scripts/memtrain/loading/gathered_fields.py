@@ -5,6 +5,7 @@ stream, one element later. Such fields are views of values that are gathered and
 """
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import torch
@@ -159,5 +160,5 @@ def _take(field: StoredField, elements: np.ndarray, places: np.ndarray, out: np.
 
 def as_elements(content: np.ndarray, dtype: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
     """Return bytes, uint8 (bytes,), as the whole elements that they contain, without a copy."""
-    element_bytes = max(1, dtype.itemsize * int(np.prod(shape, dtype=np.int64)))
+    element_bytes = max(1, dtype.itemsize * prod(shape))
     return np.ndarray((len(content) // element_bytes, *shape), dtype, buffer=content.data)
