@@ -39,6 +39,8 @@ def mapped_places(field: StoredField, part_places: np.ndarray, order: BufferOrde
     """
     runs = order.runs
     if len(part_places) == 1:
+        if part_places[0] == 0 and isinstance(field.addresses, Consecutive):
+            return order.own_places
         return read_places(field, np.full(len(runs.starts), part_places[0]), order)
     starts = runs.rows()
     if not isinstance(field.addresses, Consecutive):

@@ -67,8 +67,8 @@ class StreamMapping:
     @property
     def _grid_start(self) -> int:
         stream = self._stream
-        first = int(self._file_places[stream.part_files[0]] + stream.part_offsets[0])
-        return first % stream.element_bytes
+        # From the lowest part on, so that the rows of a single part are their own places.
+        return int((self._file_places[stream.part_files] + stream.part_offsets).min())
 
     def _map(self, files: OpenFiles, file: int, size: int, advice: int) -> None:
         place = int(self._file_places[file])
