@@ -3,7 +3,17 @@
 from memtrain.config.training import ShuffleSettings
 from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range
+from memtrain.data.files_layout import FilesLayout
 from memtrain.data.memmap_dataset import MemmapDataset
+from memtrain.data.rows_in_files import rows_in_files
 from memtrain.loading.block_loader import BlockLoader
 
-__all__ = ["BlockLoader", "MemmapDataset", "Range", "ShuffleSettings", "UserError"]
+__all__ = [
+    "BlockLoader",
+    "FilesLayout",
+    "MemmapDataset",
+    "Range",
+    "ShuffleSettings",
+    "UserError",
+    "rows_in_files",
+]

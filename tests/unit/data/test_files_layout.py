@@ -19,6 +19,7 @@ from memtrain.data.memmap_dataset import MemmapDataset
 from memtrain.data.record_file import create
 from memtrain.data.row_chunks import read_chunks
 from memtrain.data.row_digests import digest_rows
+from memtrain.data.rows_in_files import rows_in_files
 from memtrain.data.streams.open_files import OpenFiles
 from memtrain.data.streams.row_addresses import Consecutive, Windows
 from memtrain.data.streams.stored_field import StoredField
@@ -212,3 +213,21 @@ def test_a_file_that_was_replaced_while_it_was_closed_is_named(tmp_path):
     with pytest.raises(UserError, match=r"part-0.bin: it was replaced or written while"):
         files.read(0, 0, memoryview(bytearray(4)))
     files.close()
+
+
+def test_a_program_describes_rows_by_the_keys_of_the_configuration(tmp_path):
+    np.arange(100, dtype=np.uint16).tofile(tmp_path / "tokens.bin")
+    layout = rows_in_files(
+        path=str(tmp_path / "*.bin"), dtype="uint16", windows={"length": 8, "target": "next"}
+    )
+    batch = MemmapDataset(layout).gather([0, 11])
+    assert batch["features"][1].tolist() == list(range(88, 96))
+    assert torch.equal(batch["target"], batch["features"] + 1)
+    with pytest.raises(ValueError, match="windwos"):
+        rows_in_files(path="x", windwos={})
+    with pytest.raises(UserError, match="tokens\\.txt"):
+        rows_in_files(
+            path=str(tmp_path / "tokens.txt"),
+            dtype="uint8",
+            windows={"length": 8, "target": "next"},
+        )
