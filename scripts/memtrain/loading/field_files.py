@@ -17,9 +17,8 @@ from memtrain.system.file_systems import file_system_of
 #: Most runs of rows that are looked up in the page cache to conclude that all runs are there.
 _RUNS_SAMPLED = 64
 
-#: Number of mapped files whose sizes are looked at each time, and how many more for every second
-#: since the time before: a look takes a few microseconds.
-_LEAST_LOOKS = 8
+#: Number of mapped files whose sizes are looked at for every second since the look before: each
+#: look takes one or two microseconds.
 _LOOKS_PER_SECOND = 10_000
 
 
@@ -100,10 +99,11 @@ class FieldFiles:
         if len(numbers) == 1:
             self.files.require_size(int(numbers[0]))
             return
-        now = time.monotonic()
-        affordable = int((now - self._looked_at) * _LOOKS_PER_SECOND)
-        self._looked_at = now
-        count = min(len(numbers), max(affordable, _LEAST_LOOKS))
+        affordable = int((time.monotonic() - self._looked_at) * _LOOKS_PER_SECOND)
+        if affordable == 0:
+            return
+        self._looked_at = time.monotonic()
+        count = min(len(numbers), affordable)
         looked_at = np.arange(self._next_look, self._next_look + count) % max(1, len(numbers))
         self._next_look += count
         self.files.require_sizes(numbers[looked_at].tolist())

