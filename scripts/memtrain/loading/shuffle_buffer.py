@@ -128,11 +128,10 @@ class FieldFiller:
         self._elements_per_page = _elements_per_page(files.field, rows_per_block)
         self._areas = [_Area() for _ in range(buffers)]
 
-    def fill(self, number: int, order: BufferOrder) -> FilledField:
+    def fill(self, order: BufferOrder) -> FilledField:
         """Return the rows of a buffer, once they are in memory.
 
         Args:
-            number: number of the buffer.
             order: its runs of rows, and how they are used.
         """
         pieces = cut_rows(self._field, order.runs)
@@ -142,7 +141,7 @@ class FieldFiller:
             return self._map(order, pieces, reader=None)
         if isinstance(self._reader, MmapReader):
             return self._map(order, pieces, self._reader)
-        return self._read(number, order, pieces, self._reader)
+        return self._read(order, pieces, self._reader)
 
     def release(self, filled: FilledField) -> None:
         """Tell the kernel that the bytes of a buffer are not needed any more, if they were read."""
@@ -176,13 +175,11 @@ class FieldFiller:
 
         return self._threads.begin(bring, numbered_runs(runs))
 
-    def _read(
-        self, number: int, order: BufferOrder, pieces: RowPieces, reader: CopyingReader
-    ) -> FilledField:
+    def _read(self, order: BufferOrder, pieces: RowPieces, reader: CopyingReader) -> FilledField:
         """Read the loads of rows into one of the areas, unless an area holds them already."""
         spans = Runs(pieces.load_starts, pieces.load_ends)
         first_places, elements = self._arranged(spans)
-        area = self._area_for(number, spans)
+        area = self._area_for(spans)
         is_held = area.holds(spans)
         element_bytes = self._field.stream.element_bytes
         content = area.reserved(elements * element_bytes)
@@ -235,13 +232,16 @@ class FieldFiller:
         space = -(-(off_page + spans.lengths) // page) * page
         return np.cumsum(space) - space + off_page, int(space.sum())
 
-    def _area_for(self, number: int, spans: Runs) -> "_Area":
-        """Return the area that holds these runs already, or else the next one in turn.
+    def _area_for(self, spans: Runs) -> "_Area":
+        """Return the area that holds these runs already, or else the one unused for the longest.
 
         If all rows fit into one buffer, an area holds them from the second epoch on.
         """
         holding = (area for area in self._areas if area.holds(spans))
-        return next(holding, self._areas[number % len(self._areas)])
+        # Never the area of the buffer in use: the one that was used last is at the end.
+        area = next(holding, self._areas[0])
+        self._areas = [*(one for one in self._areas if one is not area), area]
+        return area
 
 
 class BufferFiller:
@@ -305,18 +305,16 @@ class BufferFiller:
         self, orders: Iterable[Callable[[], BufferOrder]]
     ) -> Iterator[Future[FilledBuffer]]:
         """Yield the filling of every buffer once it has begun, while the next order is planned."""
-        number = 0
         planned: Future[BufferOrder] | None = None
         for order in chain(orders, [None]):
             following = None if order is None else self._planner.submit(order)
             if planned is not None:
-                yield self._coordinator.submit(self._fill, number, planned)
-                number += 1
+                yield self._coordinator.submit(self._fill, planned)
             planned = following
 
-    def _fill(self, number: int, planned: Future[BufferOrder]) -> FilledBuffer:
+    def _fill(self, planned: Future[BufferOrder]) -> FilledBuffer:
         order = planned.result()
-        return FilledBuffer(tuple(field.fill(number, order) for field in self._fields), order)
+        return FilledBuffer(tuple(field.fill(order) for field in self._fields), order)
 
 
 @dataclass
