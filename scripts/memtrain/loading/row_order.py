@@ -243,6 +243,11 @@ class BufferOrder:
         """Return the rows in the order in which they are used, int64 (rows,)."""
         return self.places(self.runs.starts)
 
+    @cached_property
+    def own_places(self) -> np.ndarray:
+        """The rows as ``rows`` returns them, once for all fields that lie in one mapped file."""
+        return self.rows()
+
     def places(self, first_places: np.ndarray) -> np.ndarray:
         """Return where the rows lie, in the order in which they are used.
 

@@ -8,7 +8,7 @@ from itertools import chain
 
 import numpy as np
 
-from memtrain.data.streams.row_addresses import Windows
+from memtrain.data.streams.row_addresses import Consecutive, Windows
 from memtrain.data.streams.stored_field import StoredField
 from memtrain.data.streams.stream import ByteRuns
 from memtrain.loading.blocks import Runs, rows_per_whole_pages
@@ -70,7 +70,8 @@ def buffer_count(order: RowOrder) -> int:
     One is in use while the next is filled. Where batches may be views of a buffer, a third one lets
     the last batches of a buffer outlive it.
     """
-    if order.buffers == 1:
+    if order.buffers == 1 and not order.in_lanes:
+        # Every epoch has the same rows in the same places. Lanes permute their blocks.
         return 1
     return 2 if order.shuffled else 3
 
@@ -160,9 +161,18 @@ class FieldFiller:
         mapping = self._files.mapped()
         mapping.map_files(np.unique(runs.file))
         bringing = [] if reader is None else self._bring(runs, reader)
-        places = order.permuted(pieces.mapped_places(mapping.part_places))
+        places = self._mapped_places(order, pieces, mapping.part_places)
         wait_for(bringing)
         return FilledField(mapping.elements, places, runs, True, was_read=reader is not None)
+
+    def _mapped_places(
+        self, order: BufferOrder, pieces: RowPieces, part_places: np.ndarray
+    ) -> np.ndarray:
+        """Return where the rows lie in the mapped files, int64 (rows,)."""
+        if isinstance(self._field.addresses, Consecutive) and part_places.tolist() == [0]:
+            # Fields that lie in one file each share these.
+            return order.own_places
+        return order.permuted(pieces.mapped_places(part_places))
 
     def _bring(self, runs: ByteRuns, reader: MmapReader) -> list[Future[None]]:
         """Begin to bring bytes into memory where they are mapped."""

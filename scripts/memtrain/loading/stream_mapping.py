@@ -66,8 +66,8 @@ class StreamMapping:
     @property
     def _grid_start(self) -> int:
         stream = self._stream
-        first = int(self._file_places[stream.part_files[0]] + stream.part_offsets[0])
-        return first % stream.element_bytes
+        # From the lowest part on, so that the rows of a single part are their own places.
+        return int((self._file_places[stream.part_files] + stream.part_offsets).min())
 
     def map_files(self, numbers: np.ndarray) -> None:
         """Map files that are not mapped yet; call this before their bytes are touched.
