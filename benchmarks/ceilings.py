@@ -9,8 +9,7 @@ import numpy as np
 
 from benchmarks.measuring import Work
 from memtrain.data.memmap_dataset import MemmapDataset
-from memtrain.data.record_file import read_record_layout
-from memtrain.loading.field_files import FieldFiles
+from memtrain.data.record_file import map_rows, read_record_layout
 from memtrain.loading.pages import aligned_bytes
 
 #: Reads that are in progress at the same time.
@@ -62,8 +61,7 @@ def random_gather(path: str, batch_size: int) -> Callable[[], Work]:
     The order is drawn before the clock starts.
     """
     layout = read_record_layout(path)
-    mapped = FieldFiles(layout.stored(path)).mapped().elements
-    rows = np.ndarray(layout.shape, layout.dtype, buffer=mapped.data)
+    rows = map_rows(path, layout)
     target = np.empty((batch_size, *layout.row_shape), layout.dtype)
     order = np.random.default_rng(0).permutation(layout.rows)
 

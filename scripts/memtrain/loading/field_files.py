@@ -17,8 +17,9 @@ from memtrain.system.file_systems import file_system_of
 #: Most runs of rows that are looked up in the page cache to conclude that all runs are there.
 _RUNS_SAMPLED = 64
 
-#: Seconds from one look at the sizes of many mapped files to the next: a thousand looks take 1 ms.
-_SECONDS_BETWEEN_LOOKS = 0.1
+#: Number of mapped files whose sizes are looked at for every second since the look before: each
+#: look takes one or two microseconds.
+_LOOKS_PER_SECOND = 10_000
 
 
 class FieldFiles:
@@ -47,7 +48,8 @@ class FieldFiles:
         )
         self.is_local = not any(file_system_of(path).is_network for path in one_path_each(field))
         self._mapping: StreamMapping | None = None
-        self._looked_at = -_SECONDS_BETWEEN_LOOKS
+        self._looked_at = time.monotonic()
+        self._next_look = 0
         if is_single:
             # Once it is open, the file can be replaced by another one.
             self.files.require_size(0)
@@ -78,6 +80,8 @@ class FieldFiles:
         """
         sampled = np.linspace(0, len(starts) - 1, min(len(starts), _RUNS_SAMPLED)).astype(np.int64)
         runs = self.field.stream.byte_runs(starts[sampled], ends[sampled])
+        if self._can_ask_mincore:
+            self.mapped().map_files(np.unique(runs.file))
         is_run_cached = (
             self._is_mapped_run_cached if self._can_ask_mincore else self._are_ends_cached
         )
@@ -86,23 +90,33 @@ class FieldFiles:
     def require_sizes(self, numbers: np.ndarray) -> None:
         """Raise an error if one of some files has become shorter since it was described.
 
-        Call this before mapped rows are touched; see ``OpenFiles.require_size``. Many files are
-        looked at every now and then only.
+        Call this before mapped rows are touched; see ``OpenFiles.require_size``. Of many files,
+        as many are looked at as cost little of the time that has passed since the last look.
 
         Args:
             numbers: int64 (files,), the numbers of the files, each once.
         """
         if len(numbers) == 1:
             self.files.require_size(int(numbers[0]))
-        elif time.monotonic() - self._looked_at >= _SECONDS_BETWEEN_LOOKS:
-            self.files.require_sizes(numbers.tolist())
-            self._looked_at = time.monotonic()
+            return
+        affordable = int((time.monotonic() - self._looked_at) * _LOOKS_PER_SECOND)
+        if affordable == 0:
+            return
+        self._looked_at = time.monotonic()
+        count = min(len(numbers), affordable)
+        looked_at = np.arange(self._next_look, self._next_look + count) % max(1, len(numbers))
+        self._next_look += count
+        self.files.require_sizes(numbers[looked_at].tolist())
 
     @cached_property
     def _can_ask_mincore(self) -> bool:
         # mincore reports every page as resident if the user neither owns the file nor may write it.
         def is_allowed(path: str) -> bool:
-            is_owner = os.stat(path).st_uid == os.geteuid()
+            try:
+                is_owner = os.stat(path).st_uid == os.geteuid()
+            except OSError:
+                # Rows of this file may not be needed; if they are, reading them tells.
+                return False
             return is_owner or os.access(path, os.W_OK)
 
         return self.can_be_mapped and all(map(is_allowed, one_path_each(self.field)))

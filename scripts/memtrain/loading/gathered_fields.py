@@ -147,6 +147,9 @@ def _take(field: StoredField, elements: np.ndarray, places: np.ndarray, out: np.
     stream = field.stream
     if isinstance(field.addresses, Consecutive):
         values = as_elements(elements, stream.dtype, stream.shape)
+        if not values.flags.aligned:
+            # NumPy would copy all elements first. Bytes without a type need no alignment.
+            values, out = _untyped(values, field.row_bytes), _untyped(out, field.row_bytes)
         # With the default mode, NumPy copies through a buffer, since it checks places as it goes.
         np.take(values, places, axis=0, out=out, mode="clip")
         return
@@ -162,3 +165,8 @@ def as_elements(content: np.ndarray, dtype: np.dtype, shape: tuple[int, ...]) ->
     """Return bytes, uint8 (bytes,), as the whole elements that they contain, without a copy."""
     element_bytes = max(1, dtype.itemsize * prod(shape))
     return np.ndarray((len(content) // element_bytes, *shape), dtype, buffer=content.data)
+
+
+def _untyped(rows: np.ndarray, row_bytes: int) -> np.ndarray:
+    """Return contiguous rows as values without a type, (rows,), without a copy."""
+    return np.ndarray((len(rows),), f"V{row_bytes}", buffer=rows.reshape(-1).view(np.uint8).data)

@@ -257,8 +257,11 @@ class BufferOrder:
         Returns:
             int64 (rows,), micro-batch after micro-batch.
         """
-        places = self.runs.places(first_places)
-        return places if self.permutation is None else places[self.permutation]
+        return self.permuted(self.runs.places(first_places))
+
+    def permuted(self, values: np.ndarray) -> np.ndarray:
+        """Return values of all rows of the runs, (rows,), in the order in which they are used."""
+        return values if self.permutation is None else values[self.permutation]
 
 
 class EpochOrder:

@@ -8,16 +8,16 @@ from itertools import chain
 
 import numpy as np
 
-from memtrain.data.streams.row_addresses import Windows
+from memtrain.data.streams.row_addresses import Consecutive, Windows
 from memtrain.data.streams.stored_field import StoredField
 from memtrain.data.streams.stream import ByteRuns
 from memtrain.loading.blocks import Runs, rows_per_whole_pages
 from memtrain.loading.field_files import FieldFiles, numbered_runs
 from memtrain.loading.pages import PAGE_BYTES, aligned_bytes
-from memtrain.loading.places import mapped_places, read_places
 from memtrain.loading.reader_threads import ReaderThreads, wait_for
 from memtrain.loading.readers import CopyingReader, MmapReader, Reader
 from memtrain.loading.row_order import BufferOrder, RowOrder
+from memtrain.loading.row_pieces import MOST_GAP_BYTES, RowPieces, cut_rows
 
 #: Bytes of one place (int64), and the arrays of places that exist at a time: one for the buffer in
 #: use, and several for each of the two buffers that are planned and filled meanwhile.
@@ -70,7 +70,8 @@ def buffer_count(order: RowOrder) -> int:
     One is in use while the next is filled. Where batches may be views of a buffer, a third one lets
     the last batches of a buffer outlive it.
     """
-    if order.buffers == 1:
+    if order.buffers == 1 and not order.in_lanes:
+        # Every epoch has the same rows in the same places. Lanes permute their blocks.
         return 1
     return 2 if order.shuffled else 3
 
@@ -84,14 +85,18 @@ def filling_memory_bytes(*, rows: int, runs: int, field: StoredField, buffers: i
         field: the stored field.
         buffers: the number of buffers.
     """
-    addresses = field.addresses
-    elements = rows
+    addresses, element_bytes = field.addresses, field.stream.element_bytes
     if isinstance(addresses, Windows):
-        # From one row to the next, and behind the last row of each run.
-        elements = rows * addresses.stride + runs * addresses.length
-    # A run that neither begins nor ends on a page also takes the rest of two pages.
-    in_buffers = buffers * (elements * field.stream.element_bytes + runs * 2 * PAGE_BYTES)
-    return in_buffers + _PLACE_ARRAYS * _PLACE_BYTES * rows
+        # From one row to the next, and behind the last row of each run; and what lies between
+        # segments that are read together.
+        elements = rows * max(addresses.stride, addresses.length) + runs * addresses.length
+        gap_bytes = min(MOST_GAP_BYTES, addresses.length * element_bytes)
+        in_buffer = elements * element_bytes + min(rows, len(addresses.borders)) * gap_bytes
+    else:
+        # A run that neither begins nor ends on a page also takes the rest of two pages.
+        loads = min(rows, runs + len(field.stream.part_files) - 1)
+        in_buffer = rows * element_bytes + loads * 2 * PAGE_BYTES
+    return buffers * in_buffer + _PLACE_ARRAYS * _PLACE_BYTES * rows
 
 
 class FieldFiller:
@@ -124,20 +129,20 @@ class FieldFiller:
         self._elements_per_page = _elements_per_page(files.field, rows_per_block)
         self._areas = [_Area() for _ in range(buffers)]
 
-    def fill(self, number: int, order: BufferOrder) -> FilledField:
+    def fill(self, order: BufferOrder) -> FilledField:
         """Return the rows of a buffer, once they are in memory.
 
         Args:
-            number: number of the buffer.
             order: its runs of rows, and how they are used.
         """
-        spans = Runs(*self._field.addresses.spans(order.runs.starts, order.runs.ends))
+        pieces = cut_rows(self._field, order.runs)
+        spans = Runs(pieces.load_starts, pieces.load_ends)
         files = self._files
         if files.is_local and files.can_be_mapped and files.is_cached(spans.starts, spans.ends):
-            return self._map(order, spans, reader=None)
+            return self._map(order, pieces, reader=None)
         if isinstance(self._reader, MmapReader):
-            return self._map(order, spans, self._reader)
-        return self._read(number, order, spans, self._reader)
+            return self._map(order, pieces, self._reader)
+        return self._read(order, pieces, self._reader)
 
     def release(self, filled: FilledField) -> None:
         """Tell the kernel that the bytes of a buffer are not needed any more, if they were read."""
@@ -150,14 +155,24 @@ class FieldFiller:
         if filled.is_mapped:
             self._files.require_sizes(filled.file_numbers)
 
-    def _map(self, order: BufferOrder, spans: Runs, reader: MmapReader | None) -> FilledField:
-        """Return the mapped files as a buffer, once the runs of elements are in memory."""
-        runs = self._field.stream.byte_runs(spans.starts, spans.ends)
+    def _map(self, order: BufferOrder, pieces: RowPieces, reader: MmapReader | None) -> FilledField:
+        """Return the mapped files as a buffer, once the loads of its rows are in memory."""
+        runs = self._field.stream.byte_runs(pieces.load_starts, pieces.load_ends)
         mapping = self._files.mapped()
+        mapping.map_files(np.unique(runs.file))
         bringing = [] if reader is None else self._bring(runs, reader)
-        places = mapped_places(self._field, mapping.part_places, order)
+        places = self._mapped_places(order, pieces, mapping.part_places)
         wait_for(bringing)
         return FilledField(mapping.elements, places, runs, True, was_read=reader is not None)
+
+    def _mapped_places(
+        self, order: BufferOrder, pieces: RowPieces, part_places: np.ndarray
+    ) -> np.ndarray:
+        """Return where the rows lie in the mapped files, int64 (rows,)."""
+        if isinstance(self._field.addresses, Consecutive) and part_places.tolist() == [0]:
+            # Fields that lie in one file each share these.
+            return order.own_places
+        return order.permuted(pieces.mapped_places(part_places))
 
     def _bring(self, runs: ByteRuns, reader: MmapReader) -> list[Future[None]]:
         """Begin to bring bytes into memory where they are mapped."""
@@ -170,12 +185,11 @@ class FieldFiller:
 
         return self._threads.begin(bring, numbered_runs(runs))
 
-    def _read(
-        self, number: int, order: BufferOrder, spans: Runs, reader: CopyingReader
-    ) -> FilledField:
-        """Read runs of elements into one of the areas, unless an area holds them already."""
+    def _read(self, order: BufferOrder, pieces: RowPieces, reader: CopyingReader) -> FilledField:
+        """Read the loads of rows into one of the areas, unless an area holds them already."""
+        spans = Runs(pieces.load_starts, pieces.load_ends)
         first_places, elements = self._arranged(spans)
-        area = self._area_for(number, spans)
+        area = self._area_for(spans)
         is_held = area.holds(spans)
         element_bytes = self._field.stream.element_bytes
         content = area.reserved(elements * element_bytes)
@@ -185,7 +199,7 @@ class FieldFiller:
             area.runs = None
             targets = first_places[runs.run] * element_bytes + runs.target
             reading = self._load(runs, targets, content, reader)
-        places = read_places(self._field, first_places - spans.starts, order)
+        places = order.permuted(pieces.places_in_loads(first_places))
         wait_for(reading)
         area.runs = spans
         return FilledField(content, places, runs, False, was_read=not is_held)
@@ -228,13 +242,16 @@ class FieldFiller:
         space = -(-(off_page + spans.lengths) // page) * page
         return np.cumsum(space) - space + off_page, int(space.sum())
 
-    def _area_for(self, number: int, spans: Runs) -> "_Area":
-        """Return the area that holds these runs already, or else the next one in turn.
+    def _area_for(self, spans: Runs) -> "_Area":
+        """Return the area that holds these runs already, or else the one unused for the longest.
 
         If all rows fit into one buffer, an area holds them from the second epoch on.
         """
         holding = (area for area in self._areas if area.holds(spans))
-        return next(holding, self._areas[number % len(self._areas)])
+        # Never the area of the buffer in use: the one that was used last is at the end.
+        area = next(holding, self._areas[0])
+        self._areas = [*(one for one in self._areas if one is not area), area]
+        return area
 
 
 class BufferFiller:
@@ -298,18 +315,16 @@ class BufferFiller:
         self, orders: Iterable[Callable[[], BufferOrder]]
     ) -> Iterator[Future[FilledBuffer]]:
         """Yield the filling of every buffer once it has begun, while the next order is planned."""
-        number = 0
         planned: Future[BufferOrder] | None = None
         for order in chain(orders, [None]):
             following = None if order is None else self._planner.submit(order)
             if planned is not None:
-                yield self._coordinator.submit(self._fill, number, planned)
-                number += 1
+                yield self._coordinator.submit(self._fill, planned)
             planned = following
 
-    def _fill(self, number: int, planned: Future[BufferOrder]) -> FilledBuffer:
+    def _fill(self, planned: Future[BufferOrder]) -> FilledBuffer:
         order = planned.result()
-        return FilledBuffer(tuple(field.fill(number, order) for field in self._fields), order)
+        return FilledBuffer(tuple(field.fill(order) for field in self._fields), order)
 
 
 @dataclass
@@ -338,6 +353,7 @@ class _Area:
 
 def _elements_per_page(field: StoredField, rows_per_block: int) -> int:
     """Return how many elements runs are aligned to in memory, so that direct reads need no copy."""
-    addresses = field.addresses
-    most = rows_per_block * (addresses.stride if isinstance(addresses, Windows) else 1)
-    return rows_per_whole_pages(field.stream.element_bytes, most)
+    if isinstance(field.addresses, Windows):
+        # Documents may be short, and then the rest of pages would take most of the memory.
+        return 1
+    return rows_per_whole_pages(field.stream.element_bytes, rows_per_block)

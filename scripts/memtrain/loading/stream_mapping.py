@@ -11,7 +11,7 @@ from math import gcd
 import numpy as np
 
 from memtrain.data.streams.open_files import OpenFiles
-from memtrain.data.streams.row_addresses import Consecutive
+from memtrain.data.streams.row_addresses import Consecutive, Windows
 from memtrain.data.streams.stored_field import StoredField
 from memtrain.loading.pages import PAGE_BYTES, MappedRange, advise
 
@@ -23,7 +23,7 @@ _MOST_BYTES = 1 << 45
 
 
 class StreamMapping:
-    """The files of a field, mapped.
+    """The files of a field, each mapped when its rows are needed first.
 
     Args:
         field: the field.
@@ -40,9 +40,8 @@ class StreamMapping:
         self._file_places, range_bytes = places
         self._stream = field.stream
         self._range = MappedRange(range_bytes)
-        for file, size in enumerate(field.stream.sizes.tolist()):
-            if size:
-                self._map(files, file, size, advice)
+        self._files, self._advice = files, advice
+        self._is_mapped = field.stream.sizes == 0
         self.content = np.asarray(self._range)
 
     def address(self, file: int, place: int) -> int:
@@ -70,19 +69,38 @@ class StreamMapping:
         # From the lowest part on, so that the rows of a single part are their own places.
         return int((self._file_places[stream.part_files] + stream.part_offsets).min())
 
-    def _map(self, files: OpenFiles, file: int, size: int, advice: int) -> None:
-        place = int(self._file_places[file])
-        with files.descriptor(file) as descriptor:
-            self._range.map_file(place, size, descriptor)
-        advise(advice, self._range.address + place, size)
+    def map_files(self, numbers: np.ndarray) -> None:
+        """Map files that are not mapped yet; call this before their bytes are touched.
+
+        Args:
+            numbers: int64 (files,), numbers of files, each once.
+
+        Raises:
+            UserError: where a file is not as it was described.
+        """
+        for file in numbers[~self._is_mapped[numbers]].tolist():
+            place, size = int(self._file_places[file]), int(self._stream.sizes[file])
+            with self._files.descriptor(file) as descriptor:
+                self._range.map_file(place, size, descriptor)
+            advise(self._advice, self._range.address + place, size)
+            self._is_mapped[file] = True
 
 
 def can_be_mapped(field: StoredField) -> bool:
     """Return whether the files of a field can be mapped onto one grid of elements."""
-    is_whole = isinstance(field.addresses, Consecutive) or len(field.stream.part_files) <= len(
-        field.stream.paths
+    return (
+        _lie_in_parts(field)
+        and len(field.stream.paths) <= MOST_MAPPED_FILES
+        and _file_places(field) is not None
     )
-    return is_whole and len(field.stream.paths) <= MOST_MAPPED_FILES and bool(_file_places(field))
+
+
+def _lie_in_parts(field: StoredField) -> bool:
+    """Return whether no row begins in one part of the stream and ends in another."""
+    addresses = field.addresses
+    if isinstance(addresses, Windows):
+        return bool(np.isin(field.stream.firsts[1:-1], addresses.borders).all())
+    return isinstance(addresses, Consecutive)
 
 
 def _file_places(field: StoredField) -> tuple[np.ndarray, int] | None:

@@ -15,6 +15,7 @@ from memtrain.config.training import ShuffleSettings
 from memtrain.core.errors import UserError
 from memtrain.data.memmap_dataset import MemmapDataset
 from memtrain.loading.block_loader import BlockLoader
+from memtrain.loading.field_files import FieldFiles
 from tests.unit.loading.orders import READERS, ROWS, SMALL, drop_from_cache, rows_of
 
 loaders = st.fixed_dictionaries(
@@ -328,3 +329,18 @@ def test_a_file_without_rows_or_with_one(tmp_path, rows):
     for shuffle in (True, None, ShuffleSettings(block_bytes=1, buffer_bytes=1)):
         loader = BlockLoader(MemmapDataset(tmp_path / "few.npy"), 4, shuffle=shuffle)
         assert [len(batch) for batch in loader] == [1] * rows
+
+
+def test_an_epoch_of_one_window_is_not_overwritten_by_the_next(records, monkeypatch):
+    """The window is larger than the shuffle buffer, so that every epoch has its own blocks."""
+    monkeypatch.setattr(FieldFiles, "is_cached", lambda self, starts, ends: False)
+    loader = BlockLoader(
+        MemmapDataset(records),
+        ROWS,
+        shuffle=ShuffleSettings(block_bytes=256, buffer_bytes=512),
+        reader="pread",
+        epochs=30,
+        tell_rows=True,
+    )
+    for batch in loader:
+        assert rows_of(batch) == loader.rows.tolist()
