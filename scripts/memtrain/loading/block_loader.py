@@ -28,6 +28,7 @@ from memtrain.core.byte_sizes import format_bytes
 from memtrain.data.memmap_dataset import MemmapDataset
 from memtrain.data.record_file import RecordLayout
 from memtrain.data.row_decoding import Batch, map_fields
+from memtrain.data.streams.open_files import MOST_OPEN_FILES
 from memtrain.data.streams.stored_field import StoredField
 from memtrain.loading.batch_gatherer import BatchGatherer
 from memtrain.loading.chosen_rows import checked_slots, ranges_in_file
@@ -307,7 +308,10 @@ class BlockLoader:
 
     def _opened(self, field: StoredField, stack: ExitStack) -> tuple[FieldFiles, Reader]:
         """Open the files of a field, and close them when an iteration ends."""
-        files = FieldFiles(field, in_order=not self.order.shuffled)
+        # Direct reads have descriptors of their own.
+        shares = len(self._fields) * (2 if self.reader == "direct" else 1)
+        most_open = max(1, MOST_OPEN_FILES // shares)
+        files = FieldFiles(field, in_order=not self.order.shuffled, most_open=most_open)
         stack.callback(files.close)
         reader = open_reader(self.reader, files)
         stack.callback(reader.close)

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from memtrain.data.streams.open_files import OpenFiles
+from memtrain.data.streams.open_files import MOST_OPEN_FILES, OpenFiles
 from memtrain.data.streams.stored_field import StoredField
 from memtrain.data.streams.stream import ByteRuns
 from memtrain.loading.pages import are_resident
@@ -28,23 +28,31 @@ class FieldFiles:
     Args:
         field: the field.
         in_order: whether its rows will be read one after the other.
+        most_open: most descriptors that are kept while no thread uses them.
 
     Attributes:
         field: as given.
         files: the files; no more than a few descriptors are open at a time.
+        most_open: as given.
         is_local: whether all files lie on disks of this machine.
     """
 
-    def __init__(self, field: StoredField, in_order: bool = False):
+    def __init__(
+        self, field: StoredField, in_order: bool = False, most_open: int = MOST_OPEN_FILES
+    ):
         self.field = field
         stream = field.stream
+        self.most_open = most_open
         self._in_order = in_order
         # Without advice, the kernel reads megabytes ahead of every block. A thousand files are
         # opened again and again, and advice for each costs more than it brings.
         advice = os.POSIX_FADV_SEQUENTIAL if in_order else os.POSIX_FADV_RANDOM
         is_single = len(stream.paths) == 1
         self.files = OpenFiles(
-            stream.paths, stream.sizes.tolist(), advice=advice if is_single else None
+            stream.paths,
+            stream.sizes.tolist(),
+            most=most_open,
+            advice=advice if is_single else None,
         )
         self.is_local = not any(file_system_of(path).is_network for path in one_path_each(field))
         self._mapping: StreamMapping | None = None

@@ -96,7 +96,9 @@ class DirectReader(CopyingReader):
                 f"({error.strerror}); its file system is {file_system_of(path).kind}. Use "
                 "`reader: pread`, or auto."
             ) from None
-        self._direct = OpenFiles(stream.paths, stream.sizes.tolist(), flags=os.O_DIRECT)
+        self._direct = OpenFiles(
+            stream.paths, stream.sizes.tolist(), most=field.most_open, flags=os.O_DIRECT
+        )
         if len(stream.paths) == 1:
             # Once it is open, the file can be replaced by another one.
             self._direct.require_size(0)

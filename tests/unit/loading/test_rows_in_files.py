@@ -173,7 +173,7 @@ def test_a_thousand_files_need_few_descriptors(tmp_path):
     program = """
 import resource, sys
 import numpy as np
-resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))
+resource.setrlimit(resource.RLIMIT_NOFILE, (110, 110))
 from memtrain.config.training import ShuffleSettings
 from memtrain.data.memmap_dataset import MemmapDataset
 from memtrain.loading.block_loader import BlockLoader
