@@ -99,7 +99,7 @@ def test_the_report_has_all_figures_and_lint_finds_nothing(project):
             lambda content: content["splits"]["first"].update(train=[0, 30_000]),
             ["splits.first.train", "20000 rows"],
         ),
-        (lambda content: content["dataset"].pop("mock"), ["dataset", "neither"]),
+        (lambda content: content["dataset"].pop("mock"), ["dataset", "found none"]),
     ],
 )
 def test_a_mistake_in_the_configuration_stops_before_any_rule(new_project, change, expected):

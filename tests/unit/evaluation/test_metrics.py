@@ -177,7 +177,8 @@ def test_metrics_of_labels_are_their_formulas(seed, rows, targets, loss, data):
     recipe = recipe_of(target)
     meaning = meaning_of(recipe, loss)
     assert meaning.task == "binary"
-    predictions = meaning.predictions(torch.from_numpy(outputs)).numpy()
+    true_values = torch.from_numpy(target)
+    predictions = meaning.predictions(torch.from_numpy(outputs), true_values).numpy()
     borders = data.draw(st.sets(st.integers(1, rows), max_size=5)) - {rows}
     found = score(recipe, predictions, target, borders, loss=loss)
     for number in range(targets):
