@@ -12,8 +12,17 @@ from memtrain.recipes.recipe import Recipe
 def design_matrix_and_target(data, ranges):
     """Return the features of rows with a column of ones, and their target, both float64."""
     rows = np.concatenate([data[slice(*Range(*piece))] for piece in ranges])
-    features = rows["features"].astype(np.float64)
-    return np.c_[features, np.ones(len(rows))], rows["target"][:, 0].astype(np.float64)
+    features = [rows[name] for name in numbers_of(data)]
+    if "features_words" in data.dtype.names:
+        features += [rows["features_words"] == word for word in np.unique(data["features_words"])]
+    matrix = np.concatenate([*features, np.ones((len(rows), 1))], axis=1, dtype=np.float64)
+    return matrix, rows["target"][:, 0].astype(np.float64)
+
+
+def numbers_of(data):
+    """Return the names of the fields of numbers that are features."""
+    others = ("features_words", "features_present")
+    return [name for name in data.dtype.names if name.startswith("features") and name not in others]
 
 
 def least_squares_r2(results, split):
