@@ -163,19 +163,12 @@ def write_manifest(
         made_from: digests of what the manifest is made from.
     """
     parts = write_parts(path, shards, algorithm)
-    checked_json.write(
-        path,
-        {
-            "made_from": dict(made_from),
-            "files": {part.file: part.file_digest for part in parts},
-            "file": layout_to_json(layout),
-            "rows_per_shard": rows_per_shard,
-            "digest": algorithm,
-            "shards": sum(part.shards for part in parts),
-            "shards_per_part": SHARDS_PER_PART,
-            "parts": [_rows_of_part(part) for part in parts],
-        },
-    )
+    content = _content(layout, rows_per_shard, algorithm, parts, made_from)
+    content |= {
+        "shards_per_part": SHARDS_PER_PART,
+        "parts": [_rows_of_part(part) for part in parts],
+    }
+    checked_json.write(path, content)
 
 
 def write_joined_manifest(
@@ -197,20 +190,29 @@ def write_joined_manifest(
         parts: all parts in order, with the rows that they have in the whole.
         made_from: digests of what the manifest is made from.
     """
-    checked_json.write(
-        path,
-        {
-            "made_from": dict(made_from),
-            "files": {part.file: part.file_digest for part in parts},
-            "file": layout_to_json(layout),
-            "rows_per_shard": rows_per_shard,
-            "digest": algorithm,
-            "shards": sum(part.shards for part in parts),
-            "parts": [
-                {"file": part.file, "shards": part.shards, **_rows_of_part(part)} for part in parts
-            ],
-        },
-    )
+    content = _content(layout, rows_per_shard, algorithm, parts, made_from)
+    content["parts"] = [
+        {"file": part.file, "shards": part.shards, **_rows_of_part(part)} for part in parts
+    ]
+    checked_json.write(path, content)
+
+
+def _content(
+    layout: RowLayout,
+    rows_per_shard: int,
+    algorithm: str,
+    parts: Sequence[ShardPart],
+    made_from: Mapping[str, str],
+) -> dict[str, Any]:
+    """Return what every manifest says, but for its list of parts."""
+    return {
+        "made_from": dict(made_from),
+        "files": {part.file: part.file_digest for part in parts},
+        "file": layout_to_json(layout),
+        "rows_per_shard": rows_per_shard,
+        "digest": algorithm,
+        "shards": sum(part.shards for part in parts),
+    }
 
 
 def part_paths(path: str | os.PathLike, manifest: Manifest) -> list[Path]:
