@@ -16,7 +16,15 @@ from memtrain.config.files import FilesSettings
 from memtrain.config.plain_values import read_number
 from memtrain.config.selections import ColumnName, Selections, plain_names
 from memtrain.config.text_files import CsvSettings
-from memtrain.config.types import FROM_TEXT, Count, FilePath, Name, Seed, Settings
+from memtrain.config.types import (
+    FROM_TEXT,
+    NUMBER_TYPES,
+    Count,
+    FilePath,
+    Name,
+    Seed,
+    Settings,
+)
 from memtrain.core.wording import did_you_mean, listed, shown
 
 #: Size of the largest file of any file system.
@@ -71,28 +79,13 @@ class MockSettings(Settings):
         return self
 
 
-_DTYPES = (
-    "float16",
-    "float32",
-    "float64",
-    "int8",
-    "int16",
-    "int32",
-    "int64",
-    "uint8",
-    "uint16",
-    "uint32",
-    "bool",
-)
-
-
 #: Types of features that are dates or times; text spells the first two, in ISO 8601.
 TIME_TYPES = ("date", "timestamp", "time", "duration")
 
 
 def _check_dtypes(dtypes: dict[str, str]) -> dict[str, str]:
     for column, dtype in dtypes.items():
-        known = [*_DTYPES, *TIME_TYPES]
+        known = [*NUMBER_TYPES, *TIME_TYPES]
         if dtype not in known:
             raise ValueError(
                 f"column {shown(column)} has the type {shown(dtype)}; known types are "

@@ -6,25 +6,12 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from memtrain.config.selections import positions_of
-from memtrain.config.types import FROM_TEXT, Count, FilePath, Settings
+from memtrain.config.types import FROM_TEXT, NUMBER_TYPES, Count, FilePath, Settings
 from memtrain.config.windows import Place, WindowSettings
 from memtrain.core.wording import did_you_mean, listed, shown
 
 #: Types of values in raw files, by name.
-DTYPES = (
-    "float16",
-    "bfloat16",
-    "float32",
-    "float64",
-    "int8",
-    "int16",
-    "int32",
-    "int64",
-    "uint8",
-    "uint16",
-    "uint32",
-    "bool",
-)
+DTYPES = ("bfloat16", *NUMBER_TYPES)
 
 _WITH_BYTE_ORDER = re.compile("[<>]([iu][1248]|f[248])")
 

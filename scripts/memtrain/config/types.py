@@ -17,6 +17,21 @@ from memtrain.config.plain_values import read_arguments, read_number
 from memtrain.core import byte_sizes
 from memtrain.core.wording import shown
 
+#: Types of values, by the names that NumPy has for them.
+NUMBER_TYPES = (
+    "float16",
+    "float32",
+    "float64",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "uint16",
+    "uint32",
+    "bool",
+)
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 #: Most characters of a name: it becomes the name of a file with an ending, or a part of one.
