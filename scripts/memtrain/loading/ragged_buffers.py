@@ -19,12 +19,9 @@ from memtrain.data.padding import padded
 from memtrain.data.row_decoding import Batch, map_fields
 from memtrain.data.streams.row_addresses import Ragged
 from memtrain.data.streams.stored_field import StoredField
-from memtrain.data.streams.stored_rows import StoredRows
+from memtrain.data.streams.stored_rows import ByteRun, StoredRows
+from memtrain.loading.reader_threads import ReaderThreads, wait_for
 from memtrain.loading.row_order import BufferOrder
-
-#: Reads under way at a time, and runs of bytes that a thread takes at a time.
-_READER_THREADS = 8
-_RUNS_PER_TASK = 4
 
 #: Bytes of the places and lengths of a row, and of its place in the order.
 _BYTES_OF_PLACES = 40
@@ -76,12 +73,13 @@ class RaggedBuffers:
         self._device = device
         self._stored = {one.name: StoredRows(one) for one in self._layout.stored}
         self._coordinator = ThreadPoolExecutor(1, "memtrain buffer")
-        self._readers = ThreadPoolExecutor(_READER_THREADS, "memtrain reader")
+        self._threads = ReaderThreads()
 
     def close(self) -> None:
         """End the threads after the reads that are under way, and close the files."""
+        self._threads.stop()
         self._coordinator.shutdown(cancel_futures=True)
-        self._readers.shutdown(cancel_futures=True)
+        self._threads.close()
         for rows in self._stored.values():
             rows.close()
 
@@ -159,14 +157,11 @@ class RaggedBuffers:
         runs = stored.byte_runs(
             addresses.starts(order.runs.starts), addresses.starts(order.runs.ends)
         )
-        tasks = [
-            self._readers.submit(
-                stored.read_byte_runs, runs[first : first + _RUNS_PER_TASK], content
-            )
-            for first in range(0, len(runs), _RUNS_PER_TASK)
-        ]
-        for task in tasks:
-            task.result()
+
+        def read(some: list[ByteRun]) -> None:
+            stored.read_byte_runs(self._threads.until_stopped(some), content)
+
+        wait_for(self._threads.begin(read, list(runs)))
         values = content.view(stream.dtype).reshape(-1, *stream.shape)
         return _RaggedRows(values, np.cumsum(lengths) - lengths, lengths)
 

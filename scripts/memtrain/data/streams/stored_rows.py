@@ -1,6 +1,6 @@
 """Reads the rows of a field from the files that they lie in."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -141,7 +141,7 @@ class StoredRows:
         columns = (runs.file, runs.place, runs.size, targets)
         return [ByteRun(*one) for one in zip(*(each.tolist() for each in columns), strict=True)]
 
-    def read_byte_runs(self, runs: Sequence[ByteRun], content: np.ndarray) -> None:
+    def read_byte_runs(self, runs: Iterable[ByteRun], content: np.ndarray) -> None:
         """Read runs of bytes into memory.
 
         Args:
