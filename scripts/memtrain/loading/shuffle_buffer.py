@@ -155,6 +155,15 @@ class FieldFiller:
         if filled.is_mapped:
             self._files.require_sizes(filled.file_numbers)
 
+    def check_all(self, filled: FilledField) -> None:
+        """Raise an error if any of many mapped files has become shorter while they were used.
+
+        ``check`` looks at a few of them at a time, and the end of a file that was cut reads as
+        zeros until it is looked at.
+        """
+        if filled.is_mapped and len(filled.file_numbers) > 1:
+            self._files.files.require_sizes(filled.file_numbers.tolist())
+
     def _map(self, order: BufferOrder, pieces: RowPieces, reader: MmapReader | None) -> FilledField:
         """Return the mapped files as a buffer, once the loads of its rows are in memory."""
         runs = self._field.stream.byte_runs(pieces.load_starts, pieces.load_ends)
@@ -309,6 +318,7 @@ class BufferFiller:
             following = next(fillings, None)
             yield filled
             for field, rows in zip(self._fields, filled.fields, strict=True):
+                field.check_all(rows)
                 self._threads.submit(field.release, rows)
 
     def _begin_all(

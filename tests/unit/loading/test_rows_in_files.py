@@ -21,6 +21,7 @@ from memtrain.data.streams.row_addresses import Consecutive, Windows
 from memtrain.data.streams.stored_field import StoredField
 from memtrain.data.streams.stream import Stream
 from memtrain.loading.block_loader import BlockLoader
+from memtrain.loading.field_files import FieldFiles
 from tests.unit.loading.orders import READERS, drop_from_cache
 
 DTYPES = ["<f4", ">i2", "<f2", "|u1", "<u2", "<i8", ml_dtypes.bfloat16]
@@ -177,6 +178,7 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (110, 110))
 from memtrain.config.training import ShuffleSettings
 from memtrain.data.memmap_dataset import MemmapDataset
 from memtrain.loading.block_loader import BlockLoader
+from memtrain.loading.field_files import FieldFiles
 small = ShuffleSettings(block_bytes=4096, buffer_bytes=200_000)
 for reader in ("mmap", "pread", "direct"):
     loader = BlockLoader(MemmapDataset(sys.argv[1]), 50, shuffle=small, reader=reader)
@@ -191,3 +193,14 @@ for reader in ("mmap", "pread", "direct"):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_mapped_file_that_is_cut_is_named_before_the_next_buffer(tokens, monkeypatch):
+    """The files are not looked at meanwhile, and the rest of the last page reads as zeros."""
+    monkeypatch.setattr(FieldFiles, "require_sizes", lambda self, numbers: None)
+    path = tokens.stored[0].stream.paths[7]
+    batches = iter(BlockLoader(MemmapDataset(tokens), 8, shuffle=True, reader="mmap"))
+    next(batches)
+    os.truncate(path, 1999)
+    with pytest.raises(UserError, match=r"tokens-7.bin: there is nothing at byte 1,999"):
+        list(batches)
