@@ -14,7 +14,7 @@ from torch import nn
 from memtrain.components.loss_checks import check_outputs, check_targets, count_outputs
 from memtrain.components.loss_kinds import LossKind, kind_of
 from memtrain.components.padded_batch import call_model, elements_there, target_mask
-from memtrain.components.sequences import checked_elements
+from memtrain.components.sequences import checked_elements, checked_padded
 from memtrain.config.objects import argument_names, build, check_arguments, import_object
 from memtrain.config.types import Choice
 from memtrain.core.errors import UserError
@@ -107,19 +107,28 @@ class CustomLoss(nn.Module):
             finally:
                 model.train(was_training)
 
-    def check(self, where: str, outputs: torch.Tensor, target: torch.Tensor) -> None:
+    def check(
+        self,
+        where: str,
+        outputs: torch.Tensor,
+        target: torch.Tensor,
+        mask: torch.Tensor | None = None,
+    ) -> None:
         """Check that outputs and targets are those of the loss that ``like`` names.
 
         Args:
             where: key of the setting, for error messages.
             outputs: outputs of the model, (rows, outputs).
             target: targets as they come from the file or the transform, (rows, ...).
+            mask: where targets vary in length, the elements that are there, bool (rows, longest).
 
         Raises:
             UserError: if they are not, with what to do.
         """
         if self.kind is not None:
-            if self._elements > 1:
+            if mask is not None:
+                outputs, target = checked_padded(where, outputs, target, mask, self.outputs)
+            elif self._elements > 1:
                 outputs = checked_elements(where, outputs, self._elements, self.outputs)
             check_outputs(where, self.name, self.kind, outputs)
             if not self._is_classification:

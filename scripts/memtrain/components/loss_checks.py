@@ -33,14 +33,14 @@ def count_outputs(where: str, name: str, kind: LossKind | None, recipe: Training
             )
         if recipe.has_sequences and kind.outputs == "scores":
             raise UserError(
-                f"{where}: {name} learns the class of a row, but a row has {recipe.targets} "
-                "elements, each with a class. Use CrossEntropyLoss."
+                f"{where}: {name} learns the class of a row, but a row has several elements, each "
+                "with a class. Use CrossEntropyLoss."
             )
         return task.class_count
     if recipe.has_sequences and kind is not None:
         raise UserError(
-            f"{where}: {name} learns no classes, but a row has {recipe.targets} elements, each "
-            f"one of {task.classes} classes. Use CrossEntropyLoss."
+            f"{where}: {name} learns no classes, but a row has several elements, each one of "
+            f"{task.classes} classes. Use CrossEntropyLoss."
         )
     if kind is not None and kind.takes_two_classes:
         if task.kind == "classification" and task.classes != 2:

@@ -130,6 +130,8 @@ def task_of(kind: LossKind | None, recipe: TrainingRecipe, keeps_target: bool) -
     """
     if kind is None or kind.outputs == "distances":
         return "other"
+    if recipe.has_ragged_target and recipe.task.kind == "regression":
+        return "other"
     if recipe.task.kind == "classification":
         return "sequence" if recipe.has_sequences else "classification"
     if kind.targets == "-1 or 1":

@@ -15,7 +15,7 @@ from memtrain.components.loss_arguments import loss_arguments
 from memtrain.components.loss_checks import check_outputs, check_targets, count_outputs
 from memtrain.components.loss_kinds import OTHER_INPUTS, kind_of
 from memtrain.components.padded_batch import call_model, elements_there, target_mask
-from memtrain.components.sequences import checked_elements, outputs_of_elements
+from memtrain.components.sequences import checked_elements, checked_padded, outputs_of_elements
 from memtrain.config.objects import build, find_class, takes_argument
 from memtrain.config.types import Choice
 from memtrain.core.errors import UserError
@@ -165,20 +165,29 @@ class SummedLoss(nn.Module):
         target = target.to(outputs.dtype)
         return 2 * target - 1 if self._learns_signs else target
 
-    def check(self, where: str, outputs: torch.Tensor, target: torch.Tensor) -> None:
+    def check(
+        self,
+        where: str,
+        outputs: torch.Tensor,
+        target: torch.Tensor,
+        mask: torch.Tensor | None = None,
+    ) -> None:
         """Check that outputs and targets of some rows are what the loss takes them for.
 
         Args:
             where: key of the setting, for error messages.
             outputs: outputs of the model, (rows, outputs).
             target: targets as they come from the file or the transform, (rows, ...).
+            mask: where targets vary in length, the elements that are there, bool (rows, longest).
 
         Raises:
             UserError: if they are not, with what to do.
         """
         if self.kind is None:
             return
-        if self._elements > 1:
+        if mask is not None:
+            outputs, target = checked_padded(where, outputs, target, mask, self.outputs)
+        elif self._elements > 1:
             outputs = checked_elements(where, outputs, self._elements, self.outputs)
         check_outputs(where, self.name, self.kind, outputs)
         if not self.kind.takes_classes and not self._learns_signs:

@@ -60,6 +60,36 @@ def elements_there(
     return outputs, target[:, None] if is_column else target
 
 
+def without_padding(outputs: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    """Return outputs with zeros in place of what a model gives for padding.
+
+    Args:
+        outputs: outputs of the model, (rows, longest, ...); others are returned as they are.
+        mask: where the targets have elements, bool (rows, longest); None: everywhere.
+    """
+    if mask is None or outputs.shape[:2] != mask.shape:
+        return outputs
+    there = mask.reshape(*mask.shape, *[1] * (outputs.dim() - 2))
+    return outputs.where(there, torch.zeros((), dtype=outputs.dtype, device=outputs.device))
+
+
+def padded_further(batch: Batch, places: int) -> Batch:
+    """Return a batch with more padding.
+
+    Args:
+        batch: the batch.
+        places: number of places that come behind the longest row of every field that varies.
+    """
+    longer = dict(batch)
+    for field in batch:
+        if mask_name(field) in batch:
+            for name in (field, mask_name(field)):
+                value = batch[name]
+                padding = value.new_zeros((len(value), places, *value.shape[2:]))
+                longer[name] = torch.cat([value, padding], 1)
+    return longer
+
+
 def count_elements(batch: Batch, field: str) -> int:
     """Return how many elements the rows of a batch have.
 

@@ -14,6 +14,9 @@ from memtrain.data.memmap_dataset import MemmapDataset
 from memtrain.data.record_file import dtype_to_json
 from memtrain.recipes.recipe import Rows, TrainingRecipe
 
+#: Rows whose lengths are looked at together.
+_ROWS_AT_ONCE = 1 << 20
+
 
 def open_rows(
     data: str | os.PathLike | FilesLayout,
@@ -37,7 +40,7 @@ def open_rows(
     dataset = MemmapDataset(data, transform=transform, float64=float64)
     dtype = dtype_to_json(dataset.layout.view_dtype)
     end = max(piece.end for piece in rows.resolved)
-    if dtype != recipe.task.dtype:
+    if (dtype, list(dataset.ragged_fields)) != (recipe.task.dtype, recipe.task.ragged):
         raise UserError(
             f"{dataset.filename}: its rows are {dtype}, but the recipe was made for "
             f"{recipe.task.dtype}. Run resolve_splits again."
@@ -60,6 +63,24 @@ def first_rows(dataset: MemmapDataset, rows: Rows, count: int = 1) -> dict[str, 
     """
     pieces = at_positions(rows.resolved, 0, count)
     return dataset.gather(np.concatenate([np.arange(*piece) for piece in pieces]))
+
+
+def longest_row(dataset: MemmapDataset, rows: Rows, field: str) -> int:
+    """Return how many times as long as one element a row is at most; 1 where rows do not vary.
+
+    Args:
+        dataset: the rows.
+        rows: rows of the training or of the evaluation.
+        field: the field.
+    """
+    if field not in dataset.ragged_fields:
+        return 1
+    longest = 1
+    for piece in rows.resolved:
+        for start in range(piece.start, piece.end, _ROWS_AT_ONCE):
+            numbers = np.arange(start, min(start + _ROWS_AT_ONCE, piece.end))
+            longest = max(longest, int(dataset.element_counts(field, numbers).max()))
+    return longest
 
 
 def first_row(dataset: MemmapDataset, rows: Rows, device: torch.device) -> dict[str, torch.Tensor]:

@@ -1,7 +1,10 @@
 """The outputs of models that give classes for every element of a row, such as every token."""
 
+import math
+
 import torch
 
+from memtrain.components.padded_batch import elements_there
 from memtrain.core.errors import UserError
 
 
@@ -45,10 +48,38 @@ def checked_elements(
         flat = outputs_of_elements(outputs, elements)
     except ValueError as error:
         raise UserError(f"{where}: {error}.") from None
-    if flat.shape[1] < classes:
-        raise UserError(
-            f"{where}: the model gives {flat.shape[1]:,} outputs for every element, and the target "
-            f"has {classes:,} classes. Let it return (rows, elements, classes); the classes are "
-            "filled in where its class takes `out_features`."
-        )
+    _check_classes(where, flat, classes)
     return flat
+
+
+def checked_padded(
+    where: str, outputs: torch.Tensor, target: torch.Tensor, mask: torch.Tensor, classes: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return outputs and targets of the elements that are there, after checking that they fit.
+
+    Args:
+        where: key of the setting, for error messages.
+        outputs: outputs of the model for rows that vary in length.
+        target: their targets, (rows, longest, ...).
+        mask: the elements that are there, bool (rows, longest).
+        classes: outputs that every element needs.
+
+    Raises:
+        UserError: if the outputs have another shape, or too few values for an element.
+    """
+    try:
+        outputs, target = elements_there(outputs, target, mask)
+    except ValueError as error:
+        raise UserError(f"{where}: {error}.") from None
+    _check_classes(where, outputs, classes)
+    return outputs, target
+
+
+def _check_classes(where: str, outputs: torch.Tensor, classes: int) -> None:
+    found = math.prod(outputs.shape[1:])
+    if found < classes:
+        raise UserError(
+            f"{where}: the model gives {found:,} outputs for every element, and the target has "
+            f"{classes:,} classes. Let it return (rows, elements, classes); the classes are filled "
+            "in where its class takes `out_features`."
+        )

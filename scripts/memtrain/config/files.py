@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
+from memtrain.config.ragged import RaggedSettings
 from memtrain.config.selections import positions_of
 from memtrain.config.types import FROM_TEXT, NUMBER_TYPES, Count, FilePath, Settings
 from memtrain.config.windows import Place, WindowSettings
@@ -126,13 +127,29 @@ class _FieldsOfFiles(Settings):
         default=None,
         description="Rows that are windows of the stream; null: each element is a row.",
     )
+    ragged: RaggedSettings | None = Field(
+        default=None,
+        description="Rows that vary in length, in place of `windows`.",
+    )
 
     @property
     def is_raw(self) -> bool:
         """Whether settings say how raw files are to be read."""
         return self.format == "raw" or self.dtype is not None
 
-    def problems_of_raw_files(self) -> list[str]:
+    @property
+    def has_target_in_rows(self) -> bool:
+        """Whether the target of a row is some of its own elements."""
+        cuts = (self.windows, self.ragged)
+        return any(one is not None and one.target is not None for one in cuts)
+
+    def problems_of_elements(self) -> list[str]:
+        """Return what does not go together in how rows are made of elements."""
+        if self.windows is not None and self.ragged is not None:
+            return ["rows are either `windows` or `ragged`; remove one"]
+        return self._problems_of_raw_files()
+
+    def _problems_of_raw_files(self) -> list[str]:
         """Return what is said of raw files without their type."""
         if self.dtype is not None:
             return []
@@ -165,9 +182,11 @@ class FieldSettings(_FieldsOfFiles):
 
     @model_validator(mode="after")
     def _check(self) -> "FieldSettings":
-        problems = self.problems_of_raw_files()
-        if self.target and self.windows is not None and self.windows.target is not None:
-            problems.append("a field is either the target or has one in its windows; remove one")
+        problems = self.problems_of_elements()
+        if self.target and self.has_target_in_rows:
+            problems.append("a field is either the target or has one in its rows; remove one")
+        if self.part is not None and self.ragged is not None:
+            problems.append("`part` names places that every row has, and `ragged` rows vary")
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -227,14 +246,14 @@ class FilesSettings(_FieldsOfFiles):
         return []
 
     def _problems_of_path(self) -> list[str]:
-        problems = self.problems_of_raw_files()
-        has_window_target = self.windows is not None and self.windows.target is not None
-        if has_window_target and (self.target or self.features):
+        problems = self.problems_of_elements()
+        cut = "windows" if self.ragged is None else "ragged"
+        if self.has_target_in_rows and (self.target or self.features):
             problems.append(
-                "`windows.target` says what the target is, and `features` or `target` says it "
+                f"`{cut}.target` says what the target is, and `features` or `target` says it "
                 "again; remove one"
             )
-        if not has_window_target and self.target is None:
+        if not self.has_target_in_rows and self.target is None:
             problems.append(
                 "`target` is missing: what the model learns to predict. Columns of a matrix such "
                 "as '2304:', a name, `windows: {target: next}`, or a field of its own under "
@@ -256,11 +275,7 @@ class FilesSettings(_FieldsOfFiles):
         if misplaced and self.path is None:
             problems.append(f"{listed(misplaced)} belongs into a field; move it there")
         fields = self.fields or {}
-        targets = [
-            name
-            for name, one in fields.items()
-            if one.target or (one.windows is not None and one.windows.target is not None)
-        ]
+        targets = [name for name, one in fields.items() if one.target or one.has_target_in_rows]
         if len(targets) != 1:
             problems.append(
                 f"one field is the target; found {listed(targets) or 'none'}. Write `target: true` "

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from memtrain.config.files import FieldSettings, FilesSettings
+from memtrain.config.ragged import LengthsOfRows, OffsetsOfRows
 from memtrain.config.windows import BordersAtElement, BordersInFile
 from memtrain.core.errors import UserError
 from memtrain.data.file_headers import arrays_of, paths_of
@@ -77,10 +78,15 @@ def header_digest(path: str, settings: FieldSettings | FilesSettings, notes: Fil
 
 def _paths_of_content(settings: FieldSettings | FilesSettings) -> list[str]:
     """Return the files whose content decides where rows lie."""
-    borders = None if settings.windows is None else settings.windows.borders
-    if isinstance(borders, BordersInFile):
-        return [borders.offsets]
-    return paths_of(settings) if isinstance(borders, BordersAtElement) else []
+    cuts = settings.windows or settings.ragged
+    match None if cuts is None else cuts.borders:
+        case (
+            BordersInFile(offsets=path) | OffsetsOfRows(offsets=path) | LengthsOfRows(lengths=path)
+        ):
+            return [path]
+        case BordersAtElement():
+            return paths_of(settings)
+    return []
 
 
 def _state(path: str) -> FileState:

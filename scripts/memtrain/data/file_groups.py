@@ -131,7 +131,7 @@ def _sections(layout: FilesLayout) -> list[_Section]:
         if again := seen.get(digest, 0):  # The same files are listed twice.
             digest = hashlib.sha256(digest + again.to_bytes(8)).digest()
         seen[digest] = again + 1
-        weight = (end - start) * layout.row_bytes + _BYTES_PER_FILE
+        weight = layout.bytes_of([Range(start, end)]) + _BYTES_PER_FILE
         sections.append(_Section(Range(start, end), digest, weight))
     return sections
 

@@ -122,8 +122,13 @@ class FileHeaders:
             first.shape,
         )
 
-    def documents(self, array: str, stream: Stream) -> np.ndarray:
+    def documents(self, where: str, array: str, stream: Stream) -> np.ndarray:
         """Return the borders of documents that the files know: int64 (documents + 1,), elements.
+
+        Args:
+            where: key of the setting, for messages.
+            array: name of the array.
+            stream: its elements.
 
         Raises:
             UserError: where a file knows of none.
@@ -134,8 +139,8 @@ class FileHeaders:
         ):
             if one.borders is None:
                 raise UserError(
-                    f"{self.where}.windows.borders: {path} does not say where documents begin. "
-                    "Use file, none, {offsets: FILE} or {delimiter: N}."
+                    f"{where}: {path} does not say where documents begin. Use file, {{offsets: "
+                    "FILE} or {delimiter: N}."
                 )
             borders.append(first + one.borders[1:])
         return np.concatenate(borders)

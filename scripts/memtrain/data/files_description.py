@@ -12,12 +12,12 @@ import numpy as np
 
 from memtrain.config.files import FieldSettings, FilesSettings, read_part
 from memtrain.config.selections import positions_of
-from memtrain.config.windows import WindowSettings
 from memtrain.core.errors import UserError, raise_problems
 from memtrain.core.wording import listed
 from memtrain.data.file_headers import ChosenArray, FileHeaders
 from memtrain.data.files_layout import FieldView, FilesLayout
 from memtrain.data.number_types import BFLOAT16
+from memtrain.data.row_cutting import cut_into_ragged_rows
 from memtrain.data.source import FEATURES, Source, SourceColumn
 from memtrain.data.streams.row_addresses import Consecutive, Ragged
 from memtrain.data.streams.stored_field import StoredField
@@ -74,13 +74,13 @@ def _side_by_side(
         try:
             headers = FileHeaders.read(f"{_WHERE}.fields.{name}", settings)
             chosen = headers.choose(settings.array)
-            stored[name] = _stored_field(name, headers, chosen.array, settings.windows)
+            stored[name] = _stored_field(name, headers, chosen.array, settings)
         except UserError as error:
             problems.extend(error.problems)
             continue
         view = FieldView(name, chosen.record_fields)
-        if settings.windows is not None and settings.windows.target is not None:
-            parts += _parts_of_window(name, view, settings.windows)
+        if settings.has_target_in_rows:
+            parts += _parts_of_rows(name, view, settings)
         else:
             start, end = read_part(settings.part)
             parts.append(_Part(name, replace(view, start=start, end=end), settings.target))
@@ -96,12 +96,12 @@ def _in_one_stream(settings: FilesSettings) -> tuple[dict[str, StoredField], lis
     def view_of(chosen: ChosenArray) -> FieldView:
         name = chosen.array or _ROWS
         if name not in stored:
-            stored[name] = _stored_field(name, headers, chosen.array, settings.windows)
+            stored[name] = _stored_field(name, headers, chosen.array, settings)
         return FieldView(name, chosen.record_fields)
 
-    if settings.windows is not None and settings.windows.target is not None:
+    if settings.has_target_in_rows:
         view = view_of(headers.choose(settings.array))
-        return stored, _parts_of_window(settings.array or _ROWS, view, settings.windows)
+        return stored, _parts_of_rows(settings.array or _ROWS, view, settings)
     target = settings.target or []
     features = settings.features or _all_but(target, headers)
     parts = []
@@ -136,24 +136,33 @@ def _all_but(target: Sequence[str], headers: FileHeaders) -> list[str]:
     )
 
 
-def _parts_of_window(name: str, view: FieldView, windows: WindowSettings) -> list[_Part]:
-    places = windows.target_places
-    assert places is not None, "windows without a target have one part"
-    return [
-        _Part(name, replace(view, start=0, end=windows.length), is_target=False),
-        _Part(TARGET, replace(view, start=places[0], end=places[1]), is_target=True),
-    ]
+def _parts_of_rows(
+    name: str, view: FieldView, settings: FieldSettings | FilesSettings
+) -> list[_Part]:
+    """Return the features and the target of rows whose target is some of their own elements."""
+    windows = settings.windows
+    if windows is None:  # Of ragged rows, the target is the next element.
+        features, target = replace(view, start=0, end=-1), replace(view, start=1)
+    else:
+        places = windows.target_places
+        assert places is not None, "windows without a target have one part"
+        features = replace(view, start=0, end=windows.length)
+        target = replace(view, start=places[0], end=places[1])
+    return [_Part(name, features, is_target=False), _Part(TARGET, target, is_target=True)]
 
 
 def _stored_field(
-    name: str, headers: FileHeaders, array: str, windows: WindowSettings | None
+    name: str, headers: FileHeaders, array: str, settings: FieldSettings | FilesSettings
 ) -> StoredField:
     stream = headers.stream(array)
     if stream.elements == 0:
         raise UserError(f"{headers.where}: the files hold no elements. Name files that do.")
-    if windows is None:
-        return StoredField(name, stream, Consecutive(stream.elements))
-    return StoredField(name, stream, cut_into_windows(headers, array, stream, windows))
+    if settings.ragged is not None:
+        rows = cut_into_ragged_rows(headers, array, stream, settings.ragged)
+        return StoredField(name, stream, rows)
+    if settings.windows is not None:
+        return StoredField(name, stream, cut_into_windows(headers, array, stream, settings.windows))
+    return StoredField(name, stream, Consecutive(stream.elements))
 
 
 def _check_counts(stored: Mapping[str, StoredField]) -> None:
@@ -207,7 +216,7 @@ def _with_places(part: _Part, stored: Mapping[str, StoredField]) -> _Part:
         UserError: where a row has no such places.
     """
     view, field = part.view, stored[part.view.stored]
-    dtype, shape = field.stream.dtype, field.row_shape
+    dtype, shape = field.stream.dtype, field.stream.shape if field.is_ragged else field.row_shape
     for name in view.record_fields:
         inner = dtype[name]
         dtype, shape = inner.base, (*shape, *inner.shape)
@@ -221,6 +230,13 @@ def _with_places(part: _Part, stored: Mapping[str, StoredField]) -> _Part:
             f"{_WHERE}: {part.name} is {dtype}, and models are given numbers. Import it with "
             "`dataset: import:`, which reads words and times."
         )
+    if field.is_ragged:
+        if part.is_column:
+            raise UserError(
+                f"{_WHERE}: {part.name} names columns, and {field.name} has ragged rows, of which "
+                "a field is all. Store features and target in files or fields of their own."
+            )
+        return part
     if not shape:
         if view.start is not None or view.end is not None:
             raise UserError(
@@ -296,7 +312,7 @@ def _source(settings: FilesSettings, parts: Sequence[_Part], layout: FilesLayout
             "regression`, or a target of whole numbers."
         )
     if len(columns) > 1:
-        _check_columns(columns)
+        _check_columns(columns, layout)
     return Source(
         features=[name for column in columns for name in column.names],
         target=last.names,
@@ -307,8 +323,14 @@ def _source(settings: FilesSettings, parts: Sequence[_Part], layout: FilesLayout
     )
 
 
-def _check_columns(columns: Sequence[SourceColumn]) -> None:
+def _check_columns(columns: Sequence[SourceColumn], layout: FilesLayout) -> None:
     """Refuse features of several fields that cannot stand in one row of numbers."""
+    ragged = [column.name for column in columns if column.field in layout.ragged]
+    if ragged:
+        raise UserError(
+            f"{_WHERE}: the rows of {listed(ragged)} vary in length, and features of several "
+            "fields become one row of numbers. Use it as the only field of the features."
+        )
     blocks = [column.name for column in columns if len(column.shape) > 1]
     if blocks:
         raise UserError(

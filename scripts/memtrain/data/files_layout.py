@@ -6,7 +6,7 @@ which is what digests are taken of.
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,21 +15,25 @@ from typing import Any
 import numpy as np
 
 from memtrain.core.errors import UserError
-from memtrain.core.wording import listed
+from memtrain.core.ranges import Range
 from memtrain.data.field_view import FieldView
 from memtrain.data.record_file import RecordLayout, dtype_from_json, dtype_to_json
 from memtrain.data.streams.row_addresses import Consecutive, Ragged, RowAddresses, Windows
+from memtrain.data.streams.row_offsets import OffsetsFile
 from memtrain.data.streams.stored_field import StoredField
 from memtrain.data.streams.stream import Stream
 from memtrain.data.window_borders import (
     BordersInFile,
-    map_borders,
+    map_offsets,
+    map_windows,
     places_of_borders,
     write_borders,
 )
 from memtrain.system import checked_json
 
 _MADE_BY = "describe_files"
+
+_BORDERS_OF_FILES = "files"
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,14 +82,8 @@ class FilesLayout:
         """The virtual record: all stored fields, one after the other.
 
         Raises:
-            UserError: where rows vary in length, so that there is no record for all of them.
+            ValueError: where rows vary in length, so that there is no record for all of them.
         """
-        if self.ragged:
-            raise UserError(
-                f"{listed(self.ragged)}: rows of varying length can be loaded by MemmapDataset and "
-                "BlockLoader, but not yet be indexed, staged or trained on by the workflow. Use "
-                "windows of a fixed length there."
-            )
         return np.dtype([(one.name, one.stream.dtype, one.row_shape) for one in self.stored])
 
     @property
@@ -107,6 +105,10 @@ class FilesLayout:
     def row_bytes(self) -> int:
         """The size of one virtual record, in bytes; the mean size where rows vary in length."""
         return sum(one.row_bytes for one in self.stored)
+
+    def bytes_of(self, ranges: Iterable[Range]) -> int:
+        """Return the size of some rows, in bytes."""
+        return sum(one.bytes_of(rows) for rows in ranges for one in self.stored)
 
     @cached_property
     def fields(self) -> dict[str, np.dtype]:
@@ -158,13 +160,18 @@ class FilesLayout:
         return file, FilesLayout((record,), views)
 
     @property
-    def documents(self) -> list[Windows]:
-        """The windows that cross no border of documents; those of whole files are not counted."""
-        return [
-            one.addresses
-            for one in self.stored
-            if isinstance(one.addresses, Windows) and not _has_borders_of_files(one)
-        ]
+    def documents(self) -> list[Windows | Ragged]:
+        """How streams of documents are cut into rows, where no file of the user's says that.
+
+        Streams that are cut at the borders of files alone are not among them.
+        """
+        return [one.addresses for one in self.stored if _has_documents(one)]  # type: ignore[misc]
+
+    @property
+    def offsets_files(self) -> list[OffsetsFile]:
+        """The user's files that say where rows begin."""
+        ragged = [one.addresses for one in self.stored if isinstance(one.addresses, Ragged)]
+        return [one.source for one in ragged if isinstance(one.source, OffsetsFile)]
 
     def to_json(self) -> dict[str, Any]:
         """Return the description as ``from_json`` reads it, but for the borders of documents."""
@@ -226,11 +233,14 @@ def is_description(path: str | os.PathLike) -> bool:
     return os.fspath(path).endswith(".json")
 
 
-def _has_borders_of_files(field: StoredField) -> bool:
-    addresses = field.addresses
-    return isinstance(addresses, Windows) and np.array_equal(
-        addresses.borders, field.stream.file_firsts
-    )
+def _has_documents(field: StoredField) -> bool:
+    """Return whether the borders of the rows of a field are in ``borders.npy``."""
+    addresses, firsts = field.addresses, field.stream.file_firsts
+    if isinstance(addresses, Windows):
+        return not np.array_equal(addresses.borders, firsts)
+    if isinstance(addresses, Consecutive) or isinstance(addresses.source, OffsetsFile):
+        return False
+    return not np.array_equal(addresses.offsets, firsts)
 
 
 def _stored_to_json(field: StoredField, places: Iterator[BordersInFile]) -> dict[str, Any]:
@@ -275,14 +285,22 @@ def _addresses_to_json(field: StoredField, places: Iterator[BordersInFile]) -> d
     addresses = field.addresses
     if isinstance(addresses, Consecutive):
         return {"kind": "consecutive", "rows": addresses.rows}
-    if isinstance(addresses, Ragged):
-        return {"kind": "ragged", **addresses.to_json()}
+    borders = asdict(next(places)) if _has_documents(field) else _BORDERS_OF_FILES
+    if isinstance(addresses, Windows):
+        return {
+            "kind": "windows",
+            "length": addresses.length,
+            "stride": addresses.stride,
+            "rest": addresses.rest,
+            "borders": borders,
+        }
+    source = addresses.source
     return {
-        "kind": "windows",
-        "length": addresses.length,
-        "stride": addresses.stride,
-        "rest": addresses.rest,
-        "borders": "files" if _has_borders_of_files(field) else asdict(next(places)),
+        "kind": "ragged",
+        "rows": addresses.rows,
+        "longest": addresses.longest,
+        "elements": addresses.elements,
+        "borders": asdict(source) if isinstance(source, OffsetsFile) else borders,
     }
 
 
@@ -291,9 +309,17 @@ def _addresses_from_json(
 ) -> RowAddresses:
     if content["kind"] == "consecutive":
         return Consecutive(content["rows"])
+    borders = content["borders"]
     if content["kind"] == "ragged":
-        return Ragged.from_json(content)
-    borders, first_rows = stream.file_firsts, None
-    if content["borders"] != "files":
-        borders, first_rows = map_borders(folder, BordersInFile(**content["borders"]))
-    return Windows(content["length"], content["stride"], borders, content["rest"], first_rows)
+        source: OffsetsFile | np.ndarray
+        if borders == _BORDERS_OF_FILES:
+            source = stream.file_firsts
+        elif "path" in borders:
+            source = OffsetsFile(**borders)
+        else:
+            source = map_offsets(folder, BordersInFile(**borders))
+        return Ragged(source, content["rows"], content["longest"], content["elements"])
+    edges, first_rows = stream.file_firsts, None
+    if borders != _BORDERS_OF_FILES:
+        edges, first_rows = map_windows(folder, BordersInFile(**borders))
+    return Windows(content["length"], content["stride"], edges, content["rest"], first_rows)

@@ -7,12 +7,16 @@ from itertools import islice
 
 from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range
+from memtrain.data.files_layout import FilesLayout
 from memtrain.data.layouts import RowLayout, read_layout
 from memtrain.data.manifest import Manifest, shard_grid
 from memtrain.data.shard_parts import SHARDS_PER_PART
 from memtrain.data.shard_summaries import PieceSummary, summarize_rows
 
 _AUTO_SHARD_BYTES = 16 << 20
+
+#: Rows whose mean size stands for that of all, where rows vary in length.
+_ROWS_OF_A_SAMPLE = 1 << 16
 
 
 def index_shards(
@@ -51,9 +55,14 @@ def index_shards(
 def auto_rows_per_shard(layout: RowLayout) -> int:
     """Return the number of rows, a power of two, that makes a shard of about 16 MiB.
 
-    The number depends on the size of a row alone, so that a file that grows keeps its shards.
+    The number depends on the size of a row alone, so that a file that grows keeps its shards. Where
+    rows vary in length, the first ones count.
     """
-    rows = max(1, _AUTO_SHARD_BYTES // max(1, layout.row_bytes))
+    row_bytes = layout.row_bytes
+    if isinstance(layout, FilesLayout) and layout.ragged:
+        first = min(layout.rows, _ROWS_OF_A_SAMPLE)
+        row_bytes = layout.bytes_of([Range(0, first)]) // first
+    rows = max(1, _AUTO_SHARD_BYTES // max(1, row_bytes))
     return 1 << (rows.bit_length() - 1)
 
 

@@ -14,7 +14,7 @@ from memtrain.core.errors import UserError
 from memtrain.data import row_decoding
 from memtrain.data.files_layout import FieldView, FilesLayout, is_description
 from memtrain.data.layouts import RowLayout
-from memtrain.data.padding import collate_ragged, nth_row_of_batch
+from memtrain.data.padding import collate_ragged, nth_row_of_batch, zero_padding
 from memtrain.data.raw_rows import RawRows, open_raw_rows
 from memtrain.data.record_file import RecordLayout, check_size, read_record_layout
 from memtrain.data.row_decoding import Arrays, Batch, Transform
@@ -178,7 +178,8 @@ class MemmapDataset(Dataset):
         """
         takes_rows = self.transform is not None and not row_decoding.is_batched(self.transform)
         if not (self._ragged and takes_rows and isinstance(arrays, dict)):
-            return row_decoding.transform_batch(self.transform, arrays, self.float64)
+            batch = row_decoding.transform_batch(self.transform, arrays, self.float64)
+            return batch if self.transform is None else zero_padding(batch, self._ragged)
         rows = [
             row_decoding.transform_row(
                 self.transform, nth_row_of_batch(arrays, number), self.float64
@@ -191,6 +192,11 @@ class MemmapDataset(Dataset):
     def is_ragged(self) -> bool:
         """Whether any field varies in length from row to row."""
         return bool(self._ragged)
+
+    @property
+    def ragged_fields(self) -> tuple[str, ...]:
+        """The names of the fields whose rows vary in length."""
+        return tuple(self._ragged)
 
     @property
     def _ragged(self) -> dict[str, FieldView]:

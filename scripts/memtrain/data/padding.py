@@ -96,6 +96,21 @@ def mask_of(lengths: np.ndarray) -> np.ndarray:
     return np.arange(longest) < lengths[:, np.newaxis]
 
 
+def zero_padding(batch: Any, ragged: Iterable[str]) -> Any:
+    """Return a batch whose padding is zeros again, after a transform of whole batches.
+
+    Args:
+        batch: a dict of tensors, which this changes; anything else stays as it is.
+        ragged: the fields that vary in length.
+    """
+    if isinstance(batch, Mapping):
+        for name in ragged:
+            values, mask = batch.get(name), batch.get(mask_name(name))
+            if values is not None and mask is not None and values.shape[:2] == mask.shape:
+                values[~mask] = 0
+    return batch
+
+
 def nth_row_of_batch(batch: Any, number: int) -> Any:
     """Return one row of a batch without padding, and nothing beside its fields.
 

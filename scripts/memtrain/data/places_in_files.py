@@ -94,19 +94,20 @@ def bytes_of_elements(
 def bytes_of_document(field: StoredField, number: int, path: str | None = None) -> list[FileBytes]:
     """Return the bytes that a document is, joined where they touch.
 
-    A document is a segment of the stream that no window crosses the border of.
+    A document is a segment of the stream that no window crosses the border of, or a ragged row.
 
     Args:
-        field: a field of windows.
+        field: a field of windows, or of rows that vary in length.
         number: number of the document, counted from 0.
         path: the file in which they are counted; None to count them in the whole stream.
 
     Raises:
         LookupError: with the number of documents, where there are not so many.
     """
-    if not isinstance(field.addresses, Windows):
+    addresses, count = field.addresses, 0
+    if isinstance(addresses, Consecutive):
         raise LookupError(0)
-    borders, count = field.addresses.borders, 0
+    borders = addresses.offsets if isinstance(addresses, Ragged) else addresses.borders
     for start, end in _spans_of_file(field.stream, path):
         first, last = np.searchsorted(borders[:-1], [start, end]).tolist()
         if number - count < last - first:

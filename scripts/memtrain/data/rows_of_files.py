@@ -15,12 +15,16 @@ ROWS, BORDERS, FILE = "rows", "borders", "file "
 
 
 def files_of_layout(layout: FilesLayout) -> dict[str, int]:
-    """Return the files that rows lie in, with the sizes in bytes that they had."""
-    return {
+    """Return the files that rows lie in, with the sizes in bytes that they had.
+
+    Files that say where rows begin are among them.
+    """
+    found = {
         path: size
         for one in layout.stored
         for path, size in zip(one.stream.paths, one.stream.sizes.tolist(), strict=True)
     }
+    return found | {one.path: one.file_bytes for one in layout.offsets_files}
 
 
 def size_of_rows(data: str | os.PathLike) -> int:

@@ -1,5 +1,6 @@
 """Summaries of rows: the digest of their bytes and the statistics of their fields."""
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,11 +10,13 @@ import numpy as np
 from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range
 from memtrain.data.field_statistics import FieldStatistics, merge_all
+from memtrain.data.files_layout import FilesLayout
 from memtrain.data.layouts import RowLayout
 from memtrain.data.number_types import as_numpy_numbers
-from memtrain.data.record_file import RecordLayout, bytes_of_rows
-from memtrain.data.row_chunks import read_chunks
-from memtrain.system.digests import new_digest
+from memtrain.data.ragged_rows import RaggedRows
+from memtrain.data.record_file import RecordLayout
+from memtrain.data.row_chunks import Chunk, read_chunks, values_of_chunk
+from memtrain.data.row_digests import RowsDigest
 
 
 @dataclass(frozen=True)
@@ -50,13 +53,13 @@ def summarize_rows(
     data: str | os.PathLike, layout: RowLayout, rows: Range, algorithm: str = "sha256"
 ) -> PieceSummary:
     """Read some rows once, through one small buffer; return their summary."""
-    digest = new_digest(algorithm)
+    digest = RowsDigest(algorithm)
     parts: list[dict[str, FieldStatistics]] = []
     for chunk in read_chunks(data, layout, rows):
-        digest.update(bytes_of_rows(chunk))
+        digest.update(chunk)
         parts.append(_field_statistics(chunk, layout))
     statistics = {name: merge_all([part[name] for part in parts]) for name in layout.fields}
-    return PieceSummary(rows, f"{algorithm}:{digest.hexdigest()}", statistics)
+    return PieceSummary(rows, str(digest), statistics)
 
 
 def first_nonfinite(
@@ -80,10 +83,10 @@ def first_nonfinite(
     start = rows.start
     for chunk in read_chunks(data, layout, rows):
         found = [
-            ValuePlace(start + int(row), name, int(column))
+            ValuePlace(start + _row_of(chunk, layout, name, int(place)), name, int(column))
             for name, values in _field_values(chunk, layout).items()
             if values.dtype.kind == "f"
-            for row, column in np.argwhere(
+            for place, column in np.argwhere(
                 ~np.isfinite(values) & ~(np.isnan(values) & filled.get(name, False))
             )[:1]
         ]
@@ -96,15 +99,25 @@ def first_nonfinite(
     )
 
 
-def _field_values(rows: np.ndarray, layout: RowLayout) -> dict[str, np.ndarray]:
-    """Return the values of every field as numbers of NumPy, (rows, columns), by its name."""
+def _field_values(rows: Chunk, layout: RowLayout) -> dict[str, np.ndarray]:
+    """Return the values of every field as numbers of NumPy, (rows, columns), by its name.
+
+    Of a field that varies in length, they are (elements, columns).
+    """
     return {
-        name: as_numpy_numbers(values).reshape(len(rows), -1)
-        for name, values in layout.values(rows).items()
+        name: as_numpy_numbers(values).reshape(len(values), math.prod(values.shape[1:]))
+        for name, values in values_of_chunk(rows, layout).items()
     }
 
 
-def _field_statistics(rows: np.ndarray, layout: RowLayout) -> dict[str, FieldStatistics]:
+def _row_of(rows: Chunk, layout: RowLayout, field: str, place: int) -> int:
+    """Return the row of a value of a field, counted from the first of these rows."""
+    if isinstance(rows, RaggedRows) and isinstance(layout, FilesLayout):
+        return rows.row_of(layout.views[field], place)
+    return place
+
+
+def _field_statistics(rows: Chunk, layout: RowLayout) -> dict[str, FieldStatistics]:
     """Return the statistics of every field, by its name."""
     shared = _shared_float(layout)
     if shared is None:
@@ -113,6 +126,7 @@ def _field_statistics(rows: np.ndarray, layout: RowLayout) -> dict[str, FieldSta
             name: FieldStatistics.from_rows(values[name], counts_together=name == "target")
             for name in layout.fields
         }
+    assert isinstance(rows, np.ndarray), "a record file has records"
     # Fields of one dtype without gaps form one matrix, so that one pass serves all of them.
     whole = FieldStatistics.from_rows(rows.view(shared).reshape(len(rows), -1))
     statistics: dict[str, FieldStatistics] = {}

@@ -1,4 +1,4 @@
-"""``borders.npy``: where the documents of streams begin, for windows that cross none of them.
+"""``borders.npy``: where the documents of streams begin, for rows that cross none of them.
 
 The file lies beside the description of the rows, ``rows.json``. It is mapped, not read, so that
 streams of a billion documents need no memory. Where windows may not cross files alone, the
@@ -15,7 +15,7 @@ import numpy as np
 from memtrain.config.results import BORDERS_FILE
 from memtrain.core.errors import UserError
 from memtrain.data.record_file import create, map_rows, read_record_layout
-from memtrain.data.streams.row_addresses import Windows
+from memtrain.data.streams.row_addresses import Ragged, Windows
 
 _DTYPE = np.dtype("<i8")
 
@@ -25,8 +25,8 @@ class BordersInFile:
     """Where the borders of one stream lie in ``borders.npy``.
 
     Attributes:
-        start: place of the first border in the file. The first rows of the segments follow the
-            borders.
+        start: place of the first border in the file. Of windows, the first rows of the segments
+            follow the borders.
         count: number of borders, one more than there are segments.
     """
 
@@ -34,30 +34,34 @@ class BordersInFile:
     count: int
 
 
-def places_of_borders(windows: Sequence[Windows]) -> list[BordersInFile]:
+def places_of_borders(cuts: Sequence[Windows | Ragged]) -> list[BordersInFile]:
     """Return where the borders of streams lie in the file: one stream after the other."""
-    counts = [len(one.borders) for one in windows]
-    starts = [2 * sum(counts[:number]) for number in range(len(counts))]
-    return [BordersInFile(start, count) for start, count in zip(starts, counts, strict=True)]
+    places: list[BordersInFile] = []
+    start = 0
+    for one in cuts:
+        tables = _tables(one)
+        places.append(BordersInFile(start, len(tables[0])))
+        start += sum(map(len, tables))
+    return places
 
 
-def write_borders(folder: str | os.PathLike, windows: Sequence[Windows]) -> None:
+def write_borders(folder: str | os.PathLike, cuts: Sequence[Windows | Ragged]) -> None:
     """Write the borders of streams.
 
     Args:
         folder: the folder of the description.
-        windows: the windows of each stream.
+        cuts: how each stream is cut into rows.
     """
-    places = places_of_borders(windows)
-    values = sum(2 * place.count for place in places)
-    with create(Path(folder, BORDERS_FILE), _DTYPE, values) as writer:
-        for one, place in zip(windows, places, strict=True):
-            writer.write(place.start, one.borders.astype(_DTYPE))
-            writer.write(place.start + place.count, one.first_rows.astype(_DTYPE))
+    tables = [table for one in cuts for table in _tables(one)]
+    with create(Path(folder, BORDERS_FILE), _DTYPE, sum(map(len, tables))) as writer:
+        start = 0
+        for table in tables:
+            writer.write(start, table.astype(_DTYPE))
+            start += len(table)
 
 
-def map_borders(folder: str | os.PathLike, place: BordersInFile) -> tuple[np.ndarray, np.ndarray]:
-    """Map the borders of a stream.
+def map_windows(folder: str | os.PathLike, place: BordersInFile) -> tuple[np.ndarray, np.ndarray]:
+    """Map the borders of windows.
 
     Args:
         folder: the folder of the description.
@@ -70,11 +74,30 @@ def map_borders(folder: str | os.PathLike, place: BordersInFile) -> tuple[np.nda
     Raises:
         UserError: where the file is missing, or too short.
     """
+    values = _mapped(folder, place.start, 2 * place.count)
+    return values[: place.count], values[place.count :]
+
+
+def map_offsets(folder: str | os.PathLike, place: BordersInFile) -> np.ndarray:
+    """Map the offsets of rows that vary in length, int64 (rows + 1,).
+
+    Args:
+        folder: the folder of the description.
+        place: where they lie in the file.
+
+    Raises:
+        UserError: where the file is missing, or too short.
+    """
+    return _mapped(folder, place.start, place.count)
+
+
+def _tables(cut: Windows | Ragged) -> list[np.ndarray]:
+    return [cut.borders, cut.first_rows] if isinstance(cut, Windows) else [cut.offsets]
+
+
+def _mapped(folder: str | os.PathLike, start: int, count: int) -> np.ndarray:
     path = Path(folder, BORDERS_FILE)
     layout = read_record_layout(path)
-    end = place.start + 2 * place.count
-    if layout.dtype != _DTYPE or layout.rows < end:
-        raise UserError(f"{path}: it holds no {end:,} borders. Run describe_files again.")
-    values = map_rows(path, layout)
-    middle = place.start + place.count
-    return values[place.start : middle], values[middle:end]
+    if layout.dtype != _DTYPE or layout.rows < start + count:
+        raise UserError(f"{path}: it holds no {start + count:,} borders. Run describe_files again.")
+    return map_rows(path, layout)[start : start + count]

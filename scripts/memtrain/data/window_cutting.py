@@ -52,11 +52,11 @@ def _borders(
     if isinstance(borders, BordersInFile):
         return _borders_in_file(f"{headers.where}.windows.borders", borders.offsets, stream)
     if isinstance(borders, BordersAtElement):
-        return _borders_at_element(f"{headers.where}.windows.borders", borders.delimiter, stream)
+        return borders_at_element(f"{headers.where}.windows.borders", borders.delimiter, stream)
     if borders == "file":
         return stream.file_firsts
     if borders == "documents":
-        return headers.documents(array, stream)
+        return headers.documents(f"{headers.where}.windows.borders", array, stream)
     return np.array([0, stream.elements])
 
 
@@ -85,7 +85,19 @@ def _borders_in_file(where: str, path: str, stream: Stream) -> np.ndarray:
     return np.unique(np.concatenate([[0], offsets, [stream.elements]]))
 
 
-def _borders_at_element(where: str, delimiter: int, stream: Stream) -> np.ndarray:
+def borders_at_element(where: str, delimiter: int, stream: Stream) -> np.ndarray:
+    """Return the borders behind an element: int64 (documents + 1,), elements.
+
+    All elements are read once.
+
+    Args:
+        where: key of the setting, for messages.
+        delimiter: the last element of every document.
+        stream: the elements.
+
+    Raises:
+        UserError: where no element is the delimiter, or none can be.
+    """
     if stream.shape or stream.dtype.kind not in "iu":
         raise UserError(
             f"{where}.delimiter: elements are {stream.dtype} of shape {stream.shape}; a delimiter "

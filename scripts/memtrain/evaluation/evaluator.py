@@ -96,7 +96,7 @@ class Evaluator:
 
     def _write(self, writer: PredictionsWriter, batch: EvaluatedBatch) -> np.ndarray:
         """Write the predictions of a batch; return them as the tally takes them."""
-        if self._recipe.training.has_sequences:
+        if self._keeps_qualities:
             writer.write_sequences(batch.row_numbers, **self._qualities(batch))
             return batch.predictions.flatten(1).numpy()
         readable = self._meaning.readable(batch.predictions)
@@ -109,17 +109,22 @@ class Evaluator:
         """Return cross entropy and accuracy of sequences, float64 (rows,); {} where not known."""
         if self._meaning.task != "sequence":
             return {}
-        columns = model_columns(self._meaning, batch.predictions, batch.true_values)
+        columns = model_columns(self._meaning, batch.predictions, batch.true_values, batch.mask)
         return {
             "cross_entropy": -columns["log_probability"][:, 0].numpy(),
             "accuracy": columns["is_right"][:, 0].numpy(),
         }
 
     @property
+    def _keeps_qualities(self) -> bool:
+        """Whether how good the predictions of a row are is written, and not the predictions."""
+        return self._recipe.training.has_sequences or self._recipe.training.has_ragged_target
+
+    @property
     def _dtype(self) -> np.dtype:
         """The dtype of one record of the predictions."""
         training = self._recipe.training
-        if training.has_sequences:
+        if self._keeps_qualities:
             return sequence_dtype(is_known=self._meaning.task == "sequence")
         return prediction_dtype(
             self._meaning.task,
@@ -139,6 +144,7 @@ class Evaluator:
                 predictions=scored.predictions,
                 summed_loss=scored.summed_loss,
                 loss_count=scored.loss_count,
+                mask=scored.mask,
             )
 
     def _build_loader(self, loading: LoadingSettings) -> BlockLoader:

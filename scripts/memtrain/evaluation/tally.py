@@ -42,6 +42,7 @@ class EvaluatedBatch:
         predictions: the predictions, both in the form that ``OutputMeaning`` gives.
         summed_loss: the sum of the training losses of the rows.
         loss_count: what a mean loss divides that sum by: the rows, or their elements.
+        mask: where targets vary in length, the elements that are there, bool (rows, longest).
     """
 
     row_numbers: np.ndarray
@@ -49,6 +50,7 @@ class EvaluatedBatch:
     predictions: torch.Tensor
     summed_loss: float
     loss_count: int
+    mask: torch.Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -100,10 +102,10 @@ class Tally:
                 sequences, which it does not hold, the predictions in double precision.
         """
         if self._meaning.task != "other":
-            true = batch.true_values
-            self._metrics.update(**model_columns(self._meaning, batch.predictions, true))
+            true, mask = batch.true_values, batch.mask
+            self._metrics.update(**model_columns(self._meaning, batch.predictions, true, mask))
             if self._baseline.is_known:
-                self._baseline_metrics.update(**self._baseline.columns(true))
+                self._baseline_metrics.update(**self._baseline.columns(true, mask))
         self._summed_loss += batch.summed_loss
         self._loss_count += batch.loss_count
         nonfinite = ~np.isfinite(stored_predictions).all(axis=1)

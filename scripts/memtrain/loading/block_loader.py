@@ -111,6 +111,8 @@ class BlockLoader:
         gather_ahead: whether ``windows`` gathers the next window in a thread while one is used,
             which saves time if a core is idle.
         tell_rows: whether the attribute ``rows`` is kept up to date.
+        row_bytes: the size of a row, by which sizes of blocks and buffers are turned into numbers
+            of rows; that of the dataset if not given.
 
     Attributes:
         dataset, slots: as given.
@@ -145,12 +147,13 @@ class BlockLoader:
         copy: bool = False,
         gather_ahead: bool = False,
         tell_rows: bool = False,
+        row_bytes: int | None = None,
     ):
         require_linux("BlockLoader")
         self.dataset = dataset
         self.order = row_order(
             ranges_in_file(dataset, ranges),
-            row_bytes=dataset.layout.row_bytes,
+            row_bytes=dataset.layout.row_bytes if row_bytes is None else row_bytes,
             batch_size=batch_size,
             accumulation_steps=accumulation_steps,
             shuffle=ShuffleSettings() if shuffle is True else shuffle or None,

@@ -11,6 +11,8 @@ The columns are tensors with a row for each evaluated row, by name:
                            the share of its elements for which it is, float64 (rows, 1)
   log_probability          logarithm of the probability of the truth, float64 (rows, targets); of
                            a sequence, its mean over the elements, float64 (rows, 1)
+  elements                 of sequences that vary in length, the number of elements, float64
+                           (rows, 1), by which the means over elements count
   confidence               probability of the predicted class, or of yes, float64 (rows, targets)
   came_true                whether what the confidence speaks of is so, bool (rows, targets)
 
@@ -25,20 +27,26 @@ from memtrain.recipes.recipe import TrainingRecipe
 Columns = dict[str, torch.Tensor]
 
 
-def model_columns(meaning: OutputMeaning, predictions: torch.Tensor, true: torch.Tensor) -> Columns:
+def model_columns(
+    meaning: OutputMeaning,
+    predictions: torch.Tensor,
+    true: torch.Tensor,
+    mask: torch.Tensor | None = None,
+) -> Columns:
     """Return the columns of the predictions of a model.
 
     Args:
         meaning: what the outputs of the model mean.
         predictions: predictions and
         true: true values, both in the form that ``OutputMeaning`` gives.
+        mask: where targets vary in length, the elements that are there, bool (rows, longest).
     """
     if meaning.task == "regression":
         return {"preds": predictions, "target": true}
     if meaning.task == "binary":
         return _binary_columns(true == meaning.labels[1], predictions)
     if meaning.task == "sequence":
-        return _sequence_columns(predictions[..., 0], predictions[..., 1] == true)
+        return _sequence_columns(predictions[..., 0], predictions[..., 1] == true, mask)
     top = top_classes(predictions)
     predicted = predictions.argmax(1) if top is None else top[:, 0]
     columns = _class_columns(true, predicted)
@@ -81,11 +89,12 @@ class Baseline:
         is_of_classes = self._meaning.task in ("classification", "sequence")
         return self._log_shares is not None or not is_of_classes
 
-    def columns(self, true: torch.Tensor) -> Columns:
+    def columns(self, true: torch.Tensor, mask: torch.Tensor | None = None) -> Columns:
         """Return the columns of the baseline's predictions.
 
         Args:
             true: true values, in the form that ``OutputMeaning`` gives.
+            mask: where targets vary in length, the elements that are there, bool (rows, longest).
         """
         if self._meaning.task == "regression":
             return {"preds": self._mean.expand(len(true), -1), "target": true}
@@ -96,7 +105,8 @@ class Baseline:
             return _binary_columns(true == yes, log_shares)
         assert self._log_shares is not None
         if self._meaning.task == "sequence":
-            return _sequence_columns(self._log_shares[true], true == self._log_shares.argmax())
+            is_right = true == self._log_shares.argmax()
+            return _sequence_columns(self._log_shares[true], is_right, mask)
         said = self._log_shares.argmax().expand(len(true))
         columns = _class_columns(true, said)
         if self._meaning.has_probabilities:
@@ -116,17 +126,34 @@ def _class_columns(true: torch.Tensor, predicted: torch.Tensor) -> Columns:
     }
 
 
-def _sequence_columns(log_probability: torch.Tensor, is_right: torch.Tensor) -> Columns:
+def _sequence_columns(
+    log_probability: torch.Tensor, is_right: torch.Tensor, mask: torch.Tensor | None
+) -> Columns:
     """Return the columns of sequences.
 
     Args:
         log_probability: logarithms of the probabilities of the true classes, and
         is_right: whether the predicted classes are right, both (rows, elements).
+        mask: the elements that are there, bool (rows, elements); None for all of them. The means of
+            a row without elements are 0, and count nothing.
     """
+    if mask is not None:
+        elements = mask.sum(1, keepdim=True).double()
+        return {
+            "log_probability": _mean_of_elements(log_probability, mask, elements),
+            "is_right": _mean_of_elements(is_right.double(), mask, elements),
+            "elements": elements,
+        }
     return {
         "log_probability": log_probability.mean(1, keepdim=True),
         "is_right": is_right.double().mean(1, keepdim=True),
     }
+
+
+def _mean_of_elements(
+    values: torch.Tensor, mask: torch.Tensor, elements: torch.Tensor
+) -> torch.Tensor:
+    return values.where(mask, 0.0).sum(1, keepdim=True) / elements.clamp(min=1)
 
 
 def _binary_columns(is_yes: torch.Tensor, logarithms: torch.Tensor) -> Columns:

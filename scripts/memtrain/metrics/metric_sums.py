@@ -64,7 +64,7 @@ class MetricSums:
             [batch.loss_count, batch.summed_loss, nonfinite], dtype=torch.float64
         )
         if self.names:
-            columns = model_columns(self._meaning, batch.predictions, batch.true_values)
+            columns = model_columns(self._meaning, batch.predictions, batch.true_values, batch.mask)
             self._metrics.update(**columns)
 
     def vector(self) -> torch.Tensor:

@@ -68,6 +68,8 @@ class R2OrNaN(R2Score):
 class RowMean(Metric):
     """The mean of a column over the rows, for each target.
 
+    Rows that vary in length count as often as they have elements.
+
     Args:
         column: name of the column.
         sign: factor of the mean.
@@ -88,8 +90,12 @@ class RowMean(Metric):
 
     def update(self, **columns: torch.Tensor) -> None:
         """Add rows."""
-        values = columns[self._column]
-        self.total += values.double().sum(0)
+        values, elements = columns[self._column].double(), columns.get("elements")
+        if elements is not None:
+            self.total += (values * elements).sum(0)
+            self.rows += elements.sum()
+            return
+        self.total += values.sum(0)
         self.rows += len(values)
 
     def compute(self) -> torch.Tensor:

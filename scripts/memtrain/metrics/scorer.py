@@ -2,13 +2,19 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from memtrain.components.build import ModelParts
 from memtrain.components.loss_kinds import task_of
 from memtrain.components.losses import SummedLoss
-from memtrain.components.padded_batch import call_model, count_elements, target_mask
-from memtrain.components.rows import first_row
+from memtrain.components.padded_batch import (
+    call_model,
+    count_elements,
+    target_mask,
+    without_padding,
+)
+from memtrain.components.rows import first_row, longest_row
 from memtrain.core.ranges import at_positions
 from memtrain.data.memmap_dataset import MemmapDataset
 from memtrain.metrics.model_outputs import OutputMeaning
@@ -33,12 +39,14 @@ class ScoredBatch:
         predictions: the predictions, both in the form that ``OutputMeaning`` gives.
         summed_loss: the sum of the training losses of the rows.
         loss_count: what a mean loss divides that sum by: the rows, or their elements.
+        mask: where targets vary in length, the elements that are there, bool (rows, longest).
     """
 
     true_values: torch.Tensor
     predictions: torch.Tensor
     summed_loss: float
     loss_count: int
+    mask: torch.Tensor | None = None
 
 
 class Scorer:
@@ -82,29 +90,37 @@ class Scorer:
         self.values_per_prediction = self.example.predictions.shape[1]
         # Metrics take predictions in float64; of sequences, they take less than the outputs.
         values = max(self.values_per_prediction, outputs[0].numel())
-        bytes_per_row = max(4 * recipe.in_features, 8 * values)
+        bytes_per_row = max(
+            4 * recipe.in_features * longest_row(dataset, rows, "features"),
+            8 * values * _growth(dataset, rows),
+        )
         self.rows_per_batch = max(1, min(_ROWS_PER_BATCH, _BYTES_PER_BATCH // bytes_per_row))
 
     @torch.no_grad()
     def score(self, batch: dict[str, torch.Tensor]) -> ScoredBatch:
         """Return what the model makes of a batch: "features" and "target", each (rows, ...)."""
         moved = self._as_trained(batch)
-        outputs = call_model(self._parts.model, moved)
+        outputs = self._outputs(moved)
         true_values = self.meaning.true_values(batch["target"])
         return ScoredBatch(
             true_values=true_values,
             predictions=self._predictions(outputs.cpu(), true_values),
             summed_loss=self._summed_loss(outputs, moved).item(),
             loss_count=self._loss_count(batch),
+            mask=target_mask(batch),
         )
 
     @torch.no_grad()
     def _predict(self, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, ScoredBatch]:
         """Return the outputs of the model for a batch, and the batch without its loss."""
-        outputs = call_model(self._parts.model, self._as_trained(batch)).cpu()
+        outputs = self._outputs(self._as_trained(batch)).cpu()
         true_values = self.meaning.true_values(batch["target"])
         predictions = self._predictions(outputs, true_values)
-        return outputs, ScoredBatch(true_values, predictions, 0.0, self._loss_count(batch))
+        count, mask = self._loss_count(batch), target_mask(batch)
+        return outputs, ScoredBatch(true_values, predictions, 0.0, count, mask)
+
+    def _outputs(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        return without_padding(call_model(self._parts.model, batch), target_mask(batch))
 
     def _as_trained(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Return a batch as the training has it: targets standardized, and float64 as float32."""
@@ -134,6 +150,13 @@ class Scorer:
         if isinstance(loss, SummedLoss):
             return loss.sum_losses(outputs, batch["target"], mask=target_mask(batch))
         return loss(self._parts.model, batch)
+
+
+def _growth(dataset: MemmapDataset, rows: Rows) -> int:
+    """Return how many times as long as the first row the longest row's target is, rounded up."""
+    (first,) = at_positions(rows.resolved[:1], 0, 1)
+    length = int(dataset.element_counts("target", np.array([first.start]))[0])
+    return -(-longest_row(dataset, rows, "target") // max(1, length))
 
 
 def _keeps_target(dataset: MemmapDataset, rows: Rows) -> bool:

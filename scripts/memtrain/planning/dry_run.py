@@ -29,6 +29,7 @@ from memtrain.planning.row_checks import (
     check_loss_is_a_sum,
     check_model_repeats,
     check_outputs_are_rows,
+    check_padding_is_ignored,
     check_rows,
 )
 from memtrain.recipes.recipe import ResourceEstimate, TrainingRecipe
@@ -69,7 +70,7 @@ def dry_run(where: str, recipe: TrainingRecipe, data: str) -> ResourceEstimate:
         return ResourceEstimate(
             loading_bytes=loader_memory_bytes(dataset, declared_order(recipe)),
             model_bytes=_estimate_model_bytes(recipe, parts),
-            row_bytes=dataset.layout.row_bytes,
+            row_bytes=recipe.row_bytes,
             bytes_per_row=math.ceil(cost.kept_bytes / cost.rows),
             operations_per_row=math.ceil(cost.operations / cost.rows),
         )
@@ -96,6 +97,7 @@ class _Rehearsal:
         """Try everything, and return what the largest micro-batch took that was computed."""
         self._transform_twice()
         self._predict_one_row()
+        self._pad_further()
         self._add_up_losses()
         self._parts.model.train()
         self._repeat_outputs()
@@ -133,7 +135,19 @@ class _Rehearsal:
             outputs = call_model(self._parts.model, batch)
         check_outputs_are_rows(f"{self._where}.model", outputs, len(batch["features"]))
         if loss.kind is not None:
-            loss.check(f"{self._where}.loss", outputs, batch["target"])
+            loss.check(f"{self._where}.loss", outputs, batch["target"], target_mask(batch))
+
+    def _pad_further(self) -> None:
+        """Look at whether padding makes a difference, where rows vary in length."""
+        if not self._dataset.is_ragged:
+            return
+        if self._recipe.settings.compile:
+            raise UserError(
+                f"{self._where}.compile: rows vary in length, and a compiled model is made for "
+                "batches of one shape. Remove `compile`, or use windows."
+            )
+        rows = self._rows(min(_ROWS_OF_CHECKS, self._sizes[0]))
+        check_padding_is_ignored(f"{self._where}.model", self._parts.model, rows)
 
     def _repeat_outputs(self) -> None:
         """Look at whether a model of the user's own gives the same outputs again."""

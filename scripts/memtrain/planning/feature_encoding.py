@@ -21,7 +21,7 @@ from memtrain.core.wording import did_you_mean, listed
 from memtrain.data.field_statistics import FieldStatistics, merge_all
 from memtrain.data.layouts import RowLayout
 from memtrain.data.number_types import as_numpy_numbers
-from memtrain.data.row_chunks import read_chunks
+from memtrain.data.row_chunks import read_chunks, values_of_chunk
 from memtrain.data.source import FEATURES, Source, SourceColumn
 from memtrain.planning.category_encoding import (
     encoded_category,
@@ -324,10 +324,10 @@ class FeatureLearner:
                 )
 
     def _chunks(self, rows: tuple[Range, ...]) -> Iterator[dict[str, np.ndarray]]:
-        """Yield the values of every field of some rows, (rows of a chunk, ...)."""
+        """Yield the values of every field of some rows; see ``values_of_chunk``."""
         for one in rows:
             for chunk in read_chunks(self._data, self._layout, one):
-                yield self._layout.values(chunk)
+                yield values_of_chunk(chunk, self._layout)
 
 
 def _fillable(learned: LearnedFeatures) -> list[int]:

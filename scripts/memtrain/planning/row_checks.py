@@ -11,11 +11,20 @@ from torch import nn
 
 from memtrain.components.custom_losses import CustomLoss
 from memtrain.components.losses import Loss
+from memtrain.components.padded_batch import (
+    call_model,
+    padded_further,
+    target_mask,
+    without_padding,
+)
 from memtrain.core.errors import UserError
 from memtrain.core.wording import listed
 
 #: Relative difference of two sums of the same losses that rounding explains.
 _ROUNDING = 1e-3
+
+#: Places that batches are padded further, to see whether that makes a difference.
+_MORE_PADDING = 3
 
 _FIELDS = ("features", "target")
 
@@ -68,6 +77,38 @@ def check_outputs_are_rows(where: str, outputs: Any, rows: int) -> None:
     raise UserError(
         f"{where}: the model gives {found} for {rows} rows. Let `forward` return one tensor, "
         f"(rows, outputs)."
+    )
+
+
+@torch.no_grad()
+def check_padding_is_ignored(where: str, model: nn.Module, batch: dict[str, torch.Tensor]) -> None:
+    """Check that what comes behind the end of a row makes no difference to what a model gives.
+
+    Which rows share a batch, and so how far a row is padded, would be part of every result else.
+
+    Args:
+        where: key of the model.
+        model: the model, in evaluation mode.
+        batch: some rows, of which a field varies in length.
+
+    Raises:
+        UserError: if the outputs for the rows change with the padding.
+    """
+    mask = target_mask(batch)
+    outputs = without_padding(call_model(model, batch), mask)
+    longer = padded_further(batch, _MORE_PADDING)
+    again = without_padding(call_model(model, longer), target_mask(longer))
+    if mask is not None and again.dim() > 1:
+        again = again[:, : outputs.shape[1]]
+    if outputs.shape == again.shape and torch.allclose(
+        outputs, again, rtol=_ROUNDING, atol=_ROUNDING, equal_nan=True
+    ):
+        return
+    raise UserError(
+        f"{where}: the model gives other outputs for a row that is padded further. Rows vary in "
+        "length, and are padded to the longest of their batch: let `forward(features, lengths, "
+        "mask)` take the lengths or the mask that stand beside the features, and leave out what "
+        "comes behind the end of a row."
     )
 
 

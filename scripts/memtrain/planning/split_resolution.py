@@ -11,9 +11,10 @@ from memtrain.config.training import TrainingSettings
 from memtrain.core.byte_sizes import format_bytes
 from memtrain.core.errors import UserError, raise_problems
 from memtrain.core.group_borders import GroupBorders
-from memtrain.core.ranges import Range, overlaps, subtract_ranges
+from memtrain.core.ranges import Range, count_rows, overlaps, subtract_ranges
 from memtrain.core.wording import listed
 from memtrain.data.field_statistics import merge_all
+from memtrain.data.files_layout import FilesLayout
 from memtrain.data.manifest import Manifest
 from memtrain.data.record_file import dtype_to_json
 from memtrain.data.shard_summaries import PieceSummary
@@ -265,20 +266,39 @@ class _Resolver:
         own = self._configuration.evaluation.metrics
         if own and training.has_sequences:
             raise UserError(
-                f"evaluation.metrics: found {listed(own)}, but a row has {training.targets} "
-                "elements, each of a class, whose predictions are not kept: they would take many "
-                "times the space of the rows. Remove these metrics."
+                f"evaluation.metrics: found {listed(own)}, but a row has several elements, each of "
+                "a class, whose predictions are not kept: they would take many times the space of "
+                "the rows. Remove these metrics."
             )
 
     def _order(self, split: str, ranges: list[Range]) -> RowOrder:
         settings = self._configuration.training_settings(split)
         return row_order(
             ranges,
-            row_bytes=self._manifest.layout.row_bytes,
+            row_bytes=self._row_bytes(ranges),
             batch_size=settings.batch_size,
             accumulation_steps=settings.accumulation_steps,
             shuffle=settings.shuffle,
             seed=settings.seed,
+        )
+
+    def _row_bytes(self, ranges: list[Range]) -> int:
+        """Return the size of a row in the files; the mean of these rows where they vary."""
+        layout = self._manifest.layout
+        if isinstance(layout, FilesLayout) and layout.ragged:
+            return -(-layout.bytes_of(ranges) // count_rows(ranges))
+        return layout.row_bytes
+
+    def _task(self, features: list[str], ranges: list[Range]) -> Task:
+        layout, row_bytes = self._manifest.layout, self._row_bytes(ranges)
+        return Task(
+            kind=self._source.task,
+            classes=self._classes,
+            dtype=dtype_to_json(layout.view_dtype),
+            features=features,
+            target=self._source.target,
+            row_bytes=None if row_bytes == layout.view_dtype.itemsize else row_bytes,
+            ragged=list(layout.ragged) if isinstance(layout, FilesLayout) else [],
         )
 
     def _training(
@@ -297,13 +317,7 @@ class _Resolver:
         others = {name: one for name, one in statistics.items() if not name.startswith(FEATURES)}
         return TrainingRecipe(
             rows=_rows(rows["train"], pieces["train"]),
-            task=Task(
-                kind=self._source.task,
-                classes=self._classes,
-                dtype=dtype_to_json(self._manifest.layout.view_dtype),
-                features=features.names,
-                target=self._source.target,
-            ),
+            task=self._task(features.names, rows["train"]),
             statistics={
                 name: one.to_json()
                 for name, one in {FEATURES: features.statistics, **others}.items()

@@ -81,6 +81,9 @@ class Task(Settings):
         dtype: dtype of a row, as ``dtype_to_json`` describes it.
         features: names of the features that the model sees.
         target: names of the target columns.
+        row_bytes: size of a row in the files, from which the sizes of blocks and buffers follow;
+            None where it is that of ``dtype``. It is the mean of the training rows where they vary.
+        ragged: fields whose rows vary in length; ``dtype`` has one element of them.
     """
 
     kind: Literal["regression", "classification"]
@@ -88,6 +91,8 @@ class Task(Settings):
     dtype: Any
     features: list[str]
     target: list[str]
+    row_bytes: int | None = Field(default=None, exclude_if=lambda size: size is None)
+    ragged: list[str] = Field(default_factory=list, exclude_if=lambda names: not names)
 
     @property
     def class_count(self) -> int:
@@ -209,14 +214,17 @@ class TrainingRecipe(Settings):
 
     @property
     def feature_shape(self) -> tuple[int, ...]:
-        """The shape of the features of one row, as the model sees them."""
+        """The shape of the features of one row, as the model sees them.
+
+        Where rows vary in length, it is the shape of one element.
+        """
         if self.encoding is not None:
             return (len(self.task.features),)
         return self._field("features").shape
 
     @property
     def target_shape(self) -> tuple[int, ...]:
-        """The shape of the target of one row."""
+        """The shape of the target of one row; of one element, where rows vary in length."""
         return self._field("target").shape
 
     def dtype_of(self, field: str) -> np.dtype:
@@ -248,12 +256,19 @@ class TrainingRecipe(Settings):
 
     @property
     def has_sequences(self) -> bool:
-        """Whether a row has several elements, ``targets`` of them, each with a class."""
-        return self.task.kind == "classification" and self.targets > 1
+        """Whether a row has several elements, each with a class."""
+        return self.task.kind == "classification" and (self.targets > 1 or self.has_ragged_target)
+
+    @property
+    def has_ragged_target(self) -> bool:
+        """Whether the targets of the rows vary in length."""
+        return "target" in self.task.ragged
 
     @property
     def row_bytes(self) -> int:
-        """The size of one row, in bytes."""
+        """The size of one row in the files, in bytes; the mean where rows vary in length."""
+        if self.task.row_bytes is not None:
+            return self.task.row_bytes
         return dtype_from_json(self.task.dtype).itemsize
 
     def _field(self, name: str) -> np.dtype:

@@ -51,6 +51,7 @@ def build_loader(
         device=context.device,
         gather_ahead=_has_spare_core(dataset, recipe, context),
         tell_rows=True,
+        row_bytes=recipe.row_bytes,
     )
 
 

@@ -1,10 +1,10 @@
 """Stage-in: copies the rows of a training and its validations to the disk of its node.
 
 The copy has the layout of the whole record file (of rows in many files, that of a record file of
-the same rows), with holes in place of the rows that the training does
-not use. Row numbers stay what they are, and a ``MemmapDataset`` opens the copy as it opens the
-file. Rows are compared with the digests of the recipe while they are copied. All processes of a
-node that train on the same rows share one copy, and the last one removes it (``shared_file``).
+the same rows; see ``staged_copy``), with holes in place of the rows that the training does not use.
+Row numbers stay what they are, and a ``MemmapDataset`` opens the copy as it opens the file. Rows
+are compared with the digests of the recipe while they are copied. All processes of a node that
+train on the same rows share one copy, and the last one removes it (``shared_file``).
 """
 
 import errno
@@ -19,15 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-import numpy as np
-
 from memtrain.config.training import Stage
 from memtrain.core.byte_sizes import format_bytes
 from memtrain.core.ranges import merge_ranges
 from memtrain.data.files_layout import FilesLayout
 from memtrain.data.layouts import read_layout
-from memtrain.data.record_file import RecordLayout, dtype_to_json, padded_header
-from memtrain.data.row_chunks import ChunkReader
+from memtrain.data.record_file import bytes_of_rows
+from memtrain.data.row_chunks import Chunk, ChunkReader
 from memtrain.data.row_digests import chunks_have_digest
 from memtrain.recipes.integrity import corrupt_rows_error
 from memtrain.recipes.recipe import Piece, Recipe
@@ -36,6 +34,7 @@ from memtrain.system.file_systems import FileSystem, file_system_of
 from memtrain.system.memory import AvailableMemory, available_memory
 from memtrain.system.shared_file import shared_file
 from memtrain.system.threaded_selection import select_in_threads
+from memtrain.training.staged_copy import StagedCopy, copy_of
 from memtrain.training.stopping import StopRequests, TrainingStopped
 
 #: Share of the disk that a copy leaves free for others.
@@ -199,29 +198,23 @@ class _Staging:
         estimate = recipe.resource_estimate
         self._training_bytes = estimate.loading_bytes + estimate.model_bytes
         self._layout = read_layout(data)
-        self._copy_layout = (
-            self._layout
-            if isinstance(self._layout, RecordLayout)
-            else self._layout.in_record_file(folder)[0]
-        )
+        self._copy = copy_of(data, self._layout)
 
     def shared_copy(self) -> AbstractContextManager[Path]:
         """Return a context with the path of a copy, which this or another process has made."""
-        name = f"{_identity_of_rows(self._copy_layout, self._pieces)}.npy"
+        name = f"{_identity_of_rows(self._copy, self._pieces)}.npy"
         return shared_file(self._folder, name, self._fill, self._raise_if_stopped)
 
     def layout_in(self, copy: Path) -> FilesLayout | None:
         """Return the layout of rows in many files in their copy; None for other rows."""
-        if isinstance(self._layout, RecordLayout):
-            return None
-        return self._layout.in_record_file(copy)[1]
+        return self._copy.layout(copy)
 
     def _fill(self, copy: BinaryIO) -> None:
         """Copy the header and the rows into an empty file."""
         start = time.perf_counter()
         self._refuse([piece for piece in self._pieces if piece.end > self._layout.rows])
         copied_bytes = self._reserve(copy.fileno())
-        _write(copy.fileno(), self._header(), 0)
+        _write(copy.fileno(), self._copy.header(), 0)
         with ChunkReader(self._data, self._layout) as source:
             self._refuse(self._copy_pieces(source, copy))
         seconds = time.perf_counter() - start
@@ -229,12 +222,6 @@ class _Staging:
             f"{format_bytes(copied_bytes)} of rows were copied to {self._folder} and their digests "
             f"compared in {seconds:.1f} seconds, {copied_bytes / 1e6 / seconds:,.0f} MB/s"
         )
-
-    def _header(self) -> bytes:
-        if isinstance(self._layout, RecordLayout):
-            with open(self._data, "rb") as source:
-                return source.read(self._layout.offset)
-        return padded_header(self._copy_layout)
 
     def _refuse(self, corrupt: list[Piece]) -> None:
         """Raise the error that names corrupt pieces, if there are any."""
@@ -244,11 +231,11 @@ class _Staging:
     def _reserve(self, copy: int) -> int:
         """Allocate the space for all rows before the first is copied; return the bytes to copy."""
         rows = merge_ranges(piece.rows for piece in self._pieces)
-        spans = [self._copy_layout.byte_range(part.start, part.end) for part in rows]
-        copy_bytes = self._copy_layout.offset + sum(end - start for start, end in spans)
+        spans = [span for part in rows for span in self._copy.spans(part)]
+        copy_bytes = len(self._copy.header()) + sum(end - start for start, end in spans)
         if shortage := self._shortage(copy_bytes):
             raise OSError(errno.ENOSPC, shortage)
-        os.ftruncate(copy, self._copy_layout.file_bytes)
+        os.ftruncate(copy, self._copy.file_bytes)
         for start, end in spans:
             os.posix_fallocate(copy, start, end - start)
         return copy_bytes
@@ -273,14 +260,14 @@ class _Staging:
 
         return select_in_threads(self._pieces, copy_and_compare, _COPYING_THREADS)
 
-    def _copied(self, piece: Piece, source: ChunkReader, copy: int) -> Iterator[np.ndarray]:
+    def _copied(self, piece: Piece, source: ChunkReader, copy: int) -> Iterator[Chunk]:
         """Yield the rows of a piece in chunks, each after it has been copied."""
-        place, _ = self._copy_layout.byte_range(piece.start, piece.end)
+        first = piece.start
         for rows in source.chunks(piece.rows):
             self._raise_if_stopped()
-            content = rows.view(np.uint8).reshape(-1).data
-            _write(copy, content, place)
-            place += len(content)
+            for place, values in self._copy.writes(first, rows):
+                _write(copy, bytes_of_rows(values), place)
+            first += len(rows)
             yield rows
 
     def _raise_if_stopped(self) -> None:
@@ -288,14 +275,9 @@ class _Staging:
             raise TrainingStopped(f"{self._stop.reason}: stopped before its rows were copied")
 
 
-def _identity_of_rows(layout: RecordLayout, pieces: Sequence[Piece]) -> str:
+def _identity_of_rows(copy: StagedCopy, pieces: Sequence[Piece]) -> str:
     """Return a digest that two trainings share if their copies are the same bytes."""
-    file = {
-        "dtype": dtype_to_json(layout.dtype),
-        "shape": layout.shape,
-        "offset": layout.offset,
-    }
-    digest = hashlib.sha256(canonical_json.dumps(file).encode())
+    digest = hashlib.sha256(canonical_json.dumps(copy.identity()).encode())
     for piece in pieces:
         digest.update(f"\n{piece.start} {piece.end} {piece.digest}".encode())
     return digest.hexdigest()[:32]

@@ -27,7 +27,7 @@ class DescribedGroups:
     def bytes_of(self, name: str) -> int:
         """Return how many bytes of rows a group has; 0 where there is no such group."""
         group = self.groups.get(name)
-        return group.rows.rows * self.layout.row_bytes if group else 0
+        return self.layout.bytes_of([group.rows]) if group else 0
 
     def digest_of(
         self, name: str, digest_of_file: Callable[[str | os.PathLike], str | None]

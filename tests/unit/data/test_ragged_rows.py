@@ -221,11 +221,6 @@ def test_places_that_rows_do_not_have_are_refused(documents):
         FilesLayout((words,), {"features": FieldView("words", start=0, end=3)})
 
 
-def test_the_workflow_says_that_it_does_not_take_them(documents):
-    with pytest.raises(UserError, match="not yet be indexed"):
-        _ = documents.dtype
-
-
 @pytest.mark.parametrize("length", [3, 900])
 def test_fields_of_records_vary_in_length_together(tmp_path, length):
     """Short rows are gathered in one go, and long ones copied one by one."""

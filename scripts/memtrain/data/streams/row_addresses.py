@@ -1,8 +1,8 @@
 """Which elements of a stream make a row: one element, a window of several, or any number."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -156,24 +156,6 @@ class Ragged:
         longest = check_offsets(offsets, stream_elements, name)
         elements = int(offsets[-1]) - int(offsets[0])
         return cls(source, len(offsets) - 1, longest, elements)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the description as ``from_json`` reads it; offsets in memory become a list."""
-        source = self.source
-        offsets = asdict(source) if isinstance(source, OffsetsFile) else source.tolist()
-        return {
-            "rows": self.rows,
-            "longest": self.longest,
-            "elements": self.elements,
-            "offsets": offsets,
-        }
-
-    @classmethod
-    def from_json(cls, content: dict[str, Any]) -> "Ragged":
-        """Return the rows that ``to_json`` described."""
-        offsets = content["offsets"]
-        source = OffsetsFile(**offsets) if isinstance(offsets, dict) else np.array(offsets, "<i8")
-        return cls(source, content["rows"], content["longest"], content["elements"])
 
     def __getstate__(self) -> dict:
         # A copy in another process maps the file itself.

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from memtrain.core.ranges import Range
 from memtrain.data.streams.row_addresses import Consecutive, Ragged, RowAddresses
 from memtrain.data.streams.stream import Stream
 
@@ -50,3 +51,10 @@ class StoredField:
             all_bytes = self.addresses.elements * self.stream.element_bytes
             return -(-all_bytes // max(1, self.rows))
         return self.addresses.length * self.stream.element_bytes
+
+    def bytes_of(self, rows: Range) -> int:
+        """Return the size of some rows, in bytes."""
+        if not isinstance(self.addresses, Ragged):
+            return rows.rows * self.row_bytes
+        first, end = self.addresses.span(*rows)
+        return (end - first) * self.stream.element_bytes
