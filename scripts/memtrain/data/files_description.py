@@ -13,7 +13,7 @@ import numpy as np
 from memtrain.config.files import FieldSettings, FilesSettings, read_part
 from memtrain.config.selections import positions_of
 from memtrain.core.errors import UserError, raise_problems
-from memtrain.core.wording import listed
+from memtrain.core.wording import counted, listed
 from memtrain.data.file_headers import ChosenArray, FileHeaders
 from memtrain.data.files_layout import FieldView, FilesLayout
 from memtrain.data.number_types import BFLOAT16
@@ -70,6 +70,11 @@ def _side_by_side(
     stored: dict[str, StoredField] = {}
     parts: list[_Part] = []
     problems: list[str] = []
+    windows_of = {
+        one.windows.target_field: name
+        for name, one in fields.items()
+        if one.windows is not None and one.windows.target_field
+    }
     for name, settings in fields.items():
         try:
             headers = FileHeaders.read(f"{_WHERE}.fields.{name}", settings)
@@ -83,9 +88,34 @@ def _side_by_side(
             parts += _parts_of_rows(name, view, settings)
         else:
             start, end = read_part(settings.part)
-            parts.append(_Part(name, replace(view, start=start, end=end), settings.target))
+            is_target = settings.target or name in windows_of
+            parts.append(_Part(name, replace(view, start=start, end=end), is_target))
     raise_problems(problems)
+    for target, name in windows_of.items():
+        stored[target] = _in_windows_of(stored[name], stored[target])
     return stored, parts
+
+
+def _in_windows_of(one: StoredField, other: StoredField) -> StoredField:
+    """Return a field in the windows of another one, element beside element.
+
+    Args:
+        one: the field that has windows.
+        other: the field whose rows are single elements.
+
+    Raises:
+        UserError: where the two have different numbers of elements.
+    """
+    elements = one.stream.elements
+    if other.rows != elements:
+        raise UserError(
+            f"{_WHERE}.fields.{one.name}.windows.target: {other.name} has an element for each of "
+            f"{one.name}, and these have {other.rows:,} elements ({other.name}), {elements:,} "
+            f"elements ({one.name}). "
+            f"{_where_they_part(replace(one, addresses=Consecutive(elements)), other)}"
+            "Name files that belong together."
+        )
+    return replace(other, addresses=one.addresses)
 
 
 def _in_one_stream(settings: FilesSettings) -> tuple[dict[str, StoredField], list[_Part]]:
@@ -187,7 +217,9 @@ def _where_they_part(one: StoredField, other: StoredField) -> str:
     """Return a sentence on the first files with different numbers of rows; empty if unknown."""
     rows = [_rows_of_files(field) for field in (one, other)]
     if len(rows[0]) != len(rows[1]):
-        return f"{one.name} has {len(rows[0]):,} files, and {other.name} has {len(rows[1]):,}. "
+        return (
+            f"{one.name} has {counted(len(rows[0]), 'file')}, and {other.name} {len(rows[1]):,}. "
+        )
     for file, (left, right) in enumerate(zip(*(part.tolist() for part in rows), strict=True)):
         if left != right:
             return (

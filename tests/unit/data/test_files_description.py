@@ -137,10 +137,33 @@ def test_windows_cross_no_border_of_documents(borders):
     )
 
 
+def test_the_target_of_a_window_is_the_same_window_of_another_field():
+    generator = np.random.default_rng(4)
+    tokens = generator.integers(0, 9, 200).astype("u1")
+    tags = generator.integers(0, 5, (200, 2)).astype("i2")
+    tokens.tofile("t.bin")
+    save_parts("y", np.split(tags, [70, 150]))  # Cut elsewhere than the tokens are.
+    windows = "{length: 4, stride: 3, target: y, borders: {delimiter: 0}}"
+    layout, source = described(
+        f"{{fields: {{x: {{path: t.bin, dtype: uint8, windows: {windows}}}, y: {{path: y*.npy}}}}}}"
+    )
+    found, cuts = values(layout), np.flatnonzero(tokens == 0) + 1
+    assert np.array_equal(found["features"], windows_of(np.split(tokens, cuts), 4, 3))
+    assert np.array_equal(found["target"], windows_of(np.split(tags, cuts), 4, 3))
+    assert source.target[:3] == ["y[0,0]", "y[0,1]", "y[1,0]"]
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ("{fields: {x: {path: x*.npy}, y: {path: y0.npy, target: true}}}", "x has 2 files, and y"),
+        (
+            "{fields: {x: {path: y0.npy, windows: {length: 2, target: y}}, y: {path: x*.npy}}}",
+            "these have 7 elements (y), 4 elements (x). x has 1 file, and y 2",
+        ),
+        (
+            "{fields: {x: {path: x*.npy}, y: {path: y0.npy, target: true}}}",
+            "x has 2 files, and y 1",
+        ),
         (
             "{fields: {x: {path: x*.npy}, y: {path: [y0.npy, y0b.npy], target: true}}}",
             "7 rows (x), 8 rows (y). They part at x1.npy with 3 and y0b.npy with 4",
