@@ -154,6 +154,7 @@ class Evaluator:
             shuffle=None,
             ranges=self._rows.ranges,
             reader=loading.reader,
+            mapped_files=loading.most_mapped,
             memory_budget=loading.budget_bytes,
         )
 
