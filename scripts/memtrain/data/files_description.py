@@ -41,12 +41,14 @@ class _Part:
         view: where they lie.
         is_target: whether they are the target.
         is_column: whether they are columns of a matrix, which are called by their numbers.
+        unit: what the values count, where the files say it.
     """
 
     name: str
     view: FieldView
     is_target: bool
     is_column: bool = False
+    unit: str | None = None
 
 
 def describe_files(settings: FilesSettings) -> tuple[FilesLayout, Source]:
@@ -85,11 +87,12 @@ def _side_by_side(
             continue
         view = FieldView(name, chosen.record_fields)
         if settings.has_target_in_rows:
-            parts += _parts_of_rows(name, view, settings)
+            parts += _parts_of_rows(name, view, settings, headers.unit(chosen))
         else:
             start, end = read_part(settings.part)
             is_target = settings.target or name in windows_of
-            parts.append(_Part(name, replace(view, start=start, end=end), is_target))
+            view = replace(view, start=start, end=end)
+            parts.append(_Part(name, view, is_target, unit=headers.unit(chosen)))
     raise_problems(problems)
     for target, name in windows_of.items():
         stored[target] = _in_windows_of(stored[name], stored[target])
@@ -130,8 +133,9 @@ def _in_one_stream(settings: FilesSettings) -> tuple[dict[str, StoredField], lis
         return FieldView(name, chosen.record_fields)
 
     if settings.has_target_in_rows:
-        view = view_of(headers.choose(settings.array))
-        return stored, _parts_of_rows(settings.array or _ROWS, view, settings)
+        chosen = headers.choose(settings.array)
+        name, unit = settings.array or _ROWS, headers.unit(chosen)
+        return stored, _parts_of_rows(name, view_of(chosen), settings, unit)
     target = settings.target or []
     features = settings.features or _all_but(target, headers)
     parts = []
@@ -139,7 +143,9 @@ def _in_one_stream(settings: FilesSettings) -> tuple[dict[str, StoredField], lis
         for name in names:
             places = positions_of(name)
             if places is None:
-                parts.append(_Part(name, view_of(headers.choose(name)), is_target))
+                chosen = headers.choose(name)
+                unit = headers.unit(chosen)
+                parts.append(_Part(name, view_of(chosen), is_target, unit=unit))
             else:
                 view = view_of(headers.choose(settings.array))
                 view = replace(view, start=places.start, end=places.stop)
@@ -167,7 +173,7 @@ def _all_but(target: Sequence[str], headers: FileHeaders) -> list[str]:
 
 
 def _parts_of_rows(
-    name: str, view: FieldView, settings: FieldSettings | FilesSettings
+    name: str, view: FieldView, settings: FieldSettings | FilesSettings, unit: str | None
 ) -> list[_Part]:
     """Return the features and the target of rows whose target is some of their own elements."""
     windows = settings.windows
@@ -178,7 +184,10 @@ def _parts_of_rows(
         assert places is not None, "windows without a target have one part"
         features = replace(view, start=0, end=windows.length)
         target = replace(view, start=places[0], end=places[1])
-    return [_Part(name, features, is_target=False), _Part(TARGET, target, is_target=True)]
+    return [
+        _Part(name, features, is_target=False, unit=unit),
+        _Part(TARGET, target, is_target=True, unit=unit),
+    ]
 
 
 def _stored_field(
@@ -379,4 +388,6 @@ def _column(part: _Part, field: str, dtype: np.dtype) -> SourceColumn:
         names = [part.name]
     else:
         names = [f"{part.name}[{','.join(map(str, place))}]" for place in np.ndindex(shape)]
+    if part.unit:
+        names = [f"{name} ({part.unit})" for name in names]
     return SourceColumn(part.name, "number", field, 0, list(shape), dtype.base.name, names)

@@ -157,9 +157,9 @@ def _statistics_of(values: np.ndarray, columns: int, *, is_target: bool) -> Fiel
 
 def _columns(layout: RowLayout, field: str) -> int:
     """Return the number of columns of the statistics of a field."""
-    is_record = isinstance(layout, RecordLayout)
-    shape = layout.fields[field].shape if is_record else layout.statistics_shape(field)
-    return prod(shape)
+    if isinstance(layout, RecordLayout):
+        return prod(layout.fields[field].shape)
+    return prod(layout.statistics_shape(field))
 
 
 def _shared_float(layout: RowLayout) -> np.dtype | None:

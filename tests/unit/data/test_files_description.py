@@ -1,7 +1,9 @@
 """Rows in files are described by their headers, and every disagreement of files is named."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import ipc
 
 from memtrain.config.files import FilesSettings
 from memtrain.config.parsing import parse_settings_text
@@ -151,6 +153,18 @@ def test_the_target_of_a_window_is_the_same_window_of_another_field():
     assert np.array_equal(found["features"], windows_of(np.split(tokens, cuts), 4, 3))
     assert np.array_equal(found["target"], windows_of(np.split(tags, cuts), 4, 3))
     assert source.target[:3] == ["y[0,0]", "y[0,1]", "y[1,0]"]
+
+
+def test_times_of_arrow_are_integers_whose_unit_is_named():
+    for name, unit in (("a", "us"), ("b", "us"), ("c", "ms")):
+        when = pa.array([1, 2, 3], pa.timestamp(unit))
+        with ipc.new_file(f"{name}.arrow", pa.schema([("t", when.type), ("y", pa.int8())])) as to:
+            to.write(pa.record_batch([when, pa.array([0, 1, 0], pa.int8())], names=["t", "y"]))
+    layout, source = described("{path: [a.arrow, b.arrow], features: t, target: y}")
+    assert values(layout)["features"].tolist() == [[1], [2], [3]] * 2
+    assert source.features == ["t (us since 1970)"]
+    with pytest.raises(UserError, match=r"c.arrow has elements of int64 in ms since 1970, but a"):
+        described("{path: [a.arrow, c.arrow], features: t, target: y}")
 
 
 @pytest.mark.parametrize(
