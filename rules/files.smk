@@ -2,6 +2,9 @@
 
 
 # The files are no inputs: a job would have to look at thousands of them. The verdict does.
+# borders.npy, which lies beside rows.json where windows cross no borders of documents, is no output:
+# whether there is one follows from the files, not from the settings alone. source.json has its
+# digest, so that the verdict finds one that is missing or changed, and describes the files again.
 checkpoint describe_files:
     input:
         verdict=verdict_on("describe_files"),

@@ -1,6 +1,8 @@
 """Fixtures that tests of several folders share."""
 
+import json
 import os
+import subprocess
 from pathlib import Path
 
 import hypothesis
@@ -36,6 +38,24 @@ def pytest_collection_modifyitems(items):
 @pytest.fixture(scope="session")
 def repository():
     return REPOSITORY
+
+
+@pytest.fixture
+def validate(repository, tmp_path):
+    """Return a function that runs a validator and returns its exit status and its output."""
+    python = repository / ".venv-validators/bin/python"
+    if not python.exists():
+        pytest.fail(
+            "the validators are not installed; `make .venv-validators/installed` installs them",
+            pytrace=False,
+        )
+
+    def validate(script, *arguments):
+        program = repository / "tests/validators" / script
+        done = subprocess.run([python, program, *arguments], capture_output=True, text=True)
+        return done.returncode, json.loads(done.stdout) if done.stdout[:1] == "{" else done.stdout
+
+    return validate
 
 
 @pytest.fixture

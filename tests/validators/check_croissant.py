@@ -18,12 +18,11 @@ def main(path):
         print(error)
         return 1
     metadata = dataset.metadata
-    (file,) = metadata.distribution
+    files = [one for one in metadata.distribution if isinstance(one, mlcroissant.FileObject)]
     (rows,) = metadata.record_sets
     content = {
         "name": metadata.name,
-        "sha256": file.sha256,
-        "url": file.content_url,
+        "sha256": {file.content_url: file.sha256 for file in files},
         "fields": {
             field.name: [str(field.data_types[0]), field.array_shape] for field in rows.fields
         },

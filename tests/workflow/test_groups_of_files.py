@@ -43,6 +43,29 @@ def write_file(project, number, seed=None):
     np.save(project / f"parts/{number}.npy", values.astype(np.float32))
 
 
+def test_borders_of_documents_that_are_gone_or_changed_are_found_again(tmp_path, repository):
+    """borders.npy is no output of its rule; its digest in source.json stands for it."""
+    windows = {"length": 8, "target": "next", "borders": {"delimiter": 0}}
+    files = {"path": "tokens.bin", "dtype": "uint8", "windows": windows}
+    configuration = CONFIGURATION | {
+        "dataset": {"name": "small", "files": files},
+        "splits": {"first": {"train": [0, 100]}},
+    }
+    project = make_project(tmp_path / "x", repository, configuration)
+    np.random.default_rng(0).integers(0, 20, 5000, np.uint8).tofile(project / "tokens.bin")
+    manifest, borders = "results/small/manifest.json", project / "results/small/borders.npy"
+    project.snakemake(manifest)
+    before = borders.read_bytes()
+    borders.unlink()
+    gone = project.snakemake(manifest)
+    assert "describe_files: borders.npy is missing" in gone.output
+    assert borders.read_bytes() == before
+    borders.write_bytes(before[:-1] + b"x")
+    assert "describe_files" in project.snakemake(manifest).jobs
+    assert borders.read_bytes() == before
+    assert project.snakemake(manifest).jobs == []
+
+
 def parts(project):
     return project.results("manifest/*.json")
 

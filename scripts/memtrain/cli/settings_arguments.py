@@ -12,8 +12,8 @@ def add_loading_arguments(parser: argparse.ArgumentParser) -> None:
         "--loading",
         default="{}",
         help="how rows are read, as under `loading:` in config.yaml: '{reader: auto | mmap | "
-        "pread | direct, memory_budget: 512MiB, stage: never | auto | always}'. No result depends "
-        "on it",
+        "pread | direct, mapped_files: 1000, memory_budget: 512MiB, stage: never | auto | "
+        "always}'. No result depends on it",
     )
 
 

@@ -1,6 +1,7 @@
 """The settings of rows in files: what is read where it lies, and what a row of it is."""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
@@ -8,15 +9,13 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, mod
 from memtrain.config.ragged import RaggedSettings
 from memtrain.config.selections import positions_of
 from memtrain.config.types import FROM_TEXT, NUMBER_TYPES, Count, FilePath, Settings
-from memtrain.config.windows import Place, WindowSettings
+from memtrain.config.windows import FIELD_NAME, Place, WindowSettings
 from memtrain.core.wording import did_you_mean, listed, shown
 
 #: Types of values in raw files, by name.
 DTYPES = ("bfloat16", *NUMBER_TYPES)
 
 _WITH_BYTE_ORDER = re.compile("[<>]([iu][1248]|f[248])")
-
-_FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def _check_dtype(name: str) -> str:
@@ -41,7 +40,7 @@ def _read_shape(value: Any) -> Any:
 
 def _check_field_names(fields: dict[str, Any]) -> dict[str, Any]:
     for name in fields:
-        if not _FIELD_NAME.fullmatch(name):
+        if not FIELD_NAME.fullmatch(name):
             raise ValueError(
                 f"{shown(name)} becomes the name of a field: use letters from a to z, digits and "
                 "'_', and begin with a letter"
@@ -140,8 +139,8 @@ class _FieldsOfFiles(Settings):
     @property
     def has_target_in_rows(self) -> bool:
         """Whether the target of a row is some of its own elements."""
-        cuts = (self.windows, self.ragged)
-        return any(one is not None and one.target is not None for one in cuts)
+        in_windows = self.windows is not None and self.windows.target_places is not None
+        return in_windows or (self.ragged is not None and self.ragged.target is not None)
 
     def problems_of_elements(self) -> list[str]:
         """Return what does not go together in how rows are made of elements."""
@@ -248,12 +247,18 @@ class FilesSettings(_FieldsOfFiles):
     def _problems_of_path(self) -> list[str]:
         problems = self.problems_of_elements()
         cut = "windows" if self.ragged is None else "ragged"
-        if self.has_target_in_rows and (self.target or self.features):
+        if self.windows is not None and (other := self.windows.target_field):
+            problems.append(
+                f"`windows.target: {other}` names a field, and there are none with `path`; of "
+                f"files that hold several arrays, use `features` and `target: {other}` beside "
+                "`windows`, else `fields`"
+            )
+        elif self.has_target_in_rows and (self.target or self.features):
             problems.append(
                 f"`{cut}.target` says what the target is, and `features` or `target` says it "
                 "again; remove one"
             )
-        if not self.has_target_in_rows and self.target is None:
+        elif not self.has_target_in_rows and self.target is None:
             problems.append(
                 "`target` is missing: what the model learns to predict. Columns of a matrix such "
                 "as '2304:', a name, `windows: {target: next}`, or a field of its own under "
@@ -275,15 +280,48 @@ class FilesSettings(_FieldsOfFiles):
         if misplaced and self.path is None:
             problems.append(f"{listed(misplaced)} belongs into a field; move it there")
         fields = self.fields or {}
-        targets = [name for name, one in fields.items() if one.target or one.has_target_in_rows]
+        named = {
+            name: one.windows.target_field
+            for name, one in fields.items()
+            if one.windows is not None and one.windows.target_field
+        }
+        problems += [
+            problem
+            for name, other in named.items()
+            if (problem := _problem_of_window_target(name, other, fields))
+        ]
+        targets = {name for name, one in fields.items() if one.target or one.has_target_in_rows}
+        targets |= set(named.values())
         if len(targets) != 1:
             problems.append(
-                f"one field is the target; found {listed(targets) or 'none'}. Write `target: true` "
-                "into one field"
+                f"one field is the target; found {listed(sorted(targets)) or 'none'}. Write "
+                "`target: true` into one field"
             )
         if all(one.target for one in fields.values()):
             problems.append("no field is left for the features; add one")
         return problems
+
+
+def _problem_of_window_target(
+    name: str, other: str, fields: Mapping[str, FieldSettings]
+) -> str | None:
+    """Return what is wrong with the field whose windows are the target; None if nothing is.
+
+    Args:
+        name: the field that has the windows.
+        other: the field that they name.
+        fields: all fields.
+    """
+    key = f"fields.{name}.windows.target"
+    if other == name or other not in fields:
+        others = [one for one in fields if one != name]
+        return (
+            f"{key}: found {other}; it is `next`, {{offset, length}}, or another field: "
+            f"{listed(others) or 'there is none yet'}.{did_you_mean(other, others)}"
+        )
+    if fields[other].windows is not None or fields[other].ragged is not None:
+        return f"{key}: {other} has the windows of {name}; remove its own `windows` or `ragged`"
+    return None
 
 
 def read_part(part: str | None) -> tuple[int | None, int | None]:

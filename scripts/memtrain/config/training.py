@@ -317,6 +317,12 @@ class LoadingSettings(Settings):
         "pread: blocks are read into memory; direct: blocks are read past the page cache; auto: "
         "pread on network file systems, mmap elsewhere.",
     )
+    mapped_files: Annotated[int, Field(ge=0, le=10**9), FROM_TEXT] | Literal["auto"] = Field(
+        default="auto",
+        description="Number of files that are mapped at a time, by the reader mmap; the files of "
+        "fields that do not fit into it are read. auto: by the limit of the machine "
+        "(vm.max_map_count), and at most 1,000 on network file systems.",
+    )
     memory_budget: Bytes | Literal["auto"] = Field(
         default="auto",
         description="Memory for shuffle buffers and batches together; auto: two thirds of what "
@@ -328,6 +334,11 @@ class LoadingSettings(Settings):
         "compares them with their digests on the way. auto: from network file systems, if there "
         "are enough epochs for it to pay and the disk has room.",
     )
+
+    @property
+    def most_mapped(self) -> int | None:
+        """The number of files that are mapped at most; None for auto."""
+        return None if self.mapped_files == "auto" else self.mapped_files
 
     @property
     def budget_bytes(self) -> int | None:

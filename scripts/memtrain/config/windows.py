@@ -1,10 +1,14 @@
 """The settings of windows: rows that are consecutive elements of a stream."""
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
 from memtrain.config.types import FROM_TEXT, Count, FilePath, Settings
+
+#: What the name of a field is.
+FIELD_NAME = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 
 Place = Annotated[int, Field(ge=0, lt=2**62), FROM_TEXT]
 
@@ -34,20 +38,15 @@ class BordersAtElement(Settings):
 
 
 def _read_target(value: Any) -> Any:
-    if value is None or value == "next" or isinstance(value, dict | TargetWindow):
+    if isinstance(value, dict):
+        return TargetWindow.model_validate(value)
+    is_name = isinstance(value, str) and FIELD_NAME.fullmatch(value)
+    if value is None or isinstance(value, TargetWindow) or is_name:
         return value
     raise ValueError(
-        "the target of a window is `next`, or {offset: N, length: N}. Where it lies in other "
-        "files, give it a field of its own: `fields: {...: {path: ..., target: true}}`"
+        "the target of a window is `next`, {offset: N, length: N}, or the name of another field "
+        "under `fields`, of which the same window is the target"
     )
-
-
-_KINDS_OF_BORDERS = ("file", "none", "documents")
-
-_FILES_OF_BORDERS: dict[str, type[BordersInFile] | type[BordersAtElement]] = {
-    "offsets": BordersInFile,
-    "delimiter": BordersAtElement,
-}
 
 
 def _read_borders(value: Any) -> Any:
@@ -75,11 +74,14 @@ class WindowSettings(Settings):
         description="Elements from the start of a window to the start of the next one; null: as "
         "many as a window has, so that windows lie side by side.",
     )
-    target: Annotated[Literal["next"] | TargetWindow | None, BeforeValidator(_read_target)] = Field(
+    target: Annotated[
+        Literal["next"] | str | TargetWindow | None, BeforeValidator(_read_target)
+    ] = Field(
         default=None,
         description="Elements that are the target. next: of every element the one behind it, for "
         "models of language; {offset, length}: elements that begin so far behind the start of the "
-        "window; null: the target is in another field.",
+        "window; another name: the same window of the field of that name, such as a label for "
+        "every element; null: the target is in another field, one for each window.",
     )
     borders: Annotated[
         Literal["file", "documents", "none"] | BordersInFile | BordersAtElement,
@@ -103,13 +105,21 @@ class WindowSettings(Settings):
         return self.stride or self.length
 
     @property
+    def target_field(self) -> str | None:
+        """The name of the field whose windows are the target; None where it is none's."""
+        return self.target if isinstance(self.target, str) and self.target != "next" else None
+
+    @property
     def target_places(self) -> tuple[int, int] | None:
-        """The elements ``[start, end)`` of the target, from the start of the window; None: none."""
-        if self.target is None:
-            return None
+        """The elements ``[start, end)`` of the target, from the start of the window.
+
+        None where the target is in no elements of the same stream.
+        """
         if self.target == "next":
             return 1, self.length + 1
-        return self.target.offset, self.target.offset + self.target.length
+        if isinstance(self.target, TargetWindow):
+            return self.target.offset, self.target.offset + self.target.length
+        return None
 
     @property
     def stored_length(self) -> int:

@@ -99,4 +99,6 @@ def _state(path: str) -> FileState:
 
 def _described(array: FoundArray) -> list[object]:
     borders = None if array.borders is None else canonical_json.digest(array.borders.tolist())
-    return [repr(array.dtype), list(array.shape), [list(part) for part in array.parts], borders]
+    unit = [array.unit] if array.unit else []
+    parts = [list(part) for part in array.parts]
+    return [repr(array.dtype), list(array.shape), parts, borders, *unit]

@@ -8,7 +8,7 @@ so the same rows give the same bits, whatever shard they are in and whatever thr
 
 import math
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,9 @@ _thread_memory = threading.local()
 @dataclass(frozen=True)
 class FieldStatistics:
     """Statistics of a field, over its finite values; the field has ``columns`` values a row.
+
+    Integers of windows have ``columns`` values an element: their statistics are those of all
+    positions of a row together.
 
     Attributes:
         count: int64 (columns,), the number of finite values.
@@ -136,6 +139,22 @@ class FieldStatistics:
             missing=self.missing[start:end],
             infinite=self.infinite[start:end],
         )
+
+    def spread(self, columns: int) -> "FieldStatistics":
+        """Return the statistics of every column of a row of elements, where they are of them all.
+
+        Args:
+            columns: number of values of a row, a multiple of the columns of these statistics.
+        """
+        own = len(self.count)
+        if own == columns:
+            return self
+        parts = {
+            field.name: np.tile(getattr(self, field.name), columns // own)
+            for field in fields(self)
+            if field.name != "values"
+        }
+        return FieldStatistics(**parts, values=self.values)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain lists; None stands for an infinite M2, and for an extreme of no values."""

@@ -110,7 +110,7 @@ class FileHeaders:
         found = self._of_all(array)
         first = found[0]
         for path, one in zip(self.paths, found, strict=True):
-            if (one.dtype, one.shape) != (first.dtype, first.shape):
+            if (one.dtype, one.shape, one.unit) != (first.dtype, first.shape, first.unit):
                 raise UserError(
                     f"{self.where}: {path} has {_described(one)}, but {self.paths[0]} has "
                     f"{_described(first)}. Files that lie end to end have elements of one type and "
@@ -121,6 +121,10 @@ class FileHeaders:
             first.dtype,
             first.shape,
         )
+
+    def unit(self, chosen: ChosenArray) -> str | None:
+        """Return what the integers of an array count; None where the files do not say it."""
+        return self.arrays[0][chosen.array].unit
 
     def documents(self, where: str, array: str, stream: Stream) -> np.ndarray:
         """Return the borders of documents that the files know: int64 (documents + 1,), elements.
@@ -194,4 +198,5 @@ def arrays_of(path: str, settings: FieldSettings | FilesSettings) -> dict[str, F
 
 def _described(array: FoundArray) -> str:
     shape = f" of shape {array.shape}" if array.shape else ""
-    return f"elements of {dtype_text(array.dtype)}{shape}"
+    unit = f" in {array.unit}" if array.unit else ""
+    return f"elements of {dtype_text(array.dtype)}{shape}{unit}"

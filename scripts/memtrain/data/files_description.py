@@ -13,7 +13,7 @@ import numpy as np
 from memtrain.config.files import FieldSettings, FilesSettings, read_part
 from memtrain.config.selections import positions_of
 from memtrain.core.errors import UserError, raise_problems
-from memtrain.core.wording import listed
+from memtrain.core.wording import counted, listed
 from memtrain.data.file_headers import ChosenArray, FileHeaders
 from memtrain.data.files_layout import FieldView, FilesLayout
 from memtrain.data.number_types import BFLOAT16
@@ -41,12 +41,14 @@ class _Part:
         view: where they lie.
         is_target: whether they are the target.
         is_column: whether they are columns of a matrix, which are called by their numbers.
+        unit: what the values count, where the files say it.
     """
 
     name: str
     view: FieldView
     is_target: bool
     is_column: bool = False
+    unit: str | None = None
 
 
 def describe_files(settings: FilesSettings) -> tuple[FilesLayout, Source]:
@@ -70,6 +72,11 @@ def _side_by_side(
     stored: dict[str, StoredField] = {}
     parts: list[_Part] = []
     problems: list[str] = []
+    windows_of = {
+        one.windows.target_field: name
+        for name, one in fields.items()
+        if one.windows is not None and one.windows.target_field
+    }
     for name, settings in fields.items():
         try:
             headers = FileHeaders.read(f"{_WHERE}.fields.{name}", settings)
@@ -80,12 +87,38 @@ def _side_by_side(
             continue
         view = FieldView(name, chosen.record_fields)
         if settings.has_target_in_rows:
-            parts += _parts_of_rows(name, view, settings)
+            parts += _parts_of_rows(name, view, settings, headers.unit(chosen))
         else:
             start, end = read_part(settings.part)
-            parts.append(_Part(name, replace(view, start=start, end=end), settings.target))
+            is_target = settings.target or name in windows_of
+            view = replace(view, start=start, end=end)
+            parts.append(_Part(name, view, is_target, unit=headers.unit(chosen)))
     raise_problems(problems)
+    for target, name in windows_of.items():
+        stored[target] = _in_windows_of(stored[name], stored[target])
     return stored, parts
+
+
+def _in_windows_of(one: StoredField, other: StoredField) -> StoredField:
+    """Return a field in the windows of another one, element beside element.
+
+    Args:
+        one: the field that has windows.
+        other: the field whose rows are single elements.
+
+    Raises:
+        UserError: where the two have different numbers of elements.
+    """
+    elements = one.stream.elements
+    if other.rows != elements:
+        raise UserError(
+            f"{_WHERE}.fields.{one.name}.windows.target: {other.name} has an element for each of "
+            f"{one.name}, and these have {other.rows:,} elements ({other.name}), {elements:,} "
+            f"elements ({one.name}). "
+            f"{_where_they_part(replace(one, addresses=Consecutive(elements)), other)}"
+            "Name files that belong together."
+        )
+    return replace(other, addresses=one.addresses)
 
 
 def _in_one_stream(settings: FilesSettings) -> tuple[dict[str, StoredField], list[_Part]]:
@@ -100,8 +133,9 @@ def _in_one_stream(settings: FilesSettings) -> tuple[dict[str, StoredField], lis
         return FieldView(name, chosen.record_fields)
 
     if settings.has_target_in_rows:
-        view = view_of(headers.choose(settings.array))
-        return stored, _parts_of_rows(settings.array or _ROWS, view, settings)
+        chosen = headers.choose(settings.array)
+        name, unit = settings.array or _ROWS, headers.unit(chosen)
+        return stored, _parts_of_rows(name, view_of(chosen), settings, unit)
     target = settings.target or []
     features = settings.features or _all_but(target, headers)
     parts = []
@@ -109,7 +143,9 @@ def _in_one_stream(settings: FilesSettings) -> tuple[dict[str, StoredField], lis
         for name in names:
             places = positions_of(name)
             if places is None:
-                parts.append(_Part(name, view_of(headers.choose(name)), is_target))
+                chosen = headers.choose(name)
+                unit = headers.unit(chosen)
+                parts.append(_Part(name, view_of(chosen), is_target, unit=unit))
             else:
                 view = view_of(headers.choose(settings.array))
                 view = replace(view, start=places.start, end=places.stop)
@@ -137,7 +173,7 @@ def _all_but(target: Sequence[str], headers: FileHeaders) -> list[str]:
 
 
 def _parts_of_rows(
-    name: str, view: FieldView, settings: FieldSettings | FilesSettings
+    name: str, view: FieldView, settings: FieldSettings | FilesSettings, unit: str | None
 ) -> list[_Part]:
     """Return the features and the target of rows whose target is some of their own elements."""
     windows = settings.windows
@@ -148,7 +184,10 @@ def _parts_of_rows(
         assert places is not None, "windows without a target have one part"
         features = replace(view, start=0, end=windows.length)
         target = replace(view, start=places[0], end=places[1])
-    return [_Part(name, features, is_target=False), _Part(TARGET, target, is_target=True)]
+    return [
+        _Part(name, features, is_target=False, unit=unit),
+        _Part(TARGET, target, is_target=True, unit=unit),
+    ]
 
 
 def _stored_field(
@@ -187,7 +226,9 @@ def _where_they_part(one: StoredField, other: StoredField) -> str:
     """Return a sentence on the first files with different numbers of rows; empty if unknown."""
     rows = [_rows_of_files(field) for field in (one, other)]
     if len(rows[0]) != len(rows[1]):
-        return f"{one.name} has {len(rows[0]):,} files, and {other.name} has {len(rows[1]):,}. "
+        return (
+            f"{one.name} has {counted(len(rows[0]), 'file')}, and {other.name} {len(rows[1]):,}. "
+        )
     for file, (left, right) in enumerate(zip(*(part.tolist() for part in rows), strict=True)):
         if left != right:
             return (
@@ -347,4 +388,6 @@ def _column(part: _Part, field: str, dtype: np.dtype) -> SourceColumn:
         names = [part.name]
     else:
         names = [f"{part.name}[{','.join(map(str, place))}]" for place in np.ndindex(shape)]
+    if part.unit:
+        names = [f"{name} ({part.unit})" for name in names]
     return SourceColumn(part.name, "number", field, 0, list(shape), dtype.base.name, names)

@@ -62,6 +62,23 @@ class FilesLayout:
         names = {one.name for one in self.stored if one.is_ragged}
         return {name: view for name, view in self.views.items() if view.stored in names}
 
+    def statistics_shape(self, field: str) -> tuple[int, ...]:
+        """Return the shape of the statistics of a field: that of a row, or of one element of it.
+
+        The positions of a window hold elements of one kind, so that one statistic is of them all.
+        Floating-point numbers have one for each position, since values may be missing there, and
+        since some are filled or standardized by position.
+
+        Args:
+            field: name of the field.
+        """
+        dtype = self.fields[field]
+        (addresses,) = (
+            one.addresses for one in self.stored if one.name == self.views[field].stored
+        )
+        is_pooled = isinstance(addresses, Windows) and dtype.base.kind in "iub"
+        return dtype.shape[1:] if is_pooled else dtype.shape
+
     def lengths(self, field: str, rows: np.ndarray) -> np.ndarray:
         """Return the number of elements of rows of a field that varies in length.
 

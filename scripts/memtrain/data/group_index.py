@@ -133,8 +133,9 @@ class GroupIndexing:
 
     @property
     def _shards_per_part(self) -> int:
-        """The number of shards of a part: fewer where windows have statistics of many columns."""
-        columns = sum(math.prod(dtype.shape) for dtype in self.layout.fields.values())
+        """The number of shards of a part: fewer where rows have statistics of many columns."""
+        shapes = [self.layout.statistics_shape(name) for name in self.layout.fields]
+        columns = sum(map(math.prod, shapes))
         return max(1, min(SHARDS_PER_PART, _COLUMNS_PER_PART // max(1, columns)))
 
     def _parts(self, group: FileGroup) -> list[ShardPart]:

@@ -3,7 +3,6 @@
 import os
 from typing import Any
 
-from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range
 from memtrain.core.wording import listed
 from memtrain.data.files_layout import FilesLayout, is_description
@@ -67,14 +66,3 @@ def describe_places(layout: RowLayout, rows: Range, most: int = 4) -> str:
     if isinstance(layout, RecordLayout):
         return f"bytes {Range(*layout.byte_range(*rows))}"
     return listed([str(place) for place in span_of_rows(layout, rows)], most)
-
-
-def require_record_layout(layout: RowLayout) -> RecordLayout:
-    """Return the layout of a record file, and refuse that of rows in many files.
-
-    Raises:
-        UserError: for rows in many files.
-    """
-    if isinstance(layout, FilesLayout):
-        raise UserError("rows in many files cannot be used here: import them into one file.")
-    return layout

@@ -3,7 +3,8 @@
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import prod
 
 import numpy as np
 
@@ -123,7 +124,7 @@ def _field_statistics(rows: Chunk, layout: RowLayout) -> dict[str, FieldStatisti
     if shared is None:
         values = _field_values(rows, layout)
         return {
-            name: FieldStatistics.from_rows(values[name], counts_together=name == "target")
+            name: _statistics_of(values[name], _columns(layout, name), is_target=name == "target")
             for name in layout.fields
         }
     assert isinstance(rows, np.ndarray), "a record file has records"
@@ -136,6 +137,29 @@ def _field_statistics(rows: Chunk, layout: RowLayout) -> dict[str, FieldStatisti
         statistics[name] = whole.columns(column, column + width)
         column += width
     return statistics
+
+
+def _statistics_of(values: np.ndarray, columns: int, *, is_target: bool) -> FieldStatistics:
+    """Return the statistics of a field.
+
+    Args:
+        values: (rows, values of a row).
+        columns: number of columns of the statistics; where a row has more values, it holds several
+            elements of so many, which are all of one kind.
+        is_target: whether the classes of the elements are counted.
+    """
+    is_pooled = columns < values.shape[1]
+    elements = values.reshape(-1, columns)
+    found = FieldStatistics.from_rows(elements, counts_together=is_target)
+    # What is no target is counted where it is one column of a table: tokens are too many.
+    return replace(found, values=None) if is_pooled and not is_target else found
+
+
+def _columns(layout: RowLayout, field: str) -> int:
+    """Return the number of columns of the statistics of a field."""
+    if isinstance(layout, RecordLayout):
+        return prod(layout.fields[field].shape)
+    return prod(layout.statistics_shape(field))
 
 
 def _shared_float(layout: RowLayout) -> np.dtype | None:

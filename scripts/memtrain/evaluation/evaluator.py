@@ -20,6 +20,7 @@ from memtrain.evaluation.predictions import (
 )
 from memtrain.evaluation.result import Evaluation
 from memtrain.evaluation.tally import EvaluatedBatch, ModelFacts, Tally
+from memtrain.evaluation.training_classes import training_class_counts
 from memtrain.loading.block_loader import BlockLoader
 from memtrain.metrics.metric_inputs import model_columns
 from memtrain.metrics.scorer import Scorer
@@ -53,6 +54,7 @@ class Evaluator:
         torch.set_num_threads(settings.threads)
         set_exactness(settings.reduction == "reproducible")
         self._recipe = recipe
+        self._data = data
         self._rows = recipe.needed_evaluation().rows
         self._device = choose_device(settings.device)
         self._parts = build_model_parts(recipe.training, self._device)
@@ -82,7 +84,7 @@ class Evaluator:
             steps: the number of optimizer steps of the training, noted in the evaluation.
         """
         rows = self._rows.count
-        tally = Tally(self._recipe, self._meaning)
+        tally = Tally(self._recipe, self._meaning, self._class_counts())
         with (
             create_predictions(predictions, self._dtype, rows) as writer,
             Progress("evaluating", rows, "rows") as bar,
@@ -93,6 +95,11 @@ class Evaluator:
         parameters = count_parameters(self._parts.model)
         facts = ModelFacts(parameters, steps, self._scorer.keeps_target)
         return tally.result(facts, predictions)
+
+    def _class_counts(self) -> np.ndarray | None:
+        """Return how often each class occurs in the training targets; None where it is not used."""
+        is_used = self._meaning.task in ("classification", "sequence") and self._scorer.keeps_target
+        return training_class_counts(self._recipe, self._data) if is_used else None
 
     def _write(self, writer: PredictionsWriter, batch: EvaluatedBatch) -> np.ndarray:
         """Write the predictions of a batch; return them as the tally takes them."""
@@ -154,6 +161,7 @@ class Evaluator:
             shuffle=None,
             ranges=self._rows.ranges,
             reader=loading.reader,
+            mapped_files=loading.most_mapped,
             memory_budget=loading.budget_bytes,
         )
 

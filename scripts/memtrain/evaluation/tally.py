@@ -76,12 +76,15 @@ class Tally:
         recipe: the recipe of the split, which has an evaluation.
         meaning: what the outputs of the model mean. For the task "other", only the loss is
             computed.
+        class_counts: the elements of the training targets by class, as ``Baseline`` takes them.
     """
 
-    def __init__(self, recipe: Recipe, meaning: OutputMeaning):
+    def __init__(
+        self, recipe: Recipe, meaning: OutputMeaning, class_counts: np.ndarray | None = None
+    ):
         self._recipe = recipe
         self._meaning = meaning
-        self._baseline = Baseline(recipe.training, meaning)
+        self._baseline = Baseline(recipe.training, meaning, class_counts)
         self._plan = recipe.needed_evaluation()
         rows, settings = self._plan.rows.count, self._plan.settings
         self._metrics = ResampledMetrics(self._build(), rows, settings.bootstrap, settings.seed)

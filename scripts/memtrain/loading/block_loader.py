@@ -29,11 +29,11 @@ from memtrain.data.memmap_dataset import MemmapDataset
 from memtrain.data.record_file import RecordLayout
 from memtrain.data.row_decoding import Batch, map_fields
 from memtrain.data.streams.open_files import MOST_OPEN_FILES
-from memtrain.data.streams.stored_field import StoredField
 from memtrain.loading.batch_gatherer import BatchGatherer
 from memtrain.loading.chosen_rows import checked_slots, ranges_in_file
 from memtrain.loading.field_files import FieldFiles, one_path_each
 from memtrain.loading.gathered_fields import stored_fields
+from memtrain.loading.mapped_files import mapped_fields
 from memtrain.loading.memory_estimate import batch_lifetime, loader_memory_bytes, require_memory
 from memtrain.loading.pages import PAGE_BYTES, require_linux
 from memtrain.loading.ragged_buffers import RaggedBuffer, RaggedBuffers, check_reader
@@ -104,6 +104,7 @@ class BlockLoader:
         epochs: number of epochs of one iteration, which reads ahead from one epoch to the next.
         drop_last_window: whether to leave out the last window of an epoch if it is short.
         reader: auto, mmap, pread or direct; see ``readers``.
+        mapped_files: number of files that are mapped at most; None for what the machine allows.
         memory_budget: number of bytes that buffers and batches may take together; None for two
             thirds of what the memory cgroup or the machine leaves free.
         device: the device that batches are moved to; None leaves them on the CPU.
@@ -142,6 +143,7 @@ class BlockLoader:
         epochs: int = 1,
         drop_last_window: bool = False,
         reader: str = "auto",
+        mapped_files: int | None = None,
         memory_budget: int | None = None,
         device: torch.device | str | None = None,
         copy: bool = False,
@@ -167,6 +169,7 @@ class BlockLoader:
         paths = [path for field in self._fields for path in one_path_each(field)]
         choose = check_reader if dataset.is_ragged else partial(choose_reader, paths=paths)
         self.reader, self.reader_reason = choose(reader)
+        self._are_mapped = mapped_fields(self._fields, mapped_files, paths)
         self._device = torch.device(device or "cpu")
         self._copies = copy
         self._gathers_ahead = gather_ahead
@@ -297,7 +300,7 @@ class BlockLoader:
             return
         with ExitStack() as stack:
             filler = BufferFiller(
-                [self._opened(field, stack) for field in self._fields],
+                [self._opened(number, stack) for number in range(len(self._fields))],
                 rows_per_block=self.order.rows_per_block,
                 buffers=buffer_count(self.order),
             )
@@ -309,12 +312,17 @@ class BlockLoader:
                 batches = gatherer.batches(filled, before_touching, filling.skipped_batches)
                 yield from self._portions(filling, filled, batches, by_window)
 
-    def _opened(self, field: StoredField, stack: ExitStack) -> tuple[FieldFiles, Reader]:
+    def _opened(self, number: int, stack: ExitStack) -> tuple[FieldFiles, Reader]:
         """Open the files of a field, and close them when an iteration ends."""
         # Direct reads have descriptors of their own.
         shares = len(self._fields) * (2 if self.reader == "direct" else 1)
         most_open = max(1, MOST_OPEN_FILES // shares)
-        files = FieldFiles(field, in_order=not self.order.shuffled, most_open=most_open)
+        files = FieldFiles(
+            self._fields[number],
+            in_order=not self.order.shuffled,
+            most_open=most_open,
+            may_be_mapped=self._are_mapped[number],
+        )
         stack.callback(files.close)
         reader = open_reader(self.reader, files)
         stack.callback(reader.close)

@@ -29,6 +29,7 @@ class FieldFiles:
         field: the field.
         in_order: whether its rows will be read one after the other.
         most_open: most descriptors that are kept while no thread uses them.
+        may_be_mapped: whether the files may be mapped; see ``mapped_files``.
 
     Attributes:
         field: as given.
@@ -38,12 +39,18 @@ class FieldFiles:
     """
 
     def __init__(
-        self, field: StoredField, in_order: bool = False, most_open: int = MOST_OPEN_FILES
+        self,
+        field: StoredField,
+        in_order: bool = False,
+        *,
+        most_open: int = MOST_OPEN_FILES,
+        may_be_mapped: bool = True,
     ):
         self.field = field
         stream = field.stream
         self.most_open = most_open
         self._in_order = in_order
+        self._may_be_mapped = may_be_mapped
         # Without advice, the kernel reads megabytes ahead of every block. A thousand files are
         # opened again and again, and advice for each costs more than it brings.
         advice = os.POSIX_FADV_SEQUENTIAL if in_order else os.POSIX_FADV_RANDOM
@@ -70,7 +77,7 @@ class FieldFiles:
     @cached_property
     def can_be_mapped(self) -> bool:
         """Return whether the files can be mapped, so that all elements are in one array."""
-        return can_be_mapped(self.field)
+        return self._may_be_mapped and can_be_mapped(self.field)
 
     def mapped(self) -> StreamMapping:
         """Return the mapped files; ``can_be_mapped`` must hold."""

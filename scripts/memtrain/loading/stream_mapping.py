@@ -10,14 +10,11 @@ from math import gcd
 
 import numpy as np
 
+from memtrain.core.errors import UserError
 from memtrain.data.streams.open_files import OpenFiles
 from memtrain.data.streams.row_addresses import Consecutive, Windows
 from memtrain.data.streams.stored_field import StoredField
 from memtrain.loading.pages import PAGE_BYTES, MappedRange, advise
-
-#: Most files that are mapped. A process may have 65,530 mappings by default, and there are two for
-#: each file: the file itself, and the gap after it.
-MOST_MAPPED_FILES = 10_000
 
 _MOST_BYTES = 1 << 45
 
@@ -81,18 +78,26 @@ class StreamMapping:
         for file in numbers[~self._is_mapped[numbers]].tolist():
             place, size = int(self._file_places[file]), int(self._stream.sizes[file])
             with self._files.descriptor(file) as descriptor:
-                self._range.map_file(place, size, descriptor)
+                try:
+                    self._range.map_file(place, size, descriptor)
+                except OSError as error:
+                    raise _not_mapped(self._stream.paths[file], error) from None
             advise(self._advice, self._range.address + place, size)
             self._is_mapped[file] = True
 
 
+def _not_mapped(path: str, error: OSError) -> UserError:
+    reason = error.strerror or str(error)
+    return UserError(
+        f"{path}: this file cannot be mapped into memory ({reason}); the kernel allows a process "
+        "vm.max_map_count mappings, and some file systems allow fewer or none. Set `loading: "
+        "{mapped_files: N}` to a smaller number, or `reader: pread`, which maps none."
+    )
+
+
 def can_be_mapped(field: StoredField) -> bool:
     """Return whether the files of a field can be mapped onto one grid of elements."""
-    return (
-        _lie_in_parts(field)
-        and len(field.stream.paths) <= MOST_MAPPED_FILES
-        and _file_places(field) is not None
-    )
+    return _lie_in_parts(field) and _file_places(field) is not None
 
 
 def _lie_in_parts(field: StoredField) -> bool:

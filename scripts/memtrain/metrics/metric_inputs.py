@@ -19,6 +19,7 @@ The columns are tensors with a row for each evaluated row, by name:
 A classification has one target. The last three exist only where predictions are probabilities.
 """
 
+import numpy as np
 import torch
 
 from memtrain.metrics.model_outputs import OutputMeaning, top_classes
@@ -70,16 +71,19 @@ class Baseline:
     Args:
         recipe: the training part of a recipe.
         meaning: what the outputs of the model mean.
+        class_counts: int64 (n,), the elements of the training targets that are of each class 0, 1,
+            ... n - 1; None where they are not counted, or are no classes.
     """
 
-    def __init__(self, recipe: TrainingRecipe, meaning: OutputMeaning):
+    def __init__(
+        self, recipe: TrainingRecipe, meaning: OutputMeaning, class_counts: np.ndarray | None
+    ):
         self._meaning = meaning
-        statistics = recipe.statistics_of("target")
-        self._mean = torch.from_numpy(statistics.mean)
+        self._mean = torch.from_numpy(recipe.statistics_of("target").mean)
         self._log_shares = None
-        if recipe.task.kind == "classification" and statistics.values is not None:
+        if recipe.task.kind == "classification" and class_counts is not None:
             counts = torch.zeros(recipe.task.class_count, dtype=torch.float64)
-            counts[: len(statistics.values)] = torch.from_numpy(statistics.values)
+            counts[: len(class_counts)] = torch.from_numpy(class_counts)
             counts += 1 if meaning.task == "sequence" else 0
             self._log_shares = (counts / counts.sum()).log()
 

@@ -104,7 +104,7 @@ class FeatureLearner:
         encoding = self._encoding(where, settings, rows)
         if encoding is None:
             names, columns = self._names, [one.name for one in self._columns for _ in one.names]
-            statistics = stored[FEATURES]
+            statistics = stored[FEATURES].spread(len(names))
         else:
             names, columns = self._encoded_names(encoding, rows)
             statistics = self._encoded_statistics(encoding, rows)

@@ -315,12 +315,12 @@ class _Resolver:
         }
         features = self._learner.learn(f"splits.{split}", settings, rows["train"], statistics)
         others = {name: one for name, one in statistics.items() if not name.startswith(FEATURES)}
+        of_features = statistics[FEATURES] if features.encoding is None else features.statistics
         return TrainingRecipe(
             rows=_rows(rows["train"], pieces["train"]),
             task=self._task(features.names, rows["train"]),
             statistics={
-                name: one.to_json()
-                for name, one in {FEATURES: features.statistics, **others}.items()
+                name: one.to_json() for name, one in {FEATURES: of_features, **others}.items()
             },
             encoding=features.encoding,
             fills=features.fills,

@@ -1,6 +1,7 @@
 """Finds the values of a split that no model can be given: infinite ones, and missing ones."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import prod
 
 import numpy as np
 
@@ -40,7 +41,7 @@ def value_problems(
     yield from _inexact_integers(where, recipe, pieces)
     yield from _merged_values(where, recipe)
     yield from _absent_integers(where, recipe, pieces)
-    filled = _filled_values(recipe, pieces)
+    filled = _filled_values(recipe)
     for use, parts in pieces.items():
         yield from _nonfinite_values(
             where, use, parts, filled, data=data, manifest=manifest, source=source
@@ -115,7 +116,12 @@ def _inexact_integers(where: str, recipe: TrainingRecipe, pieces: Pieces) -> Ite
         if column.kind != "numbers" or fields[column.field].base.kind not in "iu":
             continue
         places = slice(column.start, column.start + column.width)
-        parts = [part.statistics[column.field] for uses in pieces.values() for part in uses]
+        columns = prod(fields[column.field].shape)
+        parts = [
+            part.statistics[column.field].spread(columns)
+            for uses in pieces.values()
+            for part in uses
+        ]
         extremes = [one[places] for part in parts for one in (part.minimum, part.maximum)]
         largest = max(np.concatenate(extremes), key=abs)
         if abs(largest) >= 2**53:
@@ -147,13 +153,13 @@ def _absent_integers(where: str, recipe: TrainingRecipe, pieces: Pieces) -> Iter
         place += column.features
 
 
-def _filled_values(recipe: TrainingRecipe, pieces: Pieces) -> dict[str, np.ndarray]:
+def _filled_values(recipe: TrainingRecipe) -> dict[str, np.ndarray]:
     """Return which values of the fields of a record may be missing, booleans, by field."""
     filled = ~np.isnan(fill_values(recipe))
     if recipe.encoding is None:
         return {"features": filled}
-    first = next(part for parts in pieces.values() for part in parts)
-    found = {name: np.zeros(len(one.count), bool) for name, one in first.statistics.items()}
+    fields = dtype_from_json(recipe.task.dtype)
+    found = {name: np.zeros(prod(fields[name].shape), bool) for name in fields.names or ()}
     place = 0
     for column in recipe.encoding.columns:
         if column.kind == "numbers":
@@ -218,5 +224,6 @@ def _count(piece: PieceSummary, filled: Mapping[str, np.ndarray]) -> tuple[int, 
     missing = sum(
         int(np.where(filled.get(name, False), 0, part.missing).sum())
         for name, part in piece.statistics.items()
+        if part.missing.any()
     )
     return missing, sum(int(part.infinite.sum()) for part in piece.statistics.values())

@@ -8,6 +8,7 @@ number of rows in the whole file.
 """
 
 import os
+from math import prod
 from typing import Any, Literal
 
 import numpy as np
@@ -209,8 +210,9 @@ class TrainingRecipe(Settings):
         return [*self.rows.pieces, *(self.validation.pieces if self.validation else ())]
 
     def statistics_of(self, field: str) -> FieldStatistics:
-        """Return the statistics of a field over the training rows."""
-        return FieldStatistics.from_json(self.statistics[field])
+        """Return the statistics of a field over the training rows, for every value of a row."""
+        columns = self.in_features if field == "features" else prod(self._field(field).shape)
+        return FieldStatistics.from_json(self.statistics[field]).spread(columns)
 
     @property
     def feature_shape(self) -> tuple[int, ...]:

@@ -47,6 +47,7 @@ def build_loader(
         epochs=settings.epochs,
         drop_last_window=settings.last_window == "drop",
         reader=context.loading.reader,
+        mapped_files=context.loading.most_mapped,
         memory_budget=context.loading.budget_bytes,
         device=context.device,
         gather_ahead=_has_spare_core(dataset, recipe, context),

@@ -157,6 +157,7 @@ class Validator:
             shuffle=None,
             ranges=list(at_positions(self._rows.resolved, first * size, end * size)),
             reader=loading.reader,
+            mapped_files=loading.most_mapped,
             memory_budget=loading.budget_bytes,
         )
 

@@ -48,7 +48,7 @@ training:
   seed: 0
   threads: 1
   device: auto
-loading: {reader: auto, stage: auto, memory_budget: auto}
+loading: {reader: auto, stage: auto, mapped_files: 9, memory_budget: auto}
 running: {checkpoint: {minutes: 5}, slots_per_call: auto}
 lineage: {required: false, verify_shards: sample, environment: [A]}
 evaluation: {bootstrap: 100, seed: 0}

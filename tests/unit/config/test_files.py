@@ -49,7 +49,7 @@ def test_places_of_a_row_have_open_ends():
             ["found both", "no field is left for the features"],
         ),
         (
-            "{path: a, dtype: uint17, windows: {length: 0, target: foo, borders: bar}}",
+            "{path: a, dtype: uint17, windows: {length: 0, target: [3], borders: bar}}",
             ["Did you mean 'uint16'", "windows.length: found 0", "`next`", "{delimiter: an"],
         ),
         ("{path: a, header_bytes: 9, target: b}", ["header_bytes needs `dtype`"]),
@@ -58,6 +58,16 @@ def test_places_of_a_row_have_open_ends():
             ["`task: regression` that there are none"],
         ),
         ("{path: a, windows: {length: 3, target: next}, target: b}", ["says it again"]),
+        ("{path: a, windows: {length: 3, target: b}}", ["`features` and `target: b` beside"]),
+        (
+            "{fields: {x: {path: a, windows: {length: 3, target: tag}}, tags: {path: b}}}",
+            ["fields.x.windows.target: found tag", "another field: tags. Did you mean 'tags'?"],
+        ),
+        (
+            "{fields: {x: {path: a, windows: {length: 3, target: y}}, "
+            "y: {path: b, windows: {length: 2}}, z: {path: c, target: true}}}",
+            ["y has the windows of x; remove its own", "one field is the target; found y, z"],
+        ),
         ("{path: a, features: [x, y], target: y}", ["y cannot be a feature and a target"]),
         ("{path: a, features: '4:2', target: b}", ["these are no places"]),
         ("{path: a, features: '-4:', target: b}", ["places of a row are written"]),

@@ -1,7 +1,9 @@
 """Rows in files are described by their headers, and every disagreement of files is named."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import ipc
 
 from memtrain.config.files import FilesSettings
 from memtrain.config.parsing import parse_settings_text
@@ -137,10 +139,45 @@ def test_windows_cross_no_border_of_documents(borders):
     )
 
 
+def test_the_target_of_a_window_is_the_same_window_of_another_field():
+    generator = np.random.default_rng(4)
+    tokens = generator.integers(0, 9, 200).astype("u1")
+    tags = generator.integers(0, 5, (200, 2)).astype("i2")
+    tokens.tofile("t.bin")
+    save_parts("y", np.split(tags, [70, 150]))  # Cut elsewhere than the tokens are.
+    windows = "{length: 4, stride: 3, target: y, borders: {delimiter: 0}}"
+    layout, source = described(
+        f"{{fields: {{x: {{path: t.bin, dtype: uint8, windows: {windows}}}, y: {{path: y*.npy}}}}}}"
+    )
+    found, cuts = values(layout), np.flatnonzero(tokens == 0) + 1
+    assert np.array_equal(found["features"], windows_of(np.split(tokens, cuts), 4, 3))
+    assert np.array_equal(found["target"], windows_of(np.split(tags, cuts), 4, 3))
+    assert source.target[:3] == ["y[0,0]", "y[0,1]", "y[1,0]"]
+
+
+def test_times_of_arrow_are_integers_whose_unit_is_named():
+    for name, unit in (("a", "us"), ("b", "us"), ("c", "ms")):
+        when = pa.array([1, 2, 3], pa.timestamp(unit))
+        with ipc.new_file(f"{name}.arrow", pa.schema([("t", when.type), ("y", pa.int8())])) as to:
+            to.write(pa.record_batch([when, pa.array([0, 1, 0], pa.int8())], names=["t", "y"]))
+    layout, source = described("{path: [a.arrow, b.arrow], features: t, target: y}")
+    assert values(layout)["features"].tolist() == [[1], [2], [3]] * 2
+    assert source.features == ["t (us since 1970)"]
+    with pytest.raises(UserError, match=r"c.arrow has elements of int64 in ms since 1970, but a"):
+        described("{path: [a.arrow, c.arrow], features: t, target: y}")
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ("{fields: {x: {path: x*.npy}, y: {path: y0.npy, target: true}}}", "x has 2 files, and y"),
+        (
+            "{fields: {x: {path: y0.npy, windows: {length: 2, target: y}}, y: {path: x*.npy}}}",
+            "these have 7 elements (y), 4 elements (x). x has 1 file, and y 2",
+        ),
+        (
+            "{fields: {x: {path: x*.npy}, y: {path: y0.npy, target: true}}}",
+            "x has 2 files, and y 1",
+        ),
         (
             "{fields: {x: {path: x*.npy}, y: {path: [y0.npy, y0b.npy], target: true}}}",
             "7 rows (x), 8 rows (y). They part at x1.npy with 3 and y0b.npy with 4",

@@ -204,12 +204,12 @@ def test_groups_that_were_indexed_apart_make_the_same_manifest(project):
     assert {path: path.read_bytes() for path in Path("out").rglob("*.json")} == whole
 
 
-def test_parts_hold_fewer_shards_where_rows_have_many_columns(tmp_path, monkeypatch):
+def test_parts_hold_few_shards_where_these_have_many_columns(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_file(Path("a.bin"), range(4000))
     wide = layout_of(["a.bin"], lambda stream: Windows(2000, 100, stream.file_firsts))
-    wide.write("rows.json")
-    monkeypatch.setattr(group_index, "_COLUMNS_PER_PART", 6000)
+    wide.write("rows.json")  # One column of statistics for all positions of a window.
+    monkeypatch.setattr(group_index, "_COLUMNS_PER_PART", 3)
     files = ["--data", "rows.json", "--manifest", "m.json", "--rows-per-shard", "4"]
     index_shards.main(files)
     found = [len(json.loads(path.read_text())["shards"]) for path in sorted(Path("m").glob("*/*"))]

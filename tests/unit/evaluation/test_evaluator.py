@@ -15,6 +15,7 @@ from torch import nn
 import evaluate
 from memtrain.config.evaluation import EvaluationSettings
 from memtrain.core.errors import UserError
+from memtrain.evaluation import training_classes
 from memtrain.evaluation.result import Evaluation
 from memtrain.training.history import read_history
 from tests.unit.evaluation.trained_splits import (
@@ -309,16 +310,34 @@ def test_a_target_that_the_transform_changes_has_no_baseline(train, own_models):
     assert evaluation.metrics["mse"] > 0
 
 
-def test_classes_that_were_not_counted_have_no_baseline(train):
-    target = np.arange(300) * 5
+@pytest.mark.parametrize("most_counted", [None, 1499])
+def test_many_classes_have_a_baseline_where_they_can_be_counted(train, monkeypatch, most_counted):
+    if most_counted:
+        monkeypatch.setattr(training_classes, "MOST_CLASSES", most_counted)
+    target = np.arange(300) // 2 * 10
+    target[280:] = 1490
     how = {"loss": "CrossEntropyLoss", "model": "linear"}
     evaluation, predictions = train(target, how, classes=1500).evaluate()
     assert predictions["prediction"].shape == predictions["class"].shape == (100, 10)
     assert (np.diff(predictions["prediction"], axis=1) <= 0).all()
     hits = predictions["class"][:, 0] == predictions["target"][:, 0]
     assert evaluation.metrics["accuracy"] == hits.mean()
-    assert set(evaluation.baseline.values()) == {None}
     assert None not in evaluation.metrics.values()
+    if most_counted:
+        assert set(evaluation.baseline.values()) == {None}
+        return
+    shares, true = np.bincount(target) / 300, target[rows_of(RANGES)]
+    assert evaluation.baseline["accuracy"] == (true == 1490).mean() == 0.2
+    assert evaluation.baseline["cross_entropy"] == pytest.approx(-np.log(shares[true]).mean())
+
+
+def test_training_rows_that_changed_are_not_counted(train):
+    split = train(np.arange(300) * 5, {"loss": "CrossEntropyLoss", "model": "linear"}, classes=1500)
+    rows = np.lib.format.open_memmap(split.data, mode="r+")
+    rows["target"][5] = 0
+    rows.flush()
+    with pytest.raises(UserError, match=r"bytes of shard 0 \(rows \[0, .* not those that were"):
+        split.evaluate()
 
 
 @pytest.mark.parametrize("classes", [None, 3])

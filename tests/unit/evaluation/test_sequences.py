@@ -16,6 +16,7 @@ from memtrain.config.reading import parse_configuration
 from memtrain.core.errors import UserError
 from memtrain.data.indexing import index_shards
 from memtrain.data.source import Source
+from memtrain.evaluation import training_classes
 from memtrain.evaluation.result import Evaluation
 from memtrain.planning.split_resolution import resolve_splits
 from memtrain.training.evaluation_mode import evaluation_mode
@@ -226,6 +227,20 @@ def test_the_baseline_is_a_unigram_model_of_the_training_rows(train_sequences):
     )
     assert worse.is_worse_than_baseline
     assert evaluation.merit > worse.merit
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_vocabulary_of_any_size_has_a_unigram_model(train_sequences, monkeypatch, threads):
+    """The counts are those of the training rows, whose tokens go beyond what statistics count."""
+    monkeypatch.setattr(f"{HERE}.CLASSES", 2_000)
+    monkeypatch.setattr(training_classes, "_THREADS", threads)
+    target = TARGET.astype(np.uint16) * 150
+    evaluation, _ = train_sequences({"epochs": 1}, target=target).evaluate()
+    counts = np.bincount(target[:90].reshape(-1), minlength=2_000)
+    shares = (counts + 1) / (counts + 1).sum()
+    losses = -np.log(shares[target[90:120]])
+    assert evaluation.baseline["cross_entropy"] == pytest.approx(losses.mean())
+    assert evaluation.baseline["accuracy"] == (target[90:120] == counts.argmax()).mean()
 
 
 @pytest.mark.parametrize("weights", [None, torch.tensor([1.0, 0.0, 2.0])])

@@ -196,6 +196,34 @@ def test_withdrawing_twice_is_refused_and_restoring_undoes_it(project, caplog):
     assert project.withdrawn() == []
 
 
+def test_exports_describe_every_file(project, validate, tmp_path_factory):
+    """Paths are those of the configuration, with sizes, digests, and the fields of all files."""
+    outside = str(tmp_path_factory.mktemp("outside") / "part.bin")
+    project.paths[3] = outside
+    project.write(outside, np.arange(100) + 3000)
+    project.describe()
+    model = str(project.results.split("a").model.relative_to(project.folder))
+    digests = {path: digest_of_file(path).removeprefix("sha256:") for path in project.paths}
+    wrote = FileUse(model, "model", os.path.getsize(model), 0, digest_of_file(model))
+    project.records.add("train", [rows(DATA, (0, 10))], [wrote], "a")
+
+    assert lineage.main(["export", "croissant", "docs/c.json"]) == 0
+    status, found = validate("check_croissant.py", "docs/c.json")
+    assert status == 0, found
+    urls = {path: path if path == outside else f"../{path}" for path in project.paths}
+    assert found["sha256"] == {urls[path]: digest for path, digest in digests.items()}
+    assert found["fields"] == {"features": ["http://mlcommons.org/croissant/UInt16", "8"]}
+
+    assert lineage.main(["export", "rocrate", "."]) == 0
+    graph = json.loads(Path("ro-crate-metadata.json").read_text())["@graph"]
+    entities = {entity["@id"]: entity for entity in graph}
+    ids = [*project.paths[:3], f"#file/{outside}"]
+    described = next(one for one in graph if one.get("isBasedOn"))
+    assert [one["@id"] for one in described["isBasedOn"]] == ids
+    assert [entities[one]["@type"] for one in ids] == ["File"] * 3 + ["CreativeWork"]
+    assert {entities[one]["contentSize"] for one in ids} == {"204"}
+
+
 def test_verify_names_file_and_bytes_of_damage(project, capsys):
     data = np.fromfile("corpus/part-1.bin", "u1")
     data[14] ^= 1

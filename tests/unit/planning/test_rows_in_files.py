@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from memtrain.components.row_transform import build_row_transform
 from memtrain.config.reading import parse_configuration
 from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range
@@ -73,6 +74,33 @@ def test_features_of_several_types_become_one_row_of_numbers():
     assert found.training.feature_shape == (5,)
     used = np.concatenate([np.load("a.npy"), np.load("b.npy")], axis=1)[:50].astype("f8")
     assert np.allclose(found.training.statistics_of("features").mean, used.mean(axis=0))
+
+
+@pytest.mark.parametrize("dtype", ["u2", "f4"])
+def test_integers_of_windows_have_one_statistic_for_all_positions(dtype):
+    values = GENERATOR.integers(0, 999, (800, 2)).astype(dtype)
+    np.save("x.npy", values)
+    np.save("y.npy", np.zeros(100))
+    fields = {"x": {"path": "x.npy", "windows": {"length": 8}}}
+    (found,), _ = recipes_of(
+        {"fields": {**fields, "y": {"path": "y.npy", "target": True}}},
+        training={"transform": "standardize"},
+    )
+    used = values.reshape(100, 8, 2)[:50].astype("f8")
+    statistics = found.training.statistics_of("features")
+    is_pooled = dtype == "u2"
+    assert len(found.training.statistics["features"]["mean"]) == (2 if is_pooled else 16)
+    axes = (0, 1) if is_pooled else 0
+    for one, expected in (
+        (statistics.mean, used.mean(axis=axes)),
+        (statistics.standard_deviation, used.std(axis=axes)),
+        (statistics.minimum, used.min(axis=axes)),
+    ):
+        assert np.allclose(one.reshape(8, 2), np.broadcast_to(expected, (8, 2)))
+    transform = build_row_transform("training", found.training)
+    row = transform({"features": values[:8].copy()})["features"]
+    deviation = np.broadcast_to(used.std(axis=axes), (8, 2))
+    assert np.allclose(row, (used[0] - used.mean(axis=axes)) / deviation, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -173,7 +173,13 @@ def test_no_way_of_loading_changes_a_byte(resolve, tmp_path, shuffle):
     data, recipe = resolve(FEATURES, TARGET, {"model": "linear", **shuffle})
     digests = set()
     for number, loading in enumerate(
-        [{}, {"reader": "pread"}, {"reader": "direct"}, {"memory_budget": "100 MiB"}]
+        [
+            {},
+            {"reader": "pread"},
+            {"reader": "direct"},
+            {"memory_budget": "100 MiB"},
+            {"mapped_files": 0},
+        ]
     ):
         for cores in (1, 2):
             paths = [tmp_path / f"{name}-{number}-{cores}" for name in "mhp"]

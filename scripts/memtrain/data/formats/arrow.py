@@ -1,7 +1,8 @@
 """Arrow IPC files and streams without compression, Feather version 2 included.
 
-Numbers and times of one width are read, and lists of a fixed size of them. The values of a column
-are one run of bytes in every record batch; pyarrow finds them in the mapped file without a copy.
+Numbers and times of one width are read, and lists of a fixed size of them; times as the integers
+that they are. The values of a column are one run of bytes in every record batch; pyarrow finds them
+in the mapped file without a copy.
 
 - https://arrow.apache.org/docs/format/Columnar.html#serialization-and-interprocess-communication-ipc
 - https://arrow.apache.org/docs/python/ipc.html
@@ -33,7 +34,8 @@ class _Column:
             shape.append(values.list_size)
             values = values.value_type
         self.shape = tuple(kind.shape if _is_tensor(kind) else shape)
-        self.dtype = _dtype_of(values)
+        self.dtype, self.unit = _dtype_and_unit(values)
+        self._is_bits = pa.types.is_boolean(values)
         self.parts: list[tuple[int, int]] = []
         self.refusal = self._refused_kind(kind)
 
@@ -66,7 +68,7 @@ class _Column:
         if self.refusal is not None:
             return Refusal(self.refusal)
         assert self.dtype is not None
-        return FoundArray(self.dtype, self.shape, tuple(self.parts))
+        return FoundArray(self.dtype, self.shape, tuple(self.parts), unit=self.unit)
 
     def _add_buffer(
         self, buffer: pa.Buffer | None, first: int, elements: int, mapping: pa.Buffer
@@ -87,6 +89,11 @@ class _Column:
             self.parts.append((begin, elements))
 
     def _refused_kind(self, kind: pa.DataType) -> str | None:
+        if self._is_bits:
+            return (
+                f"its type is {kind}, and Arrow packs eight of its values into a byte. Write "
+                'them as bytes (column.cast("uint8")), or import the file as a table.'
+            )
         if self.dtype is None:
             return (
                 f"its type is {kind}; only numbers and times of a fixed width are read where they "
@@ -152,16 +159,24 @@ def _check_end(file: OpenedFile, end: int) -> None:
         )
 
 
-def _dtype_of(kind: pa.DataType) -> np.dtype | None:
-    """Return the dtype of the values of a type; None where they are not those of a dtype."""
+def _dtype_and_unit(kind: pa.DataType) -> tuple[np.dtype | None, str | None]:
+    """Return the dtype of the values of a type, and what they count; None where there is none.
+
+    Dates, times and durations are integers in the file. Timestamps with a time zone count in UTC.
+    """
     types = pa.types
     if types.is_integer(kind) or types.is_floating(kind):
-        return np.dtype(kind.to_pandas_dtype()).newbyteorder("<")
+        return np.dtype(kind.to_pandas_dtype()).newbyteorder("<"), None
+    if types.is_date(kind):
+        unit = "days" if types.is_date32(kind) else "ms"
+        return np.dtype(f"<i{kind.bit_width // 8}"), f"{unit} since 1970"
+    if types.is_time(kind):
+        return np.dtype(f"<i{kind.bit_width // 8}"), f"{kind.unit} since midnight"
     if types.is_timestamp(kind):
-        return np.dtype(f"<M8[{kind.unit}]")
+        return np.dtype("<i8"), f"{kind.unit} since 1970" + " UTC" * (kind.tz is not None)
     if types.is_duration(kind):
-        return np.dtype(f"<m8[{kind.unit}]")
-    return None
+        return np.dtype("<i8"), kind.unit
+    return None, None
 
 
 def _is_tensor(kind: pa.DataType) -> bool:

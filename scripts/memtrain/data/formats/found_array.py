@@ -18,6 +18,7 @@ class FoundArray:
             last one; None where the format knows of no documents. A document may be empty.
         path: file that has the elements, where it is another one than the file that was asked for:
             the ``.bin`` beside Megatron's ``.idx``.
+        unit: what the integers count, where the file says it: "us since 1970 UTC".
     """
 
     dtype: np.dtype
@@ -25,6 +26,7 @@ class FoundArray:
     parts: tuple[tuple[int, int], ...]
     borders: np.ndarray | None = None
     path: str | None = None
+    unit: str | None = None
 
     @property
     def elements(self) -> int:

@@ -6,11 +6,12 @@ from pathlib import Path
 
 from memtrain.core.errors import UserError
 from memtrain.core.wording import counted
-from memtrain.data.layouts import read_layout, require_record_layout
-from memtrain.data.record_file import RecordLayout
+from memtrain.data.files_layout import FilesLayout
+from memtrain.data.layouts import RowLayout, read_layout
 from memtrain.data.source import Source
 from memtrain.lineage.commands.base import REPOSITORY, Commands, Query
 from memtrain.lineage.export.croissant import DatasetFile, write_croissant
+from memtrain.lineage.export.described_files import DescribedFile, described_files
 from memtrain.lineage.export.openlineage import all_events, events_of_provenance, write_events
 from memtrain.lineage.export.prov import write_prov
 from memtrain.lineage.export.provenance import Provenance, provenance_of
@@ -18,6 +19,7 @@ from memtrain.lineage.export.rocrate import write_crate
 from memtrain.lineage.export.slsa import write_statement
 from memtrain.lineage.queries.lookup import find_version
 from memtrain.system.digests import digest_of_file
+from memtrain.system.file_notes import FileNotes
 
 _DETAILS = """\
 formats:
@@ -26,7 +28,8 @@ formats:
   prov FILE         W3C PROV, as PROV-JSON (FILE.json) or PROV-N (FILE.provn)
   openlineage FILE  the recorded events, one a line, the oldest first
   slsa FILE         an in-toto statement with SLSA provenance, which `lineage.py sign` signs
-  croissant FILE    Croissant metadata of the dataset, with the sha256 of the whole file of rows
+  croissant FILE    Croissant metadata of the dataset, with the sha256 of the whole file of rows, or
+                    of every file that rows lie in
 
 prov needs more packages (pip install -r envs/requirements-lineage.txt), and so do the commands sign
 and verify-signature.
@@ -74,11 +77,13 @@ def run(query: Query) -> int:
 def _provenance(query: Query) -> tuple[Provenance, list[str]]:
     """Return what to export, and notes on results that have changed since they were recorded."""
     found = [find_version(query.index, query.project, path) for path in query.arguments.paths]
+    layout = _layout_of(query.project / query.data)
     provenance = provenance_of(
         query.index,
         dataset=query.dataset,
         data=query.data,
-        layout=_layout_of(query.project / query.data),
+        layout=layout,
+        row_files=_files_of_rows(query, layout, read=False),
         versions=[one.version.id for one in found] if found else None,
     )
     if not provenance.runs:
@@ -89,11 +94,34 @@ def _provenance(query: Query) -> tuple[Provenance, list[str]]:
     return provenance, [f"note: {one.version.path}: {one.note}" for one in found if one.note]
 
 
-def _layout_of(data: Path) -> RecordLayout | None:
-    """Return the layout of the file of rows; None where the file is gone or holds no rows."""
+def _layout_of(data: Path) -> RowLayout | None:
+    """Return the layout of the rows; None where their file is gone or holds no rows."""
     with suppress(UserError):
-        return require_record_layout(read_layout(data))
+        return read_layout(data)
     return None
+
+
+def _files_of_rows(query: Query, layout: RowLayout | None, *, read: bool) -> list[DescribedFile]:
+    """Return the files that rows lie in; none where they lie in one file of rows.
+
+    Args:
+        query: the question.
+        layout: the layout of the rows; None where it is not known.
+        read: whether files are read whose digests are not known.
+
+    Raises:
+        UserError: where a file has to be read and cannot be.
+    """
+    if not isinstance(layout, FilesLayout):
+        return []
+    notes = FileNotes(query.results.known_digests)
+    try:
+        return described_files(layout, query.project, notes, read=read)
+    except OSError as error:
+        raise UserError(
+            f"{error.filename}: this file of the dataset cannot be read ({error.strerror}), and "
+            "Croissant needs the digest of every file. Bring it back, or make it readable."
+        ) from None
 
 
 def _write_crate(query: Query, provenance: Provenance) -> None:
@@ -134,15 +162,18 @@ def _write_croissant(query: Query) -> int:
         raise UserError("export croissant describes the dataset, not its results: name no PATH.")
     data = query.project / query.data
     manifest = query.results.manifest
+    layout = read_layout(data)
     found = find_version(query.index, query.project, query.data)
     file = DatasetFile(
         dataset=query.dataset,
         data=data,
-        layout=require_record_layout(read_layout(data)),
+        layout=layout,
         source=Source.read(query.results.source),
         # There is a note if the file has changed, and the recorded digest is then not its own.
         digest=None if found.note else found.version.digest,
         manifest_digest=digest_of_file(manifest) if manifest.exists() else None,
+        project=query.project,
+        files=_files_of_rows(query, layout, read=True),
     )
     write_croissant(file, query.arguments.target)
     rows = counted(file.layout.rows, "row")

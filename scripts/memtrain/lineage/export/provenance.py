@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from memtrain.core.ranges import Range
+from memtrain.data.layouts import RowLayout
 from memtrain.data.record_file import RecordLayout
+from memtrain.lineage.export.described_files import DescribedFile
 from memtrain.lineage.index.facts import RunFacts, Use, Version
 from memtrain.lineage.index.lineage_index import LineageIndex
 from memtrain.lineage.records.run_record import PieceUse
@@ -63,6 +65,7 @@ class Provenance:
         data: the path of the file of rows, relative to the project.
         layout: the layout of the file of rows, which tells the bytes of each row; None where the
             file is gone.
+        row_files: the files that the rows lie in where ``data`` describes them; else none.
     """
 
     dataset: str
@@ -70,7 +73,8 @@ class Provenance:
     runs: tuple[Run, ...]
     workflow_runs: tuple[Run, ...]
     data: str
-    layout: RecordLayout | None = field(default=None, repr=False)
+    layout: RowLayout | None = field(default=None, repr=False)
+    row_files: Sequence[DescribedFile] = ()
 
     @cached_property
     def files(self) -> tuple[Version, ...]:
@@ -94,8 +98,8 @@ class Provenance:
                         yield use.file, piece
 
     def bytes_of(self, file: Version, rows: Range) -> Range | None:
-        """Return the bytes that rows take in a file; None where its layout is not known."""
-        if self.layout is None or file.path != self.data:
+        """Return the bytes that rows take in a file of rows; None for any other file."""
+        if not isinstance(self.layout, RecordLayout) or file.path != self.data:
             return None
         return Range(*self.layout.byte_range(*rows))
 
@@ -105,7 +109,8 @@ def provenance_of(
     *,
     dataset: str,
     data: str,
-    layout: RecordLayout | None = None,
+    layout: RowLayout | None = None,
+    row_files: Sequence[DescribedFile] = (),
     versions: Sequence[int] | None = None,
 ) -> Provenance:
     """Return how some results were made.
@@ -115,6 +120,7 @@ def provenance_of(
         dataset: the name of the dataset.
         data: the path of the file of rows, relative to the project.
         layout: the layout of that file; None where it is gone.
+        row_files: the files that the rows lie in where that file describes them.
         versions: the numbers of the versions that are the results; None for all current files.
     """
     if versions is None:
@@ -129,6 +135,7 @@ def provenance_of(
         workflow_runs=workflow_runs,
         data=data,
         layout=layout,
+        row_files=row_files,
     )
 
 

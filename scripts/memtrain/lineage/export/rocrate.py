@@ -13,6 +13,7 @@ from typing import Any
 from memtrain.core.errors import UserError
 from memtrain.lineage.export.provenance import Provenance, Run, UsedFile
 from memtrain.lineage.export.rocrate_files import Places, piece_entities, row_id
+from memtrain.lineage.index.facts import Version
 from memtrain.system.atomic_files import write_text
 
 METADATA_FILE = "ro-crate-metadata.json"
@@ -86,6 +87,7 @@ class _Crate:
         self._provenance = provenance
         self._places = places
         self._workflow = workflow
+        self._row_files = [places.id_of_row_file(file) for file in provenance.row_files]
         self._jobs = list(dict.fromkeys(run.job for run in provenance.runs))
 
     def entities(self) -> Iterator[dict[str, Any]]:
@@ -100,7 +102,8 @@ class _Crate:
         yield self._workflow_entity()
         yield from (self._step(position, job) for position, job in enumerate(self._jobs))
         yield from self._software()
-        yield from (self._places.entity(file) for file in self._provenance.files)
+        yield from (self._file(file) for file in self._provenance.files)
+        yield from (self._places.row_file_entity(file) for file in self._provenance.row_files)
         for file, piece in self._provenance.pieces():
             source = self._places.id_of(file)
             place = self._provenance.bytes_of(file, piece.rows)
@@ -115,8 +118,16 @@ class _Crate:
             for user in sorted({_user(run) for run in workflow_runs})
         )
 
+    def _file(self, file: Version) -> dict[str, Any]:
+        """Return the entity of a file; that of the rows names the files that they lie in."""
+        entity = self._places.entity(file)
+        if file.path != self._provenance.data or not self._row_files:
+            return entity
+        return entity | {"isBasedOn": _references(self._row_files)}
+
     def _root(self) -> dict[str, Any]:
         in_place = [file for file in self._provenance.files if self._places.is_in_place(file)]
+        parts = [*map(self._places.id_of, in_place), *self._row_files]
         runs, workflow_runs = self._provenance.runs, self._provenance.workflow_runs
         actions = [
             *map(_run_id, runs),
@@ -135,7 +146,9 @@ class _Crate:
             "license": "Not stated: the owner of the data has to say which license the data has.",
             "conformsTo": _references(_PROFILES),
             "mainEntity": {"@id": self._workflow},
-            "hasPart": _references([self._workflow, *map(self._places.id_of, in_place)]),
+            "hasPart": _references(
+                [self._workflow, *(one for one in parts if not one.startswith("#"))]
+            ),
             "mentions": _references(actions),
         }
 

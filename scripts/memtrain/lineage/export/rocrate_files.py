@@ -1,11 +1,13 @@
 """The entities of a crate for files, and for rows of files that runs read."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from memtrain.core.ranges import Range
+from memtrain.lineage.export.described_files import DescribedFile
 from memtrain.lineage.export.provenance import Provenance, hexadecimal
 from memtrain.lineage.index.facts import Version
 from memtrain.lineage.records.privacy import OUTSIDE_PROJECT
@@ -30,6 +32,7 @@ class Places:
     """
 
     def __init__(self, provenance: Provenance, project: Path, folder: Path):
+        self._project = project
         self._prefix = project.relative_to(folder)
         # If a file was overwritten, only its last version can be on the disk.
         last = {file.path: file for file in sorted(provenance.files, key=lambda one: one.id)}
@@ -44,6 +47,31 @@ class Places:
         """Return the id of a file: its path in the crate, or an id of its own if it is gone."""
         path = quote((self._prefix / file.path).as_posix())
         return path if self.is_in_place(file) else f"#version/{file.id}/{quote(file.path)}"
+
+    def id_of_row_file(self, file: DescribedFile) -> str:
+        """Return the id of a file that rows lie in: its path in the crate, or an id of its own."""
+        path = os.path.normpath(self._prefix / file.path)
+        is_inside = not os.path.isabs(path) and not path.startswith("..")
+        try:
+            is_there = (self._project / file.path).stat().st_size == file.size_bytes
+        except OSError:
+            is_there = False
+        if is_inside and is_there:
+            return quote(Path(path).as_posix())
+        return f"#file/{quote(file.path)}"
+
+    def row_file_entity(self, file: DescribedFile) -> dict[str, Any]:
+        """Return the entity of a file that rows lie in."""
+        known = {"sha256": hexadecimal(file.digest, "sha256")} if file.digest else {}
+        name = self.id_of_row_file(file)
+        kind = "CreativeWork" if name.startswith("#") else "File"
+        return {
+            "@id": name,
+            "@type": kind,
+            "name": file.path,
+            "description": "a file in which rows of the dataset lie",
+            "contentSize": str(file.size_bytes),
+        } | known
 
     def entity(self, file: Version) -> dict[str, Any]:
         """Return the entity of a file."""
