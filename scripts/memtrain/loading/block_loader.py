@@ -8,13 +8,14 @@ The path of a row, and the module that is responsible for each part of it:
 ``shuffle_buffer``     fills the next buffer in threads, while the current one is used
 ``readers``            bring blocks from the disk by a mapping, by reads or by direct reads
 ``batch_gatherer``     gathers micro-batches from a buffer, decoded and transformed
+``padded_gatherer``    the same for rows that vary in length
 ``BlockLoader``        opens all of these, hands out batches or windows, and knows its position
 =====================  ==========================================================================
 """
 
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache, partial
 from itertools import islice
@@ -35,8 +36,8 @@ from memtrain.loading.chosen_rows import checked_slots, ranges_in_file
 from memtrain.loading.field_files import FieldFiles, one_path_each
 from memtrain.loading.gathered_fields import stored_fields
 from memtrain.loading.memory_estimate import batch_lifetime, loader_memory_bytes, require_memory
+from memtrain.loading.padded_gatherer import PaddedGatherer
 from memtrain.loading.pages import PAGE_BYTES, require_linux
-from memtrain.loading.ragged_buffers import RaggedBuffer, RaggedBuffers, check_reader
 from memtrain.loading.readers import Reader, choose_reader, open_reader
 from memtrain.loading.row_order import BufferOrder, row_order
 from memtrain.loading.schedule import Filling, Position, Schedule
@@ -162,8 +163,7 @@ class BlockLoader:
         self._epochs = epochs
         self._fields = stored_fields(dataset)
         paths = [path for field in self._fields for path in one_path_each(field)]
-        choose = check_reader if dataset.is_ragged else partial(choose_reader, paths=paths)
-        self.reader, self.reader_reason = choose(reader)
+        self.reader, self.reader_reason = choose_reader(reader, paths)
         self._device = torch.device(device or "cpu")
         self._copies = copy
         self._gathers_ahead = gather_ahead
@@ -289,9 +289,6 @@ class BlockLoader:
             self._position = Position(self.epoch, 0, self.epoch + self._epochs)
         self._resumes = False
         fillings = list(self._schedule.fillings(replace(self._position)))
-        if self.dataset.is_ragged:
-            yield from self._ragged_deliveries(fillings, by_window)
-            return
         with ExitStack() as stack:
             filler = BufferFiller(
                 [self._opened(field, stack) for field in self._fields],
@@ -317,20 +314,10 @@ class BlockLoader:
         stack.callback(reader.close)
         return files, reader
 
-    def _ragged_deliveries(
-        self, fillings: list[Filling], by_window: bool
-    ) -> Generator[_Delivery, None, None]:
-        """Yield all batches of an iteration whose rows vary in length."""
-        with closing(RaggedBuffers(self.dataset, self._device)) as ragged:
-            filled_buffers = ragged.fill_all(self._planned_orders(fillings))
-            for filling, filled in zip(fillings, filled_buffers, strict=True):
-                batches = ragged.batches(filled, filling.skipped_batches)
-                yield from self._portions(filling, filled, batches, by_window)
-
     def _portions(
         self,
         filling: Filling,
-        filled: FilledBuffer | RaggedBuffer,
+        filled: FilledBuffer,
         batches: Iterator[Batch],
         by_window: bool,
     ) -> Iterator[_Delivery]:
@@ -353,8 +340,13 @@ class BlockLoader:
 
         return (partial(buffer_order, filling) for filling in fillings)
 
-    def _gatherer(self) -> BatchGatherer:
+    def _gatherer(self) -> BatchGatherer | PaddedGatherer:
         layout, order = self.dataset.layout, self.order
+        lifetime = batch_lifetime(self.slots, self._gathers_ahead)
+        if self.dataset.is_ragged:
+            return PaddedGatherer(
+                self.dataset, batch_size=order.batch_size, lifetime=lifetime, device=self._device
+            )
         # If blocks are whole pages, rows in order have the same offsets within pages of memory,
         # whichever reader is used. Only then do views have the same layout with every reader.
         block_bytes = order.rows_per_block * layout.row_bytes
@@ -363,7 +355,7 @@ class BlockLoader:
         return BatchGatherer(
             self.dataset,
             batch_size=order.batch_size,
-            lifetime=batch_lifetime(self.slots, self._gathers_ahead),
+            lifetime=lifetime,
             rows_per_block=order.rows_per_block,
             views=are_whole_pages and not order.shuffled and self._device.type == "cpu",
             device=self._device,

@@ -45,7 +45,7 @@ class Whole:
 
 
 class GatheredFields:
-    """What is gathered of the rows of a dataset.
+    """What is gathered of the rows of a dataset, but for fields that vary in length.
 
     Args:
         dataset: the dataset.
@@ -58,13 +58,16 @@ class GatheredFields:
     def __init__(self, dataset: MemmapDataset):
         layout = dataset.layout
         self._stored = stored_fields(dataset)
-        self._views = layout.views
-        self._is_plain = layout.dtype.names is None
+        self._is_plain = isinstance(layout, RecordLayout) and layout.dtype.names is None
         doubles = dataset.float64 or dataset.transform is not None
         self.wholes: list[Whole] = []
         self._whole_of: dict[str, int] = {}
         numbers: dict[tuple[str, tuple[str, ...]], int] = {}
-        for name, view in layout.views.items():
+        is_ragged = {one.name: one.is_ragged for one in self._stored}
+        self._views = {
+            name: view for name, view in layout.views.items() if not is_ragged[view.stored]
+        }
+        for name, view in self._views.items():
             key = (view.stored, view.record_fields)
             if key not in numbers:
                 numbers[key] = len(self.wholes)
@@ -74,7 +77,10 @@ class GatheredFields:
 
     def scratch(self, rows: int) -> list[np.ndarray]:
         """Return memory for rows on their way to the arrays: (rows, ...) of each stored field."""
-        return [np.empty((rows, *one.row_shape), one.stream.dtype) for one in self._stored]
+        return [
+            np.empty(0 if one.is_ragged else (rows, *one.row_shape), one.stream.dtype)
+            for one in self._stored
+        ]
 
     def gather(
         self,
@@ -94,6 +100,8 @@ class GatheredFields:
             scratch: what ``scratch`` returned, for at least as many rows.
         """
         for number, (field, rows) in enumerate(zip(self._stored, filled.fields, strict=True)):
+            if field.is_ragged:
+                continue
             places = rows.places[start:end]
             targets = [
                 (whole, array)

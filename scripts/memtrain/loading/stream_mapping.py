@@ -10,8 +10,9 @@ from math import gcd
 
 import numpy as np
 
+from memtrain.data.padded_rows import spare_bytes
 from memtrain.data.streams.open_files import OpenFiles
-from memtrain.data.streams.row_addresses import Consecutive, Windows
+from memtrain.data.streams.row_addresses import Consecutive, Ragged, Windows
 from memtrain.data.streams.stored_field import StoredField
 from memtrain.loading.pages import PAGE_BYTES, MappedRange, advise
 
@@ -97,9 +98,15 @@ def can_be_mapped(field: StoredField) -> bool:
 
 def _lie_in_parts(field: StoredField) -> bool:
     """Return whether no row begins in one part of the stream and ends in another."""
-    addresses = field.addresses
+    addresses, borders = field.addresses, field.stream.firsts[1:-1]
     if isinstance(addresses, Windows):
-        return bool(np.isin(field.stream.firsts[1:-1], addresses.borders).all())
+        return bool(np.isin(borders, addresses.borders).all())
+    if isinstance(addresses, Ragged):
+        offsets = addresses.offsets
+        rows = np.searchsorted(offsets, borders).clip(max=len(offsets) - 1)
+        # Rows need not begin with the first part, nor end with the last.
+        is_crossed = (borders > offsets[0]) & (borders < offsets[-1]) & (offsets[rows] != borders)
+        return not is_crossed.any()
     return isinstance(addresses, Consecutive)
 
 
@@ -120,6 +127,8 @@ def _file_places(field: StoredField) -> tuple[np.ndarray, int] | None:
     offsets = stream.part_offsets.tolist()
     places: list[int] = []
     page, origin = 0, None
+    # Chunks of rows that vary in length reach behind their ends.
+    gap = spare_bytes(element) if field.is_ragged else 0
     for file, (size, part) in enumerate(zip(stream.sizes.tolist(), first_parts, strict=True)):
         has_part = part < len(offsets) and stream.part_files[part] == file
         if has_part:
@@ -130,10 +139,10 @@ def _file_places(field: StoredField) -> tuple[np.ndarray, int] | None:
                 return None
             page += missing // common * inverse % pages_per_cycle
         places.append(page * step)
-        page += -(-size // step)
+        page += -(-(size + gap) // step)
     file_places = np.array(places, np.int64)
     starts = file_places[stream.part_files] + stream.part_offsets
-    # Windows are gathered with more bytes than the last of them has.
-    range_bytes = (page + 1) * step + field.row_bytes
+    # Rows are gathered with more bytes than the last of them has.
+    range_bytes = (page + 1) * step + (gap or field.row_bytes)
     is_on_grid = not ((starts - starts[0]) % element).any()
     return (file_places, range_bytes) if is_on_grid and range_bytes < _MOST_BYTES else None
