@@ -42,6 +42,7 @@ from memtrain.loading.readers import Reader, choose_reader, open_reader
 from memtrain.loading.row_order import BufferOrder, row_order
 from memtrain.loading.schedule import Filling, Position, Schedule
 from memtrain.loading.shuffle_buffer import BufferFiller, FilledBuffer, buffer_count
+from memtrain.loading.stream_mapping import StreamMapping
 from memtrain.system import canonical_json
 
 _STATE_VERSION = 1
@@ -89,7 +90,7 @@ class BlockLoader:
     (see ``row_order``), never of the machine or the reader.
 
     Threads and files are open while an iteration runs. They are closed when it ends, fails or is
-    dropped.
+    dropped. Files that were mapped stay mapped as long as the loader, which takes no descriptors.
 
     Args:
         dataset: the dataset that the rows are taken from.
@@ -174,6 +175,8 @@ class BlockLoader:
         )
         buffer_bytes = self.order.rows_per_buffer * dataset.layout.row_bytes
         require_memory(self.memory_bytes, memory_budget, buffer_bytes)
+        #: The mapped files of every field, between two iterations.
+        self._mappings: dict[str, StreamMapping] = {}
         self._position = Position(epoch=0, batches=0, end=epochs)
         #: Whether the next iteration begins at the position, instead of at the start of its epoch.
         self._resumes = False
@@ -308,11 +311,23 @@ class BlockLoader:
         # Direct reads have descriptors of their own.
         shares = len(self._fields) * (2 if self.reader == "direct" else 1)
         most_open = max(1, MOST_OPEN_FILES // shares)
-        files = FieldFiles(field, in_order=not self.order.shuffled, most_open=most_open)
-        stack.callback(files.close)
+        files = FieldFiles(
+            field,
+            in_order=not self.order.shuffled,
+            most_open=most_open,
+            mapping=self._mappings.pop(field.name, None),
+        )
+        stack.callback(self._close, files)
         reader = open_reader(self.reader, files)
         stack.callback(reader.close)
         return files, reader
+
+    def _close(self, files: FieldFiles) -> None:
+        """Close the files of a field, and keep them mapped for the next epoch."""
+        files.close()
+        # Batches of rows in order may be views, and what was written to them has to be dropped.
+        if files.mapping is not None and self.order.shuffled:
+            self._mappings[files.field.name] = files.mapping
 
     def _portions(
         self,

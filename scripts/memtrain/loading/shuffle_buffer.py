@@ -176,7 +176,7 @@ class FieldFiller:
         """Return the mapped files as a buffer, once the loads of its rows are in memory."""
         runs = self._field.stream.byte_runs(pieces.load_starts, pieces.load_ends)
         mapping = self._files.mapped()
-        mapping.map_files(np.unique(runs.file))
+        mapping.map_files(np.unique(runs.file), self._files.files)
         bringing = [] if reader is None else self._bring(runs, reader)
         places = self._mapped_places(order, pieces, mapping.part_places)
         wait_for(bringing)

@@ -5,13 +5,14 @@ a thousand files are gathered by one call. Between the files lie pages of zeros 
 ``mmap(2)`` is called through ctypes, since Python's ``mmap`` keeps a descriptor for every file.
 """
 
+import os
 from functools import cached_property
 from math import gcd
 
 import numpy as np
 
 from memtrain.data.padded_rows import spare_bytes
-from memtrain.data.streams.open_files import OpenFiles
+from memtrain.data.streams.open_files import OpenFiles, file_identity
 from memtrain.data.streams.row_addresses import Consecutive, Ragged, Windows
 from memtrain.data.streams.stored_field import StoredField
 from memtrain.loading.pages import PAGE_BYTES, MappedRange, advise
@@ -28,21 +29,21 @@ class StreamMapping:
 
     Args:
         field: the field.
-        files: its files, to open and check each of them once.
         advice: how the kernel is told that the files will be read, such as ``MADV_RANDOM``.
 
     Attributes:
         content: uint8 (bytes,), the whole range. Writing to it changes no file.
     """
 
-    def __init__(self, field: StoredField, files: OpenFiles, advice: int):
+    def __init__(self, field: StoredField, advice: int):
         places = _file_places(field)
         assert places is not None, "can_be_mapped tells"
         self._file_places, range_bytes = places
         self._stream = field.stream
         self._range = MappedRange(range_bytes)
-        self._files, self._advice = files, advice
+        self._advice = advice
         self._is_mapped = field.stream.sizes == 0
+        self._identities: dict[int, tuple[int, ...]] = {}
         self.content = np.asarray(self._range)
 
     def address(self, file: int, place: int) -> int:
@@ -70,21 +71,34 @@ class StreamMapping:
         # From the lowest part on, so that the rows of a single part are their own places.
         return int((self._file_places[stream.part_files] + stream.part_offsets).min())
 
-    def map_files(self, numbers: np.ndarray) -> None:
+    def map_files(self, numbers: np.ndarray, files: OpenFiles) -> None:
         """Map files that are not mapped yet; call this before their bytes are touched.
 
         Args:
             numbers: int64 (files,), numbers of files, each once.
+            files: the files, which open and check each that has to be mapped.
 
         Raises:
             UserError: where a file is not as it was described.
         """
         for file in numbers[~self._is_mapped[numbers]].tolist():
             place, size = int(self._file_places[file]), int(self._stream.sizes[file])
-            with self._files.descriptor(file) as descriptor:
+            with files.descriptor(file) as descriptor:
+                self._identities[file] = file_identity(os.fstat(descriptor))
                 self._range.map_file(place, size, descriptor)
             advise(self._advice, self._range.address + place, size)
             self._is_mapped[file] = True
+
+    def forget_changed(self) -> None:
+        """Map files again, when they are needed, that were written, replaced or removed since."""
+        for file, identity in list(self._identities.items()):
+            try:
+                is_same = file_identity(os.stat(self._stream.paths[file])) == identity
+            except OSError:
+                is_same = False
+            if not is_same:
+                del self._identities[file]
+                self._is_mapped[file] = False
 
 
 def can_be_mapped(field: StoredField) -> bool:
