@@ -3,6 +3,7 @@
 import mmap
 import os
 import time
+from contextlib import ExitStack
 from functools import cached_property
 
 import numpy as np
@@ -19,7 +20,7 @@ _RUNS_SAMPLED = 64
 
 #: Number of mapped files whose sizes are looked at for every second since the look before: each
 #: look takes one or two microseconds.
-_LOOKS_PER_SECOND = 10_000
+_LOOKS_PER_SECOND = 5_000
 
 
 class FieldFiles:
@@ -64,14 +65,18 @@ class FieldFiles:
         self.mapping = mapping
         self._looked_at = time.monotonic()
         self._next_look = 0
+        self._held = ExitStack()
+        self._only: int | None = None
         if is_single:
             # Once it is open, the file can be replaced by another one.
-            self.files.require_size(0)
+            self._only = self._held.enter_context(self.files.descriptor(0))
         if mapping is not None:
             mapping.forget_changed()
 
     def close(self) -> None:
         """Close the files; they stay mapped as long as anything refers to the mapping."""
+        self._only = None
+        self._held.close()
         self.files.close()
 
     @cached_property
@@ -111,8 +116,8 @@ class FieldFiles:
         Args:
             numbers: int64 (files,), the numbers of the files, each once.
         """
-        if len(numbers) == 1:
-            self.files.require_size(int(numbers[0]))
+        if self._only is not None:
+            self.files.require_open_size(0, self._only)
             return
         affordable = int((time.monotonic() - self._looked_at) * _LOOKS_PER_SECOND)
         if affordable == 0:

@@ -73,6 +73,11 @@ class GatheredFields:
                 numbers[key] = len(self.wholes)
                 self.wholes.append(self._whole(view, layout, dataset.filename, doubles))
             self._whole_of[name] = numbers[key]
+        # Of every stored field, the values that are gathered of it, and their numbers.
+        self._wholes_of = [
+            [(at, whole) for at, whole in enumerate(self.wholes) if whole.stored == number]
+            for number in range(len(self._stored))
+        ]
         self.row_bytes = sum(whole.field.row_bytes for whole in self.wholes)
 
     def scratch(self, rows: int) -> list[np.ndarray]:
@@ -99,22 +104,19 @@ class GatheredFields:
             out: an array (end - start, ...) for each of ``wholes``.
             scratch: what ``scratch`` returned, for at least as many rows.
         """
-        for number, (field, rows) in enumerate(zip(self._stored, filled.fields, strict=True)):
-            if field.is_ragged:
+        for number, wholes in enumerate(self._wholes_of):
+            if not wholes:
                 continue
+            field, rows = self._stored[number], filled.fields[number]
             places = rows.places[start:end]
-            targets = [
-                (whole, array)
-                for whole, array in zip(self.wholes, out, strict=True)
-                if whole.stored == number
-            ]
-            if len(targets) == 1 and _is_raw(field, targets[0][0]):
-                _take(field, rows.elements, places, targets[0][1])
+            at, whole = wholes[0]
+            if len(wholes) == 1 and _is_raw(field, whole):
+                _take(field, rows.elements, places, out[at])
                 continue
             raw = scratch[number][: end - start]
             _take(field, rows.elements, places, raw)
-            for whole, array in targets:
-                array[...] = whole.view.whole_of(raw)
+            for at, whole in wholes:
+                out[at][...] = whole.view.whole_of(raw)
 
     def fields(self, wholes: list[Item]) -> Item | dict[str, Item]:
         """Return the fields of the rows, given an array or a tensor for each of ``wholes``.
@@ -162,6 +164,13 @@ def _take(field: StoredField, elements: np.ndarray, places: np.ndarray, out: np.
         np.take(values, places, axis=0, out=out, mode="clip")
         return
     step, width = stream.element_bytes, field.row_bytes
+    first = int(places[0]) % field.addresses.length if len(places) else 0
+    numbers, rest = np.divmod(places - first, field.addresses.length)
+    if not rest.any():
+        # Windows that do not overlap are rows, which NumPy copies somewhat faster.
+        rows = as_elements(elements[first * step :], np.dtype(f"V{width}"), ())
+        np.take(rows, numbers, out=_untyped(out, width), mode="clip")
+        return
     count = (len(elements) - width) // step + 1
     # NumPy would copy such a view whole before it takes rows from it.
     windows = torch.from_numpy(elements).as_strided((count, width), (step, 1))

@@ -150,9 +150,20 @@ class FieldFiller:
             return self._map(order, pieces, self._reader)
         return self._read(order, pieces, self._reader)
 
-    def release(self, filled: FilledField) -> None:
-        """Tell the kernel that the bytes of a buffer are not needed any more, if they were read."""
-        if filled.is_mapped and filled.was_read and isinstance(self._reader, MmapReader):
+    def finish(self, filled: FilledField) -> None:
+        """Check the files of a buffer that was used, and give up its pages, if they were read.
+
+        Raises:
+            UserError: naming a mapped file that has become shorter while it was used. ``check``
+                looks at a few of many files at a time, and the end of a file that was cut reads as
+                zeros until it is looked at.
+        """
+        if not filled.is_mapped:
+            return
+        if len(filled.file_numbers) > 1:
+            self._files.files.require_sizes(filled.file_numbers.tolist())
+        if filled.was_read and isinstance(self._reader, MmapReader):
+            # The kernel is told that they are not needed any more.
             for run in self._threads.until_stopped(numbered_runs(filled.runs)):
                 self._reader.dont_need(*run)
 
@@ -160,15 +171,6 @@ class FieldFiller:
         """Raise an error if mapped files have become shorter; call this before they are touched."""
         if filled.is_mapped:
             self._files.require_sizes(filled.file_numbers)
-
-    def check_all(self, filled: FilledField) -> None:
-        """Raise an error if any of many mapped files has become shorter while they were used.
-
-        ``check`` looks at a few of them at a time, and the end of a file that was cut reads as
-        zeros until it is looked at.
-        """
-        if filled.is_mapped and len(filled.file_numbers) > 1:
-            self._files.files.require_sizes(filled.file_numbers.tolist())
 
     def _map(
         self, order: BufferOrder, pieces: RowPieces | RaggedRuns, reader: MmapReader | None
@@ -326,13 +328,17 @@ class BufferFiller:
         """
         fillings = self._begin_all(orders)
         following = next(fillings, None)
+        finishing: list[Future[None]] = []
         while following is not None:
             filled = following.result()
             following = next(fillings, None)
             yield filled
-            for field, rows in zip(self._fields, filled.fields, strict=True):
-                field.check_all(rows)
-                self._threads.submit(field.release, rows)
+            wait_for(finishing)
+            finishing = [
+                self._threads.submit(field.finish, rows)
+                for field, rows in zip(self._fields, filled.fields, strict=True)
+            ]
+        wait_for(finishing)
 
     def _begin_all(
         self, orders: Iterable[Callable[[], BufferOrder]]

@@ -120,7 +120,11 @@ class OpenFiles:
             UserError: naming the file and both sizes.
         """
         with self.descriptor(file) as descriptor:
-            size = os.fstat(descriptor).st_size
+            self.require_open_size(file, descriptor)
+
+    def require_open_size(self, file: int, descriptor: int) -> None:
+        """Raise the error of ``require_size`` for a file whose descriptor is at hand."""
+        size = os.fstat(descriptor).st_size
         if size < self._sizes[file]:
             raise self._nothing_at(file, size, size)
 
