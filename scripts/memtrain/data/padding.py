@@ -16,11 +16,6 @@ import numpy as np
 import torch
 from torch.utils.data import default_collate
 
-#: Rows of at least this many bytes are joined, with zeros between them. Shorter ones are gathered
-#: together, each with the elements that follow it, which then become zeros. Measured with rows of
-#: uint16: gathering is faster at a mean of 64 elements, and joining at one of 512.
-_BYTES_OF_LONG_ROWS = 512
-
 
 def lengths_name(field: str) -> str:
     """Return the name under which a batch holds the lengths of the rows of a field."""
@@ -33,67 +28,36 @@ def mask_name(field: str) -> str:
 
 
 def padded(
-    name: str, values: np.ndarray, starts: np.ndarray, lengths: np.ndarray, dtype: np.dtype
-) -> dict[str, Any]:
-    """Return rows as a padded field, and what stands beside it.
+    name: str, field: np.ndarray, lengths: np.ndarray, mask: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Return a padded field, (n, longest, ...), and what stands beside it."""
+    return {name: field, lengths_name(name): lengths, mask_name(name): mask}
+
+
+def longest_of(lengths: np.ndarray) -> int:
+    """Return how many places the rows of a batch have, for their lengths, int64 (n,)."""
+    return max(1, int(lengths.max(initial=0)))
+
+
+def mask_of(lengths: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    """Return where rows have elements, bool (n, longest).
 
     Args:
-        name: name of the field.
-        values: (elements, ...), in which every row lies somewhere. Short rows are gathered faster
-            if there are as many elements as the longest row has after the start of each.
-        starts: int64 (n,), the place of the first element of each row.
         lengths: int64 (n,), the number of elements of each row.
-        dtype: dtype of the padded field.
+        out: bool (n, longest), memory for the mask; allocated if not given.
     """
-    mask = mask_of(lengths)
-    longest = mask.shape[1]
-    is_long = longest * values.itemsize >= _BYTES_OF_LONG_ROWS
-    if is_long or starts.max(initial=0) + longest > len(values):
-        pad = _joined if values.flags.c_contiguous else _copied
-        rows = pad(values, starts, lengths, longest)
-    else:
-        shape = (len(values) - longest + 1, longest, *values.shape[1:])
-        strides = (values.strides[0], *values.strides)
-        windows = np.lib.stride_tricks.as_strided(values, shape, strides, writeable=False)
-        rows = windows[starts]
-        rows[~mask] = 0
-    rows = rows.astype(dtype, copy=False)
-    return {name: rows, lengths_name(name): lengths, mask_name(name): mask}
-
-
-def _joined(
-    values: np.ndarray, starts: np.ndarray, lengths: np.ndarray, longest: int
-) -> np.ndarray:
-    """Return rows that are padded with zeros, (n, longest, ...) in the dtype of the values.
-
-    The values lie in one piece.
-    """
-    element_shape = values.shape[1:]
-    size = values.itemsize * int(np.prod(element_shape, dtype=np.int64))
-    content = values.reshape(-1).view(np.uint8).data
-    zeros = memoryview(bytes(longest * size))
-    parts: list[memoryview] = []
-    for start, length in zip((starts * size).tolist(), (lengths * size).tolist(), strict=True):
-        parts += (content[start : start + length], zeros[length:])
-    joined = np.frombuffer(bytearray().join(parts), np.uint8).view(values.dtype)
-    return joined.reshape(len(starts), longest, *element_shape)
-
-
-def _copied(
-    values: np.ndarray, starts: np.ndarray, lengths: np.ndarray, longest: int
-) -> np.ndarray:
-    """Return the same as ``_joined`` for values that do not lie in one piece."""
-    rows = np.zeros((len(starts), longest, *values.shape[1:]), values.dtype)
-    pairs = zip(starts.tolist(), lengths.tolist(), strict=True)
-    for row, (start, length) in zip(rows, pairs, strict=True):
-        row[:length] = values[start : start + length]
-    return rows
-
-
-def mask_of(lengths: np.ndarray) -> np.ndarray:
-    """Return where rows have elements, bool (n, longest), for their lengths, int64 (n,)."""
-    longest = max(1, int(lengths.max(initial=0)))
-    return np.arange(longest) < lengths[:, np.newaxis]
+    longest = longest_of(lengths)
+    mask = np.empty((len(lengths), longest), bool) if out is None else out
+    # Each row is a window of as many ones as zeros. Copies are faster than comparisons.
+    steps = torch.zeros(2 * longest, dtype=torch.uint8)
+    steps[:longest] = 1
+    torch.index_select(
+        steps.as_strided((longest + 1, longest), (1, 1)),
+        0,
+        torch.from_numpy(longest - lengths),
+        out=torch.from_numpy(mask.view(np.uint8)),
+    )
+    return mask
 
 
 def zero_padding(batch: Any, ragged: Iterable[str]) -> Any:

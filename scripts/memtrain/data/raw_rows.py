@@ -8,9 +8,11 @@ import numpy as np
 from memtrain.data import row_decoding
 from memtrain.data.files_layout import FilesLayout
 from memtrain.data.layouts import RowLayout
-from memtrain.data.padding import padded
+from memtrain.data.padded_rows import PaddedRows, spare_bytes
+from memtrain.data.padding import longest_of, mask_of, padded
 from memtrain.data.record_file import RecordLayout, map_rows
 from memtrain.data.row_decoding import Arrays, TensorFields
+from memtrain.data.streams.stored_field import StoredField
 from memtrain.data.streams.stored_rows import StoredRows
 
 
@@ -65,19 +67,28 @@ class FilesRows:
         assert isinstance(fields, dict), "rows in files have named fields"
         plain = {name: one.gather(rows) for name, one in self._stored.items() if not one.is_ragged}
         ragged = {
-            name: one.read_ragged(rows) for name, one in self._stored.items() if one.is_ragged
+            one.name: self._read_ragged(one, rows) for one in self._layout.stored if one.is_ragged
         }
         arrays: dict[str, np.ndarray] = {}
         for name, view in self._layout.views.items():
-            dtype = fields[name].dtype
+            field = fields[name]
             if view.stored in plain:
-                arrays[name] = view.of(plain[view.stored]).astype(dtype)
-            else:
-                values, starts, lengths = ragged[view.stored]
-                arrays |= padded(
-                    name, view.of_elements(values), *view.trimmed(starts, lengths), dtype
-                )
+                arrays[name] = view.of(plain[view.stored]).astype(field.dtype)
+                continue
+            padder, elements, *places = ragged[view.stored]
+            starts, lengths = view.trimmed(*places)
+            out = np.empty((len(rows), longest_of(lengths), *field.shape), field.dtype)
+            padder.copy(elements, view, starts, lengths, out)
+            arrays |= padded(name, out, lengths, mask_of(lengths))
         return arrays
+
+    def _read_ragged(
+        self, field: StoredField, rows: np.ndarray
+    ) -> tuple[PaddedRows, np.ndarray, np.ndarray, np.ndarray]:
+        """Return what pads rows, their elements as bytes, and where each row lies among them."""
+        stored = self._stored[field.name]
+        values, starts, lengths = stored.read_ragged(rows, spare_bytes(field.stream.element_bytes))
+        return PaddedRows(field.stream), values.reshape(-1).view(np.uint8), starts, lengths
 
     def __del__(self) -> None:
         for stored in getattr(self, "_stored", {}).values():

@@ -122,8 +122,7 @@ class BatchGatherer:
         rows = bounds[-1] - bounds[0]
         wholes = [array[:rows] for array in slot.wholes]
         self._values.gather(filled, bounds[0], bounds[-1], wholes, self._scratch)
-        arrays = row_decoding.slice_rows(slot.arrays, 0, rows)
-        batches = self._transformed(slot, arrays, bounds)
+        batches = self._transformed(slot, bounds)
         if self._device.type == "cpu":
             yield from batches
             return
@@ -140,20 +139,21 @@ class BatchGatherer:
         self._next_slot = (self._next_slot + 1) % len(self._ring)
         return slot
 
-    def _transformed(
-        self, slot: "_OutputSlot", arrays: Arrays, bounds: list[int]
-    ) -> Iterator[Batch]:
+    def _transformed(self, slot: "_OutputSlot", bounds: list[int]) -> Iterator[Batch]:
         """Yield the micro-batches of an output slot, after the transform.
 
         Args:
             slot: the slot that holds them.
-            arrays: the decoded arrays of their rows.
             bounds: where the micro-batches begin in the buffer's order, and where the last ends.
         """
+        rows = bounds[-1] - bounds[0]
         if self._transform is None:
-            rows = bounds[-1] - bounds[0]
-            yield from _cut(row_decoding.slice_rows(slot.tensors, 0, rows), bounds)
-        elif row_decoding.is_row_wise(self._transform):
+            is_full = rows == len(slot.wholes[0])
+            tensors = slot.tensors if is_full else row_decoding.slice_rows(slot.tensors, 0, rows)
+            yield from _cut(tensors, bounds)
+            return
+        arrays = row_decoding.slice_rows(slot.arrays, 0, rows)
+        if row_decoding.is_row_wise(self._transform):
             together = row_decoding.to_tensors(self._transform(arrays), self._doubles)
             yield from map(_aligned, _cut(together, bounds))
         else:

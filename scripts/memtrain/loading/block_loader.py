@@ -8,13 +8,13 @@ The path of a row, and the module that is responsible for each part of it:
 ``shuffle_buffer``     fills the next buffer in threads, while the current one is used
 ``readers``            bring blocks from the disk by a mapping, by reads or by direct reads
 ``batch_gatherer``     gathers micro-batches from a buffer, decoded and transformed
+``padded_gatherer``    the same for rows that vary in length
 ``BlockLoader``        opens all of these, hands out batches or windows, and knows its position
 =====================  ==========================================================================
 """
 
 from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache, partial
 from itertools import islice
@@ -35,12 +35,14 @@ from memtrain.loading.field_files import FieldFiles, one_path_each
 from memtrain.loading.gathered_fields import stored_fields
 from memtrain.loading.mapped_files import mapped_fields
 from memtrain.loading.memory_estimate import batch_lifetime, loader_memory_bytes, require_memory
+from memtrain.loading.one_ahead import one_ahead
+from memtrain.loading.padded_gatherer import PaddedGatherer
 from memtrain.loading.pages import PAGE_BYTES, require_linux
-from memtrain.loading.ragged_buffers import RaggedBuffer, RaggedBuffers, check_reader
 from memtrain.loading.readers import Reader, choose_reader, open_reader
 from memtrain.loading.row_order import BufferOrder, row_order
 from memtrain.loading.schedule import Filling, Position, Schedule
 from memtrain.loading.shuffle_buffer import BufferFiller, FilledBuffer, buffer_count
+from memtrain.loading.stream_mapping import StreamMapping
 from memtrain.system import canonical_json
 
 _STATE_VERSION = 1
@@ -88,7 +90,7 @@ class BlockLoader:
     (see ``row_order``), never of the machine or the reader.
 
     Threads and files are open while an iteration runs. They are closed when it ends, fails or is
-    dropped.
+    dropped. Files that were mapped stay mapped as long as the loader, which takes no descriptors.
 
     Args:
         dataset: the dataset that the rows are taken from.
@@ -167,8 +169,7 @@ class BlockLoader:
         self._epochs = epochs
         self._fields = stored_fields(dataset)
         paths = [path for field in self._fields for path in one_path_each(field)]
-        choose = check_reader if dataset.is_ragged else partial(choose_reader, paths=paths)
-        self.reader, self.reader_reason = choose(reader)
+        self.reader, self.reader_reason = choose_reader(reader, paths)
         self._are_mapped = mapped_fields(self._fields, mapped_files, paths)
         self._device = torch.device(device or "cpu")
         self._copies = copy
@@ -180,6 +181,8 @@ class BlockLoader:
         )
         buffer_bytes = self.order.rows_per_buffer * dataset.layout.row_bytes
         require_memory(self.memory_bytes, memory_budget, buffer_bytes)
+        #: The mapped files of every field, between two iterations.
+        self._mappings: dict[str, StreamMapping] = {}
         self._position = Position(epoch=0, batches=0, end=epochs)
         #: Whether the next iteration begins at the position, instead of at the start of its epoch.
         self._resumes = False
@@ -199,7 +202,7 @@ class BlockLoader:
         """
         deliveries = self._deliveries(by_window=True)
         if self._gathers_ahead:
-            deliveries = _one_ahead(deliveries)
+            deliveries = one_ahead(deliveries)
         return self._handed_out(deliveries, by_window=True)
 
     def describe(self) -> str:
@@ -295,9 +298,6 @@ class BlockLoader:
             self._position = Position(self.epoch, 0, self.epoch + self._epochs)
         self._resumes = False
         fillings = list(self._schedule.fillings(replace(self._position)))
-        if self.dataset.is_ragged:
-            yield from self._ragged_deliveries(fillings, by_window)
-            return
         with ExitStack() as stack:
             filler = BufferFiller(
                 [self._opened(number, stack) for number in range(len(self._fields))],
@@ -314,34 +314,33 @@ class BlockLoader:
 
     def _opened(self, number: int, stack: ExitStack) -> tuple[FieldFiles, Reader]:
         """Open the files of a field, and close them when an iteration ends."""
+        field = self._fields[number]
         # Direct reads have descriptors of their own.
         shares = len(self._fields) * (2 if self.reader == "direct" else 1)
         most_open = max(1, MOST_OPEN_FILES // shares)
         files = FieldFiles(
-            self._fields[number],
+            field,
             in_order=not self.order.shuffled,
             most_open=most_open,
             may_be_mapped=self._are_mapped[number],
+            mapping=self._mappings.pop(field.name, None),
         )
-        stack.callback(files.close)
+        stack.callback(self._close, files)
         reader = open_reader(self.reader, files)
         stack.callback(reader.close)
         return files, reader
 
-    def _ragged_deliveries(
-        self, fillings: list[Filling], by_window: bool
-    ) -> Generator[_Delivery, None, None]:
-        """Yield all batches of an iteration whose rows vary in length."""
-        with closing(RaggedBuffers(self.dataset, self._device)) as ragged:
-            filled_buffers = ragged.fill_all(self._planned_orders(fillings))
-            for filling, filled in zip(fillings, filled_buffers, strict=True):
-                batches = ragged.batches(filled, filling.skipped_batches)
-                yield from self._portions(filling, filled, batches, by_window)
+    def _close(self, files: FieldFiles) -> None:
+        """Close the files of a field, and keep them mapped for the next epoch."""
+        files.close()
+        # Batches of rows in order may be views, and what was written to them has to be dropped.
+        if files.mapping is not None and self.order.shuffled:
+            self._mappings[files.field.name] = files.mapping
 
     def _portions(
         self,
         filling: Filling,
-        filled: FilledBuffer | RaggedBuffer,
+        filled: FilledBuffer,
         batches: Iterator[Batch],
         by_window: bool,
     ) -> Iterator[_Delivery]:
@@ -364,8 +363,13 @@ class BlockLoader:
 
         return (partial(buffer_order, filling) for filling in fillings)
 
-    def _gatherer(self) -> BatchGatherer:
+    def _gatherer(self) -> BatchGatherer | PaddedGatherer:
         layout, order = self.dataset.layout, self.order
+        lifetime = batch_lifetime(self.slots, self._gathers_ahead)
+        if self.dataset.is_ragged:
+            return PaddedGatherer(
+                self.dataset, batch_size=order.batch_size, lifetime=lifetime, device=self._device
+            )
         # If blocks are whole pages, rows in order have the same offsets within pages of memory,
         # whichever reader is used. Only then do views have the same layout with every reader.
         block_bytes = order.rows_per_block * layout.row_bytes
@@ -374,7 +378,7 @@ class BlockLoader:
         return BatchGatherer(
             self.dataset,
             batch_size=order.batch_size,
-            lifetime=batch_lifetime(self.slots, self._gathers_ahead),
+            lifetime=lifetime,
             rows_per_block=order.rows_per_block,
             views=are_whole_pages and not order.shuffled and self._device.type == "cpu",
             device=self._device,
@@ -387,15 +391,3 @@ class BlockLoader:
         parts["slots"] = list(self.slots)
         parts["windows"] = self._schedule.windows
         return canonical_json.digest(parts)
-
-
-def _one_ahead(deliveries: Generator[_Delivery, None, None]) -> Generator[_Delivery, None, None]:
-    """Take the next delivery in a thread while one is used."""
-    try:
-        with ThreadPoolExecutor(1, "memtrain batches") as thread:
-            following = thread.submit(next, deliveries, None)
-            while (delivery := following.result()) is not None:
-                following = thread.submit(next, deliveries, None)
-                yield delivery
-    finally:
-        deliveries.close()

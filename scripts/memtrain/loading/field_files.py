@@ -3,6 +3,7 @@
 import mmap
 import os
 import time
+from contextlib import ExitStack
 from functools import cached_property
 
 import numpy as np
@@ -19,7 +20,7 @@ _RUNS_SAMPLED = 64
 
 #: Number of mapped files whose sizes are looked at for every second since the look before: each
 #: look takes one or two microseconds.
-_LOOKS_PER_SECOND = 10_000
+_LOOKS_PER_SECOND = 5_000
 
 
 class FieldFiles:
@@ -30,12 +31,14 @@ class FieldFiles:
         in_order: whether its rows will be read one after the other.
         most_open: most descriptors that are kept while no thread uses them.
         may_be_mapped: whether the files may be mapped; see ``mapped_files``.
+        mapping: the mapping of an earlier instance for the same field; None for a new one.
 
     Attributes:
         field: as given.
         files: the files; no more than a few descriptors are open at a time.
         most_open: as given.
         is_local: whether all files lie on disks of this machine.
+        mapping: the mapped files; None while none were needed.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class FieldFiles:
         *,
         most_open: int = MOST_OPEN_FILES,
         may_be_mapped: bool = True,
+        mapping: StreamMapping | None = None,
     ):
         self.field = field
         stream = field.stream
@@ -62,16 +66,21 @@ class FieldFiles:
             advice=advice if is_single else None,
         )
         self.is_local = not any(file_system_of(path).is_network for path in one_path_each(field))
-        self._mapping: StreamMapping | None = None
+        self.mapping = mapping
         self._looked_at = time.monotonic()
         self._next_look = 0
+        self._held = ExitStack()
+        self._only: int | None = None
         if is_single:
             # Once it is open, the file can be replaced by another one.
-            self.files.require_size(0)
+            self._only = self._held.enter_context(self.files.descriptor(0))
+        if mapping is not None:
+            mapping.forget_changed()
 
     def close(self) -> None:
-        """Close the files; rows that are still in use stay mapped until they are dropped."""
-        self._mapping = None
+        """Close the files; they stay mapped as long as anything refers to the mapping."""
+        self._only = None
+        self._held.close()
         self.files.close()
 
     @cached_property
@@ -81,10 +90,10 @@ class FieldFiles:
 
     def mapped(self) -> StreamMapping:
         """Return the mapped files; ``can_be_mapped`` must hold."""
-        if self._mapping is None:
+        if self.mapping is None:
             advice = mmap.MADV_SEQUENTIAL if self._in_order else mmap.MADV_RANDOM
-            self._mapping = StreamMapping(self.field, self.files, advice)
-        return self._mapping
+            self.mapping = StreamMapping(self.field, advice)
+        return self.mapping
 
     def is_cached(self, starts: np.ndarray, ends: np.ndarray) -> bool:
         """Return whether runs of elements lie in the page cache; many are checked by a sample.
@@ -96,7 +105,7 @@ class FieldFiles:
         sampled = np.linspace(0, len(starts) - 1, min(len(starts), _RUNS_SAMPLED)).astype(np.int64)
         runs = self.field.stream.byte_runs(starts[sampled], ends[sampled])
         if self._can_ask_mincore:
-            self.mapped().map_files(np.unique(runs.file))
+            self.mapped().map_files(np.unique(runs.file), self.files)
         is_run_cached = (
             self._is_mapped_run_cached if self._can_ask_mincore else self._are_ends_cached
         )
@@ -111,8 +120,8 @@ class FieldFiles:
         Args:
             numbers: int64 (files,), the numbers of the files, each once.
         """
-        if len(numbers) == 1:
-            self.files.require_size(int(numbers[0]))
+        if self._only is not None:
+            self.files.require_open_size(0, self._only)
             return
         affordable = int((time.monotonic() - self._looked_at) * _LOOKS_PER_SECOND)
         if affordable == 0:

@@ -16,7 +16,7 @@ from memtrain.data.layouts import RowLayout
 from memtrain.data.memmap_dataset import MemmapDataset
 from memtrain.data.record_file import RecordLayout
 from memtrain.data.row_decoding import Item, TensorField
-from memtrain.data.streams.row_addresses import Consecutive
+from memtrain.data.streams.row_addresses import Consecutive, Windows
 from memtrain.data.streams.stored_field import StoredField
 from memtrain.loading.shuffle_buffer import FilledBuffer
 
@@ -45,7 +45,7 @@ class Whole:
 
 
 class GatheredFields:
-    """What is gathered of the rows of a dataset.
+    """What is gathered of the rows of a dataset, but for fields that vary in length.
 
     Args:
         dataset: the dataset.
@@ -58,23 +58,34 @@ class GatheredFields:
     def __init__(self, dataset: MemmapDataset):
         layout = dataset.layout
         self._stored = stored_fields(dataset)
-        self._views = layout.views
-        self._is_plain = layout.dtype.names is None
+        self._is_plain = isinstance(layout, RecordLayout) and layout.dtype.names is None
         doubles = dataset.float64 or dataset.transform is not None
         self.wholes: list[Whole] = []
         self._whole_of: dict[str, int] = {}
         numbers: dict[tuple[str, tuple[str, ...]], int] = {}
-        for name, view in layout.views.items():
+        is_ragged = {one.name: one.is_ragged for one in self._stored}
+        self._views = {
+            name: view for name, view in layout.views.items() if not is_ragged[view.stored]
+        }
+        for name, view in self._views.items():
             key = (view.stored, view.record_fields)
             if key not in numbers:
                 numbers[key] = len(self.wholes)
                 self.wholes.append(self._whole(view, layout, dataset.filename, doubles))
             self._whole_of[name] = numbers[key]
+        # Of every stored field, the values that are gathered of it, and their numbers.
+        self._wholes_of = [
+            [(at, whole) for at, whole in enumerate(self.wholes) if whole.stored == number]
+            for number in range(len(self._stored))
+        ]
         self.row_bytes = sum(whole.field.row_bytes for whole in self.wholes)
 
     def scratch(self, rows: int) -> list[np.ndarray]:
         """Return memory for rows on their way to the arrays: (rows, ...) of each stored field."""
-        return [np.empty((rows, *one.row_shape), one.stream.dtype) for one in self._stored]
+        return [
+            np.empty(0 if one.is_ragged else (rows, *one.row_shape), one.stream.dtype)
+            for one in self._stored
+        ]
 
     def gather(
         self,
@@ -93,20 +104,19 @@ class GatheredFields:
             out: an array (end - start, ...) for each of ``wholes``.
             scratch: what ``scratch`` returned, for at least as many rows.
         """
-        for number, (field, rows) in enumerate(zip(self._stored, filled.fields, strict=True)):
+        for number, wholes in enumerate(self._wholes_of):
+            if not wholes:
+                continue
+            field, rows = self._stored[number], filled.fields[number]
             places = rows.places[start:end]
-            targets = [
-                (whole, array)
-                for whole, array in zip(self.wholes, out, strict=True)
-                if whole.stored == number
-            ]
-            if len(targets) == 1 and _is_raw(field, targets[0][0]):
-                _take(field, rows.elements, places, targets[0][1])
+            at, whole = wholes[0]
+            if len(wholes) == 1 and _is_raw(field, whole):
+                _take(field, rows.elements, places, out[at])
                 continue
             raw = scratch[number][: end - start]
             _take(field, rows.elements, places, raw)
-            for whole, array in targets:
-                array[...] = whole.view.whole_of(raw)
+            for at, whole in wholes:
+                out[at][...] = whole.view.whole_of(raw)
 
     def fields(self, wholes: list[Item]) -> Item | dict[str, Item]:
         """Return the fields of the rows, given an array or a tensor for each of ``wholes``.
@@ -153,7 +163,15 @@ def _take(field: StoredField, elements: np.ndarray, places: np.ndarray, out: np.
         # With the default mode, NumPy copies through a buffer, since it checks places as it goes.
         np.take(values, places, axis=0, out=out, mode="clip")
         return
+    assert isinstance(field.addresses, Windows), "rows that vary in length are padded"
     step, width = stream.element_bytes, field.row_bytes
+    first = int(places[0]) % field.addresses.length if len(places) else 0
+    numbers, rest = np.divmod(places - first, field.addresses.length)
+    if not rest.any():
+        # Windows that do not overlap are rows, which NumPy copies somewhat faster.
+        rows = as_elements(elements[first * step :], np.dtype(f"V{width}"), ())
+        np.take(rows, numbers, out=_untyped(out, width), mode="clip")
+        return
     count = (len(elements) - width) // step + 1
     # NumPy would copy such a view whole before it takes rows from it.
     windows = torch.from_numpy(elements).as_strided((count, width), (step, 1))

@@ -5,7 +5,7 @@ from memtrain.core.errors import TransientError
 from memtrain.data.memmap_dataset import MemmapDataset
 from memtrain.loading.batch_gatherer import gathering_memory_bytes
 from memtrain.loading.gathered_fields import stored_fields
-from memtrain.loading.ragged_buffers import ragged_memory_bytes
+from memtrain.loading.padded_gatherer import padded_gathering_memory_bytes
 from memtrain.loading.row_order import RowOrder
 from memtrain.loading.shuffle_buffer import buffer_count, filling_memory_bytes
 from memtrain.system.memory import available_memory
@@ -43,11 +43,6 @@ def loader_memory_bytes(
     rows = order.rows_per_buffer
     if order.in_lanes:
         rows = -(-rows * len(slots) // order.accumulation_steps)
-    lifetime = batch_lifetime(slots, gather_ahead)
-    if dataset.is_ragged:
-        return ragged_memory_bytes(
-            dataset, rows_per_buffer=rows, batch_size=order.batch_size, lifetime=lifetime
-        )
     # Either end of each range and of each slot's rows can cut a block in two.
     runs = rows // order.rows_per_block + 2 * (len(order.ranges) + len(slots))
     filling_bytes = sum(
@@ -56,7 +51,9 @@ def loader_memory_bytes(
         )
         for field in stored_fields(dataset)
     )
-    return filling_bytes + gathering_memory_bytes(dataset, order.batch_size, lifetime)
+    gathering = padded_gathering_memory_bytes if dataset.is_ragged else gathering_memory_bytes
+    lifetime = batch_lifetime(slots, gather_ahead)
+    return filling_bytes + gathering(dataset, order.batch_size, lifetime)
 
 
 def require_memory(needed_bytes: int, budget_bytes: int | None, buffer_bytes: int) -> None:

@@ -31,9 +31,9 @@ class ReaderThreads:
         self.stop()
         self._pool.shutdown(cancel_futures=True)
 
-    def submit(self, work: Callable[[Item], None], item: Item) -> None:
-        """Call a function in one of the threads."""
-        self._pool.submit(work, item)
+    def submit(self, work: Callable[[Item], None], item: Item) -> Future[None]:
+        """Begin to call a function in one of the threads."""
+        return self._pool.submit(work, item)
 
     def begin(self, work: Callable[[list[Item]], None], runs: list[Item]) -> list[Future[None]]:
         """Begin to call ``work`` in the threads, with a few runs at a time."""

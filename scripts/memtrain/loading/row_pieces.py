@@ -86,11 +86,53 @@ class RowPieces:
         return self.places(self.firsts + shifts[self.loads])
 
 
-def cut_rows(field: StoredField, runs: Runs) -> RowPieces:
-    """Return the pieces of runs of rows of a stored field."""
+@dataclass(frozen=True, eq=False)
+class RaggedRuns:
+    """Runs of rows that vary in length and lie one after the other; each run is a load.
+
+    Attributes:
+        counts: int64 (runs,), number of rows of each run.
+        starts: int64 (rows,), first element of each row.
+        lengths: int64 (rows,), number of elements of each row.
+        load_starts: int64 (runs,), first element of each run.
+        load_ends: int64 (runs,), the element after its last.
+        part_firsts: int64 (parts + 1,), first element of each part of the stream.
+    """
+
+    counts: np.ndarray
+    starts: np.ndarray
+    lengths: np.ndarray
+    load_starts: np.ndarray
+    load_ends: np.ndarray
+    part_firsts: np.ndarray
+
+    def mapped_places(self, part_places: np.ndarray) -> np.ndarray:
+        """Return where every row lies in mapped files; see ``RowPieces.mapped_places``."""
+        if len(part_places) == 1:
+            return self.starts + part_places[0]
+        # Rows without elements may lie at the end of the last part.
+        part = np.searchsorted(self.part_firsts[1:-1], self.starts, side="right")
+        return self.starts + part_places[part]
+
+    def places_in_loads(self, load_places: np.ndarray) -> np.ndarray:
+        """Return where every row lies if loads begin at given places, int64 (rows,)."""
+        return self.starts + np.repeat(load_places - self.load_starts, self.counts)
+
+
+def cut_rows(field: StoredField, runs: Runs) -> RowPieces | RaggedRuns:
+    """Return where the rows of runs lie among the elements of a stored field."""
     addresses, stream = field.addresses, field.stream
     if isinstance(addresses, Ragged):
-        raise TypeError(f"the rows of {field.name} vary in length")
+        rows = runs.rows()
+        starts = addresses.starts(rows)
+        return RaggedRuns(
+            counts=runs.lengths,
+            starts=starts,
+            lengths=addresses.ends(rows) - starts,
+            load_starts=addresses.starts(runs.starts),
+            load_ends=addresses.starts(runs.ends),
+            part_firsts=stream.firsts,
+        )
     if isinstance(addresses, Consecutive):
         cuts, stride = stream.firsts, 1
     else:

@@ -8,6 +8,7 @@ from itertools import chain
 
 import numpy as np
 
+from memtrain.data.padded_rows import spare_bytes
 from memtrain.data.streams.row_addresses import Consecutive, Windows
 from memtrain.data.streams.stored_field import StoredField
 from memtrain.data.streams.stream import ByteRuns
@@ -17,12 +18,14 @@ from memtrain.loading.pages import PAGE_BYTES, aligned_bytes
 from memtrain.loading.reader_threads import ReaderThreads, wait_for
 from memtrain.loading.readers import CopyingReader, MmapReader, Reader
 from memtrain.loading.row_order import BufferOrder, RowOrder
-from memtrain.loading.row_pieces import MOST_GAP_BYTES, RowPieces, cut_rows
+from memtrain.loading.row_pieces import MOST_GAP_BYTES, RaggedRuns, RowPieces, cut_rows
 
 #: Bytes of one place (int64), and the arrays of places that exist at a time: one for the buffer in
-#: use, and several for each of the two buffers that are planned and filled meanwhile.
+#: use, and several for each of the two buffers that are planned and filled meanwhile; and arrays
+#: of lengths, where rows vary in length.
 _PLACE_BYTES = 8
 _PLACE_ARRAYS = 6
+_LENGTH_ARRAYS = 5
 
 
 @dataclass(frozen=True)
@@ -31,12 +34,13 @@ class FilledField:
 
     Attributes:
         elements: uint8 (bytes,), the elements of the field one after the other: those of a buffer
-            of blocks, or the mapped files.
+            of blocks, or the mapped files. Where rows vary in length, ``spare_bytes`` zeros follow.
         places: int64 (rows,), the first element of every row in ``elements``, micro-batch after
             micro-batch.
         runs: the bytes of the files that the rows lie in.
         is_mapped: whether ``elements`` are the mapped files.
         was_read: whether rows had to be brought from the disk.
+        lengths: int64 (rows,), number of elements of every row, where rows vary in length.
     """
 
     elements: np.ndarray
@@ -44,6 +48,7 @@ class FilledField:
     runs: ByteRuns
     is_mapped: bool
     was_read: bool
+    lengths: np.ndarray | None
 
     @cached_property
     def file_numbers(self) -> np.ndarray:
@@ -95,8 +100,9 @@ def filling_memory_bytes(*, rows: int, runs: int, field: StoredField, buffers: i
     else:
         # A run that neither begins nor ends on a page also takes the rest of two pages.
         loads = min(rows, runs + len(field.stream.part_files) - 1)
-        in_buffer = rows * element_bytes + loads * 2 * PAGE_BYTES
-    return buffers * in_buffer + _PLACE_ARRAYS * _PLACE_BYTES * rows
+        in_buffer = rows * field.row_bytes + loads * 2 * PAGE_BYTES
+    arrays = _PLACE_ARRAYS + (_LENGTH_ARRAYS if field.is_ragged else 0)
+    return buffers * in_buffer + arrays * _PLACE_BYTES * rows
 
 
 class FieldFiller:
@@ -144,9 +150,20 @@ class FieldFiller:
             return self._map(order, pieces, self._reader)
         return self._read(order, pieces, self._reader)
 
-    def release(self, filled: FilledField) -> None:
-        """Tell the kernel that the bytes of a buffer are not needed any more, if they were read."""
-        if filled.is_mapped and filled.was_read and isinstance(self._reader, MmapReader):
+    def finish(self, filled: FilledField) -> None:
+        """Check the files of a buffer that was used, and give up its pages, if they were read.
+
+        Raises:
+            UserError: naming a mapped file that has become shorter while it was used. ``check``
+                looks at a few of many files at a time, and the end of a file that was cut reads as
+                zeros until it is looked at.
+        """
+        if not filled.is_mapped:
+            return
+        if len(filled.file_numbers) > 1:
+            self._files.files.require_sizes(filled.file_numbers.tolist())
+        if filled.was_read and isinstance(self._reader, MmapReader):
+            # The kernel is told that they are not needed any more.
             for run in self._threads.until_stopped(numbered_runs(filled.runs)):
                 self._reader.dont_need(*run)
 
@@ -155,27 +172,21 @@ class FieldFiller:
         if filled.is_mapped:
             self._files.require_sizes(filled.file_numbers)
 
-    def check_all(self, filled: FilledField) -> None:
-        """Raise an error if any of many mapped files has become shorter while they were used.
-
-        ``check`` looks at a few of them at a time, and the end of a file that was cut reads as
-        zeros until it is looked at.
-        """
-        if filled.is_mapped and len(filled.file_numbers) > 1:
-            self._files.files.require_sizes(filled.file_numbers.tolist())
-
-    def _map(self, order: BufferOrder, pieces: RowPieces, reader: MmapReader | None) -> FilledField:
+    def _map(
+        self, order: BufferOrder, pieces: RowPieces | RaggedRuns, reader: MmapReader | None
+    ) -> FilledField:
         """Return the mapped files as a buffer, once the loads of its rows are in memory."""
         runs = self._field.stream.byte_runs(pieces.load_starts, pieces.load_ends)
         mapping = self._files.mapped()
-        mapping.map_files(np.unique(runs.file))
+        mapping.map_files(np.unique(runs.file), self._files.files)
         bringing = [] if reader is None else self._bring(runs, reader)
         places = self._mapped_places(order, pieces, mapping.part_places)
         wait_for(bringing)
-        return FilledField(mapping.elements, places, runs, True, was_read=reader is not None)
+        lengths = _lengths(order, pieces)
+        return FilledField(mapping.elements, places, runs, True, reader is not None, lengths)
 
     def _mapped_places(
-        self, order: BufferOrder, pieces: RowPieces, part_places: np.ndarray
+        self, order: BufferOrder, pieces: RowPieces | RaggedRuns, part_places: np.ndarray
     ) -> np.ndarray:
         """Return where the rows lie in the mapped files, int64 (rows,)."""
         if isinstance(self._field.addresses, Consecutive) and part_places.tolist() == [0]:
@@ -194,14 +205,18 @@ class FieldFiller:
 
         return self._threads.begin(bring, numbered_runs(runs))
 
-    def _read(self, order: BufferOrder, pieces: RowPieces, reader: CopyingReader) -> FilledField:
+    def _read(
+        self, order: BufferOrder, pieces: RowPieces | RaggedRuns, reader: CopyingReader
+    ) -> FilledField:
         """Read the loads of rows into one of the areas, unless an area holds them already."""
         spans = Runs(pieces.load_starts, pieces.load_ends)
         first_places, elements = self._arranged(spans)
         area = self._area_for(spans)
         is_held = area.holds(spans)
         element_bytes = self._field.stream.element_bytes
-        content = area.reserved(elements * element_bytes)
+        spare = spare_bytes(element_bytes) if self._field.is_ragged else 0
+        content = area.reserved(elements * element_bytes + spare)
+        content[len(content) - spare :] = 0
         runs = self._field.stream.byte_runs(spans.starts, spans.ends)
         reading: list[Future[None]] = []
         if not is_held:
@@ -211,7 +226,7 @@ class FieldFiller:
         places = order.permuted(pieces.places_in_loads(first_places))
         wait_for(reading)
         area.runs = spans
-        return FilledField(content, places, runs, False, was_read=not is_held)
+        return FilledField(content, places, runs, False, not is_held, _lengths(order, pieces))
 
     def _load(
         self, runs: ByteRuns, targets: np.ndarray, content: np.ndarray, reader: CopyingReader
@@ -313,13 +328,17 @@ class BufferFiller:
         """
         fillings = self._begin_all(orders)
         following = next(fillings, None)
+        finishing: list[Future[None]] = []
         while following is not None:
             filled = following.result()
             following = next(fillings, None)
             yield filled
-            for field, rows in zip(self._fields, filled.fields, strict=True):
-                field.check_all(rows)
-                self._threads.submit(field.release, rows)
+            wait_for(finishing)
+            finishing = [
+                self._threads.submit(field.finish, rows)
+                for field, rows in zip(self._fields, filled.fields, strict=True)
+            ]
+        wait_for(finishing)
 
     def _begin_all(
         self, orders: Iterable[Callable[[], BufferOrder]]
@@ -363,7 +382,12 @@ class _Area:
 
 def _elements_per_page(field: StoredField, rows_per_block: int) -> int:
     """Return how many elements runs are aligned to in memory, so that direct reads need no copy."""
-    if isinstance(field.addresses, Windows):
+    if not isinstance(field.addresses, Consecutive):
         # Documents may be short, and then the rest of pages would take most of the memory.
         return 1
     return rows_per_whole_pages(field.stream.element_bytes, rows_per_block)
+
+
+def _lengths(order: BufferOrder, pieces: RowPieces | RaggedRuns) -> np.ndarray | None:
+    """Return the lengths of rows that vary in length, int64 (rows,), in the order of their use."""
+    return order.permuted(pieces.lengths) if isinstance(pieces, RaggedRuns) else None

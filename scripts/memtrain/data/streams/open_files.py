@@ -120,7 +120,11 @@ class OpenFiles:
             UserError: naming the file and both sizes.
         """
         with self.descriptor(file) as descriptor:
-            size = os.fstat(descriptor).st_size
+            self.require_open_size(file, descriptor)
+
+    def require_open_size(self, file: int, descriptor: int) -> None:
+        """Raise the error of ``require_size`` for a file whose descriptor is at hand."""
+        size = os.fstat(descriptor).st_size
         if size < self._sizes[file]:
             raise self._nothing_at(file, size, size)
 
@@ -168,7 +172,7 @@ class OpenFiles:
                 "if the change was meant, describe the rows again (the workflow does, when it is "
                 "run again)."
             )
-        identity = (found.st_dev, found.st_ino, found.st_mtime_ns)
+        identity = file_identity(found)
         if self._first_opened.setdefault(file, identity) != identity:
             raise UserError(
                 f"{self._paths[file]}: it was replaced or written while it was read. Bring it back "
@@ -195,6 +199,11 @@ class OpenFiles:
                 return
             if self._open[file].users == 0:
                 os.close(self._open.pop(file).descriptor)
+
+
+def file_identity(found: os.stat_result) -> tuple[int, ...]:
+    """Return what a file is known by: it changes when the file is replaced or written."""
+    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def failed_read(path: str, place: int, error: OSError) -> UserError:

@@ -78,16 +78,19 @@ class StoredRows:
             gathered[order] = np.moveaxis(windows, -1, 1)[element_places]
         return gathered
 
-    def read_ragged(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def read_ragged(
+        self, rows: np.ndarray, spare_bytes: int = 0
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Read rows that vary in length.
 
         Args:
             rows: int64 (n,), numbers of rows.
+            spare_bytes: number of bytes of zeros that at least have to follow the elements.
 
         Returns:
-            Elements in the dtype of the files, (elements, *shape), with as many more at the end as
-            the longest row has; the place of the first element of each row among them, int64 (n,);
-            and the length of each row, int64 (n,).
+            Elements in the dtype of the files, (elements, *shape), and the zeros behind them; the
+            place of the first element of each row among them, int64 (n,); and the length of each
+            row, int64 (n,).
 
         Raises:
             UserError: where a file is not as it was described, or cannot be read.
@@ -97,7 +100,7 @@ class StoredRows:
         starts, lengths = addresses.starts(rows), addresses.lengths(rows)
         # A row without elements comes before the one that begins where it does.
         order = np.lexsort((lengths, starts))
-        spare = max(1, int(lengths.max(initial=0)))
+        spare = -(-spare_bytes // max(1, self._field.stream.element_bytes))
         values, places = self._read(starts[order], starts[order] + lengths[order], spare)
         places_of_rows = np.empty_like(places)
         places_of_rows[order] = places
@@ -113,7 +116,7 @@ class StoredRows:
         Args:
             starts: int64 (rows,), the first element of each row.
             ends: int64 (rows,), the element after the last of each row.
-            spare: elements of any value that are added at the end.
+            spare: number of elements of zeros that are added at the end.
 
         Returns:
             The elements that were read, (elements, *shape), and the place of the first element of
@@ -123,6 +126,7 @@ class StoredRows:
         first, end, run_of_row = _joined(starts, ends)
         run_places = np.cumsum(end - first) - (end - first)
         content = np.empty((int((end - first).sum()) + spare) * stream.element_bytes, np.uint8)
+        content[len(content) - spare * stream.element_bytes :] = 0
         self.read_byte_runs(self.byte_runs(first, end), content)
         values = content.view(stream.dtype).reshape(-1, *stream.shape)
         return values, run_places[run_of_row] + starts - first[run_of_row]
