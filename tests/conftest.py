@@ -1,5 +1,6 @@
 """Fixtures that tests of several folders share."""
 
+import gc
 import json
 import os
 import subprocess
@@ -33,6 +34,12 @@ def pytest_collection_modifyitems(items):
     pytest-xdist hands tests out in this order, but for its groups, which come first.
     """
     items.sort(key=lambda item: item.path.is_relative_to(REPOSITORY / "tests/unit"))
+
+
+def pytest_collection_finish():
+    """Collect garbage again, but never look through what was imported."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

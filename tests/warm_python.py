@@ -37,7 +37,7 @@ MODULES = (
         "matplotlib.pyplot",
     ),
     *("snakemake.cli", "snakemake.api", "snakemake.dag", "snakemake.logging", "sqlite3"),
-    *("snakemake.executors.local", "openlineage.client.uuid", "openlineage.client.facet_v2"),
+    "snakemake.executors.local",
 )
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)

@@ -164,9 +164,9 @@ def record_some(folder, number):
     program = (
         "import sys; from memtrain.lineage.records.record_store import RecordStore;"
         "from memtrain.lineage.records.run_record import RunRecord, utc_now;"
-        "from openlineage.client.uuid import generate_new_uuid\n"
+        "from memtrain.lineage.records.run_id import new_uuid\n"
         "for turn in range(5):\n"
-        f"  r = RunRecord(str(generate_new_uuid()), 'job{number}', utc_now(), split=str(turn))\n"
+        f"  r = RunRecord(new_uuid(), 'job{number}', utc_now(), split=str(turn))\n"
         f"  store = RecordStore({str(folder)!r}); store.started(r)\n"
         "  r.ended_at, r.state = utc_now(), 'completed'\n"
         "  store.ended(r)\n"

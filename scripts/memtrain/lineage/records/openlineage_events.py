@@ -33,6 +33,29 @@ _STATES: dict[str, State] = {event_type: state for state, event_type in _EVENT_T
 #: A condition takes 300 bytes a range. If a file has more ranges, our own facet alone has them.
 _RANGES_IN_CONDITIONS = 1000
 
+#: The schema of an event, and those of the standard's facets that events have. The client of
+#: OpenLineage would make the same events (a test compares them), but it takes longer to import than
+#: a small job takes.
+_EVENT_SCHEMA = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent"
+_FACETS = "https://openlineage.io/spec/facets"
+_FACET_SCHEMAS = {
+    name: f"{version}/{file}.json#/$defs/{name}"
+    for name, version, file in (
+        ("DatasetVersionDatasetFacet", "1-0-1", "DatasetVersionDatasetFacet"),
+        ("EnvironmentVariablesRunFacet", "1-0-0", "EnvironmentVariablesRunFacet"),
+        ("ErrorMessageRunFacet", "1-0-1", "ErrorMessageRunFacet"),
+        ("ExecutionParametersRunFacet", "1-0-0", "ExecutionParametersRunFacet"),
+        ("InputStatisticsInputDatasetFacet", "1-0-0", "InputStatisticsInputDatasetFacet"),
+        ("InputSubsetInputDatasetFacet", "1-0-0", "BaseSubsetDatasetFacet"),
+        ("JobTypeJobFacet", "2-0-4", "JobTypeJobFacet"),
+        ("OutputStatisticsOutputDatasetFacet", "1-0-2", "OutputStatisticsOutputDatasetFacet"),
+        ("OutputSubsetOutputDatasetFacet", "1-0-0", "BaseSubsetDatasetFacet"),
+        ("ParentRunFacet", "1-2-0", "ParentRunFacet"),
+        ("ProcessingEngineRunFacet", "1-1-1", "ProcessingEngineRunFacet"),
+        ("SourceCodeLocationJobFacet", "1-1-0", "SourceCodeLocationJobFacet"),
+    )
+}
+
 #: The attributes of ``RunRecord`` that have a facet of our own each.
 _RUN_FACTS = ("environment", "machine", "effort")
 
@@ -101,65 +124,43 @@ def _content(events: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _event(record: RunRecord, kind: str, at: str) -> dict[str, Any]:
-    # Imported here: it takes a third of a second, and programs that only read need not wait for it.
-    from openlineage.client.event_v2 import Job, Run, RunEvent, RunState
-    from openlineage.client.serde import Serde
-
-    event = Serde.to_dict(
-        RunEvent(
-            eventTime=at,
-            producer=PRODUCER,
-            eventType=RunState[kind],
-            run=Run(record.run_id),
-            job=Job(NAMESPACE, record.name),
-        )
-    )
-    event["run"]["facets"] = dict(_run_facets(record))
-    event["job"]["facets"] = dict(_job_facets(record))
-    event["inputs"] = [_dataset(file, "inputFacets") for file in record.inputs]
-    event["outputs"] = [_dataset(file, "outputFacets") for file in record.outputs]
-    return event
+    return {
+        "eventTime": at,
+        "producer": PRODUCER,
+        "schemaURL": _EVENT_SCHEMA,
+        "eventType": kind,
+        "run": {"runId": record.run_id, "facets": dict(_run_facets(record))},
+        "job": {
+            "namespace": NAMESPACE,
+            "name": record.name,
+            "facets": dict(_job_facets(record)),
+        },
+        "inputs": [_dataset(file, "inputFacets") for file in record.inputs],
+        "outputs": [_dataset(file, "outputFacets") for file in record.outputs],
+    }
 
 
 def _run_facets(record: RunRecord) -> Iterator[tuple[str, dict[str, Any]]]:
-    from openlineage.client.generated import (
-        environment_variables_run,
-        error_message_run,
-        execution_parameters_run,
-        parent_run,
-        processing_engine_run,
-    )
-
     if record.parent_id:
-        run, job = parent_run.Run(record.parent_id), parent_run.Job(NAMESPACE, "workflow")
-        yield "parent", _standard(parent_run.ParentRunFacet(run, job))
-    if record.message is not None:
-        message = error_message_run.ErrorMessageRunFacet(record.message, "PYTHON")
-        yield "errorMessage", _standard(message)
+        run = {"runId": record.parent_id, "facets": {}}
+        job = {"namespace": NAMESPACE, "name": "workflow", "facets": {}}
+        yield "parent", _standard("ParentRunFacet", run=run, job=job)
+    if (text := record.message) is not None:
+        message = _standard("ErrorMessageRunFacet", message=text, programmingLanguage="PYTHON")
+        yield "errorMessage", message
     parameters = [
-        execution_parameters_run.ExecutionParameter(
-            key=name, name=name, value=json.dumps(value, sort_keys=True)
-        )
+        {"key": name, "name": name, "value": json.dumps(value, sort_keys=True)}
         for name, value in sorted(record.parameters.items())
     ]
     if parameters:
-        yield (
-            "executionParameters",
-            _standard(execution_parameters_run.ExecutionParametersRunFacet(parameters)),
-        )
-    if record.environment:
-        variables = [
-            environment_variables_run.EnvironmentVariable(name, value)
-            for name, value in record.environment["variables"].items()
-        ]
-        yield (
-            "environmentVariables",
-            _standard(environment_variables_run.EnvironmentVariablesRunFacet(variables)),
-        )
-        engine = processing_engine_run.ProcessingEngineRunFacet(
-            version=record.environment["python"], name="Python"
-        )
-        yield "processing_engine", _standard(engine)
+        facet = _standard("ExecutionParametersRunFacet", parameters=parameters)
+        yield "executionParameters", facet
+    if facts := record.environment:
+        variables = [{"name": name, "value": value} for name, value in facts["variables"].items()]
+        facet = _standard("EnvironmentVariablesRunFacet", environmentVariables=variables)
+        yield "environmentVariables", facet
+        engine = _standard("ProcessingEngineRunFacet", version=facts["python"], name="Python")
+        yield "processing_engine", engine
     if record.results:
         yield "memtrain_results", _own("Run", "results", folder=record.results)
     for name in _RUN_FACTS:
@@ -172,20 +173,22 @@ def _run_facets(record: RunRecord) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _job_facets(record: RunRecord) -> Iterator[tuple[str, dict[str, Any]]]:
-    from openlineage.client.generated import job_type_job, source_code_location_job
-
-    kind = job_type_job.JobTypeJobFacet(
+    kind = _standard(
+        "JobTypeJobFacet",
         processingType="BATCH",
         integration="SNAKEMAKE",
         jobType="DAG" if record.job == "workflow" else "TASK",
     )
-    yield "jobType", _standard(kind)
+    yield "jobType", kind
     if record.code:
-        root = record.code[0]
-        place = source_code_location_job.SourceCodeLocationJobFacet(
-            type="git", url=PRODUCER, path=f"scripts/{record.job}.py", version=root.commit
+        place = _standard(
+            "SourceCodeLocationJobFacet",
+            type="git",
+            url=PRODUCER,
+            path=f"scripts/{record.job}.py",
+            version=record.code[0].commit,
         )
-        yield "sourceCodeLocation", _standard(place)
+        yield "sourceCodeLocation", place
 
 
 def _dataset(file: FileUse, facets_of_use: str) -> dict[str, Any]:
@@ -195,37 +198,25 @@ def _dataset(file: FileUse, facets_of_use: str) -> dict[str, Any]:
         file: the file.
         facets_of_use: "inputFacets" for an input of the run, "outputFacets" for an output.
     """
-    from openlineage.client.generated import dataset_version_dataset
-
     facets = {
         "memtrain_file": _own(
             "Dataset", "file", role=file.role, size=file.size, modifiedNs=file.modified_ns
         )
     }
     if file.digest:
-        version = dataset_version_dataset.DatasetVersionDatasetFacet(datasetVersion=file.digest)
-        facets["version"] = _standard(version)
+        facets["version"] = _standard("DatasetVersionDatasetFacet", datasetVersion=file.digest)
     use = dict(_use_facets(file, is_input=facets_of_use == "inputFacets"))
     return {"namespace": NAMESPACE, "name": file.path, "facets": facets, facets_of_use: use}
 
 
 def _use_facets(file: FileUse, is_input: bool) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the facets that say how much of a file a run used, and which rows."""
-    from openlineage.client.generated.input_statistics_input_dataset import (
-        InputStatisticsInputDatasetFacet,
-    )
-    from openlineage.client.generated.output_statistics_output_dataset import (
-        OutputStatisticsOutputDatasetFacet,
-    )
-
     used_rows = sum(rows.rows for ranges in file.rows.values() for rows in ranges)
-    row_count = used_rows or file.rows_in_all
+    amount = {"rowCount": used_rows or file.rows_in_all, "size": file.size}
     if is_input:
-        read = InputStatisticsInputDatasetFacet(rowCount=row_count, size=file.size)
-        yield "inputStatistics", _standard(read)
+        yield "inputStatistics", _standard("InputStatisticsInputDatasetFacet", **amount)
     else:
-        written = OutputStatisticsOutputDatasetFacet(rowCount=row_count, size=file.size)
-        yield "outputStatistics", _standard(written)
+        yield "outputStatistics", _standard("OutputStatisticsOutputDatasetFacet", **amount)
     if file.rows or file.pieces or file.rows_in_all is not None:
         yield (
             "memtrain_rows",
@@ -245,41 +236,38 @@ def _use_facets(file: FileUse, is_input: bool) -> Iterator[tuple[str, dict[str, 
             yield "subset", _subset(_condition(ranges), is_input)
 
 
-def _condition(ranges: list[Range]) -> Any:
+def _condition(ranges: list[Range]) -> dict[str, Any]:
     """Return the standard's condition for "the row lies in one of these ranges"."""
-    from openlineage.client.generated.base_subset_dataset import (
-        BinarySubsetCondition,
-        CompareSubsetCondition,
-        FieldBaseCompareExpression,
-        LiteralCompareExpression,
-    )
 
-    def compare(sign: str, number: int) -> Any:
-        field, literal = FieldBaseCompareExpression("row"), LiteralCompareExpression(str(number))
-        return CompareSubsetCondition(field, literal, sign)
+    def compare(sign: str, number: int) -> dict[str, Any]:
+        return {
+            "type": "compare",
+            "left": {"type": "field", "field": "row"},
+            "right": {"type": "literal", "value": str(number)},
+            "comparison": sign,
+        }
+
+    def join(left: dict[str, Any], right: dict[str, Any], operator: str) -> dict[str, Any]:
+        return {"type": "binary", "left": left, "right": right, "operator": operator}
 
     conditions = [
-        BinarySubsetCondition(
-            compare("GREATER_EQUAL_THAN", rows.start), compare("LESS_THAN", rows.end), "AND"
-        )
+        join(compare("GREATER_EQUAL_THAN", rows.start), compare("LESS_THAN", rows.end), "AND")
         for rows in ranges
     ]
     # Joined in pairs of pairs, so that thousands of ranges do not nest thousands deep.
     while len(conditions) > 1:
         joined = [
-            BinarySubsetCondition(left, right, "OR")
+            join(left, right, "OR")
             for left, right in zip(conditions[::2], conditions[1::2], strict=False)
         ]
         conditions = joined + conditions[2 * len(joined) :]
     return conditions[0]
 
 
-def _subset(condition: Any, is_input: bool) -> dict[str, Any]:
-    from openlineage.client.generated import base_subset_dataset as subset
-
+def _subset(condition: dict[str, Any], is_input: bool) -> dict[str, Any]:
     if is_input:
-        return _standard(subset.InputSubsetInputDatasetFacet(condition))
-    return _standard(subset.OutputSubsetOutputDatasetFacet(condition))
+        return _standard("InputSubsetInputDatasetFacet", inputCondition=condition)
+    return _standard("OutputSubsetOutputDatasetFacet", outputCondition=condition)
 
 
 def _file(dataset: dict[str, Any], facets_of_use: str) -> dict[str, Any]:
@@ -301,11 +289,10 @@ def _file(dataset: dict[str, Any], facets_of_use: str) -> dict[str, Any]:
     }
 
 
-def _standard(facet: Any) -> dict[str, Any]:
-    """Return a facet of the standard as JSON."""
-    from openlineage.client.serde import Serde
-
-    return Serde.to_dict(facet) | {"_producer": PRODUCER}
+def _standard(name: str, /, **content: Any) -> dict[str, Any]:
+    """Return a facet of the standard as JSON; what is None is left out."""
+    known = {key: value for key, value in content.items() if value is not None}
+    return {"_producer": PRODUCER, "_schemaURL": f"{_FACETS}/{_FACET_SCHEMAS[name]}", **known}
 
 
 def _own(kind: str, name: str, **content: Any) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from memtrain.lineage.records.environment_capture import code_root, environment,
 from memtrain.lineage.records.known_failures import KnownFailures
 from memtrain.lineage.records.privacy import Privacy
 from memtrain.lineage.records.record_store import RecordStore
+from memtrain.lineage.records.run_id import new_uuid
 from memtrain.lineage.records.run_record import FileUse, PieceUse, RunRecord, State, utc_now
 from memtrain.system.digests import digest_of_file
 from memtrain.system.memory import peak_memory_bytes
@@ -114,13 +115,10 @@ class Recorder:
         if self._store is None:
             return
         with self._tolerating_failure():
-            # Imported here: a run that is not recorded need not wait for it.
-            from openlineage.client.uuid import generate_new_uuid
-
             code = [file.path for file in script_code(self._script)]
             variables = environment(self.settings.environment)
             self._record = RunRecord(
-                run_id=str(generate_new_uuid()),
+                run_id=new_uuid(),
                 job=self._script.stem,
                 split=self._split,
                 parent_id=self._options.workflow_run,

@@ -13,6 +13,7 @@ from memtrain.core.errors import UserError
 from memtrain.lineage.records.environment_capture import user_name
 from memtrain.lineage.records.privacy import Privacy
 from memtrain.lineage.records.record_store import RecordStore
+from memtrain.lineage.records.run_id import new_uuid
 from memtrain.lineage.records.run_record import RunRecord, utc_now
 
 _KILLED = "the program was ended before it had done it"
@@ -91,12 +92,9 @@ def finish_actions(
 
 
 def _new_record(action: str, message: str, kind: str, facts: dict[str, Any]) -> RunRecord:
-    # Imported here: commands that record nothing need not wait for it.
-    from openlineage.client.uuid import generate_new_uuid
-
     privacy = Privacy(Path.cwd())
     return RunRecord(
-        run_id=str(generate_new_uuid()),
+        run_id=new_uuid(),
         job=action,
         started_at=utc_now(),
         message=privacy.text(message),

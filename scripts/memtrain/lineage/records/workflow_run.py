@@ -15,6 +15,7 @@ from memtrain.lineage.records.environment_capture import code_root, environment,
 from memtrain.lineage.records.known_failures import KnownFailures
 from memtrain.lineage.records.privacy import Privacy
 from memtrain.lineage.records.record_store import RecordStore
+from memtrain.lineage.records.run_id import new_uuid
 from memtrain.lineage.records.run_record import RunRecord, State, utc_now
 from memtrain.workflow.snakemake_events import JobStart
 
@@ -33,10 +34,7 @@ def new_run_id() -> str:
     Every call in a process returns the same id: one call of Snakemake is one run, however many
     modules it has.
     """
-    # Imported here: jobs of a cluster read the rules too, and do not need it.
-    from openlineage.client.uuid import generate_new_uuid
-
-    os.environ[_RUN_ID] = str(generate_new_uuid())
+    os.environ[_RUN_ID] = new_uuid()
     return os.environ[_RUN_ID]
 
 
