@@ -10,13 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from memtrain.data.files_layout import FilesLayout
 from memtrain.data.layouts import RowLayout, read_layout
-from memtrain.data.record_file import bytes_of_rows
-from memtrain.data.row_chunks import ChunkReader
+from memtrain.data.row_chunks import ChunkReader, values_of_chunk
+from memtrain.data.row_digests import RowsDigest
 from memtrain.recipes.integrity import corrupt_rows_error
 from memtrain.recipes.recipe import Piece, Recipe
-from memtrain.system.digests import digest_algorithm, new_digest
+from memtrain.system.digests import digest_algorithm
 from memtrain.system.progress import Progress
 
 #: More classes than these are not counted: each takes 8 bytes in every thread.
@@ -50,8 +49,7 @@ def training_class_counts(recipe: Recipe, data: str | os.PathLike) -> np.ndarray
     if known is not None:
         return known
     layout = read_layout(data)
-    varies = isinstance(layout, FilesLayout) and "target" in layout.ragged
-    if classes > MOST_CLASSES or varies:
+    if classes > MOST_CLASSES:
         return None
     pieces = training.rows.pieces
     counts = np.zeros(classes, np.int64)
@@ -87,13 +85,13 @@ def _counts_of_piece(
     reader: ChunkReader, layout: RowLayout, piece: Piece, classes: int
 ) -> np.ndarray | None:
     """Return the counts of the rows of a piece; None where they are not those of its digest."""
-    digest = new_digest(algorithm := digest_algorithm(piece.digest))
+    digest = RowsDigest(digest_algorithm(piece.digest))
     counts = np.zeros(classes, np.int64)
     for chunk in reader.chunks(piece.rows):
-        digest.update(bytes_of_rows(chunk))
-        target = layout.values(chunk)["target"].reshape(-1)
+        digest.update(chunk)
+        target = values_of_chunk(chunk, layout)["target"].reshape(-1)
         if target.size and not 0 <= int(target.min()) <= int(target.max()) < classes:
             return None
         part = np.bincount(target.astype(np.int64))
         counts[: len(part)] += part
-    return counts if f"{algorithm}:{digest.hexdigest()}" == piece.digest else None
+    return counts if str(digest) == piece.digest else None
