@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from memtrain.data.files_layout import FilesLayout
 from memtrain.data.layouts import RowLayout, read_layout
 from memtrain.data.row_chunks import ChunkReader, values_of_chunk
 from memtrain.data.row_digests import RowsDigest
@@ -50,8 +49,7 @@ def training_class_counts(recipe: Recipe, data: str | os.PathLike) -> np.ndarray
     if known is not None:
         return known
     layout = read_layout(data)
-    varies = isinstance(layout, FilesLayout) and "target" in layout.ragged
-    if classes > MOST_CLASSES or varies:
+    if classes > MOST_CLASSES:
         return None
     pieces = training.rows.pieces
     counts = np.zeros(classes, np.int64)
