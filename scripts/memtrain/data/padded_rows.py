@@ -13,12 +13,12 @@ import torch
 from memtrain.data.field_view import FieldView
 from memtrain.data.streams.stream import Stream
 
-#: Bytes of a chunk. Measured with rows of 1 KiB: half as many take half as long again.
+#: Bytes of a chunk. Of rows of 1 KiB, shorter chunks take more time, and longer ones read more that
+#: is masked.
 _CHUNK_BYTES = 256
 
-#: Bytes of padded rows that are gathered together, unless a single row has more: a core's own cache
-#: holds them until they are converted.
-_GROUP_BYTES = 1 << 20
+#: Bytes of padded rows that are gathered before they are converted, unless a single row has more.
+_GROUP_BYTES = 1 << 22
 
 
 def spare_bytes(element_bytes: int) -> int:

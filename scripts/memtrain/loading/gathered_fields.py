@@ -154,8 +154,8 @@ def _take(field: StoredField, elements: np.ndarray, places: np.ndarray, out: np.
         places: int64 (n,), the first element of each row.
         out: (n, ...) in the dtype of the field, contiguous.
     """
-    stream = field.stream
-    if isinstance(field.addresses, Consecutive):
+    stream, addresses = field.stream, field.addresses
+    if isinstance(addresses, Consecutive):
         values = as_elements(elements, stream.dtype, stream.shape)
         if not values.flags.aligned:
             # NumPy would copy all elements first. Bytes without a type need no alignment.
@@ -163,10 +163,10 @@ def _take(field: StoredField, elements: np.ndarray, places: np.ndarray, out: np.
         # With the default mode, NumPy copies through a buffer, since it checks places as it goes.
         np.take(values, places, axis=0, out=out, mode="clip")
         return
-    assert isinstance(field.addresses, Windows), "rows that vary in length are padded"
+    assert isinstance(addresses, Windows)
     step, width = stream.element_bytes, field.row_bytes
-    first = int(places[0]) % field.addresses.length if len(places) else 0
-    numbers, rest = np.divmod(places - first, field.addresses.length)
+    first = int(places[0]) % addresses.length if len(places) else 0
+    numbers, rest = np.divmod(places - first, addresses.length)
     if not rest.any():
         # Windows that do not overlap are rows, which NumPy copies somewhat faster.
         rows = as_elements(elements[first * step :], np.dtype(f"V{width}"), ())

@@ -73,10 +73,10 @@ class OpenFiles:
         with self._lock:
             opened = self._open.get(file)
             if opened is None:
+                self._make_room()
                 opened = self._open[file] = _OpenFile(self._opened(file))
             self._open.move_to_end(file)
             opened.users += 1
-            self._close_unused()
         try:
             yield opened.descriptor
         finally:
@@ -193,9 +193,10 @@ class OpenFiles:
             "not change it while it is read."
         )
 
-    def _close_unused(self) -> None:
+    def _make_room(self) -> None:
+        """Close files that no thread uses, until one more can be opened."""
         for file in list(self._open):
-            if len(self._open) <= self._most:
+            if len(self._open) < self._most:
                 return
             if self._open[file].users == 0:
                 os.close(self._open.pop(file).descriptor)
