@@ -6,8 +6,10 @@ from typing import Any
 
 import yaml
 
+from memtrain.config.merging import overridden
 from memtrain.config.parsing import parse_settings
 from memtrain.config.schema import Configuration
+from memtrain.config.sweep_problems import sweep_problems
 from memtrain.config.training import TrainingSettings
 from memtrain.core.errors import UserError, raise_problems
 from memtrain.system.yaml_text import read_yaml
@@ -55,6 +57,7 @@ def parse_configuration(content: Any) -> Configuration:
 def problems_between_settings(configuration: Configuration) -> Iterator[str]:
     """Yield the problems of settings that are right by themselves and do not fit together."""
     yield from _merging_problems(configuration)
+    yield from sweep_problems(configuration)
     mock = configuration.dataset.mock
     if mock is not None:
         # The number of generated rows is known, so ranges can be checked before anything runs.
@@ -65,7 +68,7 @@ def _merging_problems(configuration: Configuration) -> Iterator[str]:
     """Yield where a split's own training settings do not fit those of all splits."""
     for split, settings in configuration.splits.items():
         if settings.training.model_fields_set:
-            merged = configuration.merged_training_settings(split)
+            merged = overridden(configuration.training.model_dump(), settings.training)
             try:
                 parse_settings(TrainingSettings, merged, f"splits.{split}.training")
             except UserError as error:

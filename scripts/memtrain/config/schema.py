@@ -6,6 +6,7 @@ documentation are generated from these models.
 
 import json
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -14,15 +15,16 @@ from memtrain.config.dataset import DatasetSettings
 from memtrain.config.evaluation import EvaluationSettings
 from memtrain.config.folds import Folds
 from memtrain.config.lineage import LineageSettings
+from memtrain.config.merging import overridden, with_swept_settings
+from memtrain.config.planned_trainings import PlannedTraining, planned_trainings
 from memtrain.config.splits import SplitRanges, SplitSettings
+from memtrain.config.sweep import SweepSettings
 from memtrain.config.training import (
     LoadingSettings,
     RunningSettings,
-    ShuffleSettings,
-    TrainingOverrides,
     TrainingSettings,
 )
-from memtrain.config.types import CountOrAuto, Name, PartialChoice, Settings
+from memtrain.config.types import CountOrAuto, Name, Settings
 from memtrain.core.group_borders import GroupBorders
 
 
@@ -67,6 +69,11 @@ class Configuration(Settings):
         "folds, or a mapping. fold_1 is evaluated on the first part of the rows and trained on the "
         "others, and so on.",
     )
+    sweep: SweepSettings | None = Field(
+        default=None,
+        description="Trainings that differ in their settings, crossed with the splits and folds: "
+        "{grid: {training.optimizer.lr: [0.1, 0.01]}}, a list, or random draws.",
+    )
     training: TrainingSettings = Field(
         default=TrainingSettings(),
         description="How models are trained. A split may override each of these settings.",
@@ -89,7 +96,7 @@ class Configuration(Settings):
 
     @model_validator(mode="after")
     def _check_splits(self) -> "Configuration":
-        if not self.split_names:
+        if not self.bases:
             raise ValueError("named `splits` or `folds: N` are needed; found neither")
         return self
 
@@ -100,7 +107,7 @@ class Configuration(Settings):
     @model_validator(mode="after")
     def _check_names(self) -> "Configuration":
         names: dict[str, str] = {}
-        for name in [*self.splits, *self.fold_names]:
+        for name in self.bases:
             if name in names.values():
                 raise ValueError(f"splits.{name} has the name of a fold; rename it")
             other = names.setdefault(name.lower(), name)
@@ -112,20 +119,44 @@ class Configuration(Settings):
         return self
 
     @property
+    def bases(self) -> list[str]:
+        """The names of the splits and folds as they are configured, before a sweep."""
+        return [*self.splits, *(self.folds.names if self.folds else [])]
+
+    @cached_property
+    def trainings(self) -> dict[str, PlannedTraining]:
+        """All trainings by the names of their splits, those of a sweep included."""
+        return planned_trainings(self.bases, self.sweep)
+
+    @property
     def split_names(self) -> list[str]:
-        """The names of all splits, in the order of the file."""
-        return [*self.splits, *self.fold_names]
+        """The names of all splits, in the order of the file; each is one training."""
+        return list(self.trainings)
 
     @property
     def evaluated_splits(self) -> list[str]:
         """The names of the splits that have rows to evaluate on; folds always have."""
-        named = [name for name, split in self.splits.items() if split.evaluate is not None]
-        return [*named, *self.fold_names]
+        return [
+            name
+            for name in self.trainings
+            if (named := self.named_split(name)) is None or named.evaluate is not None
+        ]
 
     @property
     def fold_names(self) -> list[str]:
-        """The names of the folds of the cross-validation; none without one."""
-        return self.folds.names if self.folds else []
+        """The names of the splits that are folds of the cross-validation; none without one.
+
+        The folds of a sweep are not among them, since they differ in their settings as well.
+        """
+        return [name for name in (self.folds.names if self.folds else []) if name in self.trainings]
+
+    def named_split(self, split: str) -> SplitSettings | None:
+        """Return what the configuration says under `splits` of a split; None for a fold.
+
+        Args:
+            split: one of ``split_names``.
+        """
+        return self.splits.get(self.trainings[split].base)
 
     def training_settings(self, split: str) -> TrainingSettings:
         """Return the training settings of a split: those of all splits, overridden by its own."""
@@ -133,16 +164,11 @@ class Configuration(Settings):
 
     def merged_training_settings(self, split: str) -> dict[str, Any]:
         """Return the training settings of a split, which need not fit together."""
-        own = self.splits[split].training if split in self.splits else TrainingOverrides()
+        named = self.named_split(split)
         settings = self.training.model_dump()
-        for name in own.model_fields_set:
-            value = getattr(own, name)
-            if isinstance(value, PartialChoice):
-                value = value.merged_with(getattr(self.training, name))
-            elif isinstance(value, ShuffleSettings):
-                value = (settings[name] or {}) | value.model_dump(exclude_unset=True)
-            settings[name] = value
-        return settings
+        if named is not None:
+            settings = overridden(settings, named.training)
+        return with_swept_settings(settings, self.trainings[split].settings)
 
     def settings_of_split(self, split: str) -> dict[str, Any]:
         """Return all settings that the recipe of a split depends on, as JSON.
@@ -150,26 +176,35 @@ class Configuration(Settings):
         Args:
             split: one of ``split_names``.
         """
-        if split in self.splits:
-            ranges = self.splits[split].model_dump(mode="json", exclude={"training"})
+        named = self.named_split(split)
+        if named is not None:
+            ranges = named.model_dump(mode="json", exclude={"training"})
         else:
             assert self.folds is not None
             folds = self.folds.model_dump(mode="json")
-            ranges = {"folds": folds, "fold": self.fold_names.index(split)}
+            ranges = {"folds": folds, "fold": self._fold_number(split)}
         return {
             "ranges": ranges,
             "training": self.training_settings(split).model_dump(mode="json"),
             "evaluation": self.evaluation.model_dump(mode="json"),
         }
 
+    def _fold_number(self, split: str) -> int:
+        assert self.folds is not None
+        return self.folds.names.index(self.trainings[split].base)
+
     def settings_of_summary(self) -> dict[str, Any]:
         """Return all settings that the summary depends on, as JSON."""
-        return {
+        settings: dict[str, Any] = {
             "dataset": self.dataset.name,
             "splits": self.split_names,
             "evaluated": self.evaluated_splits,
             "folds": self.fold_names,
         }
+        if self.sweep is not None:
+            settings["sweep"] = self.sweep.model_dump(mode="json")
+            settings["all_folds"] = self.folds.names if self.folds else []
+        return settings
 
     def resolve_ranges(
         self, split: str, rows: int, groups: GroupBorders | None = None
@@ -181,10 +216,11 @@ class Configuration(Settings):
             rows: number of rows in the file.
             groups: borders between groups of rows, which no range cuts; None where rows have none.
         """
-        if split in self.splits:
-            return self.splits[split].resolve(f"splits.{split}", rows, groups)
+        base, named = self.trainings[split].base, self.named_split(split)
+        if named is not None:
+            return named.resolve(f"splits.{base}", rows, groups)
         assert self.folds is not None
-        return self.folds.resolve(self.fold_names.index(split), rows, groups)
+        return self.folds.resolve(self._fold_number(split), rows, groups)
 
     def range_problems(self, rows: int) -> Iterator[str]:
         """Yield the problems of the ranges of all splits in a file of some rows, each once."""

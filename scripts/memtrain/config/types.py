@@ -1,6 +1,7 @@
 """The types that settings are made of: numbers, names, and objects that are chosen by name."""
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import (
@@ -35,7 +36,7 @@ NUMBER_TYPES = (
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 #: Most characters of a name: it becomes the name of a file with an ending, or a part of one.
-_LONGEST_NAME = 100
+LONGEST_NAME = 100
 
 #: More rows, steps or bytes than any file has.
 _LARGEST_COUNT = 2**63 - 1
@@ -47,10 +48,10 @@ def _check_name(name: str) -> str:
             f"{shown(name)} becomes the name of a folder: use letters from a to z, digits, '-' and "
             "'_', and begin with a letter or a digit"
         )
-    if len(name) > _LONGEST_NAME:
+    if len(name) > LONGEST_NAME:
         raise ValueError(
             f"it has {len(name)} characters and becomes the name of files; use at most "
-            f"{_LONGEST_NAME}"
+            f"{LONGEST_NAME}"
         )
     return name
 
@@ -154,9 +155,9 @@ class PartialChoice(_NamedWithArguments):
         description="Name of the chosen object; without one, the name under `training` holds.",
     )
 
-    def merged_with(self, default: Choice | None) -> dict[str, Any]:
+    def merged_with(self, default: Mapping[str, Any] | None) -> dict[str, Any]:
         """Return this choice if it has a name, otherwise the default with what is given here."""
         given = self.model_dump(exclude_unset=True)
         if self.name is None:
             given.pop("name", None)
-        return given if self.name is not None or default is None else default.model_dump() | given
+        return given if self.name is not None or default is None else {**default, **given}

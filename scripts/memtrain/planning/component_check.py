@@ -144,7 +144,7 @@ def component_problems(configuration: Configuration) -> list[str]:
             settings = configuration.training_settings(split)
         except ValidationError:  # told as a problem between settings
             continue
-        own = configuration.splits.get(split)
+        own = configuration.named_split(split)
         is_validated = settings.validation is not None or bool(own and own.validate_)
         chosen = settings.model_dump(mode="json", include=set(_PARTS))
         key = canonical_json.dumps(chosen | {"is_validated": is_validated})

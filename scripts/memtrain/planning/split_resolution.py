@@ -245,7 +245,7 @@ class _Resolver:
         )
 
     def _shared_elements(self, split: str, rows: Mapping[str, list[Range]]) -> Iterator[str]:
-        configured = self._configuration.splits.get(split)
+        configured = self._configuration.named_split(split)
         if configured is None or not configured.allow_overlap:
             yield from shared_element_problems(f"splits.{split}", self._manifest.layout, rows)
 
