@@ -20,7 +20,7 @@ TAKEN_NAMES = {
     *("accuracy", "average_precision", "auroc", "calibration_error", "cross_entropy", "f1"),
     *("bits_per_element", "perplexity"),
     *("loss", "mae", "mse", "r2", "rmse", "ratio_to_lowest_loss"),
-    *("split", "rows_trained", "rows_evaluated", "steps", "parameters", "batch_variance"),
+    *("split", "group", "rows_trained", "rows_evaluated", "steps", "parameters", "batch_variance"),
     *("seconds", "rows_per_second", "peak_memory_mib", "requested_memory_mb", "used_memory_mb"),
     *("requested_minutes", "used_minutes"),
 }

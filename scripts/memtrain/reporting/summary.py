@@ -2,16 +2,26 @@
 
 import os
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from memtrain.config.results import ResultsLayout, SplitLayout, split_benchmark
 from memtrain.config.schema import Configuration
+from memtrain.config.sweep import SweepSettings
+from memtrain.config.sweep_names import labels_of_keys
 from memtrain.core.errors import UserError, raise_problems
 from memtrain.evaluation.result import Evaluation
 from memtrain.recipes.recipe import Recipe, TaskKind
 from memtrain.reporting.job_benchmark import JobBenchmark
+from memtrain.reporting.sweep_results import (
+    SweepResults,
+    SweptTraining,
+    differing_keys,
+    flat_settings,
+    value_of,
+)
 from memtrain.training.history import read_history
 from memtrain.training.performance import Performance
 from memtrain.workflow.leftovers import unconfigured_splits
@@ -31,6 +41,8 @@ class SplitSummary:
         evaluation: the evaluation of the model; None where the split has no rows to evaluate on.
         performance: the time, speed and memory of the training; None where they are not known.
         job: the resources that the training requested and used as a job.
+        group: the split that a training of a sweep belongs to; "folds" for a fold.
+        settings: the settings of the training, by their full keys.
     """
 
     name: str
@@ -41,14 +53,19 @@ class SplitSummary:
     evaluation: Evaluation | None
     performance: Performance | None
     job: JobBenchmark
+    group: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, files: SplitLayout, benchmark: Path | None = None) -> "SplitSummary":
+    def read(
+        cls, files: SplitLayout, benchmark: Path | None = None, group: str = ""
+    ) -> "SplitSummary":
         """Read the files of a split.
 
         Args:
             files: the files of the split.
             benchmark: Snakemake's benchmark of the training; None where there is none.
+            group: the split that a training of a sweep belongs to; "folds" for a fold.
 
         Raises:
             UserError: if a file is missing or damaged, or was made with another recipe.
@@ -68,6 +85,8 @@ class SplitSummary:
             evaluation=evaluation,
             performance=Performance.read(files.performance),
             job=JobBenchmark.read(benchmark) if benchmark else JobBenchmark(),
+            group=group,
+            settings=flat_settings(recipe.training.settings.model_dump(mode="json")),
         )
 
 
@@ -77,9 +96,11 @@ class TaskSummary:
     Args:
         splits: the splits of the task that are evaluated, at least one.
         folds: the names of the splits that are folds of a cross-validation.
+        sweep: the trainings as those of a sweep; None without one.
 
     Attributes:
-        evaluations: the evaluations, in the order of the splits.
+        sweep: as given.
+        evaluations: the evaluations, in the order of the splits; of a sweep, the best first.
         task: the kind of task.
         resamples: the number of resamples that the standard errors come from.
         labels: what people call the metrics, by their names. Losses of one task may differ in the
@@ -87,14 +108,25 @@ class TaskSummary:
         main_metric: the name of the metric by which splits are compared.
     """
 
-    def __init__(self, splits: Sequence[SplitSummary], folds: Sequence[str] = ()):
+    def __init__(
+        self,
+        splits: Sequence[SplitSummary],
+        folds: Sequence[str] = (),
+        sweep: SweepResults | None = None,
+    ):
+        self.sweep = sweep
         self.evaluations = [one.evaluation for one in splits if one.evaluation is not None]
+        if sweep is not None:
+            self.evaluations = [one.evaluation for one in sweep.trainings]
         self.task: TaskKind = self.evaluations[0].task
         self.resamples = max(one.resamples for one in splits)
         self.labels = {
             name: label for one in self.evaluations for name, label in one.labels.items()
         }
         self.main_metric = self.evaluations[0].main_metric
+        if self.sweep is not None:
+            self.main_metric = self.sweep.metric
+            self.labels.setdefault(self.main_metric, self.main_metric)
         self._folds = folds
 
     @property
@@ -104,11 +136,16 @@ class TaskSummary:
         None if all are undefined, or if that model is worse than its baseline: nobody should take
         such a model for a good one.
         """
+        best = self._best_by_merit if self.sweep is None else self.sweep.best
+        return None if best is not None and best.is_worse_than_baseline else best
+
+    @property
+    def _best_by_merit(self) -> Evaluation | None:
         best, best_merit = None, float("-inf")
         for one in self.evaluations:
             if one.merit is not None and (best is None or one.merit > best_merit):
                 best, best_merit = one, one.merit
-        return None if best is not None and best.is_worse_than_baseline else best
+        return best
 
     @property
     def worse_than_baseline(self) -> list[str]:
@@ -121,7 +158,7 @@ class TaskSummary:
         The standard deviation is that of a sample (divided by the number of folds less one). None
         where there are no two folds, or the metric is undefined for one of them.
         """
-        found = [one.metrics.get(metric) for one in self.evaluations if one.split in self._folds]
+        found = [value_of(one, metric) for one in self.evaluations if one.split in self._folds]
         values = [value for value in found if value is not None]
         if len(found) < 2 or len(values) < len(found):
             return None
@@ -136,6 +173,7 @@ class Summary:
         splits: the splits, at least one.
         unconfigured: the splits that have results, but are not configured any more.
         folds: the names of the splits that are folds of a cross-validation.
+        sweep: the settings of the sweep; None without one.
     """
 
     def __init__(
@@ -144,11 +182,13 @@ class Summary:
         splits: Sequence[SplitSummary],
         unconfigured: Sequence[str] = (),
         folds: Sequence[str] = (),
+        sweep: SweepSettings | None = None,
     ):
         self.dataset = dataset
         self.folds = list(folds)
         self.unconfigured = list(unconfigured)
         self.splits = list(splits)
+        self.sweep = sweep
 
     @classmethod
     def read(
@@ -169,16 +209,36 @@ class Summary:
         """
         splits: list[SplitSummary] = []
         problems: list[str] = []
-        for name in configuration.split_names:
+        folds = configuration.folds.names if configuration.folds else []
+        for name, planned in configuration.trainings.items():
             benchmark = split_benchmark(benchmarks, "train", name) if benchmarks else None
+            group = "folds" if planned.base in folds else planned.base
             try:
-                splits.append(SplitSummary.read(SplitLayout(Path(folder, name)), benchmark))
+                splits.append(SplitSummary.read(SplitLayout(Path(folder, name)), benchmark, group))
             except UserError as error:
                 problems.extend(error.problems)
         raise_problems(problems)
         results = ResultsLayout(Path(folder).parent)
         others = unconfigured_splits(results, configuration.split_names)
-        return cls(configuration.dataset.name, splits, others, configuration.fold_names)
+        return cls(
+            configuration.dataset.name,
+            splits,
+            others,
+            configuration.fold_names,
+            configuration.sweep,
+        )
+
+    @property
+    def setting_labels(self) -> dict[str, str]:
+        """The labels of the settings that differ between splits, by full keys.
+
+        There are none without a sweep.
+        """
+        if self.sweep is None:
+            return {}
+        return labels_of_keys(
+            differing_keys([one.settings for one in self.splits], self.sweep.keys)
+        )
 
     @property
     def not_evaluated(self) -> list[str]:
@@ -192,4 +252,18 @@ class Summary:
         for split in self.splits:
             if split.evaluation is not None:
                 by_task.setdefault(split.evaluation.task, []).append(split)
-        return [TaskSummary(splits, self.folds) for splits in by_task.values()]
+        return [
+            TaskSummary(splits, self.folds, self._sweep_results(splits))
+            for splits in by_task.values()
+        ]
+
+    def _sweep_results(self, splits: Sequence[SplitSummary]) -> SweepResults | None:
+        if self.sweep is None:
+            return None
+        keys = list(self.setting_labels)
+        trainings = [
+            SweptTraining(one.group, {key: one.settings.get(key) for key in keys}, one.evaluation)
+            for one in splits
+            if one.evaluation is not None
+        ]
+        return SweepResults(trainings, self.sweep)

@@ -3,9 +3,12 @@
 import csv
 import io
 import os
+from collections.abc import Sequence
+from typing import Any
 
 from memtrain.evaluation.result import Evaluation
 from memtrain.reporting.summary import SplitSummary, Summary
+from memtrain.system import canonical_json
 from memtrain.system.atomic_files import write_text
 
 _MIB = 1 << 20
@@ -15,23 +18,32 @@ def write_csv(path: str | os.PathLike, summary: Summary) -> None:
     """Write a line for every split and a column for every value, in full precision.
 
     A value that is not defined is left empty, and so are all values of an evaluation where a split
-    has none. Where splits have different tasks, every metric of every task has a column.
+    has none. Where splits have different tasks, every metric of every task has a column. With a
+    sweep, every setting that differs has one, by its full key.
     """
     # A split without an evaluation has no metrics, and would put those of others last.
     ordered = sorted(summary.splits, key=lambda split: split.evaluation is None)
-    columns = list(dict.fromkeys(name for split in ordered for name in _values(split)))
+    keys = list(summary.setting_labels) if summary.sweep is not None else None
+    columns = list(dict.fromkeys(name for split in ordered for name in _values(split, keys)))
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(map(_values, summary.splits))
+    writer.writerows(_values(split, keys) for split in summary.splits)
     write_text(path, text.getvalue())
 
 
-def _values(split: SplitSummary) -> dict[str, str | float | None]:
-    """Return the values of a split, by column."""
+def _values(split: SplitSummary, keys: Sequence[str] | None) -> dict[str, str | float | None]:
+    """Return the values of a split, by column.
+
+    Args:
+        split: the split.
+        keys: the settings of a sweep that have columns; None without a sweep.
+    """
     evaluation, performance, job = split.evaluation, split.performance, split.job
-    values: dict[str, str | float | None] = {
-        "split": split.name,
+    values: dict[str, str | float | None] = {"split": split.name}
+    if keys is not None:
+        values |= {"group": split.group} | {key: _cell(split.settings.get(key)) for key in keys}
+    values |= {
         "rows_trained": split.rows_trained,
         "rows_evaluated": evaluation.rows if evaluation else 0,
         "steps": split.steps,
@@ -51,6 +63,11 @@ def _values(split: SplitSummary) -> dict[str, str | float | None]:
         "used_minutes": None if job.used_seconds is None else job.used_seconds / 60,
         "batch_variance": split.batch_variance,
     }
+
+
+def _cell(value: Any) -> str | None:
+    """Return a setting as JSON, or a text as it is."""
+    return value if value is None or isinstance(value, str) else canonical_json.dumps(value)
 
 
 def _metrics(evaluation: Evaluation) -> dict[str, float | None]:

@@ -1,17 +1,17 @@
 """The summary as Markdown: tables that read well in a terminal, with notes on their columns."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from memtrain.core.number_format import format_with_error
 from memtrain.core.wording import listed
 from memtrain.recipes.recipe import TaskKind
+from memtrain.reporting.markdown import Table, bullets, markdown
 from memtrain.reporting.summary import SplitSummary, Summary, TaskSummary
+from memtrain.reporting.sweep_results import value_of
+from memtrain.reporting.sweep_table import draws_left_out_text, setting_cells, sweep_parts
 from memtrain.system.atomic_files import write_text
 from memtrain.workflow.leftovers import not_evaluated_text, unconfigured_text
-
-#: Rows of cells; the first row holds the names of the columns.
-Table = list[list[str]]
 
 #: Splits that a note names, at most.
 _MOST_SPLITS_NAMED = 10
@@ -104,37 +104,51 @@ def write_table(path: str | os.PathLike, summary: Summary) -> None:
     count = len(summary.splits)
     parts = [f"# {summary.dataset}: {count} split{'s' if count > 1 else ''}"]
     for task in summary.tasks:
-        parts += [_markdown(_quality_table(task)), _bullets(_quality_notes(task))]
+        if task.sweep is not None:
+            parts += sweep_parts(task.sweep, task.labels, summary.setting_labels)
+        parts += [
+            markdown(_quality_table(task, summary.setting_labels)),
+            bullets(_quality_notes(task)),
+        ]
+    if summary.sweep is not None and summary.sweep.draws_left_out:
+        parts.append(draws_left_out_text(summary.sweep))
     if summary.not_evaluated:
         parts.append(not_evaluated_text(summary.not_evaluated))
     if summary.unconfigured:
         parts.append(unconfigured_text(summary.unconfigured))
     parts += [
         "## Trainings",
-        _markdown(_training_table(summary)),
-        _bullets(_training_notes(summary)),
+        markdown(_training_table(summary)),
+        bullets(_training_notes(summary)),
     ]
-    parts += ["## Resources", _markdown(_resource_table(summary)), _bullets(_resource_notes())]
+    parts += ["## Resources", markdown(_resource_table(summary)), bullets(_resource_notes())]
     write_text(path, "\n\n".join(parts) + "\n")
 
 
-def _quality_table(summary: TaskSummary) -> Table:
-    """Return the metrics of all splits of a task."""
+def _quality_table(summary: TaskSummary, settings: Mapping[str, str]) -> Table:
+    """Return the metrics of all splits of a task.
+
+    Args:
+        summary: the task.
+        settings: the labels of the settings that have columns, by their keys.
+    """
     task = summary.task
     baseline = _BASELINE_METRICS.get(task)
     has_ratio = _knows_lowest_loss(summary)
-    columns = ["split", *summary.labels.values()]
+    columns = ["split", *settings.values(), *summary.labels.values()]
     if baseline:
         columns.append(f"baseline {summary.labels[baseline]}")
     if has_ratio:
         columns.append(f"{_LOSS_LABELS[task]} / lowest")
     table = [columns]
+    swept = {one.evaluation.split: one for one in summary.sweep.trainings} if summary.sweep else {}
     for evaluation in summary.evaluations:
         metrics = [
-            format_with_error(evaluation.metrics.get(name), evaluation.errors.get(name))
+            format_with_error(value_of(evaluation, name), evaluation.errors.get(name))
             for name in summary.labels
         ]
-        line = [evaluation.split, *metrics]
+        chosen = setting_cells(swept[evaluation.split].settings, settings) if settings else []
+        line = [evaluation.split, *chosen, *metrics]
         if baseline:
             line.append(format_with_error(evaluation.baseline[baseline]))
         if has_ratio:
@@ -147,7 +161,14 @@ def _quality_notes(summary: TaskSummary) -> Iterator[str]:
     """Yield what the columns of ``_quality_table`` mean."""
     best, task = summary.best, summary.task
     if best is not None:
-        yield f"Best: {best.split}, with {best.describe(summary.main_metric)}."
+        metric = summary.main_metric
+        value = format_with_error(value_of(best, metric), best.errors.get(metric))
+        yield f"Best: {best.split}, with {summary.labels[metric]} {value}."
+        if summary.sweep is not None and len(summary.evaluations) > 1:
+            yield (
+                f"It is the best of {len(summary.evaluations):,} trainings by these rows, and so "
+                "looks better than it\n  is: judge it on rows that chose nothing."
+            )
     spreads = {label: summary.over_folds(name) for name, label in summary.labels.items()}
     if shown := [f"{label} {format_with_error(*one)}" for label, one in spreads.items() if one]:
         yield (
@@ -168,7 +189,7 @@ def _quality_notes(summary: TaskSummary) -> Iterator[str]:
             f"{_LOSS_LABELS[task]} / lowest: divided by the lowest that any model can reach,\n"
             "  which is known for generated rows."
         )
-    values = [one.metrics.get(name) for one in summary.evaluations for name in summary.labels]
+    values = [value_of(one, name) for one in summary.evaluations for name in summary.labels]
     if None in values:
         yield "-: not defined for these rows, or the model's predictions are not finite."
 
@@ -258,18 +279,3 @@ def _resource_notes() -> Iterator[str]:
 
 def _knows_lowest_loss(summary: TaskSummary) -> bool:
     return any(one.ratio_to_lowest_loss is not None for one in summary.evaluations)
-
-
-def _bullets(notes: Iterator[str]) -> str:
-    return "\n".join(f"- {note}" for note in notes)
-
-
-def _markdown(table: Table) -> str:
-    """Return a table as Markdown, with the first column aligned left and all others right."""
-    widths = [max(3, *map(len, column)) for column in zip(*table, strict=True)]
-    rule = [f":{'-' * (widths[0] - 1)}", *(f"{'-' * (width - 1)}:" for width in widths[1:])]
-    lines = [
-        [row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])] for row in (*table, rule)
-    ]
-    lines.insert(1, lines.pop())
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
