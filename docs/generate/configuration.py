@@ -75,6 +75,8 @@ def _described(value: Schema) -> str:
 
 
 def _type(value: Schema) -> str:
+    if not value:
+        return "any values"
     if "$ref" in value:
         return "chosen by name" if value["$ref"].endswith("Choice") else "mapping"
     if "enum" in value:
@@ -90,7 +92,7 @@ def _type(value: Schema) -> str:
         return " | ".join(dict.fromkeys(types))
     if value.get("type") == "array":
         if value.get("maxItems") == 2:
-            return "`[start, end]`"
+            return "`[low, high]`" if "type" in value["items"] else "`[start, end]`"
         return f"list of {_type(value['items'])}"
     names = {"object": "mapping", "null": "`null`", "boolean": "`true` | `false`"}
     kind = names.get(value["type"], value["type"])

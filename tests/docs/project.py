@@ -125,8 +125,9 @@ def merged(whole: dict, part: dict) -> dict:
     result = {key: value for key, value in whole.items() if key not in excluded}
     for key, value in part.items():
         both = isinstance(value, dict) and isinstance(result.get(key), dict)
-        # Another model or optimizer has arguments of its own; other splits are other trainings.
-        goes_on = both and "name" not in value and key != "splits"
+        # Another model or optimizer has arguments of its own; other splits or another sweep are
+        # other trainings.
+        goes_on = both and "name" not in value and key not in ("splits", "sweep")
         result[key] = merged(result[key], value) if goes_on else value
     return result
 

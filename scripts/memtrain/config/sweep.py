@@ -7,7 +7,7 @@ from functools import cached_property
 from itertools import combinations, product
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from memtrain.config.plain_values import read_arguments
 from memtrain.config.sweep_distributions import Distribution, Values
@@ -37,9 +37,7 @@ def _check_key(key: str) -> str:
     return key
 
 
-SettingKey = Annotated[
-    str, AfterValidator(_check_key), WithJsonSchema({"type": "string", "pattern": "^training\\."})
-]
+SettingKey = Annotated[str, AfterValidator(_check_key)]
 
 
 class RandomSettings(Settings):
