@@ -193,6 +193,11 @@ class ResultsLayout:
         return self.root / "state" / INDEXED_FILE
 
     @property
+    def known_code(self) -> Path:
+        """What was found in the files of code that jobs can reach."""
+        return self.root / "state" / "code.json"
+
+    @property
     def known_digests(self) -> Path:
         """The digests of large files that were read before; no result depends on it."""
         return self.root / "state" / "files.json"

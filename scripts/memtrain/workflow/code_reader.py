@@ -2,7 +2,7 @@
 
 import ast
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,10 +39,10 @@ class CodeFacts:
     running: str
 
 
-#: What is known of the contents that this process has read, by whether they are Python and their
-#: digest. A program asks for the digest of its code when it starts, and again when it ends: then
-#: it reads the files, and parses those alone that have changed.
-_FACTS_OF_CONTENTS: dict[tuple[bool, bytes], CodeFacts] = {}
+#: What is known of contents, by their digests: a digest ends with ".py" if the file is Python. A
+#: program asks for the digest of its code when it starts, and again when it ends: then it reads the
+#: files, and parses only those that have changed. ``known_code`` adds what earlier jobs have found.
+_FACTS_OF_CONTENTS: dict[str, CodeFacts] = {}
 
 
 class CodeReader:
@@ -63,10 +63,10 @@ class CodeReader:
             SyntaxError: if the file is not valid Python.
         """
         state = FileState.of(path)
-        facts = self._facts.get((path, state)) or _from_note(self._notes.get(path, state))
+        facts = self._facts.get((path, state)) or from_note(self._notes.get(path, state))
         if facts is None:
             facts = _facts_of_content(path)
-            self._notes.put(path, state, _to_note(facts))
+            self._notes.put(path, state, to_note(facts))
         self._facts[path, state] = facts
         return facts
 
@@ -75,11 +75,23 @@ def _digest(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
-def _to_note(facts: CodeFacts) -> list[Any]:
+def known_facts() -> dict[str, CodeFacts]:
+    """Return what this process knows of contents, by their digests."""
+    return dict(_FACTS_OF_CONTENTS)
+
+
+def learn(facts: Mapping[str, CodeFacts]) -> None:
+    """Add what another process has found in contents, by their digests."""
+    _FACTS_OF_CONTENTS.update(facts)
+
+
+def to_note(facts: CodeFacts) -> list[Any]:
+    """Return facts as JSON."""
     return [facts.running, [[one.level, one.module, *one.names] for one in facts.imports]]
 
 
-def _from_note(note: Any) -> CodeFacts | None:
+def from_note(note: Any) -> CodeFacts | None:
+    """Return the facts that JSON tells; None where it tells none."""
     try:
         running, imports = note
         found = [Import(level, module, tuple(names)) for level, module, *names in imports]
@@ -92,7 +104,7 @@ def _facts_of_content(path: Path) -> CodeFacts:
     """Return the facts of the content of a file, which is parsed once in a process."""
     content = path.read_bytes()
     is_python = path.suffix == ".py"
-    key = is_python, hashlib.sha256(content).digest()
+    key = _digest(content) + (".py" if is_python else "")
     if key not in _FACTS_OF_CONTENTS:
         _FACTS_OF_CONTENTS[key] = _read_facts(content, path) if is_python else _other(content)
     return _FACTS_OF_CONTENTS[key]

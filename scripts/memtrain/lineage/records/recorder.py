@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from memtrain.cli.entry_point import is_main_rank
+from memtrain.config.results import ResultsLayout
 from memtrain.core.errors import Interrupted, TransientError, UserError
 from memtrain.core.ranges import Range
 from memtrain.core.wording import shown
@@ -24,6 +25,7 @@ from memtrain.lineage.records.run_id import new_uuid
 from memtrain.lineage.records.run_record import FileUse, PieceUse, RunRecord, State, utc_now
 from memtrain.system.digests import digest_of_file
 from memtrain.system.memory import peak_memory_bytes
+from memtrain.workflow.known_code import known_code
 from memtrain.workflow.reachable_code import CodeFile
 from memtrain.workflow.result_code import script_code
 
@@ -114,8 +116,10 @@ class Recorder:
         """Record that the run has started."""
         if self._store is None:
             return
+        known = ResultsLayout(self._store.folder.parent).known_code
         with self._tolerating_failure():
-            code = [file.path for file in script_code(self._script)]
+            with known_code(known):
+                code = [file.path for file in script_code(self._script)]
             variables = environment(self.settings.environment)
             self._record = RunRecord(
                 run_id=new_uuid(),
