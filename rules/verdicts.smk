@@ -64,6 +64,7 @@ def verdicts():
         CONFIGURATION.split_names,
         EVALUATED,
         MAKES_ROWS,
+        CONFIGURATION.base_of,
         is_forced,
     )
 
@@ -155,6 +156,12 @@ def made_by(rule, *files):
         return made_files(rule, files, [split])
 
     return paths
+
+
+def initial_model(wildcards):
+    """Return the model of the split that the training of a split starts from; nothing for none."""
+    base = CONFIGURATION.base_of(wildcards.split)
+    return made_files("train", ["splits/{split}/model.safetensors"], [base] if base else [])
 
 
 def made_by_splits(rule, file, splits):

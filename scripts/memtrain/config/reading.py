@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from memtrain.config.initial import chain_problems
 from memtrain.config.parsing import parse_settings
 from memtrain.config.schema import Configuration
 from memtrain.config.training import TrainingSettings
@@ -55,6 +56,7 @@ def parse_configuration(content: Any) -> Configuration:
 def problems_between_settings(configuration: Configuration) -> Iterator[str]:
     """Yield the problems of settings that are right by themselves and do not fit together."""
     yield from _merging_problems(configuration)
+    yield from chain_problems(configuration.split_names, configuration.base_of)
     mock = configuration.dataset.mock
     if mock is not None:
         # The number of generated rows is known, so ranges can be checked before anything runs.

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from memtrain.components.build import TrainingParts, build_training_parts
+from memtrain.components.frozen import set_training_mode
 from memtrain.components.losses import SummedLoss
 from memtrain.components.padded_batch import call_model, target_mask
 from memtrain.components.rows import first_rows
@@ -99,7 +100,7 @@ class _Rehearsal:
         self._predict_one_row()
         self._pad_further()
         self._add_up_losses()
-        self._parts.model.train()
+        set_training_mode(self._parts.model, self._recipe.settings.freeze)
         self._repeat_outputs()
         largest = self._sizes[0]
         affordable = self._affordable_rows()

@@ -1,8 +1,8 @@
 """Turns a configuration into recipes: every split is resolved against the data and tried out."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, cached_property
 
 import numpy as np
 
@@ -23,12 +23,14 @@ from memtrain.loading.row_order import RowOrder, row_order
 from memtrain.planning.class_count import count_classes
 from memtrain.planning.dry_run import dry_run
 from memtrain.planning.feature_encoding import FeatureLearner
+from memtrain.planning.initial_check import initial_problems
 from memtrain.planning.parts_problems import PartsError, shared_problems
 from memtrain.planning.shared_elements import shared_element_problems, without_shared_elements
 from memtrain.planning.target_check import target_problems
 from memtrain.planning.validation_check import check_decisions
 from memtrain.planning.validation_rows import hold_out
 from memtrain.planning.value_problems import value_problems
+from memtrain.recipes.declared_files import digests_of_files
 from memtrain.recipes.recipe import (
     EvaluationRecipe,
     Piece,
@@ -39,6 +41,7 @@ from memtrain.recipes.recipe import (
     Task,
     TrainingRecipe,
 )
+from memtrain.system.digests import digest_of_file
 
 #: Variance of a batch's mean, relative to a uniform shuffle, above which there is a warning.
 _WEAK_SHUFFLE = 2.0
@@ -54,6 +57,7 @@ def resolve_splits(
     source: Source,
     withdrawn: Sequence[Range] = (),
     groups: GroupBorders | None = None,
+    digest_of: Callable[[str], str] = digest_of_file,
 ) -> list[Recipe]:
     """Return the recipe of every split of a configuration.
 
@@ -64,6 +68,7 @@ def resolve_splits(
         source: source of that file.
         withdrawn: rows that no training and no evaluation may use.
         groups: borders between groups of rows, which no range cuts; None where rows have none.
+        digest_of: returns the digest of a file that trainings read besides the rows.
 
     Raises:
         UserError: with all problems of all splits: ranges outside the data, overlaps, values that
@@ -76,6 +81,7 @@ def resolve_splits(
         source=source,
         withdrawn=withdrawn,
         groups=groups,
+        digest_of=digest_of,
     )
     recipes: list[Recipe] = []
     problems: list[str] = []
@@ -87,6 +93,7 @@ def resolve_splits(
             problems_of_parts[split] = error.problems
         except UserError as error:
             problems.extend(error.problems)
+    problems.extend(initial_problems(recipes, manifest.layout))
     # Too many folds, for example, are a problem of every fold, told once.
     raise_problems([*dict.fromkeys(problems), *shared_problems(problems_of_parts)])
     return recipes
@@ -174,6 +181,7 @@ class _Resolver:
         source: Source,
         withdrawn: Sequence[Range],
         groups: GroupBorders | None,
+        digest_of: Callable[[str], str],
     ):
         self._configuration = configuration
         self._data = data
@@ -181,6 +189,7 @@ class _Resolver:
         self._source = source
         self._withdrawn = withdrawn
         self._groups = groups
+        self._digest_of = cache(digest_of)
         self._learner = FeatureLearner(data, manifest.layout, source)
 
     def resolve(self, split: str) -> Recipe:
@@ -327,6 +336,7 @@ class _Resolver:
             settings=settings,
             sizes=_sizes(f"splits.{split}", order, settings, validates="validate" in rows),
             validation=_rows(rows["validate"], pieces["validate"]) if "validate" in rows else None,
+            files=digests_of_files(f"splits.{split}.training", settings.files, self._digest_of),
         )
 
 

@@ -25,6 +25,7 @@ class Verdicts:
         splits: the names of the configured splits.
         evaluated: the names of those that have rows to evaluate on.
         makes_rows: the rule that makes the rows.
+        base_of: returns the split whose model the training of a split starts from; None for none.
         is_forced: returns whether the user asked for a rule or a file to be made again.
     """
 
@@ -35,6 +36,7 @@ class Verdicts:
         splits: list[str],
         evaluated: list[str],
         makes_rows: str,
+        base_of: Callable[[str], str | None],
         is_forced: Callable[[str, list[Path]], bool],
     ):
         self._judge = judge
@@ -42,6 +44,7 @@ class Verdicts:
         self._splits = splits
         self._evaluated = evaluated
         self._makes_rows = makes_rows
+        self._base_of = base_of
         self._is_forced = is_forced
         self.on = cache(self._on)
         self.write = cache(self._write)
@@ -121,6 +124,8 @@ class Verdicts:
             yield self._makes_rows, None
         elif rule == "resolve_splits":
             yield "index_shards", None
+        elif rule == "train" and split is not None and (base := self._base_of(split)):
+            yield "train", base
         elif rule == "evaluate":
             yield "train", split
         elif rule == "draw":
