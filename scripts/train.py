@@ -36,6 +36,7 @@ from memtrain.cli.settings_arguments import (
     running_settings,
 )
 from memtrain.components.device import choose_device, gpu_memory_errors
+from memtrain.components.watched_reads import watched_reads
 from memtrain.config.results import VALIDATION_FILE
 from memtrain.lineage.records.arguments import add_recording_arguments
 from memtrain.lineage.records.recorder import Recorder, recording
@@ -202,7 +203,9 @@ def train(
             stop=stop,
             initial=Path(args.initial) if bases else None,
         )
-        with gpu_memory_errors(_MEMORY_REMEDY):
+        settings = recipe.training.settings
+        watch = watched_reads("training", settings.files, settings.imports)
+        with gpu_memory_errors(_MEMORY_REMEDY), watch:
             result = Trainer(recipe, rows.data, context).run()
         if not group.is_main:
             return

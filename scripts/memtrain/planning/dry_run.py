@@ -17,6 +17,7 @@ from memtrain.components.frozen import set_training_mode
 from memtrain.components.losses import SummedLoss
 from memtrain.components.padded_batch import call_model, target_mask
 from memtrain.components.rows import first_rows
+from memtrain.components.watched_reads import watched_reads
 from memtrain.core.errors import UserError
 from memtrain.core.wording import counted, listed
 from memtrain.data.memmap_dataset import MemmapDataset
@@ -65,9 +66,11 @@ def dry_run(where: str, recipe: TrainingRecipe, data: str) -> ResourceEstimate:
     # Whether an operation can be repeated depends on the device of the training, which tells it.
     torch.set_deterministic_debug_mode("default")
     try:
-        parts = build_training_parts(recipe, torch.device("cpu"), where)
-        dataset = MemmapDataset(data, transform=parts.transform)
-        cost = _Rehearsal(where, recipe, parts, dataset).run()
+        settings = recipe.settings
+        with watched_reads(where, settings.files, settings.imports):
+            parts = build_training_parts(recipe, torch.device("cpu"), where)
+            dataset = MemmapDataset(data, transform=parts.transform)
+            cost = _Rehearsal(where, recipe, parts, dataset).run()
         return ResourceEstimate(
             loading_bytes=loader_memory_bytes(dataset, declared_order(recipe)),
             model_bytes=_estimate_model_bytes(recipe, parts),

@@ -1,7 +1,8 @@
 """The verdicts on all results, by the rules that make them.
 
 A rule whose inputs are made again is run again too, so a verdict implies those on the results above
-it. The recipes are an exception: a training looks at the content of its recipe, when it is there.
+it. There are two exceptions, at whose content a training looks when they are there: its recipe, and
+the model that it starts from.
 """
 
 from collections.abc import Callable, Iterator
@@ -25,7 +26,6 @@ class Verdicts:
         splits: the names of the configured splits.
         evaluated: the names of those that have rows to evaluate on.
         makes_rows: the rule that makes the rows.
-        base_of: returns the split whose model the training of a split starts from; None for none.
         is_forced: returns whether the user asked for a rule or a file to be made again.
     """
 
@@ -36,7 +36,6 @@ class Verdicts:
         splits: list[str],
         evaluated: list[str],
         makes_rows: str,
-        base_of: Callable[[str], str | None],
         is_forced: Callable[[str, list[Path]], bool],
     ):
         self._judge = judge
@@ -44,7 +43,6 @@ class Verdicts:
         self._splits = splits
         self._evaluated = evaluated
         self._makes_rows = makes_rows
-        self._base_of = base_of
         self._is_forced = is_forced
         self.on = cache(self._on)
         self.write = cache(self._write)
@@ -124,8 +122,6 @@ class Verdicts:
             yield self._makes_rows, None
         elif rule == "resolve_splits":
             yield "index_shards", None
-        elif rule == "train" and split is not None and (base := self._base_of(split)):
-            yield "train", base
         elif rule == "evaluate":
             yield "train", split
         elif rule == "draw":
