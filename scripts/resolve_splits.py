@@ -30,12 +30,12 @@ from memtrain.data.source import Source
 from memtrain.lineage.records.arguments import add_recording_arguments
 from memtrain.lineage.records.recorder import recording
 from memtrain.planning.long_trainings import describe_long_training
-from memtrain.planning.split_resolution import (
+from memtrain.planning.recipe_warnings import (
     describe_absent_classes,
     describe_unknown_words,
     describe_weak_shuffle,
-    resolve_splits,
 )
+from memtrain.planning.split_resolution import resolve_splits
 from memtrain.recipes.recipe import Recipe
 from memtrain.recipes.withdrawals import (
     WITHDRAWALS_FILE,
