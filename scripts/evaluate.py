@@ -31,6 +31,7 @@ from memtrain.lineage.records.arguments import add_recording_arguments
 from memtrain.lineage.records.recorder import Recorder, recording
 from memtrain.lineage.records.row_pieces import pieces_of_recipe
 from memtrain.recipes.acceptances import ACCEPTED_FILE, read_acceptances
+from memtrain.recipes.declared_files import check_files
 from memtrain.recipes.integrity import check_pieces
 from memtrain.recipes.model_file import check_origin
 from memtrain.recipes.recipe import Recipe
@@ -66,6 +67,8 @@ def main(argv: list[str] | None = None) -> int:
         recipe, history = Recipe.read(args.split), read_history(args.history)
         plan = recipe.needed_evaluation()
         check_model(args, recipe)
+        # Model, transform and loss are built again, and read them again.
+        check_files(recipe.training, recipe.training.settings.reads)
         modules = own_modules(recipe.training.settings, plan.settings)
         code = digest_of_code("evaluate.py", modules)
         describe_inputs(args, recipe, record)

@@ -113,7 +113,7 @@ def main(argv: list[str] | None = None) -> int:
             code = digest_of_code(recipe)
             bases = bases_of(args, recipe)
             if is_main_rank():
-                check_files(recipe.training)
+                check_files(recipe.training, list(recipe.training.files))
                 record_inputs(args, recipe, record, bases)
             checkpoints = checkpoints_of(args, recipe, code, bases)
             folder = checkpoints.folder if checkpoints and is_main_rank() else None

@@ -38,16 +38,20 @@ def digests_of_files(
     return digests
 
 
-def check_files(recipe: TrainingRecipe) -> None:
+def check_files(recipe: TrainingRecipe, paths: Sequence[str]) -> None:
     """Refuse declared files whose bytes are not those that the recipe names.
+
+    Args:
+        recipe: training part of a recipe.
+        paths: those of its declared files that are about to be read.
 
     Raises:
         UserError: with every file that has changed since the recipe was made.
     """
-    found = digests_of_files("training", list(recipe.files), digest_of_file)
+    found = digests_of_files("training", paths, digest_of_file)
     raise_problems(
         f"{path}: this file, which the training reads, has changed since the recipe was made. Run "
         "snakemake, which makes the recipe again."
-        for path, digest in recipe.files.items()
-        if found[path] != digest
+        for path in paths
+        if found[path] != recipe.files[path]
     )
