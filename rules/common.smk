@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import time
 from functools import lru_cache
 from pathlib import Path
@@ -109,6 +110,12 @@ def recipe_of(split):
 def folder_of_splits(wildcards):
     """Return the folder that holds a folder for every split."""
     return str(RESULTS.splits)
+
+
+def initial_argument(wildcards):
+    """Return the argument of train.py that names the model which a training starts from."""
+    base = CONFIGURATION.base_of(wildcards.split)
+    return f"--initial {shlex.quote(str(RESULTS.split(base).model))}" if base else ""
 
 
 def performance_of_training(wildcards):

@@ -6,6 +6,7 @@ rule train:
         verdict=verdict_on("train"),
         data=ancient(f"<results>/{DATA}"),
         split=recipe,
+        initial=initial_model,
     output:
         model="<results>/splits/{split}/model.safetensors",
         history="<results>/splits/{split}/history.csv",
@@ -26,6 +27,7 @@ rule train:
         running=settings_text(CONFIGURATION.running),
         loading=settings_text(CONFIGURATION.loading),
     params:
+        initial=initial_argument,
         performance=performance_of_training,
         state=state_of_training,
     shell:
@@ -36,8 +38,20 @@ rule train:
         " --validation {output.validation:q}"
         " --performance {params.performance:q} --state {params.state:q}"
         " --max-minutes {resources.runtime} --running {resources.running:q}"
-        " --loading {resources.loading:q}"
+        " --loading {resources.loading:q} {params.initial}"
         " {resources.recording} > {log:q} 2>&1"
+
+
+# A training that starts from a model is judged when the model is there: the same bytes, trained
+# again, make nothing anew.
+checkpoint offer_base:
+    input:
+        model=made_by("train", "splits/{split}/model.safetensors"),
+    output:
+        "<results>/verdicts/offer_base/{split}",
+    localrule: True
+    shell:
+        "touch {output:q}"
 
 
 rule evaluate:

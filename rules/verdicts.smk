@@ -29,6 +29,9 @@ RULES_WITH_VERDICT = (
 #: The rules whose results are judged when the recipes are there.
 AFTER_RECIPES = {"train", "evaluate", "draw", "summarize"}
 
+#: The splits whose models the model of a split comes from, the nearest first, by the split's name.
+BASES = {split: CONFIGURATION.bases_of(split) for split in CONFIGURATION.split_names}
+
 #: Snakemake puts the prefix of a module before the paths that input functions return.
 RESULTS_WITHOUT_PREFIX = workflow.pathvars.apply("<results>")
 
@@ -100,23 +103,47 @@ def await_recipes(rule):
     Raises:
         IncompleteCheckpointException: if they are to be made first, as Snakemake wants it.
     """
-    is_made_with_recipes = rule in AFTER_RECIPES
-    missing = missing_checkpoint(len(checkpoints.created_output))
-    if is_made_with_recipes and missing is not None:
+    if rule in AFTER_RECIPES:
+        await_checkpoint("resolve_splits")
+
+
+def await_made(rule, split):
+    """Let the recipes, and the models that a training starts from, be made before it is judged.
+
+    Args:
+        rule: the name of the rule whose results are judged.
+        split: their split; None for the results of a rule that needs those of all splits.
+
+    Raises:
+        IncompleteCheckpointException: if something is to be made first, as Snakemake wants it.
+    """
+    await_recipes(rule)
+    if rule in AFTER_RECIPES:
+        splits = CONFIGURATION.split_names if split is None else [split]
+        for base in dict.fromkeys(base for one in splits for base in BASES[one][::-1]):
+            await_checkpoint("offer_base", base)
+
+
+def await_checkpoint(rule, split=None):
+    """Raise the error by which Snakemake learns that a checkpoint is to be made first."""
+    missing = missing_checkpoint(len(checkpoints.created_output), rule, split)
+    if missing is not None:
         raise IncompleteCheckpointException(missing.rule, missing.targetfile)
 
 
-@lru_cache(maxsize=1)
-def missing_checkpoint(known_outputs):
-    """Return the error for recipes that are to be made first; None where they are there.
+@lru_cache(maxsize=1000)
+def missing_checkpoint(known_outputs, rule, split):
+    """Return the error for a checkpoint that is to be made first; None where it is there.
 
     Snakemake looks at the recipes of all splits each time, and is asked for every split.
 
     Args:
         known_outputs: how many outputs of checkpoints Snakemake knows; the answer changes with it.
+        rule: the name of the checkpoint.
+        split: its split; None for none.
     """
     try:
-        checkpoints.resolve_splits.get()
+        getattr(checkpoints, rule).get(**({} if split is None else {"split": split}))
     except IncompleteCheckpointException as error:
         return error
     return None
@@ -130,7 +157,7 @@ def verdict_on(rule):
 
     def verdict(wildcards):
         split = wildcards.get("split")
-        await_recipes(rule)
+        await_made(rule, split)
         path = RESULTS.verdict(rule, split)
         if judges():
             path = say_or_stop(lambda: verdicts().write(rule, split))
@@ -157,6 +184,18 @@ def made_by(rule, *files):
     return paths
 
 
+def initial_model(wildcards):
+    """Return the model of the split that the training of a split starts from; nothing for none.
+
+    What it says decides, not when it was written.
+    """
+    await_recipes("train")
+    return [
+        ancient(f"{RESULTS_WITHOUT_PREFIX}/splits/{base}/model.safetensors")
+        for base in BASES[wildcards.split][:1]
+    ]
+
+
 def made_by_splits(rule, file, splits):
     """Return an input function: a file that a rule makes for each of some splits."""
 
@@ -168,9 +207,9 @@ def made_by_splits(rule, file, splits):
 
 def made_files(rule, files, splits):
     """Return files that a rule makes for some splits, ancient where they are current."""
-    await_recipes(rule)
     found = []
     for split in splits:
+        await_made(rule, split)
         runs = judges() and say_or_stop(lambda: verdicts().runs(rule, split))
         for file in files:
             path = f"{RESULTS_WITHOUT_PREFIX}/{file.format(split=split)}"

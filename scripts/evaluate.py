@@ -22,6 +22,7 @@ prepare_imports(__name__)
 from memtrain.cli.entry_point import argument_parser, run
 from memtrain.cli.settings_arguments import add_loading_arguments, loading_settings
 from memtrain.components.device import gpu_memory_errors
+from memtrain.components.watched_reads import watched_reads
 from memtrain.config.results import PREDICTIONS_FILE
 from memtrain.data.made_from import versions_of_packages
 from memtrain.evaluation.evaluator import Evaluator
@@ -30,6 +31,7 @@ from memtrain.lineage.records.arguments import add_recording_arguments
 from memtrain.lineage.records.recorder import Recorder, recording
 from memtrain.lineage.records.row_pieces import pieces_of_recipe
 from memtrain.recipes.acceptances import ACCEPTED_FILE, read_acceptances
+from memtrain.recipes.declared_files import check_files
 from memtrain.recipes.integrity import check_pieces
 from memtrain.recipes.model_file import check_origin
 from memtrain.recipes.recipe import Recipe
@@ -65,10 +67,15 @@ def main(argv: list[str] | None = None) -> int:
         recipe, history = Recipe.read(args.split), read_history(args.history)
         plan = recipe.needed_evaluation()
         check_model(args, recipe)
+        # Model, transform and loss are built again, and read them again.
+        check_files(recipe.training, recipe.training.settings.reads)
         modules = own_modules(recipe.training.settings, plan.settings)
         code = digest_of_code("evaluate.py", modules)
         describe_inputs(args, recipe, record)
-        with gpu_memory_errors("Use a GPU with more memory that is free, or `device: cpu`."):
+        settings = recipe.training.settings
+        own = [*settings.imports, *plan.settings.metrics.values()]
+        memory = gpu_memory_errors("Use a GPU with more memory that is free, or `device: cpu`.")
+        with memory, watched_reads("training", settings.files, own):
             evaluator = Evaluator(recipe, args.data, args.model, loading_settings(args))
             evaluation = evaluator.run(args.predictions, history.steps)
         with_origin(args, recipe, evaluation, evaluator.device, code).write(args.evaluation)

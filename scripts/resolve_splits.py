@@ -24,17 +24,18 @@ from memtrain.config.schema import Configuration
 from memtrain.core.ranges import Range, count_rows
 from memtrain.core.wording import listed
 from memtrain.data.groups import groups_beside, read_group_borders
+from memtrain.data.made_from import files_digest
 from memtrain.data.manifest import Manifest
 from memtrain.data.source import Source
 from memtrain.lineage.records.arguments import add_recording_arguments
 from memtrain.lineage.records.recorder import recording
 from memtrain.planning.long_trainings import describe_long_training
-from memtrain.planning.split_resolution import (
+from memtrain.planning.recipe_warnings import (
     describe_absent_classes,
     describe_unknown_words,
     describe_weak_shuffle,
-    resolve_splits,
 )
+from memtrain.planning.split_resolution import resolve_splits
 from memtrain.recipes.recipe import Recipe
 from memtrain.recipes.withdrawals import (
     WITHDRAWALS_FILE,
@@ -45,6 +46,8 @@ from memtrain.recipes.withdrawals import (
 from memtrain.recipes.withdrawn_rows import WithdrawnRows
 from memtrain.system import canonical_json
 from memtrain.system.digests import digest_of_file
+from memtrain.system.file_notes import FileNotes
+from memtrain.system.known_digests import KnownDigests
 from memtrain.workflow.result_code import own_modules, result_code_digest
 
 _log = logging.getLogger("memtrain.resolve_splits")
@@ -82,6 +85,7 @@ def main(argv: list[str] | None = None) -> int:
         manifest.check_belongs_to(args.data, args.manifest)
         withdrawals = read_withdrawals(args.withdrawals, configuration.dataset.name)
         source = Source.read(args.source)
+        notes = FileNotes(ResultsLayout(Path(args.source).parent).known_digests)
         recipes = resolve_splits(
             configuration,
             args.data,
@@ -89,7 +93,9 @@ def main(argv: list[str] | None = None) -> int:
             source,
             withdrawn_rows(args, withdrawals),
             read_group_borders(args.data, source, manifest.layout.rows),
+            KnownDigests(notes).read_digest,
         )
+        notes.save()
         for recipe in with_origins(args, configuration, recipes, withdrawals, codes):
             path = SplitLayout(Path(args.splits, recipe.split)).recipe
             recipe.write(path)
@@ -138,6 +144,11 @@ def with_origins(
                         configuration.settings_of_split(recipe.split)
                     ),
                     **shared,
+                    **(
+                        {"reads": files_digest(recipe.training.files)}
+                        if recipe.training.files
+                        else {}
+                    ),
                 }
             }
         )

@@ -19,6 +19,7 @@ copy removes it. The copy of a training that was killed is removed by the next t
 
 import argparse
 import logging
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -35,15 +36,19 @@ from memtrain.cli.settings_arguments import (
     running_settings,
 )
 from memtrain.components.device import choose_device, gpu_memory_errors
+from memtrain.components.watched_reads import watched_reads
 from memtrain.config.results import VALIDATION_FILE
 from memtrain.lineage.records.arguments import add_recording_arguments
 from memtrain.lineage.records.recorder import Recorder, recording
 from memtrain.lineage.records.row_pieces import pieces_of_recipe
-from memtrain.lineage.records.run_record import VALIDATION_ROWS
+from memtrain.lineage.records.run_record import DECLARED_FILE, INITIAL_MODEL, VALIDATION_ROWS
+from memtrain.recipes.declared_files import check_files
 from memtrain.recipes.integrity import check_pieces
+from memtrain.recipes.model_file import Base, bases_of_training
 from memtrain.recipes.recipe import Recipe
 from memtrain.training.checkpoint import CheckpointFolder, fingerprint_of
 from memtrain.training.distributed.process_group import count_nodes, joined_process_group
+from memtrain.training.initial_weights import initial_path
 from memtrain.training.lock import training_lock
 from memtrain.training.run_context import RunContext
 from memtrain.training.staging import StagedRows, staged
@@ -79,6 +84,10 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--performance", required=True, help="the seconds, rows/s and memory to write, .json"
     )
+    parser.add_argument(
+        "--initial",
+        help="the model that the training starts from, where the recipe names a split; from train",
+    )
     parser.add_argument("--state", help="folder for checkpoints, to go on from after a stop")
     parser.add_argument(
         "--max-minutes",
@@ -102,23 +111,36 @@ def main(argv: list[str] | None = None) -> int:
             recipe = Recipe.read(args.split)
             # Before anything of it runs: the model says which code made it, whatever comes later.
             code = digest_of_code(recipe)
+            bases = bases_of(args, recipe)
             if is_main_rank():
-                record_inputs(args, recipe, record)
-            checkpoints = checkpoints_of(args, recipe, code)
+                check_files(recipe.training, list(recipe.training.files))
+                record_inputs(args, recipe, record, bases)
+            checkpoints = checkpoints_of(args, recipe, code, bases)
             folder = checkpoints.folder if checkpoints and is_main_rank() else None
             lock = training_lock(folder, recipe.digest("training"))
             with StopRequests(args.max_minutes or None) as stop, lock:
                 with staged_rows(args, recipe, checkpoints, stop) as rows:
                     if is_main_rank() and not rows.is_copy:
                         check_rows(args, recipe, record)
-                    train(args, recipe, rows, checkpoints, stop, record, code)
+                    train(args, recipe, rows, checkpoints, stop, record, code, bases)
     except TrainingStopped as stopped:
         _log.info(stopped)
         return STOPPED
     return 0
 
 
-def record_inputs(args: argparse.Namespace, recipe: Recipe, record: Recorder) -> None:
+def bases_of(args: argparse.Namespace, recipe: Recipe) -> list[Base]:
+    """Return the models that the training comes from, the one that it starts from first."""
+    initial = recipe.training.settings.initial
+    if initial is None or initial.split is None:
+        return []
+    path = initial_path(initial, Path(args.initial) if args.initial else None)
+    return bases_of_training(path, initial.split)
+
+
+def record_inputs(
+    args: argparse.Namespace, recipe: Recipe, record: Recorder, bases: Sequence[Base]
+) -> None:
     """Record what the training reads."""
     rows = recipe.training.rows
     record.reaches(own_code(recipe.training.settings, Path.cwd()))
@@ -132,6 +154,10 @@ def record_inputs(args: argparse.Namespace, recipe: Recipe, record: Recorder) ->
         pieces = pieces_of_recipe(validation, recipe)
         record.reads_rows(args.data, {"": validation.resolved}, pieces, role=VALIDATION_ROWS)
     record.reads(args.split, "recipe")
+    for base in bases[:1]:
+        record.reads(args.initial, INITIAL_MODEL, base.model)
+    for path, digest in recipe.training.files.items():
+        record.reads(path, DECLARED_FILE, digest)
 
 
 def staged_rows(
@@ -163,6 +189,7 @@ def train(
     stop: StopRequests,
     record: Recorder,
     code: str,
+    bases: Sequence[Base],
 ) -> None:
     """Train, and write the results."""
     device = choose_device(recipe.training.settings.device)
@@ -174,8 +201,11 @@ def train(
             running=running_settings(args),
             checkpoints=checkpoints,
             stop=stop,
+            initial=Path(args.initial) if bases else None,
         )
-        with gpu_memory_errors(_MEMORY_REMEDY):
+        settings = recipe.training.settings
+        watch = watched_reads("training", settings.files, settings.imports)
+        with gpu_memory_errors(_MEMORY_REMEDY), watch:
             result = Trainer(recipe, rows.data, context).run()
         if not group.is_main:
             return
@@ -186,6 +216,7 @@ def train(
             performance=args.performance,
             validation=args.validation,
             code=code,
+            bases=bases,
         )
         warn_of_other_code(args, recipe, code)
         for role in ("model", "history", "validation", "performance"):
@@ -220,12 +251,16 @@ def warn_of_other_code(args: argparse.Namespace, recipe: Recipe, code: str) -> N
         )
 
 
-def checkpoints_of(args: argparse.Namespace, recipe: Recipe, code: str) -> CheckpointFolder | None:
+def checkpoints_of(
+    args: argparse.Namespace, recipe: Recipe, code: str, bases: Sequence[Base]
+) -> CheckpointFolder | None:
     """Return the checkpoints of this training; None without --state."""
     if args.state is None:
         return None
     device = choose_device(recipe.training.settings.device)
-    return CheckpointFolder(args.state, fingerprint_of(recipe.digest("training"), code, device))
+    initial = bases[0].model if bases else None
+    fingerprint = fingerprint_of(recipe.digest("training"), code, device, initial)
+    return CheckpointFolder(args.state, fingerprint)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn, optim
 
+from memtrain.components.frozen import freeze
 from memtrain.components.losses import Loss, build_loss
 from memtrain.components.models import StandIn, build_model
 from memtrain.components.optimizers import build_optimizer
@@ -61,6 +62,7 @@ def build_model_parts(
     device: torch.device,
     where: str = "training",
     shard: Callable[[nn.Module], None] | None = None,
+    start: Callable[[nn.Module], None] | None = None,
 ) -> ModelParts:
     """Build transform, model and loss, with the initial weights of the recipe's seed.
 
@@ -69,6 +71,8 @@ def build_model_parts(
         device: device for model and loss.
         where: key of the settings, for error messages.
         shard: shards the model among processes, and puts it on the device; None for no sharding.
+        start: gives the new model, on the CPU, the weights that a training starts from; None for
+            those of the seed.
 
     Raises:
         UserError: with all settings that name something that does not exist or does not fit.
@@ -92,6 +96,9 @@ def build_model_parts(
     target = attempt(problems, build_target_transform, where, recipe)
     if loss is None or model is None or problems:
         raise UserError(*problems)
+    if start is not None:
+        start(model)
+    freeze(f"{where}.freeze", settings.freeze, model)
     if shard is None:
         model.to(device)
     else:
@@ -123,6 +130,7 @@ def build_training_parts(
     device: torch.device,
     where: str = "training",
     shard: Callable[[nn.Module], None] | None = None,
+    start: Callable[[nn.Module], None] | None = None,
 ) -> TrainingParts:
     """Build the model parts, and the optimizer and the schedule that train the model.
 
@@ -131,13 +139,15 @@ def build_training_parts(
         device: device for model and loss.
         where: key of the settings, for error messages.
         shard: shards the model among processes, and puts it on the device; None for no sharding.
+        start: gives the new model, on the CPU, the weights that a training starts from; None for
+            those of the seed.
 
     Raises:
         UserError: with all settings that name something that does not exist or does not fit.
     """
     settings = recipe.settings
     problems: list[str] = []
-    parts = attempt(problems, build_model_parts, recipe, device, where, shard)
+    parts = attempt(problems, build_model_parts, recipe, device, where, shard, start)
     model = parts.model if parts else StandIn()
     optimizer = attempt(problems, build_optimizer, f"{where}.optimizer", settings.optimizer, model)
     scheduler = attempt(

@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from memtrain.config.merging import overridden
+from memtrain.config.initial import chain_problems
 from memtrain.config.parsing import parse_settings
 from memtrain.config.schema import Configuration
 from memtrain.config.sweep_problems import sweep_problems
@@ -58,6 +59,7 @@ def problems_between_settings(configuration: Configuration) -> Iterator[str]:
     """Yield the problems of settings that are right by themselves and do not fit together."""
     yield from _merging_problems(configuration)
     yield from sweep_problems(configuration)
+    yield from chain_problems(configuration.split_names, configuration.base_of)
     mock = configuration.dataset.mock
     if mock is not None:
         # The number of generated rows is known, so ranges can be checked before anything runs.

@@ -229,7 +229,7 @@ class ResultsLayout:
             self.state(name),
             *(self.root / "logs" / rule / f"{name}.log" for rule in rules),
             *(split_benchmark(self.benchmarks, rule, name) for rule in rules),
-            *(self.verdict(rule, name) for rule in rules),
+            *(self.verdict(rule, name) for rule in (*rules, "offer_base")),
         ]
 
     @property

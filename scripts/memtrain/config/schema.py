@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from memtrain.config.dataset import DatasetSettings
 from memtrain.config.evaluation import EvaluationSettings
 from memtrain.config.folds import Folds
+from memtrain.config.initial import bases
 from memtrain.config.lineage import LineageSettings
 from memtrain.config.merging import overridden, with_swept_settings
 from memtrain.config.planned_trainings import PlannedTraining, planned_trainings
@@ -26,6 +27,9 @@ from memtrain.config.training import (
 )
 from memtrain.config.types import CountOrAuto, Name, Settings
 from memtrain.core.group_borders import GroupBorders
+
+#: The key of what a training starts from.
+_INITIAL = "initial"
 
 
 class ShardSettings(Settings):
@@ -157,6 +161,17 @@ class Configuration(Settings):
             split: one of ``split_names``.
         """
         return self.splits.get(self.trainings[split].base)
+
+    def base_of(self, split: str) -> str | None:
+        """Return the split whose model the training of a split starts from; None for none."""
+        own = self.splits[split].training if split in self.splits else TrainingOverrides()
+        is_own = _INITIAL in own.model_fields_set
+        initial = getattr(own, _INITIAL) if is_own else self.training.initial
+        return initial.split if initial else None
+
+    def bases_of(self, split: str) -> list[str]:
+        """Return the splits whose models a model comes from, the nearest first."""
+        return bases(split, self.base_of)
 
     def training_settings(self, split: str) -> TrainingSettings:
         """Return the training settings of a split: those of all splits, overridden by its own."""

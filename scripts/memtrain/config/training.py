@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, create_model, model_validator
 from memtrain.config.averaging import AveragingSettings
 from memtrain.config.dataset import ColumnName
 from memtrain.config.encoding import Encode, Impute
+from memtrain.config.initial import InitialSettings, Patterns
 from memtrain.config.optimization import (
     OptimizerChoice,
     PartialOptimizer,
@@ -23,6 +24,7 @@ from memtrain.config.types import (
     Choice,
     Count,
     CountOrAuto,
+    FilePath,
     PartialChoice,
     Seed,
     Settings,
@@ -208,6 +210,21 @@ class TrainingSettings(Settings):
         description="Which weights are kept: those after the last step; those of the best "
         "validation, by the metric of early_stopping (without it, by the loss); or their average.",
     )
+    initial: InitialSettings | None = Field(
+        default=None,
+        description="The weights that the training starts from: {split: base}, those of another "
+        "split's model, or {path: weights.safetensors}; null for those that the seed draws.",
+    )
+    freeze: Patterns = Field(
+        default=[],
+        description="Names of parameters, with * and ?, that are not trained and stay as they are; "
+        "encoder.* also keeps the running statistics of BatchNorm layers in encoder.",
+    )
+    reads: list[FilePath] = Field(
+        default=[],
+        description="Files that the model, the transform or the loss reads by code of your own. "
+        "Where one of them changes, the model is trained again.",
+    )
     seed: Seed = Field(
         default=0, description="Seed of the initial weights, of the row order and of dropout."
     )
@@ -226,6 +243,12 @@ class TrainingSettings(Settings):
         """Import paths of the user's own objects that the settings name."""
         choices = (self.model, self.transform, self.loss, self.optimizer, self.scheduler)
         return [path for choice in choices if choice for path in choice.imports]
+
+    @property
+    def files(self) -> list[str]:
+        """Files besides the rows that a training reads: initial weights and declared files."""
+        initial = [self.initial.path] if self.initial and self.initial.path else []
+        return list(dict.fromkeys([*initial, *self.reads]))
 
     @model_validator(mode="after")
     def _check_averaging(self) -> "TrainingSettings":

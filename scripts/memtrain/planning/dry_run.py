@@ -13,9 +13,11 @@ import torch
 from torch import nn
 
 from memtrain.components.build import TrainingParts, build_training_parts
+from memtrain.components.frozen import set_training_mode
 from memtrain.components.losses import SummedLoss
 from memtrain.components.padded_batch import call_model, target_mask
 from memtrain.components.rows import first_rows
+from memtrain.components.watched_reads import watched_reads
 from memtrain.core.errors import UserError
 from memtrain.core.wording import counted, listed
 from memtrain.data.memmap_dataset import MemmapDataset
@@ -64,9 +66,11 @@ def dry_run(where: str, recipe: TrainingRecipe, data: str) -> ResourceEstimate:
     # Whether an operation can be repeated depends on the device of the training, which tells it.
     torch.set_deterministic_debug_mode("default")
     try:
-        parts = build_training_parts(recipe, torch.device("cpu"), where)
-        dataset = MemmapDataset(data, transform=parts.transform)
-        cost = _Rehearsal(where, recipe, parts, dataset).run()
+        settings = recipe.settings
+        with watched_reads(where, settings.files, settings.imports):
+            parts = build_training_parts(recipe, torch.device("cpu"), where)
+            dataset = MemmapDataset(data, transform=parts.transform)
+            cost = _Rehearsal(where, recipe, parts, dataset).run()
         return ResourceEstimate(
             loading_bytes=loader_memory_bytes(dataset, declared_order(recipe)),
             model_bytes=_estimate_model_bytes(recipe, parts),
@@ -99,7 +103,7 @@ class _Rehearsal:
         self._predict_one_row()
         self._pad_further()
         self._add_up_losses()
-        self._parts.model.train()
+        set_training_mode(self._parts.model, self._recipe.settings.freeze)
         self._repeat_outputs()
         largest = self._sizes[0]
         affordable = self._affordable_rows()

@@ -1,14 +1,11 @@
 """Turns a configuration into recipes: every split is resolved against the data and tried out."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
-
-import numpy as np
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, cached_property
 
 from memtrain.config.schema import Configuration
 from memtrain.config.training import TrainingSettings
-from memtrain.core.byte_sizes import format_bytes
 from memtrain.core.errors import UserError, raise_problems
 from memtrain.core.group_borders import GroupBorders
 from memtrain.core.ranges import Range, count_rows, overlaps, subtract_ranges
@@ -23,12 +20,14 @@ from memtrain.loading.row_order import RowOrder, row_order
 from memtrain.planning.class_count import count_classes
 from memtrain.planning.dry_run import dry_run
 from memtrain.planning.feature_encoding import FeatureLearner
+from memtrain.planning.initial_check import initial_problems
 from memtrain.planning.parts_problems import PartsError, shared_problems
 from memtrain.planning.shared_elements import shared_element_problems, without_shared_elements
 from memtrain.planning.target_check import target_problems
 from memtrain.planning.validation_check import check_decisions
 from memtrain.planning.validation_rows import hold_out
 from memtrain.planning.value_problems import value_problems
+from memtrain.recipes.declared_files import digests_of_files
 from memtrain.recipes.recipe import (
     EvaluationRecipe,
     Piece,
@@ -39,9 +38,7 @@ from memtrain.recipes.recipe import (
     Task,
     TrainingRecipe,
 )
-
-#: Variance of a batch's mean, relative to a uniform shuffle, above which there is a warning.
-_WEAK_SHUFFLE = 2.0
+from memtrain.system.digests import digest_of_file
 
 #: The uses of rows, by the keys that name them.
 _USES = {"train": "training", "validate": "validation", "evaluate": "evaluation"}
@@ -54,6 +51,7 @@ def resolve_splits(
     source: Source,
     withdrawn: Sequence[Range] = (),
     groups: GroupBorders | None = None,
+    digest_of: Callable[[str], str] = digest_of_file,
 ) -> list[Recipe]:
     """Return the recipe of every split of a configuration.
 
@@ -64,6 +62,7 @@ def resolve_splits(
         source: source of that file.
         withdrawn: rows that no training and no evaluation may use.
         groups: borders between groups of rows, which no range cuts; None where rows have none.
+        digest_of: returns the digest of a file that trainings read besides the rows.
 
     Raises:
         UserError: with all problems of all splits: ranges outside the data, overlaps, values that
@@ -76,6 +75,7 @@ def resolve_splits(
         source=source,
         withdrawn=withdrawn,
         groups=groups,
+        digest_of=digest_of,
     )
     recipes: list[Recipe] = []
     problems: list[str] = []
@@ -87,79 +87,10 @@ def resolve_splits(
             problems_of_parts[split] = error.problems
         except UserError as error:
             problems.extend(error.problems)
+    problems.extend(initial_problems(recipes, manifest.layout))
     # Too many folds, for example, are a problem of every fold, told once.
     raise_problems([*dict.fromkeys(problems), *shared_problems(problems_of_parts)])
     return recipes
-
-
-def describe_weak_shuffle(recipe: Recipe, has_groups: bool = False) -> str | None:
-    """Return a warning if sorted rows would reach the model badly shuffled; else None.
-
-    Args:
-        recipe: recipe of a split.
-        has_groups: whether rows lie in groups, so that no other order of theirs would help.
-    """
-    shuffle = recipe.shuffle
-    settings = recipe.training.settings
-    if shuffle.batch_variance <= _WEAK_SHUFFLE:
-        return None
-    key = f"splits.{recipe.split}: training.shuffle"
-    if settings.shuffle is None:
-        advice = "Use a shuffle (`shuffle: {buffer_bytes: 256MiB}`)"
-    else:
-        # These sizes make the variance 1 + (rows_per_step - 1) / blocks_per_buffer about 2.
-        block_bytes = settings.shuffle.buffer_bytes // shuffle.blocks_per_buffer
-        larger = block_bytes * recipe.training.sizes.rows_per_step
-        smaller = max(4096, settings.shuffle.buffer_bytes // recipe.training.sizes.rows_per_step)
-        advice = (
-            f"Raise shuffle.buffer_bytes to {format_bytes(larger)}, or lower shuffle.block_bytes "
-            f"to {format_bytes(smaller)}"
-        )
-    instead = (
-        ""
-        if has_groups
-        else "; or import the rows with `shuffle_once: <seed>`, which shuffles them for good"
-    )
-    return (
-        f"{key}: if rows lie sorted by the target, the mean of a batch varies "
-        f"{shuffle.batch_variance:.3g} times as much as with a uniform shuffle. {advice}{instead}."
-    )
-
-
-def describe_absent_classes(recipe: Recipe, names: Sequence[str] | None) -> str | None:
-    """Return a warning if the training rows lack classes that other rows have; else None.
-
-    Args:
-        recipe: recipe of a split.
-        names: words of the classes, in the order of their numbers; None where there are none.
-    """
-    counts = recipe.training.statistics_of("target").values
-    classes = recipe.training.task.classes
-    # Elements of sequences are bytes or tokens, of which some never occur.
-    if classes is None or counts is None or recipe.training.has_sequences:
-        return None
-    present = np.zeros(classes, bool)
-    present[np.flatnonzero(counts)] = True
-    absent = np.flatnonzero(~present).tolist()
-    if not absent:
-        return None
-    shown = listed([names[number] if names else str(number) for number in absent], 5)
-    return (
-        f"splits.{recipe.split}: no training row is of class {shown}; the model cannot learn "
-        f"{'it' if len(absent) == 1 else 'them'}. Choose other ranges, or import the rows with "
-        "`shuffle_once: {seed: 1, stratify_by: <target>}`, which gives every range its share."
-    )
-
-
-def describe_unknown_words(recipe: Recipe) -> str | None:
-    """Return a warning if evaluation rows have words that no training row has; else None."""
-    if not recipe.unknown_words:
-        return None
-    found = listed(f"{count:,} of {name}" for name, count in recipe.unknown_words.items())
-    return (
-        f"splits.{recipe.split}: evaluation rows have words that no training row has ({found}). "
-        "The model sees them as no word at all: 0 in every column of a one-hot, or the code 0."
-    )
 
 
 class _Resolver:
@@ -174,6 +105,7 @@ class _Resolver:
         source: Source,
         withdrawn: Sequence[Range],
         groups: GroupBorders | None,
+        digest_of: Callable[[str], str],
     ):
         self._configuration = configuration
         self._data = data
@@ -181,6 +113,7 @@ class _Resolver:
         self._source = source
         self._withdrawn = withdrawn
         self._groups = groups
+        self._digest_of = cache(digest_of)
         self._learner = FeatureLearner(data, manifest.layout, source)
 
     def resolve(self, split: str) -> Recipe:
@@ -327,6 +260,7 @@ class _Resolver:
             settings=settings,
             sizes=_sizes(f"splits.{split}", order, settings, validates="validate" in rows),
             validation=_rows(rows["validate"], pieces["validate"]) if "validate" in rows else None,
+            files=digests_of_files(f"splits.{split}.training", settings.files, self._digest_of),
         )
 
 

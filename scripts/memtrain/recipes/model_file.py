@@ -12,7 +12,7 @@ import json
 import os
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -35,10 +35,29 @@ _BYTES_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True)
+class Base:
+    """A model that a training started from.
+
+    Attributes:
+        split: name of its split.
+        model: digest of its file.
+        recipe: digest of the training part of the recipe that it was trained by.
+        code: digest of the code that trained it.
+    """
+
+    split: str
+    model: str
+    recipe: str
+    code: str
+
+
+@dataclass(frozen=True)
 class ModelOrigin(Statement):
     """The statement of a model.
 
     Attributes:
+        bases: the models that it comes from: the one that its training started from, the one that
+            the training of that one started from, and so on.
         tensors: digest of the weights: of their names, dtypes, shapes and bytes.
         steps: number of optimizer steps that were taken.
         kept_step: number of the step after which the weights were these.
@@ -47,6 +66,7 @@ class ModelOrigin(Statement):
     tensors: str | None = None
     steps: int | None = None
     kept_step: int | None = None
+    bases: Sequence[Base] = ()
 
 
 def with_origin(content: bytes, origin: ModelOrigin) -> bytes:
@@ -58,7 +78,7 @@ def with_origin(content: bytes, origin: ModelOrigin) -> bytes:
     """
     length, tensors = _parse_header(content[:8], content[8:])
     data = memoryview(content)[8 + length :]
-    statement = {
+    statement: dict[str, Any] = {
         "made_from": dict(origin.made_from),
         "files": dict(origin.files),
         "packages": dict(origin.packages),
@@ -67,6 +87,8 @@ def with_origin(content: bytes, origin: ModelOrigin) -> bytes:
         "steps": origin.steps,
         "kept_step": origin.kept_step,
     }
+    if origin.bases:
+        statement["bases"] = [asdict(base) for base in origin.bases]
     text = json.dumps(
         {_METADATA: {_KEY: canonical_json.dumps(statement)}, **tensors}, separators=(",", ":")
     ).encode()
@@ -92,7 +114,34 @@ def read_origin(path: str | os.PathLike) -> ModelOrigin:
         tensors=own.get("tensors"),
         steps=own.get("steps"),
         kept_step=own.get("kept_step"),
+        bases=_bases(own.get("bases")),
     )
+
+
+def bases_of_training(path: str | os.PathLike, split: str) -> list[Base]:
+    """Return the models that a training comes from that starts from a model.
+
+    Args:
+        path: the model that it starts from.
+        split: the name of the split of that model.
+
+    Raises:
+        UserError: if the model is missing, or does not say what it was made from.
+    """
+    if not Path(path).exists():
+        raise UserError(
+            f"{path}: there is no such file, and the training starts from it. Run snakemake, which "
+            f"trains {split} first."
+        )
+    origin = read_origin(path)
+    made_from = origin.made_from
+    if "recipe" not in made_from or "code" not in made_from:
+        raise UserError(
+            f"{path}: it does not say what it was made from. Another version of memtrain wrote it, "
+            f"or it is damaged. Run snakemake, which trains {split} again."
+        )
+    nearest = Base(split, digest_of_file(path), made_from["recipe"], made_from["code"])
+    return [nearest, *origin.bases]
 
 
 def check_weights(path: str | os.PathLike) -> None:
@@ -174,6 +223,14 @@ def check_origin(
             f"{history}: it has changed since {path} was written, or belongs to another model. "
             "Run snakemake, which trains again."
         )
+
+
+def _bases(content: Any) -> list[Base]:
+    """Return the bases in a statement; none where it names none, or is damaged."""
+    try:
+        return [Base(**one) for one in content or ()]
+    except TypeError:
+        return []
 
 
 def _read_header(file: BinaryIO) -> dict[str, Any]:

@@ -193,6 +193,8 @@ class TrainingRecipe(Settings):
         fills: what takes the place of a missing value of each feature; None for nothing. Empty
             where nothing is filled.
         sizes: numbers that follow from the rows and the settings.
+        files: digests of the files besides the rows that the training reads, by path: those of
+            ``settings.files``; not written where there are none.
     """
 
     rows: Rows
@@ -203,6 +205,7 @@ class TrainingRecipe(Settings):
     encoding: Encoding | None = None
     fills: list[float | None] = Field(default_factory=list)
     validation: Rows | None = None
+    files: dict[str, str] = Field(default_factory=dict, exclude_if=lambda files: not files)
 
     @property
     def pieces(self) -> list[Piece]:

@@ -28,7 +28,9 @@ _CHECKPOINTS_KEPT = 2
 _log = logging.getLogger(__name__)
 
 
-def fingerprint_of(recipe_digest: str, code_digest: str, device: torch.device) -> dict[str, str]:
+def fingerprint_of(
+    recipe_digest: str, code_digest: str, device: torch.device, initial: str | None = None
+) -> dict[str, str]:
     """Return what a training and its checkpoint must have in common.
 
     Args:
@@ -36,13 +38,15 @@ def fingerprint_of(recipe_digest: str, code_digest: str, device: torch.device) -
             rows.
         code_digest: digest of the code that the model depends on.
         device: device of the training; another kind of device adds numbers in another order.
+        initial: digest of the model of another split that the training starts from; None for none.
     """
-    return {
+    found = {
         "recipe": recipe_digest,
         "code": code_digest,
         "torch": torch.__version__,
         "device": device.type,
     }
+    return found if initial is None else found | {"initial": initial}
 
 
 class CheckpointFolder:

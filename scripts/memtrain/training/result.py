@@ -9,7 +9,7 @@ import torch
 
 from memtrain.config.results import HISTORY_FILE, VALIDATION_FILE
 from memtrain.data.made_from import versions_of_packages
-from memtrain.recipes.model_file import ModelOrigin
+from memtrain.recipes.model_file import Base, ModelOrigin
 from memtrain.system.digests import digest_of_file
 from memtrain.training.history import StepRecord, write_history
 from memtrain.training.performance import Performance
@@ -50,8 +50,11 @@ class TrainingResult:
         *,
         code: str,
         validation: str | os.PathLike | None = None,
+        bases: Sequence[Base] = (),
     ) -> None:
-        """Write the four files. All bytes but those of the cost depend on recipe and code alone.
+        """Write the four files.
+
+        All bytes but those of the cost depend on the recipe, the code and the bases alone.
 
         Args:
             model: file of the weights, which says what the model was made from.
@@ -59,6 +62,7 @@ class TrainingResult:
             performance: file of the cost.
             code: digest of the code that trained.
             validation: file of the validations; None for ``validation.csv`` beside the history.
+            bases: models that the training comes from, the one that it started from first.
         """
         if validation is None:
             validation = Path(history).with_name(VALIDATION_FILE)
@@ -67,7 +71,9 @@ class TrainingResult:
         origin = ModelOrigin(
             steps=len(self.history),
             kept_step=self.kept_step,
-            made_from={"recipe": self.recipe_digest, "code": code},
+            made_from={"recipe": self.recipe_digest, "code": code}
+            | ({"initial": bases[0].model} if bases else {}),
+            bases=bases,
             files={
                 HISTORY_FILE: digest_of_file(history),
                 VALIDATION_FILE: digest_of_file(validation),

@@ -1,6 +1,7 @@
 """What a training runs in: its device, its processes, and settings that change no result."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 
@@ -14,8 +15,9 @@ from memtrain.training.stopping import StopRequests
 class RunContext:
     """What a training runs in.
 
-    No result depends on it, with two exceptions: sums differ in their last bits on another kind of
-    device, and with ``reduction: fast`` also for another number of processes.
+    No result depends on it, with three exceptions: the weights in ``initial``; sums differ in their
+    last bits on another kind of device, and with ``reduction: fast`` also for another number of
+    processes.
 
     Attributes:
         device: device of this process.
@@ -24,6 +26,7 @@ class RunContext:
         running: how often state is saved, and how many slots are computed in one call.
         checkpoints: folder of the saved states; None to save none.
         stop: requests to leave before the end.
+        initial: model of the split that the training starts from; None where it starts from none.
     """
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
@@ -32,3 +35,4 @@ class RunContext:
     running: RunningSettings = field(default_factory=RunningSettings)
     checkpoints: CheckpointFolder | None = None
     stop: StopRequests = field(default_factory=StopRequests)
+    initial: Path | None = None

@@ -15,6 +15,7 @@ import torch
 
 from memtrain.components.build import build_training_parts
 from memtrain.components.device import set_exactness
+from memtrain.components.frozen import set_training_mode
 from memtrain.components.models import count_parameters, describe_batch_norm
 from memtrain.components.parameter_groups import describe_groups
 from memtrain.components.rows import open_rows
@@ -32,6 +33,7 @@ from memtrain.training.build import build_accumulator, build_loader, build_windo
 from memtrain.training.checkpoint_schedule import CheckpointSchedule
 from memtrain.training.distributed.fsdp import ModelState, shard
 from memtrain.training.history import StepRecord, records_from_array, records_to_array
+from memtrain.training.initial_weights import initial_path, start_from
 from memtrain.training.optimizer_step import NonFiniteGradientError, OptimizerStep
 from memtrain.training.performance import TrainingCost, measure_performance
 from memtrain.training.reporter import TrainingReporter
@@ -71,7 +73,10 @@ class Trainer:
         set_exactness(settings.reduction == "reproducible", settings.compile)
         is_sharded = settings.sharding == "fsdp" and context.group.world_size > 1
         self._parts = build_training_parts(
-            training, context.device, shard=self._shard if is_sharded else None
+            training,
+            context.device,
+            shard=self._shard if is_sharded else None,
+            start=self._start if settings.initial else None,
         )
         dataset = open_rows(data, training, training.rows, self._parts.transform)
         self._loader = build_loader(dataset, training, context)
@@ -141,7 +146,7 @@ class Trainer:
             _log.warning(warning)
         self._resume()
         self._cost.runs += 1
-        self._parts.model.train()
+        set_training_mode(self._parts.model, self._recipe.training.settings.freeze)
         checkpoints, group = self._context.checkpoints, self._context.group
         folder = checkpoints.folder if checkpoints else None
         with TrainingReporter(
@@ -328,3 +333,9 @@ class Trainer:
 
     def _shard(self, model: torch.nn.Module) -> None:
         shard(model, self._context.group, self._context.device)
+
+    def _start(self, model: torch.nn.Module) -> None:
+        initial = self._recipe.training.settings.initial
+        assert initial is not None
+        path = initial_path(initial, self._context.initial)
+        start_from("training.initial", initial, path, model)

@@ -66,6 +66,10 @@ def _lines_of_split(today: Today, judge: Judge, split: str, is_certain: bool) ->
             yield f"train {split}: new"
     elif not (training := judge.training(split)).is_current:
         yield _line(f"train {split}", training)
+    elif stale := [
+        one for one in today.configuration.bases_of(split) if _trains(today, judge, one)
+    ]:
+        yield f"train {split}: perhaps, when the model of {stale[0]} is there, which it comes from"
     elif is_certain and split in today.evaluated_splits:
         for rule, judgement in (
             ("evaluate", judge.evaluation(split)),
@@ -74,6 +78,11 @@ def _lines_of_split(today: Today, judge: Judge, split: str, is_certain: bool) ->
             if not judgement.is_current:
                 yield _line(f"{rule} {split}", judgement)
                 return
+
+
+def _trains(today: Today, judge: Judge, split: str) -> bool:
+    """Return whether a split is known to be trained in this call."""
+    return bool(_changed_settings(today, split)) or not judge.training(split).is_current
 
 
 def _changed_settings(today: Today, split: str) -> list[str]:

@@ -152,19 +152,23 @@ class Today:
 
     def recipe(self, split: str) -> MadeFrom:
         """Return what the recipe of a split would be made from."""
+        reads = self.configuration.training_settings(split).files
         return {
             "code": self.code("resolve_splits", split),
             "settings": canonical_json.digest(self.configuration.settings_of_split(split)),
             "source": self.digest(self.results.source),
             "manifest": self.digest(self.results.manifest),
             "withdrawals": self.withdrawals,
-        }
+        } | ({"reads": self._declared_files(reads)} if reads else {})
 
     def model(self, split: str) -> MadeFrom:
         """Return what the model of a split would be made from, with the recipe that there is."""
         facts = self._facts(split)
         recipe = facts.digests["training"] if facts else None
-        return {"recipe": recipe, "code": self.code("train", split)}
+        base = self.configuration.base_of(split)
+        return {"recipe": recipe, "code": self.code("train", split)} | (
+            {"initial": self.digest(self.results.split(base).model)} if base else {}
+        )
 
     def evaluation(self, split: str) -> MadeFrom:
         """Return what the evaluation of a split would be made from."""
@@ -251,6 +255,12 @@ class Today:
 
     def _imported_files(self, path: str | TwoPaths) -> str | None:
         return self._digest_of_all({str(file): file for file in source_files(path)})
+
+    def _declared_files(self, paths: Sequence[str]) -> str | None:
+        """Return the digest of files that a training reads, as its recipe names them."""
+        if all(os.path.isfile(path) for path in paths):
+            return self._digest_of_all({path: Path(path) for path in paths})
+        return "a file is missing"  # No recipe says so, so that it is made again, and tells which.
 
     def _digest_of_all(self, files: dict[str, Path]) -> str | None:
         digests = {name: self.digest(path) for name, path in files.items()}

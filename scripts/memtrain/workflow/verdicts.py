@@ -1,7 +1,8 @@
 """The verdicts on all results, by the rules that make them.
 
 A rule whose inputs are made again is run again too, so a verdict implies those on the results above
-it. The recipes are an exception: a training looks at the content of its recipe, when it is there.
+it. There are two exceptions, at whose content a training looks when they are there: its recipe, and
+the model that it starts from.
 """
 
 from collections.abc import Callable, Iterator

@@ -19,7 +19,8 @@ from memtrain.data.memmap_dataset import MemmapDataset
 from memtrain.data.record_file import create
 from memtrain.data.tables.importer import TableImport
 from memtrain.planning.column_fills import medians, most_frequent
-from memtrain.planning.split_resolution import describe_unknown_words, resolve_splits
+from memtrain.planning.recipe_warnings import describe_unknown_words
+from memtrain.planning.split_resolution import resolve_splits
 
 
 @pytest.fixture

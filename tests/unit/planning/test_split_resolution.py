@@ -12,11 +12,11 @@ from memtrain.core.errors import UserError
 from memtrain.data.indexing import index_shards
 from memtrain.data.source import Source
 from memtrain.planning.long_trainings import describe_long_training
-from memtrain.planning.split_resolution import (
+from memtrain.planning.recipe_warnings import (
     describe_absent_classes,
     describe_weak_shuffle,
-    resolve_splits,
 )
+from memtrain.planning.split_resolution import resolve_splits
 from memtrain.recipes.recipe import Recipe
 from memtrain.recipes.recipe_facts import RecipeFacts, read_recipe_facts
 from memtrain.system import checked_json

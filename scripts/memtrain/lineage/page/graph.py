@@ -12,7 +12,7 @@ from memtrain.lineage.index.facts import CodeFacts, CurrentFile, RunFacts, Use, 
 from memtrain.lineage.index.lineage_index import LineageIndex
 from memtrain.lineage.queries.explain import JOBS_THAT_USE_ROWS
 from memtrain.lineage.queries.history import Reasons
-from memtrain.lineage.records.run_record import VALIDATION_ROWS
+from memtrain.lineage.records.run_record import INITIAL_MODEL, VALIDATION_ROWS
 
 
 @dataclass
@@ -228,7 +228,8 @@ class _GraphBuilder:
 
 def _describe(file: GraphFile, use: Use) -> None:
     """Set the facts of a file to those of a use of its current version."""
-    file.role = use.role
+    # A model stays a model where another training starts from it.
+    file.role = use.version.role if use.role == INITIAL_MODEL else use.role
     file.digest = use.version.digest
     file.size = use.version.size
 

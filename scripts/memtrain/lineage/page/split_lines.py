@@ -65,7 +65,9 @@ def _line(name: str, files: SplitLayout) -> SplitLine:
         split = SplitSummary.read(files)
     except UserError:
         return line
-    evaluation, facts = split.evaluation, _facts(split)
+    initial = recipe.training.settings.initial
+    start = {"starts from": initial.source} if initial else {}
+    evaluation, facts = split.evaluation, start | _facts(split)
     if evaluation is None:
         return replace(line, facts=facts, value="not evaluated")
     label = evaluation.labels.get(evaluation.main_metric, evaluation.main_metric)

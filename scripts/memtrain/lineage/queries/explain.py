@@ -8,10 +8,10 @@ from memtrain.core.wording import listed
 from memtrain.lineage.index.facts import CodeFacts, RunFacts
 from memtrain.lineage.index.lineage_index import LineageIndex
 from memtrain.lineage.records.privacy import OUTSIDE_PROJECT
-from memtrain.lineage.records.run_record import VALIDATION_ROWS, PieceUse
+from memtrain.lineage.records.run_record import DECLARED_FILE, VALIDATION_ROWS, PieceUse
 
 #: Roles of files that no recorded run writes: users write them, or the workflow when it starts.
-_ROLES_WITHOUT_WRITER = ("configuration", "imported", "withdrawals")
+_ROLES_WITHOUT_WRITER = ("configuration", "imported", "withdrawals", DECLARED_FILE)
 
 #: Jobs whose results were made from exactly the rows that they read. Other jobs, such as
 #: index_shards, read all rows only to describe them.

@@ -6,7 +6,7 @@ found has unknown rows, and may hold any.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from memtrain.core.ranges import Range, overlaps
 from memtrain.core.shard_grid import ONE_SECTION, ShardGrid
 from memtrain.lineage.index.lineage_index import LineageIndex
 from memtrain.lineage.records.privacy import Privacy
-from memtrain.lineage.records.run_record import VALIDATION_ROWS, PieceUse
+from memtrain.lineage.records.run_record import INITIAL_MODEL, VALIDATION_ROWS, PieceUse
 from memtrain.recipes.model_file import read_origin
 from memtrain.system import canonical_json
 from memtrain.system.digests import digest_of_file
@@ -34,19 +34,30 @@ class TrainedRows:
         trained: the ranges of the rows that it was trained on.
         pieces: the rows of both uses, cut at the borders of shards, with their digests.
         validated: the ranges of the rows that it was validated on.
+        inherited: the ranges of the rows of both uses of the models that it comes from: of the one
+            that its training started from, and so on.
     """
 
     trained: Sequence[Range]
     pieces: Sequence[PieceUse]
     validated: Sequence[Range] = ()
+    inherited: Sequence[Range] = ()
 
     @property
     def ranges(self) -> list[Range]:
-        """The ranges of the rows of both uses."""
-        return [*self.trained, *self.validated]
+        """The ranges of the rows that the model has seen, or one that it comes from."""
+        return [*self.trained, *self.validated, *self.inherited]
+
+    def coming_from(self, base: "TrainedRows") -> "TrainedRows":
+        """Return these rows for a model whose training started from a model with other rows."""
+        pieces = dict.fromkeys([*self.pieces, *base.pieces])
+        inherited = dict.fromkeys([*self.inherited, *base.ranges])
+        return replace(self, pieces=list(pieces), inherited=list(inherited))
 
     def use_of(self, rows: Sequence[Range]) -> str:
         """Return what some of the rows, which the model has seen, were to it."""
+        if not any(overlaps([*self.trained, *self.validated], rows)):
+            return "made from a model that was trained on"
         if not any(overlaps(self.validated, rows)):
             return "trained on"
         return "trained and validated on" if any(overlaps(self.trained, rows)) else "validated on"
@@ -171,8 +182,12 @@ class ModelsOnDisk:
     def _model(self, split: str) -> ModelOnDisk:
         file = self._results.split(split).model
         path = self._privacy.path(file)
-        recipe = read_origin(file).made_from.get("recipe")
+        origin = read_origin(file)
+        recipe = origin.made_from.get("recipe")
         rows = self._rows_of_recipe(split, recipe) if recipe else self._rows_of_file(file)
+        for base in origin.bases:
+            rows_of_base = self._rows_of_recipe(base.split, base.recipe)
+            rows = rows.coming_from(rows_of_base) if rows and rows_of_base else None
         return ModelOnDisk(path, split, self.abandoned_folder(path), rows)
 
     def _rows_of_recipe(self, split: str, recipe: str) -> TrainedRows | None:
@@ -192,7 +207,7 @@ class ModelsOnDisk:
         for version in self._index.versions(self._privacy.path(path)):
             run = self._index.writer_of(version.id)
             if version.digest == digest and run is not None:
-                return rows_of_run(self._index, run)
+                return rows_of_chain(self._index, run)
         return None
 
     @cached_property
@@ -221,6 +236,18 @@ def rows_of_run(index: LineageIndex, run: int) -> TrainedRows | None:
     )
     pieces = [piece for use in uses for piece in index.pieces(use)]
     return TrainedRows(trained, pieces, validated) if trained else None
+
+
+def rows_of_chain(index: LineageIndex, run: int) -> TrainedRows | None:
+    """Return the rows of a training and of those that it comes from; None where one is unknown."""
+    rows = rows_of_run(index, run)
+    started_at = index.run(run).started_at
+    for use in index.uses(run):
+        if rows is not None and use.role == INITIAL_MODEL and not use.is_output:
+            writer = index.writer_of(use.version.id, started_at)
+            base = None if writer is None else rows_of_chain(index, writer)
+            rows = None if base is None else rows.coming_from(base)
+    return rows
 
 
 def _read_recipe(path: Path) -> tuple[str, TrainedRows] | None:

@@ -14,7 +14,7 @@ from typing import Any
 from memtrain.core.ranges import Range, overlaps
 from memtrain.lineage.index.facts import RunFacts
 from memtrain.lineage.index.lineage_index import LineageIndex
-from memtrain.lineage.queries.models_on_disk import ModelsOnDisk, rows_of_run
+from memtrain.lineage.queries.models_on_disk import ModelsOnDisk, rows_of_chain
 from memtrain.system.digests import digest_of_file
 
 #: The job of the records, and the key of their details.
@@ -120,7 +120,7 @@ def _models_in_records(
             if run.ended_at is None or run.ended_at > at or not uses:
                 continue
             if uses[0].role == "model":
-                rows = rows_of_run(index, number)
+                rows = rows_of_chain(index, number)
                 ranges = None if rows is None else rows.ranges
                 split = run.split or PurePath(path).parent.name
                 yield RemovedModel(path, split, uses[0].version.digest, ranges, at)

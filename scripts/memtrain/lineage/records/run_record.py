@@ -21,6 +21,12 @@ State = Literal["running", "completed", "failed", "stopped"]
 #: The role of rows that a training validates on; other rows have the role "rows".
 VALIDATION_ROWS = "validation rows"
 
+#: The role of the model of another split that a training starts from.
+INITIAL_MODEL = "initial model"
+
+#: The role of files besides the rows that a training reads, as its settings declare.
+DECLARED_FILE = "declared file"
+
 #: Roles of files that describe rows and hold none. A run that uses rows by such a file records the
 #: rows themselves, so a search for everything that rows have reached does not follow these files.
 ROLES_ABOUT_ROWS = ("manifest", "recipe", "source", "groups", "configuration", "withdrawals")

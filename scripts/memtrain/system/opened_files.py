@@ -1,0 +1,140 @@
+"""Tells which files this process opens: by Python, and by loaders that Python does not see.
+
+Python tells its audit hooks of every file that it opens itself. Libraries in C++ and Rust open
+files without it. Of these, the loaders of safetensors and of pyarrow are known here: their public
+functions are replaced by ones that tell the path first, wherever a module has taken them before,
+and in modules that are imported later.
+"""
+
+import functools
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
+from types import ModuleType
+from typing import Any
+
+#: Called with the path of a file, and with whether it is opened to be written anew.
+Listener = Callable[[str, bool], None]
+
+#: Functions that open files past Python, by the module that they are known by.
+_LOADERS = {
+    "safetensors": ("safe_open",),
+    "pyarrow": ("memory_map", "OSFile", "input_stream"),
+    "pyarrow.csv": ("read_csv", "open_csv"),
+    "pyarrow.dataset": ("dataset",),
+    "pyarrow.feather": ("read_feather", "read_table"),
+    "pyarrow.json": ("read_json", "open_json"),
+    "pyarrow.orc": ("ORCFile.__init__",),
+    "pyarrow.parquet.core": ("ParquetFile.__init__", "ParquetDataset.__init__"),
+}
+
+_listeners: list[Listener] = []
+
+
+@contextmanager
+def told_of_opened_files(listener: Listener) -> Iterator[None]:
+    """Call a function for every file that this process opens meanwhile, in any thread.
+
+    Python cannot remove an audit hook, so the hook stays, and does nothing without listeners.
+
+    Args:
+        listener: called before the file is opened; the file need not be there. What it raises is
+            raised where the file is opened.
+    """
+    _install()
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
+
+
+@cache
+def _install() -> None:
+    sys.addaudithook(_hear)
+    for name in _LOADERS:
+        if name in sys.modules:
+            _replace_loaders(sys.modules[name])
+    sys.meta_path.insert(0, _Finder())
+
+
+def _hear(event: str, arguments: tuple[Any, ...]) -> None:
+    if not _listeners:
+        return
+    if event == "open":
+        path, _, flags = arguments
+        # Python opens code with other flags than files.
+        is_new = isinstance(flags, int) and bool(flags & (os.O_WRONLY | os.O_TRUNC | os.O_EXCL))
+        _tell(path, is_new)
+    elif event == "sqlite3.connect":
+        _tell(arguments[0], False)
+
+
+def _tell(path: object, is_new: bool) -> None:
+    """Tell the listeners of a path, or of every path in a list."""
+    if isinstance(path, list | tuple):
+        for one in path:
+            _tell(one, is_new)
+    elif isinstance(path, str | bytes | os.PathLike):
+        for listener in tuple(_listeners):
+            listener(os.fsdecode(path), is_new)
+
+
+def _replace_loaders(module: ModuleType) -> None:
+    """Replace the loaders of a module, in it and wherever they were taken from it."""
+    for name in _LOADERS[module.__name__]:
+        holder, _, method = name.rpartition(".")
+        owner = getattr(module, holder, None) if holder else module
+        original = getattr(owner, method, None)
+        if original is None:
+            continue
+        telling = _telling(original, position=1 if holder else 0)
+        setattr(owner, method, telling)
+        for other in list(sys.modules.values()) if not holder else ():
+            for key, value in list(getattr(other, "__dict__", {}).items()):
+                if value is original:
+                    setattr(other, key, telling)
+
+
+def _telling(function: Callable[..., Any], position: int) -> Callable[..., Any]:
+    """Return a function that tells its first argument, a path, before it does the same.
+
+    Args:
+        function: the loader.
+        position: the position of the path: 1 for methods, 0 for functions.
+    """
+
+    @functools.wraps(function)
+    def telling(*positional: Any, **named: Any) -> Any:
+        if _listeners:
+            given = [*positional[position:], *named.values()]
+            _tell(given[0] if given else None, False)
+        return function(*positional, **named)
+
+    return telling
+
+
+class _Finder(MetaPathFinder):
+    """Replaces the loaders of modules as soon as these are imported."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Return where a module lies that has loaders; None for all others."""
+        if fullname not in _LOADERS:
+            return None
+        spec = PathFinder.find_spec(fullname, path, target)
+        if spec is not None and spec.loader is not None:
+            execute = spec.loader.exec_module
+
+            def exec_module(module: ModuleType) -> None:
+                execute(module)
+                _replace_loaders(module)
+
+            # The loader belongs to this import alone.
+            vars(spec.loader)["exec_module"] = exec_module
+        return spec
