@@ -35,7 +35,7 @@ from memtrain.cli.settings_arguments import (
     running_settings,
 )
 from memtrain.components.device import choose_device, gpu_memory_errors
-from memtrain.config.results import VALIDATION_FILE
+from memtrain.config.results import HOOKS_FOLDER, VALIDATION_FILE
 from memtrain.lineage.records.arguments import add_recording_arguments
 from memtrain.lineage.records.recorder import Recorder, recording
 from memtrain.lineage.records.row_pieces import pieces_of_recipe
@@ -174,6 +174,7 @@ def train(
             running=running_settings(args),
             checkpoints=checkpoints,
             stop=stop,
+            hooks_folder=Path(args.model).with_name(HOOKS_FOLDER),
         )
         with gpu_memory_errors(_MEMORY_REMEDY):
             result = Trainer(recipe, rows.data, context).run()

@@ -1,9 +1,11 @@
 """What a training runs in: its device, its processes, and settings that change no result."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 
+from memtrain.config.results import HOOKS_FOLDER
 from memtrain.config.training import LoadingSettings, RunningSettings
 from memtrain.training.checkpoint import CheckpointFolder
 from memtrain.training.distributed.process_group import ProcessGroup
@@ -24,6 +26,7 @@ class RunContext:
         running: how often state is saved, and how many slots are computed in one call.
         checkpoints: folder of the saved states; None to save none.
         stop: requests to leave before the end.
+        hooks_folder: folder that is offered to hooks of the user's own, which need not be there.
     """
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
@@ -32,3 +35,4 @@ class RunContext:
     running: RunningSettings = field(default_factory=RunningSettings)
     checkpoints: CheckpointFolder | None = None
     stop: StopRequests = field(default_factory=StopRequests)
+    hooks_folder: Path = Path(HOOKS_FOLDER)
