@@ -91,8 +91,8 @@ class _Seen:
             return type(value), value
         if isinstance(value, torch.Tensor):
             return self._trace_of_tensor(value)
-        if isinstance(value, np.ndarray):
-            return value.shape, zlib.crc32(memoryview(np.ascontiguousarray(value)).cast("B"))
+        if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+            return value.shape, zlib.crc32(value.tobytes())
         if isinstance(value, nn.Module) or id(value) in self._open:
             return _Same(value)
         self._open.add(id(value))
@@ -156,4 +156,4 @@ def _checksum(tensor: torch.Tensor) -> int | None:
     if tensor.layout != torch.strided or tensor.device.type == "meta":
         return None
     flat = tensor.detach().cpu().contiguous().reshape(-1)
-    return zlib.crc32(memoryview(flat.view(torch.uint8).numpy())) if flat.numel() else 0
+    return zlib.crc32(flat.view(torch.uint8).numpy().data) if flat.numel() else 0
