@@ -86,6 +86,9 @@ _SHARED = {
     "clip_norm": 1.0,
 }
 
+#: Steps of a training that does not end early: 11 an epoch, the last of them with fewer rows.
+STEPS = 24 * 11
+
 #: The trainings, by name; the first one ends early, the others take all steps.
 TRAININGS = {
     "ema": _SHARED

@@ -14,13 +14,12 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 
 from campaigns.campaign import Stream
 from campaigns.checks import last_line
-from campaigns.everything_on import DATA_FILE, TRAININGS, write_trainings
+from campaigns.everything_on import DATA_FILE, STEPS, TRAININGS, write_trainings
 from campaigns.forked import Child, Ended, import_what
 from campaigns.outcomes import (
     LEFT_OVER,
@@ -40,24 +39,20 @@ _PROCESSES = (1, 2, 4)
 #: Runs of a case that are killed, unless the training ends before.
 _KILLS = 6
 
+#: Share of the kills that come while a run starts, and the seconds that this takes at most. The
+#: others come after a random number of steps, up to a share of all.
+_AT_START = 0.3
+_SECONDS_OF_START = 1.0
+_SHARE_OF_STEPS = 0.3
+
+#: Seconds from a checkpoint to a kill, at most: a few steps.
+_SECONDS_OF_STEPS = 0.1
+
 #: Seconds that processes have to leave by themselves, after SIGTERM and after the loss of another.
 _SECONDS_TO_STOP = 20.0
 _SECONDS_TO_NOTICE = 2.0
 
 _RESULTS = ("model.safetensors", "history.csv", "validation.csv")
-
-
-@dataclass(frozen=True)
-class _Finished:
-    """A training that nobody has disturbed.
-
-    Attributes:
-        content: the bytes of its results by their names.
-        seconds: how long it took.
-    """
-
-    content: dict[str, bytes]
-    seconds: float
 
 
 class Trainings:
@@ -72,28 +67,27 @@ class Trainings:
 
     def streams(self) -> list[Stream]:
         """Return the ways of killing each training, in turn."""
-        _ = self._finished
         return [Stream(f"{name}/{number}" for number in itertools.count(1) for name in TRAININGS)]
 
     def run(self, case: str) -> Outcome:
         """Run a case."""
         name, _ = case.split("/")
-        finished = self._finished[name]
+        expected = self._content(name)
         folder = self._workshop.copy(self._project)
         chance = random.Random(f"{self._workshop.seed}/{case}")
         output, kills = "", 0
         for _ in range(_KILLS):
             run = _Run(folder, name, chance.choice(_PROCESSES))
-            ended, is_hit = run.killed(chance, finished.seconds)
+            ended, is_hit = run.killed(chance)
             output += run.describe(ended)
             kills += is_hit
             if all(one.status == 0 for one in ended):
                 break
-        if not (folder / name / _RESULTS[0]).exists():
+        else:
             run = _Run(folder, name, chance.choice(_PROCESSES))
             ended = run.to_end()
             output += run.describe(ended)
-        problems = [*_badly_ended(ended), *_differing(folder / name, finished.content)]
+        problems = [*_badly_ended(ended), *_differing(folder / name, expected)]
         kind = f"killed {kills} times; the same bytes" if kills else "ended before it was killed"
         return worst(problems, kind, output)
 
@@ -105,19 +99,12 @@ class Trainings:
         _must_succeed(import_what(partial(write_trainings, folder), folder))
         return folder
 
-    @cached_property
-    def _finished(self) -> dict[str, _Finished]:
-        """The trainings that nobody has disturbed, by their names; each in one process."""
-        found = {}
-        for name in TRAININGS:
-            folder = self._workshop.copy(self._project, f"finished {name}")
-            run = _Run(folder, name, 1)
-            _must_succeed(import_what(run.command, folder))
-            again = self._workshop.copy(self._project)
-            start = time.monotonic()
-            _must_succeed(*_Run(again, name, 1).to_end())
-            found[name] = _Finished(_content(folder / name), time.monotonic() - start)
-        return found
+    @cache  # noqa: B019 - there is one campaign
+    def _content(self, name: str) -> dict[str, bytes]:
+        """Return what a training makes that nobody disturbs, in one process."""
+        folder = self._workshop.copy(self._project, f"finished {name}")
+        _must_succeed(import_what(_Run(folder, name, 1).command, folder))
+        return _content(folder / name)
 
 
 class _Run:
@@ -131,6 +118,7 @@ class _Run:
 
     def __init__(self, folder: Path, name: str, processes: int):
         self._folder = folder
+        self._name = name
         self._processes = processes
         (folder / name).mkdir(exist_ok=True)
         files = {"model": "model.safetensors", "history": "history.csv", "state": "state"}
@@ -146,27 +134,41 @@ class _Run:
         """Run to the end, and return how each process has ended."""
         return self._ended(self._start(), _SECONDS_TO_STOP)
 
-    def killed(self, chance: random.Random, seconds: float) -> tuple[list[Ended], bool]:
+    def killed(self, chance: random.Random) -> tuple[list[Ended], bool]:
         """Run, and kill at a random moment.
 
         Args:
             chance: chooses moment, signal and process.
-            seconds: how long a whole training takes.
 
         Returns:
             How each process has ended, and whether the kill came before that.
         """
         children = self._start()
         number = chance.choice((signal.SIGKILL, signal.SIGTERM))
-        after = chance.uniform(0, seconds * (0.6 if self._processes == 1 else 1.2))
         victims = chance.choice((children, [chance.choice(children)]))
-        self._said = f", {number.name} to {len(victims)} after {after:.3f} seconds"
-        time.sleep(after)
+        when = self._await_moment(children, chance)
+        self._said = f", {number.name} to {len(victims)} {when}"
         for child in victims:
             child.kill(number)
         is_term = number == signal.SIGTERM
         ended = self._ended(children, _SECONDS_TO_STOP if is_term else _SECONDS_TO_NOTICE)
         return ended, any(one.status == STOPPED or one.signal for one in ended)
+
+    def _await_moment(self, children: list[Child], chance: random.Random) -> str:
+        """Wait for a random moment, or for the end; return which moment it is."""
+        seconds, target = chance.uniform(0, _SECONDS_OF_START), None
+        if chance.random() >= _AT_START:
+            seconds = chance.uniform(0, _SECONDS_OF_STEPS)
+            target = self._newest_step() + chance.randint(1, int(_SHARE_OF_STEPS * STEPS))
+            while self._newest_step() < target and any(_is_running(one.pid) for one in children):
+                time.sleep(0.003)
+        time.sleep(seconds)
+        return f"{seconds:.3f} seconds after {f'step {target}' if target else 'the start'}"
+
+    def _newest_step(self) -> int:
+        """Return the step of the newest checkpoint; 0 where there is none."""
+        state = self._folder / self._name / "state"
+        return max((int(path.stem[5:]) for path in state.glob("step-*.json")), default=0)
 
     def describe(self, ended: list[Ended]) -> str:
         """Return what the processes have printed, each with how it has ended."""
