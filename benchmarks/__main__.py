@@ -19,6 +19,7 @@ BENCHMARKS = [
     "tokens",
     "describing",
     "training_speed",
+    "while_training",
     "accumulating",
     "training_loops",
     "accumulation_memory",

@@ -52,17 +52,22 @@ class MockTraining:
     data: str
 
 
-def make_training(folder: Path, sizes: Sizes, **settings: Any) -> MockTraining:
+def make_training(
+    folder: Path, sizes: Sizes, *, other_rows: int = 0, validates: bool = False, **settings: Any
+) -> MockTraining:
     """Write mock rows into a folder, and resolve a training on all of them.
 
     Args:
         folder: folder for the rows.
         sizes: sizes of the training.
+        other_rows: rows behind those of the training, on which the model is evaluated.
+        validates: whether it is validated on them as well.
         settings: further settings of the training, by the keys of ``training`` in config.yaml.
     """
-    rows = {"rows": sizes.rows, "features": sizes.features}
+    rows = {"rows": sizes.rows + other_rows, "features": sizes.features}
     data = str(folder / f"{sizes.features}.npy")
-    source = write_mock_data(data, MockSettings(rows=sizes.rows, features=sizes.features))
+    source = write_mock_data(data, MockSettings.model_validate(rows))
+    others = [sizes.rows, sizes.rows + other_rows] if other_rows else [0, 1]
     training = {
         "model": {"name": "mlp", "hidden": list(sizes.hidden)},
         "transform": {"name": "scale", "factor": 2, "offset": -1},
@@ -74,9 +79,15 @@ def make_training(folder: Path, sizes: Sizes, **settings: Any) -> MockTraining:
         {
             "dataset": {"name": "benchmark", "mock": rows},
             "splits": {
-                "all": {"train": [0, sizes.rows], "evaluate": [0, 1], "allow_overlap": True}
+                "all": {
+                    "train": [0, sizes.rows],
+                    "validate": others if validates else None,
+                    "evaluate": others,
+                    "allow_overlap": True,
+                }
             },
             "training": training | settings,
+            "evaluation": {"bootstrap": 0},
         }
     )
     (recipe,) = resolve_splits(configuration, data, index_shards(data, 1 << 14), source)

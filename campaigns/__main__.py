@@ -20,7 +20,10 @@ from campaigns.campaign import Bounds, run_campaign
 from campaigns.workshop import Workshop
 from memtrain.cli.entry_point import argument_parser
 
-CAMPAIGNS = ["kills", "io_errors", "damage", "configurations", "concurrency", "flips"]
+CAMPAIGNS = ["kills", "io_errors", "damage", "configurations", "concurrency", "flips", "trainings"]
+
+#: Campaigns that need no finished project.
+_WITHOUT_PROJECT = {"trainings"}
 
 #: Environment variable that hands the temporary folder on to the restarted program.
 _WORKSHOP_VARIABLE = "CAMPAIGNS_WORKSHOP"
@@ -42,8 +45,10 @@ def main(argv: list[str] | None = None) -> int:
         return start_again(sys.argv[1:] if argv is None else argv)
     workshop, status = Workshop(Path(folder), args.seed), 0
     try:
-        workshop.prepare()
-        for name in args.names or CAMPAIGNS:
+        names = args.names or CAMPAIGNS
+        if set(names) - _WITHOUT_PROJECT:
+            workshop.prepare()
+        for name in names:
             status |= run_one(name, args, workshop)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

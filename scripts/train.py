@@ -37,7 +37,7 @@ from memtrain.cli.settings_arguments import (
 )
 from memtrain.components.device import choose_device, gpu_memory_errors
 from memtrain.components.watched_reads import watched_reads
-from memtrain.config.results import VALIDATION_FILE
+from memtrain.config.results import HOOKS_FOLDER, VALIDATION_FILE
 from memtrain.lineage.records.arguments import add_recording_arguments
 from memtrain.lineage.records.recorder import Recorder, recording
 from memtrain.lineage.records.row_pieces import pieces_of_recipe
@@ -202,6 +202,7 @@ def train(
             checkpoints=checkpoints,
             stop=stop,
             initial=Path(args.initial) if bases else None,
+            hooks_folder=Path(args.model).with_name(HOOKS_FOLDER),
         )
         settings = recipe.training.settings
         watch = watched_reads("training", settings.files, settings.imports)

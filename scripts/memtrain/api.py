@@ -7,6 +7,7 @@ from memtrain.data.files_layout import FilesLayout
 from memtrain.data.memmap_dataset import MemmapDataset
 from memtrain.data.rows_in_files import rows_in_files
 from memtrain.loading.block_loader import BlockLoader
+from memtrain.training.training_view import TrainingView
 
 __all__ = [
     "BlockLoader",
@@ -14,6 +15,7 @@ __all__ = [
     "MemmapDataset",
     "Range",
     "ShuffleSettings",
+    "TrainingView",
     "UserError",
     "rows_in_files",
 ]

@@ -14,6 +14,9 @@ SEED = 23
 
 NAMES = ("kills", "io_errors", "damage", "configurations", "concurrency", "flips")
 
+#: Cases of the campaign whose cases are several trainings each.
+TRAININGS = 2
+
 
 def run_campaigns(*arguments, repository):
     """Run campaigns, and return the number of cases of each outcome, by campaign."""
@@ -36,7 +39,7 @@ def run_campaigns(*arguments, repository):
 @pytest.fixture(scope="module")
 def outcomes(repository):
     bounds = ("--seed", str(SEED), "--cases", str(CASES), "--minutes", "1")
-    return run_campaigns(*bounds, repository=repository)
+    return run_campaigns(*NAMES, *bounds, repository=repository)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -45,3 +48,11 @@ def test_a_short_pass_breaks_nothing(outcomes, name):
     assert 1 <= sum(found.values()) <= CASES  # a minute ends it too, wherever it is by then
     faults = {kind.removeprefix("fault: ") for kind, n in found.items() if n and "fault: " in kind}
     assert faults == set()
+
+
+def test_a_short_pass_of_trainings_gives_the_same_bytes(repository):
+    bounds = ("--seed", str(SEED), "--cases", str(TRAININGS), "--minutes", "1")
+    (found,) = run_campaigns("trainings", *bounds, repository=repository).values()
+    assert [kind for kind, n in found.items() if n and "fault: " in kind] == []
+    kills = [int(kind.split()[1]) * n for kind, n in found.items() if kind.startswith("killed")]
+    assert sum(kills) >= 2

@@ -1,6 +1,7 @@
 """The GPT of examples/stdlib_gpt: what a position sees, and that it learns."""
 
 import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -50,6 +51,16 @@ def test_rows_do_not_see_each_other(model):
     with torch.no_grad():
         torch.testing.assert_close(model(text)[1:2], model(text[1:2]))
         torch.testing.assert_close(model(text[:, :5]), model(text)[:, :5])
+
+
+def test_the_hook_writes_a_sample(gpt, model, tmp_path):
+    import samples
+
+    view = SimpleNamespace(
+        device=torch.device("cpu"), model=lambda: model, folder=tmp_path, step=500
+    )
+    samples.write_sample(view, beginning="def ", length=20)
+    assert (tmp_path / "step-00500.txt").read_text().startswith("def ")
 
 
 def test_it_learns_a_few_rows_by_heart(gpt):

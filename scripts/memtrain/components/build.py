@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import nn, optim
 
+from memtrain.components.custom_hooks import check_hooks
 from memtrain.components.frozen import freeze
 from memtrain.components.losses import Loss, build_loss
 from memtrain.components.models import StandIn, build_model
@@ -158,6 +159,7 @@ def build_training_parts(
         optimizer or optim.SGD(StandIn().parameters(), lr=0.1, momentum=0.9),
         Extent.of(recipe),
     )
+    attempt(problems, check_hooks, f"{where}.hooks", settings.hooks)
     if parts is None or optimizer is None or problems:
         raise UserError(*problems)
     return TrainingParts(

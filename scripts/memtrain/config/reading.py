@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
-from memtrain.config.merging import overridden
 from memtrain.config.initial import chain_problems
+from memtrain.config.merging import overridden
 from memtrain.config.parsing import parse_settings
 from memtrain.config.schema import Configuration
 from memtrain.config.sweep_problems import sweep_problems

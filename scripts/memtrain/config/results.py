@@ -31,6 +31,9 @@ HISTORY_FILE = "history.csv"
 VALIDATION_FILE = "validation.csv"
 PREDICTIONS_FILE = "predictions.npy"
 
+#: Beside a model: what hooks of the user's own write, which is no promised result.
+HOOKS_FOLDER = "hooks"
+
 
 @dataclass(frozen=True)
 class SplitLayout:

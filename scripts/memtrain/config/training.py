@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, create_model, model_validator
 from memtrain.config.averaging import AveragingSettings
 from memtrain.config.dataset import ColumnName
 from memtrain.config.encoding import Encode, Impute
+from memtrain.config.hooks import HookSettings
 from memtrain.config.initial import InitialSettings, Patterns
 from memtrain.config.optimization import (
     OptimizerChoice,
@@ -225,6 +226,11 @@ class TrainingSettings(Settings):
         description="Files that the model, the transform or the loss reads by code of your own. "
         "Where one of them changes, the model is trained again.",
     )
+    hooks: list[HookSettings] = Field(
+        default=[],
+        description="Functions of your own that look at the training while it runs, each as "
+        "{name: package.module:function, every: STEPS}, with its arguments. They cannot change it.",
+    )
     seed: Seed = Field(
         default=0, description="Seed of the initial weights, of the row order and of dropout."
     )
@@ -241,6 +247,11 @@ class TrainingSettings(Settings):
     @property
     def imports(self) -> list[str]:
         """Import paths of the user's own objects that the settings name."""
+        return [*self.imports_of_parts, *(path for hook in self.hooks for path in hook.imports)]
+
+    @property
+    def imports_of_parts(self) -> list[str]:
+        """Import paths of those among them that compute: all but the hooks."""
         choices = (self.model, self.transform, self.loss, self.optimizer, self.scheduler)
         return [path for choice in choices if choice for path in choice.imports]
 
@@ -281,6 +292,11 @@ class TrainingSettings(Settings):
             raise ValueError(
                 "sharding: fsdp divides gradients as soon as they are computed, so they cannot be "
                 "added in a fixed order; set `reduction: fast` with it, or `sharding: none`"
+            )
+        if self.sharding == "fsdp" and self.hooks:
+            raise ValueError(
+                "hooks: with sharding: fsdp, no process has the weights that a hook would see; use "
+                "`sharding: none`, or no hooks"
             )
         if self.sharding == "fsdp" and self.precision == "float16":
             raise ValueError(

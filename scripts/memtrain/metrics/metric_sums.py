@@ -33,8 +33,9 @@ class MetricSums:
         )
         self._own = torch.zeros(_OWN_SUMS, dtype=torch.float64)
         for metric in self._all:
-            # torchmetrics would add the sums of all processes again, in an order of its own.
-            metric.sync_on_compute = False
+            # torchmetrics would add the sums of all processes again, in an order of its own. Its
+            # `sync_on_compute` is read when a metric is made, and without effect afterwards.
+            metric.distributed_available_fn = _never
         # Some sums have their shape only after a first row.
         self.add(example)
         self._shapes = [_state(*place).shape for place in self._places]
@@ -111,6 +112,10 @@ class MetricSums:
     @property
     def _all(self) -> Sequence[Metric]:
         return [metric for _, metric in self._named]
+
+
+def _never() -> bool:
+    return False
 
 
 def _state(metric: Metric, name: str) -> torch.Tensor:

@@ -32,7 +32,7 @@ from memtrain.recipes.recipe import Rows, Sizes, Task, TrainingRecipe
 from memtrain.system import canonical_json
 
 #: The settings that are checked; splits that agree in them are checked once.
-_PARTS = ("model", "transform", "loss", "optimizer", "scheduler")
+_PARTS = ("model", "transform", "loss", "optimizer", "scheduler", "hooks")
 
 #: Endings of files whose columns have one number a row.
 _FLAT_FILES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz", ".zip")

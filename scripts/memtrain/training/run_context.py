@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from memtrain.config.results import HOOKS_FOLDER
 from memtrain.config.training import LoadingSettings, RunningSettings
 from memtrain.training.checkpoint import CheckpointFolder
 from memtrain.training.distributed.process_group import ProcessGroup
@@ -27,6 +28,7 @@ class RunContext:
         checkpoints: folder of the saved states; None to save none.
         stop: requests to leave before the end.
         initial: model of the split that the training starts from; None where it starts from none.
+        hooks_folder: folder that is offered to hooks of the user's own, which need not be there.
     """
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
@@ -36,3 +38,4 @@ class RunContext:
     checkpoints: CheckpointFolder | None = None
     stop: StopRequests = field(default_factory=StopRequests)
     initial: Path | None = None
+    hooks_folder: Path = Path(HOOKS_FOLDER)

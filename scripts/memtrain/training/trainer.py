@@ -33,6 +33,7 @@ from memtrain.training.build import build_accumulator, build_loader, build_windo
 from memtrain.training.checkpoint_schedule import CheckpointSchedule
 from memtrain.training.distributed.fsdp import ModelState, shard
 from memtrain.training.history import StepRecord, records_from_array, records_to_array
+from memtrain.training.hooks import Hooks
 from memtrain.training.initial_weights import initial_path, start_from
 from memtrain.training.optimizer_step import NonFiniteGradientError, OptimizerStep
 from memtrain.training.performance import TrainingCost, measure_performance
@@ -101,6 +102,7 @@ class Trainer:
             context.group.is_main,
             steps_before=self._averaging.steps_before if self._averaging else 0,
         )
+        self._hooks = Hooks(recipe, self._parts, context)
         self._cost = TrainingCost()
 
     def describe(self) -> str:
@@ -171,7 +173,7 @@ class Trainer:
         seconds_before = self._cost.seconds
         start = time.perf_counter()
         # The run before may have been asked to stop before a validation that was due.
-        if not self._validate(reporter):
+        if self._validations.is_due(len(self._history)) and not self._look(reporter):
             self._leave(reporter)
         if self._selection.ends:
             return
@@ -184,7 +186,8 @@ class Trainer:
             self._cost.rows += record.rows
             is_last = record.step == self._recipe.training.sizes.steps
             should_stop = accumulated.should_stop and not is_last
-            should_stop = should_stop or not self._validate(reporter)
+            if not (should_stop and self._validations.is_due(record.step)):
+                should_stop = not self._look(reporter) or should_stop
             self._cost.seconds = seconds_before + time.perf_counter() - start
             reporter.report_step(record, self._cost)
             if (is_last or self._selection.ends) and not should_stop:
@@ -193,6 +196,14 @@ class Trainer:
                 self._save(reporter)
             if should_stop:
                 self._leave(reporter)
+
+    def _look(self, reporter: TrainingReporter) -> bool:
+        """Validate the model, and call hooks; return False if a stop was asked for before these."""
+        if not self._validate(reporter):
+            return False
+        if self._hooks.is_due(len(self._history)):
+            self._hooks.call(self._history[-1], self._validations.records)
+        return True
 
     def _validate(self, reporter: TrainingReporter) -> bool:
         """Validate the model if that is due; return False if a stop was asked for meanwhile."""

@@ -9,9 +9,14 @@ import sys
 import numpy as np
 import pytest
 import torch
+from torch.testing._internal.distributed.fake_pg import FakeStore
 
+from memtrain.components.build import build_model_parts
+from memtrain.components.rows import open_rows
 from memtrain.core.errors import UserError
 from memtrain.evaluation.evaluator import Evaluator
+from memtrain.metrics.metric_sums import MetricSums
+from memtrain.metrics.scorer import Scorer
 from memtrain.training.trainer import Trainer
 from memtrain.training.validation_history import read_validations
 from tests.trainings import Training, wait_until
@@ -306,3 +311,25 @@ def test_rows_are_copied_to_the_node_with_those_of_the_validation(new_training, 
     said = copied.run("--loading", "{stage: always}", TMPDIR=str(tmp_path / "node"))
     assert "rows are read from a copy" in said
     assert copied.digests() == plain.digests()
+
+
+def test_the_metrics_of_added_sums_ask_no_other_process(run, tmp_path):
+    """Among others, torchmetrics would gather sums again that are those of all processes."""
+    recipe, _, _ = run()
+    validated = recipe.training.validation
+    parts = build_model_parts(recipe.training, torch.device("cpu"))
+    dataset = open_rows(
+        str(tmp_path / "data.npy"), recipe.training, validated, parts.transform, float64=True
+    )
+    scorer = Scorer(recipe.training, parts, dataset, validated, torch.device("cpu"))
+    sums = MetricSums(recipe.training, scorer.meaning, scorer.example)
+    sums.add(scorer.example)
+    torch.distributed.init_process_group("fake", store=FakeStore(), rank=1, world_size=3)
+    try:
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+            sums.values(sums.vector())
+    finally:
+        torch.distributed.destroy_process_group()
+    called = {event.key for event in profile.key_averages()}
+    assert "aten::cat" in called
+    assert not [name for name in called if "c10d" in name]
