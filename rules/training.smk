@@ -25,6 +25,7 @@ rule train:
         launcher="python",
         running=settings_text(CONFIGURATION.running),
         loading=settings_text(CONFIGURATION.loading),
+        tracking=tracking_arguments(),
     params:
         performance=performance_of_training,
         state=state_of_training,
@@ -37,7 +38,7 @@ rule train:
         " --performance {params.performance:q} --state {params.state:q}"
         " --max-minutes {resources.runtime} --running {resources.running:q}"
         " --loading {resources.loading:q}"
-        " {resources.recording} > {log:q} 2>&1"
+        " {resources.tracking} {resources.recording} > {log:q} 2>&1"
 
 
 rule evaluate:

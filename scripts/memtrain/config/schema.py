@@ -19,6 +19,7 @@ from memtrain.config.merging import overridden, with_swept_settings
 from memtrain.config.planned_trainings import PlannedTraining, planned_trainings
 from memtrain.config.splits import SplitRanges, SplitSettings
 from memtrain.config.sweep import SweepSettings
+from memtrain.config.tracking import TrackingSettings
 from memtrain.config.training import (
     LoadingSettings,
     RunningSettings,
@@ -88,6 +89,11 @@ class Configuration(Settings):
     lineage: LineageSettings = Field(
         default=LineageSettings(),
         description="What is recorded of every run. No result depends on it.",
+    )
+    tracking: TrackingSettings = Field(
+        default=TrackingSettings(),
+        description="Trackers that mirror the trainings: TensorBoard and MLflow. No result depends "
+        "on it.",
     )
     evaluation: EvaluationSettings = Field(
         default=EvaluationSettings(),

@@ -24,6 +24,8 @@ class RunContext:
         running: how often state is saved, and how many slots are computed in one call.
         checkpoints: folder of the saved states; None to save none.
         stop: requests to leave before the end.
+        is_followed: whether steps and validations are also written as they come, to the folder of
+            the checkpoints, for a program that follows the training.
     """
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
@@ -32,3 +34,4 @@ class RunContext:
     running: RunningSettings = field(default_factory=RunningSettings)
     checkpoints: CheckpointFolder | None = None
     stop: StopRequests = field(default_factory=StopRequests)
+    is_followed: bool = False
