@@ -149,6 +149,7 @@ class Mirror:
             values["performance/rows_per_second"] = performance.rows_per_second
         if (evaluation := _evaluation_of(self._training)) is not None:
             values["evaluation/loss"] = evaluation.loss
+            values["evaluation/step"] = origin.kept_step
             for name, value in evaluation.metrics.items():
                 values[f"evaluation/{name}"] = value
                 values[f"evaluation_standard_error/{name}"] = evaluation.errors.get(name)
@@ -157,7 +158,8 @@ class Mirror:
             for name, value in values.items()
             if value is not None and math.isfinite(value)
         }
-        return [Point(origin.kept_step or origin.steps or 0, known)] if known else []
+        # MLflow draws a number at step 0 alone as a bar, and at another step as a lonely point.
+        return [Point(0, known)] if known else []
 
     def _set_state(self, state: RunState, at: float) -> None:
         if self._note.state != state:

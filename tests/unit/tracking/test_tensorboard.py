@@ -65,7 +65,7 @@ def test_what_is_shown_is_what_the_results_say(project):
         assert fact in content.decode()
     seconds = events.Scalars("performance/seconds")[0]
     assert seconds.value == pytest.approx(tracked.performance()["seconds"])
-    assert seconds.step == 20
+    assert seconds.step == 0
 
 
 def test_a_training_that_is_killed_goes_on_in_the_same_run(project):
