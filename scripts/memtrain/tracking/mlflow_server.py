@@ -25,9 +25,6 @@ _ENVIRONMENT = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
 
-#: The pages of the server then begin with runs and their curves.
-_TRAININGS = {"mlflow.experimentKind": "custom_model_development"}
-
 _STATUS: dict[RunState, str] = {
     "running": "RUNNING",
     "finished": "FINISHED",
@@ -139,7 +136,7 @@ class MlflowServer:
             # Another training may make it at this moment.
             made = self._unless(
                 "RESOURCE_ALREADY_EXISTS",
-                lambda: self._client.create_experiment(self._experiment, tags=_TRAININGS),
+                lambda: self._client.create_experiment(self._experiment),
             )
             return made or self._client.get_experiment_by_name(self._experiment).experiment_id
         return found.experiment_id
