@@ -21,6 +21,7 @@ if not workflow.overwrite_configfiles:
 
 include: "rules/common.smk"
 include: "rules/resources.smk"
+include: "rules/tracking.smk"
 include: "rules/lineage.smk"
 include: "rules/verdicts.smk"
 

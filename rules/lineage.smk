@@ -64,6 +64,7 @@ def end(state):
     elif not (workflow.dryrun or workflow.output_settings.quiet):
         show_summary()
     WORKFLOW_RUN.end(state)
+    send_to_trackers()
 
 
 def show_summary():

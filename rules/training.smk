@@ -26,6 +26,7 @@ rule train:
         launcher="python",
         running=settings_text(CONFIGURATION.running),
         loading=settings_text(CONFIGURATION.loading),
+        tracking=tracking_arguments(),
     params:
         initial=initial_argument,
         performance=performance_of_training,
@@ -39,7 +40,7 @@ rule train:
         " --performance {params.performance:q} --state {params.state:q}"
         " --max-minutes {resources.runtime} --running {resources.running:q}"
         " --loading {resources.loading:q} {params.initial}"
-        " {resources.recording} > {log:q} 2>&1"
+        " {resources.tracking} {resources.recording} > {log:q} 2>&1"
 
 
 # A training that starts from a model is judged when the model is there: the same bytes, trained

@@ -20,7 +20,7 @@ copy removes it. The copy of a training that was killed is removed by the next t
 import argparse
 import logging
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from memtrain.cli.startup import prepare_imports
@@ -32,12 +32,15 @@ from memtrain.cli.number_arguments import number_of_minutes
 from memtrain.cli.settings_arguments import (
     add_loading_arguments,
     add_running_arguments,
+    add_tracking_arguments,
     loading_settings,
     running_settings,
+    tracking_settings,
 )
 from memtrain.components.device import choose_device, gpu_memory_errors
 from memtrain.components.watched_reads import watched_reads
-from memtrain.config.results import HOOKS_FOLDER, VALIDATION_FILE
+from memtrain.config.results import HOOKS_FOLDER, VALIDATION_FILE, SplitLayout
+from memtrain.data.made_from import versions_of_packages
 from memtrain.lineage.records.arguments import add_recording_arguments
 from memtrain.lineage.records.recorder import Recorder, recording
 from memtrain.lineage.records.row_pieces import pieces_of_recipe
@@ -99,6 +102,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     add_running_arguments(parser)
     add_loading_arguments(parser)
+    add_tracking_arguments(parser)
     add_recording_arguments(parser)
     return parser.parse_args(argv)
 
@@ -122,7 +126,8 @@ def main(argv: list[str] | None = None) -> int:
                 with staged_rows(args, recipe, checkpoints, stop) as rows:
                     if is_main_rank() and not rows.is_copy:
                         check_rows(args, recipe, record)
-                    train(args, recipe, rows, checkpoints, stop, record, code, bases)
+                    with trackers(args, recipe, code, record):
+                        train(args, recipe, rows, checkpoints, stop, record, code, bases)
     except TrainingStopped as stopped:
         _log.info(stopped)
         return STOPPED
@@ -203,6 +208,7 @@ def train(
             stop=stop,
             initial=Path(args.initial) if bases else None,
             hooks_folder=Path(args.model).with_name(HOOKS_FOLDER),
+            is_followed=bool(tracking_settings(args).names),
         )
         settings = recipe.training.settings
         watch = watched_reads("training", settings.files, settings.imports)
@@ -210,7 +216,7 @@ def train(
             result = Trainer(recipe, rows.data, context).run()
         if not group.is_main:
             return
-        args.validation = args.validation or Path(args.history).with_name(VALIDATION_FILE)
+        args.validation = validation_file(args)
         result.write(
             model=args.model,
             history=args.history,
@@ -235,6 +241,40 @@ def train(
         if checkpoints:
             checkpoints.remove()
         print(f"{performance.seconds:.1f} seconds, {performance.rows_per_second:,.0f} rows/s")
+
+
+def trackers(
+    args: argparse.Namespace, recipe: Recipe, code: str, record: Recorder
+) -> AbstractContextManager[None]:
+    """Return a context in which trackers mirror the training, where there are any."""
+    settings = tracking_settings(args)
+    if not (settings.names and is_main_rank()):
+        return nullcontext()
+    # Imported here: most trainings have no tracker.
+    from memtrain.tracking.followers import followed
+    from memtrain.tracking.tracked_training import Identity, TrackedTraining, TrainingFiles
+
+    device = choose_device(recipe.training.settings.device).type
+    torch = versions_of_packages()["torch"]
+    files = TrainingFiles(
+        recipe=Path(args.split),
+        model=Path(args.model),
+        history=Path(args.history),
+        validation=validation_file(args),
+        performance=Path(args.performance),
+        evaluation=SplitLayout(Path(args.split).parent).evaluation,
+        state=Path(args.state),
+    )
+    identity = Identity(recipe.digest("training"), code, torch, device)
+    folder = Path(args.tracking_folder)
+    dataset = folder.absolute().parent.name
+    training = TrackedTraining(recipe.split, dataset, identity, files, record.keep_so_far())
+    return followed(settings, folder, training)
+
+
+def validation_file(args: argparse.Namespace) -> Path:
+    """Return the file of the validations."""
+    return Path(args.validation or Path(args.history).with_name(VALIDATION_FILE))
 
 
 def digest_of_code(recipe: Recipe) -> str:

@@ -3,7 +3,9 @@
 import argparse
 
 from memtrain.config.parsing import parse_settings_text
-from memtrain.config.training import LoadingSettings, RunningSettings
+from memtrain.config.running import LoadingSettings, RunningSettings
+from memtrain.config.tracking import TrackingSettings
+from memtrain.core.errors import UserError
 
 
 def add_loading_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,3 +45,31 @@ def running_settings(arguments: argparse.Namespace) -> RunningSettings:
         UserError: with everything that is wrong with them.
     """
     return parse_settings_text(RunningSettings, arguments.running)
+
+
+def add_tracking_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add ``--tracking`` and ``--tracking-folder``, for a script that trains."""
+    group = parser.add_argument_group("trackers that mirror the training")
+    group.add_argument(
+        "--tracking",
+        default="{}",
+        help="which ones, as under `tracking:` in config.yaml: '{tensorboard: {folder: PATH}, "
+        "mlflow: {uri: ADDRESS, experiment: NAME}}'. They need --state and --tracking-folder. No "
+        "result depends on them",
+    )
+    group.add_argument("--tracking-folder", help="folder for notes on what they were sent")
+
+
+def tracking_settings(arguments: argparse.Namespace) -> TrackingSettings:
+    """Return the settings of ``--tracking``.
+
+    Raises:
+        UserError: with everything that is wrong with them, or if a folder is missing.
+    """
+    settings = parse_settings_text(TrackingSettings, arguments.tracking)
+    for option in ("state", "tracking_folder") if settings.names else ():
+        if getattr(arguments, option) is None:
+            raise UserError(
+                f"--tracking needs --{option.replace('_', '-')}: trackers are sent what lies there."
+            )
+    return settings

@@ -21,6 +21,9 @@ RESULTS_FOLDER = "results"
 #: configuration as it was understood.
 CONFIGURATION_FILE = "config.yaml"
 
+#: The names of the trackers, as the configuration has them.
+TRACKERS = ("tensorboard", "mlflow")
+
 # Results name these in what they say of themselves, whatever path a program was given.
 DATA_FILE = "data.npy"
 ROWS_FILE = "rows.json"
@@ -176,6 +179,11 @@ class ResultsLayout:
         return self.root / "state" / split
 
     @property
+    def tracking(self) -> Path:
+        """The folder of what trackers were sent; no result depends on it."""
+        return self.root / "tracking"
+
+    @property
     def records(self) -> Path:
         """The folder of the lineage records."""
         return self.root / "lineage"
@@ -230,6 +238,7 @@ class ResultsLayout:
         return [
             self.split(name).folder,
             self.state(name),
+            *(self.tracking / "sent" / tracker / f"{name}.json" for tracker in TRACKERS),
             *(self.root / "logs" / rule / f"{name}.log" for rule in rules),
             *(split_benchmark(self.benchmarks, rule, name) for rule in rules),
             *(self.verdict(rule, name) for rule in (*rules, "offer_base")),

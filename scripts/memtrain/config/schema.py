@@ -18,18 +18,13 @@ from memtrain.config.initial import bases
 from memtrain.config.lineage import LineageSettings
 from memtrain.config.merging import overridden, with_swept_settings
 from memtrain.config.planned_trainings import PlannedTraining, planned_trainings
+from memtrain.config.running import LoadingSettings, RunningSettings
 from memtrain.config.splits import SplitRanges, SplitSettings
 from memtrain.config.sweep import SweepSettings
-from memtrain.config.training import (
-    LoadingSettings,
-    RunningSettings,
-    TrainingSettings,
-)
+from memtrain.config.tracking import TrackingSettings
+from memtrain.config.training import TrainingSettings
 from memtrain.config.types import CountOrAuto, Name, Settings
 from memtrain.core.group_borders import GroupBorders
-
-#: The key of what a training starts from.
-_INITIAL = "initial"
 
 
 class ShardSettings(Settings):
@@ -92,6 +87,11 @@ class Configuration(Settings):
     lineage: LineageSettings = Field(
         default=LineageSettings(),
         description="What is recorded of every run. No result depends on it.",
+    )
+    tracking: TrackingSettings = Field(
+        default=TrackingSettings(),
+        description="Trackers that mirror the trainings: TensorBoard and MLflow. No result depends "
+        "on it.",
     )
     evaluation: EvaluationSettings = Field(
         default=EvaluationSettings(),
@@ -164,10 +164,8 @@ class Configuration(Settings):
 
     def base_of(self, split: str) -> str | None:
         """Return the split whose model the training of a split starts from; None for none."""
-        own = self.splits[split].training if split in self.splits else TrainingOverrides()
-        is_own = _INITIAL in own.model_fields_set
-        initial = getattr(own, _INITIAL) if is_own else self.training.initial
-        return initial.split if initial else None
+        initial = self.merged_training_settings(split)["initial"]
+        return initial["split"] if initial else None
 
     def bases_of(self, split: str) -> list[str]:
         """Return the splits whose models a model comes from, the nearest first."""

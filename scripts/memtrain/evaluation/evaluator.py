@@ -10,7 +10,7 @@ from memtrain.components.build import build_model_parts
 from memtrain.components.device import choose_device, set_exactness
 from memtrain.components.models import count_parameters
 from memtrain.components.rows import open_rows
-from memtrain.config.training import LoadingSettings
+from memtrain.config.running import LoadingSettings
 from memtrain.core.ranges import at_positions
 from memtrain.evaluation.predictions import (
     PredictionsWriter,

@@ -4,7 +4,7 @@ import time
 
 import torch
 
-from memtrain.config.training import CheckpointSettings
+from memtrain.config.running import CheckpointSettings
 from memtrain.training.distributed.process_group import ProcessGroup
 
 #: Steps after which several processes agree again whether a checkpoint is due.

@@ -61,9 +61,19 @@ def write_history(path: str | os.PathLike, records: Sequence[StepRecord]) -> Non
     """Write ``history.csv``, with a line of column names first."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([field.name for field in fields(StepRecord)])
-    writer.writerows(astuple(record) for record in records)
+    writer.writerow(history_columns())
+    writer.writerows(map(history_values, records))
     write_text(path, text.getvalue())
+
+
+def history_columns() -> list[str]:
+    """Return the names of the columns of ``history.csv``."""
+    return [field.name for field in fields(StepRecord)]
+
+
+def history_values(record: StepRecord) -> tuple[float, ...]:
+    """Return the values of a line of ``history.csv``."""
+    return astuple(record)
 
 
 def read_history(path: str | os.PathLike) -> History:

@@ -14,6 +14,7 @@ from memtrain.system.process_identity import process_identity
 from memtrain.system.progress import Progress
 from memtrain.training.distributed.process_group import ProcessGroup
 from memtrain.training.history import StepRecord
+from memtrain.training.live_tables import LiveTables
 from memtrain.training.performance import TrainingCost
 from memtrain.training.progress_file import State, TrainingStatus
 from memtrain.training.validation_history import ValidationRecord
@@ -33,12 +34,20 @@ class TrainingReporter:
         folder: folder for the progress file; None to write no file.
         group: processes that train together.
         first_step: steps that earlier runs have done.
+        tables: what writes steps and validations as they come; None to write none.
     """
 
     def __init__(
-        self, recipe: Recipe, folder: Path | None, *, group: ProcessGroup, first_step: int
+        self,
+        recipe: Recipe,
+        folder: Path | None,
+        *,
+        group: ProcessGroup,
+        first_step: int,
+        tables: LiveTables | None = None,
     ):
         self._folder = folder if group.is_main else None
+        self._tables = tables
         self._first_step = first_step
         self._steps = recipe.training.sizes.steps
         now = time.time()
@@ -79,6 +88,8 @@ class TrainingReporter:
         trace: TracebackType | None,
     ) -> None:
         self._progress.__exit__(kind, error, trace)
+        if self._tables is not None:
+            self._tables.flush()
         if isinstance(error, Exception) and self._status.state != "stopped":
             self._write("failed", str(error))
 
@@ -86,6 +97,8 @@ class TrainingReporter:
         """Report an optimizer step."""
         self._record = record
         self._cost = cost
+        if self._tables is not None:
+            self._tables.add_step(record)
         rate = cost.rows / max(cost.seconds, 1e-9)
         validated = "" if self._validation is None else f" (validation {self._validation.loss:.6g})"
         self._progress.advance(1, f"loss {record.loss:.6g}{validated}, {rate:,.0f} rows/s")
@@ -94,6 +107,8 @@ class TrainingReporter:
 
     def report_validation(self, record: ValidationRecord | None) -> None:
         """Report the last validation; None before the first one."""
+        if self._tables is not None and record is not None:
+            self._tables.add_validation(record)
         self._validation = record
 
     def report_checkpoint(self, step: int) -> None:
@@ -107,6 +122,8 @@ class TrainingReporter:
     def _write(self, state: State, message: str | None = None) -> None:
         """Bring the status up to date, and write it to the progress file."""
         self._last_file = time.monotonic()
+        if self._tables is not None:
+            self._tables.flush()
         self._status = replace(self._status, state=state, message=message, updated_at=time.time())
         if self._validation is not None:
             self._status = replace(self._status, validation_loss=self._validation.loss)

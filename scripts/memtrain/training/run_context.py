@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from memtrain.config.results import HOOKS_FOLDER
-from memtrain.config.training import LoadingSettings, RunningSettings
+from memtrain.config.running import LoadingSettings, RunningSettings
 from memtrain.training.checkpoint import CheckpointFolder
 from memtrain.training.distributed.process_group import ProcessGroup
 from memtrain.training.stopping import StopRequests
@@ -29,6 +29,8 @@ class RunContext:
         stop: requests to leave before the end.
         initial: model of the split that the training starts from; None where it starts from none.
         hooks_folder: folder that is offered to hooks of the user's own, which need not be there.
+        is_followed: whether steps and validations are also written as they come, to the folder of
+            the checkpoints, for a program that follows the training.
     """
 
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
@@ -39,3 +41,4 @@ class RunContext:
     stop: StopRequests = field(default_factory=StopRequests)
     initial: Path | None = None
     hooks_folder: Path = Path(HOOKS_FOLDER)
+    is_followed: bool = False

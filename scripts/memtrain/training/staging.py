@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from memtrain.config.training import Stage
+from memtrain.config.running import Stage
 from memtrain.core.byte_sizes import format_bytes
 from memtrain.core.ranges import merge_ranges
 from memtrain.data.files_layout import FilesLayout

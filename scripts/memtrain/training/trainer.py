@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
@@ -35,6 +36,7 @@ from memtrain.training.distributed.fsdp import ModelState, shard
 from memtrain.training.history import StepRecord, records_from_array, records_to_array
 from memtrain.training.hooks import Hooks
 from memtrain.training.initial_weights import initial_path, start_from
+from memtrain.training.live_tables import LiveTables
 from memtrain.training.optimizer_step import NonFiniteGradientError, OptimizerStep
 from memtrain.training.performance import TrainingCost, measure_performance
 from memtrain.training.reporter import TrainingReporter
@@ -152,7 +154,11 @@ class Trainer:
         checkpoints, group = self._context.checkpoints, self._context.group
         folder = checkpoints.folder if checkpoints else None
         with TrainingReporter(
-            self._recipe, folder, group=group, first_step=len(self._history)
+            self._recipe,
+            folder,
+            group=group,
+            first_step=len(self._history),
+            tables=self._live_tables(folder),
         ) as reporter:
             reporter.report_validation(self._validations.last)
             self._train(reporter)
@@ -167,6 +173,12 @@ class Trainer:
             order_digest=digest_of_state(self._visited_by_all()),
             performance=measure_performance(self._cost, group.world_size, self._context.device),
         )
+
+    def _live_tables(self, folder: Path | None) -> LiveTables | None:
+        """Return what writes steps and validations as they come, if a program follows them."""
+        if folder is None or not (self._context.is_followed and self._context.group.is_main):
+            return None
+        return LiveTables(folder, self._history, self._validations.records)
 
     def _train(self, reporter: TrainingReporter) -> None:
         """Take the optimizer steps that are left, and save checkpoints when they are due."""

@@ -44,9 +44,19 @@ def write_validations(path: str | os.PathLike, records: Sequence[ValidationRecor
     """Write ``validation.csv``, with a line of column names first, also where nothing follows."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*_COLUMNS, *(records[0].metrics if records else ())])
-    writer.writerows(_values(record) for record in records)
+    writer.writerow(validation_columns(records))
+    writer.writerows(validation_values(record) for record in records)
     write_text(path, text.getvalue())
+
+
+def validation_columns(records: Sequence[ValidationRecord]) -> list[str]:
+    """Return the names of the columns of ``validation.csv``; metrics are known by the records."""
+    return [*_COLUMNS, *(records[0].metrics if records else ())]
+
+
+def validation_values(record: ValidationRecord) -> list[float]:
+    """Return the values of a line of ``validation.csv``."""
+    return [record.epoch, record.step, record.rows, record.loss, *record.metrics.values()]
 
 
 def read_validations(path: str | os.PathLike) -> list[ValidationRecord]:
@@ -76,7 +86,7 @@ def read_validations(path: str | os.PathLike) -> list[ValidationRecord]:
 
 def validations_to_array(records: Sequence[ValidationRecord], metrics: Sequence[str]) -> np.ndarray:
     """Return records as float64 (validations, 4 + metrics); exact, as all fields fit into it."""
-    values = [_values(record) for record in records]
+    values = [validation_values(record) for record in records]
     return np.array(values, np.float64).reshape(len(records), len(_COLUMNS) + len(metrics))
 
 
@@ -88,7 +98,3 @@ def validations_from_array(numbers: np.ndarray, metrics: Sequence[str]) -> list[
         )
         for epoch, step, rows, loss, *others in numbers.tolist()
     ]
-
-
-def _values(record: ValidationRecord) -> list[float]:
-    return [record.epoch, record.step, record.rows, record.loss, *record.metrics.values()]

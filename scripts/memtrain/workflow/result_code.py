@@ -22,10 +22,12 @@ _IMPORTED_FROM = Path(__file__).resolve().parents[2]
 #: change in them makes none of these again.
 UNRELATED_CODE = (
     "memtrain/cli/",
+    "memtrain/config/tracking.py",
     "memtrain/frontdoor/",
     "memtrain/lineage/",
     "memtrain/reporting/",
     "memtrain/system/progress.py",
+    "memtrain/tracking/",
     "memtrain/workflow/",
 )
 

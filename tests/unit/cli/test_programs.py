@@ -25,6 +25,7 @@ SCRIPTS = [
     "status",
     "clean",
     "lineage",
+    "track",
 ]
 
 

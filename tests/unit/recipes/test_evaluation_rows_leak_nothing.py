@@ -11,7 +11,7 @@ from safetensors.torch import save
 
 from memtrain.config.dataset import ImportSettings
 from memtrain.config.reading import parse_configuration
-from memtrain.config.training import RunningSettings
+from memtrain.config.running import RunningSettings
 from memtrain.core.ranges import Range
 from memtrain.data import record_file
 from memtrain.data.indexing import index_shards

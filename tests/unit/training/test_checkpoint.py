@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.optim.lr_scheduler as kinds
 
-from memtrain.config.training import CheckpointSettings
+from memtrain.config.running import CheckpointSettings
 from memtrain.core.errors import UserError
 from memtrain.training.checkpoint import CheckpointFolder, fingerprint_of
 from memtrain.training.checkpoint_schedule import CheckpointSchedule

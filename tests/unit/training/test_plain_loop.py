@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from memtrain.config.training import RunningSettings
+from memtrain.config.running import RunningSettings
 from memtrain.core.errors import UserError
 from memtrain.core.random_streams import torch_seed
 from memtrain.training.run_context import RunContext

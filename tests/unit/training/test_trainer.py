@@ -12,7 +12,7 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
-from memtrain.config.training import LoadingSettings, RunningSettings
+from memtrain.config.running import LoadingSettings, RunningSettings
 from memtrain.core.errors import UserError
 from memtrain.core.random_streams import torch_seed
 from memtrain.core.ranges import Range

@@ -24,6 +24,9 @@ from tests.trainings import Training
 #: What every script that records its run reaches, beside what its results depend on.
 RECORDING = {"cli", "lineage/records", "workflow", "config", "core", "system"}
 
+#: Where the code of trackers lies, which a training starts as programs of their own.
+TRACKING = {"train": {"tracking"}}
+
 #: The folders of what knows how rows lie in one file or in many.
 ROWS = {"data", "data/formats", "data/streams"}
 
@@ -84,7 +87,7 @@ def test_the_folders_that_a_script_reaches(repository, script):
     )
     loaded = set(subprocess.check_output([sys.executable, "-c", program], text=True).split())
     assert loaded <= read
-    allowed = RESULTS[script] | RECORDING
+    allowed = RESULTS[script] | RECORDING | TRACKING.get(script, set())
     for files in (read, loaded):
         assert folders(os.path.relpath(path, scripts) for path in files) <= allowed
 
