@@ -2,7 +2,6 @@
 
 import os
 import random
-from contextlib import contextmanager
 
 import pytest
 from hypothesis import given
@@ -10,6 +9,7 @@ from hypothesis import strategies as st
 
 from memtrain.core.errors import UserError
 from memtrain.data.file_order import find_files, natural_key
+from tests.other_user import as_another_user
 
 
 @pytest.fixture(autouse=True)
@@ -78,19 +78,6 @@ def test_everything_that_is_wrong_is_told_at_once():
     assert len(error.value.problems) == 8
     with pytest.raises(UserError, match="No file is named"):
         find_files([])
-
-
-@contextmanager
-def as_another_user():
-    """Run as a user who may not read everything, as the superuser may."""
-    is_superuser = os.geteuid() == 0
-    if is_superuser:
-        os.setresuid(65534, 65534, 0)
-    try:
-        yield
-    finally:
-        if is_superuser:
-            os.setresuid(0, 0, 0)
 
 
 def test_what_may_not_be_read_is_named(folder):

@@ -196,6 +196,12 @@ def test_withdrawing_twice_is_refused_and_restoring_undoes_it(project, caplog):
     assert project.withdrawn() == []
 
 
+def test_a_file_of_rows_is_no_result_and_what_was_made_from_it_is_asked_otherwise(project, caplog):
+    assert lineage.main(["explain", "corpus/part-0.bin"]) == 2
+    assert "no run made it. Rows of results/d/rows.json lie in it" in caplog.text
+    assert "`lineage.py impact corpus/part-0.bin`" in caplog.text
+
+
 def test_exports_describe_every_file(project, validate, tmp_path_factory):
     """Paths are those of the configuration, with sizes, digests, and the fields of all files."""
     outside = str(tmp_path_factory.mktemp("outside") / "part.bin")

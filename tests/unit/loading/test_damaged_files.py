@@ -9,13 +9,16 @@ import pytest
 
 from memtrain.config.training import ShuffleSettings
 from memtrain.core.errors import UserError
+from memtrain.core.ranges import Range
 from memtrain.data.field_view import FieldView
 from memtrain.data.files_layout import FilesLayout
 from memtrain.data.memmap_dataset import MemmapDataset
+from memtrain.data.shard_summaries import summarize_rows
 from memtrain.data.streams.row_addresses import Consecutive
 from memtrain.data.streams.stored_field import StoredField
 from memtrain.data.streams.stream import Stream
 from memtrain.loading.block_loader import BlockLoader
+from tests.other_user import as_another_user
 from tests.unit.loading.orders import READERS, drop_from_cache, open_threads_and_files
 
 SHUFFLE = ShuffleSettings(block_bytes=256, buffer_bytes=1 << 20)
@@ -55,6 +58,24 @@ def test_a_thousand_files_under_a_low_limit_of_descriptors(tmp_path, reader, cac
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert np.array_equal(np.sort(np.concatenate(seen)), np.arange(1000 * ROWS_PER_FILE))
     assert open_threads_and_files() == before
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_file_that_may_not_be_read_is_named(tmp_path, reader):
+    dataset, paths = files_of(tmp_path, 5)
+    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        folder.chmod(0o755)
+    os.chmod(paths[2], 0)
+    told = r"part-0002.bin: .*cannot be opened any more \(Permission denied\)\. Make it readable"
+    with as_another_user():
+        with pytest.raises(UserError, match=told):
+            list(BlockLoader(dataset, 10, shuffle=SHUFFLE, reader=reader))
+        with pytest.raises(UserError, match=told):
+            dataset.gather(range(len(dataset)))
+        layout = dataset.layout
+        with pytest.raises(UserError, match=told):
+            summarize_rows("rows.json", layout, Range(0, layout.rows))
+    assert open_threads_and_files()[1] == []
 
 
 def go_on(batches):

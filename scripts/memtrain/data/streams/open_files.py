@@ -180,10 +180,15 @@ class OpenFiles:
             )
 
     def _cannot_be_opened(self, file: int, error: OSError) -> UserError:
+        remedy = (
+            "Make it readable for the user who runs this, and the folders above it passable"
+            if isinstance(error, PermissionError)
+            else "Bring it back as it was; or, if it was meant to go, take it out of the "
+            "configuration"
+        )
         return UserError(
             f"{self._paths[file]}: this file cannot be opened any more "
-            f"({error.strerror or error}). Bring it back as it was; or, if it was meant to go, "
-            "take it out of the configuration."
+            f"({error.strerror or error}). {remedy}."
         )
 
     def _nothing_at(self, file: int, place: int, size: int) -> UserError:

@@ -3,12 +3,14 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from memtrain.core.errors import UserError
 from memtrain.core.ranges import overlaps
 from memtrain.data.files_layout import FilesLayout, is_description
 from memtrain.data.places_in_files import span_of_rows
 from memtrain.lineage.commands.base import Commands, Query
 from memtrain.lineage.queries.explain import Origin, explain
 from memtrain.lineage.queries.lookup import find_version
+from memtrain.lineage.queries.named_places import is_file_of_rows
 from memtrain.recipes.withdrawals import Withdrawal
 from memtrain.system.digests import digest_of_file
 
@@ -23,7 +25,13 @@ def add_parser(commands: Commands) -> None:
 
 def run(query: Query) -> int:
     """Print the tree upstream of a result."""
-    found = find_version(query.index, query.project, query.arguments.path)
+    path = query.arguments.path
+    if is_file_of_rows(query.layout, path) and not query.index.versions(path):
+        raise UserError(
+            f"{path}: the configuration names this file, and no run made it. Rows of {query.data} "
+            f"lie in it: `lineage.py impact {path}` lists what was made from them."
+        )
+    found = find_version(query.index, query.project, path)
     tree = explain(query.index, found.version.id)
     add_files(tree, query)
     withdrawn = withdrawals_used(tree, query.withdrawals)

@@ -11,6 +11,7 @@ from memtrain.core.errors import UserError
 from memtrain.core.ranges import MOST_ROWS, Range, merge_ranges
 from memtrain.core.wording import did_you_mean, listed, shown_path
 from memtrain.data.files_layout import FilesLayout
+from memtrain.data.formats import megatron
 from memtrain.data.layouts import RowLayout
 from memtrain.data.places_in_files import (
     FileBytes,
@@ -136,6 +137,8 @@ def _file_of_rows(layout: FilesLayout, path: str) -> str:
 
 def _named_file(layout: FilesLayout, path: str) -> str | None:
     paths = _paths(layout)
+    if path.endswith(".idx") and _named_file(layout, values := megatron.values_of(path)):
+        path = values  # Megatron's index and values are one dataset.
     if path in paths:
         return path
     whole = os.path.abspath(path)
