@@ -109,16 +109,17 @@ def chain_problems(splits: Sequence[str], base_of: Callable[[str], str | None]) 
         splits: the names of all splits.
         base_of: returns the split that another one starts from; None where it starts from none.
     """
+    known = set(splits)
     circles: set[frozenset[str]] = set()
     for split in splits:
         base = base_of(split)
         where = f"splits.{split}.training.initial.split"
-        if base is not None and base not in splits:
+        if base is not None and base not in known:
             yield (
                 f"{where}: found {shown(base)}; known are {listed(splits)}."
                 f"{did_you_mean(base, splits)}"
             )
-        chain = bases(split, lambda name: base_of(name) if name in splits else None)
+        chain = bases(split, lambda name: base_of(name) if name in known else None)
         if split in chain and (circle := frozenset(chain)) not in circles:
             circles.add(circle)
             way = " starts from ".join([split, *chain])

@@ -28,11 +28,12 @@ from memtrain.data.field_statistics import FieldStatistics
 from memtrain.data.record_file import dtype_to_json, record_dtype
 from memtrain.data.tables.chosen_columns import ChosenColumns
 from memtrain.planning.parts_problems import shared_problems
+from memtrain.recipes.declared_files import digests_of_files
 from memtrain.recipes.recipe import Rows, Sizes, Task, TrainingRecipe
 from memtrain.system import canonical_json
 
 #: The settings that are checked; splits that agree in them are checked once.
-_PARTS = ("model", "transform", "loss", "optimizer", "scheduler", "hooks")
+_PARTS = ("model", "transform", "loss", "optimizer", "scheduler", "hooks", "freeze")
 
 #: Endings of files whose columns have one number a row.
 _FLAT_FILES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz", ".zip")
@@ -152,6 +153,8 @@ def component_problems(configuration: Configuration) -> list[str]:
             expected = replace(rows, is_validated=is_validated)
             checked[key] = _problems_of_training(settings, expected)
         by_split[split] = checked[key]
+        # They are there, or not; what they hold is for later.
+        attempt(problems, digests_of_files, f"splits.{split}.training", settings.files, str)
     return [*problems, *shared_problems(by_split)]
 
 

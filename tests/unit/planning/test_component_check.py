@@ -205,3 +205,12 @@ def test_the_script_checks_a_configuration(tmp_path, capsys, repository):
     (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(UserError, match="splits first_half, second_half, most, outer: training"):
         check_components.main(["--config", str(tmp_path / "config.yaml")])
+
+
+def test_frozen_names_and_declared_files_are_looked_at_before_the_rows(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    own = {"model": "mlp", "freeze": ["layer.*"], "reads": ["gone.txt"]}
+    first, second = problems_of({}, dataset=MOCK, a={"model": "mlp"}, b=own)
+    assert first.startswith("splits.b.training: gone.txt is no file.")
+    assert "training.freeze: 'layer.*' matches no parameter of the model; it has" in second
+    assert second.startswith("splits.b: ")
