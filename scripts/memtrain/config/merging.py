@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from memtrain.config.training import ShuffleSettings, TrainingOverrides
-from memtrain.config.types import PartialChoice
+from memtrain.config.types import PartialChoice, Settings
 
 
 def overridden(settings: Mapping[str, Any], own: TrainingOverrides) -> dict[str, Any]:
@@ -23,6 +23,8 @@ def overridden(settings: Mapping[str, Any], own: TrainingOverrides) -> dict[str,
             value = value.merged_with(settings[name])
         elif isinstance(value, ShuffleSettings):
             value = (settings[name] or {}) | value.model_dump(exclude_unset=True)
+        elif isinstance(value, Settings):
+            value = value.model_dump()
         merged[name] = value
     return merged
 

@@ -165,7 +165,9 @@ class Configuration(Settings):
     def base_of(self, split: str) -> str | None:
         """Return the split whose model the training of a split starts from; None for none."""
         initial = self.merged_training_settings(split)["initial"]
-        return initial["split"] if initial else None
+        base = initial.get("split") if isinstance(initial, dict) else None
+        # Values of a sweep may be anything here; what is wrong with them is told elsewhere.
+        return base if isinstance(base, str) else None
 
     def bases_of(self, split: str) -> list[str]:
         """Return the splits whose models a model comes from, the nearest first."""

@@ -107,6 +107,27 @@ def test_settings_inside_others_change_alone_and_whole_ones_as_a_split_changes_t
     assert plain == parse_configuration(BASE).training_settings("b")
 
 
+def test_settings_inside_those_of_a_split_change_alone():
+    content = content_with({"splits": ["b"], "grid": {"training.early_stopping.min_delta": [0.5]}})
+    content["splits"]["b"]["training"]["early_stopping"] = {"patience": 2, "metric": "rmse"}
+    configuration = parse_configuration(content)
+    stopping = configuration.training_settings(configuration.split_names[-1]).early_stopping
+    assert (stopping.patience, stopping.metric, stopping.min_delta) == (2, "rmse", 0.5)
+
+
+def test_trainings_of_a_sweep_start_from_the_model_that_their_split_names():
+    content = content_with({"splits": ["b"], "grid": {SEED: [0, 1]}})
+    content["splits"]["b"]["training"]["initial"] = {"split": "a"}
+    configuration = parse_configuration(content)
+    assert [configuration.base_of(name) for name in configuration.split_names] == [None, "a", "a"]
+    content["sweep"] = {"splits": ["b"], "grid": {"training.initial": [{"split": "a"}, None]}}
+    configuration = parse_configuration(content)
+    assert [configuration.base_of(name) for name in configuration.split_names] == [None, "a", None]
+    content["sweep"] = {"splits": ["b"], "grid": {"training.initial": [{"split": 3}, 4]}}
+    with pytest.raises(UserError, match=r"sweep: training\.initial"):
+        parse_configuration(content)
+
+
 def test_lists_draws_and_grids_are_crossed():
     names = swept(
         {
