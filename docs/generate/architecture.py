@@ -30,6 +30,7 @@ _PURPOSES = {
     "planning": "from the configuration to recipes, with a dry run of the training step",
     "evaluation": "evaluator, standard errors, predictions",
     "reporting": "summary, status, `figures/`",
+    "tracking": "mirrors trainings into TensorBoard and MLflow, by programs of their own",
     "lineage": "`records/`, `queries/`, `page/`, `export/`, `commands/`",
 }
 _ROW = 44
