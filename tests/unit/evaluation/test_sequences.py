@@ -309,7 +309,10 @@ def test_nothing_is_kept_of_outputs_without_a_known_meaning(train_sequences):
 @pytest.mark.parametrize(
     ("training", "problem"),
     [
-        ({"loss": "MultiMarginLoss"}, "MultiMarginLoss learns the class of a row, but a row has several"),
+        (
+            {"loss": "MultiMarginLoss"},
+            "MultiMarginLoss learns the class of a row, but a row has several",
+        ),
         ({"loss": "MSELoss"}, "MSELoss learns no classes, but a row has several elements"),
         ({"loss": "BCEWithLogitsLoss"}, "learns no classes, but a row has several elements"),
         ({"model": f"{HERE}:Means"}, r"gives the shape \(1, 11\) for rows of 6 elements"),

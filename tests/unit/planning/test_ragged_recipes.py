@@ -1,5 +1,7 @@
 """Recipes of rows that vary in length, however their borders are given."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from torch import nn
@@ -11,6 +13,7 @@ from memtrain.data.files_layout import FilesLayout
 from memtrain.data.indexing import index_shards
 from memtrain.loading.order_digest import declared_order
 from memtrain.planning.split_resolution import resolve_splits
+from tests.unit.data.formats.test_megatron import write
 
 HERE = "tests.unit.planning.test_ragged_recipes"
 WORDS, DOCUMENTS = 12, 60
@@ -240,3 +243,13 @@ def test_the_order_of_windows_is_that_of_their_size_in_the_files():
     layout = FilesLayout.read("rows.json")
     assert layout.row_bytes == 17 * 2
     assert declared_order(recipe).rows_per_block == 4096 // (17 * 2)
+
+
+def test_documents_that_the_files_know_are_rows(documents):
+    write(Path.cwd(), [[one] for one in documents])
+    settings = files("documents") | {"path": "corpus.bin", "dtype": None}
+    found, expected = recipe_of(settings).training, recipe_of(files({"delimiter": 0})).training
+    assert found.task == expected.task
+    # Rows that lie in one file are cut into shards elsewhere than in two, behind the first.
+    assert found.pieces[0] == expected.pieces[0]
+    assert np.allclose(found.statistics_of("target").m2, expected.statistics_of("target").m2)
