@@ -12,8 +12,6 @@ def tracking_arguments():
 
     The rule takes them as a resource, since Snakemake runs no job again when a resource changes.
     """
-    if not CONFIGURATION.tracking.names:
-        return ""
     settings, folder = settings_text(CONFIGURATION.tracking), str(RESULTS.tracking)
     return shlex.join(["--tracking", settings, "--tracking-folder", folder])
 
