@@ -336,8 +336,10 @@ def _addresses_from_json(
             source = OffsetsFile(**borders)
         else:
             source = map_offsets(folder, BordersInFile(**borders))
-        numbers = (content[name] for name in ("rows", "longest", "elements"))
-        return Ragged(source, *numbers, are_documents=content.get("are_documents", True))
+        are_documents = content.get("are_documents", True)
+        return Ragged(
+            source, content["rows"], content["longest"], content["elements"], are_documents
+        )
     edges, first_rows = stream.file_firsts, None
     if borders != _BORDERS_OF_FILES:
         edges, first_rows = map_windows(folder, BordersInFile(**borders))
