@@ -142,6 +142,12 @@ class _FieldsOfFiles(Settings):
         in_windows = self.windows is not None and self.windows.target_places is not None
         return in_windows or (self.ragged is not None and self.ragged.target is not None)
 
+    @property
+    def varies_in_length(self) -> bool:
+        """Whether rows have different numbers of elements."""
+        is_padded = self.windows is not None and self.windows.rest == "pad"
+        return self.ragged is not None or is_padded
+
     def problems_of_elements(self) -> list[str]:
         """Return what does not go together in how rows are made of elements."""
         if self.windows is not None and self.ragged is not None:
@@ -184,8 +190,8 @@ class FieldSettings(_FieldsOfFiles):
         problems = self.problems_of_elements()
         if self.target and self.has_target_in_rows:
             problems.append("a field is either the target or has one in its rows; remove one")
-        if self.part is not None and self.ragged is not None:
-            problems.append("`part` names places that every row has, and `ragged` rows vary")
+        if self.part is not None and self.varies_in_length:
+            problems.append("`part` names places that every row has, and these rows vary in length")
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -321,6 +327,8 @@ def _problem_of_window_target(
         )
     if fields[other].windows is not None or fields[other].ragged is not None:
         return f"{key}: {other} has the windows of {name}; remove its own `windows` or `ragged`"
+    if fields[other].part is not None and fields[name].varies_in_length:
+        return f"{key}: these windows vary in length, and `part` of {other} names places of all"
     return None
 
 

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from memtrain.config.types import FROM_TEXT, Count, FilePath, Settings
 
@@ -93,11 +93,23 @@ class WindowSettings(Settings):
         "FILE}: a .npy of the first element of every document; {delimiter: N}: behind every "
         "element N, which takes reading all elements once.",
     )
-    rest: Literal["drop", "shift"] = Field(
+    rest: Literal["drop", "shift", "pad"] = Field(
         default="drop",
         description="Elements before a border that do not fill a window. drop: they are left out; "
-        "shift: a last window is shifted back until it ends at the border.",
+        "shift: a last window is shifted back until it ends at the border; pad: they are a shorter "
+        "window, which batches pad, with a mask beside them, so that no padding is learned from. "
+        "pad is for windows side by side whose target is in another field.",
     )
+
+    @model_validator(mode="after")
+    def _check_rest(self) -> "WindowSettings":
+        if self.rest == "pad" and (self.step != self.length or self.target_places is not None):
+            raise ValueError(
+                "rest: pad is for windows side by side (no `stride`) whose target is in another "
+                "field, so that no two windows share elements; use `rest: shift`, or `ragged` in "
+                "place of `windows`"
+            )
+        return self
 
     @property
     def step(self) -> int:

@@ -3,6 +3,11 @@
 A group ends before a file whose name says so, with a chance that grows with the size of the file.
 So the groups stay what they are where files are added, removed or changed elsewhere, and few small
 files make one group.
+
+Where all files together grow beyond 512 GiB, and beyond each doubling of it, groups become twice as
+large, so that there are never more than about a thousand jobs. Groups then join, and four fifths of
+the rows are indexed anew (measured with files of 256 MiB). Over the whole growth of a dataset that
+is less than one more reading of all of it.
 """
 
 import hashlib

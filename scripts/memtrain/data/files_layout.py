@@ -318,6 +318,7 @@ def _addresses_to_json(field: StoredField, places: Iterator[BordersInFile]) -> d
         "longest": addresses.longest,
         "elements": addresses.elements,
         "borders": asdict(source) if isinstance(source, OffsetsFile) else borders,
+        **({} if addresses.are_documents else {"are_documents": False}),
     }
 
 
@@ -335,7 +336,10 @@ def _addresses_from_json(
             source = OffsetsFile(**borders)
         else:
             source = map_offsets(folder, BordersInFile(**borders))
-        return Ragged(source, content["rows"], content["longest"], content["elements"])
+        are_documents = content.get("are_documents", True)
+        return Ragged(
+            source, content["rows"], content["longest"], content["elements"], are_documents
+        )
     edges, first_rows = stream.file_firsts, None
     if borders != _BORDERS_OF_FILES:
         edges, first_rows = map_windows(folder, BordersInFile(**borders))

@@ -95,6 +95,7 @@ def bytes_of_document(field: StoredField, number: int, path: str | None = None) 
     """Return the bytes that a document is, joined where they touch.
 
     A document is a segment of the stream that no window crosses the border of, or a ragged row.
+    Where short windows are padded, no documents are known.
 
     Args:
         field: a field of windows, or of rows that vary in length.
@@ -105,7 +106,8 @@ def bytes_of_document(field: StoredField, number: int, path: str | None = None) 
         LookupError: with the number of documents, where there are not so many.
     """
     addresses, count = field.addresses, 0
-    if isinstance(addresses, Consecutive):
+    is_cut = isinstance(addresses, Ragged) and not addresses.are_documents
+    if isinstance(addresses, Consecutive) or is_cut:
         raise LookupError(0)
     borders = addresses.offsets if isinstance(addresses, Ragged) else addresses.borders
     for start, end in _spans_of_file(field.stream, path):

@@ -1,12 +1,14 @@
 """Finds the borders that no window of a stream crosses, and cuts the stream into windows."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from memtrain.config.windows import BordersAtElement, BordersInFile, WindowSettings
 from memtrain.core.errors import UserError
 from memtrain.data.file_headers import FileHeaders
 from memtrain.data.record_file import map_rows, read_record_layout
-from memtrain.data.streams.row_addresses import Consecutive, Windows
+from memtrain.data.streams.row_addresses import Consecutive, Ragged, Windows
 from memtrain.data.streams.stored_field import StoredField
 from memtrain.data.streams.stored_rows import StoredRows
 from memtrain.data.streams.stream import Stream
@@ -17,8 +19,8 @@ _CHUNK_BYTES = 8 << 20
 
 def cut_into_windows(
     headers: FileHeaders, array: str, stream: Stream, settings: WindowSettings
-) -> Windows:
-    """Return the windows of a stream.
+) -> Windows | Ragged:
+    """Return the windows of a stream; rows that vary in length, where short ones are padded.
 
     Args:
         headers: the files of the stream.
@@ -31,6 +33,9 @@ def cut_into_windows(
     """
     where = f"{headers.where}.windows"
     borders = _borders(headers, array, stream, settings)
+    if settings.rest == "pad":
+        offsets = _offsets_of_pieces(borders, settings.length)
+        return replace(Ragged.described(offsets, stream.elements), are_documents=False)
     windows = Windows(settings.stored_length, settings.step, borders, settings.rest)
     if windows.rows == 0:
         longest = int(np.diff(borders).max(initial=0))
@@ -42,6 +47,21 @@ def cut_into_windows(
             f"has {longest:,}. Use a smaller `length`, or other `borders`."
         )
     return windows
+
+
+def _offsets_of_pieces(borders: np.ndarray, length: int) -> np.ndarray:
+    """Cut segments into pieces, each but the last of a segment as long as a window.
+
+    Args:
+        borders: int64 (segments + 1,), the first element of every segment, and the end of the last.
+        length: number of elements of a piece.
+
+    Returns:
+        int64 (pieces + 1,), the first element of every piece, and the end of the last.
+    """
+    pieces = -(-np.diff(borders) // length)
+    within = np.arange(pieces.sum()) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    return np.append(np.repeat(borders[:-1], pieces) + within * length, borders[-1])
 
 
 def _borders(

@@ -58,6 +58,13 @@ def test_places_of_a_row_have_open_ends():
             ["`task: regression` that there are none"],
         ),
         ("{path: a, windows: {length: 3, target: next}, target: b}", ["says it again"]),
+        ("{path: a, windows: {length: 3, target: next, rest: pad}}", ["rest: pad is for windows"]),
+        ("{path: a, target: b, windows: {length: 3, stride: 2, rest: pad}}", ["use `rest: shift`"]),
+        (
+            "{fields: {x: {path: a, windows: {length: 3, target: y, rest: pad}}, "
+            "y: {path: b, part: '0:2'}}}",
+            ["these windows vary in length, and `part` of y"],
+        ),
         ("{path: a, windows: {length: 3, target: b}}", ["`features` and `target: b` beside"]),
         (
             "{fields: {x: {path: a, windows: {length: 3, target: tag}}, tags: {path: b}}}",

@@ -3,6 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 from pyarrow import ipc
 
 from memtrain.config.files import FilesSettings
@@ -12,6 +13,8 @@ from memtrain.core.ranges import Range
 from memtrain.data.described_from import described_from
 from memtrain.data.files_description import describe_files
 from memtrain.data.files_layout import FilesLayout
+from memtrain.data.memmap_dataset import MemmapDataset
+from memtrain.data.places_in_files import bytes_of_document
 from memtrain.data.row_chunks import read_chunks
 from memtrain.data.source import Source
 from memtrain.system.file_notes import FileNotes
@@ -153,6 +156,36 @@ def test_the_target_of_a_window_is_the_same_window_of_another_field():
     assert np.array_equal(found["features"], windows_of(np.split(tokens, cuts), 4, 3))
     assert np.array_equal(found["target"], windows_of(np.split(tags, cuts), 4, 3))
     assert source.target[:3] == ["y[0,0]", "y[0,1]", "y[1,0]"]
+
+
+def test_short_windows_are_padded_as_rows_that_vary_in_length():
+    """They are the rows of the same offsets, so that padding is left out of every loss."""
+    generator = np.random.default_rng(5)
+    tokens = generator.integers(0, 9, 100).astype("u1")
+    np.save("t.npy", tokens)
+    np.save("y.npy", generator.integers(0, 5, 100))
+    ends = np.flatnonzero(tokens == 0) + 1
+    segments = [part for part in np.split(tokens, ends) if len(part)]
+    rows = [one[start : start + 4] for one in segments for start in range(0, len(one), 4)]
+    np.save("o.npy", np.cumsum([0, *map(len, rows)]))
+    windows = "{length: 4, target: y, rest: pad, borders: {delimiter: 0}}"
+    layout, _ = described(
+        f"{{fields: {{x: {{path: t.npy, windows: {windows}}}, y: {{path: y.npy}}}}}}"
+    )
+    cut = "ragged: {borders: {offsets: o.npy}}"
+    same, _ = describe_files(
+        parse_settings_text(
+            FilesSettings,
+            f"{{fields: {{x: {{path: t.npy, {cut}}}, y: {{path: y.npy, target: true, {cut}}}}}}}",
+        )
+    )
+    batch, expected = (MemmapDataset(one).gather(range(len(rows))) for one in (layout, same))
+    assert list(batch) == list(expected)
+    assert all(torch.equal(batch[name], expected[name]) for name in batch)
+    assert batch["features_lengths"].tolist() == list(map(len, rows))
+    assert batch["features"][~batch["features_mask"]].tolist() == [0] * (4 * len(rows) - 100)
+    with pytest.raises(LookupError):
+        bytes_of_document(layout.stored[0], 0)
 
 
 def test_times_of_arrow_are_integers_whose_unit_is_named():

@@ -131,12 +131,14 @@ class Ragged:
         rows: number of rows.
         longest: number of elements of the longest row.
         elements: number of elements of all rows.
+        are_documents: whether rows are documents; else they are pieces of documents.
     """
 
     source: OffsetsFile | np.ndarray
     rows: int
     longest: int
     elements: int
+    are_documents: bool = True
 
     @classmethod
     def described(cls, source: OffsetsFile | np.ndarray, stream_elements: int) -> "Ragged":

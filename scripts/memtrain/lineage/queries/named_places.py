@@ -92,7 +92,8 @@ def bytes_of_place(layout: RowLayout, place: NamedPlace) -> list[FileBytes]:
     except LookupError as error:
         raise UserError(
             f"{place}: there are {error.args[0]:,} documents, which are counted from 0. "
-            "Documents are what windows do not cross the borders of."
+            "Documents are what windows do not cross the borders of; with `rest: pad`, none are "
+            "known, and --elements or --bytes name what is meant."
         ) from None
 
 
