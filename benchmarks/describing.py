@@ -15,9 +15,12 @@ from benchmarks.file_sets import benchmark_folder
 from benchmarks.measuring import spread
 from benchmarks.one_epoch import memory_kib
 from memtrain.config.files import FilesSettings
+from memtrain.config.training import ShuffleSettings
+from memtrain.core.ranges import Range
 from memtrain.data.files_description import describe_files
 from memtrain.data.memmap_dataset import MemmapDataset
 from memtrain.loading.block_loader import BlockLoader
+from memtrain.loading.row_order import row_order
 
 FILES = 1000
 FILE_BYTES = 1 << 30
@@ -51,6 +54,16 @@ def measure(folder: str) -> None:
     layout, _ = describe_files(settings)
     described, seconds = memory_kib("RssAnon"), time.perf_counter() - start
     report = {"seconds": seconds, "mebibytes": (described - before) / 1024, "rows": layout.rows}
+    start = time.perf_counter()
+    row_order(
+        [Range(0, layout.rows)],
+        row_bytes=layout.row_bytes,
+        batch_size=1024,
+        accumulation_steps=1,
+        shuffle=ShuffleSettings(),
+        seed=1,
+    ).epoch(0)
+    report["order"] = time.perf_counter() - start
     for reader in ("mmap", "pread"):
         start = time.perf_counter()
         loader = BlockLoader(MemmapDataset(layout), 1024, seed=1, reader=reader)
@@ -71,6 +84,7 @@ def main() -> str:
     values = {
         "describing them, s": [report["seconds"] for report in reports],
         "memory that this takes, MiB": [report["mebibytes"] for report in reports],
+        "permuting the blocks of an epoch, s": [report["order"] for report in reports],
         "first shuffled batch, mmap, s": [report["mmap"] for report in reports],
         "first shuffled batch, pread, s": [report["pread"] for report in reports],
     }
