@@ -73,7 +73,7 @@ def main(argv: list[str] | None = None) -> int:
         code = digest_of_code("evaluate.py", modules)
         describe_inputs(args, recipe, record)
         settings = recipe.training.settings
-        own = [*settings.imports, *plan.settings.metrics.values()]
+        own = [*settings.imports_of_parts, *plan.settings.metrics.values()]
         memory = gpu_memory_errors("Use a GPU with more memory that is free, or `device: cpu`.")
         with memory, watched_reads("training", settings.files, own):
             evaluator = Evaluator(recipe, args.data, args.model, loading_settings(args))

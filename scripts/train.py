@@ -211,7 +211,7 @@ def train(
             is_followed=bool(tracking_settings(args).names),
         )
         settings = recipe.training.settings
-        watch = watched_reads("training", settings.files, settings.imports)
+        watch = watched_reads("training", settings.files, settings.imports_of_parts)
         with gpu_memory_errors(_MEMORY_REMEDY), watch:
             result = Trainer(recipe, rows.data, context).run()
         if not group.is_main:

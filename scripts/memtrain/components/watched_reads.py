@@ -38,6 +38,9 @@ _CALLERS = tuple(
     )
 )
 
+#: Where memtrain calls hooks, on which no result depends.
+_CALLS_HOOKS = str(_PACKAGE / "training" / "hooks.py")
+
 #: Files that open files for others.
 _IN_BETWEEN = (os.path.realpath(__file__), os.path.realpath(opened_files.__file__))
 
@@ -128,6 +131,8 @@ def _is_for_user(frame: FrameType | None) -> bool:
     is_users, inside_memtrain = False, False
     while frame is not None:
         match _owner_of(frame.f_code.co_filename):
+            case "hooks":
+                return False
             case "caller" if not inside_memtrain:
                 return True
             case "memtrain" | "caller" if is_users:
@@ -141,11 +146,13 @@ def _is_for_user(frame: FrameType | None) -> bool:
 
 
 @cache
-def _owner_of(file: str) -> Literal["memtrain", "caller", "user", "nobody"]:
+def _owner_of(file: str) -> Literal["memtrain", "caller", "hooks", "user", "nobody"]:
     """Return whose code a file holds: memtrain's, that of it which calls the user's, or whose."""
     path = os.path.realpath(file)
     if file.startswith("<") or path in _IN_BETWEEN:
         return "nobody"
+    if path == _CALLS_HOOKS:
+        return "hooks"
     if path in _CALLERS:
         return "caller"
     if path.startswith(f"{_PACKAGE}{os.sep}") or os.path.dirname(path) == str(_PACKAGE.parent):

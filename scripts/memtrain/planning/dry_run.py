@@ -67,7 +67,7 @@ def dry_run(where: str, recipe: TrainingRecipe, data: str) -> ResourceEstimate:
     torch.set_deterministic_debug_mode("default")
     try:
         settings = recipe.settings
-        with watched_reads(where, settings.files, settings.imports):
+        with watched_reads(where, settings.files, settings.imports_of_parts):
             parts = build_training_parts(recipe, torch.device("cpu"), where)
             dataset = MemmapDataset(data, transform=parts.transform)
             cost = _Rehearsal(where, recipe, parts, dataset).run()

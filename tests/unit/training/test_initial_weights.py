@@ -241,6 +241,19 @@ def test_wrong_settings_are_told(resolve_all, weights, initial, expected):
     assert any(expected.replace("FILE", str(weights)) in one for one in problems), problems
 
 
+def test_swept_splits_start_from_the_base_that_their_split_names():
+    configuration = parse_configuration(
+        {
+            "dataset": {"name": "test", "mock": {"rows": 300, "features": 4}},
+            "splits": {"base": BASE} | starting({"split": "base"}),
+            "sweep": {"splits": ["tuned"], "grid": {"training.seed": [1, 2]}},
+        }
+    )
+    swept = [split for split in configuration.split_names if split != "base"]
+    assert len(swept) == 2
+    assert [configuration.bases_of(split) for split in swept] == [["base"], ["base"]]
+
+
 def test_numbers_that_would_be_rounded_are_refused(resolve_all, weights):
     exact = {name: value.double() for name, value in load_file(weights).items()}
     save_file(exact, weights)
