@@ -27,6 +27,7 @@ BENCHMARKS = [
     "shuffle_quality",
     "generating",
     "indexing",
+    "starts",
     "workflow_overhead",
     "verdicts",
     "cluster",

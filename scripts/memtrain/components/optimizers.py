@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 from torch import nn, optim
-from torch.distributed.tensor import DTensor
 
 from memtrain.components.parameter_groups import (
     check_values,
@@ -131,6 +130,9 @@ def _is_equal_when_fused(
     """Return whether PyTorch has a fused version for these parameters that does the same."""
     if arguments.keys() & {"fused", "foreach"} or arguments.get("differentiable"):
         return False
+    # Imported here: an evaluation needs no optimizer, and need not wait for it.
+    from torch.distributed.tensor import DTensor
+
     is_sharded = any(isinstance(part, DTensor) for part in parameters)
     if factory not in (_EQUAL_WHEN_SHARDED if is_sharded else _EQUAL_WHEN_FUSED):
         return False

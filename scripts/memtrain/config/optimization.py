@@ -23,7 +23,7 @@ def _read_list(value: Any) -> Any:
 class GroupSettings(Settings):
     """Parameters that the optimizer treats by settings of their own, which stand beside `match`."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, defer_build=True)
 
     match: Annotated[
         list[Annotated[str, Field(min_length=1)]], Field(min_length=1), BeforeValidator(_read_list)

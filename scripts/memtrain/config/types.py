@@ -105,7 +105,12 @@ class Settings(BaseModel):
     """
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False
+        extra="forbid",
+        frozen=True,
+        populate_by_name=True,
+        allow_inf_nan=False,
+        # A program uses few of the settings, and need not wait for what checks the others.
+        defer_build=True,
     )
 
 
@@ -119,7 +124,9 @@ def _allow_name_alone(schema: dict[str, Any]) -> None:
 class _NamedWithArguments(Settings):
     """A name and any number of keyword arguments; a text stands for a name without arguments."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, json_schema_extra=_allow_name_alone)
+    model_config = ConfigDict(
+        extra="allow", frozen=True, json_schema_extra=_allow_name_alone, defer_build=True
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -4,9 +4,6 @@ from memtrain.config.reading import read_configuration
 from memtrain.data.manifest import Manifest
 from memtrain.lineage.commands.base import Commands, Query
 from memtrain.lineage.index.lineage_index import LineageIndex
-from memtrain.lineage.page.content import page_content
-from memtrain.lineage.page.rendering import write_page
-from memtrain.lineage.page.split_lines import read_split_lines
 
 
 def add_parser(commands: Commands) -> None:
@@ -27,6 +24,11 @@ def add_parser(commands: Commands) -> None:
 
 def run(query: Query) -> int:
     """Write the page of a dataset."""
+    # Imported here: other commands need not wait for it.
+    from memtrain.lineage.page.content import page_content
+    from memtrain.lineage.page.rendering import write_page
+    from memtrain.lineage.page.split_lines import read_split_lines
+
     configuration = read_configuration(query.results.configuration)
     findings = query.verify_everything().findings if query.arguments.verify else []
     manifest = query.results.manifest
