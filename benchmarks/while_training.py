@@ -23,17 +23,14 @@ from memtrain.training.validator import Validator
 
 NETWORKS = {
     "20-64-1, batch 16 x 8": Sizes(
-        features=20, hidden=(64,), rows=100_000, batch_size=16, accumulation_steps=8, epochs=1
-    ),
-    "128-256-1, batch 256 x 8": Sizes(
-        features=128, hidden=(256,), rows=300_000, batch_size=256, accumulation_steps=8, epochs=2
+        features=20, hidden=(64,), rows=30_000, batch_size=16, accumulation_steps=8, epochs=1
     ),
 }
 
 #: Rows to validate and to evaluate on.
 OTHER_ROWS = 20_000
 
-_RUNS = 5
+_RUNS = 7
 
 _PLAIN = "none of these"
 _VALIDATED = "validations"

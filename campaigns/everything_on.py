@@ -40,6 +40,14 @@ class Lookahead(torch.optim.Optimizer):
                     part.copy_(slow)
 
 
+class Normalizing(nn.Sequential):
+    """BatchNorm behind dropout: statistics that an average has to compute again."""
+
+    def __init__(self, in_features, out_features):
+        hidden = nn.Linear(in_features, 8), nn.Dropout(0.1), nn.BatchNorm1d(8), nn.ReLU()
+        super().__init__(*hidden, nn.Linear(8, out_features))
+
+
 class Branching(nn.Module):
     """The second layer takes part in some micro-batches alone."""
 
@@ -119,6 +127,15 @@ TRAININGS = {
         "averaging": {"swa": {"start": "25%"}},
         "keep": "averaged",
         "early_stopping": {"patience": 1000},
+    },
+    "normalizing": _SHARED
+    | {
+        "model": "own:Normalizing",
+        "optimizer": {"name": "Adam", "lr": 0.01, "no_decay": ["norm"], "weight_decay": 0.01},
+        "scheduler": {"name": "ReduceLROnPlateau", "patience": 3},
+        "averaging": {"swa": {"start": "20%"}},
+        "keep": "averaged",
+        "validate_every": {"steps": 17},
     },
     "best": _SHARED
     | {

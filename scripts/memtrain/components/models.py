@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.parameter import is_lazy
 
 from memtrain.config.objects import build, check_arguments, import_object, takes_argument
@@ -159,6 +160,15 @@ def _arguments(factory: Callable, choice: Choice, sizes: Mapping[str, Any]) -> d
 def count_parameters(model: nn.Module) -> int:
     """Return how many numbers are trained."""
     return sum(part.numel() for part in model.parameters() if part.requires_grad)
+
+
+def normalizing_layers(model: nn.Module) -> dict[str, _NormBase]:
+    """Return the layers that keep running statistics of what they see, by their names."""
+    return {
+        name: layer
+        for name, layer in model.named_modules()
+        if isinstance(layer, _NormBase) and layer.running_mean is not None
+    }
 
 
 def describe_batch_norm(model: nn.Module) -> str | None:

@@ -1,6 +1,7 @@
 """Checks that a training has the validations by which its settings decide."""
 
 import torch
+from torch.nn.modules.batchnorm import _NormBase
 
 from memtrain.components.build import build_model_parts
 from memtrain.components.rows import open_rows
@@ -61,13 +62,13 @@ def _check_averaging(where: str, recipe: TrainingRecipe) -> None:
     names = [
         name or type(model).__name__
         for name, layer in model.named_modules()
-        if getattr(layer, "running_mean", None) is not None
+        if getattr(layer, "running_mean", None) is not None and not isinstance(layer, _NormBase)
     ]
     if names:
         raise UserError(
-            f"{where}: training.averaging: the model has BatchNorm ({listed(names, 5)}), whose "
-            "running statistics are those of the weights of single steps, and would not fit their "
-            "average. Use GroupNorm or LayerNorm, or no `averaging`."
+            f"{where}: training.averaging: the model has layers of its own with running statistics "
+            f"({listed(names, 5)}), which are those of the weights of single steps, and would not "
+            "fit their average. Use layers of torch.nn, or no `averaging`."
         )
 
 

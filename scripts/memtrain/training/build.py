@@ -3,7 +3,8 @@
 import os
 from functools import partial
 
-from memtrain.components.build import ModelParts
+from memtrain.components.build import ModelParts, TrainingParts
+from memtrain.components.models import normalizing_layers
 from memtrain.components.rows import first_row
 from memtrain.data.memmap_dataset import MemmapDataset
 from memtrain.loading.block_loader import BlockLoader
@@ -13,6 +14,8 @@ from memtrain.training.accumulation.ddp import DdpAccumulator
 from memtrain.training.accumulation.slot_gradients import SlotGradients
 from memtrain.training.accumulation.slot_loss import MicroBatchRng, SlotLoss
 from memtrain.training.accumulation.tree import TreeAccumulator
+from memtrain.training.averaging import Averaging
+from memtrain.training.batch_statistics import BatchStatistics
 from memtrain.training.run_context import RunContext
 from memtrain.training.window_elements import WindowElements
 from memtrain.training.windows import WindowSource
@@ -111,6 +114,25 @@ def build_accumulator(
         group=context.group,
         device=device,
     )
+
+
+def build_averaging(
+    parts: TrainingParts, dataset: MemmapDataset, recipe: TrainingRecipe, context: RunContext
+) -> Averaging | None:
+    """Return the average of the weights that the recipe names; None for none.
+
+    Args:
+        parts: parts of the training.
+        dataset: rows of the training, with their transform.
+        recipe: training part of a recipe.
+        context: what the training runs in.
+    """
+    if recipe.settings.averaging is None:
+        return None
+    statistics = None
+    if normalizing_layers(parts.model):
+        statistics = BatchStatistics(recipe, parts, dataset, context)
+    return Averaging(recipe, parts.model, statistics)
 
 
 def _has_spare_core(dataset: MemmapDataset, recipe: TrainingRecipe, context: RunContext) -> bool:

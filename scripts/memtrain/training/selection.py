@@ -57,18 +57,20 @@ class Selection:
                     name: value.detach().to("cpu", copy=True) for name, value in found.items()
                 }
 
-    def kept(self, last: Mapping[str, torch.Tensor], step: int) -> tuple[Mapping[str, Any], int]:
+    def kept(
+        self, last: Callable[[], Mapping[str, torch.Tensor]], step: int
+    ) -> tuple[Mapping[str, Any], int]:
         """Return the weights that the training keeps, and the step after which they were these.
 
         Args:
-            last: the weights after the last step.
+            last: returns the weights after the last step, or their average.
             step: the number of the last step.
 
         Raises:
             UserError: if the best are to be kept, and the metric of no validation is a number.
         """
         if not self._keeps_best:
-            return last, step
+            return last(), step
         if self.best is None:
             raise UserError(
                 f"training.keep: found best, but {self._metric} is NaN or infinite in every "

@@ -29,8 +29,12 @@ from memtrain.training.accumulation.accumulator import (
     NonFiniteLossError,
     Window,
 )
-from memtrain.training.averaging import Averaging
-from memtrain.training.build import build_accumulator, build_loader, build_windows
+from memtrain.training.build import (
+    build_accumulator,
+    build_averaging,
+    build_loader,
+    build_windows,
+)
 from memtrain.training.checkpoint_schedule import CheckpointSchedule
 from memtrain.training.distributed.fsdp import ModelState, shard
 from memtrain.training.history import StepRecord, records_from_array, records_to_array
@@ -98,7 +102,7 @@ class Trainer:
         )
         self._history: list[StepRecord] = []
         self._validations = Validations(training, self._parts, data, context, is_sharded=is_sharded)
-        self._averaging = Averaging(training, self._parts.model) if settings.averaging else None
+        self._averaging = build_averaging(self._parts, dataset, training, context)
         self._selection = Selection(
             settings,
             context.group.is_main,
@@ -162,7 +166,7 @@ class Trainer:
         ) as reporter:
             reporter.report_validation(self._validations.last)
             self._train(reporter)
-        weights, kept_step = self._selection.kept(self._candidates(), len(self._history))
+        weights, kept_step = self._selection.kept(self._candidates, len(self._history))
         return TrainingResult(
             recipe_digest=self._recipe.digest("training"),
             device=self._context.device.type,
@@ -187,9 +191,9 @@ class Trainer:
         # The run before may have been asked to stop before a validation that was due.
         if self._validations.is_due(len(self._history)) and not self._look(reporter):
             self._leave(reporter)
-        if self._selection.ends:
-            return
-        for window in self._windows.windows(len(self._history), self._cost):
+        # A window that is not trained on would count among the rows that were visited.
+        done = self._recipe.training.sizes.steps if self._selection.ends else len(self._history)
+        for window in self._windows.windows(done, self._cost):
             accumulated = self._accumulate(window)
             record = self._take_step(window, accumulated.loss)
             self._history.append(record)
@@ -208,6 +212,14 @@ class Trainer:
                 self._save(reporter)
             if should_stop:
                 self._leave(reporter)
+        if self._recipe.training.settings.keep == "averaged" and not self._prepare_average():
+            self._save(reporter)
+            self._leave(reporter)
+
+    def _prepare_average(self) -> bool:
+        """Compute what the average needs; return False if a stop was asked for meanwhile."""
+        stop = self._context.stop
+        return self._averaging is None or self._averaging.prepare(lambda: stop.reason is not None)
 
     def _look(self, reporter: TrainingReporter) -> bool:
         """Validate the model, and call hooks; return False if a stop was asked for before these."""
@@ -224,6 +236,8 @@ class Trainer:
             return True
         start = time.perf_counter()
         try:
+            if not self._prepare_average():
+                return False
             with self._averaging.lent() if self._averaging else nullcontext():
                 is_done = self._validations.validate(step, lambda: stop.reason is not None)
         except RuntimeError as error:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.optim.swa_utils import update_bn
 
 from memtrain.core.errors import UserError
 from memtrain.training.trainer import Trainer
@@ -17,9 +18,43 @@ from tests.unit.training.test_selection import EVERY_STEP, FEATURES, OWN, ROWS, 
 STEPS = SETTINGS | {"epochs": 8, "batch_size": 40, "validate_every": {"steps": 1}}
 
 
+#: In the user's module: BatchNorm behind dropout.
+NORMALIZING = """
+
+import torch
+
+
+class Normalizing(torch.nn.Sequential):
+    def __init__(self, out_features):
+        nn = torch.nn
+        super().__init__(nn.Dropout(0.1), nn.BatchNorm1d(6), nn.Linear(6, out_features))
+"""
+
+
 class Normalizing(nn.Sequential):
     def __init__(self, out_features):
         super().__init__(nn.BatchNorm1d(6), nn.Linear(6, out_features))
+
+
+class Counting(nn.Sequential):
+    def __init__(self, out_features):
+        super().__init__(nn.Identity(), nn.Linear(6, out_features))
+        self[0].register_buffer("running_mean", torch.zeros(6))
+
+
+class Shared(nn.Module):
+    """A model that calls a layer twice, and has a layer that is never called."""
+
+    def __init__(self, out_features):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(6)
+        self.never = nn.BatchNorm1d(6)
+        self.instances = nn.InstanceNorm1d(2, track_running_stats=True)
+        self.last = nn.Linear(6, out_features)
+
+    def forward(self, features):
+        inside = self.norm(self.norm(features) * features)
+        return self.last(self.instances(inside.reshape(-1, 2, 3)).flatten(1))
 
 
 class Tied(nn.Module):
@@ -95,6 +130,31 @@ def test_validations_before_an_average_decide_nothing(train):
     assert late.kept_step > 5
 
 
+@pytest.mark.parametrize("model", [Normalizing, Shared])
+@pytest.mark.parametrize("keep", ["averaged", "best"])
+def test_batch_statistics_are_those_of_pytorch(train, model, keep):
+    settings = {"model": f"{__name__}:{model.__name__}", "batch_size": 7, "accumulation_steps": 4}
+    averaged = train(**settings, averaging={"ema": 0.8}, keep=keep)
+    assert averaged.history == train(**settings).history
+    expected = model(1)
+    expected.load_state_dict(averaged.weights)
+    features = torch.from_numpy(FEATURES[:160])
+    update_bn(features.split(7), expected)
+    layers = [name for name in averaged.weights if "running" in name and "instances" not in name]
+    assert layers
+    for name in layers:
+        found, wanted = averaged.weights[name], expected.state_dict()[name]
+        if "never" not in name:
+            assert torch.allclose(found, wanted, rtol=1e-5, atol=1e-6), name
+    # Validations see them as well.
+    expected.load_state_dict(averaged.weights)
+    with torch.no_grad():
+        predicted = expected.eval()(torch.from_numpy(FEATURES[160:600]))[:, 0].numpy()
+    loss = ((predicted - TARGET[160:600]) ** 2).mean()
+    (kept,) = (one for one in averaged.validations if one.step == averaged.kept_step)
+    assert kept.loss == pytest.approx(loss, rel=1e-4)
+
+
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
@@ -105,8 +165,8 @@ def test_validations_before_an_average_decide_nothing(train):
         ({"averaging": {"ema": 1.5}, "keep": "averaged"}, "ema"),
         ({"averaging": {"swa": {"start": "100%"}}, "keep": "averaged"}, "nothing to average"),
         (
-            {"averaging": {"ema": 0.9}, "keep": "averaged", "model": f"{__name__}:Normalizing"},
-            r"the model has BatchNorm \(0\)",
+            {"averaging": {"ema": 0.9}, "keep": "averaged", "model": f"{__name__}:Counting"},
+            r"the model has layers of its own with running statistics \(0\)",
         ),
         (
             {
@@ -125,17 +185,23 @@ def test_averages_without_a_meaning_are_refused(train, settings, expected):
 
 
 @pytest.mark.parametrize(
-    ("averaging", "keep"), [({"ema": 0.9}, "best"), ({"swa": {"start": "10%"}}, "averaged")]
+    ("averaging", "keep", "model"),
+    [
+        ({"ema": 0.9}, "best", {"name": "mlp", "hidden": [32], "dropout": 0.1}),
+        ({"swa": {"start": "10%"}}, "averaged", "own:Normalizing"),
+    ],
 )
-def test_with_everything_on_the_bytes_are_the_same(resolve, tmp_path, monkeypatch, averaging, keep):
-    (tmp_path / "own.py").write_text(OWN)
+def test_with_everything_on_the_bytes_are_the_same(
+    resolve, tmp_path, monkeypatch, averaging, keep, model
+):
+    (tmp_path / "own.py").write_text(OWN + NORMALIZING)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "own", raising=False)
 
     def new_training(name):
         settings = SETTINGS | {
             "transform": "own:counted",
-            "model": {"name": "mlp", "hidden": [32], "dropout": 0.1},
+            "model": model,
             "epochs": 12,
             "averaging": averaging,
             "keep": keep,
