@@ -38,6 +38,7 @@ from memtrain.cli.settings_arguments import (
     tracking_settings,
 )
 from memtrain.components.device import choose_device, gpu_memory_errors
+from memtrain.components.initial_weights import initial_path
 from memtrain.components.watched_reads import watched_reads
 from memtrain.config.results import HOOKS_FOLDER, VALIDATION_FILE, SplitLayout
 from memtrain.data.made_from import versions_of_packages
@@ -51,7 +52,6 @@ from memtrain.recipes.model_file import Base, bases_of_training
 from memtrain.recipes.recipe import Recipe
 from memtrain.training.checkpoint import CheckpointFolder, fingerprint_of
 from memtrain.training.distributed.process_group import count_nodes, joined_process_group
-from memtrain.training.initial_weights import initial_path
 from memtrain.training.lock import training_lock
 from memtrain.training.run_context import RunContext
 from memtrain.training.staging import StagedRows, staged

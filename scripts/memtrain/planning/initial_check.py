@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import torch
 
 from memtrain.components.build import build_model_parts
+from memtrain.components.initial_weights import Shape, chosen_keys, shapes_in, shapes_of
 from memtrain.config.initial import bases
 from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range, overlaps
@@ -12,7 +13,6 @@ from memtrain.core.wording import listed
 from memtrain.data.layouts import RowLayout
 from memtrain.planning.shared_elements import shared_element_problems
 from memtrain.recipes.recipe import Recipe, Rows, TrainingRecipe
-from memtrain.training.initial_weights import Shape, chosen_keys, shapes_in, shapes_of
 
 #: Most features that a message names.
 _MOST_NAMES = 5

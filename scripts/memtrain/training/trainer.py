@@ -17,6 +17,7 @@ import torch
 from memtrain.components.build import build_training_parts
 from memtrain.components.device import set_exactness
 from memtrain.components.frozen import set_training_mode
+from memtrain.components.initial_weights import initial_path, start_from
 from memtrain.components.models import count_parameters, describe_batch_norm
 from memtrain.components.parameter_groups import describe_groups
 from memtrain.components.rows import open_rows
@@ -39,7 +40,6 @@ from memtrain.training.checkpoint_schedule import CheckpointSchedule
 from memtrain.training.distributed.fsdp import ModelState, shard
 from memtrain.training.history import StepRecord, records_from_array, records_to_array
 from memtrain.training.hooks import Hooks
-from memtrain.training.initial_weights import initial_path, start_from
 from memtrain.training.live_tables import LiveTables
 from memtrain.training.optimizer_step import NonFiniteGradientError, OptimizerStep
 from memtrain.training.performance import TrainingCost, measure_performance
