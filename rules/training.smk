@@ -50,9 +50,13 @@ checkpoint offer_base:
         model=made_by("train", "splits/{split}/model.safetensors"),
     output:
         "<results>/verdicts/offer_base/{split}",
+    log:
+        "<results>/logs/offer_base/{split}.log",
     localrule: True
+    conda:
+        "../envs/memtrain.yaml"
     shell:
-        "touch {output:q}"
+        "touch {output:q} > {log:q} 2>&1"
 
 
 rule evaluate:

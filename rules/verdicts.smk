@@ -110,9 +110,7 @@ def await_recipes(rule):
 def await_made(rule, split):
     """Let the recipes, and the models that a training starts from, be made before it is judged.
 
-    Args:
-        rule: the name of the rule whose results are judged.
-        split: their split; None for the results of a rule that needs those of all splits.
+    The results of a rule that needs those of all splits are judged with None as the split.
 
     Raises:
         IncompleteCheckpointException: if something is to be made first, as Snakemake wants it.
@@ -132,18 +130,18 @@ def await_checkpoint(rule, split=None):
 
 
 @lru_cache(maxsize=1000)
-def missing_checkpoint(known_outputs, rule, split):
+def missing_checkpoint(known_outputs, name, split):
     """Return the error for a checkpoint that is to be made first; None where it is there.
 
     Snakemake looks at the recipes of all splits each time, and is asked for every split.
 
     Args:
         known_outputs: how many outputs of checkpoints Snakemake knows; the answer changes with it.
-        rule: the name of the checkpoint.
+        name: the name of the checkpoint.
         split: its split; None for none.
     """
     try:
-        getattr(checkpoints, rule).get(**({} if split is None else {"split": split}))
+        getattr(checkpoints, name).get(**({} if split is None else {"split": split}))
     except IncompleteCheckpointException as error:
         return error
     return None
