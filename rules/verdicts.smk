@@ -97,13 +97,18 @@ def judges():
     return workflow.is_main_process and workflow.execution_settings is not None
 
 
+def is_judged_by_recipes(rule):
+    """Return whether the results of a rule are judged when the recipes are there."""
+    return rule in AFTER_RECIPES
+
+
 def await_recipes(rule):
     """Let the recipes be made before what is made with them is judged.
 
     Raises:
         IncompleteCheckpointException: if they are to be made first, as Snakemake wants it.
     """
-    if rule in AFTER_RECIPES:
+    if is_judged_by_recipes(rule):
         await_checkpoint("resolve_splits")
 
 
@@ -116,7 +121,7 @@ def await_made(rule, split):
         IncompleteCheckpointException: if something is to be made first, as Snakemake wants it.
     """
     await_recipes(rule)
-    if rule in AFTER_RECIPES:
+    if is_judged_by_recipes(rule):
         splits = CONFIGURATION.split_names if split is None else [split]
         for base in dict.fromkeys(base for one in splits for base in BASES[one][::-1]):
             await_checkpoint("offer_base", base)
