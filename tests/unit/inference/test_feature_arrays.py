@@ -135,27 +135,27 @@ class Elements(torch.nn.Module):
 
 
 @pytest.fixture
-def own_parts(tmp_path, monkeypatch):
+def parts_to_predict_with(tmp_path, monkeypatch):
     """Make a module with a transform and a model of a user's own."""
-    (tmp_path / "own_parts.py").write_text(OWN_PARTS)
+    (tmp_path / "parts_to_predict_with.py").write_text(OWN_PARTS)
     monkeypatch.syspath_prepend(tmp_path)
     yield
-    sys.modules.pop("own_parts", None)
+    sys.modules.pop("parts_to_predict_with", None)
 
 
-@pytest.mark.usefixtures("own_parts")
+@pytest.mark.usefixtures("parts_to_predict_with")
 def test_rows_of_sequences_are_refused(train):
     tokens = GENERATOR.integers(5, size=(300, 4))
-    settings = {"loss": "CrossEntropyLoss", "model": "own_parts:Elements"}
+    settings = {"loss": "CrossEntropyLoss", "model": "parts_to_predict_with:Elements"}
     model, _ = train(FEATURES, tokens, settings, classes=5)
     with pytest.raises(UserError, match="several elements, each with a class, for which there is"):
         model.predict(FEATURES)
 
 
-@pytest.mark.usefixtures("own_parts")
+@pytest.mark.usefixtures("parts_to_predict_with")
 def test_a_transform_of_ones_own_that_changes_the_target(train):
     labels = (NUMBERS > 4).astype(np.float32)
-    settings = {"loss": "BCEWithLogitsLoss", "transform": "own_parts:halve"}
+    settings = {"loss": "BCEWithLogitsLoss", "transform": "parts_to_predict_with:halve"}
     model, evaluated = train(FEATURES, labels, settings)
     predicted = model.predict(FEATURES)
     assert_same(predicted, evaluated)
