@@ -3,7 +3,7 @@
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,14 +27,15 @@ from memtrain.data.row_decoding import (
 )
 from memtrain.data.source import FEATURES, PRESENT
 from memtrain.evaluation.predictions import prediction_dtype
-from memtrain.inference.input_rows import InputRows, input_columns, read_rows
+from memtrain.inference.input_rows import input_columns, read_rows
 from memtrain.inference.process_settings import computing_as_evaluated
+from memtrain.inference.rebatching import rebatched
 from memtrain.inference.row_predictions import RowPredictions
 from memtrain.metrics.model_outputs import OutputMeaning
 from memtrain.metrics.scorer import in_unit_of_target, rows_per_batch
 from memtrain.recipes.inputs import InputColumn
 from memtrain.recipes.model_file import read_origin
-from memtrain.recipes.recipe import Recipe
+from memtrain.recipes.recipe import Recipe, TaskKind
 from memtrain.training.weights import load_weights
 
 #: Rows that show whether a transform changes the target, as many as an evaluation looks at.
@@ -70,6 +71,21 @@ def read_model(folder: str | os.PathLike, device: str | None) -> "LoadedModel":
         load_weights(layout.model, parts.model)
     parts.model.eval()
     return LoadedModel(recipe, parts, chosen)
+
+
+@dataclass(frozen=True)
+class PredictedBatch:
+    """Predictions of some rows.
+
+    Attributes:
+        task: kind of task that the model does.
+        values: the predictions, as an evaluation writes them, (rows, values).
+        classes: the classes that they belong to, int64 (rows, values); None for all of them.
+    """
+
+    task: TaskKind
+    values: np.ndarray
+    classes: np.ndarray | None
 
 
 class LoadedModel:
@@ -112,61 +128,83 @@ class LoadedModel:
             UserError: if the columns or their values are not such as the model was trained on, or
                 a row of it is a sequence of elements.
         """
-        _refuse_unknown_rows(self.recipe)
+        self.refuse_unknown_rows()
         given = read_rows(rows, self.recipe.training, self.columns)
+        step = rows_per_batch(self.recipe.training.in_features, 1)
         unknown: Counter[str] = Counter()
-        with torch.no_grad(), computing_as_evaluated(self.recipe.training.settings):
-            batches = list(self._batches(given, unknown))
-        if unknown:
-            found = listed(f"{count:,} of {name}" for name, count in unknown.items())
-            _log.warning(
-                f"rows have words that no training row has ({found}). The model sees them as no "
-                "word at all: 0 in every column of a one-hot, or the code 0."
+        batches = list(
+            self.predict_records(
+                lambda: (given.records(at, at + step) for at in range(0, given.count, step)),
+                unknown,
             )
-        has_numbers = batches[0].classes is not None
+        )
+        warn_of_unknown_words(unknown)
+        numbers = [batch.classes for batch in batches if batch.classes is not None]
         return RowPredictions(
             values=np.concatenate([batch.values for batch in batches]),
-            task=batches[0].meaning.task,
+            task=batches[0].task,
             target=self.recipe.training.task.target,
             class_names=self.class_names,
-            class_numbers=(
-                np.concatenate([batch.classes for batch in batches if batch.classes is not None])
-                if has_numbers
-                else None
-            ),
+            class_numbers=np.concatenate(numbers) if numbers else None,
             unknown_words=dict(unknown),
         )
 
-    def _batches(self, rows: InputRows, unknown: Counter[str]) -> Iterator["_PredictedBatch"]:
-        """Yield the predictions of all rows, in the batches of an evaluation.
+    def refuse_unknown_rows(self) -> None:
+        """Refuse a model of rows that cannot be made of new rows here.
+
+        Raises:
+            UserError: if the rows vary in length, have elements with a class each, or further
+                fields.
+        """
+        training = self.recipe.training
+        fields = dtype_from_json(training.task.dtype).names or ()
+        own = {column.field for column in self.columns} | {FEATURES, PRESENT, "target"}
+        further = sorted(set(fields) - own)
+        what = (
+            f"rows that vary in length ({listed(training.task.ragged)})"
+            if training.task.ragged
+            else "rows of several elements, each with a class"
+            if training.has_sequences
+            else f"rows with further fields ({listed(further)})"
+        )
+        if training.task.ragged or training.has_sequences or further:
+            raise UserError(
+                f"{self.recipe.split}: this model was trained on {what}, for which there is no "
+                "`predict`. Call its `model` with features of your own."
+            )
+
+    def predict_records(
+        self, read: Callable[[], Iterator[np.ndarray]], unknown: Counter[str]
+    ) -> Iterator["PredictedBatch"]:
+        """Yield the predictions of rows of the data file, in the batches of an evaluation.
 
         Args:
-            rows: the rows.
-            unknown: counts the rows with unknown words, by column.
+            read: reads all rows, again each time it is called, in pieces of any size: records,
+                (rows,), of at least one row in all. Their targets are not looked at.
+            unknown: counts the rows with words that no training row has, by column.
         """
-        meaning = self._meaning(rows)
         training = self.recipe.training
-        outputs, example = self._predict(meaning, self._tensors(rows.records(0, 1)))
-        values = max(example.shape[1], outputs[0].numel())
-        size = rows_per_batch(training.in_features, values)
-        dtype = prediction_dtype(
-            meaning.task,
-            example.shape[1],
-            training.targets,
-            doubles=training.dtype_of("target") == np.float64,
-        )["prediction"].base
-        for start in range(0, rows.count, size):
-            records = rows.records(start, start + size)
-            unknown.update(self._unknown_words(records))
-            readable = meaning.readable(self._predict(meaning, self._tensors(records))[1])
-            with np.errstate(over="ignore"):
-                numbers = readable.values.numpy().astype(dtype)
-            classes = None if readable.classes is None else readable.classes.numpy()
-            yield _PredictedBatch(meaning, numbers, classes)
+        with torch.no_grad(), computing_as_evaluated(training.settings):
+            first = next(rebatched(read(), _ROWS_COMPARED))
+            meaning = self._meaning(first)
+            outputs, example = self._predict(meaning, self._tensors(first[:1]))
+            values = max(example.shape[1], outputs[0].numel())
+            dtype = prediction_dtype(
+                meaning.task,
+                example.shape[1],
+                training.targets,
+                doubles=training.dtype_of("target") == np.float64,
+            )["prediction"].base
+            for records in rebatched(read(), rows_per_batch(training.in_features, values)):
+                unknown.update(self._unknown_words(records))
+                readable = meaning.readable(self._predict(meaning, self._tensors(records))[1])
+                with np.errstate(over="ignore"):
+                    numbers = readable.values.numpy().astype(dtype)
+                classes = None if readable.classes is None else readable.classes.numpy()
+                yield PredictedBatch(meaning.task, numbers, classes)
 
-    def _meaning(self, rows: InputRows) -> OutputMeaning:
-        """Return what the outputs of the model mean, as an evaluation finds it out."""
-        records = rows.records(0, _ROWS_COMPARED)
+    def _meaning(self, records: np.ndarray) -> OutputMeaning:
+        """Return what the outputs of the model mean, as an evaluation finds it out of some rows."""
         arrays = _decoded(_with_targets(records, self.recipe))
         plain = arrays["target"].copy()
         target = self._transformed(arrays).get("target")
@@ -204,48 +242,19 @@ class LoadedModel:
         return {name: count for name, count in counts.items() if count}
 
 
-@dataclass(frozen=True)
-class _PredictedBatch:
-    """Predictions of some rows.
-
-    Attributes:
-        meaning: what they are.
-        values: the numbers, (rows, values).
-        classes: the classes that they belong to, int64 (rows, values); None for all of them.
-    """
-
-    meaning: OutputMeaning
-    values: np.ndarray
-    classes: np.ndarray | None
-
-
 def _class_names(recipe: Recipe) -> list[str] | None:
     if recipe.inputs is not None:
         return recipe.inputs.class_names
     return recipe.evaluation.class_names if recipe.evaluation else None
 
 
-def _refuse_unknown_rows(recipe: Recipe) -> None:
-    """Refuse models of rows that cannot be made of new rows here.
-
-    Raises:
-        UserError: if the rows vary in length, have elements with a class each, or further fields.
-    """
-    training = recipe.training
-    fields = dtype_from_json(training.task.dtype).names or ()
-    own = {column.field for column in input_columns(recipe)} | {FEATURES, PRESENT, "target"}
-    further = sorted(set(fields) - own)
-    what = (
-        f"rows that vary in length ({listed(training.task.ragged)})"
-        if training.task.ragged
-        else "rows of several elements, each with a class"
-        if training.has_sequences
-        else f"rows with further fields ({listed(further)})"
-    )
-    if training.task.ragged or training.has_sequences or further:
-        raise UserError(
-            f"{recipe.split}: this model was trained on {what}, for which there is no `predict`. "
-            "Call its `model` with features of your own."
+def warn_of_unknown_words(unknown: Mapping[str, int]) -> None:
+    """Tell how many rows have words that no training row has, by column."""
+    if unknown:
+        found = listed(f"{count:,} of {name}" for name, count in unknown.items())
+        _log.warning(
+            f"rows have words that no training row has ({found}). The model sees them as no word "
+            "at all: 0 in every column of a one-hot, or the code 0."
         )
 
 
@@ -254,6 +263,7 @@ def _with_targets(records: np.ndarray, recipe: Recipe) -> np.ndarray:
 
     They are the smallest and the largest one in turn.
     """
+    records = records.copy()
     shape = recipe.training.target_shape
     statistics = recipe.training.statistics_of("target")
     for start, values in enumerate((statistics.minimum, statistics.maximum)):
