@@ -13,6 +13,7 @@ from memtrain.data.source import FEATURES, PRESENT
 from memtrain.data.tables.cell_values import read_numbers
 from memtrain.data.tables.columns import CategoryFeature, NumberColumn
 from memtrain.data.tables.refused_value import RefusedValueError
+from memtrain.data.tables.table import Table
 from memtrain.data.tables.time_column import TimeColumn
 from memtrain.data.tables.word_codes import codes_of_words
 from memtrain.inference.given_rows import as_array, check_names, columns_of
@@ -55,6 +56,8 @@ class InputRows:
         columns: the columns of the model, by the arrays that hold them; empty where
         array: holds the features, (rows, ...).
         names: names of the numbers of a row of the array.
+        table: the table of a file that the rows are read from; None for rows in memory.
+        first: number of the first row in that table.
     """
 
     count: int
@@ -62,6 +65,8 @@ class InputRows:
     columns: Sequence[tuple[InputColumn, pa.ChunkedArray]]
     array: np.ndarray | None
     names: Sequence[str]
+    table: Table | None = None
+    first: int = 0
 
     def records(self, start: int, end: int) -> np.ndarray:
         """Return the rows ``[start, end)`` as rows of the data file, with the target 0.
@@ -77,12 +82,21 @@ class InputRows:
         for column, values in self.columns:
             cells = values.slice(start, len(records)).combine_chunks()
             try:
+                if self.table is not None and column.kind == "number":
+                    cells = self.table.plain(column.name, cells)
                 _read_column(column, cells, records)
             except RefusedValueError as refusal:
-                row = "" if refusal.row is None else f", row {start + refusal.row:,}"
-                problems.append(f"rows{row}, column '{column.name}': {refusal.reason}")
+                row = None if refusal.row is None else start + refusal.row
+                place = self._place_of(row, column.name)
+                problems.append(f"{place}, column '{column.name}': {refusal.reason}")
         raise_problems(problems)
         return records
+
+    def _place_of(self, row: int | None, column: str) -> str:
+        where = "rows" if self.table is None else self.table.name
+        if row is None or self.table is None:
+            return where if row is None else f"{where}, row {row:,}"
+        return self.table.place_of(self.first + row, column)
 
     def _read_array(self, records: np.ndarray, array: np.ndarray, start: int) -> None:
         dtype = self.dtype[FEATURES].base
@@ -118,7 +132,7 @@ def read_rows(rows: Any, recipe: TrainingRecipe, columns: Sequence[InputColumn])
     dtype = dtype_from_json(recipe.task.dtype)
     table = columns_of(rows)
     if table is None:
-        array = _checked_array(as_array(rows), recipe, dtype, columns)
+        array = checked_array(as_array(rows), recipe, dtype, columns)
         names = [one.name for one in columns]
         return InputRows(len(array), dtype, [], array, names)
     needed = [column.name for column in columns]
@@ -135,10 +149,14 @@ def read_rows(rows: Any, recipe: TrainingRecipe, columns: Sequence[InputColumn])
     return InputRows(count, dtype, chosen, None, needed)
 
 
-def _checked_array(
+def checked_array(
     array: np.ndarray, recipe: TrainingRecipe, dtype: np.dtype, columns: Sequence[InputColumn]
 ) -> np.ndarray:
-    """Return an array that has the shape and the kind of the features in the data file."""
+    """Return an array that has the shape and the kind of the features in the data file.
+
+    Raises:
+        UserError: for every other array.
+    """
     if FEATURES not in (dtype.names or ()):
         raise UserError(
             "rows: the columns of this model have several types, so that no array holds them. Give "

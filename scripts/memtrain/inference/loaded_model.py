@@ -178,6 +178,8 @@ class LoadedModel:
     ) -> Iterator["PredictedBatch"]:
         """Yield the predictions of rows of the data file, in the batches of an evaluation.
 
+        PyTorch computes as in an evaluation until the last batch was taken.
+
         Args:
             read: reads all rows, again each time it is called, in pieces of any size: records,
                 (rows,), of at least one row in all. Their targets are not looked at.

@@ -18,7 +18,7 @@ def inputs_of_source(source: Source) -> Inputs | None:
         return None
     settings = ResolvedImport.model_validate(source.origin["settings"])
     columns = [_column(settings, column) for column in source.feature_columns]
-    return Inputs(columns=columns, class_names=source.class_names)
+    return Inputs(columns=columns, class_names=source.class_names, csv=settings.csv)
 
 
 def _column(settings: ResolvedImport, column: SourceColumn) -> InputColumn:

@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from memtrain.config.text_files import CsvSettings
 from memtrain.config.types import Settings
 
 
@@ -51,7 +52,11 @@ class Inputs(Settings):
         columns: the feature columns, in their order.
         class_names: words of the classes, in the order of the classes' numbers; None where there
             are none.
+        csv: how text files are written; not written where they are as usual.
     """
 
     columns: list[InputColumn]
     class_names: list[str] | None
+    csv: CsvSettings = Field(
+        default_factory=CsvSettings, exclude_if=lambda csv: csv == CsvSettings()
+    )

@@ -46,9 +46,11 @@ TRAINING = {
 }
 
 
-def write_table(path, table=TABLE, header=HEADER):
-    """Write cells as a CSV file."""
-    path.write_text("\n".join([",".join(header), *(",".join(row) for row in table)]) + "\n")
+def write_table(path, table=TABLE, delimiter=","):
+    """Write cells as a CSV file, and return its path."""
+    lines = [delimiter.join(HEADER), *(delimiter.join(row) for row in table)]
+    path.write_text("\n".join(lines) + "\n")
+    return path
 
 
 class ImportedModel:
@@ -95,4 +97,4 @@ class ImportedModel:
         for name in ("split.json", "model.safetensors"):
             shutil.move(made / name, self.folder / name)
         self.table.unlink()
-        data.unlink()
+        self.data = data.rename(folder / "elsewhere.npy")
