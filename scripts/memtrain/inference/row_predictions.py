@@ -40,7 +40,7 @@ class RowPredictions:
 
     @property
     def classes(self) -> np.ndarray:
-        """The most probable class of every row, (rows,): its word, or its number.
+        """The most probable class of every row, (rows,), as its word or else its number.
 
         Raises:
             ValueError: if the model is no classification.
