@@ -47,7 +47,10 @@ copybutton_prompt_text = "$ "
 # The pages are built without the network, so names of other projects have nowhere to lead.
 nitpicky = True
 nitpick_ignore_regex = [
-    (r"py:.*", r"(torch|numpy|np|pathlib|collections|os|typing|pydantic|annotated_types)\b.*"),
+    (
+        r"py:.*",
+        r"(torch|numpy|np|pyarrow|pathlib|collections|os|typing|pydantic|annotated_types)\b.*",
+    ),
     # What a FilesLayout is made of: programs get one from rows_in_files.
     (r"py:.*", r"memtrain\.data\.(streams|field_view)\..*"),
     (r"py:.*", r"(BaseModel|Path|Dataset|Any|Callable|Iterator|Sequence|optional)"),

@@ -29,6 +29,7 @@ _PURPOSES = {
     "training": "trainer, checkpoints, history; `accumulation/`, `distributed/`",
     "planning": "from the configuration to recipes, with a dry run of the training step",
     "evaluation": "evaluator, standard errors, predictions",
+    "inference": "a trained model on new rows: `load_model`",
     "reporting": "summary, status, `figures/`",
     "tracking": "mirrors trainings into TensorBoard and MLflow, by programs of their own",
     "lineage": "`records/`, `queries/`, `page/`, `export/`, `commands/`",

@@ -16,6 +16,7 @@ _ORDER = (
     "resolve_splits",
     "train",
     "evaluate",
+    "predict",
     "draw",
     "summarize",
 )

@@ -6,6 +6,7 @@ from memtrain.core.ranges import Range
 from memtrain.data.files_layout import FilesLayout
 from memtrain.data.memmap_dataset import MemmapDataset
 from memtrain.data.rows_in_files import rows_in_files
+from memtrain.inference.loading import load_model
 from memtrain.loading.block_loader import BlockLoader
 from memtrain.training.training_view import TrainingView
 
@@ -17,5 +18,6 @@ __all__ = [
     "ShuffleSettings",
     "TrainingView",
     "UserError",
+    "load_model",
     "rows_in_files",
 ]

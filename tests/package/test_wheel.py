@@ -118,3 +118,16 @@ def test_the_citation_is_of_this_version(project, repository):
     assert [author["name"] for author in citation["authors"]] == [
         author["name"] for author in project["authors"]
     ]
+
+
+def test_what_loads_a_model_names_the_package_that_it_lacks(installed, tmp_path):
+    program = (
+        "import memtrain\n"
+        "try:\n"
+        "    memtrain.load_model('splits/one')\n"
+        "except memtrain.UserError as error:\n"
+        "    print(error)\n"
+    )
+    printed = subprocess.check_output([installed, "-c", program], cwd=tmp_path, env={}, text=True)
+    assert re.search(r"the package \w+ is not installed", printed)
+    assert "memtrain[inference]" in printed

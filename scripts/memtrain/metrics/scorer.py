@@ -90,11 +90,10 @@ class Scorer:
         self.values_per_prediction = self.example.predictions.shape[1]
         # Metrics take predictions in float64; of sequences, they take less than the outputs.
         values = max(self.values_per_prediction, outputs[0].numel())
-        bytes_per_row = max(
-            4 * recipe.in_features * longest_row(dataset, rows, "features"),
-            8 * values * _growth(dataset, rows),
+        self.rows_per_batch = rows_per_batch(
+            recipe.in_features * longest_row(dataset, rows, "features"),
+            values * _growth(dataset, rows),
         )
-        self.rows_per_batch = max(1, min(_ROWS_PER_BATCH, _BYTES_PER_BATCH // bytes_per_row))
 
     @torch.no_grad()
     def score(self, batch: dict[str, torch.Tensor]) -> ScoredBatch:
@@ -136,9 +135,7 @@ class Scorer:
     def _predictions(self, outputs: torch.Tensor, true_values: torch.Tensor) -> torch.Tensor:
         """Return predictions in the form that metrics take, numbers in the unit of the target."""
         predictions = self.meaning.predictions(outputs, true_values)
-        scale = self._parts.target
-        is_scaled = scale is not None and self.meaning.task == "regression"
-        return scale.undone(predictions) if scale and is_scaled else predictions
+        return in_unit_of_target(self._parts, self.meaning, predictions)
 
     def _loss_count(self, batch: dict[str, torch.Tensor]) -> int:
         """Return what the summed loss of some rows is divided by, as in the training."""
@@ -150,6 +147,32 @@ class Scorer:
         if isinstance(loss, SummedLoss):
             return loss.sum_losses(outputs, batch["target"], mask=target_mask(batch))
         return loss(self._parts.model, batch)
+
+
+def rows_per_batch(features: int, outputs: int) -> int:
+    """Return how many rows go through a model together.
+
+    Args:
+        features: number of features of the longest row.
+        outputs: number of values that the model makes of it.
+    """
+    bytes_per_row = max(4 * features, 8 * outputs)
+    return max(1, min(_ROWS_PER_BATCH, _BYTES_PER_BATCH // bytes_per_row))
+
+
+def in_unit_of_target(
+    parts: ModelParts, meaning: OutputMeaning, predictions: torch.Tensor
+) -> torch.Tensor:
+    """Return predictions in the unit of the target in the file.
+
+    Args:
+        parts: the model, with what its training does to the target.
+        meaning: what the outputs of the model mean.
+        predictions: predictions as ``OutputMeaning`` gives them.
+    """
+    scale = parts.target
+    is_scaled = scale is not None and meaning.task == "regression"
+    return scale.undone(predictions) if scale and is_scaled else predictions
 
 
 def _growth(dataset: MemmapDataset, rows: Rows) -> int:

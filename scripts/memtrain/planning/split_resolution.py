@@ -23,6 +23,7 @@ from memtrain.planning.feature_encoding import FeatureLearner
 from memtrain.planning.initial_check import initial_problems
 from memtrain.planning.parts_problems import PartsError, shared_problems
 from memtrain.planning.shared_elements import shared_element_problems, without_shared_elements
+from memtrain.planning.source_inputs import inputs_of_source
 from memtrain.planning.target_check import target_problems
 from memtrain.planning.validation_check import check_decisions
 from memtrain.planning.validation_rows import hold_out
@@ -175,6 +176,7 @@ class _Resolver:
             shard_sections=list(self._manifest.grid.around(resolved).sections),
             withdrawn=[(rows.start, rows.end) for rows in left_out],
             unknown_words=self._learner.unknown_words(training.encoding, rows.get("evaluate", [])),
+            inputs=inputs_of_source(self._source),
         )
 
     def _shared_elements(self, split: str, rows: Mapping[str, list[Range]]) -> Iterator[str]:

@@ -23,6 +23,7 @@ from memtrain.core.shard_grid import ONE_SECTION, ShardGrid
 from memtrain.data.field_statistics import FieldStatistics
 from memtrain.data.record_file import dtype_from_json
 from memtrain.recipes.encoding import Encoding
+from memtrain.recipes.inputs import Inputs
 from memtrain.system import canonical_json, checked_json
 
 #: Kinds of task that a model does. For "binary", every target is one of two labels, yes or no. For
@@ -316,6 +317,9 @@ class Recipe(Settings):
             begins there, as far as pieces reach; not written for rows that lie in one file.
         withdrawn: configured rows that are left out because they are withdrawn.
         unknown_words: number of evaluation rows with a word that no training row has, by column.
+        inputs: how a row of the tables becomes a row of the data file, and the words of the
+            classes, so that a model can be used without the data; not written for rows that were
+            not imported.
         made_from: digests of what the recipe was made from; see ``data.made_from``.
     """
 
@@ -331,6 +335,7 @@ class Recipe(Settings):
     )
     withdrawn: list[tuple[int, int]]
     unknown_words: dict[str, int] = Field(default_factory=dict)
+    inputs: Inputs | None = Field(default=None, exclude_if=lambda inputs: inputs is None)
     made_from: dict[str, str] = Field(default_factory=dict)
 
     @property

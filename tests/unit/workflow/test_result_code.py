@@ -84,6 +84,7 @@ LARGE_IMPORTS = {
     "import_data": {"pyarrow"},
     "index_shards": set(),
     "lineage": set(),
+    "predict": {"pyarrow", "torch"},
     "resolve_splits": {"torch"},
     "status": set(),
     "summarize": {"memtrain.reporting.summary"},

@@ -129,19 +129,19 @@ def _read_member_layout(where: str, stream: IO[bytes]) -> RecordLayout:
 
 def _to_batch(path: Path, columns: dict[str, np.ndarray]) -> pa.RecordBatch:
     return pa.RecordBatch.from_pydict(
-        {name: _to_arrow(f"{path}, column '{name}'", values) for name, values in columns.items()}
+        {name: to_arrow(f"{path}, column '{name}'", values) for name, values in columns.items()}
     )
 
 
 def _arrow_type(row: np.dtype) -> pa.DataType:
     """Return the type of a column whose rows have a dtype; null for one that cannot be read."""
     try:
-        return _to_arrow("", np.zeros((1, *row.shape), row.base)).type
+        return to_arrow("", np.zeros((1, *row.shape), row.base)).type
     except UserError:  # It is told where the column is read; others need not read it.
         return pa.null()
 
 
-def _to_arrow(where: str, values: np.ndarray) -> pa.Array:
+def to_arrow(where: str, values: np.ndarray) -> pa.Array:
     """Return an array of shape (rows, ...) as a column of values, or of lists, maybe of lists.
 
     Raises:

@@ -22,7 +22,7 @@ def add_row_arguments(parser: argparse.ArgumentParser, required: bool = True) ->
     group = parser.add_mutually_exclusive_group(required=required)
     group.add_argument(
         "--rows",
-        type=_parse_rows,
+        type=parse_rows,
         metavar="START:END",
         help="the rows START to END-1; one number is one row",
     )
@@ -48,13 +48,13 @@ def add_place_arguments(parser: argparse.ArgumentParser, group: Any) -> None:
     parts = parser.add_mutually_exclusive_group()
     parts.add_argument(
         "--bytes",
-        type=_parse_rows,
+        type=parse_rows,
         metavar="START:END",
         help="of the file, the rows that one of the bytes START to END-1 is part of",
     )
     parts.add_argument(
         "--elements",
-        type=_parse_rows,
+        type=parse_rows,
         metavar="START:END",
         help="the rows that one of these elements is part of; without PATH, elements are counted "
         "through all files",
@@ -73,7 +73,7 @@ def add_place_arguments(parser: argparse.ArgumentParser, group: Any) -> None:
     )
 
 
-def _parse_rows(text: str) -> Range:
+def parse_rows(text: str) -> Range:
     """Return "A:B" as the rows [A, B), and "A" as that one row."""
     match = re.fullmatch(r"([0-9]{1,19})(?::([0-9]{1,19}))?", text)
     rows = match and Range(int(match[1]), int(match[2]) if match[2] else int(match[1]) + 1)
