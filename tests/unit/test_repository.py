@@ -71,6 +71,7 @@ def test_every_rule_has_its_script_and_every_script_its_rule(repository):
         rules |= set(re.findall(r"^\s*(?:rule|checkpoint) (\w+):", path.read_text(), re.MULTILINE))
     # Users call these by hand; the rules that generate and import rows call check_components, too.
     commands = {"status", "lineage", "clean", "check_components", "describe_table", "track"}
+    commands.add("memtrain_command")
     # A group of files is indexed by the script that joins the groups, and a model is only offered.
     rules -= {"index_group", "offer_base"}
     assert {path.stem for path in repository.glob("scripts/*.py")} == rules | commands
