@@ -19,6 +19,7 @@ from memtrain.data.tables.table import Table
 from memtrain.frontdoor.proposal import Plan, proposed_settings
 from memtrain.frontdoor.roles import find_order, find_target, role_of
 from memtrain.frontdoor.setting import settings_text
+from memtrain.frontdoor.spelling import spelling_of, with_decimal_comma
 from memtrain.frontdoor.task import Task, find_task
 from memtrain.system.atomic_files import write_text
 from memtrain.system.yaml_text import parse_yaml
@@ -27,9 +28,6 @@ CONFIGURATION = Path("config.yaml")
 
 #: Fewest rows that can be divided into trained, validated and evaluated ones.
 _FEWEST_ROWS = 20
-
-#: What separates cells, where it is no comma, by what the header of such a file looks like.
-_OTHER_DELIMITERS = (";", "\t", "|")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,8 +65,10 @@ def init(args: argparse.Namespace) -> int:
             f"{CONFIGURATION}: it is here already. Add --force to replace it, or work in another "
             "folder."
         )
-    csv = _csv_settings(args.csv, path)
+    csv = parse_settings_text(CsvSettings, args.csv) if args.csv else spelling_of(path)
     columns = describe_columns(path, csv)
+    if not args.csv and (other := with_decimal_comma(csv, columns)):
+        csv, columns = other, describe_columns(path, other)
     tables = _open(path, csv)
     name = _name_of_target(args.target, path, tables)
     if name is None:
@@ -143,19 +143,6 @@ def _path_of(paths: list[str]) -> str | TwoPaths:
         f"found {len(paths)} paths. Give one table, or the files of the features and of the "
         "target; write a pattern such as 'data/*.csv' in quotes, so that the shell leaves it."
     )
-
-
-def _csv_settings(given: str | None, path: str | TwoPaths) -> CsvSettings:
-    """Return how text files are written: as given, or by another delimiter in their first line."""
-    if given is not None:
-        return parse_settings_text(CsvSettings, given)
-    plain = CsvSettings()
-    if isinstance(path, TwoPaths):
-        return plain
-    first = open_tables(source_files(path)[:1], plain)[0]
-    header = first.columns[0] if len(first.columns) == 1 else ""
-    delimiter = next((sign for sign in _OTHER_DELIMITERS if sign in header), None)
-    return CsvSettings(delimiter=delimiter) if delimiter else plain
 
 
 def _open(path: str | TwoPaths, csv: CsvSettings) -> list[Table]:

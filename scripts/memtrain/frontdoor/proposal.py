@@ -197,7 +197,14 @@ def _impute(plan: Plan) -> Iterator[Setting]:
     }
     if not fills:
         return
-    why = "the median of the training rows, and a feature that says where it was missing"
+    why = "; ".join(
+        text
+        for use, text in (
+            ("number", "numbers: the median of the training rows, and where it was missing"),
+            ("category", "text: a word of its own"),
+        )
+        if any(role.use == use and role.name in fills for role in plan.features)
+    )
     is_same = all(role.use == "number" for role in plan.features)
     value: Any = {"with": "median", "indicator": True}
     yield Setting("impute", value if is_same and len(fills) > _MOST_NAMED else fills, why)

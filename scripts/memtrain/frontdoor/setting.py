@@ -45,15 +45,13 @@ def settings_text(settings: Sequence[Setting], heading: str) -> str:
 def _lines(setting: Setting, indent: str) -> Iterator[str]:
     """Yield the lines of a setting, with its reason behind it or, where it is long, above it."""
     below = isinstance(setting.value, tuple)
-    line = f"{indent}{_flow(setting.key)}:" + ("" if below else f" {_flow(setting.value)}")
-    behind = f"{line:{_COMMENT_COLUMN}}  # {setting.why}"
-    if not setting.why:
-        yield line
-    elif len(behind) <= _WIDTH:
-        yield behind
-    else:
+    first, *others = [f"{setting.key}:"] if below else _flow(setting, indent)
+    behind = f"{indent + first:{_COMMENT_COLUMN}}  # {setting.why}"
+    fits = not others and len(behind) <= _WIDTH
+    if setting.why and not fits:
         yield from _comment(setting.why, indent)
-        yield line
+    yield behind if setting.why and fits else indent + first
+    yield from (f"{indent}    {line.strip()}" for line in others)
     if below:
         for one in setting.value:
             yield from _lines(one, indent + "  ")
@@ -64,9 +62,13 @@ def _comment(text: str, indent: str) -> Iterator[str]:
         yield f"{indent}# {line}"
 
 
-def _flow(value: Any) -> str:
-    """Return a value as YAML in one line, as short as ``yaml`` writes it."""
+def _flow(setting: Setting, indent: str) -> list[str]:
+    """Return a key with its value as YAML, in as few lines as fit the width."""
     text = yaml.safe_dump(
-        value, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10**9
+        setting.value,
+        default_flow_style=True,
+        sort_keys=False,
+        allow_unicode=True,
+        width=_WIDTH - len(indent) - len(setting.key) - 2,
     )
-    return text.removesuffix("...\n").strip()
+    return f"{setting.key}: {text.strip().removesuffix('...').strip()}".splitlines()
