@@ -8,6 +8,7 @@ from typing import Any
 from memtrain.config.dataset import TwoPaths
 from memtrain.config.text_files import CsvSettings
 from memtrain.config.types import LONGEST_NAME
+from memtrain.core.wording import listed
 from memtrain.frontdoor.amounts import Amounts, amounts_for
 from memtrain.frontdoor.roles import Role, RowOrder
 from memtrain.frontdoor.setting import Setting
@@ -109,8 +110,16 @@ def _features(plan: Plan) -> Setting:
     value: Any = names
     if len(names) > _MOST_NAMED:
         value = [{"all_but": left_out}] if left_out else ":"
-    why = "; ".join(f"{role.name}, since {role.why}" for role in plan.left_out[:_MOST_NAMED])
-    return Setting("features", value, f"left out: {why}" if why else "")
+    return Setting("features", value, _why_left_out(plan))
+
+
+def _why_left_out(plan: Plan) -> str:
+    """Return which columns are left out, by the reason for it."""
+    names: dict[str, list[str]] = {}
+    for role in plan.left_out:
+        names.setdefault(role.why, []).append(role.name)
+    parts = [f"{listed(named, _MOST_NAMED)} ({why})" for why, named in names.items()]
+    return f"left out: {'; '.join(parts)}" if parts else ""
 
 
 def _dtypes(plan: Plan) -> dict[str, str]:

@@ -106,25 +106,25 @@ def role_of(column: ColumnFacts) -> Role:
 def _reason_against(column: ColumnFacts) -> str:
     """Return why a column is of no use as a feature; "" where it may be of use."""
     if column.kind == "nothing":
-        return "all its values are missing"
+        return "all values are missing"
     if column.kind == "other":
-        return f"no import takes its type, {column.type}"
+        return f"no import takes the type {column.type}"
     if column.shape:
         return ""
     if column.values == 1 and not column.missing:
-        return "it is the same in every row"
+        return "the same in every row"
     if is_identifier(column):
-        return "it is called as an identifier is, which says nothing of rows to come"
+        return "an identifier by its name, which says nothing of rows to come"
     if column.kind == "text" and column.values is None:
-        return f"it has more than {MOST_VALUES:,} different words"
+        return f"more than {MOST_VALUES:,} different words"
     if column.kind == "text" and (column.values or 0) > column.rows / 2:
-        return "its words are different in most rows"
+        return "words that are different in most rows"
     if _counts_rows(column):
-        return "it counts the rows"
+        return "counts the rows"
     if _is_infinite(column):
-        return "it holds infinite values, on which no model is trained"
+        return "infinite values, on which no model is trained"
     is_too_large = column.kind == "integer" and _largest(column) > _LARGEST_INTEGER
-    return "it holds integers of more than 64 bits" if is_too_large else ""
+    return "integers of more than 64 bits" if is_too_large else ""
 
 
 def _counts_rows(column: ColumnFacts) -> bool:
@@ -155,15 +155,15 @@ def _ends(column: ColumnFacts) -> list[int | float]:
 
 def _role_of_date(column: ColumnFacts) -> Role:
     if column.missing:
-        return Role(column, "left out", why="some of its dates are missing")
+        return Role(column, "left out", why="some dates are missing")
     if column.type != "text":
         is_clock = column.type.startswith(("time32", "time64", "duration"))
         return Role(column, "number" if is_clock else "date")
     text = str(column.least)
     if re.search(r"(Z|[+-]\d{2}:?\d{2})$", text) and len(text) > len("2024-01-31"):
-        return Role(column, "left out", why="its times have a zone, which text may not have")
+        return Role(column, "left out", why="times with a zone, which no import reads from text")
     if "-" not in text:
-        return Role(column, "left out", why="it holds times of day without a date, as text")
+        return Role(column, "left out", why="times of day, which no import reads from text")
     return Role(column, "date", "date" if column.kind == "date" else "timestamp")
 
 

@@ -124,8 +124,8 @@ def test_columns_of_no_use_are_left_out(init, tmp_path):
     name = write_table(tmp_path / "t.csv", "n,constant,empty,text,good,y", row)
     assert init(name, "--target", "y")["dataset"]["import"]["features"] == ["good"]
     text = (tmp_path / "config.yaml").read_text().replace("\n    #", "")
-    assert "n, since it counts the rows" in text
-    assert "constant, since it is the same in every row" in text
+    assert "n (counts the rows)" in text
+    assert "constant (the same in every row)" in text
 
 
 def test_names_that_yaml_and_selections_take_for_something_else(init, tmp_path):
@@ -158,7 +158,7 @@ def test_an_existing_configuration_is_kept(init, tmp_path):
     [
         ("1.5,2.5", "z", "there is no column 'z'"),
         ("1.5,2.5", "y", "the same value in every row"),
-        ("1.5,", "y", "all its values are missing"),
+        ("1.5,", "y", "all values are missing"),
         ("1.5,2024-01-01", "y", "same value|dates"),
         ("1.5,inf", "y", "same value|infinite"),
     ],
