@@ -21,7 +21,6 @@ prepare_imports(__name__)
 
 from memtrain.cli.entry_point import argument_parser, run
 from memtrain.frontdoor.command import add_commands, hand_on
-from memtrain.frontdoor.init import init
 from memtrain.frontdoor.workflow_run import run_workflow
 
 
@@ -37,7 +36,10 @@ def main(argv: list[str] | None = None) -> int:
     given = sys.argv[1:] if argv is None else argv
     if given and given[0] == "run":
         run_workflow(given[1:])
-    return init(parse_arguments(argv))
+    args = parse_arguments(argv)
+    from memtrain.frontdoor.init import init
+
+    return init(args)
 
 
 if __name__ == "__main__":
