@@ -15,6 +15,7 @@ import grimp
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 _PURPOSES = {
+    "frontdoor": "the command `memtrain`: a configuration for a table, the run, the other programs",
     "api": "the public names",
     "core": "errors, wording, ranges, random streams, byte sizes, number formats: no files",
     "system": "the machine: atomic files, canonical JSON, digests, file systems, memory",

@@ -4,6 +4,7 @@ from docs.generate.command_help import SCRIPTS, help_text, sub_commands
 
 #: In the order of the workflow; any other script follows.
 _ORDER = (
+    "memtrain_command",
     "status",
     "lineage",
     "clean",

@@ -44,9 +44,34 @@ def test_the_wheel_holds_the_package_and_its_assets(wheel, repository):
     }
     with ZipFile(wheel) as archive:
         held = {name for name in archive.namelist() if name.startswith("memtrain/")}
-    assert held == expected
+    assert {name for name in held if not name.startswith("memtrain/carried/")} == expected
     assert "memtrain/py.typed" in held
     assert any("page/assets/" in name for name in held)
+
+
+def test_the_wheel_carries_the_workflow(wheel, repository):
+    folders = ("rules", "profiles", "schemas", "report", "envs")
+    files = [repository / "Snakefile", *repository.glob("scripts/*.py")]
+    files += [path for name in folders for path in (repository / name).rglob("*")]
+    expected = {
+        str(path.relative_to(repository))
+        for path in files
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    with ZipFile(wheel) as archive:
+        names = archive.namelist()
+        carried = {name.removeprefix("memtrain/carried/") for name in names if "/carried/" in name}
+        command = archive.read(next(name for name in names if name.endswith("entry_points.txt")))
+    assert carried == expected
+    assert b"memtrain = memtrain.frontdoor.console:main" in command
+
+
+def test_the_command_says_what_the_workflow_needs(installed, tmp_path):
+    command = [Path(installed).parent / "memtrain", "init", "x.csv"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env={})
+    assert done.returncode == 1
+    assert "pip install 'memtrain[workflow]'" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_the_example_of_the_readme_runs_outside_of_the_repository(installed, repository, tmp_path):

@@ -26,6 +26,7 @@ SCRIPTS = [
     "clean",
     "lineage",
     "track",
+    "memtrain_command",
 ]
 
 

@@ -1,6 +1,7 @@
 """The command ``explain``: everything upstream of a result."""
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from memtrain.core.errors import UserError
@@ -26,7 +27,7 @@ def add_parser(commands: Commands) -> None:
 def run(query: Query) -> int:
     """Print the tree upstream of a result."""
     path = query.arguments.path
-    if is_file_of_rows(query.layout, path) and not query.index.versions(path):
+    if _is_a_users_file(query, path):
         raise UserError(
             f"{path}: the configuration names this file, and no run made it. Rows of {query.data} "
             f"lie in it: `lineage.py impact {path}` lists what was made from them."
@@ -43,6 +44,15 @@ def run(query: Query) -> int:
         "withdrawn": [one.model_dump() for one in withdrawn],
     }
     return query.answer(content, [*notes, *tree.lines()], is_fine=not notes)
+
+
+def _is_a_users_file(query: Query, path: str) -> bool:
+    """Return whether rows lie in a file that no run made; False where the rows are not known."""
+    if query.index.versions(path):
+        return False
+    with suppress(UserError):
+        return is_file_of_rows(query.layout, path)
+    return False
 
 
 def add_files(tree: Origin, query: Query) -> None:

@@ -1,0 +1,196 @@
+"""Looks at a table and writes a configuration for it, with the reason for each choice."""
+
+import argparse
+import re
+import sys
+from pathlib import Path
+
+from memtrain.config.dataset import TwoPaths
+from memtrain.config.parsing import parse_settings_text
+from memtrain.config.reading import parse_configuration
+from memtrain.config.text_files import CsvSettings
+from memtrain.core.errors import UserError
+from memtrain.core.wording import listed
+from memtrain.data.tables.column_facts import ColumnFacts, describe_columns
+from memtrain.data.tables.files import open_tables
+from memtrain.data.tables.joined_tables import join_tables
+from memtrain.data.tables.source_files import source_files
+from memtrain.data.tables.table import Table
+from memtrain.frontdoor.proposal import Plan, proposed_settings
+from memtrain.frontdoor.roles import find_order, find_target, role_of
+from memtrain.frontdoor.setting import settings_text
+from memtrain.frontdoor.spelling import spelling_of, with_decimal_comma
+from memtrain.frontdoor.task import Task, find_task
+from memtrain.system.atomic_files import write_text
+from memtrain.system.yaml_text import parse_yaml
+
+CONFIGURATION = Path("config.yaml")
+
+#: Fewest rows that can be divided into trained, validated and evaluated ones.
+_FEWEST_ROWS = 20
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the command to its parser."""
+    parser.add_argument(
+        "path",
+        nargs="+",
+        help="the table: a file, a folder of files, or a pattern in quotes; of features and target "
+        "in two files, both",
+    )
+    parser.add_argument("--target", metavar="COLUMN", help="the column that a model shall predict")
+    parser.add_argument(
+        "--task",
+        choices=("regression", "classification"),
+        help="whether the target is a number or a class; unless given, what stands in it decides",
+    )
+    parser.add_argument(
+        "--csv",
+        metavar="SETTINGS",
+        help="how text files are written, as under `dataset: import: csv:`, such as "
+        "'{delimiter: \";\"}'",
+    )
+    parser.add_argument("--force", action="store_true", help="replace the config.yaml that is here")
+
+
+def init(args: argparse.Namespace) -> int:
+    """Write ``config.yaml`` for a table, or list its columns where no target is named.
+
+    Raises:
+        UserError: where the table cannot be read or learned from, or a configuration is here.
+    """
+    path = _path_of(args.path)
+    if CONFIGURATION.exists() and not args.force and (args.target or len(args.path) == 2):
+        raise UserError(
+            f"{CONFIGURATION}: it is here already. Add --force to replace it, or work in another "
+            "folder."
+        )
+    csv = parse_settings_text(CsvSettings, args.csv) if args.csv else spelling_of(path)
+    columns = describe_columns(path, csv)
+    if not args.csv and (other := with_decimal_comma(csv, columns)):
+        csv, columns = other, describe_columns(path, other)
+    tables = _open(path, csv)
+    name = _name_of_target(args.target, path, tables)
+    if name is None:
+        print(_columns_text(columns, args.path))
+        return 0
+    plan = plan_for(path, csv, columns, tables, name, args.task)
+    text = configuration_for(plan)
+    write_text(CONFIGURATION, text)
+    print(_summary(plan))
+    return 0
+
+
+def plan_for(
+    path: str | TwoPaths,
+    csv: CsvSettings,
+    columns: list[ColumnFacts],
+    tables: list[Table],
+    target: str,
+    task: str | None = None,
+) -> Plan:
+    """Return what is decided about a table.
+
+    Args:
+        path: its files.
+        csv: how text files are written.
+        columns: what stands in its columns.
+        tables: the opened files.
+        target: the column that is learned.
+        task: "regression" or "classification"; None to decide by what stands in the target.
+
+    Raises:
+        UserError: where no model can learn the target, from any column or from so few rows.
+    """
+    found = find_target(columns, target)
+    if found.rows < _FEWEST_ROWS:
+        raise UserError(
+            f"{path}: it has {found.rows} rows, too few to train, validate and evaluate a model. "
+            f"Use {_FEWEST_ROWS} or more."
+        )
+    roles = [role_of(column) for column in columns if column.name != target]
+    plan = Plan(path, csv, roles, find_task(found, task), find_order(columns, tables, target))
+    if not plan.features:
+        raise UserError(
+            f"{path}: no column is of use as a feature. "
+            + " ".join(f"'{role.name}' is left out: {role.why}." for role in plan.left_out)
+        )
+    return plan
+
+
+def configuration_for(plan: Plan) -> str:
+    """Return the configuration of a table as commented YAML, which the workflow can read."""
+    heading = (
+        f"Proposed by `memtrain init` for {plan.rows:,} rows. Each choice is yours to change; "
+        "memtrain's documentation describes every key under Configuration."
+    )
+    text = settings_text(proposed_settings(plan), heading)
+    parse_configuration(parse_yaml(text))
+    return text
+
+
+def _path_of(paths: list[str]) -> str | TwoPaths:
+    """Return the one path, or the two of features and target.
+
+    Raises:
+        UserError: for more than two.
+    """
+    if len(paths) == 1:
+        return paths[0]
+    if len(paths) == 2:
+        return TwoPaths(features=paths[0], target=paths[1])
+    raise UserError(
+        f"found {len(paths)} paths. Give one table, or the files of the features and of the "
+        "target; write a pattern such as 'data/*.csv' in quotes, so that the shell leaves it."
+    )
+
+
+def _open(path: str | TwoPaths, csv: CsvSettings) -> list[Table]:
+    if isinstance(path, TwoPaths):
+        sides = [open_tables(source_files(one), csv) for one in (path.features, path.target)]
+        return join_tables(*sides)
+    return open_tables(source_files(path), csv)
+
+
+def _name_of_target(given: str | None, path: str | TwoPaths, tables: list[Table]) -> str | None:
+    """Return the name of the target among all columns; None where it is not known.
+
+    Raises:
+        UserError: where the file of the target has several columns, or not the named one.
+    """
+    if not isinstance(path, TwoPaths) or tables[0].sides is None:
+        return given
+    names = dict(tables[0].sides["target"])
+    if given is None and len(names) == 1:
+        (given,) = names
+    if given not in names:
+        raise UserError(f"--target: name the column of {path.target} to predict: {listed(names)}.")
+    return names[given]
+
+
+def _columns_text(columns: list[ColumnFacts], paths: list[str]) -> str:
+    """Return the columns with their kinds, and how to go on."""
+    width = max(len(column.name) for column in columns)
+    lines = [f"{columns[0].rows:,} rows; their columns:", ""]
+    for column in columns:
+        missing = f", {column.missing:,} missing" if column.missing else ""
+        examples = listed(one for one in column.examples[:3] if one is not None)
+        lines.append(f"  {column.name:{width}}  {column.kind}{missing}: {examples}")
+    files = " ".join(path if re.fullmatch(r"[\w./-]+", path) else f"'{path}'" for path in paths)
+    lines += ["", "Name the one that a model shall predict:", ""]
+    return "\n".join([*lines, f"  memtrain init {files} --target {columns[-1].name}"])
+
+
+def _summary(plan: Plan) -> str:
+    """Return what was decided, in words."""
+    task: Task = plan.task
+    learned = "its classes are learned" if task.is_class else "it is learned as a number"
+    lines = [
+        f"{CONFIGURATION} is written, for {plan.rows:,} rows.",
+        f"  target    {task.target.name}: {learned}",
+        f"  features  {listed((role.name for role in plan.features), 12)}",
+    ]
+    lines += [f"  left out  {role.name}: {role.why}" for role in plan.left_out[:12]]
+    if plan.order.note:
+        sys.stderr.write(f"note: {plan.order.note}.\n")
+    return "\n".join([*lines, "Read it, change what you know better, and go on with: memtrain run"])

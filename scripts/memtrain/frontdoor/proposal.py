@@ -1,0 +1,247 @@
+"""A configuration that is proposed for a table: every setting with the reason for it."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from memtrain.config.dataset import TwoPaths
+from memtrain.config.text_files import CsvSettings
+from memtrain.config.types import LONGEST_NAME
+from memtrain.core.wording import listed
+from memtrain.frontdoor.amounts import Amounts, amounts_for
+from memtrain.frontdoor.roles import Role, RowOrder
+from memtrain.frontdoor.setting import Setting
+from memtrain.frontdoor.task import Task
+
+#: Most features that are named one by one.
+_MOST_NAMED = 16
+
+#: Words of a category from which rare ones become one word together.
+_MANY_WORDS = 20
+
+#: Most classes whose shares a random order can keep.
+_MOST_STRATIFIED = 1000
+
+_SEED = 1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is known of a table and decided about it.
+
+    Attributes:
+        path: the files of the table.
+        csv: how text files are written.
+        roles: what each column is used for, the target aside, in the order of the table.
+        task: what is learned.
+        order: how the rows hang together.
+    """
+
+    path: str | TwoPaths
+    csv: CsvSettings
+    roles: Sequence[Role]
+    task: Task
+    order: RowOrder
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return self.task.target.rows
+
+    @property
+    def features(self) -> list[Role]:
+        """The columns that the model sees."""
+        return [role for role in self.roles if role.use != "left out"]
+
+    @property
+    def left_out(self) -> list[Role]:
+        """The columns that it does not see."""
+        return [role for role in self.roles if role.use == "left out"]
+
+    @property
+    def target_in_file(self) -> str:
+        """The name of the target in its file: of two files, both may have a column of one name."""
+        name = self.task.target.name
+        return name.removeprefix("target:") if isinstance(self.path, TwoPaths) else name
+
+
+def proposed_settings(plan: Plan) -> list[Setting]:
+    """Return the settings that are proposed for a table."""
+    return [
+        Setting("dataset", (Setting("name", dataset_name(plan.path)), _import(plan))),
+        Setting("splits", (_split(plan),)),
+        Setting("training", tuple(_training(plan, amounts_for(plan.rows)))),
+    ]
+
+
+def dataset_name(path: str | TwoPaths) -> str:
+    """Return a name for the results of files, made of their own."""
+    text = path.features if isinstance(path, TwoPaths) else path
+    parts = [part for part in text.split("/") if part and not re.search(r"[*?\[]", part)]
+    stem = parts[-1].split(".")[0] if parts else ""
+    name = re.sub(r"[^A-Za-z0-9_-]+", "_", stem).strip("_-")
+    return name[:LONGEST_NAME] or "table"
+
+
+def _import(plan: Plan) -> Setting:
+    path: Any = plan.path
+    if isinstance(path, TwoPaths):
+        path = path.model_dump()
+    settings = [Setting("path", path), _features(plan)]
+    settings.append(Setting("target", [plan.target_in_file], plan.task.why))
+    categories = [role.name for role in plan.features if role.use == "category"]
+    if plan.task.is_category:
+        categories.append(plan.task.target.name)
+    if categories:
+        settings.append(Setting("categories", categories, "text"))
+    if dtypes := _dtypes(plan):
+        settings.append(Setting("dtypes", dtypes, _why_dtypes(plan)))
+    settings += _missing(plan)
+    if csv := plan.csv.model_dump(exclude_defaults=True):
+        settings.append(Setting("csv", csv, "how the file is written"))
+    settings += _order(plan)
+    return Setting("import", tuple(settings))
+
+
+def _features(plan: Plan) -> Setting:
+    names = [role.name for role in plan.features]
+    left_out = [role.name for role in plan.left_out]
+    value: Any = names
+    if len(names) > _MOST_NAMED:
+        value = [{"all_but": left_out}] if left_out else ":"
+    return Setting("features", value, _why_left_out(plan))
+
+
+def _why_left_out(plan: Plan) -> str:
+    """Return which columns are left out, by the reason for it."""
+    names: dict[str, list[str]] = {}
+    for role in plan.left_out:
+        names.setdefault(role.why, []).append(role.name)
+    parts = [f"{listed(named, _MOST_NAMED)} ({why})" for why, named in names.items()]
+    return f"left out: {'; '.join(parts)}" if parts else ""
+
+
+def _dtypes(plan: Plan) -> dict[str, str]:
+    dtypes = {role.name: role.dtype for role in plan.features if role.dtype}
+    if plan.task.dtype:
+        dtypes[plan.task.target.name] = plan.task.dtype
+    return dtypes
+
+
+def _why_dtypes(plan: Plan) -> str:
+    """Return why some columns need a type of their own."""
+    uses = {role.use for role in plan.features if role.dtype}
+    return "; ".join(
+        text
+        for text, is_meant in (
+            ("float32 would round these numbers", "number" in uses),
+            ("dates, which are text in the file", "date" in uses),
+            ("an integer target is a class, a float one a number", bool(plan.task.dtype)),
+        )
+        if is_meant
+    )
+
+
+def _missing(plan: Plan) -> Iterator[Setting]:
+    missing: dict[str, str] = {}
+    if any(role.facts.missing for role in plan.features):
+        missing["features"] = "keep"
+    if plan.task.target.missing:
+        missing["target"] = "drop"
+    if missing:
+        parts = {"features": "features are filled by `impute`", "target": "rows without target go"}
+        yield Setting("missing", missing, "; ".join(parts[field] for field in missing))
+
+
+def _order(plan: Plan) -> Iterator[Setting]:
+    order, target = plan.order, plan.task.target
+    if order.time:
+        return
+    if order.group:
+        value: Any = {"seed": _SEED, "group_by": order.group}
+        why = f"no rows of one {order.group} are both trained and evaluated on"
+    elif plan.task.is_class and (target.values or _MOST_STRATIFIED + 1) <= _MOST_STRATIFIED:
+        value = {"seed": _SEED, "stratify_by": target.name}
+        why = "every range has the same shares of the classes"
+    else:
+        value, why = _SEED, "a random order: files are often sorted by something"
+    yield Setting("shuffle_once", value, "; ".join(filter(None, [why, order.note])))
+
+
+def _split(plan: Plan) -> Setting:
+    ranges = {"train": [0, "80%"], "validate": ["80%", "90%"], "evaluate": ["90%", "100%"]}
+    why = "the rows of `evaluate` decide nothing, so that the result can be trusted"
+    if plan.order.time:
+        why = f"in the order of {plan.order.time}: evaluated on what came last"
+    return Setting("all", ranges, why)
+
+
+def _training(plan: Plan, amounts: Amounts) -> Iterator[Setting]:
+    yield Setting("model", {"name": "mlp", "hidden": list(amounts.hidden)}, amounts.why_hidden)
+    yield Setting("transform", "standardize", "every feature has mean 0 and deviation 1")
+    yield from _impute(plan)
+    yield from _encode(plan)
+    if plan.task.is_class:
+        yield Setting("loss", "CrossEntropyLoss", "for classes")
+    else:
+        yield Setting("target", "standardize", "results keep the unit of the target")
+        yield Setting("loss", "MSELoss", "HuberLoss, where few values are far off")
+    yield Setting("optimizer", {"name": "AdamW", "lr": 0.002, "weight_decay": 0.01})
+    window = amounts.batch_size * amounts.accumulation_steps
+    why = f"{window} rows a step, for {plan.rows:,} rows"
+    yield Setting("batch_size", amounts.batch_size, why)
+    yield Setting("accumulation_steps", amounts.accumulation_steps, "so that 2 or 4 processes fit")
+    yield Setting("epochs", amounts.epochs, "at most; early_stopping ends it before")
+    yield Setting("early_stopping", {"patience": amounts.patience}, "epochs without progress")
+    yield Setting("keep", "best", "the weights of the best validation")
+
+
+def _impute(plan: Plan) -> Iterator[Setting]:
+    """Yield what takes the place of missing values; one setting for all where it can be."""
+    fills = {
+        role.name: ("category" if role.use == "category" else {"with": "median", "indicator": True})
+        for role in plan.features
+        if role.facts.missing
+    }
+    if not fills:
+        return
+    why = "; ".join(
+        text
+        for use, text in (
+            ("number", "numbers: the median of the training rows, and where it was missing"),
+            ("category", "text: a word of its own"),
+        )
+        if any(role.use == use and role.name in fills for role in plan.features)
+    )
+    is_same = all(role.use == "number" for role in plan.features)
+    value: Any = {"with": "median", "indicator": True}
+    yield Setting("impute", value if is_same and len(fills) > _MOST_NAMED else fills, why)
+
+
+def _encode(plan: Plan) -> Iterator[Setting]:
+    encode: dict[str, Any] = {}
+    for role in plan.features:
+        if role.use == "category" and (role.facts.values or 0) > _MANY_WORDS:
+            encode[role.name] = {"name": "one_hot", "rare": 10}
+        elif role.use == "date":
+            encode[role.name] = _time_parts(role, plan.order)
+    uses = {role.use for role in plan.features if role.name in encode}
+    why = {
+        "category": "words of fewer than 10 rows become one word together",
+        "date": "dates by their places in the year and the week",
+    }
+    if encode:
+        reasons = "; ".join(text for use, text in why.items() if use in uses)
+        yield Setting("encode", encode, reasons)
+
+
+def _time_parts(role: Role, order: RowOrder) -> list[str]:
+    """Return what the model sees of a date.
+
+    In the order of time, evaluation rows lie beyond all dates of the training rows, so that the
+    elapsed seconds would lead a model astray.
+    """
+    parts = [] if order.time else ["elapsed"]
+    hour = ["hour"] if role.facts.kind == "time" and not role.facts.type.startswith("date") else []
+    return [*parts, "day_of_year", "weekday", *hour]

@@ -1,0 +1,188 @@
+"""What `memtrain init` proposes for tables of different kinds."""
+
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from memtrain.config.reading import read_configuration
+from memtrain.core.errors import UserError
+from memtrain.frontdoor.command import add_commands
+from tests.tables import KINDS, ROWS
+
+
+@pytest.fixture
+def init(tmp_path, monkeypatch):
+    """A function that calls init in an empty folder, and returns the configuration it wrote."""
+    import argparse
+
+    from memtrain.frontdoor.init import init
+
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        parser = argparse.ArgumentParser()
+        add_commands(parser)
+        assert init(parser.parse_args(["init", *map(str, arguments)])) == 0
+        written = tmp_path / "config.yaml"
+        if not written.exists():
+            return None
+        read_configuration(written)
+        assert max(map(len, written.read_text().splitlines())) <= 100
+        return yaml.safe_load(written.read_text())
+
+    return call
+
+
+def write_table(path, header, row, rows=100):
+    """Write a CSV file, each of its rows made by a function of its number."""
+    path.write_text("\n".join([header, *map(row, range(rows)), ""]))
+    return path.name
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_proposal_is_a_configuration(init, tmp_path, kind):
+    content = init(*KINDS[kind](tmp_path))
+    assert content["splits"] == {
+        "all": {"train": [0, "80%"], "validate": ["80%", "90%"], "evaluate": ["90%", "100%"]}
+    }
+    assert content["training"]["keep"] == "best"
+    assert content["training"]["early_stopping"]["patience"] > 1
+
+
+def test_numbers_words_and_missing_values(init, tmp_path):
+    content = init(*KINDS["numbers"](tmp_path))
+    rows, training = content["dataset"]["import"], content["training"]
+    assert rows["features"] == ["area", "rooms", "district"]  # and no house_id
+    assert rows["categories"] == ["district"]
+    assert rows["missing"] == {"features": "keep", "target": "drop"}
+    assert training["impute"] == {
+        "area": {"with": "median", "indicator": True},
+        "district": "category",
+    }
+    assert training["target"] == "standardize"
+    assert training["loss"] == "MSELoss"
+
+
+def test_words_are_classes_with_the_same_shares_everywhere(init, tmp_path):
+    content = init(*KINDS["words"](tmp_path))
+    rows = content["dataset"]["import"]
+    assert rows["csv"] == {"delimiter": ";", "decimal": ","}
+    assert rows["categories"] == ["kind"]
+    assert rows["shuffle_once"]["stratify_by"] == "kind"
+    assert content["training"]["loss"] == "CrossEntropyLoss"
+    assert "target" not in content["training"]
+
+
+def test_rows_in_the_order_of_time_stay_so(init, tmp_path):
+    content = init(*KINDS["dates"](tmp_path))
+    assert "shuffle_once" not in content["dataset"]["import"]
+    assert content["dataset"]["import"]["dtypes"] == {"day": "date"}
+    assert content["training"]["encode"] == {"day": ["day_of_year", "weekday"]}
+
+
+def test_dates_out_of_order_are_shuffled_and_told(init, tmp_path, capsys):
+    name = write_table(
+        tmp_path / "t.csv", "day,y", lambda row: f"2024-01-{28 - row % 28:02},{row}.5"
+    )
+    content = init(name, "--target", "y")
+    assert "shuffle_once" in content["dataset"]["import"]
+    assert "the rows are not in the order of day" in capsys.readouterr().err
+
+
+def test_rows_of_an_identifier_stay_together(init, tmp_path):
+    content = init(*KINDS["groups"](tmp_path))
+    rows = content["dataset"]["import"]
+    assert rows["shuffle_once"]["group_by"] == "patient_id"
+    assert "patient_id" not in rows["features"]
+    # As float32, seconds since 1970 would be rounded; an integer target is a class.
+    assert rows["dtypes"] == {"seen": "int64", "responds": "int64"}
+
+
+def test_features_and_target_in_two_files(init, tmp_path):
+    rows = init(*KINDS["matrices"](tmp_path))["dataset"]["import"]
+    assert rows["path"] == {"features": "X.npy", "target": "y.npy"}
+    assert rows["features"] == ":"
+    assert rows["target"] == ["0"]
+
+
+@pytest.mark.parametrize(("rows", "classes"), [(100, True), (30, False)])
+def test_whole_numbers_are_classes_where_each_has_enough_rows(init, tmp_path, rows, classes):
+    name = write_table(tmp_path / "t.csv", "x,y", lambda row: f"{row / 7},{row % 5}", rows)
+    loss = "CrossEntropyLoss" if classes else "MSELoss"
+    assert init(name, "--target", "y")["training"]["loss"] == loss
+    other = "regression" if classes else "classification"
+    changed = init(name, "--target", "y", "--force", "--task", other)
+    assert changed["training"]["loss"] != loss
+
+
+def test_columns_of_no_use_are_left_out(init, tmp_path):
+    def row(number):
+        return f"{number},5,,note {number},{number % 7}.5,{number * 2}.5"
+
+    name = write_table(tmp_path / "t.csv", "n,constant,empty,text,good,y", row)
+    assert init(name, "--target", "y")["dataset"]["import"]["features"] == ["good"]
+    text = (tmp_path / "config.yaml").read_text().replace("\n    #", "")
+    assert "n (counts the rows)" in text
+    assert "constant (the same in every row)" in text
+
+
+def test_names_that_yaml_and_selections_take_for_something_else(init, tmp_path):
+    header = '"no","0:64","a*","a, b","x: 1","# y"'
+    name = write_table(tmp_path / "t.csv", header, lambda row: ",".join([f"{row % 9}.5"] * 6))
+    rows = init(name, "--target", "# y")["dataset"]["import"]
+    assert rows["features"] == ["no", "0:64", "a*", "a, b", "x: 1"]
+    assert rows["target"] == ["# y"]
+
+
+def test_without_a_target_the_columns_are_listed(init, tmp_path, capsys):
+    assert init(KINDS["numbers"](tmp_path)[0]) is None
+    printed = capsys.readouterr().out
+    assert f"{ROWS} rows" in printed
+    assert "district  text, 13 missing" in printed
+    assert "memtrain init houses.csv --target price" in printed
+
+
+def test_an_existing_configuration_is_kept(init, tmp_path):
+    (tmp_path / "config.yaml").write_text("mine: 1\n")
+    arguments = KINDS["numbers"](tmp_path)
+    with pytest.raises(UserError, match="--force"):
+        init(*arguments)
+    assert (tmp_path / "config.yaml").read_text() == "mine: 1\n"
+    assert init(*arguments, "--force")["dataset"]["name"] == "houses"
+
+
+@pytest.mark.parametrize(
+    ("cells", "target", "message"),
+    [
+        ("1.5,2.5", "z", "there is no column 'z'"),
+        ("1.5,2.5", "y", "the same value in every row"),
+        ("1.5,", "y", "all values are missing"),
+        ("1.5,2024-01-01", "y", "same value|dates"),
+        ("1.5,inf", "y", "same value|infinite"),
+    ],
+)
+def test_targets_that_no_model_can_learn(init, tmp_path, cells, target, message):
+    name = write_table(tmp_path / "t.csv", "x,y", lambda row: cells)
+    with pytest.raises(UserError, match=message):
+        init(name, "--target", target)
+    assert not (tmp_path / "config.yaml").exists()
+
+
+def test_too_few_rows_and_no_names(init, tmp_path):
+    few = write_table(tmp_path / "few.csv", "x,y", lambda row: f"{row}.5,{row}.25", 10)
+    with pytest.raises(UserError, match="10 rows, too few"):
+        init(few, "--target", "y")
+    unnamed = write_table(tmp_path / "unnamed.csv", "1.5,2.5", lambda row: f"{row}.5,{row}.25")
+    with pytest.raises(UserError, match="column_names"):
+        init(unnamed, "--target", "y")
+
+
+def test_a_mistake_is_told_in_a_sentence(repository, tmp_path):
+    command = [sys.executable, repository / "scripts/memtrain_command.py"]
+    for arguments in (["init", "none.csv", "--target", "y"], ["run"]):
+        done = subprocess.run([*command, *arguments], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 1
+        assert done.stderr.startswith("memtrain_command.py: error: ")
+        assert "Traceback" not in done.stderr

@@ -1,0 +1,45 @@
+"""From a file to a first model: what `memtrain init` proposes is run by `memtrain run`."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.tables import KINDS
+
+
+def memtrain(repository, folder, *arguments):
+    """Call the command of the checkout in a folder, and return what it printed."""
+    done = subprocess.run(
+        [sys.executable, repository / "scripts/memtrain_command.py", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("kind", ["numbers", "words"])
+def test_a_first_model_is_better_than_the_baseline(repository, tmp_path, kind):
+    memtrain(repository, tmp_path, "init", *KINDS[kind](tmp_path))
+    memtrain(repository, tmp_path, "run", "--cores", "2", "--quiet", "all")
+    (found,) = tmp_path.glob("results/*/splits/all/evaluation.json")
+    evaluation = json.loads(found.read_text())
+    metrics, baseline = evaluation["metrics"], evaluation["baseline"]
+    if kind == "numbers":
+        assert metrics["rmse"] < 0.5 * baseline["rmse"]
+        assert "finished" in memtrain(repository, tmp_path, "status", "--once")
+    else:
+        assert metrics["accuracy"] > 0.8 > baseline["accuracy"]
+
+
+@pytest.mark.parametrize("kind", ["dates", "groups", "matrices"])
+def test_the_rows_are_imported_and_the_splits_resolved(repository, tmp_path, kind):
+    memtrain(repository, tmp_path, "init", *KINDS[kind](tmp_path))
+    memtrain(repository, tmp_path, "run", "--quiet", "all", "--until", "resolve_splits")
+    (recipe,) = tmp_path.glob("results/*/splits/all/split.json")
+    assert json.loads(recipe.read_text())
