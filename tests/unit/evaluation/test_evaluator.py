@@ -139,7 +139,7 @@ def test_the_same_bytes_in_two_processes(train, tmp_path):
 @pytest.fixture(scope="module")
 def own_models(tmp_path_factory):
     folder = tmp_path_factory.mktemp("own")
-    (folder / "own_parts.py").write_text(
+    (folder / "own_outputs.py").write_text(
         "import numpy as np\n"
         "from torch import nn\n"
         "class LogSoftmaxModel(nn.Sequential):\n"
@@ -164,7 +164,7 @@ def own_models(tmp_path_factory):
     "training",
     [
         {"loss": "CrossEntropyLoss"},
-        {"loss": "NLLLoss", "model": "own_parts:LogSoftmaxModel"},
+        {"loss": "NLLLoss", "model": "own_outputs:LogSoftmaxModel"},
     ],
     ids=["logits", "log-probabilities"],
 )
@@ -216,7 +216,7 @@ def test_classes_are_evaluated_one_by_one_and_in_pairs(train):
 def test_labels_are_a_classification(train, own_models, loss, no):
     is_yes = np.median(NUMBERS) < NUMBERS
     target = np.where(is_yes, 1, no).astype(np.float32)
-    how = {"loss": loss, "model": "own_parts:Sigmoid" if loss == "BCELoss" else "linear"}
+    how = {"loss": loss, "model": "own_outputs:Sigmoid" if loss == "BCELoss" else "linear"}
     evaluation, predictions = train(target, how).evaluate()
     assert evaluation.task == "binary"
     probability = predictions["prediction"][:, 0].astype(np.float64)
@@ -233,7 +233,7 @@ def test_labels_are_a_classification(train, own_models, loss, no):
 
 
 def test_metrics_of_ones_own(train, own_models, tmp_path):
-    own = EvaluationSettings(bootstrap=0, metrics={"largest": "own_parts:largest"})
+    own = EvaluationSettings(bootstrap=0, metrics={"largest": "own_outputs:largest"})
     split = train(NUMBERS, evaluation={"settings": own})
     evaluate.main(split.arguments(tmp_path))
     evaluation = Evaluation.read(tmp_path / "evaluation.json")
@@ -241,10 +241,10 @@ def test_metrics_of_ones_own(train, own_models, tmp_path):
     left = np.abs(predictions["prediction"] - predictions["target"])
     assert evaluation.metrics["largest"] == pytest.approx(float(left.max()))
     assert list(evaluation.labels)[-1] == "largest"
-    wrong = EvaluationSettings(bootstrap=0, metrics={"largest": "own_parts:wrong"})
+    wrong = EvaluationSettings(bootstrap=0, metrics={"largest": "own_outputs:wrong"})
     changed = split.recipe.evaluation.model_copy(update={"settings": wrong})
     split.recipe = split.recipe.model_copy(update={"evaluation": changed})
-    with pytest.raises(UserError, match=r"evaluation\.metrics\.largest: own_parts:wrong gives"):
+    with pytest.raises(UserError, match=r"evaluation\.metrics\.largest: own_outputs:wrong gives"):
         split.evaluate()
 
 
@@ -301,7 +301,7 @@ def test_a_lowest_loss_of_zero_has_no_ratio(train):
 
 
 def test_a_target_that_the_transform_changes_has_no_baseline(train, own_models):
-    how = {"transform": "own_parts:logarithm"}
+    how = {"transform": "own_outputs:logarithm"}
     evaluation, predictions = train(NUMBERS, how, evaluation={"lowest_loss": 0.1}).evaluate()
     expected = np.log(NUMBERS[rows_of(RANGES)] + 9)
     np.testing.assert_allclose(predictions["target"][:, 0], expected, rtol=1e-6)
