@@ -122,7 +122,7 @@ def configuration_for(plan: Plan) -> str:
     """Return the configuration of a table as commented YAML, which the workflow can read."""
     heading = (
         f"Proposed by `memtrain init` for {plan.rows:,} rows. Each choice is yours to change; "
-        "memtrain's documentation describes every key under Configuration."
+        "the page Configuration of the documentation describes every key."
     )
     text = settings_text(proposed_settings(plan), heading)
     parse_configuration(parse_yaml(text))
