@@ -23,7 +23,7 @@ from typing import Literal
 
 from memtrain.core.errors import raise_problems
 from memtrain.system import opened_files
-from memtrain.system.opened_files import told_of_opened_files
+from memtrain.system.opened_files import Use, told_of_opened_files
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -85,6 +85,7 @@ class _Watch:
     def __init__(self, declared: Sequence[str]):
         self._declared = {os.path.realpath(path) for path in declared}
         self._written: set[str] = set()
+        self._folders: set[str] = set()
         self._found: dict[str, None] = {}
 
     @property
@@ -93,11 +94,13 @@ class _Watch:
         here = os.path.realpath(".") + os.sep
         return [path.removeprefix(here) for path in self._found]
 
-    def hear(self, path: str, is_new: bool) -> None:
-        """Note a file that is opened."""
+    def hear(self, path: str, use: Use) -> None:
+        """Note a file that is opened, or a folder that is made."""
         path = os.path.realpath(path)
-        if is_new:
+        if use == "write":
             self._written.add(path)
+        elif use == "make folder":
+            self._folders.add(path)
         elif os.path.isdir(path):
             for folder, _, names in os.walk(path):
                 self._note([os.path.join(folder, name) for name in names])
@@ -110,8 +113,12 @@ class _Watch:
             self._found.update(dict.fromkeys(data))
 
     def _is_undeclared(self, path: str) -> bool:
-        known = path in self._declared or path in self._written or path in self._found
+        known = path in self._declared or path in self._found or self._is_own(path)
         return not known and not path.endswith(_CODE) and not _is_no_data(path)
+
+    def _is_own(self, path: str) -> bool:
+        """Return whether the process has written a file, or made the folder that it lies in."""
+        return path in self._written or any(str(one) in self._folders for one in Path(path).parents)
 
 
 def _is_no_data(path: str) -> bool:

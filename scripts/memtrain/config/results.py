@@ -239,7 +239,7 @@ class ResultsLayout:
             self.split(name).folder,
             self.state(name),
             *(self.tracking / "sent" / tracker / f"{name}.json" for tracker in TRACKERS),
-            *(self.root / "logs" / rule / f"{name}.log" for rule in rules),
+            *(self.root / "logs" / rule / f"{name}.log" for rule in (*rules, "offer_base")),
             *(split_benchmark(self.benchmarks, rule, name) for rule in rules),
             *(self.verdict(rule, name) for rule in (*rules, "offer_base")),
         ]

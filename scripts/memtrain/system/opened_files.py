@@ -15,10 +15,13 @@ from functools import cache
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
-#: Called with the path of a file, and with whether it is opened to be written anew.
-Listener = Callable[[str, bool], None]
+#: What is done to a file, or that a temporary folder is made.
+Use = Literal["read", "write", "make folder"]
+
+#: Called with the path of a file, or of a folder that is made, and with its use.
+Listener = Callable[[str, Use], None]
 
 #: Functions that open files past Python, by the module that they are known by.
 _LOADERS = {
@@ -69,19 +72,21 @@ def _hear(event: str, arguments: tuple[Any, ...]) -> None:
         path, _, flags = arguments
         # Python opens code with other flags than files.
         is_new = isinstance(flags, int) and bool(flags & (os.O_WRONLY | os.O_TRUNC | os.O_EXCL))
-        _tell(path, is_new)
+        _tell(path, "write" if is_new else "read")
     elif event == "sqlite3.connect":
-        _tell(arguments[0], False)
+        _tell(arguments[0], "read")
+    elif event == "tempfile.mkdtemp":
+        _tell(arguments[0], "make folder")
 
 
-def _tell(path: object, is_new: bool) -> None:
+def _tell(path: object, use: Use) -> None:
     """Tell the listeners of a path, or of every path in a list."""
     if isinstance(path, list | tuple):
         for one in path:
-            _tell(one, is_new)
+            _tell(one, use)
     elif isinstance(path, str | bytes | os.PathLike):
         for listener in tuple(_listeners):
-            listener(os.fsdecode(path), is_new)
+            listener(os.fsdecode(path), use)
 
 
 def _replace_loaders(module: ModuleType) -> None:
@@ -112,7 +117,7 @@ def _telling(function: Callable[..., Any], position: int) -> Callable[..., Any]:
     def telling(*positional: Any, **named: Any) -> Any:
         if _listeners:
             given = [*positional[position:], *named.values()]
-            _tell(given[0] if given else None, False)
+            _tell(given[0] if given else None, "read")
         return function(*positional, **named)
 
     return telling

@@ -1,5 +1,6 @@
 """Files that code of the user's own reads are declared, or are errors."""
 
+import shutil
 import sys
 
 import numpy as np
@@ -256,3 +257,30 @@ def test_what_only_the_training_reads_is_refused_by_it(resolve, project):
     assert "training.reads: data/x.txt was read by code of yours" in said
     assert "Traceback" not in said
     assert not (late.folder / "model.safetensors").exists()
+
+
+def test_temporary_folders_of_the_process_are_its_own(resolve, project):
+    """Compilers, for example, are other programs, which write there what is read afterwards."""
+    training = {"model": {"name": "made_elsewhere:Model"}, "device": "cpu"}
+    (project / "made_elsewhere.py").write_text(MADE_ELSEWHERE)
+    data, recipe = resolve(FEATURES, TARGET, training)
+    made = Training(project / "made", data, recipe)
+    shutil.copy(project / "made_elsewhere.py", made.folder)
+    made.run()
+
+
+MADE_ELSEWHERE = """
+import subprocess
+import tempfile
+
+from torch import nn
+
+
+class Model(nn.Linear):
+    def __init__(self, in_features):
+        with tempfile.TemporaryDirectory() as folder:
+            subprocess.run(["cp", __file__, f"{folder}/made"], check=True)
+            with open(f"{folder}/made") as file:
+                assert file.read()
+        super().__init__(in_features, 1)
+"""

@@ -62,9 +62,10 @@ def found(results):
 GONE = {
     "splits/gone",
     "state/gone",
-    *(f"logs/{rule}/gone.log" for rule in ("train", "evaluate", "draw")),
+    *(f"logs/{rule}/gone.log" for rule in ("train", "evaluate", "draw", "offer_base")),
     *(f"benchmarks/{rule}/gone.jsonl" for rule in ("train", "evaluate", "draw")),
-    *(f"verdicts/{rule}/gone" for rule in ("train", "evaluate", "draw")),
+    *(f"verdicts/{rule}/gone" for rule in ("train", "evaluate", "draw", "offer_base")),
+    *(f"tracking/sent/{tracker}/gone.json" for tracker in ("tensorboard", "mlflow")),
 }
 
 
@@ -78,7 +79,7 @@ def test_nothing_is_removed_without_a_yes(project, repository):
     assert "results/d/splits/gone  (split gone is no longer configured)" in shown.stdout
     assert shown.stdout.endswith("nothing was removed; use --yes\n")
     assert found(project) == GONE
-    assert clean(repository, "--yes").stdout.endswith("removed: 11 paths\n")
+    assert clean(repository, "--yes").stdout.endswith("removed: 15 paths\n")
     assert found(project) == set()
     assert (project.splits / "kept/file").exists()
     assert clean(repository).stdout == "results/d: there is nothing to remove\n"
