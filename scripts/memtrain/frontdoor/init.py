@@ -8,6 +8,7 @@ from pathlib import Path
 from memtrain.config.dataset import TwoPaths
 from memtrain.config.parsing import parse_settings_text
 from memtrain.config.reading import parse_configuration
+from memtrain.config.results import CONFIGURATION_FILE
 from memtrain.config.text_files import CsvSettings
 from memtrain.core.errors import UserError
 from memtrain.core.wording import listed
@@ -24,7 +25,7 @@ from memtrain.frontdoor.task import Task, find_task
 from memtrain.system.atomic_files import write_text
 from memtrain.system.yaml_text import parse_yaml
 
-CONFIGURATION = Path("config.yaml")
+CONFIGURATION = Path(CONFIGURATION_FILE)
 
 #: Fewest rows that can be divided into trained, validated and evaluated ones.
 _FEWEST_ROWS = 20

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from memtrain.config.results import CONFIGURATION_FILE
 from memtrain.core.errors import UserError
 from memtrain.frontdoor.project_files import workflow_folder
 
@@ -34,7 +35,7 @@ def run_workflow(arguments: Sequence[str]) -> NoReturn:
     Raises:
         UserError: where the present folder has no configuration.
     """
-    if not Path("config.yaml").exists() and not any(map(_ELSEWHERE.fullmatch, arguments)):
+    if not Path(CONFIGURATION_FILE).exists() and not any(map(_ELSEWHERE.fullmatch, arguments)):
         raise UserError(
             "config.yaml: there is none in this folder. Write one with `memtrain init FILE "
             "--target COLUMN`, go to the folder that has one, or name another one with "
