@@ -25,11 +25,18 @@ def cut_into_ragged_rows(
         settings: where rows end.
 
     Raises:
-        UserError: where offsets are wrong, or there are no rows.
+        UserError: where offsets are wrong, there are no rows, or elements belong to none.
     """
     rows = Ragged.described(_offsets(headers, array, stream, settings), stream.elements)
     if rows.rows == 0:
         raise UserError(f"{headers.where}.ragged: there are no rows. Name borders of at least one.")
+    first, end = rows.span(0, rows.rows)
+    if (first, end) != (0, stream.elements):
+        raise UserError(
+            f"{headers.where}.ragged.borders: the rows are the elements {first:,} to {end:,}, but "
+            f"the files have {stream.elements:,}, of which the others would not be used. Offsets "
+            "begin with 0 and end with the end of the last row, and lengths add up to all elements."
+        )
     return rows
 
 

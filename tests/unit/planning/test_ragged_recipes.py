@@ -226,6 +226,15 @@ def test_borders_that_are_wrong(settings, message):
         recipe_of(files(settings))
 
 
+def test_an_end_that_is_missing_is_no_lost_row():
+    np.save("offsets.npy", np.load("offsets.npy")[:-1])
+    with pytest.raises(UserError, match=r"the rows are the elements 0 to .*, but the files have"):
+        recipe_of(files({"offsets": "offsets.npy"}))
+    np.save("lengths.npy", np.load("lengths.npy")[1:])
+    with pytest.raises(UserError, match="lengths add up to all elements"):
+        recipe_of(files({"lengths": "lengths.npy"}))
+
+
 def test_columns_of_ragged_rows_are_refused():
     settings = recordings()["fields"]["moments"] | {"features": "0:1", "target": "1:"}
     with pytest.raises(UserError, match="names columns, and rows has ragged rows"):

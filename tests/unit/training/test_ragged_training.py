@@ -1,5 +1,6 @@
 """Trainings on rows that vary in length: the same bytes everywhere, and those of a plain loop."""
 
+import inspect
 from pathlib import Path
 
 import numpy as np
@@ -21,20 +22,7 @@ from tests.unit.planning.test_ragged_recipes import WORDS, NextWord, files, reci
 documents = test_ragged_recipes.documents
 
 #: The module of the model, as a user has it in the folder of the project.
-MODULE = """
-import torch
-from torch import nn
-
-
-class NextWord(nn.Module):
-    def __init__(self, out_features):
-        super().__init__()
-        self.words = nn.Embedding(out_features, 6)
-        self.outputs = nn.Linear(6, out_features)
-
-    def forward(self, features):
-        return self.outputs(self.words(features.long()).cumsum(1))
-"""
+MODULE = f"from torch import nn\n\n\n{inspect.getsource(NextWord)}"
 
 SETTINGS = {
     "model": "next_word:NextWord",
