@@ -1,5 +1,6 @@
 """Runs programs in turn and compares them run by run, so that a drift of the machine hits all."""
 
+import gc
 import statistics
 import time
 from collections.abc import Callable
@@ -90,7 +91,13 @@ def compare(
 
 
 def _timed(program: Program) -> tuple[Work, float]:
-    """Run a program; return what it did, and the seconds that count."""
+    """Run a program; return what it did, and the seconds that count.
+
+    What was imported and made before is out of the collector's sight, as it is in the scripts: a collection
+    of all of it (0.3 s with PyTorch) would hit one program in ten.
+    """
+    gc.collect()
+    gc.freeze()
     start = time.perf_counter()
     done = program()
     seconds = time.perf_counter() - start
