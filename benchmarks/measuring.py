@@ -93,8 +93,8 @@ def compare(
 def _timed(program: Program) -> tuple[Work, float]:
     """Run a program; return what it did, and the seconds that count.
 
-    What was imported and made before is out of the collector's sight, as it is in the scripts: a collection
-    of all of it (0.3 s with PyTorch) would hit one program in ten.
+    What was imported and made before is out of the collector's sight, as it is in the scripts: a
+    collection of all of it (0.3 s with PyTorch) would hit one program in ten.
     """
     gc.collect()
     gc.freeze()
