@@ -76,7 +76,7 @@ def write(view):
         "rates": view.learning_rates,
         "validation": view.validation and view.validation.loss,
         "drawn": [float(torch.rand(1)), np.random.rand(), random.random()],
-        "norms": {name: float(part.norm()) for name, part in view.weights().items()},
+        "norms": {name: float(part.float().norm()) for name, part in view.weights().items()},
         "output": float(view.model()(torch.ones(2, 4)).sum()),
     }
     (view.folder / f"{view.step:05}.json").write_text(json.dumps(facts))
