@@ -24,6 +24,7 @@ from memtrain.planning.initial_check import initial_problems
 from memtrain.planning.parts_problems import PartsError, shared_problems
 from memtrain.planning.shared_elements import shared_element_problems, without_shared_elements
 from memtrain.planning.source_inputs import inputs_of_source
+from memtrain.planning.sweep_check import check_sweep_metric
 from memtrain.planning.target_check import target_problems
 from memtrain.planning.validation_check import check_decisions
 from memtrain.planning.validation_rows import hold_out
@@ -83,7 +84,9 @@ def resolve_splits(
     problems_of_parts: dict[str, Sequence[str]] = {}
     for split in configuration.split_names:
         try:
-            recipes.append(resolver.resolve(split))
+            recipe = resolver.resolve(split)
+            check_sweep_metric(configuration, recipe, os.fspath(data))
+            recipes.append(recipe)
         except PartsError as error:
             problems_of_parts[split] = error.problems
         except UserError as error:

@@ -4,9 +4,9 @@ import torch
 from torch.nn.modules.batchnorm import _NormBase
 
 from memtrain.components.build import build_model_parts
-from memtrain.components.rows import open_rows
 from memtrain.core.errors import UserError
 from memtrain.core.wording import listed
+from memtrain.planning.known_metrics import known_metrics
 from memtrain.recipes.recipe import TrainingRecipe
 
 
@@ -38,7 +38,9 @@ def check_decisions(where: str, recipe: TrainingRecipe, data: str) -> None:
         )
     _check_averaging(where, recipe)
     metric, _ = settings.decisive_metric
-    known = ("loss",) if metric == "loss" else ("loss", *_metrics(recipe, data))
+    if metric == "loss" or recipe.validation is None:
+        return
+    known = ("loss", *known_metrics(recipe, recipe.validation, data).of_sums)
     if metric not in known:
         raise UserError(
             f"{where}: training.early_stopping.metric: found {metric}, which a validation of this "
@@ -70,19 +72,3 @@ def _check_averaging(where: str, recipe: TrainingRecipe) -> None:
             f"({listed(names, 5)}), which are those of the weights of single steps, and would not "
             "fit their average. Use layers of torch.nn, or no `averaging`."
         )
-
-
-def _metrics(recipe: TrainingRecipe, data: str) -> tuple[str, ...]:
-    """Return the names of the metrics of a validation."""
-    # Imported here, since the packages of the metrics take a second, which most splits save.
-    from memtrain.metrics.metric_sums import MetricSums
-    from memtrain.metrics.scorer import Scorer
-
-    assert recipe.validation is not None
-    device = torch.device("cpu")
-    with torch.random.fork_rng([]):
-        parts = build_model_parts(recipe, device)
-        parts.model.eval()
-        dataset = open_rows(data, recipe, recipe.validation, parts.transform, float64=True)
-        scorer = Scorer(recipe, parts, dataset, recipe.validation, device)
-        return MetricSums(recipe, scorer.meaning, scorer.example).names
