@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from memtrain.config.types import FilePath, Name, Settings
+from memtrain.config.types import FilePath, Settings
 from memtrain.core.wording import did_you_mean, listed, shown
 
 #: Names of parameters: exact ones, or with * and ? as in names of files.
@@ -42,8 +42,10 @@ Keys = Annotated[
 class InitialSettings(Settings):
     """Weights that a training starts from, in place of those that the seed draws."""
 
-    split: Name | None = Field(
-        default=None, description="The split whose model the training starts from."
+    split: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None,
+        description="The split whose model the training starts from. Where a sweep gives several "
+        "trainings to both splits, it is the one with the same settings.",
     )
     path: FilePath | None = Field(
         default=None, description="A file of weights that it starts from, .safetensors."

@@ -25,6 +25,7 @@ from memtrain.config.tracking import TrackingSettings
 from memtrain.config.training import TrainingSettings
 from memtrain.config.types import CountOrAuto, Name, Settings
 from memtrain.core.group_borders import GroupBorders
+from memtrain.system import canonical_json
 
 
 class ShardSettings(Settings):
@@ -183,7 +184,23 @@ class Configuration(Settings):
         settings = self.training.model_dump()
         if named is not None:
             settings = overridden(settings, named.training)
-        return with_swept_settings(settings, self.trainings[split].settings)
+        settings = with_swept_settings(settings, self.trainings[split].settings)
+        return self._with_swept_base(settings, split)
+
+    def _with_swept_base(self, settings: dict[str, Any], split: str) -> dict[str, Any]:
+        """Return settings that name the training of a swept base with the settings of this one."""
+        initial = settings["initial"]
+        base = initial.get("split") if isinstance(initial, dict) else None
+        if not isinstance(base, str) or base in self.trainings:
+            return settings
+        name = self._swept_by_settings.get((base, _key(self.trainings[split])))
+        return settings if name is None else {**settings, "initial": {**initial, "split": name}}
+
+    @cached_property
+    def _swept_by_settings(self) -> dict[tuple[str, str], str]:
+        """The names of the trainings of a sweep by their splits and their settings."""
+        swept = {name: one for name, one in self.trainings.items() if one.settings}
+        return {(one.base, _key(one)): name for name, one in swept.items()}
 
     def settings_of_split(self, split: str) -> dict[str, Any]:
         """Return all settings that the recipe of a split depends on, as JSON.
@@ -241,6 +258,10 @@ class Configuration(Settings):
         """Yield the problems of the ranges of all splits in a file of some rows, each once."""
         found = (self.resolve_ranges(split, rows).problems for split in self.split_names)
         yield from dict.fromkeys(problem for problems in found for problem in problems)
+
+
+def _key(planned: PlannedTraining) -> str:
+    return canonical_json.dumps(dict(planned.settings))
 
 
 def config_schema() -> str:

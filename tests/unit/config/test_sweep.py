@@ -128,6 +128,25 @@ def test_trainings_of_a_sweep_start_from_the_model_that_their_split_names():
         parse_configuration(content)
 
 
+def test_trainings_of_a_sweep_start_from_the_swept_model_with_the_same_settings():
+    content = content_with({"grid": {SEED: [0, 1], LR: [0.1, 0.2]}})
+    content["splits"]["b"]["training"]["initial"] = {"split": "a", "exclude": ["head.*"]}
+    configuration = parse_configuration(content)
+    of_b = [name for name in configuration.split_names if name.startswith("b-")]
+    assert [configuration.base_of(name) for name in of_b] == [f"a{name[1:]}" for name in of_b]
+    initial = configuration.training_settings(of_b[0]).initial
+    assert (initial.split, initial.exclude) == (f"a{of_b[0][1:]}", ["head.*"])
+
+
+def test_a_split_that_is_not_swept_names_the_training_that_it_starts_from():
+    content = content_with({"splits": ["a"], "grid": {SEED: [0, 1]}})
+    content["splits"]["b"]["training"]["initial"] = {"split": "a"}
+    with pytest.raises(UserError, match=r"found a; known are b, a-seed=0, a-seed=1"):
+        parse_configuration(content)
+    content["splits"]["b"]["training"]["initial"] = {"split": "a-seed=1"}
+    assert parse_configuration(content).base_of("b") == "a-seed=1"
+
+
 def test_lists_draws_and_grids_are_crossed():
     names = swept(
         {
