@@ -141,7 +141,7 @@ def test_trainings_of_a_sweep_start_from_the_swept_model_with_the_same_settings(
 def test_a_split_that_is_not_swept_names_the_training_that_it_starts_from():
     content = content_with({"splits": ["a"], "grid": {SEED: [0, 1]}})
     content["splits"]["b"]["training"]["initial"] = {"split": "a"}
-    with pytest.raises(UserError, match=r"found a; known are b, a-seed=0, a-seed=1"):
+    with pytest.raises(UserError, match=r"found 'a'; known are b, a-seed=0, a-seed=1"):
         parse_configuration(content)
     content["splits"]["b"]["training"]["initial"] = {"split": "a-seed=1"}
     assert parse_configuration(content).base_of("b") == "a-seed=1"
