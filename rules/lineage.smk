@@ -61,7 +61,10 @@ def end(state):
         for job, problems in WORKFLOW_RUN.failures.by_job().items():
             lines = "\n".join(f"  - {problem}" for problem in problems)
             print(f"{job} cannot be made:\n{lines}", file=sys.stderr)
-    elif not (workflow.dryrun or workflow.output_settings.quiet):
+    elif workflow.dryrun:
+        if MODULE.is_main_snakefile():
+            tell_plan()
+    elif not workflow.output_settings.quiet:
         show_summary()
     WORKFLOW_RUN.end(state)
     send_to_trackers()

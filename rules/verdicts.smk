@@ -40,8 +40,8 @@ MOST_BYTES_OF_A_DRY_RUN = 1 << 30
 
 
 @lru_cache
-def verdicts():
-    """Return the verdicts on all results, after telling what is not current."""
+def today():
+    """Return what results would be made from now."""
     limit = MOST_BYTES_OF_A_DRY_RUN if workflow.dryrun else None
     notes = FileNotes(RESULTS.known_digests)
     atexit.register(notes.save)
@@ -49,7 +49,7 @@ def verdicts():
     accepted = read_acceptances(
         path_without_prefix(ACCEPTED_FILE), CONFIGURATION.dataset.name
     )
-    today = Today(
+    found = Today(
         CONFIGURATION,
         RESULTS,
         scripts=SCRIPTS,
@@ -58,17 +58,41 @@ def verdicts():
         known=KnownDigests(notes, limit, tell_of_reading),
         reader=CodeReader(notes),
     )
-    atexit.register(today.headers.save)
-    for line in forecast(today, JudgeOfOneMoment(today)):
+    atexit.register(found.headers.save)
+    return found
+
+
+@lru_cache
+def verdicts():
+    """Return the verdicts on all results, after telling what is not current."""
+    for line in forecast(today(), JudgeOfOneMoment(today())):
         print(line, file=sys.stderr)
     return Verdicts(
-        Judge(today),
+        Judge(today()),
         RESULTS,
         CONFIGURATION.split_names,
         EVALUATED,
         MAKES_ROWS,
         is_forced,
     )
+
+
+def tell_plan():
+    """Say in words what this dry run would make; nothing where it was asked for a part of it."""
+    # Imported late: only a dry run needs them.
+    from memtrain.workflow.expected_seconds import ExpectedSeconds
+    from memtrain.workflow.plan_text import plan_lines
+    from memtrain.workflow.planned_work import planned_work
+
+    asked = workflow.dag_settings
+    parts = (asked.targets, asked.until, asked.omit_from, asked.target_jobs)
+    is_part = asked.batch or set().union(*parts) - {"all"}
+    if is_part or workflow.output_settings.quiet:
+        return
+    work = planned_work(today(), JudgeOfOneMoment(today()), verdicts())
+    cores = workflow.cores if workflow.local_exec else None
+    for line in plan_lines(work, ExpectedSeconds(today()), cores):
+        print(line, file=sys.stderr)
 
 
 def tell_of_reading(path, size_bytes):

@@ -43,6 +43,18 @@ def test_a_dry_run_says_why_each_job_would_run_and_shows_no_summary(project):
     assert "Summary:" not in run.output
 
 
+def test_a_dry_run_says_in_words_what_would_be_made_and_how_long_it_takes(project):
+    project.configure(lambda content: content["splits"]["first"].update(training={"seed": 1}))
+    words = project.snakemake("-n").output.partition("In words, this would be made:\n")[2]
+    assert "  first the recipes (first: settings changed)\n" in words
+    assert "  1 training: first (its settings changed: seed: 0 -> 1)\n" in words
+    assert "  then 1 evaluation, their figures and the summary\n" in words
+    kept = "current, and kept: 2 trainings with what was made of them (second, share)"
+    assert kept in words
+    assert re.search(r"about \d+ s on 2 cores \(trainings by the rows/s of their last", words)
+    assert "In words" not in project.snakemake("-n", "--until", "resolve_splits").output
+
+
 def test_the_log_of_a_job_that_fails_is_shown_whole(project):
     project.configure(lambda content: content["splits"]["first"].update(training={"seed": 1}))
     (project / "results/small/state").mkdir(exist_ok=True)

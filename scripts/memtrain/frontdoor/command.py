@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
+from memtrain.frontdoor.init_arguments import add_arguments
 from memtrain.frontdoor.script_run import run_script
 
 #: Commands that are scripts, with what they are for.
@@ -19,9 +20,6 @@ SCRIPTS = {
 
 def add_commands(parser: argparse.ArgumentParser) -> None:
     """Add the commands to the parser of the program."""
-    # Imported late, since the other commands need neither Arrow nor the settings.
-    from memtrain.frontdoor.init import add_arguments
-
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     text = "look at a table, and write a commented config.yaml for it"
     add_arguments(commands.add_parser("init", help=text, description=f"{text.capitalize()}."))

@@ -11,15 +11,16 @@ from memtrain.config.reading import parse_configuration
 from memtrain.config.results import CONFIGURATION_FILE
 from memtrain.config.text_files import CsvSettings
 from memtrain.core.errors import UserError
-from memtrain.core.wording import listed
+from memtrain.core.wording import counted, listed
 from memtrain.data.tables.column_facts import ColumnFacts, describe_columns
 from memtrain.data.tables.files import open_tables
 from memtrain.data.tables.joined_tables import join_tables
 from memtrain.data.tables.source_files import source_files
 from memtrain.data.tables.table import Table
+from memtrain.frontdoor.array_files import stay_where_they_lie
 from memtrain.frontdoor.proposal import Plan, proposed_settings
 from memtrain.frontdoor.roles import find_order, find_target, role_of
-from memtrain.frontdoor.setting import settings_text
+from memtrain.frontdoor.setting import Setting, settings_text
 from memtrain.frontdoor.spelling import spelling_of, with_decimal_comma
 from memtrain.frontdoor.task import Task, find_task
 from memtrain.system.atomic_files import write_text
@@ -31,41 +32,20 @@ CONFIGURATION = Path(CONFIGURATION_FILE)
 _FEWEST_ROWS = 20
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the command to its parser."""
-    parser.add_argument(
-        "path",
-        nargs="+",
-        help="the table: a file, a folder of files, or a pattern in quotes; of features and target "
-        "in two files, both",
-    )
-    parser.add_argument("--target", metavar="COLUMN", help="the column that a model shall predict")
-    parser.add_argument(
-        "--task",
-        choices=("regression", "classification"),
-        help="whether the target is a number or a class; unless given, what stands in it decides",
-    )
-    parser.add_argument(
-        "--csv",
-        metavar="SETTINGS",
-        help="how text files are written, as under `dataset: import: csv:`, such as "
-        "'{delimiter: \";\"}'",
-    )
-    parser.add_argument("--force", action="store_true", help="replace the config.yaml that is here")
-
-
 def init(args: argparse.Namespace) -> int:
     """Write ``config.yaml`` for a table, or list its columns where no target is named.
 
     Raises:
         UserError: where the table cannot be read or learned from, or a configuration is here.
     """
-    path = _path_of(args.path)
     if CONFIGURATION.exists() and not args.force and (args.target or len(args.path) == 2):
         raise UserError(
             f"{CONFIGURATION}: it is here already. Add --force to replace it, or work in another "
             "folder."
         )
+    if stay_where_they_lie(args.path) if args.in_place is None else args.in_place:
+        return _init_in_place(args)
+    path = _path_of(args.path)
     csv = parse_settings_text(CsvSettings, args.csv) if args.csv else spelling_of(path)
     columns = describe_columns(path, csv)
     if not args.csv and (other := with_decimal_comma(csv, columns)):
@@ -76,10 +56,35 @@ def init(args: argparse.Namespace) -> int:
         print(_columns_text(columns, args.path))
         return 0
     plan = plan_for(path, csv, columns, tables, name, args.task)
-    text = configuration_for(plan)
-    write_text(CONFIGURATION, text)
-    print(_summary(plan))
+    _write(configuration_for(plan), plan.rows, _summary(plan))
     return 0
+
+
+def _init_in_place(args: argparse.Namespace) -> int:
+    """Write ``config.yaml`` for arrays that are read where they lie, or list them."""
+    # Imported late, since tables need none of it.
+    from memtrain.frontdoor.array_init import (
+        plan_arrays,
+        proposed_array_settings,
+        summary_of_arrays,
+    )
+
+    plan = plan_arrays(args.path, args.target, args.task)
+    if isinstance(plan, str):
+        print(plan)
+        return 0
+    rows = plan.facts.rows
+    _check_rows(args.path[0], rows)
+    _write(_checked_text(proposed_array_settings(plan), rows), rows, summary_of_arrays(plan))
+    return 0
+
+
+def _write(text: str, rows: int, decided: list[str]) -> None:
+    """Write a configuration, and say what was decided."""
+    write_text(CONFIGURATION, text)
+    print(f"{CONFIGURATION} is written, for {rows:,} rows.")
+    print("\n".join(decided))
+    print("Read it, change what you know better, and go on with: memtrain run")
 
 
 def plan_for(
@@ -104,11 +109,7 @@ def plan_for(
         UserError: where no model can learn the target, from any column or from so few rows.
     """
     found = find_target(columns, target)
-    if found.rows < _FEWEST_ROWS:
-        raise UserError(
-            f"{path}: it has {found.rows} rows, too few to train, validate and evaluate a model. "
-            f"Use {_FEWEST_ROWS} or more."
-        )
+    _check_rows(path, found.rows)
     roles = [role_of(column) for column in columns if column.name != target]
     plan = Plan(path, csv, roles, find_task(found, task), find_order(columns, tables, target))
     if not plan.features:
@@ -119,13 +120,26 @@ def plan_for(
     return plan
 
 
+def _check_rows(path: str | TwoPaths, rows: int) -> None:
+    if rows < _FEWEST_ROWS:
+        raise UserError(
+            f"{path}: it has {counted(rows, 'row')}, too few to train, validate and evaluate a "
+            f"model. Use {_FEWEST_ROWS} or more."
+        )
+
+
 def configuration_for(plan: Plan) -> str:
     """Return the configuration of a table as commented YAML, which the workflow can read."""
+    return _checked_text(proposed_settings(plan), plan.rows)
+
+
+def _checked_text(settings: list[Setting], rows: int) -> str:
+    """Return settings as commented YAML, after a check that the workflow can read it."""
     heading = (
-        f"Proposed by `memtrain init` for {plan.rows:,} rows. Each choice is yours to change; "
+        f"Proposed by `memtrain init` for {rows:,} rows. Each choice is yours to change; "
         "the page Configuration of the documentation describes every key."
     )
-    text = settings_text(proposed_settings(plan), heading)
+    text = settings_text(settings, heading)
     parse_configuration(parse_yaml(text))
     return text
 
@@ -182,16 +196,14 @@ def _columns_text(columns: list[ColumnFacts], paths: list[str]) -> str:
     return "\n".join([*lines, f"  memtrain init {files} --target {columns[-1].name}"])
 
 
-def _summary(plan: Plan) -> str:
-    """Return what was decided, in words."""
+def _summary(plan: Plan) -> list[str]:
+    """Return lines on what was decided."""
     task: Task = plan.task
     learned = "its classes are learned" if task.is_class else "it is learned as a number"
-    lines = [
-        f"{CONFIGURATION} is written, for {plan.rows:,} rows.",
-        f"  target    {task.target.name}: {learned}",
-        f"  features  {listed((role.name for role in plan.features), 12)}",
-    ]
-    lines += [f"  left out  {role.name}: {role.why}" for role in plan.left_out[:12]]
     if plan.order.note:
         sys.stderr.write(f"note: {plan.order.note}.\n")
-    return "\n".join([*lines, "Read it, change what you know better, and go on with: memtrain run"])
+    return [
+        f"  target    {task.target.name}: {learned}",
+        f"  features  {listed((role.name for role in plan.features), 12)}",
+        *(f"  left out  {role.name}: {role.why}" for role in plan.left_out[:12]),
+    ]

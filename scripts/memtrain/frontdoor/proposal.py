@@ -1,7 +1,7 @@
 """A configuration that is proposed for a table: every setting with the reason for it."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -170,26 +170,45 @@ def _order(plan: Plan) -> Iterator[Setting]:
 
 
 def _split(plan: Plan) -> Setting:
-    ranges = {"train": [0, "80%"], "validate": ["80%", "90%"], "evaluate": ["90%", "100%"]}
     why = "the rows of `evaluate` decide nothing, so that the result can be trusted"
     if plan.order.time:
         why = f"in the order of {plan.order.time}: evaluated on what came last"
+    return one_range(why)
+
+
+def one_range(why: str) -> Setting:
+    """Return a split that trains on the first rows, and evaluates on the last ones."""
+    ranges = {"train": [0, "80%"], "validate": ["80%", "90%"], "evaluate": ["90%", "100%"]}
     return Setting("all", ranges, why)
 
 
 def _training(plan: Plan, amounts: Amounts) -> Iterator[Setting]:
+    features = [*_impute(plan), *_encode(plan)]
+    return proposed_training(amounts, plan.rows, plan.task.is_class, features)
+
+
+def proposed_training(
+    amounts: Amounts, rows: int, is_class: bool, features: Iterable[Setting]
+) -> Iterator[Setting]:
+    """Yield the settings of a training.
+
+    Args:
+        amounts: sizes of the model and of its steps.
+        rows: the number of rows.
+        is_class: whether the target is a class.
+        features: settings of what becomes of the features.
+    """
     yield Setting("model", {"name": "mlp", "hidden": list(amounts.hidden)}, amounts.why_hidden)
     yield Setting("transform", "standardize", "every feature has mean 0 and deviation 1")
-    yield from _impute(plan)
-    yield from _encode(plan)
-    if plan.task.is_class:
+    yield from features
+    if is_class:
         yield Setting("loss", "CrossEntropyLoss", "for classes")
     else:
         yield Setting("target", "standardize", "results keep the unit of the target")
         yield Setting("loss", "MSELoss", "HuberLoss, where few values are far off")
     yield Setting("optimizer", {"name": "AdamW", "lr": 0.002, "weight_decay": 0.01})
     window = amounts.batch_size * amounts.accumulation_steps
-    why = f"{window} rows a step, for {plan.rows:,} rows"
+    why = f"{window} rows a step, for {rows:,} rows"
     yield Setting("batch_size", amounts.batch_size, why)
     yield Setting("accumulation_steps", amounts.accumulation_steps, "so that 2 or 4 processes fit")
     yield Setting("epochs", amounts.epochs, "at most; early_stopping ends it before")

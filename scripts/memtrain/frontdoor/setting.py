@@ -64,11 +64,19 @@ def _comment(text: str, indent: str) -> Iterator[str]:
 
 def _flow(setting: Setting, indent: str) -> list[str]:
     """Return a key with its value as YAML, in as few lines as fit the width."""
-    text = yaml.safe_dump(
-        setting.value,
-        default_flow_style=True,
-        sort_keys=False,
-        allow_unicode=True,
-        width=_WIDTH - len(indent) - len(setting.key) - 2,
-    )
-    return f"{setting.key}: {text.strip().removesuffix('...').strip()}".splitlines()
+    lines: list[str] = []
+    # PyYAML breaks a line after the word that goes beyond the width.
+    for spare in range(0, _WIDTH // 2, 4):
+        text = yaml.safe_dump(
+            setting.value,
+            default_flow_style=True,
+            sort_keys=False,
+            allow_unicode=True,
+            width=_WIDTH - len(indent) - len(setting.key) - 2 - spare,
+        )
+        lines = f"{setting.key}: {text.strip().removesuffix('...').strip()}".splitlines()
+        if all(len(indent) + 4 + len(line.strip()) <= _WIDTH for line in lines[1:]) and (
+            len(indent) + len(lines[0]) <= _WIDTH
+        ):
+            break
+    return lines

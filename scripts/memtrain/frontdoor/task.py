@@ -8,10 +8,10 @@ from memtrain.data.tables.column_facts import ColumnFacts
 from memtrain.frontdoor.roles import number_type
 
 #: Most different whole numbers of a target that are taken for classes.
-_MOST_CLASSES = 20
+MOST_CLASSES = 20
 
 #: Rows of a class, on the average, below which whole numbers are taken for numbers.
-_ROWS_PER_CLASS = 10
+ROWS_PER_CLASS = 10
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def find_task(target: ColumnFacts, wanted: str | None) -> Task:
 
 def _whole_numbers(target: ColumnFacts, wanted: str | None) -> Task:
     values = target.values
-    few = values is not None and values <= min(_MOST_CLASSES, target.rows / _ROWS_PER_CLASS)
+    few = values is not None and values <= min(MOST_CLASSES, target.rows / ROWS_PER_CLASS)
     if wanted == "classification" or (wanted is None and few):
         count = "many" if values is None else f"{values:,}"
         why = f"whole numbers with {count} values: classes"

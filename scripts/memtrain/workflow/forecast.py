@@ -57,7 +57,7 @@ def forecast(today: Today, judge: Judge) -> list[str]:
 
 def _lines_of_split(today: Today, judge: Judge, split: str, is_certain: bool) -> Iterator[str]:
     files = today.results.split(split)
-    if changed := _changed_settings(today, split):
+    if changed := changed_settings(today, split):
         yield f"train {split}: settings changed ({listed(changed)})"
     elif not files.recipe.exists() and not files.model.exists():
         if is_certain:
@@ -82,10 +82,10 @@ def _lines_of_split(today: Today, judge: Judge, split: str, is_certain: bool) ->
 
 def _trains(today: Today, judge: Judge, split: str) -> bool:
     """Return whether a split is known to be trained in this call."""
-    return bool(_changed_settings(today, split)) or not judge.training(split).is_current
+    return bool(changed_settings(today, split)) or not judge.training(split).is_current
 
 
-def _changed_settings(today: Today, split: str) -> list[str]:
+def changed_settings(today: Today, split: str) -> list[str]:
     """Return the settings of a training that are not those of its recipe, "key: old -> new"."""
     try:
         before = read_training_settings(today.results.split(split).recipe)

@@ -4,35 +4,9 @@ import subprocess
 import sys
 
 import pytest
-import yaml
 
-from memtrain.config.reading import read_configuration
 from memtrain.core.errors import UserError
-from memtrain.frontdoor.command import add_commands
 from tests.tables import KINDS, ROWS
-
-
-@pytest.fixture
-def init(tmp_path, monkeypatch):
-    """A function that calls init in an empty folder, and returns the configuration it wrote."""
-    import argparse
-
-    from memtrain.frontdoor.init import init
-
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments):
-        parser = argparse.ArgumentParser()
-        add_commands(parser)
-        assert init(parser.parse_args(["init", *map(str, arguments)])) == 0
-        written = tmp_path / "config.yaml"
-        if not written.exists():
-            return None
-        read_configuration(written)
-        assert max(map(len, written.read_text().splitlines())) <= 100
-        return yaml.safe_load(written.read_text())
-
-    return call
 
 
 def write_table(path, header, row, rows=100):
