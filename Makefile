@@ -9,7 +9,7 @@ MINUTES ?= 5
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-quick coverage lint docs bench bench-peers campaigns report flights digits embeddings stdlib schema clean
+.PHONY: help run test test-quick coverage lint docs bench bench-peers gpu campaigns report flights digits embeddings stdlib schema clean
 
 help: ## show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | column -t -s '|'
@@ -45,6 +45,9 @@ bench: $(VENV)/installed-dev ## run the benchmarks and print their tables
 
 bench-peers: $(VENV)/installed-dev ## measure other loaders beside ours, each in its own environment
 	python -m benchmarks.peers
+
+gpu: $(VENV)/installed-dev ## test and measure one GPU in eight minutes; leaves gpu.json
+	python -m benchmarks.gpu
 
 campaigns: $(VENV)/installed-dev ## do harm to a small project in every way, MINUTES for each, and print what came of it
 	python -m campaigns --minutes $(MINUTES)

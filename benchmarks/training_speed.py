@@ -11,6 +11,7 @@ from benchmarks.trainings import MockTraining, Sizes, make_training, training_wo
 from memtrain.recipes.recipe import Recipe
 from memtrain.training.accumulation.accumulator import Window
 from memtrain.training.performance import TrainingCost
+from memtrain.training.run_context import RunContext
 from memtrain.training.trainer import Trainer
 from memtrain.training.windows import WindowSource
 
@@ -41,8 +42,8 @@ class ReplayedWindow(WindowSource):
 class ReplayingTrainer(Trainer):
     """Trains on the first window again and again."""
 
-    def __init__(self, recipe: Recipe, data: str):
-        super().__init__(recipe, data)
+    def __init__(self, recipe: Recipe, data: str, context: RunContext | None = None):
+        super().__init__(recipe, data, context)
         self._windows = ReplayedWindow(self._loader, recipe.training.sizes)
 
 

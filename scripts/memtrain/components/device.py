@@ -12,7 +12,8 @@ from memtrain.core.errors import UserError
 def choose_device(setting: str) -> torch.device:
     """Return the device of this process.
 
-    If several processes run on one machine, each of them gets a GPU of its own.
+    If several processes run on one machine, each of them gets a GPU of its own, which becomes its
+    current one: pinned memory would otherwise make every process open the first GPU as well.
 
     Args:
         setting: "cpu", "cuda", or "auto" for a GPU if there is one.
@@ -36,7 +37,9 @@ def choose_device(setting: str) -> torch.device:
             f"but the machine has {gpus}. Start as many processes as there are GPUs, or set "
             "`device: cpu`."
         )
-    return torch.device("cuda", local_rank)
+    device = torch.device("cuda", local_rank)
+    torch.cuda.set_device(device)
+    return device
 
 
 def set_exactness(deterministic: bool, compiled: bool = False) -> None:
@@ -44,8 +47,8 @@ def set_exactness(deterministic: bool, compiled: bool = False) -> None:
 
     With ``deterministic``, an operation that cannot give the same bits is an error. On a GPU,
     PyTorch would by default round the factors of convolutions to the 10 bits of TF32, although
-    these numbers are float32. Whoever wants that sets it in the module of the model, which is
-    imported later.
+    these numbers are float32, and parts of a product of float16 or bfloat16 would be added in
+    that dtype. Whoever wants that sets it in the module of the model, which is imported later.
 
     Args:
         deterministic: whether the same bits are needed.
@@ -53,6 +56,8 @@ def set_exactness(deterministic: bool, compiled: bool = False) -> None:
             well, whose import takes a second.
     """
     torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False
+    torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False
     torch.backends.cudnn.allow_tf32 = False
     if deterministic:
         # cuBLAS reads this at its first use. Without it, matrix products may be summed in another

@@ -41,7 +41,11 @@ def global_settings() -> dict[str, object]:
         "torch.autocast of the CPU": torch.is_autocast_enabled("cpu"),
         "torch.autocast of the GPU": torch.is_autocast_enabled("cuda"),
         "torch.set_flush_denormal": bool(torch.tensor([1e-40]).mul(1.0).eq(0)),
-        "torch.backends.cuda.matmul.allow_tf32": cuda.matmul.allow_tf32,
+        "torch.backends.cuda.matmul": (
+            cuda.matmul.allow_tf32,
+            cuda.matmul.allow_fp16_reduced_precision_reduction,
+            cuda.matmul.allow_bf16_reduced_precision_reduction,
+        ),
         "torch.backends.cuda's attention": (
             cuda.flash_sdp_enabled(),
             cuda.mem_efficient_sdp_enabled(),

@@ -8,6 +8,14 @@ import torch
 from memtrain.components.device import set_exactness
 from memtrain.config.training import TrainingSettings
 
+#: What PyTorch may round on a GPU, as attributes that ``set_exactness`` sets.
+_ROUNDING = (
+    (torch.backends.cuda.matmul, "allow_tf32"),
+    (torch.backends.cuda.matmul, "allow_fp16_reduced_precision_reduction"),
+    (torch.backends.cuda.matmul, "allow_bf16_reduced_precision_reduction"),
+    (torch.backends.cudnn, "allow_tf32"),
+)
+
 
 @contextmanager
 def computing_as_evaluated(settings: TrainingSettings) -> Iterator[None]:
@@ -18,17 +26,19 @@ def computing_as_evaluated(settings: TrainingSettings) -> Iterator[None]:
     Args:
         settings: settings of the training.
     """
+    gpus = [torch.cuda.current_device()] if torch.cuda.is_initialized() else []
     threads, mode = torch.get_num_threads(), torch.get_deterministic_debug_mode()
-    rounds = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    rounding = [(owner, name, getattr(owner, name)) for owner, name in _ROUNDING]
     memory = torch.utils.deterministic
     fills = memory.fill_uninitialized_memory  # type: ignore[attr-defined]  # a property of the module, which type checkers cannot see
     try:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(gpus):
             torch.set_num_threads(settings.threads)
             set_exactness(settings.reduction == "reproducible")
             yield
     finally:
         torch.set_num_threads(threads)
         torch.set_deterministic_debug_mode(mode)
-        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = rounds
+        for owner, name, before in rounding:
+            setattr(owner, name, before)
         memory.fill_uninitialized_memory = fills  # type: ignore[attr-defined]  # as above

@@ -10,6 +10,7 @@ from memtrain.data import row_decoding
 from memtrain.data.memmap_dataset import MemmapDataset
 from memtrain.data.record_file import RecordLayout
 from memtrain.data.row_decoding import Arrays, Batch, map_fields
+from memtrain.loading.device_copies import to_device
 from memtrain.loading.gathered_fields import GatheredFields, as_elements
 from memtrain.loading.row_order import BufferOrder
 from memtrain.loading.shuffle_buffer import FilledBuffer
@@ -126,7 +127,7 @@ class BatchGatherer:
         if self._device.type == "cpu":
             yield from batches
             return
-        moved = [_to_device(batch, self._device) for batch in batches]
+        moved = [to_device(batch, self._device) for batch in batches]
         slot.note_copies(self._device)
         yield from moved
 
@@ -273,10 +274,6 @@ def _aligned(batch: Batch) -> Batch:
     return map_fields(
         lambda tensor: tensor.clone() if tensor.data_ptr() % _ALIGNMENT_BYTES else tensor, batch
     )
-
-
-def _to_device(batch: Batch, device: torch.device) -> Batch:
-    return map_fields(lambda tensor: tensor.to(device, non_blocking=True), batch)
 
 
 def _torch_dtype(dtype: np.dtype) -> torch.dtype:

@@ -31,6 +31,7 @@ from memtrain.data.row_decoding import Batch, map_fields
 from memtrain.data.streams.open_files import MOST_OPEN_FILES
 from memtrain.loading.batch_gatherer import BatchGatherer
 from memtrain.loading.chosen_rows import checked_slots, ranges_in_file
+from memtrain.loading.device_copies import same_stream
 from memtrain.loading.field_files import FieldFiles, one_path_each
 from memtrain.loading.gathered_fields import stored_fields
 from memtrain.loading.mapped_files import mapped_fields
@@ -202,7 +203,7 @@ class BlockLoader:
         """
         deliveries = self._deliveries(by_window=True)
         if self._gathers_ahead:
-            deliveries = one_ahead(deliveries)
+            deliveries = one_ahead(deliveries, same_stream(self._device))
         return self._handed_out(deliveries, by_window=True)
 
     def describe(self) -> str:

@@ -11,8 +11,9 @@ from memtrain.data.files_layout import FilesLayout
 from memtrain.data.memmap_dataset import MemmapDataset
 from memtrain.data.padded_rows import PaddedRows
 from memtrain.data.padding import longest_of, mask_name, mask_of, padded
-from memtrain.data.row_decoding import Batch, map_fields
+from memtrain.data.row_decoding import Batch
 from memtrain.data.streams.row_addresses import Ragged
+from memtrain.loading.device_copies import to_device
 from memtrain.loading.gathered_fields import GatheredFields
 from memtrain.loading.pages import aligned_bytes
 from memtrain.loading.shuffle_buffer import FilledBuffer, FilledField
@@ -60,7 +61,7 @@ class PaddedGatherer:
             before_touching()
             batch = self._dataset.transformed(self._gathered(filled, start, end))
             if self._device.type != "cpu":
-                batch = map_fields(lambda tensor: tensor.to(self._device), batch)
+                batch = to_device(batch, self._device)
             yield batch
 
     def _gathered(self, filled: FilledBuffer, start: int, end: int) -> dict[str, np.ndarray]:

@@ -23,6 +23,15 @@ def test_several_processes_share_a_cpu(monkeypatch):
     assert choose_device("cpu") == torch.device("cpu")
 
 
+def test_parts_of_a_product_are_added_in_float32():
+    products = torch.backends.cuda.matmul
+    products.allow_bf16_reduced_precision_reduction = True
+    products.allow_fp16_reduced_precision_reduction = True
+    set_exactness(deterministic=False)
+    assert not products.allow_bf16_reduced_precision_reduction
+    assert not products.allow_fp16_reduced_precision_reduction
+
+
 def test_float32_is_not_rounded_to_tf32():
     torch.backends.cudnn.allow_tf32 = True
     set_exactness(deterministic=False)
