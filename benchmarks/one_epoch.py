@@ -51,6 +51,7 @@ def run_epoch(path: str, reader: str, shuffle: ShuffleSettings, budget: int | No
         "seconds": seconds,
         "each_row_once": bool((seen == 1).all()),
         "anonymous_kib": [min(anonymous), max(anonymous)],
+        "reader": str(loader.reading),
     }
 
 
@@ -59,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argument_parser(__name__)
     parser.add_argument("path")
     parser.add_argument(
-        "program", choices=["imports", "reads", "direct-reads", "mmap", "pread", "direct"]
+        "program", choices=["imports", "reads", "direct-reads", "auto", "mmap", "pread", "direct"]
     )
     parser.add_argument("--buffer-bytes", default="256MiB")
     parser.add_argument("--memory-budget", type=int, help="memory budget of the loader in bytes")

@@ -1,5 +1,6 @@
 """Runs a trained model over the evaluation rows of its split."""
 
+import logging
 import os
 from collections.abc import Iterator
 
@@ -27,6 +28,8 @@ from memtrain.metrics.scorer import Scorer
 from memtrain.recipes.recipe import Recipe
 from memtrain.system.progress import Progress
 from memtrain.training.weights import load_weights
+
+_log = logging.getLogger(__name__)
 
 
 class Evaluator:
@@ -84,6 +87,7 @@ class Evaluator:
             steps: the number of optimizer steps of the training, noted in the evaluation.
         """
         rows = self._rows.count
+        _log.info(f"reader: {self._loader.reading}")
         tally = Tally(self._recipe, self._meaning, self._class_counts())
         with (
             create_predictions(predictions, self._dtype, rows) as writer,

@@ -39,10 +39,11 @@ from memtrain.loading.memory_estimate import batch_lifetime, loader_memory_bytes
 from memtrain.loading.one_ahead import one_ahead
 from memtrain.loading.padded_gatherer import PaddedGatherer
 from memtrain.loading.pages import PAGE_BYTES, require_linux
-from memtrain.loading.readers import Reader, choose_reader, open_reader
+from memtrain.loading.reader_choice import ReaderChoice, ReaderChooser
+from memtrain.loading.readers import FieldReaders
 from memtrain.loading.row_order import BufferOrder, row_order
 from memtrain.loading.schedule import Filling, Position, Schedule
-from memtrain.loading.shuffle_buffer import BufferFiller, FilledBuffer, buffer_count
+from memtrain.loading.shuffle_buffer import BufferFiller, FilledBuffer, Planner, buffer_count
 from memtrain.loading.stream_mapping import StreamMapping
 from memtrain.system import canonical_json
 
@@ -106,7 +107,7 @@ class BlockLoader:
             processes share one order, and each reads only its part of it.
         epochs: number of epochs of one iteration, which reads ahead from one epoch to the next.
         drop_last_window: whether to leave out the last window of an epoch if it is short.
-        reader: auto, mmap, pread or direct; see ``readers``.
+        reader: auto, mmap, pread or direct; see ``readers``, and ``reader_choice`` for auto.
         mapped_files: number of files that are mapped at most; None for what the machine allows.
         memory_budget: number of bytes that buffers and batches may take together; None for two
             thirds of what the memory cgroup or the machine leaves free.
@@ -115,13 +116,14 @@ class BlockLoader:
         gather_ahead: whether ``windows`` gathers the next window in a thread while one is used,
             which saves time if a core is idle.
         tell_rows: whether the attribute ``rows`` is kept up to date.
+        reserved_bytes: memory that the caller will take beside the loader, such as for gradients;
+            rows that fit only without it are read as rows that do not fit.
         row_bytes: the size of a row, by which sizes of blocks and buffers are turned into numbers
             of rows; that of the dataset if not given.
 
     Attributes:
         dataset, slots: as given.
         order: the order of the rows, a ``RowOrder``.
-        reader, reader_reason: the reader that is used, and why it was chosen.
         memory_bytes: the memory that the loader takes at most.
         rows: int64 (rows,), the rows in the file of the batch or window that was handed out last;
             empty without ``tell_rows``.
@@ -152,6 +154,7 @@ class BlockLoader:
         copy: bool = False,
         gather_ahead: bool = False,
         tell_rows: bool = False,
+        reserved_bytes: int = 0,
         row_bytes: int | None = None,
     ):
         require_linux("BlockLoader")
@@ -170,7 +173,6 @@ class BlockLoader:
         self._epochs = epochs
         self._fields = stored_fields(dataset)
         paths = [path for field in self._fields for path in one_path_each(field)]
-        self.reader, self.reader_reason = choose_reader(reader, paths)
         self._are_mapped = mapped_fields(self._fields, mapped_files, paths)
         self._device = torch.device(device or "cpu")
         self._copies = copy
@@ -182,6 +184,9 @@ class BlockLoader:
         )
         buffer_bytes = self.order.rows_per_buffer * dataset.layout.row_bytes
         require_memory(self.memory_bytes, memory_budget, buffer_bytes)
+        self._reading = ReaderChooser(
+            reader, self._fields, self.order.ranges, self.memory_bytes + reserved_bytes
+        )
         #: The mapped files of every field, between two iterations.
         self._mappings: dict[str, StreamMapping] = {}
         self._position = Position(epoch=0, batches=0, end=epochs)
@@ -208,19 +213,9 @@ class BlockLoader:
 
     def describe(self) -> str:
         """Return what is read and how, as lines for a log."""
-        order = self.order
-        if not order.shuffled:
-            mixing = "that of the file"
-        elif order.in_one_buffer:
-            mixing = "all rows permuted as a whole"
-        else:
-            mixing = (
-                f"blocks of {order.rows_per_block:,} rows permuted, and the rows of "
-                f"{order.blocks_per_buffer:,} blocks at a time"
-            )
         return (
-            f"reader: {self.reader} ({self.reader_reason})\n"
-            f"order: {mixing}\n"
+            f"reader: {self.reading}\n"
+            f"order: {self.order.describe()}\n"
             f"memory of the loader: at most {format_bytes(self.memory_bytes)}"
         )
 
@@ -273,6 +268,11 @@ class BlockLoader:
         self._resumes = True
 
     @property
+    def reading(self) -> ReaderChoice:
+        """The reader of the epoch that is read, and why it was chosen."""
+        return self._reading.choice
+
+    @property
     def epoch(self) -> int:
         """The epoch of the batch that was handed out last; after an iteration, the next epoch."""
         return self._position.epoch
@@ -307,17 +307,17 @@ class BlockLoader:
             )
             stack.callback(filler.close)
             gatherer = self._gatherer()
-            buffers = filler.fill_all(self._planned_orders(fillings))
+            buffers = filler.fill_all(self._plans(fillings))
             for filling, filled in zip(fillings, buffers, strict=True):
                 before_touching = partial(filler.check, filled)
                 batches = gatherer.batches(filled, before_touching, filling.skipped_batches)
                 yield from self._portions(filling, filled, batches, by_window)
 
-    def _opened(self, number: int, stack: ExitStack) -> tuple[FieldFiles, Reader]:
+    def _opened(self, number: int, stack: ExitStack) -> tuple[FieldFiles, FieldReaders]:
         """Open the files of a field, and close them when an iteration ends."""
         field = self._fields[number]
         # Direct reads have descriptors of their own.
-        shares = len(self._fields) * (2 if self.reader == "direct" else 1)
+        shares = len(self._fields) * (2 if self._reading.may_be_direct else 1)
         most_open = max(1, MOST_OPEN_FILES // shares)
         files = FieldFiles(
             field,
@@ -327,9 +327,9 @@ class BlockLoader:
             mapping=self._mappings.pop(field.name, None),
         )
         stack.callback(self._close, files)
-        reader = open_reader(self.reader, files)
-        stack.callback(reader.close)
-        return files, reader
+        readers = FieldReaders(files)
+        stack.callback(readers.close)
+        return files, readers
 
     def _close(self, files: FieldFiles) -> None:
         """Close the files of a field, and keep them mapped for the next epoch."""
@@ -355,14 +355,15 @@ class BlockLoader:
             rows = _NO_ROWS if all_rows is None else all_rows[portion.start : portion.end]
             yield _Delivery(filling.epoch, content, rows)
 
-    def _planned_orders(self, fillings: list[Filling]) -> Iterator[partial[BufferOrder]]:
-        """Yield one function per filling, which computes its order when a thread calls it."""
+    def _plans(self, fillings: list[Filling]) -> Iterator[Planner]:
+        """Yield one function per filling, which plans it when a thread calls it."""
         epoch_order = lru_cache(maxsize=1)(self.order.epoch)
 
-        def buffer_order(filling: Filling) -> BufferOrder:
-            return epoch_order(filling.epoch).buffer(filling.number, self.slots)
+        def plan(filling: Filling) -> tuple[BufferOrder, ReaderChoice]:
+            order = epoch_order(filling.epoch).buffer(filling.number, self.slots)
+            return order, self._reading.of_epoch(filling.epoch)
 
-        return (partial(buffer_order, filling) for filling in fillings)
+        return (partial(plan, filling) for filling in fillings)
 
     def _gatherer(self) -> BatchGatherer | PaddedGatherer:
         layout, order = self.dataset.layout, self.order

@@ -4,21 +4,24 @@
 reader  what it does
 ======  ==========================================================================================
 mmap    Rows are used where they are mapped. The kernel is told which blocks will be needed, a
-        reader thread waits for them, and the kernel is told afterwards that it may drop them.
+        reader thread waits for them, and the kernel is told afterwards that this process does not
+        need them any more.
 pread   Blocks are copied into the loader's memory. On a network file system, a mapping would fetch
         one page after the other, and a file cut short by another machine would end the process.
 direct  As pread, but with O_DIRECT, which leaves the page cache to other programs.
 ======  ==========================================================================================
 
-All give the same bytes, or an error that names the file and the byte.
+All give the same bytes, or an error that names the file and the byte. Where the page cache cannot
+keep the rows, mmap and pread give up pages as soon as their rows are in memory or were used.
 """
 
 import errno
+import logging
 import mmap
 import os
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 import numpy as np
 
@@ -33,6 +36,8 @@ from memtrain.loading.pages import (
     aligned_bytes,
 )
 from memtrain.system.file_systems import file_system_of
+
+_log = logging.getLogger(__name__)
 
 
 class CopyingReader(ABC):
@@ -59,11 +64,22 @@ class CopyingReader(ABC):
 
 
 class PreadReader(CopyingReader):
-    """Reads blocks through the page cache."""
+    """Reads blocks through the page cache.
+
+    Args:
+        field: the files to read.
+        keeps_pages: whether the page cache may keep what was read.
+    """
+
+    def __init__(self, field: FieldFiles, keeps_pages: bool = True):
+        super().__init__(field)
+        self._keeps_pages = keeps_pages
 
     def load(self, file: int, place: int, target: np.ndarray) -> None:
         """Fill ``target``, uint8 (bytes,), with the bytes of a file from byte ``place`` on."""
         self._files.read(file, place, target.data)
+        if not self._keeps_pages:
+            self._files.give_up(file, place, len(target))
 
     def close(self) -> None:
         """Release nothing: the descriptors belong to the field."""
@@ -74,37 +90,40 @@ class DirectReader(CopyingReader):
 
     Such reads need memory addresses, places in the file and sizes that are multiples of a page. For
     any other block, all pages that it touches are read into aligned scratch memory, and the block
-    is copied from there.
+    is copied from there. Files that refuse direct reads are read through the page cache.
 
     Args:
         field: the files to read.
-
-    Raises:
-        UserError: if the file system has no O_DIRECT.
+        keeps_pages: whether the page cache may keep what was read through it.
     """
 
-    def __init__(self, field: FieldFiles):
+    def __init__(self, field: FieldFiles, keeps_pages: bool = True):
         super().__init__(field)
         self._scratch = threading.local()
-        stream = field.field.stream
-        path = stream.paths[0]
-        try:
-            os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECT))
-        except OSError as error:
-            raise UserError(
-                f"{path}: this file cannot be opened for direct reads "
-                f"({error.strerror}); its file system is {file_system_of(path).kind}. Use "
-                "`reader: pread`, or auto."
-            ) from None
-        self._direct = OpenFiles(
-            stream.paths, stream.sizes.tolist(), most=field.most_open, flags=os.O_DIRECT
-        )
-        if len(stream.paths) == 1:
+        self._paths = field.field.stream.paths
+        self._buffered = PreadReader(field, keeps_pages)
+        self._refusing: set[int] = set()
+        self._told: set[str] = set()
+        sizes = field.field.stream.sizes.tolist()
+        self._direct = OpenFiles(self._paths, sizes, most=field.most_open, flags=os.O_DIRECT)
+        if len(self._paths) == 1 and direct_refusal(self._paths[0]) is None:
             # Once it is open, the file can be replaced by another one.
             self._direct.require_size(0)
 
     def load(self, file: int, place: int, target: np.ndarray) -> None:
         """Fill ``target``, uint8 (bytes,), with the bytes of a file from byte ``place`` on."""
+        if file not in self._refusing:
+            try:
+                self._load_directly(file, place, target)
+                return
+            except UserError:
+                refusal = direct_refusal(self._paths[file])
+                if refusal is None:
+                    raise
+                self._note_refusal(file, refusal)
+        self._buffered.load(file, place, target)
+
+    def _load_directly(self, file: int, place: int, target: np.ndarray) -> None:
         if not (place % PAGE_BYTES or len(target) % PAGE_BYTES or address_of(target) % PAGE_BYTES):
             self._direct.read(file, place, target.data)
             return
@@ -113,6 +132,17 @@ class DirectReader(CopyingReader):
         scratch = self._scratch_memory(-(-(end - start) // PAGE_BYTES) * PAGE_BYTES)
         self._direct.read(file, start, scratch.data, needed=end - start)
         target[:] = scratch[place - start : end - start]
+
+    def _note_refusal(self, file: int, refusal: str) -> None:
+        """Note that a file refuses direct reads, and tell it once for its file system."""
+        self._refusing.add(file)
+        mount_point = file_system_of(self._paths[file]).mount_point
+        if mount_point not in self._told:
+            self._told.add(mount_point)
+            _log.info(
+                f"{self._paths[file]}: files below {mount_point} are read through the page cache, "
+                f"since direct reads are refused there ({refusal})"
+            )
 
     def close(self) -> None:
         """Close the files."""
@@ -134,10 +164,12 @@ class MmapReader:
 
     Args:
         field: the files to read.
+        keeps_pages: whether the page cache may keep pages whose rows were used.
     """
 
-    def __init__(self, field: FieldFiles):
+    def __init__(self, field: FieldFiles, keeps_pages: bool = True):
         self._field = field
+        self._keeps_pages = keeps_pages
         self._can_populate = True
 
     def will_need(self, file: int, place: int, size: int) -> None:
@@ -168,6 +200,8 @@ class MmapReader:
     def dont_need(self, file: int, place: int, size: int) -> None:
         """Tell the kernel that this process does not need these bytes any more."""
         advise(mmap.MADV_DONTNEED, self._field.mapped().address(file, place), size)
+        if not self._keeps_pages:
+            self._field.files.give_up(file, place, size)
 
     def close(self) -> None:
         """Release nothing: the mapping belongs to the field."""
@@ -175,37 +209,58 @@ class MmapReader:
 
 Reader = CopyingReader | MmapReader
 
-READERS: dict[str, Callable[[FieldFiles], Reader]] = {
+READERS: dict[str, Callable[[FieldFiles, bool], Reader]] = {
     "mmap": MmapReader,
     "pread": PreadReader,
     "direct": DirectReader,
 }
 
 
-def open_reader(name: str, field: FieldFiles) -> Reader:
-    """Return the reader of a name; one that reads where files cannot be mapped."""
-    is_unmappable = name == "mmap" and not field.can_be_mapped
-    return PreadReader(field) if is_unmappable else READERS[name](field)
-
-
-def choose_reader(setting: str, paths: Iterable[str]) -> tuple[str, str]:
-    """Return the name of the reader for some files, and the reason for the choice.
+class FieldReaders:
+    """The readers of a field, each of them opened when it is first used.
 
     Args:
-        setting: auto, mmap, pread or direct.
-        paths: a path in each folder of the files.
-
-    Raises:
-        UserError: for any other setting.
+        field: the files to read.
     """
-    if setting != "auto":
-        if setting not in READERS:
-            raise UserError(f"reader: found {setting!r}; known are auto, mmap, pread and direct.")
-        return setting, "as set"
-    where = ""
-    for path in paths:
-        system = file_system_of(path)
-        where = f"{path} lies on {system.kind}, mounted at {system.mount_point}"
-        if system.is_network:
-            return "pread", f"{where}: a network or parallel file system"
-    return "mmap", f"{where}: a local file system"
+
+    def __init__(self, field: FieldFiles):
+        self._field = field
+        self._opened: dict[tuple[str, bool], Reader] = {}
+
+    def reader(self, name: str, keeps_pages: bool) -> Reader:
+        """Return a reader; one that reads where files cannot be mapped.
+
+        Args:
+            name: mmap, pread or direct.
+            keeps_pages: whether the page cache may keep what goes through it.
+        """
+        if name == "mmap" and not self._field.can_be_mapped:
+            name = "pread"
+        key = name, keeps_pages
+        if key not in self._opened:
+            self._opened[key] = READERS[name](self._field, keeps_pages)
+        return self._opened[key]
+
+    def close(self) -> None:
+        """Close the readers."""
+        for reader in self._opened.values():
+            reader.close()
+
+
+def direct_refusal(path: str) -> str | None:
+    """Return why direct reads of a file are refused; None if they are not, or it cannot be opened.
+
+    One page is read: some file systems allow the flag and refuse the reads.
+    """
+    page = aligned_bytes(PAGE_BYTES)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_DIRECT)
+        try:
+            os.preadv(descriptor, [page.data], 0)
+        finally:
+            os.close(descriptor)
+    except (FileNotFoundError, PermissionError):
+        return None
+    except OSError as error:
+        return error.strerror or str(error)
+    return None

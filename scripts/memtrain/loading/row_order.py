@@ -179,6 +179,17 @@ class RowOrder:
         rows = min(self.rows_per_window, self.rows)
         return 1.0 + (rows - 1) / max(1.0, blocks)
 
+    def describe(self) -> str:
+        """Return how rows are mixed, in words for a log."""
+        if not self.shuffled:
+            return "that of the file"
+        if self.in_one_buffer:
+            return "all rows permuted as a whole"
+        return (
+            f"blocks of {self.rows_per_block:,} rows permuted, and the rows of "
+            f"{self.blocks_per_buffer:,} blocks at a time"
+        )
+
     def lane_start(self, lane: int) -> int:
         """Return the first position of a lane; the lane after the last begins at the end, N."""
         return lane * self.rows // self.accumulation_steps

@@ -9,23 +9,20 @@ from itertools import chain
 import numpy as np
 
 from memtrain.data.padded_rows import spare_bytes
-from memtrain.data.streams.row_addresses import Consecutive, Windows
+from memtrain.data.streams.row_addresses import Consecutive
 from memtrain.data.streams.stored_field import StoredField
 from memtrain.data.streams.stream import ByteRuns
 from memtrain.loading.blocks import Runs, rows_per_whole_pages
 from memtrain.loading.field_files import FieldFiles, numbered_runs
-from memtrain.loading.pages import PAGE_BYTES, aligned_bytes
+from memtrain.loading.pages import aligned_bytes
+from memtrain.loading.reader_choice import ReaderChoice
 from memtrain.loading.reader_threads import ReaderThreads, wait_for
-from memtrain.loading.readers import CopyingReader, MmapReader, Reader
+from memtrain.loading.readers import CopyingReader, FieldReaders, MmapReader, Reader
 from memtrain.loading.row_order import BufferOrder, RowOrder
-from memtrain.loading.row_pieces import MOST_GAP_BYTES, RaggedRuns, RowPieces, cut_rows
+from memtrain.loading.row_pieces import RaggedRuns, RowPieces, cut_rows
 
-#: Bytes of one place (int64), and the arrays of places that exist at a time: one for the buffer in
-#: use, and several for each of the two buffers that are planned and filled meanwhile; and arrays
-#: of lengths, where rows vary in length.
-_PLACE_BYTES = 8
-_PLACE_ARRAYS = 6
-_LENGTH_ARRAYS = 5
+#: Returns the order of a buffer, and the choice of the reader for its rows.
+Planner = Callable[[], tuple[BufferOrder, ReaderChoice]]
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,7 @@ class FilledField:
             micro-batch.
         runs: the bytes of the files that the rows lie in.
         is_mapped: whether ``elements`` are the mapped files.
-        was_read: whether rows had to be brought from the disk.
+        read_by: what brought the rows from the disk; None if they were in memory.
         lengths: int64 (rows,), number of elements of every row, where rows vary in length.
     """
 
@@ -47,7 +44,7 @@ class FilledField:
     places: np.ndarray
     runs: ByteRuns
     is_mapped: bool
-    was_read: bool
+    read_by: Reader | None
     lengths: np.ndarray | None
 
     @cached_property
@@ -81,30 +78,6 @@ def buffer_count(order: RowOrder) -> int:
     return 2 if order.shuffled else 3
 
 
-def filling_memory_bytes(*, rows: int, runs: int, field: StoredField, buffers: int) -> int:
-    """Return the memory that filling takes at most for a field, in bytes.
-
-    Args:
-        rows: the rows of a buffer.
-        runs: the runs of rows in a buffer.
-        field: the stored field.
-        buffers: the number of buffers.
-    """
-    addresses, element_bytes = field.addresses, field.stream.element_bytes
-    if isinstance(addresses, Windows):
-        # From one row to the next, and behind the last row of each run; and what lies between
-        # segments that are read together.
-        elements = rows * max(addresses.stride, addresses.length) + runs * addresses.length
-        gap_bytes = min(MOST_GAP_BYTES, addresses.length * element_bytes)
-        in_buffer = elements * element_bytes + min(rows, len(addresses.borders)) * gap_bytes
-    else:
-        # A run that neither begins nor ends on a page also takes the rest of two pages.
-        loads = min(rows, runs + len(field.stream.part_files) - 1)
-        in_buffer = rows * field.row_bytes + loads * 2 * PAGE_BYTES
-    arrays = _PLACE_ARRAYS + (_LENGTH_ARRAYS if field.is_ragged else 0)
-    return buffers * in_buffer + arrays * _PLACE_BYTES * rows
-
-
 class FieldFiller:
     """Fills buffers with the rows of one field.
 
@@ -113,7 +86,7 @@ class FieldFiller:
 
     Args:
         files: the files that hold the rows.
-        reader: the reader that brings them.
+        readers: the readers that can bring them.
         threads: the threads that read.
         rows_per_block: the rows of a block in the row order; a run of rows lies within one block.
         buffers: number of buffers that are filled in turn.
@@ -122,7 +95,7 @@ class FieldFiller:
     def __init__(
         self,
         files: FieldFiles,
-        reader: Reader,
+        readers: FieldReaders,
         threads: ReaderThreads,
         *,
         rows_per_block: int,
@@ -130,25 +103,27 @@ class FieldFiller:
     ):
         self._files = files
         self._field = files.field
-        self._reader = reader
+        self._readers = readers
         self._threads = threads
         self._elements_per_page = _elements_per_page(files.field, rows_per_block)
         self._areas = [_Area() for _ in range(buffers)]
 
-    def fill(self, order: BufferOrder) -> FilledField:
+    def fill(self, order: BufferOrder, choice: ReaderChoice) -> FilledField:
         """Return the rows of a buffer, once they are in memory.
 
         Args:
             order: its runs of rows, and how they are used.
+            choice: the reader for rows that are not in memory.
         """
         pieces = cut_rows(self._field, order.runs)
         spans = Runs(pieces.load_starts, pieces.load_ends)
         files = self._files
         if files.is_local and files.can_be_mapped and files.is_cached(spans.starts, spans.ends):
             return self._map(order, pieces, reader=None)
-        if isinstance(self._reader, MmapReader):
-            return self._map(order, pieces, self._reader)
-        return self._read(order, pieces, self._reader)
+        reader = self._readers.reader(choice.name, choice.keeps_pages)
+        if isinstance(reader, MmapReader):
+            return self._map(order, pieces, reader)
+        return self._read(order, pieces, reader)
 
     def finish(self, filled: FilledField) -> None:
         """Check the files of a buffer that was used, and give up its pages, if they were read.
@@ -162,10 +137,10 @@ class FieldFiller:
             return
         if len(filled.file_numbers) > 1:
             self._files.files.require_sizes(filled.file_numbers.tolist())
-        if filled.was_read and isinstance(self._reader, MmapReader):
+        if isinstance(filled.read_by, MmapReader):
             # The kernel is told that they are not needed any more.
             for run in self._threads.until_stopped(numbered_runs(filled.runs)):
-                self._reader.dont_need(*run)
+                filled.read_by.dont_need(*run)
 
     def check(self, filled: FilledField) -> None:
         """Raise an error if mapped files have become shorter; call this before they are touched."""
@@ -183,7 +158,7 @@ class FieldFiller:
         places = self._mapped_places(order, pieces, mapping.part_places)
         wait_for(bringing)
         lengths = _lengths(order, pieces)
-        return FilledField(mapping.elements, places, runs, True, reader is not None, lengths)
+        return FilledField(mapping.elements, places, runs, True, reader, lengths)
 
     def _mapped_places(
         self, order: BufferOrder, pieces: RowPieces | RaggedRuns, part_places: np.ndarray
@@ -226,7 +201,8 @@ class FieldFiller:
         places = order.permuted(pieces.places_in_loads(first_places))
         wait_for(reading)
         area.runs = spans
-        return FilledField(content, places, runs, False, not is_held, _lengths(order, pieces))
+        read_by = None if is_held else reader
+        return FilledField(content, places, runs, False, read_by, _lengths(order, pieces))
 
     def _load(
         self, runs: ByteRuns, targets: np.ndarray, content: np.ndarray, reader: CopyingReader
@@ -282,20 +258,24 @@ class BufferFiller:
     """Fills buffers with all fields of rows, in threads of its own.
 
     Args:
-        fields: the files of every stored field, and the reader that brings its rows.
+        fields: the files of every stored field, and the readers that can bring its rows.
         rows_per_block: the rows of a block in the row order; a run of rows lies within one block.
         buffers: number of buffers that are filled in turn.
     """
 
     def __init__(
-        self, fields: Sequence[tuple[FieldFiles, Reader]], *, rows_per_block: int, buffers: int
+        self,
+        fields: Sequence[tuple[FieldFiles, FieldReaders]],
+        *,
+        rows_per_block: int,
+        buffers: int,
     ):
         self._threads = ReaderThreads()
         self._fields = [
             FieldFiller(
-                files, reader, self._threads, rows_per_block=rows_per_block, buffers=buffers
+                files, readers, self._threads, rows_per_block=rows_per_block, buffers=buffers
             )
-            for files, reader in fields
+            for files, readers in fields
         ]
         self._planner = ThreadPoolExecutor(1, "memtrain row order")
         self._coordinator = ThreadPoolExecutor(1, "memtrain buffer")
@@ -316,17 +296,17 @@ class BufferFiller:
         for field, rows in zip(self._fields, filled.fields, strict=True):
             field.check(rows)
 
-    def fill_all(self, orders: Iterable[Callable[[], BufferOrder]]) -> Iterator[FilledBuffer]:
+    def fill_all(self, plans: Iterable[Planner]) -> Iterator[FilledBuffer]:
         """Yield filled buffers; the next one is filled meanwhile.
 
         Args:
-            orders: functions that return the order of each buffer. Each is called in a thread,
-                while the buffer before its own is being filled.
+            plans: functions that return the order of each buffer, and the choice of its reader.
+                Each is called in a thread, while the buffer before its own is being filled.
 
         Raises:
             UserError: if rows cannot be read.
         """
-        fillings = self._begin_all(orders)
+        fillings = self._begin_all(plans)
         following = next(fillings, None)
         finishing: list[Future[None]] = []
         while following is not None:
@@ -340,20 +320,18 @@ class BufferFiller:
             ]
         wait_for(finishing)
 
-    def _begin_all(
-        self, orders: Iterable[Callable[[], BufferOrder]]
-    ) -> Iterator[Future[FilledBuffer]]:
-        """Yield the filling of every buffer once it has begun, while the next order is planned."""
-        planned: Future[BufferOrder] | None = None
-        for order in chain(orders, [None]):
-            following = None if order is None else self._planner.submit(order)
+    def _begin_all(self, plans: Iterable[Planner]) -> Iterator[Future[FilledBuffer]]:
+        """Yield the filling of every buffer once it has begun, while the next one is planned."""
+        planned: Future[tuple[BufferOrder, ReaderChoice]] | None = None
+        for plan in chain(plans, [None]):
+            following = None if plan is None else self._planner.submit(plan)
             if planned is not None:
                 yield self._coordinator.submit(self._fill, planned)
             planned = following
 
-    def _fill(self, planned: Future[BufferOrder]) -> FilledBuffer:
-        order = planned.result()
-        return FilledBuffer(tuple(field.fill(order) for field in self._fields), order)
+    def _fill(self, planned: Future[tuple[BufferOrder, ReaderChoice]]) -> FilledBuffer:
+        order, choice = planned.result()
+        return FilledBuffer(tuple(field.fill(order, choice) for field in self._fields), order)
 
 
 @dataclass

@@ -61,13 +61,22 @@ class StatusTable:
         return Text(", ".join(parts) + (f" ({hidden:,} not shown)" if hidden else ""), "bold")
 
     def _messages(self, shown: list[TrainingStatus]) -> list[Text]:
-        with_message = [training for training in shown if training.message]
-        if self._fits_height:
-            with_message = with_message[:1]
-        return [
+        messages = [
             Text(f"{training.split}: {training.message}", _STYLES[training.state])
-            for training in with_message
+            for training in shown
+            if training.message
         ]
+        messages += [
+            Text(f"{training.split}: reader: {training.reader}", "dim")
+            for training in shown
+            if training.state == "running" and _is_worth_telling(training.reader)
+        ]
+        return messages[:1] if self._fits_height else messages
+
+
+def _is_worth_telling(reader: str | None) -> bool:
+    """Return whether rows are read in another way than where they fit into memory."""
+    return reader is not None and not reader.startswith("mmap")
 
 
 def _state(training: TrainingStatus) -> Text:

@@ -14,6 +14,7 @@ _ESCAPED_CHARACTER = re.compile(r"\\([0-7]{3})")
 _REMOTE_KINDS = {"9p", "afs", "cifs", "coda", "dvs", "nfs", "nfs4", "smb3", "smbfs", "virtiofs"}
 _PARALLEL_KINDS = {"beegfs", "ceph", "gpfs", "lustre", "orangefs", "panfs", "pvfs2", "wekafs"}
 _CLUSTER_KINDS = {"gfs2", "glusterfs", "ocfs2"}
+_KINDS_IN_MEMORY = {"ramfs", "tmpfs"}
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,11 @@ class FileSystem:
     kind: str
     mount_point: str
     is_network: bool
+
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether the files lie in memory, on no disk."""
+        return self.kind in _KINDS_IN_MEMORY
 
 
 @dataclass(frozen=True)

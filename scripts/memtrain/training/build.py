@@ -25,7 +25,7 @@ _BYTES_WORTH_A_THREAD = 256 << 10
 
 
 def build_loader(
-    dataset: MemmapDataset, recipe: TrainingRecipe, context: RunContext
+    dataset: MemmapDataset, recipe: TrainingRecipe, context: RunContext, model_bytes: int = 0
 ) -> BlockLoader:
     """Return the loader of the micro-batches that this process owns.
 
@@ -33,6 +33,7 @@ def build_loader(
         dataset: rows of the training, with their transform.
         recipe: training part of a recipe.
         context: what the training runs in.
+        model_bytes: memory of the weights, the gradients and the optimizer's state.
 
     Raises:
         UserError: if the processes cannot share the slots, or the memory budget is too small.
@@ -55,6 +56,7 @@ def build_loader(
         device=context.device,
         gather_ahead=_has_spare_core(dataset, recipe, context),
         tell_rows=True,
+        reserved_bytes=model_bytes,
         row_bytes=recipe.row_bytes,
     )
 

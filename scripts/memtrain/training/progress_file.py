@@ -48,6 +48,7 @@ class TrainingStatus:
         process: identity of the process; see ``process_identity``.
         processes: number of processes that train together.
         job: id of the Slurm job.
+        reader: how the rows are read, and why: "direct (reads with O_DIRECT: ...)".
         message: why the training stopped or failed.
     """
 
@@ -70,6 +71,7 @@ class TrainingStatus:
     process: str | None = None
     processes: int | None = None
     job: str | None = None
+    reader: str | None = None
     message: str | None = None
 
     @property

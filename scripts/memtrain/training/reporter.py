@@ -5,6 +5,7 @@ import logging
 import os
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -34,6 +35,7 @@ class TrainingReporter:
         folder: folder for the progress file; None to write no file.
         group: processes that train together.
         first_step: steps that earlier runs have done.
+        reading: returns how the rows are read at the moment, and why.
         tables: what writes steps and validations as they come; None to write none.
     """
 
@@ -44,10 +46,12 @@ class TrainingReporter:
         *,
         group: ProcessGroup,
         first_step: int,
+        reading: Callable[[], str],
         tables: LiveTables | None = None,
     ):
         self._folder = folder if group.is_main else None
         self._tables = tables
+        self._reading = reading
         self._first_step = first_step
         self._steps = recipe.training.sizes.steps
         now = time.time()
@@ -124,7 +128,13 @@ class TrainingReporter:
         self._last_file = time.monotonic()
         if self._tables is not None:
             self._tables.flush()
-        self._status = replace(self._status, state=state, message=message, updated_at=time.time())
+        self._status = replace(
+            self._status,
+            state=state,
+            message=message,
+            reader=self._reading(),
+            updated_at=time.time(),
+        )
         if self._validation is not None:
             self._status = replace(self._status, validation_loss=self._validation.loss)
         if self._record is not None:

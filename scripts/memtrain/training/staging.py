@@ -40,9 +40,6 @@ from memtrain.training.stopping import StopRequests, TrainingStopped
 #: Share of the disk that a copy leaves free for others.
 _RESERVED_SHARE = 0.05
 
-#: Kinds of file systems that keep files in memory, which is counted as memory of the job.
-_KINDS_IN_MEMORY = {"tmpfs", "ramfs"}
-
 #: Share of the free memory that a copy and the training may take together. The rest is for what
 #: nobody can tell beforehand: libraries, and other trainings on the same node.
 _SHARE_OF_MEMORY = 1 / 2
@@ -144,7 +141,7 @@ def reason_against_copy(
         return "stage: never"
     if not source.is_network:
         return f"{source.kind} is a file system of this machine"
-    if local.is_network or local.kind in _KINDS_IN_MEMORY:
+    if local.is_network or local.is_in_memory:
         return f"the folder for copies, below {local.mount_point}, is {local.kind}, not a disk"
     if epochs <= nodes:
         copying = "a copy" if nodes == 1 else f"the copies of {nodes} nodes"
@@ -247,7 +244,7 @@ class _Staging:
             free_bytes=disk.f_bavail * disk.f_frsize,
             disk_bytes=disk.f_blocks * disk.f_frsize,
         )
-        if shortage is None and file_system_of(self._folder).kind in _KINDS_IN_MEMORY:
+        if shortage is None and file_system_of(self._folder).is_in_memory:
             return memory_shortage(copy_bytes, self._training_bytes, available_memory())
         return shortage
 

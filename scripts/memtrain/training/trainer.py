@@ -86,7 +86,8 @@ class Trainer:
             start=self._start if settings.initial else None,
         )
         dataset = open_rows(data, training, training.rows, self._parts.transform)
-        self._loader = build_loader(dataset, training, context)
+        model_bytes = recipe.resource_estimate.model_bytes
+        self._loader = build_loader(dataset, training, context, model_bytes)
         self._windows = build_windows(self._loader, dataset, training)
         self._accumulator = build_accumulator(self._parts, dataset, training, context)
         self._optimizer_step = OptimizerStep(
@@ -162,6 +163,7 @@ class Trainer:
             folder,
             group=group,
             first_step=len(self._history),
+            reading=lambda: str(self._loader.reading),
             tables=self._live_tables(folder),
         ) as reporter:
             reporter.report_validation(self._validations.last)

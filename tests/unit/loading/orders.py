@@ -13,6 +13,8 @@ from memtrain.loading.gathered_fields import stored_fields
 
 ROWS = 3000
 READERS = ["mmap", "pread", "direct"]
+#: Memory that a caller takes, so that no rows fit beside it.
+ALL_MEMORY = 1 << 60
 #: 21 floats a row: blocks of 49 rows that begin in the middle of pages.
 SMALL = ShuffleSettings(block_bytes=4116, buffer_bytes=40000)
 

@@ -12,7 +12,7 @@ from memtrain.data.memmap_dataset import MemmapDataset
 from memtrain.data.streams.row_addresses import Consecutive, Ragged
 from memtrain.data.streams.stored_field import StoredField
 from memtrain.loading.block_loader import BlockLoader
-from tests.unit.loading.orders import READERS, drop_from_cache
+from tests.unit.loading.orders import ALL_MEMORY, READERS, drop_from_cache
 from tests.unit.loading.test_any_rows_in_files import DTYPES, RECORD, write_stream
 
 TINY = ShuffleSettings(block_bytes=500, buffer_bytes=5000)
@@ -58,13 +58,16 @@ def expected_batch(values, offsets, rows, trim):
 @given(
     stream=ragged_values(),
     trim=st.sampled_from([(0, 0), (1, 0), (0, -1), (2, -3)]),
-    reader=st.sampled_from(READERS),
+    reader=st.sampled_from([*READERS, "auto"]),
+    reserved_bytes=st.sampled_from([0, ALL_MEMORY]),
     shuffle=st.sampled_from([None, True, TINY]),
     batch_size=st.integers(1, 12),
     is_cold=st.booleans(),
 )
 @settings(max_examples=60, deadline=None)
-def test_batches_are_slices(tmp_path_factory, stream, trim, reader, shuffle, batch_size, is_cold):
+def test_batches_are_slices(
+    tmp_path_factory, stream, trim, reader, reserved_bytes, shuffle, batch_size, is_cold
+):
     values, offsets, cuts, headers = stream
     folder = tmp_path_factory.mktemp("rows")
     files = write_stream(folder, "words", values, [0, *cuts, len(values)], headers)
@@ -86,7 +89,13 @@ def test_batches_are_slices(tmp_path_factory, stream, trim, reader, shuffle, bat
         for path in files.paths:
             drop_from_cache(path)
     loader = BlockLoader(
-        MemmapDataset(layout), batch_size, shuffle=shuffle, reader=reader, epochs=2, tell_rows=True
+        MemmapDataset(layout),
+        batch_size,
+        shuffle=shuffle,
+        reader=reader,
+        reserved_bytes=reserved_bytes,
+        epochs=2,
+        tell_rows=True,
     )
     seen = []
     for batch in loader:

@@ -8,9 +8,8 @@ import pytest
 
 from memtrain.core.errors import UserError
 from memtrain.data.memmap_dataset import MemmapDataset
-from memtrain.loading import field_files, readers
+from memtrain.loading import field_files, reader_choice, readers
 from memtrain.loading.block_loader import BlockLoader
-from memtrain.loading.readers import choose_reader
 from memtrain.system.file_systems import FileSystem
 from tests.unit.loading.orders import (
     READERS,
@@ -138,22 +137,9 @@ def test_a_transform_that_fails_leaves_nothing_open(records):
     assert open_threads_and_files() == before
 
 
-@pytest.mark.parametrize(
-    ("system", "reader"),
-    [("ext4", "mmap"), ("nfs4", "pread"), ("lustre", "pread"), ("fuse.sshfs", "pread")],
-)
-def test_auto_takes_the_reader_that_suits_the_file_system(monkeypatch, system, reader):
-    found = FileSystem(system, "/data", system != "ext4")
-    monkeypatch.setattr(readers, "file_system_of", lambda path: found)
-    chosen, reason = choose_reader("auto", ["/data/rows.npy"])
-    assert chosen == reader
-    assert system in reason
-    assert "/data" in reason
-
-
 def test_network_files_are_never_mapped(plain, monkeypatch):
     found = FileSystem("nfs4", "/", is_network=True)
-    monkeypatch.setattr(readers, "file_system_of", lambda path: found)
+    monkeypatch.setattr(reader_choice, "file_system_of", lambda path: found)
     monkeypatch.setattr(field_files, "file_system_of", lambda path: found)
     monkeypatch.setattr(field_files.FieldFiles, "mapped", lambda self: pytest.fail("mapped"))
     rows = first_column(BlockLoader(MemmapDataset(plain), 64, shuffle=SMALL))

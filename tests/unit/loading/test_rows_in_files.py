@@ -22,7 +22,7 @@ from memtrain.data.streams.stored_field import StoredField
 from memtrain.data.streams.stream import Stream
 from memtrain.loading.block_loader import BlockLoader
 from memtrain.loading.field_files import FieldFiles
-from tests.unit.loading.orders import READERS, drop_from_cache
+from tests.unit.loading.orders import ALL_MEMORY, READERS, drop_from_cache
 
 DTYPES = ["<f4", ">i2", "<f2", "|u1", "<u2", "<i8", ml_dtypes.bfloat16]
 
@@ -89,7 +89,7 @@ def described_rows(draw):
 
 
 @settings(max_examples=60)
-@given(described_rows(), st.sampled_from(READERS), st.booleans(), st.data())
+@given(described_rows(), st.sampled_from([*READERS, "auto"]), st.booleans(), st.data())
 def test_batches_are_the_rows_of_the_arrays(tmp_path_factory, write, reader, cached, data):
     layout, expected = write(tmp_path_factory.mktemp("rows"))
     shuffle = data.draw(
@@ -103,6 +103,7 @@ def test_batches_are_the_rows_of_the_arrays(tmp_path_factory, write, reader, cac
         accumulation_steps=2,
         epochs=2,
         reader=reader,
+        reserved_bytes=data.draw(st.sampled_from([0, ALL_MEMORY])),
         tell_rows=True,
     )
     if not cached:

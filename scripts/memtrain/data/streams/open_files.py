@@ -12,6 +12,8 @@ from memtrain.core.errors import UserError
 #: Most descriptors that are kept: far below the limit of a process, which is often 1,024.
 MOST_OPEN_FILES = 64
 
+_PAGE_BYTES = 4096
+
 
 @dataclass
 class _OpenFile:
@@ -106,6 +108,21 @@ class OpenFiles:
                 if count == 0:
                     raise self._nothing_at(file, place, os.fstat(descriptor).st_size)
                 target, place, missing = target[count:], place + count, missing - count
+
+    def give_up(self, file: int, place: int, size: int) -> None:
+        """Tell the kernel that bytes of a file need not stay in the page cache.
+
+        Pages that a process has mapped stay there.
+
+        Args:
+            file: number of the file.
+            place: the first byte.
+            size: number of bytes; all pages that they touch are given up.
+        """
+        start = place - place % _PAGE_BYTES
+        end = -(-(place + size) // _PAGE_BYTES) * _PAGE_BYTES
+        with self.descriptor(file) as descriptor:
+            os.posix_fadvise(descriptor, start, end - start, os.POSIX_FADV_DONTNEED)
 
     def require_size(self, file: int) -> None:
         """Raise an error if a file has become shorter since it was described.
