@@ -17,7 +17,8 @@ class LoadingSettings(Settings):
         default="auto",
         description="How blocks of rows are read. mmap: rows are used where they are mapped; "
         "pread: blocks are read into memory; direct: blocks are read past the page cache; auto: "
-        "pread on network file systems, mmap elsewhere.",
+        "pread on network file systems; elsewhere mmap where the rows fit into the memory that is "
+        "free, and direct where they do not, decided anew for every epoch.",
     )
     mapped_files: Annotated[int, Field(ge=0, le=10**9), FROM_TEXT] | Literal["auto"] = Field(
         default="auto",

@@ -28,7 +28,7 @@ def run(repository, arguments, limit=None):
         return json.loads(cgroup.run(command, **how).stdout), cgroup.oom_kills
 
 
-@pytest.mark.parametrize("reader", ["mmap", "pread", "direct"])
+@pytest.mark.parametrize("reader", ["auto", "mmap", "pread", "direct"])
 def test_an_epoch_over_a_file_four_times_the_memory(repository, file_of_512_mib, reader):
     imports, _ = run(repository, [file_of_512_mib, "imports"])
     drop_from_page_cache(file_of_512_mib)
@@ -42,5 +42,7 @@ def test_an_epoch_over_a_file_four_times_the_memory(repository, file_of_512_mib,
     assert found["rows"] == ROWS
     assert found["each_row_once"]
     assert kills == 0
+    chosen = "direct (reads with O_DIRECT: 512 MiB of rows" if reader == "auto" else reader
+    assert found["reader"].startswith(chosen)
     low, high = found["anonymous_kib"]
     assert high <= 1.05 * low

@@ -140,6 +140,17 @@ def test_the_table_says_why_a_training_ended_and_where_it_will_resume(capsys, re
     assert "first: SIGTERM was received; it will go on after step 30" in table
 
 
+def test_how_rows_are_read_is_told_where_they_do_not_fit(capsys, results):
+    reader = "direct (reads with O_DIRECT: 8 GiB of rows, 389.2 MiB of memory is free for them)"
+    progress(reader=reader).write(results / "state" / "first")
+    progress(split="second", reader="mmap (a local file system)").write(results / "state/second")
+    progress(split="third", state="stopped", reader=reader).write(results / "state" / "third")
+    assert look_as_json(capsys, results)["first"]["reader"] == reader
+    table = " ".join(look(capsys, results, "--once").split())
+    assert table.count("reader: ") == 1
+    assert f"first: reader: {reader}" in table
+
+
 def test_a_silent_training_is_lost(capsys, results):
     folder, long_ago = results / "state" / "first", time.time() - 61
     progress(updated_at=long_ago, process="other:1:1:1").write(folder)
