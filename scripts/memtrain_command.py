@@ -7,6 +7,7 @@
                                          is missing or changed is made
   memtrain status                        how far the trainings are
   memtrain lineage explain FILE          what made a result
+  memtrain completion bash               a script by which bash completes all of this; or zsh
 
 In a checkout that is not installed, `python path/to/memtrain/scripts/memtrain_command.py` is the
 same as `memtrain`.
@@ -39,11 +40,22 @@ def main(argv: list[str] | None = None) -> int:
     if given and given[0] == "run" and not asks_for_help:
         run_workflow(given[1:])
     args = parse_arguments(argv if given else ["--help"])
+    if args.command == "completion":
+        return print_completion(args.shell)
     # Said before the imports, so that nobody looks at an empty screen.
     sys.stderr.write(f"looking at {listed(args.path, 5)}\n")
     from memtrain.frontdoor.init import init
 
     return init(args)
+
+
+def print_completion(shell: str) -> int:
+    """Print the script by which a shell completes the commands."""
+    from memtrain.frontdoor.completion import completion
+    from memtrain.frontdoor.completion_words import all_commands
+
+    print(completion(shell, all_commands()), end="")
+    return 0
 
 
 if __name__ == "__main__":

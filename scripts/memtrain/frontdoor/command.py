@@ -26,6 +26,9 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     text = "run the workflow on config.yaml; what follows is handed to snakemake"
     more = "`snakemake --help` lists what can follow, such as --dry-run, --cores 4, --forceall."
     commands.add_parser("run", help=text, description=f"{text.capitalize()}. {more}")
+    text = "print a script by which bash or zsh complete these commands"
+    completion = commands.add_parser("completion", help=text, description=f"{text.capitalize()}.")
+    completion.add_argument("shell", choices=("bash", "zsh"))
     for name, text in SCRIPTS.items():
         text = f"{text} ({name}.py, with its arguments)"
         commands.add_parser(name, help=text, description=f"{text.capitalize()}.")
