@@ -33,6 +33,7 @@ BENCHMARKS = [
     "cluster",
     "lineage_questions",
     "recording",
+    "first_results",
 ]
 
 

@@ -1,13 +1,15 @@
 """What every program takes for a task that is next to nothing, beside what `import torch` takes.
 
 CPU seconds are counted, of a program and of what it starts: they depend less than its time on what
-else the machine does. Programs run in turn, with one thread, with bytecode that is cached.
+else the machine does. Programs run in turn, with one thread, with bytecode that is cached. Of the
+commands of `memtrain`, the time to the first character that they print is measured, too.
 """
 
 import resource
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from benchmarks.many_splits import environment, make_resolved_project
@@ -46,6 +48,47 @@ TASKS = {
 }
 
 
+#: The commands of `memtrain` of which the first output is awaited.
+FIRST_OUTPUTS = (
+    "",
+    "--help",
+    "init --help",
+    "init table.csv",
+    "run --help",
+    "run --dry-run",
+    "status --help",
+    "status --once",
+    "lineage --help",
+    "lineage impact --help",
+    "lineage impact --rows 0:10",
+    "predict --help",
+    "track --help",
+    "describe_table --help",
+    "check_components --help",
+    "clean --help",
+    "completion bash",
+)
+
+
+def seconds_to_output(folder: Path, command: str) -> float:
+    """Return the seconds from the start of a command of `memtrain` to what it prints first."""
+    variables = environment() | {"OMP_NUM_THREADS": "1"}
+    variables.pop("PYTHONDONTWRITEBYTECODE", None)
+    start = time.monotonic()
+    with subprocess.Popen(
+        [sys.executable, "scripts/memtrain_command.py", *command.split()],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=variables,
+    ) as program:
+        assert program.stdout is not None
+        program.stdout.read(1)
+        seconds = time.monotonic() - start
+        program.stdout.read()
+    return seconds
+
+
 def cpu_seconds(folder: Path, arguments: tuple[str, ...]) -> float:
     """Return the CPU seconds of Python and what it starts, from its start to its end."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -59,16 +102,29 @@ def cpu_seconds(folder: Path, arguments: tuple[str, ...]) -> float:
 
 
 def main() -> str:
-    """Return the table of CPU seconds."""
+    """Return the tables of CPU seconds, and of the seconds to the first output."""
     seconds: dict[str, list[float]] = {task: [] for task in TASKS}
+    outputs: dict[str, list[float]] = {command: [] for command in FIRST_OUTPUTS}
     with tempfile.TemporaryDirectory() as name:
         folder = make_resolved_project(Path(name), splits=1, rows_trained=ROWS_TRAINED)
+        (folder / "table.csv").write_text("x,y\n" + "1.5,2.5\n" * 100)
         for run in range(RUNS + 1):
             for task, arguments in TASKS.items():
                 taken = cpu_seconds(folder, arguments)
                 if run:
                     seconds[task].append(taken)
-    return _table(seconds)
+            for command, waited in outputs.items():
+                taken = seconds_to_output(folder, command)
+                if run:
+                    waited.append(taken)
+    return f"{_table(seconds)}\n\n{_outputs_table(outputs)}"
+
+
+def _outputs_table(outputs: dict[str, list[float]]) -> str:
+    lines = ["| command | seconds to its first output, median (range) |", "|---|---|"]
+    for command, waited in outputs.items():
+        lines.append(f"| `{f'memtrain {command}'.strip()}` | {spread(waited, '{:.2f}')} |")
+    return "\n".join(lines)
 
 
 def _table(seconds: dict[str, list[float]]) -> str:

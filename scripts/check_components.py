@@ -16,7 +16,6 @@ from memtrain.config.reading import read_content
 from memtrain.core.errors import raise_problems
 from memtrain.lineage.records.arguments import add_recording_arguments
 from memtrain.lineage.records.recorder import recording
-from memtrain.planning.component_check import all_problems
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -30,6 +29,9 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Check the components of all splits."""
     args = parse_arguments(argv)
+    # Imported late: PyTorch comes with it, and the help is not to wait for it.
+    from memtrain.planning.component_check import all_problems
+
     with recording(__file__, args) as record:
         content = read_content(args.config)
         record.reads(args.config, "configuration")

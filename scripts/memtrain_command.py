@@ -7,6 +7,7 @@
                                          is missing or changed is made
   memtrain status                        how far the trainings are
   memtrain lineage explain FILE          what made a result
+  memtrain completion bash               a script by which bash completes all of this; or zsh
 
 In a checkout that is not installed, `python path/to/memtrain/scripts/memtrain_command.py` is the
 same as `memtrain`.
@@ -20,6 +21,7 @@ from memtrain.cli.startup import prepare_imports
 prepare_imports(__name__)
 
 from memtrain.cli.entry_point import argument_parser, run
+from memtrain.core.wording import listed
 from memtrain.frontdoor.command import add_commands, hand_on
 from memtrain.frontdoor.workflow_run import run_workflow
 
@@ -34,12 +36,26 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Run one command."""
     given = sys.argv[1:] if argv is None else argv
-    if given and given[0] == "run":
+    asks_for_help = {*given[1:]} & {"-h", "--help"}
+    if given and given[0] == "run" and not asks_for_help:
         run_workflow(given[1:])
-    args = parse_arguments(argv)
+    args = parse_arguments(argv if given else ["--help"])
+    if args.command == "completion":
+        return print_completion(args.shell)
+    # Said before the imports, so that nobody looks at an empty screen.
+    sys.stderr.write(f"looking at {listed(args.path, 5)}\n")
     from memtrain.frontdoor.init import init
 
     return init(args)
+
+
+def print_completion(shell: str) -> int:
+    """Print the script by which a shell completes the commands."""
+    from memtrain.frontdoor.completion import completion
+    from memtrain.frontdoor.completion_words import all_commands
+
+    print(completion(shell, all_commands()), end="")
+    return 0
 
 
 if __name__ == "__main__":

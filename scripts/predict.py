@@ -17,24 +17,23 @@ complete. If the folder of the split is one of results/<dataset>/splits, the run
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from memtrain.cli.startup import prepare_imports
 
 prepare_imports(__name__)
 
 from memtrain.cli.entry_point import argument_parser, run
-from memtrain.components.device import gpu_memory_errors
 from memtrain.config.parsing import parse_settings_text
 from memtrain.config.results import ResultsLayout, SplitLayout
 from memtrain.config.text_files import CsvSettings
-from memtrain.inference.loaded_model import warn_of_unknown_words
-from memtrain.inference.loading import load_model
-from memtrain.inference.prediction_file import write_predictions
-from memtrain.inference.row_files import RowsOfFiles, open_rows_of_files
 from memtrain.lineage.commands.row_arguments import parse_rows
 from memtrain.lineage.records.arguments import add_recording_arguments
 from memtrain.lineage.records.recorder import Recorder, recording
 from memtrain.workflow.result_code import own_code
+
+if TYPE_CHECKING:
+    from memtrain.inference.row_files import RowsOfFiles
 
 EXAMPLES = """\
 examples:
@@ -71,6 +70,13 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Predict some rows."""
     args = parse_arguments(argv)
+    # Imported late: PyTorch comes with them, and the help is not to wait for it.
+    from memtrain.components.device import gpu_memory_errors
+    from memtrain.inference.loaded_model import warn_of_unknown_words
+    from memtrain.inference.loading import load_model
+    from memtrain.inference.prediction_file import write_predictions
+    from memtrain.inference.row_files import open_rows_of_files
+
     args.records = args.records or default_records(Path(args.split))
     csv = parse_settings_text(CsvSettings, args.csv) if args.csv else None
     with recording(__file__, args, Path(args.split).resolve().name) as record:
@@ -96,7 +102,7 @@ def default_records(split: Path) -> str | None:
     return str(layout.records) if is_in_results and layout.records.is_dir() else None
 
 
-def describe_inputs(args: argparse.Namespace, rows: RowsOfFiles, record: Recorder) -> None:
+def describe_inputs(args: argparse.Namespace, rows: "RowsOfFiles", record: Recorder) -> None:
     """Record what is read: the model, its recipe, and the rows."""
     layout = SplitLayout(Path(args.split))
     record.reads(layout.recipe, "recipe")

@@ -24,7 +24,11 @@ def add_commands(parser: argparse.ArgumentParser) -> None:
     text = "look at a table, and write a commented config.yaml for it"
     add_arguments(commands.add_parser("init", help=text, description=f"{text.capitalize()}."))
     text = "run the workflow on config.yaml; what follows is handed to snakemake"
-    commands.add_parser("run", help=text, description=f"{text.capitalize()}.")
+    more = "`snakemake --help` lists what can follow, such as --dry-run, --cores 4, --forceall."
+    commands.add_parser("run", help=text, description=f"{text.capitalize()}. {more}")
+    text = "print a script by which bash or zsh complete these commands"
+    completion = commands.add_parser("completion", help=text, description=f"{text.capitalize()}.")
+    completion.add_argument("shell", choices=("bash", "zsh"))
     for name, text in SCRIPTS.items():
         text = f"{text} ({name}.py, with its arguments)"
         commands.add_parser(name, help=text, description=f"{text.capitalize()}.")

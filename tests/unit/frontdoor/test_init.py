@@ -158,5 +158,5 @@ def test_a_mistake_is_told_in_a_sentence(repository, tmp_path):
     for arguments in (["init", "none.csv", "--target", "y"], ["run"]):
         done = subprocess.run([*command, *arguments], cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 1
-        assert done.stderr.startswith("memtrain_command.py: error: ")
+        assert done.stderr.splitlines()[-1].startswith("memtrain_command.py: error: ")
         assert "Traceback" not in done.stderr

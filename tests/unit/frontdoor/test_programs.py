@@ -46,3 +46,26 @@ def test_a_script_gets_its_arguments_and_gives_its_status(repository, script):
 def test_every_command_has_its_script(repository):
     for name in SCRIPTS:
         assert (repository / "scripts" / f"{name}.py").exists()
+
+
+@pytest.mark.parametrize("command", ["", "init", "run", *SCRIPTS])
+def test_nobody_waits_for_help(repository, command):
+    """What takes long to import is imported when there is work to do, and not for the help."""
+    program = [sys.executable, "-X", "importtime", repository / "scripts/memtrain_command.py"]
+    helped = subprocess.run([*program, *command.split(), "--help"], capture_output=True, text=True)
+    assert helped.returncode == 0
+    assert helped.stdout.startswith("usage: ")
+    imported = {line.split("|")[-1].strip() for line in helped.stderr.splitlines()}
+    assert "argparse" in imported
+    assert not imported & {"torch", "snakemake", "torchmetrics", "matplotlib"}
+
+
+def test_init_says_what_it_looks_at_before_its_imports(repository, tmp_path):
+    program = [sys.executable, "-X", "importtime", repository / "scripts/memtrain_command.py"]
+    done = subprocess.run(
+        [*program, "init", "none.csv"], capture_output=True, text=True, cwd=tmp_path
+    )
+    lines = done.stderr.splitlines()
+    said = next(place for place, line in enumerate(lines) if "looking at none.csv" in line)
+    assert not any(" pyarrow" in line or " pydantic" in line for line in lines[:said])
+    assert any(line.endswith(" pyarrow") for line in lines[said:])
