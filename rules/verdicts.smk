@@ -40,8 +40,8 @@ MOST_BYTES_OF_A_DRY_RUN = 1 << 30
 
 
 @lru_cache
-def verdicts():
-    """Return the verdicts on all results, after telling what is not current."""
+def today():
+    """Return what the results would be made from now."""
     limit = MOST_BYTES_OF_A_DRY_RUN if workflow.dryrun else None
     notes = FileNotes(RESULTS.known_digests)
     atexit.register(notes.save)
@@ -49,7 +49,7 @@ def verdicts():
     accepted = read_acceptances(
         path_without_prefix(ACCEPTED_FILE), CONFIGURATION.dataset.name
     )
-    today = Today(
+    now = Today(
         CONFIGURATION,
         RESULTS,
         scripts=SCRIPTS,
@@ -58,11 +58,17 @@ def verdicts():
         known=KnownDigests(notes, limit, tell_of_reading),
         reader=CodeReader(notes),
     )
-    atexit.register(today.headers.save)
-    for line in forecast(today, JudgeOfOneMoment(today)):
+    atexit.register(now.headers.save)
+    return now
+
+
+@lru_cache
+def verdicts():
+    """Return the verdicts on all results, after telling what is not current."""
+    for line in forecast(today(), JudgeOfOneMoment(today())):
         print(line, file=sys.stderr)
     return Verdicts(
-        Judge(today),
+        Judge(today()),
         RESULTS,
         CONFIGURATION.split_names,
         EVALUATED,
