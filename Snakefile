@@ -22,6 +22,7 @@ if not workflow.overwrite_configfiles:
 include: "rules/common.smk"
 include: "rules/resources.smk"
 include: "rules/tracking.smk"
+include: "rules/unfinished.smk"
 include: "rules/lineage.smk"
 include: "rules/verdicts.smk"
 

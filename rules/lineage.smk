@@ -44,6 +44,7 @@ def start():
         if DATA != ROWS_FILE:
             # Rows of files are described no longer: the file of rows beside it counts.
             (RESULTS.root / ROWS_FILE).unlink(missing_ok=True)
+        RESULTS.unfinished_run.unlink(missing_ok=True)
         WORKFLOW_RUN.start()
         if not workflow.local_exec and PreemptedJobs.can_be_put_back():
             PreemptedJobs(Path.cwd()).start()
@@ -55,12 +56,18 @@ def add_job(job):
     WORKFLOW_RUN.add_job(replace(job, reason=reason))
 
 
-def end(state):
+def end(state, failures):
     """Record how the workflow has ended; after a failure, repeat the mistakes that ended jobs."""
     if state == "failed":
-        for job, problems in WORKFLOW_RUN.failures.by_job().items():
+        failed = own_failures(failures)
+        summarize_finished(failed)
+        mistakes = WORKFLOW_RUN.failures.by_job()
+        for job, problems in mistakes.items():
             lines = "\n".join(f"  - {problem}" for problem in problems)
             print(f"{job} cannot be made:\n{lines}", file=sys.stderr)
+        for job in failed:
+            if job.name not in mistakes:
+                print(job.text, file=sys.stderr)
     elif workflow.dryrun:
         if MODULE.is_main_snakefile():
             tell_plan()
@@ -70,12 +77,16 @@ def end(state):
     send_to_trackers()
 
 
-def show_summary():
-    """Print the tables of the summary, and where all of it is; nothing in a module."""
+def show_summary(name="Summary"):
+    """Print the tables of the summary, and where all of it is; nothing in a module.
+
+    Args:
+        name: what to call it.
+    """
     path = RESULTS.summary.parent / "summary.md"
     text = text_of_file(path)
     if MODULE.is_main_snakefile() and text is not None:
-        print(f"\n{tables_of_results(text)}\n\nSummary: {path}", file=sys.stderr)
+        print(f"\n{tables_of_results(text)}\n\n{name}: {path}", file=sys.stderr)
 
 
 def asked_for_more():

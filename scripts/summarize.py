@@ -12,6 +12,10 @@ writes
   lineage.html    what everything was made from: the graph from the source of the rows to this
                   summary, and the rows of every split. The page needs no other file and no network
 
+After a run with failed jobs, the workflow calls this program with --partial: the summary then holds
+the splits that are finished, and names the others with the reason and the log of each failure. It
+says of itself that it is partial, and is made anew by the next run.
+
 Seconds, rows/s and peak memory are those of the training, on the machine that it ran on. With
 Snakemake's benchmarks (--benchmarks), the tables also show the resources that each training
 requested and used as a job. The page is drawn from the records (--records); without them it shows
@@ -50,6 +54,7 @@ from memtrain.reporting.summary_table import write_table
 from memtrain.system import canonical_json
 from memtrain.system.digests import digest_of_file
 from memtrain.workflow.result_code import result_code_digest
+from memtrain.workflow.unfinished_run import PARTIAL, UnfinishedRun
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -63,6 +68,11 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         "--benchmarks",
         help="the folder of Snakemake's benchmarks, which tell the resources that trainings "
         "requested and used: <benchmarks>/train/<split>.jsonl (default: none)",
+    )
+    parser.add_argument(
+        "--partial",
+        help="the file in which the workflow has noted what is finished and what has failed; other "
+        "splits are named, not summarized (default: all splits are finished)",
     )
     parser.add_argument("--csv", required=True, help="the table for programs to write, .csv")
     parser.add_argument("--table", required=True, help="the table for people to write, Markdown")
@@ -89,11 +99,12 @@ def main(argv: list[str] | None = None) -> int:
     with recording(__file__, args) as record:
         code = result_code_digest(Path(__file__))
         configuration = read_configuration(args.config)
-        summary = Summary.read(configuration, args.splits, args.benchmarks)
+        unfinished = UnfinishedRun.read(args.partial) if args.partial else None
+        summary = Summary.read(configuration, args.splits, args.benchmarks, unfinished)
         write_csv(args.csv, summary)
         write_table(args.table, summary)
         draw(args.figure, summary)
-        for split in configuration.split_names:
+        for split in (one.name for one in summary.splits):
             files = SplitLayout(Path(args.splits, split))
             is_evaluated = split in configuration.evaluated_splits
             of_model = "evaluation" if is_evaluated else "history"
@@ -104,12 +115,13 @@ def main(argv: list[str] | None = None) -> int:
         for path in (args.csv, args.table, args.figure):
             record.wrote(path, "summary")
         if args.page:
-            draw_page(args, configuration, record)
+            draw_page(args, configuration, record, unfinished)
             record.wrote(args.page, "page")
         if args.made_from:
-            write_statement(
-                args.made_from, made_from(args, configuration, code), written_files(args)
+            origin = (
+                {PARTIAL: unfinished.digest} if unfinished else made_from(args, configuration, code)
             )
+            write_statement(args.made_from, origin, written_files(args))
             record.wrote(args.made_from, "summary")
         print(f"{args.table}: {len(summary.splits):,} splits")
     return 0
@@ -121,7 +133,7 @@ def written_files(args: argparse.Namespace) -> list[str]:
 
 
 def made_from(args: argparse.Namespace, configuration: Configuration, code: str) -> dict[str, str]:
-    """Return what the summary is made from: digests by name."""
+    """Return what the summary of all splits is made from: digests by name."""
     splits = {name: SplitLayout(Path(args.splits, name)) for name in configuration.split_names}
     evaluated = configuration.evaluated_splits
     withdrawals = read_withdrawals(args.withdrawals, configuration.dataset.name)
@@ -152,7 +164,12 @@ def draw(path: str, summary: Summary) -> None:
     draw_summary(path, summary)
 
 
-def draw_page(args: argparse.Namespace, configuration: Configuration, record: Recorder) -> None:
+def draw_page(
+    args: argparse.Namespace,
+    configuration: Configuration,
+    record: Recorder,
+    unfinished: UnfinishedRun | None,
+) -> None:
     """Draw the lineage page, which shows this run as still running."""
     for role in ("manifest", "withdrawals"):
         path = getattr(args, role)
@@ -162,7 +179,7 @@ def draw_page(args: argparse.Namespace, configuration: Configuration, record: Re
     with told_where_unreadable(args.records or "."):
         content = page_content(
             configuration.dataset.name,
-            read_split_lines(configuration, args.splits),
+            read_split_lines(configuration, args.splits, unfinished),
             manifest=Manifest.read(args.manifest) if args.manifest else None,
             withdrawals=WithdrawnRows(
                 read_withdrawals(args.withdrawals, configuration.dataset.name),
@@ -171,6 +188,7 @@ def draw_page(args: argparse.Namespace, configuration: Configuration, record: Re
             ).known(),
             index=LineageIndex(args.records, Path.cwd()) if args.records else None,
             running=running,
+            notes=unfinished.told(configuration.split_names) if unfinished else (),
         )
     write_page(args.page, content)
 

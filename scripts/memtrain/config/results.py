@@ -214,6 +214,11 @@ class ResultsLayout:
         return self.root / "state" / "files.json"
 
     @property
+    def unfinished_run(self) -> Path:
+        """What failed in the last run, and what was finished; not there after a whole run."""
+        return self.root / "state" / "unfinished.json"
+
+    @property
     def withdrawn_rows(self) -> Path:
         """Where withdrawn rows were found in the data file; without it they are found again."""
         return self.root / "state" / "withdrawn_rows.json"

@@ -25,6 +25,7 @@ from memtrain.reporting.sweep_results import (
 from memtrain.training.history import read_history
 from memtrain.training.performance import Performance
 from memtrain.workflow.leftovers import unconfigured_splits
+from memtrain.workflow.unfinished_run import UnfinishedRun
 
 
 @dataclass(frozen=True)
@@ -174,6 +175,8 @@ class Summary:
         unconfigured: the splits that have results, but are not configured any more.
         folds: the names of the splits that are folds of a cross-validation.
         sweep: the settings of the sweep; None without one.
+        unfinished: the run that left splits unfinished; None where all are finished.
+        left_out: the names of the splits that are not finished.
     """
 
     def __init__(
@@ -183,7 +186,11 @@ class Summary:
         unconfigured: Sequence[str] = (),
         folds: Sequence[str] = (),
         sweep: SweepSettings | None = None,
+        unfinished: UnfinishedRun | None = None,
+        left_out: Sequence[str] = (),
     ):
+        self.unfinished = unfinished
+        self.left_out = list(left_out)
         self.dataset = dataset
         self.folds = list(folds)
         self.unconfigured = list(unconfigured)
@@ -196,6 +203,7 @@ class Summary:
         configuration: Configuration,
         folder: str | os.PathLike,
         benchmarks: str | os.PathLike | None = None,
+        unfinished: UnfinishedRun | None = None,
     ) -> "Summary":
         """Read what train and evaluate have written for every split of a configuration.
 
@@ -203,6 +211,8 @@ class Summary:
             configuration: the configuration that names the splits.
             folder: the folder that holds a folder for every split.
             benchmarks: the folder of Snakemake's benchmarks; None where there are none.
+            unfinished: the run that left splits unfinished, which are not read; None where all are
+                finished.
 
         Raises:
             UserError: if files are missing or damaged; it names all of them.
@@ -210,7 +220,10 @@ class Summary:
         splits: list[SplitSummary] = []
         problems: list[str] = []
         folds = configuration.folds.names if configuration.folds else []
+        left_out = [] if unfinished is None else unfinished.not_finished(configuration.split_names)
         for name, planned in configuration.trainings.items():
+            if name in left_out:
+                continue
             benchmark = split_benchmark(benchmarks, "train", name) if benchmarks else None
             group = "folds" if planned.base in folds else planned.base
             try:
@@ -226,6 +239,8 @@ class Summary:
             others,
             configuration.fold_names,
             configuration.sweep,
+            unfinished,
+            left_out,
         )
 
     @property
@@ -239,6 +254,11 @@ class Summary:
         return labels_of_keys(
             differing_keys([one.settings for one in self.splits], self.sweep.keys)
         )
+
+    @property
+    def names(self) -> list[str]:
+        """The names of all splits, those that are not finished last."""
+        return [*(split.name for split in self.splits), *self.left_out]
 
     @property
     def not_evaluated(self) -> list[str]:

@@ -19,7 +19,8 @@ def write_csv(path: str | os.PathLike, summary: Summary) -> None:
 
     A value that is not defined is left empty, and so are all values of an evaluation where a split
     has none. Where splits have different tasks, every metric of every task has a column. With a
-    sweep, every setting that differs has one, by its full key.
+    sweep, every setting that differs has one, by its full key. A split that is not finished has
+    nothing but its name.
     """
     # A split without an evaluation has no metrics, and would put those of others last.
     ordered = sorted(summary.splits, key=lambda split: split.evaluation is None)
@@ -29,6 +30,7 @@ def write_csv(path: str | os.PathLike, summary: Summary) -> None:
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(_values(split, keys) for split in summary.splits)
+    writer.writerows({"split": name} for name in summary.left_out)
     write_text(path, text.getvalue())
 
 

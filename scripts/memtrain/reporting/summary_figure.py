@@ -49,6 +49,8 @@ def draw_summary(path: str | os.PathLike, summary: Summary) -> None:
         heading = heading.with_remark(f"{others} of another task not shown")
     if not_evaluated:
         heading = heading.with_remark(f"{not_evaluated} not evaluated")
+    if summary.left_out:
+        heading = heading.with_remark(f"{len(summary.left_out)} not finished")
     if shown.sweep is not None and settings:
         _draw_sweep(path, heading, label, shown.sweep, settings, summary)
         return

@@ -101,8 +101,11 @@ _LOSS_LABELS: dict[TaskKind, str] = {
 
 def write_table(path: str | os.PathLike, summary: Summary) -> None:
     """Write the summary as Markdown."""
-    count = len(summary.splits)
+    count = len(summary.names)
     parts = [f"# {summary.dataset}: {count} split{'s' if count > 1 else ''}"]
+    if summary.unfinished is not None:
+        parts.append(summary.unfinished.headline(summary.names))
+        parts.append(bullets(iter(summary.unfinished.notes(summary.names))))
     for task in summary.tasks:
         if task.sweep is not None:
             parts += sweep_parts(task.sweep, task.labels, summary.setting_labels)

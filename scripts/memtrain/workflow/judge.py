@@ -16,6 +16,7 @@ from memtrain.recipes.model_file import check_weights, read_origin
 from memtrain.workflow.changed_files import changed_contents, changed_files, with_named_files
 from memtrain.workflow.judgement import Judgement, changes, first_reasons
 from memtrain.workflow.today import MadeFrom, Today
+from memtrain.workflow.unfinished_run import is_partial
 
 
 class Judge:
@@ -87,6 +88,8 @@ class Judge:
 
     def summary(self) -> Judgement:
         """Judge the summary of all splits, whose evaluations are current."""
+        if is_partial(statement_in(self._results.summary)):
+            return Judgement(("it is partial: jobs had failed",))
         return self._judge("summarize", self._results.summary, self._today.summary)
 
     def _judge(self, result: str, path: Path, today: Callable[[], MadeFrom]) -> Judgement:

@@ -5,9 +5,12 @@ workflow that another one uses as a module learns here when jobs start, and how 
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+#: What Snakemake says when it was asked to stop, at once or after the jobs that run.
+_STOPPED = ("Terminating processes on user request", "Will exit after finishing currently running")
 
 EndState = Literal["completed", "failed"]
 
@@ -29,20 +32,34 @@ class JobStart:
     reason: str
 
 
+@dataclass(frozen=True)
+class JobFailure:
+    """A job that has failed, and was not tried again with success.
+
+    Attributes:
+        start: what was told of it when it ran last.
+        logs: the paths of its logs.
+    """
+
+    start: JobStart
+    logs: tuple[str, ...]
+
+
 class SnakemakeEvents(logging.Handler):
     """A handler of Snakemake's log that calls functions when something has happened.
 
     Args:
         on_start: called once, before the first job. A dry run calls it too.
         on_job: called for every job, before it runs.
-        on_end: called once, when the run has ended; never for a run that did not start.
+        on_end: called once, when the run has ended, with the jobs that have failed; never for a
+            run that did not start. Where the user has stopped the run, no job has failed.
     """
 
     def __init__(
         self,
         on_start: Callable[[], None],
         on_job: Callable[[JobStart], None],
-        on_end: Callable[[EndState], None],
+        on_end: Callable[[EndState, Sequence[JobFailure]], None],
     ):
         super().__init__()
         self._on_start = on_start
@@ -51,6 +68,9 @@ class SnakemakeEvents(logging.Handler):
         self._has_started = False
         self._has_ended = False
         self._failed = False
+        self._was_stopped = False
+        self._jobs: dict[int, JobStart] = {}
+        self._failures: dict[int, JobFailure] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take an event from the log."""
@@ -64,15 +84,24 @@ class SnakemakeEvents(logging.Handler):
         elif event == "job_info":
             split = (facts["wildcards"] or {}).get("split")
             outputs = tuple(map(str, facts["output"] or ()))
-            self._on_job(JobStart(facts["rule_name"], split, outputs, facts["reason"] or ""))
+            job = JobStart(facts["rule_name"], split, outputs, facts["reason"] or "")
+            self._jobs[facts["jobid"]] = job
+            self._on_job(job)
+        elif event == "job_error" and facts["jobid"] in self._jobs:
+            logs = tuple(map(str, facts["log"] or ()))
+            self._failures[facts["jobid"]] = JobFailure(self._jobs[facts["jobid"]], logs)
         elif event == "job_finished":
             # The error may have been that of a job that is tried again. Where the run fails,
             # Snakemake logs one more error after its last job.
             self._failed = False
+            self._failures.pop(facts["job_id"], None)
+        elif record.getMessage().startswith(_STOPPED):
+            self._was_stopped = True
 
     def close(self) -> None:
         """Call ``on_end``, if it was not called: Snakemake closes its handlers when it ends."""
         super().close()
         if self._has_started and not self._has_ended:
             self._has_ended = True
-            self._on_end("failed" if self._failed else "completed")
+            failures = [] if self._was_stopped else list(self._failures.values())
+            self._on_end("failed" if self._failed else "completed", failures)

@@ -26,7 +26,9 @@ if workflow.is_main_process:
         SnakemakeEvents(
             on_start=lambda: write("start"),
             on_job=lambda job: write(f"{{job.rule}} {{job.split}} {{' '.join(job.outputs)}}"),
-            on_end=write,
+            on_end=lambda state, failures: write(
+                " ".join([state, *(f"{{one.start.rule}}:{{one.logs[0]}}" for one in failures)])
+            ),
         )
     )
 
@@ -40,6 +42,7 @@ rule slow:
 
 rule bad:
     output: "bad"
+    log: "bad.log"
     shell: "exit 1"
 
 rule second_try:
@@ -79,7 +82,7 @@ def test_a_run_starts_and_has_jobs_and_ends(folder):
 def test_a_job_that_fails_while_others_finish_later_fails_the_run(folder):
     told = events(snakemake(folder, "--keep-going", "bad", "slow/a"), folder)
     assert (folder / "slow/a").exists()
-    assert told[-1] == "failed"
+    assert told[-1] == "failed bad:bad.log"
 
 
 def test_a_run_is_complete_if_the_last_try_of_every_job_is(folder):

@@ -79,6 +79,7 @@ def page_content(
     withdrawals: Sequence[Withdrawal] = (),
     index: LineageIndex | None = None,
     running: str | None = None,
+    notes: Sequence[str] = (),
 ) -> PageContent:
     """Return what the page shows.
 
@@ -90,16 +91,17 @@ def page_content(
         index: the index of the records; None where there are none.
         running: the UUID of the run that draws the page and has not ended; None where no recorded
             run draws it.
+        notes: what the page says above everything else.
     """
-    notes = [NOT_ENDED] if running else []
-    notes += [NO_RECORDS] if index is None else map(str, index.damaged)
+    shown = [*notes, *([NOT_ENDED] if running else [])]
+    shown += [NO_RECORDS] if index is None else map(str, index.damaged)
     graph = LineageGraph()
     if index is not None:
         graph = lineage_graph(index, [split.name for split in splits], running)
     return PageContent(
         dataset=dataset,
         made_at=utc_now(),
-        notes=notes,
+        notes=shown,
         rows=_rows(manifest, splits),
         splits=list(splits),
         withdrawn=[

@@ -11,6 +11,7 @@ from memtrain.core.number_format import format_with_error
 from memtrain.recipes.recipe import Recipe
 from memtrain.reporting.summary import SplitSummary
 from memtrain.training.performance import Performance
+from memtrain.workflow.unfinished_run import UnfinishedRun
 
 
 @dataclass(frozen=True)
@@ -42,14 +43,33 @@ class SplitLine:
         return [*self.train, *self.validate, *self.evaluate]
 
 
-def read_split_lines(configuration: Configuration, folder: str | os.PathLike) -> list[SplitLine]:
+def read_split_lines(
+    configuration: Configuration,
+    folder: str | os.PathLike,
+    unfinished: UnfinishedRun | None = None,
+) -> list[SplitLine]:
     """Return a line for every split of a configuration, also for those without a model.
 
     Args:
         configuration: the configuration that names the splits.
         folder: the folder that holds a folder for every split.
+        unfinished: a run that has failed; None for none. Splits that it did not finish have rows
+            alone, since what they had before is of another time.
     """
-    return [_line(name, SplitLayout(Path(folder, name))) for name in configuration.split_names]
+    lines = [_line(name, SplitLayout(Path(folder, name))) for name in configuration.split_names]
+    if unfinished is None:
+        return lines
+    return [
+        line if line.name in unfinished.finished else _unfinished_line(line, unfinished)
+        for line in lines
+    ]
+
+
+def _unfinished_line(line: SplitLine, run: UnfinishedRun) -> SplitLine:
+    failure = run.failure_of(line.name)
+    facts = {"not finished": failure.text if failure else "the run ended before"}
+    value = "failed" if failure else "not finished"
+    return replace(line, facts=facts, metric=None, value=value)
 
 
 def _line(name: str, files: SplitLayout) -> SplitLine:

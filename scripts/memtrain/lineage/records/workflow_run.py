@@ -118,10 +118,17 @@ class WorkflowRun:
 
     def add_job(self, job: JobStart) -> None:
         """Note which job runs, and why."""
-        if any(Path(path).is_relative_to(self._results.root) for path in job.outputs):
-            name = self._job_names.get(job.rule, job.rule)
+        if self.is_own(job):
             reason = Privacy(Path.cwd()).text(job.reason)
-            self._jobs.append({"job": name, "split": job.split, "reason": reason})
+            self._jobs.append({"job": self.job_name(job), "split": job.split, "reason": reason})
+
+    def is_own(self, job: JobStart) -> bool:
+        """Return whether a job is one of this workflow: it writes below the folder of results."""
+        return any(Path(path).is_relative_to(self._results.root) for path in job.outputs)
+
+    def job_name(self, job: JobStart) -> str:
+        """Return the name of a job, as its script is named."""
+        return self._job_names.get(job.rule, job.rule)
 
     def _keep(self, write: Callable[[RunRecord], None], record: RunRecord) -> None:
         try:
