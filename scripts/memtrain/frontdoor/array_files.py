@@ -114,6 +114,11 @@ def array_groups(paths: Sequence[str]) -> list[ArrayGroup]:
     """
     together: dict[str, list[str]] = {}
     for file in _files_of(paths):
+        if _ending(file) not in ENDINGS:
+            raise UserError(
+                f"{file}: --in-place is for arrays, whose endings are {listed(ENDINGS)}. Leave it "
+                "out, and the file is imported."
+            )
         together.setdefault(_NUMBERS.sub("0", file), []).append(file)
     groups: list[ArrayGroup] = []
     for files in together.values():
@@ -150,7 +155,13 @@ def _alike(files: list[str]) -> list[list[str]]:
 
 
 def _headers(path: str | list[str]) -> FileHeaders:
-    return FileHeaders.read("init", FieldSettings.model_validate({"path": path}))
+    try:
+        return FileHeaders.read("init", FieldSettings.model_validate({"path": path}))
+    except UserError as error:
+        hint = "For raw files, write `dataset: files:` by hand: docs/guides/files.md."
+        raise UserError(
+            *(f"{one} {hint}" if "dtype" in one else one for one in error.problems)
+        ) from None
 
 
 def _pattern_of(files: list[str]) -> str | list[str]:

@@ -3,6 +3,7 @@
 import argparse
 import re
 import sys
+from glob import glob
 from pathlib import Path
 
 from memtrain.config.dataset import TwoPaths
@@ -48,6 +49,11 @@ def init(args: argparse.Namespace) -> int:
     path = _path_of(args.path)
     csv = parse_settings_text(CsvSettings, args.csv) if args.csv else spelling_of(path)
     columns = describe_columns(path, csv)
+    if csv.encoding == "cp1252" and not args.csv:
+        sys.stderr.write(
+            "note: the text is no UTF-8, and is read as cp1252. Where words look wrong, name its "
+            "encoding: --csv '{encoding: latin-2}'.\n"
+        )
     if not args.csv and (other := with_decimal_comma(csv, columns)):
         csv, columns = other, describe_columns(path, other)
     tables = _open(path, csv)
@@ -108,10 +114,16 @@ def plan_for(
     Raises:
         UserError: where no model can learn the target, from any column or from so few rows.
     """
+    _check_rows(path, columns[0].rows)
     found = find_target(columns, target)
-    _check_rows(path, found.rows)
+    _check_rows(f"{path}, target '{found.name}'", found.rows - found.missing)
     roles = [role_of(column) for column in columns if column.name != target]
     plan = Plan(path, csv, roles, find_task(found, task), find_order(columns, tables, target))
+    if not roles:
+        raise UserError(
+            f"{path}: '{target}' is its only column, and a model learns it from others. Name a "
+            "table that has some."
+        )
     if not plan.features:
         raise UserError(
             f"{path}: no column is of use as a feature. "
@@ -147,17 +159,30 @@ def _checked_text(settings: list[Setting], rows: int) -> str:
 def _path_of(paths: list[str]) -> str | TwoPaths:
     """Return the one path, or the two of features and target.
 
+    A shell makes the files of a pattern of it: they are taken for the pattern.
+
     Raises:
-        UserError: for more than two.
+        UserError: for more than two that are no pattern.
     """
     if len(paths) == 1:
         return paths[0]
+    if pattern := _pattern_of(paths):
+        return pattern
     if len(paths) == 2:
         return TwoPaths(features=paths[0], target=paths[1])
     raise UserError(
         f"found {len(paths)} paths. Give one table, or the files of the features and of the "
         "target; write a pattern such as 'data/*.csv' in quotes, so that the shell leaves it."
     )
+
+
+def _pattern_of(paths: list[str]) -> str | None:
+    """Return the pattern that stands for files whose names differ by numbers; None for others."""
+    if len({re.sub(r"\d+", "0", path) for path in paths}) > 1 or len(set(paths)) < len(paths):
+        return None
+    parts = zip(*(re.split(r"(\d+)", path) for path in paths), strict=True)
+    pattern = "".join(part[0] if len(set(part)) == 1 else "*" for part in parts)
+    return pattern if sorted(glob(pattern)) == sorted(paths) else None
 
 
 def _open(path: str | TwoPaths, csv: CsvSettings) -> list[Table]:

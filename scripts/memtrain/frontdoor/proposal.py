@@ -10,7 +10,7 @@ from memtrain.config.text_files import CsvSettings
 from memtrain.config.types import LONGEST_NAME
 from memtrain.core.wording import listed
 from memtrain.frontdoor.amounts import Amounts, amounts_for
-from memtrain.frontdoor.roles import Role, RowOrder
+from memtrain.frontdoor.roles import Role, RowOrder, largest
 from memtrain.frontdoor.setting import Setting
 from memtrain.frontdoor.task import Task
 
@@ -22,6 +22,9 @@ _MANY_WORDS = 20
 
 #: Most classes whose shares a random order can keep.
 _MOST_STRATIFIED = 1000
+
+#: Largest integer up to which float64 holds every one.
+_EXACT_DOUBLES = 2**53
 
 _SEED = 1
 
@@ -98,6 +101,10 @@ def _import(plan: Plan) -> Setting:
     if dtypes := _dtypes(plan):
         settings.append(Setting("dtypes", dtypes, _why_dtypes(plan)))
     settings += _missing(plan)
+    target = plan.task.target
+    if not plan.task.is_class and target.kind == "integer" and largest(target) > _EXACT_DOUBLES:
+        why = "the target is beyond 2^53, of which float64 keeps the first 16 digits"
+        settings.append(Setting("inexact", {plan.target_in_file: "round"}, why))
     if csv := plan.csv.model_dump(exclude_defaults=True):
         settings.append(Setting("csv", csv, "how the file is written"))
     settings += _order(plan)

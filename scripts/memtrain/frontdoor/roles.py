@@ -105,7 +105,7 @@ def role_of(column: ColumnFacts) -> Role:
 
 def _reason_against(column: ColumnFacts) -> str:
     """Return why a column is of no use as a feature; "" where it may be of use."""
-    if column.kind == "nothing":
+    if is_missing_everywhere(column):
         return "all values are missing"
     if column.kind == "other":
         return f"no import takes the type {column.type}"
@@ -123,8 +123,13 @@ def _reason_against(column: ColumnFacts) -> str:
         return "counts the rows"
     if _is_infinite(column):
         return "infinite values, on which no model is trained"
-    is_too_large = column.kind == "integer" and _largest(column) > _LARGEST_INTEGER
+    is_too_large = column.kind == "integer" and largest(column) > _LARGEST_INTEGER
     return "integers of more than 64 bits" if is_too_large else ""
+
+
+def is_missing_everywhere(column: ColumnFacts) -> bool:
+    """Return whether no row has a value; NaN is none."""
+    return column.kind == "nothing" or column.missing == column.rows
 
 
 def _counts_rows(column: ColumnFacts) -> bool:
@@ -144,7 +149,8 @@ def _is_infinite(column: ColumnFacts) -> bool:
     return any(isinstance(end, float) and abs(end) == float("inf") for end in ends)
 
 
-def _largest(column: ColumnFacts) -> int | float:
+def largest(column: ColumnFacts) -> int | float:
+    """Return the largest of the absolute numbers of a column."""
     return max((abs(end) for end in _ends(column)), default=0)
 
 
@@ -171,12 +177,12 @@ def number_type(column: ColumnFacts) -> str | None:
     """Return the type that the numbers of a column need; None where float32 holds them well."""
     if column.shape:
         return None
-    largest = _largest(column)
+    size = largest(column)
     if column.kind == "integer":
-        return "int64" if largest > _LARGEST_EXACT else None
+        return "int64" if size > _LARGEST_EXACT else None
     ends = _ends(column)
-    is_narrow = len(ends) == 2 and 0 < ends[1] - ends[0] < _LEAST_SPREAD * largest
-    return "float64" if is_narrow or largest > _LARGEST_SINGLE else None
+    is_narrow = len(ends) == 2 and 0 < ends[1] - ends[0] < _LEAST_SPREAD * size
+    return "float64" if is_narrow or size > _LARGEST_SINGLE else None
 
 
 def find_target(columns: Sequence[ColumnFacts], name: str) -> ColumnFacts:
@@ -199,7 +205,7 @@ def find_target(columns: Sequence[ColumnFacts], name: str) -> ColumnFacts:
 
 def _problem_of_target(target: ColumnFacts) -> str:
     name = f"'{target.name}'"
-    if target.kind in ("nothing", "other"):
+    if is_missing_everywhere(target) or target.kind == "other":
         return f"{name} holds nothing that a model can learn: {_reason_against(target)}"
     if target.kind in ("date", "time"):
         return f"{name} holds dates, which no model learns to predict; a number of days would do"

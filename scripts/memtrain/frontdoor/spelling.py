@@ -1,7 +1,11 @@
 """How a text file seems to be written: its delimiter, its decimal sign, its header."""
 
+import codecs
+import gzip
 import re
+import zlib
 from collections.abc import Sequence
+from pathlib import Path
 
 from memtrain.config.dataset import TwoPaths
 from memtrain.config.text_files import CsvSettings
@@ -15,6 +19,12 @@ from memtrain.data.tables.source_files import ending_of, source_files
 _OTHER_DELIMITERS = (";", "\t", "|")
 
 _TEXT_FILES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
+#: Bytes that are read at a time, and the most of a file that are looked at for its encoding.
+_READ_BYTES = 1 << 20
+_MOST_LOOKED_AT = 1 << 28
+
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _NUMBER_WITH_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?|[+-]?\d+")
 
@@ -30,17 +40,36 @@ def spelling_of(path: str | TwoPaths) -> CsvSettings:
     file = source_files(path)[0]
     if ending_of(file) not in _TEXT_FILES:
         return CsvSettings()
-    names = open_tables([file])[0].columns
+    csv = CsvSettings(encoding=_encoding_of(file))
+    names = open_tables([file], csv)[0].columns
     if len(names) == 1:
         for delimiter in _OTHER_DELIMITERS:
             if delimiter in names[0]:
-                return CsvSettings(delimiter=delimiter)
+                return csv.model_copy(update={"delimiter": delimiter})
     if names and all(map(_NUMBER.fullmatch, names)):
         raise UserError(
             f"{file}: its first line has the numbers {listed(names, 5)} in the place of names. "
             f"Name the {len(names)} columns, in their order: --csv '{{column_names: [a, b, ...]}}'."
         )
-    return CsvSettings()
+    return csv
+
+
+def _encoding_of(file: Path) -> str:
+    """Return the encoding that a text file seems to have: cp1252 where it is no UTF."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as stream:
+            while chunk := stream.read(_READ_BYTES):
+                if decoder.getstate() == (b"", 0) and chunk.startswith(_UTF_16):
+                    return "utf-16"
+                decoder.decode(chunk)
+                if stream.tell() > _MOST_LOOKED_AT:
+                    break
+    except UnicodeDecodeError:
+        return "cp1252"
+    except (OSError, EOFError, zlib.error):
+        pass  # It is told where the table is opened.
+    return "utf-8"
 
 
 def with_decimal_comma(csv: CsvSettings, columns: Sequence[ColumnFacts]) -> CsvSettings | None:

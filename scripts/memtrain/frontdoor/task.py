@@ -66,7 +66,9 @@ def find_task(target: ColumnFacts, wanted: str | None) -> Task:
 
 def _whole_numbers(target: ColumnFacts, wanted: str | None) -> Task:
     values = target.values
-    few = values is not None and values <= min(MOST_CLASSES, target.rows / ROWS_PER_CLASS)
+    few = values is not None and values <= min(
+        MOST_CLASSES, (target.rows - target.missing) / ROWS_PER_CLASS
+    )
     if wanted == "classification" or (wanted is None and few):
         count = "many" if values is None else f"{values:,}"
         why = f"whole numbers with {count} values: classes"
