@@ -15,6 +15,7 @@ BENCHMARKS = [
     "loading",
     "blocks",
     "out_of_core",
+    "shared_pass",
     "rows_in_files",
     "tokens",
     "describing",

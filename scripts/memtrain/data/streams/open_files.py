@@ -4,7 +4,7 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from memtrain.core.errors import UserError
@@ -121,7 +121,8 @@ class OpenFiles:
         """
         start = place - place % _PAGE_BYTES
         end = -(-(place + size) // _PAGE_BYTES) * _PAGE_BYTES
-        with self.descriptor(file) as descriptor:
+        # It is advice: a file system that does not take it is no reason to stop.
+        with self.descriptor(file) as descriptor, suppress(OSError):
             os.posix_fadvise(descriptor, start, end - start, os.POSIX_FADV_DONTNEED)
 
     def require_size(self, file: int) -> None:
