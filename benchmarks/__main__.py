@@ -22,6 +22,7 @@ BENCHMARKS = [
     "while_training",
     "accumulating",
     "training_loops",
+    "exchanging",
     "accumulation_memory",
     "resuming",
     "shuffle_quality",
