@@ -23,6 +23,7 @@ BENCHMARKS = [
     "while_training",
     "accumulating",
     "training_loops",
+    "exchanging",
     "accumulation_memory",
     "resuming",
     "shuffle_quality",

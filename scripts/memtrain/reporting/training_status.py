@@ -12,6 +12,7 @@ from memtrain.system import canonical_json
 from memtrain.system.process_identity import has_ended
 from memtrain.training.history import read_last_step
 from memtrain.training.performance import Performance
+from memtrain.training.process_balance import describe_imbalance
 from memtrain.training.progress_file import PROGRESS_FILE, State, TrainingStatus
 from memtrain.training.validation_history import ValidationRecord, read_validations
 
@@ -103,8 +104,22 @@ def _status_from_results(split: str, files: SplitLayout) -> TrainingStatus:
         status,
         rows_per_second=performance.rows_per_second,
         waiting_share=performance.waiting_share,
+        message=_describe_processes(performance, status.steps),
         host=performance.host,
         processes=performance.processes,
+    )
+
+
+def _describe_processes(performance: Performance, steps: int | None) -> str | None:
+    """Return that the processes cost more than they brought; None where that is not known."""
+    gradient_share, exchanging_share = performance.gradient_share, performance.exchanging_share
+    if steps is None or gradient_share is None or exchanging_share is None:
+        return None
+    return describe_imbalance(
+        gradient_share * performance.seconds,
+        exchanging_share * performance.seconds,
+        steps,
+        performance.processes,
     )
 
 

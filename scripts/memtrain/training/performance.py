@@ -2,7 +2,7 @@
 
 import os
 import socket
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,10 @@ class TrainingCost:
         waiting_seconds: part of ``seconds`` spent waiting for rows.
         saving_seconds: part of ``seconds`` spent saving checkpoints.
         validating_seconds: part of ``seconds`` spent on validations.
+        gradient_seconds: part of ``seconds`` in which this process computed gradients.
+        exchanging_seconds: part of ``seconds`` in which it exchanged them with other processes,
+            waiting for them included.
+        steps: optimizer steps.
         runs: number of runs.
     """
 
@@ -37,6 +41,9 @@ class TrainingCost:
     waiting_seconds: float = 0.0
     saving_seconds: float = 0.0
     validating_seconds: float = 0.0
+    gradient_seconds: float = 0.0
+    exchanging_seconds: float = 0.0
+    steps: int = 0
     runs: int = 0
 
     @property
@@ -70,6 +77,9 @@ class Performance:
         threads: threads of PyTorch.
         host: name of the machine.
         torch: version of PyTorch.
+        gradient_share: share of ``seconds`` in which rank 0 computed gradients.
+        exchanging_share: share of ``seconds`` in which rank 0 exchanged gradients with other
+            processes, waiting for them included. Files of earlier versions do not have it.
     """
 
     seconds: float
@@ -85,6 +95,8 @@ class Performance:
     threads: int
     host: str
     torch: str
+    gradient_share: float | None = None
+    exchanging_share: float | None = None
 
     def write(self, path: str | os.PathLike) -> None:
         """Write ``performance.json``."""
@@ -98,7 +110,11 @@ class Performance:
         """
         try:
             content = canonical_json.read(path, made_by="train")
-            values = {field.name: content[field.name] for field in fields(cls)}
+            values = {
+                field.name: content[field.name]
+                for field in fields(cls)
+                if field.name in content or field.default is MISSING
+            }
         except (UserError, KeyError, TypeError):
             return None
         return _from_values(values)
@@ -143,4 +159,6 @@ def measure_performance(cost: TrainingCost, processes: int, device: "torch.devic
         threads=torch.get_num_threads(),
         host=socket.gethostname(),
         torch=torch.__version__,
+        gradient_share=cost.gradient_seconds / cost.seconds,
+        exchanging_share=cost.exchanging_seconds / cost.seconds,
     )

@@ -49,7 +49,7 @@ class TrainingStatus:
         processes: number of processes that train together.
         job: id of the Slurm job.
         reader: how the rows are read, and why: "direct (reads with O_DIRECT: ...)".
-        message: why the training stopped or failed.
+        message: why the training stopped or failed; of a running one, what the user may change.
     """
 
     split: str

@@ -17,6 +17,7 @@ from memtrain.training.distributed.process_group import ProcessGroup
 from memtrain.training.history import StepRecord
 from memtrain.training.live_tables import LiveTables
 from memtrain.training.performance import TrainingCost
+from memtrain.training.process_balance import ProcessBalance
 from memtrain.training.progress_file import State, TrainingStatus
 from memtrain.training.validation_history import ValidationRecord
 
@@ -79,6 +80,7 @@ class TrainingReporter:
         stream = None if group.is_main else io.StringIO()
         self._progress = Progress("training", self._steps, "steps", stream=stream)
         self._progress.start_at(first_step)
+        self._balance = ProcessBalance(group.world_size, is_told=group.is_main)
 
     def __enter__(self) -> "TrainingReporter":
         self._progress.__enter__()
@@ -92,6 +94,7 @@ class TrainingReporter:
         trace: TracebackType | None,
     ) -> None:
         self._progress.__exit__(kind, error, trace)
+        self._balance.see(self._cost)
         if self._tables is not None:
             self._tables.flush()
         if isinstance(error, Exception) and self._status.state != "stopped":
@@ -107,7 +110,7 @@ class TrainingReporter:
         validated = "" if self._validation is None else f" (validation {self._validation.loss:.6g})"
         self._progress.advance(1, f"loss {record.loss:.6g}{validated}, {rate:,.0f} rows/s")
         if time.monotonic() - self._last_file >= _SECONDS_BETWEEN_FILES:
-            self._write("running")
+            self._write("running", self._balance.see(cost))
 
     def report_validation(self, record: ValidationRecord | None) -> None:
         """Report the last validation; None before the first one."""

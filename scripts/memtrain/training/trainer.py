@@ -265,9 +265,10 @@ class Trainer:
 
     def _accumulate(self, window: Window) -> AccumulatedWindow:
         """Give the parameters the gradient of a window."""
-        stop = self._context.stop
+        stop, clock = self._context.stop, self._context.group.clock
+        start, exchanged_before = time.perf_counter(), clock.seconds
         try:
-            return self._accumulator.accumulate(
+            accumulated = self._accumulator.accumulate(
                 window, self._optimizer_step.scale, lambda: stop.reason is not None
             )
         except NonFiniteLossError as error:
@@ -280,6 +281,11 @@ class Trainer:
             if explanation is None:
                 raise
             raise explanation from None
+        exchanging_seconds = clock.seconds - exchanged_before
+        self._cost.exchanging_seconds += exchanging_seconds
+        self._cost.gradient_seconds += time.perf_counter() - start - exchanging_seconds
+        self._cost.steps += 1
+        return accumulated
 
     def _take_step(self, window: Window, loss: float) -> StepRecord:
         """Take one optimizer step with the gradient of a window."""

@@ -66,7 +66,7 @@ def configure(folder, names):
     (folder / "config.yaml").write_text(yaml.safe_dump(content))
 
 
-def finish(folder, split):
+def finish(folder, split, **changes):
     outputs = folder / "splits" / split
     outputs.mkdir(parents=True)
     (outputs / "model.safetensors").touch()
@@ -77,7 +77,7 @@ def finish(folder, split):
         for step in range(1, 301)
     ]
     write_history(outputs / "history.csv", records)
-    Performance(
+    measured = Performance(
         seconds=30.0,
         rows_per_second=999.0,
         waiting_share=0.5,
@@ -91,7 +91,8 @@ def finish(folder, split):
         threads=1,
         host="n",
         torch="2.12",
-    ).write(outputs / "performance.json")
+    )
+    replace(measured, **changes).write(outputs / "performance.json")
 
 
 def look(capsys, results, *arguments):
@@ -331,3 +332,25 @@ def test_a_small_terminal_shows_failures_first(results):
     assert "1 failed, 499 waiting" in terminal.text
     assert "40/160" in terminal.text
     assert "12,345" not in terminal.text
+
+
+@pytest.mark.parametrize(("exchanging_share", "is_told"), [(0.6, True), (0.2, False)])
+def test_processes_that_cost_more_than_they_bring_are_told(
+    results, capsys, exchanging_share, is_told
+):
+    configure(results, ["one"])
+    finish(results, "one", processes=2, gradient_share=0.3, exchanging_share=exchanging_share)
+    said = " ".join(look(capsys, results).split())
+    assert ("one: 2 processes cost more than they bring" in said) == is_told
+    if is_told:
+        assert "each computes gradients for 30 ms and exchanges them for 60 ms" in said
+
+
+def test_a_performance_without_shares_of_exchanges_is_read(results, capsys):
+    configure(results, ["one"])
+    finish(results, "one")
+    path = results / "splits/one/performance.json"
+    content = json.loads(path.read_text())
+    del content["gradient_share"], content["exchanging_share"]
+    path.write_text(json.dumps(content))
+    assert "999" in look(capsys, results)
