@@ -15,8 +15,9 @@ import torch
 from benchmarks.many_splits import make_resolved_project, snakemake
 from benchmarks.measuring import spread
 from memtrain.config.results import ResultsLayout
-from memtrain.data.made_from import Statement, write_statement
+from memtrain.data.made_from import write_statement
 from memtrain.lineage.queries.currency import today_of
+from memtrain.recipes.model_file import ModelOrigin
 from memtrain.system import checked_json
 from memtrain.system.digests import digest_of_file
 from memtrain.training.weights import write_weights
@@ -62,8 +63,9 @@ def write_results(folder: Path) -> None:
         files = results.split(split)
         files.folder.mkdir(parents=True, exist_ok=True)
         files.history.write_text("step,epoch,rows,loss\n")
-        made = {"history.csv": digest_of_file(files.history)}
-        write_weights(files.model, {"w": torch.zeros(64)}, Statement(today.model(split), made))
+        files.validation.write_text("step,epoch,rows,loss\n")
+        made = {file.name: digest_of_file(file) for file in (files.history, files.validation)}
+        write_weights(files.model, {"w": torch.zeros(64)}, ModelOrigin(today.model(split), made))
         np.save(files.predictions, np.zeros(100, np.float32))
         predictions = {"predictions.npy": digest_of_file(files.predictions)}
         statement = {"made_from": today.evaluation(split), "files": predictions}

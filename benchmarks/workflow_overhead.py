@@ -15,11 +15,6 @@ from benchmarks.measuring import Comparison, compare, spread
 PLAIN_RULES = """
 SPLITS = [f"s{number}" for number in range(%d)]
 
-rule all:
-    input:
-        "plain/summary.csv",
-        expand("plain/{split}/one.png", split=SPLITS),
-
 checkpoint resolve_splits:
     input:
         data="data.npy",
@@ -30,20 +25,23 @@ checkpoint resolve_splits:
 
 rule train:
     input:
-        code=%r,
+        verdict=ancient("data.npy"),
         data=ancient("data.npy"),
         split=ancient("splits/{split}/split.json"),
     output:
         model="plain/{split}/model",
         history="plain/{split}/history",
+        validation="plain/{split}/validation",
     log:
         "plain/{split}/train.log",
+    benchmark:
+        "plain/{split}/train.jsonl"
     shell:
-        "python {input.code[0]}"
+        "python {input.data}"
 
 rule evaluate:
     input:
-        code=%r,
+        verdict=ancient("data.npy"),
         data=ancient("data.npy"),
         split=ancient("splits/{split}/split.json"),
         model="plain/{split}/model",
@@ -53,33 +51,49 @@ rule evaluate:
         predictions="plain/{split}/predictions",
     log:
         "plain/{split}/evaluate.log",
+    benchmark:
+        "plain/{split}/evaluate.jsonl"
     shell:
-        "python {input.code[0]}"
+        "python {input.data}"
 
 rule draw:
     input:
-        code=%r,
+        verdict=ancient("data.npy"),
         split=ancient("splits/{split}/split.json"),
         evaluation="plain/{split}/evaluation",
         predictions="plain/{split}/predictions",
         history="plain/{split}/history",
+        validation="plain/{split}/validation",
     output:
         one="plain/{split}/one.png",
         two="plain/{split}/two.png",
         three="plain/{split}/three.png",
+        made_from="plain/{split}/made_from",
     log:
         "plain/{split}/draw.log",
+    benchmark:
+        "plain/{split}/draw.jsonl"
     shell:
-        "python {input.code[0]}"
+        "python {input.split}"
 
 rule summarize:
     input:
         splits=ancient(expand("splits/{split}/split.json", split=SPLITS)),
         evaluations=expand("plain/{split}/evaluation", split=SPLITS),
+        figures=expand("plain/{split}/made_from", split=SPLITS),
     output:
         "plain/summary.csv",
     shell:
         "python"
+
+rule all:
+    input:
+        "plain/summary.csv",
+        rules.resolve_splits.output,
+        expand(rules.train.output, split=SPLITS),
+        expand(rules.evaluate.output, split=SPLITS),
+        expand(rules.draw.output, split=SPLITS),
+    default_target: True
 """
 
 
@@ -89,18 +103,7 @@ def make_project(folder: Path, splits: int) -> None:
     results = folder / "results" / "x"
     shutil.copy(results / "data.npy", folder)
     shutil.copytree(results / "splits", folder / "splits", copy_function=shutil.copy)
-    train, evaluate, draw = (
-        [str(path.relative_to(folder)) for path in code_files(folder / "scripts", script)]
-        for script in ("train", "evaluate", "draw")
-    )
-    (folder / "Plain").write_text(PLAIN_RULES % (splits, train, evaluate, draw))
-
-
-def code_files(scripts: Path, script: str) -> list[Path]:
-    """Return the files of code that the results of a script depend on."""
-    from memtrain.workflow.result_code import result_code
-
-    return [file.path for file in result_code(scripts / f"{script}.py")]
+    (folder / "Plain").write_text(PLAIN_RULES % splits)
 
 
 def main() -> str:

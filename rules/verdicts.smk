@@ -132,8 +132,26 @@ def await_recipes(rule):
     Raises:
         IncompleteCheckpointException: if they are to be made first, as Snakemake wants it.
     """
-    if is_judged_by_recipes(rule):
+    if is_judged_by_recipes(rule) and not recipes_stand():
         await_checkpoint("resolve_splits")
+
+
+def stands(rule, split=None):
+    """Return whether results are there and stay as they are in this call."""
+    return judges() and not say_or_stop(lambda: verdicts().runs(rule, split))
+
+
+@lru_cache
+def recipes_stand():
+    """Return whether the recipes stand, so that nobody has to wait for them.
+
+    The rule is a checkpoint no more then. Snakemake would build the graph of all that reads the
+    recipes twice. If it made them again, after a kill, they would be the same.
+    """
+    found = stands("resolve_splits")
+    if found:
+        workflow.get_rule(own_rule_name("resolve_splits")).is_checkpoint = False
+    return found
 
 
 def await_made(rule, split):
@@ -148,7 +166,8 @@ def await_made(rule, split):
     if is_judged_by_recipes(rule):
         splits = CONFIGURATION.split_names if split is None else [split]
         for base in dict.fromkeys(base for one in splits for base in BASES[one][::-1]):
-            await_checkpoint("offer_base", base)
+            if not stands("train", base):
+                await_checkpoint("offer_base", base)
 
 
 def await_checkpoint(rule, split=None):

@@ -91,7 +91,7 @@ def changed_settings(today: Today, split: str) -> list[str]:
         before = read_training_settings(today.results.split(split).recipe)
     except UserError:
         return []
-    now = today.configuration.training_settings(split).model_dump(mode="json")
+    now = today.training_settings(split).model_dump(mode="json")
     return [
         f"{key}: {before.get(key)} -> {now.get(key)}"
         for key in now | before

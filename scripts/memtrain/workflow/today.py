@@ -51,6 +51,9 @@ class Today:
         accepted: results that stand although other code or packages made them.
         known: the digests of files.
         reader: reads files of code.
+
+    Attributes:
+        training_settings: returns the training settings of a split.
     """
 
     def __init__(
@@ -74,13 +77,14 @@ class Today:
         self._accepted = accepted
         self._code = cache(self._digest_of_code)
         self._modules = cache(self._modules_of_split)
+        self.training_settings = cache(configuration.training_settings)
 
-    @property
+    @cached_property
     def splits(self) -> list[str]:
         """The names of the configured splits."""
         return self.configuration.split_names
 
-    @property
+    @cached_property
     def evaluated_splits(self) -> list[str]:
         """The names of the configured splits that have rows to evaluate on."""
         return self.configuration.evaluated_splits
@@ -152,7 +156,7 @@ class Today:
 
     def recipe(self, split: str) -> MadeFrom:
         """Return what the recipe of a split would be made from."""
-        reads = self.configuration.training_settings(split).files
+        reads = self.training_settings(split).files
         return {
             "code": self.code("resolve_splits", split),
             "settings": canonical_json.digest(self.configuration.settings_of_split(split)),
@@ -273,7 +277,7 @@ class Today:
 
     def _modules_of_split(self, split: str, evaluates: bool) -> tuple[str, ...]:
         evaluation = self.configuration.evaluation if evaluates else None
-        return tuple(own_modules(self.configuration.training_settings(split), evaluation))
+        return tuple(own_modules(self.training_settings(split), evaluation))
 
 
 def rule_of_rows(dataset: DatasetSettings) -> str:

@@ -11,8 +11,8 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from memtrain.system.atomic_files import write_text
 from memtrain.system.file_content import text_of_file
+from memtrain.system.writing_errors import told_in_a_sentence
 
 _CURRENT = "current\n"
 
@@ -60,7 +60,13 @@ def set_back_to_now(paths: Iterable[Path]) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    # A device, or a link to one, would be written into, and its times changed.
-    if path.is_symlink() or not (path.is_file() or path.is_dir()):
-        path.unlink(missing_ok=True)
-    write_text(path, text)
+    """Write a verdict in place: every call of Snakemake judges anew, so none has to be kept.
+
+    Syncing thousands of files, as those of results are, takes longer than all the rest.
+    """
+    with told_in_a_sentence(path):
+        # A device, or a link to one, would be written into, and its times changed.
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            path.unlink(missing_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
