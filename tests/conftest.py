@@ -9,6 +9,7 @@ from pathlib import Path
 import hypothesis
 import numpy as np
 import pytest
+import torch
 
 from memtrain.config.reading import parse_configuration
 from memtrain.data.indexing import index_shards
@@ -19,6 +20,10 @@ from memtrain.planning.split_resolution import resolve_splits
 # The time of an example depends more on what else the machine does than on the code.
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
+
+# As trainings have it. There are more processes of tests than cores, and threads of PyTorch that
+# wait for each other spin, which takes several times as long as the sums.
+torch.set_num_threads(1)
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -197,6 +197,7 @@ def _become(call, files):
     os.chdir(call["folder"])
     os.environ.clear()
     os.environ.update(call["environment"])
+    _set_threads()
     _open_streams()
     status = _run(call)
     for stream in (sys.stdout, sys.stderr):
@@ -205,6 +206,14 @@ def _become(call, files):
         except (OSError, ValueError):
             status = status or 120
     os._exit(status)
+
+
+def _set_threads():
+    """Let PyTorch have the threads that the environment names, as when it is imported."""
+    import torch
+
+    given = os.environ.get("OMP_NUM_THREADS", "")
+    torch.set_num_threads(int(given) if given.isdigit() else len(os.sched_getaffinity(0)))
 
 
 def _open_streams():
