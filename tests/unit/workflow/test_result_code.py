@@ -13,6 +13,7 @@ import pytest
 
 from memtrain.config.training import TrainingSettings
 from memtrain.training.stopping import STOPPED
+from memtrain.workflow.code_reader import CodeReader
 from memtrain.workflow.result_code import (
     UNRELATED_CODE,
     code_digest,
@@ -173,7 +174,20 @@ def scripts(tmp_path, repository):
 
 
 def digest(scripts, script):
-    return code_digest(result_code(scripts / f"{script}.py"))
+    return digests(scripts, [script])[script]
+
+
+def digests(scripts, names=RULES):
+    """Return the digests of the code of scripts; every file is read once."""
+    reader = CodeReader()
+    code = {name: result_code(scripts / f"{name}.py", reader) for name in names}
+    return {name: code_digest(files, reader) for name, files in code.items()}
+
+
+@pytest.fixture(scope="module")
+def before(repository):
+    """The digests of the code as it is, which are those of a copy."""
+    return digests(repository / "scripts")
 
 
 @pytest.mark.parametrize(
@@ -195,20 +209,19 @@ def digest(scripts, script):
         ("train.py", {"train"}),
     ],
 )
-def test_an_edit_changes_the_digests_of_what_depends_on_the_file(scripts, file, changed):
-    before = {script: digest(scripts, script) for script in RULES}
+def test_an_edit_changes_the_digests_of_what_depends_on_the_file(scripts, before, file, changed):
     append_line(scripts / file)
-    assert {script for script in RULES if digest(scripts, script) != before[script]} == changed
+    after = digests(scripts)
+    assert {script for script in RULES if after[script] != before[script]} == changed
 
 
-def test_a_comment_and_a_docstring_change_no_digest(scripts):
-    before = {script: digest(scripts, script) for script in RULES}
+def test_a_comment_and_a_docstring_change_no_digest(scripts, before):
     # These two mention `inspect` and `__doc__`.
     whole = {scripts / "memtrain/config" / name for name in ("objects.py", "training.py")}
     for file in {*scripts.rglob("*.py")} - whole:
         append_line(file, "# a comment\n")
         file.write_text(file.read_text().replace('"""', '"""Another docstring: ', 1))
-    assert {script: digest(scripts, script) for script in RULES} == before
+    assert digests(scripts) == before
 
 
 def test_the_digest_knows_names_by_their_folders_and_not_where_these_lie(scripts, tmp_path):
