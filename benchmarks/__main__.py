@@ -23,6 +23,7 @@ BENCHMARKS = [
     "while_training",
     "accumulating",
     "training_loops",
+    "exact_or_fast",
     "exchanging",
     "accumulation_memory",
     "resuming",

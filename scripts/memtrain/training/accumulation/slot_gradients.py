@@ -20,12 +20,14 @@ from memtrain.training.accumulation.slot_loss import (
     WindowSlots,
     rows_of,
 )
+from memtrain.training.accumulation.slot_vectors import SlotParts, SlotVectors
 from memtrain.training.accumulation.summation_tree import (
+    add_in_place,
     subtree_sizes,
     tree_sum_of_rows,
     tree_sum_of_runs,
 )
-from memtrain.training.accumulation.vmapped_slots import NO_GRADIENT, SlotGradient, VmappedSlots
+from memtrain.training.accumulation.vmapped_slots import SlotGradient, VmappedSlots
 
 #: A slot that takes at least this many times as long as its first two rows alone gains little from
 #: being computed together with others: its time goes into arithmetic, not into calls.
@@ -101,6 +103,7 @@ class SlotGradients:
         self._parameters = [part for part in slot_loss.model.parameters() if part.requires_grad]
         self._buffers = [part for part in slot_loss.model.buffers() if part.dtype != torch.bool]
         self._dtype = _sum_dtype(self._parameters)
+        self._vectors = SlotVectors(self._parameters + self._buffers, self._dtype)
         self._compiled = torch.compile(slot_loss, dynamic=False) if compiled else None
         self._vmapped: VmappedSlots | None = None
         self._has_chosen_sizes = False
@@ -130,20 +133,23 @@ class SlotGradients:
         def is_one_call(part: range) -> bool:
             return vmapped is not None and len(part) in vmapped.sizes and full.issuperset(part)
 
-        def sum_part(part: range) -> torch.Tensor | None:
+        def add_part(left: torch.Tensor | None, part: range) -> torch.Tensor | None:
             if vmapped is not None and len(part) > 1:
                 together = vmapped(part, window)
                 losses.update(zip(part, together.losses, strict=True))
                 took_part.logical_or_(together.took_part)
-                return tree_sum_of_rows(together.vectors)
+                return add_in_place(left, tree_sum_of_rows(together.vectors))
             if part.start not in batches:
-                return None
-            alone = self._compute_alone(part.start, window)
+                return left
+            alone = self._compute_parts(part.start, window)
             losses[part.start] = alone.loss
             took_part.logical_or_(alone.took_part)
-            return alone.vector
+            return self._vectors.added(left, alone)
 
-        return RunSum(tree_sum_of_runs(run, sum_part, is_one_call), took_part, losses)
+        # Memory is kept for slots that are computed alone, and only these use it again.
+        merge = self._vectors.merged if vmapped is None else add_in_place
+        total = tree_sum_of_runs(run, add_part, is_one_call, merge)
+        return RunSum(total, took_part, losses)
 
     def vector_or_zeros(self, vector: torch.Tensor | None) -> torch.Tensor:
         """Return a vector, or a vector of zeros in place of None."""
@@ -170,6 +176,10 @@ class SlotGradients:
             buffer += change if buffer.is_floating_point() else change.round().to(buffer.dtype)
 
     def _compute_alone(self, slot: int, window: WindowSlots) -> SlotGradient:
+        alone = self._compute_parts(slot, window)
+        return SlotGradient(self._vectors.joined(alone), alone.took_part, alone.loss)
+
+    def _compute_parts(self, slot: int, window: WindowSlots) -> SlotParts:
         batch = window.batches[slot]
         self._rng.seed(window.step, slot)
         before = [buffer.clone() for buffer in self._buffers]
@@ -177,15 +187,9 @@ class SlotGradients:
         gradients = torch.autograd.grad(
             summed / window.divisor, self._parameters, allow_unused=True
         )
-        parts = [
-            torch.full_like(parameter, NO_GRADIENT, dtype=self._dtype).reshape(-1)
-            if gradient is None
-            else gradient.reshape(-1).to(self._dtype)
-            for parameter, gradient in zip(self._parameters, gradients, strict=True)
-        ]
-        parts += self._take_back_changes(before, rows_of(batch) / window.rows)
+        changes = self._take_back_changes(before, rows_of(batch) / window.rows)
         took_part = torch.tensor([gradient is not None for gradient in gradients])
-        return SlotGradient(torch.cat(parts), took_part, summed.detach())
+        return SlotParts([*gradients, *changes], took_part, summed.detach())
 
     @torch.no_grad()
     def _take_back_changes(self, before: list[torch.Tensor], share: float) -> list[torch.Tensor]:

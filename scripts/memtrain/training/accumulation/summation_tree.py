@@ -51,8 +51,18 @@ def tree_sum(values: Sequence[Value | None]) -> Value | None:
     return add(tree_sum(values[:left]), tree_sum(values[left:]))
 
 
+def add_in_place(left: torch.Tensor | None, right: torch.Tensor | None) -> torch.Tensor | None:
+    """Return ``add`` of two branches, in the memory of the left one if there are both."""
+    if left is None or right is None:
+        return right if left is None else left
+    return left.add_(right)
+
+
 def tree_sum_of_runs(
-    run: range, sum_run: Callable[[range], Value | None], is_one_call: Callable[[range], bool]
+    run: range,
+    add_run: Callable[[Value | None, range], Value | None],
+    is_one_call: Callable[[range], bool],
+    merge: Callable[[Value | None, Value | None], Value | None],
 ) -> Value | None:
     """Return the sum over a run of slots, computed branch by branch, the left branch first.
 
@@ -60,17 +70,22 @@ def tree_sum_of_runs(
 
     Args:
         run: the slots, a subtree.
-        sum_run: returns the sum over a single slot or over a run that is computed in one call; None
-            if all of its slots are empty.
+        add_run: adds the sum over a single slot, or over a run that is computed in one call, to the
+            value of the branch on its left, and returns the sum; both branches may be empty, None.
         is_one_call: tells whether a run of several slots is computed in one call.
+        merge: adds the values of two branches.
     """
-    if len(run) == 1 or is_one_call(run):
-        return sum_run(run)
-    left = left_branch_size(len(run))
-    return add(
-        tree_sum_of_runs(run[:left], sum_run, is_one_call),
-        tree_sum_of_runs(run[left:], sum_run, is_one_call),
-    )
+
+    def is_leaf(part: range) -> bool:
+        return len(part) == 1 or is_one_call(part)
+
+    if is_leaf(run):
+        return add_run(None, run)
+    size = left_branch_size(len(run))
+    left = tree_sum_of_runs(run[:size], add_run, is_one_call, merge)
+    if is_leaf(run[size:]):
+        return add_run(left, run[size:])
+    return merge(left, tree_sum_of_runs(run[size:], add_run, is_one_call, merge))
 
 
 def tree_sum_of_rows(values: torch.Tensor) -> torch.Tensor:

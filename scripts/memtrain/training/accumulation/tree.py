@@ -15,7 +15,7 @@ import torch
 from memtrain.training.accumulation.accumulator import AccumulatedWindow, Window, mean_loss
 from memtrain.training.accumulation.slot_gradients import SlotGradients
 from memtrain.training.accumulation.slot_loss import WindowSlots
-from memtrain.training.accumulation.summation_tree import add
+from memtrain.training.accumulation.summation_tree import add_in_place
 from memtrain.training.distributed.process_group import ProcessGroup
 
 
@@ -114,4 +114,4 @@ class TreeAccumulator:
         their_vector = their_sum if any(sizes[slot] for slot in sibling) else None
         left, right = (vector, their_vector) if is_left else (their_vector, vector)
         both = range(min(run.start, sibling.start), max(run.stop, sibling.stop))
-        return _PartialSum(both, add(left, right), losses, flags)
+        return _PartialSum(both, add_in_place(left, right), losses, flags)

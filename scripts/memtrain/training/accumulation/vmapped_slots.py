@@ -22,6 +22,7 @@ from torch.func import functional_call, grad, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from memtrain.training.accumulation.slot_loss import Batch, SlotLoss, WindowSlots, rows_of
+from memtrain.training.accumulation.slot_vectors import NO_GRADIENT
 
 #: How many windows are computed both ways before slots are computed together: the second number,
 #: divided by the square of the number of slots in a call, but no fewer than the first. Calls of few
@@ -30,10 +31,6 @@ from memtrain.training.accumulation.slot_loss import Batch, SlotLoss, WindowSlot
 #: rates, all of 256, 64 and 32 windows agree in less than one of a billion trainings.
 _WINDOWS_COMPARED = 32
 _WINDOWS_TIMES_SQUARED_SLOTS = 1024
-
-#: What a vector holds in place of the gradient of a parameter that took no part. Adding it changes
-#: no number, not even the sign of a zero.
-NO_GRADIENT = -0.0
 
 #: Where the first sentence of a message ends.
 _SENTENCE_END = re.compile(r"[.!?] (?=[A-Z])")

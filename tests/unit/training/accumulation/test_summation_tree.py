@@ -78,11 +78,11 @@ def test_computing_a_branch_in_one_call_changes_nothing(slots, whole, start):
     run = range(start * slots, (start + 1) * slots)
     summed_runs = []
 
-    def sum_run(part):
+    def add_run(left, part):
         summed_runs.append(part)
-        return tree_sum(spelled(part))
+        return add(left, tree_sum(spelled(part)))
 
-    total = tree_sum_of_runs(run, sum_run, lambda part: len(part) <= whole)
+    total = tree_sum_of_runs(run, add_run, lambda part: len(part) <= whole, add)
     assert total == tree_sum(spelled(run))
     assert [slot for part in summed_runs for slot in part] == list(run)
     assert all(len(part) <= whole for part in summed_runs)
@@ -102,7 +102,10 @@ def test_the_number_of_sums_held_grows_with_the_logarithm():
             held -= 2
             return Counted()
 
-    tree_sum_of_runs(range(1024), lambda part: Counted(), lambda part: False)
+    def add_run(left, part):
+        return add(left, Counted())
+
+    tree_sum_of_runs(range(1024), add_run, lambda part: False, add)
     assert most <= 12
 
 

@@ -1,0 +1,86 @@
+"""Large gradients, which are added in memory that is used again, beside sums of whole vectors."""
+
+import pytest
+import torch
+from torch import nn
+
+from memtrain.training.accumulation.slot_loss import WindowSlots
+from memtrain.training.accumulation.summation_tree import tree_sum
+from tests.unit.training.accumulation.accumulators import slot_gradients
+
+
+class SomeUnused(nn.Module):
+    """A model with large tensors, one of which takes part in some slots only."""
+
+    def __init__(self, dtype):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(64, 256), nn.ReLU(), nn.Linear(256, 1)).to(dtype)
+        self.extra = nn.Parameter(torch.randn(64, 256))
+        self.register_buffer("seen", torch.zeros(300, dtype=torch.float32))
+
+    def forward(self, features):
+        outputs = self.layers(features.to(self.layers[0].weight.dtype)).float()
+        if self.training:
+            self.seen += features.mean()
+        return outputs + (features @ self.extra).sum() if features[0, 0] > 0 else outputs
+
+
+def whole_vector(model, batch, divisor, share):
+    """Return the gradient of a slot as plain autograd gives it, with the changes of the buffer."""
+    before = model.seen.clone()
+    loss = ((model(batch["features"]) - batch["target"]) ** 2).sum() / divisor
+    parameters = list(model.parameters())
+    gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+    parts = [
+        torch.full_like(part, -0.0).float().reshape(-1)
+        if gradient is None
+        else gradient.float().reshape(-1)
+        for part, gradient in zip(parameters, gradients, strict=True)
+    ]
+    parts.append((model.seen - before) * share)
+    model.seen.copy_(before)
+    return torch.cat(parts)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(
+    "filled", [range(8), range(7), range(1), (0, 3, 4, 6), (1, 2, 5), (7,)], ids=str
+)
+def test_sums_are_those_of_whole_vectors_bit_by_bit(dtype, filled):
+    torch.manual_seed(0)
+    slots = 8
+    model = SomeUnused(dtype)
+    gradients = slot_gradients(model, slots, batch_size=4)
+    for step in range(3):
+        batches = {
+            slot: {"features": torch.randn(4, 64), "target": torch.randn(4, 1)} for slot in filled
+        }
+        rows = 4 * len(batches)
+        divisor = torch.tensor(float(rows), dtype=torch.float64)
+        expected = tree_sum(
+            [
+                whole_vector(model, batches[slot], divisor, 4 / rows) if slot in batches else None
+                for slot in range(slots)
+            ]
+        )
+        found = gradients.sum_run(range(slots), WindowSlots(step, batches, rows)).vector
+        assert torch.equal(found.view(torch.int32), expected.view(torch.int32))
+
+
+def test_the_sum_of_a_window_stays_while_the_next_one_is_computed():
+    torch.manual_seed(0)
+    model = nn.Linear(64, 256)
+    gradients = slot_gradients(model, 8, batch_size=4)
+
+    def window(step):
+        batches = {
+            slot: {"features": torch.randn(4, 64), "target": torch.randn(4, 256)}
+            for slot in range(8)
+        }
+        return gradients.sum_run(range(8), WindowSlots(step, batches, 32)).vector
+
+    first = window(0)
+    before = first.clone()
+    later = [window(step) for step in range(1, 4)]
+    assert torch.equal(first, before)
+    assert len({one.data_ptr() for one in (first, *later)}) == 4
