@@ -6,6 +6,8 @@ import subprocess
 import sys
 
 import pytest
+from benchmarks.first_datasets import DATASETS
+from benchmarks.first_results import first_result
 
 from tests.tables import KINDS
 
@@ -43,3 +45,19 @@ def test_the_rows_are_imported_and_the_splits_resolved(repository, tmp_path, kin
     memtrain(repository, tmp_path, "run", "--quiet", "all", "--until", "resolve_splits")
     (recipe,) = tmp_path.glob("results/*/splits/all/split.json")
     assert json.loads(recipe.read_text())
+
+
+@pytest.mark.parametrize("name", ["demand", "digits", "sorted"])
+def test_first_results_of_datasets_of_other_kinds(tmp_path, name):
+    """`python -m benchmarks first_results` runs all of them, with more rows."""
+    result = first_result(DATASETS[name], tmp_path, size=0.25)
+    for score in result.scores:
+        assert score.gain > 3, score
+
+
+def test_noise_is_not_taken_for_something(tmp_path):
+    result = first_result(DATASETS["noise"], tmp_path, size=0.25)
+    (score,) = result.scores
+    assert abs(score.gain) < 3
+    summary = next(tmp_path.glob("results/*/summary/summary.md")).read_text()
+    assert "R²" in summary
