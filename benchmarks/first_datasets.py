@@ -192,7 +192,7 @@ def write_reviews(folder: Path, rows: int) -> list[str]:
     helpful = 2.0 * stars + np.sqrt(length) + 0.01 * price + draw.normal(0, 1.5, rows)
     columns = {
         "review_id": [f"R{number:06}" for number in draw.permutation(rows)],
-        "text": [f"Bought it {number} days ago; all of it is fine" for number in range(rows)],
+        "text": [f"Bought it {number} days ago, and all of it is fine" for number in range(rows)],
         "url": [f"https://example.org/{number}" for number in draw.permutation(rows)],
         "stars": stars,
         "words": length,

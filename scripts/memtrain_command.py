@@ -51,9 +51,10 @@ def main(argv: list[str] | None = None) -> int:
 
 def print_completion(shell: str) -> int:
     """Print the script by which a shell completes the commands."""
-    from memtrain.frontdoor.completion import completion
+    from memtrain.frontdoor.completion import FIRST_LINES, completion
     from memtrain.frontdoor.completion_words import all_commands
 
+    print(FIRST_LINES[shell], flush=True)
     print(completion(shell, all_commands()), end="")
     return 0
 

@@ -6,6 +6,8 @@ import subprocess
 import sys
 
 import pytest
+from benchmarks.first_datasets import DATASETS
+from benchmarks.first_results import first_result
 
 from tests.tables import KINDS
 
@@ -40,6 +42,25 @@ def test_a_first_model_is_better_than_the_baseline(repository, tmp_path, kind):
 @pytest.mark.parametrize("kind", ["dates", "groups", "matrices"])
 def test_the_rows_are_imported_and_the_splits_resolved(repository, tmp_path, kind):
     memtrain(repository, tmp_path, "init", *KINDS[kind](tmp_path))
+    memtrain(repository, tmp_path, "run", "--quiet", "all", "--until", "resolve_splits")
+    (recipe,) = tmp_path.glob("results/*/splits/all/split.json")
+    assert json.loads(recipe.read_text())
+
+
+def test_arrays_sorted_by_class_where_they_lie(tmp_path):
+    """`python -m benchmarks first_results` runs datasets of all kinds, with more rows."""
+    for score in first_result(DATASETS["sorted"], tmp_path, size=0.1).scores:
+        assert score.gain > 3, score
+
+
+def test_noise_is_not_taken_for_something(tmp_path):
+    (score,) = first_result(DATASETS["noise"], tmp_path, size=0.1).scores
+    assert abs(score.gain) < 3
+
+
+@pytest.mark.parametrize("name", ["digits", "demand", "trips"])
+def test_datasets_of_other_kinds_are_read_and_resolved(repository, tmp_path, name):
+    memtrain(repository, tmp_path, "init", *DATASETS[name].write(tmp_path, 400))
     memtrain(repository, tmp_path, "run", "--quiet", "all", "--until", "resolve_splits")
     (recipe,) = tmp_path.glob("results/*/splits/all/split.json")
     assert json.loads(recipe.read_text())

@@ -48,7 +48,7 @@ def test_a_dry_run_says_in_words_what_would_be_made_and_how_long_it_takes(projec
     words = project.snakemake("-n").output.partition("In words, this would be made:\n")[2]
     assert "  first the recipes (first: settings changed)\n" in words
     assert "  1 training: first (its settings changed: seed: 0 -> 1)\n" in words
-    assert "  then 1 evaluation, their figures and the summary\n" in words
+    assert "  then 1 evaluation, its figures and the summary\n" in words
     kept = "current, and kept: 2 trainings with what was made of them (second, share)"
     assert kept in words
     assert re.search(r"about \d+ s on 2 cores \(trainings by the rows/s of their last", words)

@@ -9,8 +9,6 @@ from shlex import quote
 
 from memtrain.frontdoor.completion_words import Argument, Command
 
-SHELLS = ("bash", "zsh")
-
 #: Prints the names of the splits of a project: those of config.yaml, and those with results.
 _NAMES_OF_SPLITS = """\
 _memtrain_splits() {
@@ -24,8 +22,13 @@ _memtrain_splits() {
 }
 """
 
+#: The first line of a script, which needs no command to be known.
+FIRST_LINES = {
+    "bash": "# Completion of memtrain for bash, by `memtrain completion bash`. To have it always:",
+    "zsh": "#compdef memtrain",
+}
+
 _BASH = """\
-# Completion of memtrain for bash, by `memtrain completion bash`. To have it in every shell:
 #   memtrain completion bash > ~/.local/share/bash-completion/completions/memtrain
 %(splits)s
 _memtrain() {
@@ -51,7 +54,6 @@ complete -o default -F _memtrain memtrain
 """
 
 _ZSH = """\
-#compdef memtrain
 # Completion of memtrain for zsh, by `memtrain completion zsh`. To have it in every shell, write it
 # to a file _memtrain in a folder of $fpath; or, after compinit: source <(memtrain completion zsh)
 %(splits)s
@@ -86,10 +88,10 @@ fi
 
 
 def completion(shell: str, commands: Iterable[Command]) -> str:
-    """Return the script of a shell.
+    """Return the script of a shell, but for its first line.
 
     Args:
-        shell: one of ``SHELLS``.
+        shell: "bash" or "zsh".
         commands: all commands, from ``completion_words``.
     """
     commands = list(commands)

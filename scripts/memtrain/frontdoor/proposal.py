@@ -249,12 +249,12 @@ def _encode(plan: Plan) -> Iterator[Setting]:
     encode: dict[str, Any] = {}
     for role in plan.features:
         if role.use == "category" and (role.facts.values or 0) > _MANY_WORDS:
-            encode[role.name] = {"name": "one_hot", "rare": 10}
+            encode[role.name] = {"name": "one_hot", "rare": 2}
         elif role.use == "date":
             encode[role.name] = _time_parts(role, plan.order)
     uses = {role.use for role in plan.features if role.name in encode}
     why = {
-        "category": "words of fewer than 10 rows become one word together",
+        "category": "words of a single training row become one word together",
         "date": "dates by their places in the year and the week",
     }
     if encode:

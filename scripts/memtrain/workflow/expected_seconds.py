@@ -9,7 +9,7 @@ import heapq
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -57,8 +57,11 @@ class ExpectedSeconds:
     def __init__(self, today: Today):
         self._today = today
         self._speed = cache(self._rows_per_second)
+        self._like = cache(self._settings_of_speed)
+        self._mean_speed = cache(self._speed_of_trainings_like)
+        self._mean_seconds = cache(self._mean_seconds_of_jobs)
 
-    @property
+    @cached_property
     def threads(self) -> int:
         """The most threads of a training, by which the cores are divided."""
         settings = self._today.configuration.training_settings
@@ -70,10 +73,13 @@ class ExpectedSeconds:
             return self._of_training(split)
         own = _seconds_of_benchmark(self._benchmark(rule, split))
         if own is None and split is not None:
-            others = (self._benchmark(rule, name) for name in self._today.splits)
-            known = [one for one in map(_seconds_of_benchmark, others) if one is not None]
-            own = sum(known) / len(known) if known else None
+            own = self._mean_seconds(rule)
         return Expected(own, None if own is None else "last job")
+
+    def _mean_seconds_of_jobs(self, rule: str) -> float | None:
+        """Return how long the last jobs of a rule took on the average, of all splits."""
+        paths = (self._benchmark(rule, name) for name in self._today.splits)
+        return _mean(map(_seconds_of_benchmark, paths))
 
     def _of_training(self, split: str) -> Expected:
         settings = self._today.configuration.training_settings(split)
@@ -81,7 +87,7 @@ class ExpectedSeconds:
         workload = self._workload(split)
         rows = workload.training_rows if workload else self._configured_rows(split)
         basis: Basis = "other training" if self._speed(split) is None else "last training"
-        speed = self._speed(split) or self._speed_of_others(split)
+        speed = self._speed(split) or self._mean_speed(self._like(split))
         if rows is not None and speed is not None:
             seconds = rows * settings.epochs / speed + SECONDS_OF_A_START
             return Expected(seconds, basis, is_limit)
@@ -114,16 +120,15 @@ class ExpectedSeconds:
             return None
         return speed if isinstance(speed, int | float) and speed > 0 else None
 
-    def _speed_of_others(self, split: str) -> float | None:
-        """Return the mean speed of trainings that are like that of a split."""
-        own = self._settings_of_speed(split)
-        alike = (name for name in self._today.splits if self._settings_of_speed(name) == own)
-        known = [speed for speed in map(self._speed, alike) if speed is not None]
-        return sum(known) / len(known) if known else None
+    def _speed_of_trainings_like(self, like: str) -> float | None:
+        """Return the mean speed of the trainings with some settings."""
+        alike = (name for name in self._today.splits if self._like(name) == like)
+        return _mean(map(self._speed, alike))
 
-    def _settings_of_speed(self, split: str) -> list[object]:
+    def _settings_of_speed(self, split: str) -> str:
+        """Return the settings on which the speed of a training depends most, as JSON."""
         settings = self._today.configuration.training_settings(split).model_dump(mode="json")
-        return [settings.get(name) for name in _SETTINGS_OF_SPEED]
+        return canonical_json.dumps([settings.get(name) for name in _SETTINGS_OF_SPEED])
 
     def _benchmark(self, rule: str, split: str | None) -> Path:
         folder = self._today.results.benchmarks
@@ -141,6 +146,12 @@ def seconds_on_cores(chains: Iterable[Sequence[float]], at_a_time: int) -> float
     for seconds in sorted(map(sum, chains), reverse=True):
         heapq.heappush(ends, heapq.heappop(ends) + seconds)
     return max(ends)
+
+
+def _mean(numbers: Iterable[float | None]) -> float | None:
+    """Return the mean of the numbers that are known; None where none is."""
+    known = [number for number in numbers if number is not None]
+    return sum(known) / len(known) if known else None
 
 
 def _seconds_of_benchmark(path: Path) -> float | None:

@@ -83,11 +83,17 @@ def _after(work: PlannedWork) -> Iterator[str]:
     if evaluated:
         parts.append(counted(len(evaluated), "evaluation"))
     if drawn:
-        parts.append("their figures" if evaluated == drawn else f"figures of {len(drawn)} splits")
+        parts.append(_figures(evaluated, drawn))
     if work.summarizes:
         parts.append("the summary")
     if parts:
         yield f"then {_joined(parts)}"
+
+
+def _figures(evaluated: list[str], drawn: list[str]) -> str:
+    if evaluated != drawn:
+        return f"the figures of {listed(drawn, _MOST_NAMES)}"
+    return "its figures" if len(drawn) == 1 else "their figures"
 
 
 def _current(work: PlannedWork) -> Iterator[str]:
@@ -109,7 +115,8 @@ def _times(work: PlannedWork, expected: ExpectedSeconds, cores: int | None) -> I
     times = {job: expected.of_job(*job) for job in work.jobs()}
     known = {job: one.seconds for job, one in times.items() if one.seconds is not None}
     unknown = [split for rule, split in times if rule == "train" and (rule, split) not in known]
-    if any(rule == "train" for rule, _ in known) or not unknown:
+    is_known = not unknown or any(rule == "train" for rule, _ in known)
+    if is_known:
         chains = [[known.get(job, 0.0) for job in chain] for chain in chains_of_splits(times)]
         alone = sum(seconds for (_, split), seconds in known.items() if split is None)
         seconds = alone + seconds_on_cores(chains, (cores or 1) // expected.threads)
@@ -117,12 +124,14 @@ def _times(work: PlannedWork, expected: ExpectedSeconds, cores: int | None) -> I
         where = f"on {counted(cores, 'core')}" if cores else "one after the other"
         yield f"{limit}about {in_words(seconds)} {where} ({_based_on(times.values())})"
     if unknown:
+        names = listed((f"'{name}'" for name in unknown), _MOST_NAMES)
         yield (
-            f"how long is not known of {listed(unknown, _MOST_NAMES)}: nothing like it ran here, "
-            "and there is no recipe yet. `--until resolve_splits` makes it, and tries out the "
-            "training step; then ask again"
+            f"how long {names} {'takes' if len(unknown) == 1 else 'take'} is not known: nothing "
+            "like it ran here, and there is no recipe yet. `--until resolve_splits` makes it, and "
+            "tries out the training step; then ask again"
         )
-    if other := sorted({rule for rule, split in times if (rule, split) not in known} - {"train"}):
+    other = sorted({rule for rule, split in times if (rule, split) not in known} - {"train"})
+    if is_known and other:
         yield f"not counted, since none ran here before: {listed(other)}"
     perhaps = [expected.of_job(*job).seconds or 0.0 for job in work.jobs("perhaps")]
     if perhaps:

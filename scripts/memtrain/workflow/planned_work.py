@@ -122,7 +122,8 @@ def _planned(today: Today, verdicts: Verdicts, name: str, is_settled: bool) -> P
     trains: Runs = "yes" if why else "no"
     if not why and not is_settled:
         trains, why = "perhaps", "whether its rows or settings changed is known after its recipe"
-    evaluates = draws = "no"
+    evaluates: Runs = "no"
+    draws: Runs = "no"
     if name in today.evaluated_splits:
         evaluates = _follows(trains, verdicts.runs("evaluate", name))
         draws = _follows(evaluates, verdicts.runs("draw", name))

@@ -1,9 +1,11 @@
 """What `memtrain init` proposes for tables of different kinds."""
 
+import re
 import subprocess
 import sys
 
 import pytest
+from benchmarks.first_datasets import DATASETS
 
 from memtrain.core.errors import UserError
 from tests.tables import KINDS, ROWS
@@ -160,3 +162,26 @@ def test_a_mistake_is_told_in_a_sentence(repository, tmp_path):
         assert done.returncode == 1
         assert done.stderr.splitlines()[-1].startswith("memtrain_command.py: error: ")
         assert "Traceback" not in done.stderr
+
+
+#: Of datasets of many kinds: the features that are proposed, where they are few; and what is left
+#: out.
+PROPOSED = {
+    "frauds": (["amount", "hour", "country"], ["payment_id"]),
+    "patients": (["age", "dose", "visit"], ["patient_id"]),
+    "trips": (["distance", "start", "driver", "vendor"], []),
+    "reviews": (["stars", "words", "price"], ["review_id", "text", "url"]),
+    "cities": (["city", "size"], []),
+}
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_datasets_of_many_kinds(init, tmp_path, name):
+    content = init(*DATASETS[name].write(tmp_path, 400))
+    assert set(content["splits"]["all"]) == {"train", "validate", "evaluate"}
+    if name in PROPOSED:
+        features, left_out = PROPOSED[name]
+        assert content["dataset"]["import"]["features"] == features
+        text = " ".join((tmp_path / "config.yaml").read_text().replace("#", "").split())
+        for column in left_out:
+            assert re.search(rf"left out: .*\b{column}\b.* \(", text)

@@ -129,7 +129,7 @@ def test_the_words_of_a_plan(expected):
 
 def test_what_is_not_known_is_said(expected):
     text = "\n".join(plan_lines(WORK, expected(), cores=2))
-    assert "how long is not known of a, b" in text
+    assert "how long 'a', 'b' take is not known" in text
     assert "about" not in text
 
 
