@@ -1,6 +1,7 @@
 """Record the run of the workflow, and tell its jobs how to record theirs."""
 
 import logging
+import shutil
 from dataclasses import replace
 
 from snakemake.logging import logger
@@ -19,10 +20,10 @@ from memtrain.system.file_content import text_of_file
 from memtrain.workflow.abandoned_locks import find_abandoned_lock
 from memtrain.workflow.preempted_jobs import PreemptedJobs
 from memtrain.workflow.snakemake_events import SnakemakeEvents
+from memtrain.workflow.terminal_summary import results_on_terminal
 from memtrain.workflow.terminal import (
     sentence_alone,
     shorten_output,
-    tables_of_results,
 )
 
 RUN_ID = new_run_id() if workflow.is_main_process else inherited_run_id()
@@ -78,7 +79,7 @@ def end(state, failures):
 
 
 def show_summary(name="Summary"):
-    """Print the tables of the summary, and where all of it is; nothing in a module.
+    """Print the results that the summary opens with, and where all of it is; nothing in a module.
 
     Args:
         name: what to call it.
@@ -86,7 +87,10 @@ def show_summary(name="Summary"):
     path = RESULTS.summary.parent / "summary.md"
     text = text_of_file(path)
     if MODULE.is_main_snakefile() and text is not None:
-        print(f"\n{tables_of_results(text)}\n\n{name}: {path}", file=sys.stderr)
+        columns = shutil.get_terminal_size().columns if sys.stderr.isatty() else None
+        print(
+            f"\n{results_on_terminal(text, columns)}\n\n{name}: {path}", file=sys.stderr
+        )
 
 
 def asked_for_more():

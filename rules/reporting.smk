@@ -71,9 +71,15 @@ rule summarize:
             "<results>/summary/summary.csv",
             caption="../report/summary.rst",
             category="Summary",
-            labels={"figure": "all splits, as a table"},
+            labels={"figure": "all splits, for programs"},
         ),
         text="<results>/summary/summary.md",
+        html=report(
+            "<results>/summary/summary.html",
+            caption="../report/table.rst",
+            category="Summary",
+            labels={"figure": "all splits, as a table"},
+        ),
         comparison=report(
             "<results>/summary/comparison.png",
             caption="../report/comparison.rst",
@@ -106,6 +112,7 @@ rule summarize:
     shell:
         "python {resources.script:q} --config {params.config:q} --splits {params.folder:q}"
         " --benchmarks {params.benchmarks:q}"
-        " --csv {output.table:q} --table {output.text:q} --figure {output.comparison:q}"
+        " --csv {output.table:q} --table {output.text:q} --html {output.html:q}"
+        " --figure {output.comparison:q}"
         " --page {output.page:q} --made-from {output.made_from:q} --manifest {input.manifest:q} --withdrawals {params.withdrawals:q}"
         " {resources.recording} > {log:q} 2>&1"

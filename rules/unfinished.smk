@@ -48,6 +48,7 @@ def command_of_partial_summary():
         *("--benchmarks", str(RESULTS.benchmarks)),
         *("--partial", str(RESULTS.unfinished_run)),
         *("--csv", str(folder / "summary.csv"), "--table", str(folder / "summary.md")),
+        *("--html", str(folder / "summary.html")),
         *(
             "--figure",
             str(folder / "comparison.png"),

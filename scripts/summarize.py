@@ -6,7 +6,9 @@ writes
 
   summary.csv     a line for every split and a column for every value, in full precision; a value
                   that is not defined is left empty
-  summary.md      the same values, rounded to what their standard errors allow, with an explanation
+  summary.md      first the best model, how good it is, and its baseline; then a table of all
+                  splits, rounded to what their standard errors allow; what explains it is folded
+  summary.html    the same as a page, with the comparison
   comparison.png  the main metric of every split (R² or accuracy), its standard error and its
                   baseline
   lineage.html    what everything was made from: the graph from the source of the rows to this
@@ -38,7 +40,7 @@ from memtrain.data.manifest import Manifest
 from memtrain.lineage.index.lineage_index import LineageIndex
 from memtrain.lineage.index.reading_errors import told_where_unreadable
 from memtrain.lineage.page.content import page_content
-from memtrain.lineage.page.rendering import write_page
+from memtrain.lineage.page.rendering import write_page as write_lineage_page
 from memtrain.lineage.page.split_lines import read_split_lines
 from memtrain.lineage.records.arguments import add_recording_arguments
 from memtrain.lineage.records.recorder import Recorder, recording
@@ -50,7 +52,7 @@ from memtrain.recipes.withdrawals import (
 from memtrain.recipes.withdrawn_rows import WithdrawnRows
 from memtrain.reporting.summary import Summary
 from memtrain.reporting.summary_csv import write_csv
-from memtrain.reporting.summary_table import write_table
+from memtrain.reporting.summary_table import write_page, write_table
 from memtrain.system import canonical_json
 from memtrain.system.digests import digest_of_file
 from memtrain.workflow.result_code import result_code_digest
@@ -76,6 +78,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--csv", required=True, help="the table for programs to write, .csv")
     parser.add_argument("--table", required=True, help="the table for people to write, Markdown")
+    parser.add_argument("--html", help="the same as a page, .html (default: none)")
     parser.add_argument("--figure", required=True, help="the comparison to draw, .png")
     parser.add_argument("--page", help="the lineage page to draw, .html (default: none)")
     parser.add_argument(
@@ -102,8 +105,10 @@ def main(argv: list[str] | None = None) -> int:
         unfinished = UnfinishedRun.read(args.partial) if args.partial else None
         summary = Summary.read(configuration, args.splits, args.benchmarks, unfinished)
         write_csv(args.csv, summary)
-        write_table(args.table, summary)
         draw(args.figure, summary)
+        write_table(args.table, summary, args.figure)
+        if args.html:
+            write_page(args.html, summary, args.figure)
         for split in (one.name for one in summary.splits):
             files = SplitLayout(Path(args.splits, split))
             is_evaluated = split in configuration.evaluated_splits
@@ -112,7 +117,7 @@ def main(argv: list[str] | None = None) -> int:
                 if (path := getattr(files, role)).exists():
                     record.reads(path, role)
         record.reads(args.config, "configuration")
-        for path in (args.csv, args.table, args.figure):
+        for path in filter(None, (args.csv, args.table, args.html, args.figure)):
             record.wrote(path, "summary")
         if args.page:
             draw_page(args, configuration, record, unfinished)
@@ -129,7 +134,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def written_files(args: argparse.Namespace) -> list[str]:
     """Return the files of the summary."""
-    return [path for path in (args.csv, args.table, args.figure, args.page) if path]
+    return [path for path in (args.csv, args.table, args.html, args.figure, args.page) if path]
 
 
 def made_from(args: argparse.Namespace, configuration: Configuration, code: str) -> dict[str, str]:
@@ -190,7 +195,7 @@ def draw_page(
             running=running,
             notes=unfinished.told(configuration.split_names) if unfinished else (),
         )
-    write_page(args.page, content)
+    write_lineage_page(args.page, content)
 
 
 if __name__ == "__main__":

@@ -348,3 +348,22 @@ def test_the_page_is_drawn_in_the_colours_of_a_light_and_of_a_dark_scheme(finish
         assert colour_at(page, 500, 0) == colour_named(page, "train")
         page.close()
     assert len(set(backgrounds)) == 2
+
+
+def test_long_names_of_splits_can_be_told_apart(view, tmp_path):
+    names = [f"wide_network-on_all_features-with_seed_{number:02}" for number in range(30)]
+    lines = [SplitLine(name, [(0, 50)], [(50, 100)]) for name in names]
+    write_page(tmp_path / "page.html", page_content("sea", lines))
+    page = view(tmp_path / "page.html")
+    assert page.locator(".split-line .name").all_text_contents() == names
+    cut = "(all) => all.filter((one) => one.scrollWidth > one.clientWidth).length"
+    assert page.locator(".name, .name .start").evaluate_all(cut) == 0
+    page.set_viewport_size({"width": 560, "height": 900})
+    assert page.locator(".name .start").evaluate_all(cut) == len(names)
+    # The ends of the names are where they differ.
+    assert page.locator(".name").evaluate_all(cut) == 0
+
+
+def test_a_page_without_splits_opens(view, tmp_path):
+    write_page(tmp_path / "page.html", page_content("sea", []))
+    assert view(tmp_path / "page.html").locator("#strip").count() == 1

@@ -66,6 +66,17 @@ def listed(words: Iterable[object], limit: int = 20) -> str:
     return ", ".join(texts[:limit]) + (f" and {rest} more" if rest > 0 else "")
 
 
+def without_middle(name: str, length: int) -> str:
+    """Return a name of at most so many characters, which loses its middle where it is longer.
+
+    Names of splits often differ at their ends alone.
+    """
+    if len(name) <= length:
+        return name
+    end = length // 2
+    return f"{name[: length - 1 - end]}…{name[len(name) - end :]}"
+
+
 def duration_text(seconds: float) -> str:
     """Return a number of seconds as "2:03", minutes and seconds, or "1:02:03" with hours."""
     minutes, seconds = divmod(round(seconds), 60)

@@ -1,22 +1,52 @@
-"""Tables and lists in Markdown that read well in a terminal."""
+"""Writes documents as Markdown that reads well in a terminal."""
 
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterable
 
-#: Rows of cells; the first row holds the names of the columns.
-Table = list[list[str]]
+from memtrain.core.text_table import text_table
+from memtrain.reporting.document import (
+    Bullets,
+    Fold,
+    Grid,
+    Heading,
+    Paragraph,
+    Part,
+    Picture,
+)
+
+_LINE_LENGTH = 100
 
 
-def bullets(notes: Iterator[str]) -> str:
-    """Return notes as a list."""
-    return "\n".join(f"- {note}" for note in notes)
+def markdown(parts: Iterable[Part]) -> str:
+    """Return a document as Markdown, which ends with a line break."""
+    return "\n\n".join(map(_part, parts)) + "\n"
 
 
-def markdown(table: Table) -> str:
-    """Return a table as Markdown, with the first column aligned left and all others right."""
-    widths = [max(3, *map(len, column)) for column in zip(*table, strict=True)]
-    rule = [f":{'-' * (widths[0] - 1)}", *(f"{'-' * (width - 1)}:" for width in widths[1:])]
-    lines = [
-        [row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])] for row in (*table, rule)
-    ]
-    lines.insert(1, lines.pop())
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def _part(part: Part) -> str:
+    match part:
+        case Heading(text, level):
+            return f"{'#' * level} {text}"
+        case Paragraph(text, _):
+            return _filled(text)
+        case Bullets(notes):
+            return "\n".join(_filled(note, "- ") for note in notes)
+        case Grid(rows):
+            return text_table(rows)
+        case Picture(file, words):
+            return f"![{words}]({file})"
+        case Fold(title, parts):
+            inner = "\n\n".join(map(_part, parts))
+            return f"<details>\n<summary>{title}</summary>\n\n{inner}\n\n</details>"
+
+
+def _filled(text: str, mark: str = "") -> str:
+    """Return a text in lines; those after the first one are as far from the left as the mark."""
+    return textwrap.fill(
+        # A browser would take it for the start of a tag.
+        " ".join(text.split()).replace("<", "\\<"),
+        _LINE_LENGTH,
+        initial_indent=mark,
+        subsequent_indent=" " * len(mark),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

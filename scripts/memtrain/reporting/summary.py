@@ -153,6 +153,15 @@ class TaskSummary:
         """The names of the splits whose models are worse than their baselines."""
         return [one.split for one in self.evaluations if one.is_worse_than_baseline]
 
+    @property
+    def folds_told(self) -> str | None:
+        """The folds of a cross-validation in words; None without one."""
+        found = [one for one in self.evaluations if one.split in self._folds]
+        if len(found) < 2:
+            return None
+        is_all = len(found) == len(self._folds)
+        return "the folds" if is_all else f"{len(found):,} of the {len(self._folds):,} folds"
+
     def over_folds(self, metric: str) -> tuple[float, float] | None:
         """Return mean and standard deviation of a metric over the folds of a cross-validation.
 

@@ -6,22 +6,13 @@ from typing import Any
 from memtrain.config.sweep import SweepSettings
 from memtrain.config.sweep_names import text_of_value
 from memtrain.core.number_format import format_with_error
+from memtrain.core.text_table import Table
 from memtrain.core.wording import counted
-from memtrain.reporting.markdown import Table, bullets, markdown
+from memtrain.reporting.document import Bullets, Grid, Heading, Part
 from memtrain.reporting.sweep_results import SEED_KEY, SweepResults, TriedSettings
 
 #: Most characters of a setting in a table.
 _LONGEST_VALUE = 30
-
-
-def setting_cells(settings: Mapping[str, Any], labels: Mapping[str, str]) -> list[str]:
-    """Return the cells of settings in a table.
-
-    Args:
-        settings: settings by their keys.
-        labels: the labels of the settings that have columns, by their keys.
-    """
-    return [_cell(settings.get(key)) for key in labels]
 
 
 def draws_left_out_text(sweep: SweepSettings) -> str:
@@ -33,10 +24,12 @@ def draws_left_out_text(sweep: SweepSettings) -> str:
     )
 
 
-def sweep_parts(
+def means_over_seeds(
     results: SweepResults, metrics: Mapping[str, str], labels: Mapping[str, str]
-) -> list[str]:
+) -> list[Part]:
     """Return the parts of the summary that tell the means over seeds and folds.
+
+    There are none where no two trainings have the same settings.
 
     Args:
         results: the trainings.
@@ -48,10 +41,9 @@ def sweep_parts(
         return []
     shown = {key: label for key, label in labels.items() if key != SEED_KEY}
     return [
-        f"## Means of {metric} over seeds and folds",
-        markdown(_means_table(tried, shown, metric, has_groups=results.has_groups)),
-        bullets(_notes(results, tried)),
-        f"## All trainings, by {metric}",
+        Heading(f"Means of {metric} over seeds and folds"),
+        Grid(_means_table(tried, shown, metric, has_groups=results.has_groups)),
+        Bullets(tuple(_notes(results, tried))),
     ]
 
 
@@ -73,7 +65,7 @@ def _means_table(
     for one in tried:
         name = [one.group] if of_splits else []
         mean, deviation = format_with_error(one.mean), format_with_error(one.deviation)
-        cells = setting_cells(one.settings, labels)
+        cells = [setting_cell(one.settings.get(key)) for key in labels]
         table.append([*name, *cells, mean, deviation, f"{len(one.values):,}"])
     return table
 
@@ -82,15 +74,15 @@ def _notes(results: SweepResults, tried: list[TriedSettings]) -> Iterator[str]:
     direction = "less" if results.less_is_better else "more"
     yield (
         f"{counted(len(tried), 'combination')}, the best mean first ({direction} is better). "
-        "deviation: the standard\n  deviation between trainings that differ in seed or fold alone "
-        "(divided by n - 1). Folds\n  share most of their training rows, so this leads to no "
+        "deviation: the standard deviation between trainings that differ in seed or fold alone "
+        "(divided by n - 1). Folds share most of their training rows, so this leads to no "
         "standard error."
     )
     if any(one.mean is None for one in tried):
         yield "-: not defined, or not for all of these trainings."
 
 
-def _cell(value: Any) -> str:
+def setting_cell(value: Any) -> str:
     """Return a setting in one line that no table is broken by; "-" where there is none."""
     if value is None:
         return "-"

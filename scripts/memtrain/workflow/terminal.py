@@ -13,8 +13,6 @@ from typing import Any
 
 from snakemake.logging import ColorizingTextHandler, DefaultFormatter
 
-from memtrain.workflow.leftovers import NOT_EVALUATED
-
 #: Returns why the results of a job are not current; None where that is not known.
 Why = Callable[[str, str | None], str | None]
 
@@ -126,17 +124,6 @@ def sentence_alone(mistakes: Sequence[str]) -> Callable[[logging.LogRecord], boo
         return True
 
     return shorten
-
-
-def tables_of_results(summary: str) -> str:
-    """Return the tables of a summary in Markdown that stand before its first section.
-
-    Splits of different tasks have tables of their own. What is said of splits without an evaluation
-    is returned, too, since no table has them.
-    """
-    results = summary.partition("\n## ")[0]
-    parts = results.split("\n\n")
-    return "\n\n".join(part.strip() for part in parts if part.startswith(("|", NOT_EVALUATED)))
 
 
 def _short(reason: str) -> str:

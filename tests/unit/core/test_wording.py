@@ -1,8 +1,10 @@
 """Values in messages: short, and in no time, whatever they are."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from memtrain.core.wording import did_you_mean, readable, shown
+from memtrain.core.wording import did_you_mean, readable, shown, without_middle
 
 LOOP: list = []
 LOOP.append(LOOP)
@@ -46,3 +48,16 @@ def test_only_words_have_a_word_that_was_meant():
 def test_bytes_that_are_not_utf_8_become_readable(text, expected):
     assert readable(text) == expected
     assert readable(text).encode()
+
+
+@given(st.text(max_size=60), st.integers(3, 60))
+def test_a_long_name_loses_its_middle_alone(name, length):
+    found = without_middle(name, length)
+    if len(name) <= length:
+        assert found == name
+    else:
+        end = length // 2
+        assert len(found) == length
+        assert found[-end - 1] == "…"
+        assert name.startswith(found[: -end - 1])
+        assert name.endswith(found[-end:])

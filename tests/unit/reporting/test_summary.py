@@ -1,5 +1,6 @@
 """Summaries: a line for every split, and as many digits as the standard errors allow."""
 
+import base64
 import csv
 import json
 import os
@@ -21,10 +22,11 @@ from memtrain.reporting.job_benchmark import JobBenchmark
 from memtrain.reporting.summary import SplitSummary, Summary
 from memtrain.reporting.summary_csv import write_csv
 from memtrain.reporting.summary_figure import draw_summary
-from memtrain.reporting.summary_table import write_table
+from memtrain.reporting.summary_table import write_page, write_table
 from memtrain.system import checked_json
 from memtrain.training.performance import Performance
 from memtrain.training.trainer import Trainer
+from memtrain.workflow.unfinished_run import FailedJob, UnfinishedRun
 
 GENERATOR = np.random.default_rng(0)
 FEATURES = GENERATOR.random((240, 3), dtype=np.float32)
@@ -114,16 +116,24 @@ def test_the_table_is_aligned_and_explained(results, tmp_path):
     text = (tmp_path / "summary.md").read_text()
     assert text.startswith("# rivers: 3 splits\n")
     quality, training, resources = tables_of(text)
-    assert quality[0] == ["split", "R²", "RMSE", "MAE", "MSE", "baseline RMSE"]
+    assert quality[0] == ["split", "R²", "RMSE", "baseline RMSE", "MAE", "MSE"]
     assert training[0][:3] == ["split", "trained on", "evaluated on"]
     for table in (quality, training, resources):
         assert [row[0] for row in table[2:]] == list(SPLITS)
     assert training[2][1:3] == ["100", "40"]
     evaluation = Evaluation.read(tmp_path / "splits" / "big" / "evaluation.json")
-    for metric, cell in zip(METRIC_LABELS["regression"], quality[3][1:5], strict=True):
+    cells = [*quality[3][1:3], *quality[3][4:]]
+    for metric, cell in zip(METRIC_LABELS["regression"], cells, strict=True):
         assert cell == format_with_error(evaluation.metrics[metric], evaluation.errors[metric])
         assert " ± " in cell
-    assert f"- Best: big, with {evaluation.describe('r2')}." in text
+    assert quality[3][3] == format_with_error(evaluation.baseline["rmse"])
+    opening = " ".join(text.split("\n\n")[1].split())
+    assert opening == (
+        f"Best: big, with {evaluation.describe('r2')} and {evaluation.describe('rmse')} on 40 "
+        "evaluation rows. Baseline: always predicting the mean of the training targets has RMSE "
+        f"{quality[3][3]}."
+    )
+    assert text.index("![The splits compared](comparison.png)") < text.index("<details>")
     assert "from 40 resamples of the evaluation rows" in text
     assert "lowest" not in text
     for kind in ("quality", "training"):
@@ -161,8 +171,8 @@ def test_requested_resources_stand_beside_used_ones(results, tmp_path):
 def test_a_classification_is_summarized_by_its_own_metrics(results, tmp_path):
     summarize.main(results(classes=2, class_names=["dry", "wet"], lowest_loss=0.1))
     quality, *_ = tables_of((tmp_path / "summary.md").read_text())
-    names = ["accuracy", "F1", "cross entropy", "AUROC", "average precision"]
-    names += ["calibration error", "baseline accuracy", "cross entropy / lowest"]
+    names = ["accuracy", "baseline accuracy", "F1", "cross entropy", "AUROC"]
+    names += ["average precision", "calibration error", "cross entropy / lowest"]
     assert quality[0] == ["split", *names]
     with open(tmp_path / "summary.csv") as file:
         line = next(csv.DictReader(file))
@@ -312,7 +322,7 @@ def test_undefined_values_are_hyphens_in_the_table_and_nothing_in_the_csv(tmp_pa
     text = (tmp_path / "summary.md").read_text()
     assert tables_of(text)[0][2][1] == "-"
     assert "-: not defined for these rows" in text
-    assert "Best: fold_1, with R² 0.5000." in text
+    assert "Best: fold_1, with R² 0.5000 and RMSE 1.000 on 10 evaluation rows." in text
     write_csv(tmp_path / "summary.csv", summary)
     with open(tmp_path / "summary.csv") as file:
         assert [line["r2"] for line in csv.DictReader(file)] == ["", "0.5"]
@@ -356,3 +366,132 @@ def test_no_spread_is_told_without_two_folds_that_have_the_metric(values, folds)
     summary = Summary("mock", summary_of(values).splits, folds=["fold_0", "fold_1"][:folds])
     (task,) = summary.tasks
     assert task.over_folds("r2") is None
+
+
+def test_a_classification_opens_with_accuracy_and_what_is_confused(results, tmp_path):
+    arguments = results(classes=2, class_names=["dry", "wet"])
+    summarize.main(arguments)
+    text = " ".join((tmp_path / "summary.md").read_text().split())
+    splits = [Evaluation.read(path) for path in tmp_path.glob("splits/*/evaluation.json")]
+    best = max(splits, key=lambda one: one.metrics["accuracy"])
+    accuracy, entropy = best.describe("accuracy"), best.describe("cross_entropy")
+    assert f"Best: {best.split}, with {accuracy} and {entropy} on {best.rows} evaluation" in text
+    assert "always saying the most frequent class of the training rows has accuracy 0." in text
+    assert "RMSE" not in text
+
+
+def class_summary(confusions, names=("one", "two")):
+    """Return the summary of two splits that tell three classes apart."""
+    metrics = {"accuracy": 0.9, "cross_entropy": 0.3}
+
+    def split(name, accuracy):
+        evaluation = Evaluation(
+            split=name,
+            task="classification",
+            rows=1000,
+            ranges=[(0, 1000)],
+            nonfinite_rows=0,
+            metrics=metrics | {"accuracy": accuracy},
+            errors=dict.fromkeys(metrics, 0.01),
+            baseline={"accuracy": 0.4, "cross_entropy": 1.08},
+            loss=1.0,
+            lowest_loss=None,
+            ratio_to_lowest_loss=None,
+            recipe="sha256:1",
+            evaluation_recipe="sha256:2",
+            parameters=3,
+            steps=2,
+            confusions=confusions,
+        )
+        return SplitSummary(name, 8000, 2, 100, 1.0, evaluation, PERFORMANCE, JobBenchmark())
+
+    return Summary("mock", [split(name, 0.9 + 0.01 * n) for n, name in enumerate(names)])
+
+
+def test_classes_that_are_confused_are_named(tmp_path):
+    pairs = [("<b>cat</b>", "dog", 20), ("dog", "a " * 50, 1), ("fox", "dog", 1), ("a", "b", 1)]
+    keys = ("true", "predicted", "rows")
+    confusions = [dict(zip(keys, pair, strict=True)) for pair in pairs]
+    summary = class_summary(confusions)
+    (tmp_path / "comparison.png").write_bytes(b"drawn")
+    write_table(tmp_path / "summary.md", summary)
+    write_page(tmp_path / "summary.html", summary, tmp_path / "comparison.png")
+    text = " ".join((tmp_path / "summary.md").read_text().split())
+    shortened = "a " * 19 + "a…"
+    assert (
+        "- Confused most by two: \\<b>cat\\</b> taken for dog (20 rows), dog taken for "
+        f"{shortened} (1 row), fox taken for dog (1 row)." in text
+    )
+    assert "accuracy 0.4000; the shares of the classes have cross entropy 1.080." in text
+    page = (tmp_path / "summary.html").read_text()
+    assert "&lt;b&gt;cat&lt;/b&gt; taken for dog" in page
+    assert "<b>" not in page
+
+
+def test_the_page_has_the_tables_and_the_figure_and_needs_nothing_else(tmp_path):
+    summary = summary_of([0.25, 0.5])
+    draw_summary(tmp_path / "comparison.png", summary)
+    write_table(tmp_path / "summary.md", summary, tmp_path / "comparison.png")
+    write_page(tmp_path / "summary.html", summary, tmp_path / "comparison.png")
+    page = (tmp_path / "summary.html").read_text()
+    tables = tables_of((tmp_path / "summary.md").read_text())
+    assert page.count("<table>") == len(tables) == 3
+    for table in tables:
+        for cell in (cell for row in (table[0], *table[2:]) for cell in row):
+            assert f">{cell}<" in page
+    image = base64.b64encode((tmp_path / "comparison.png").read_bytes()).decode()
+    assert f"data:image/png;base64,{image}" in page
+    assert "http" not in page.replace("http-equiv", "")
+    assert (
+        page.index("Best: ") < page.index("<table>") < page.index("<img") < page.index("<details")
+    )
+
+
+RUN = UnfinishedRun(("fold_0", "fold_1"), (FailedJob("train", "fold_2", "it is nan", "c.log"),))
+
+
+def test_a_partial_summary_says_so_first_and_names_what_failed(tmp_path):
+    known = summary_of([0.25, 0.5])
+    summary = Summary("mock", known.splits, unfinished=RUN, left_out=["fold_2", "fold_3"])
+    write_table(tmp_path / "summary.md", summary)
+    title, partial, notes, *_ = (tmp_path / "summary.md").read_text().split("\n\n")
+    assert title == "# mock: 4 splits"
+    assert partial.startswith("Partial: 2 of 4 splits are finished.")
+    assert notes.splitlines() == [
+        "- train/fold_2 failed: it is nan. Log: c.log",
+        "- Not finished when the run ended: fold_3.",
+    ]
+    write_csv(tmp_path / "summary.csv", summary)
+    with open(tmp_path / "summary.csv") as file:
+        lines = list(csv.DictReader(file))
+    assert [(line["split"], line["r2"]) for line in lines] == [
+        *(("fold_0", "0.25"), ("fold_1", "0.5"), ("fold_2", ""), ("fold_3", ""))
+    ]
+
+
+def test_a_mean_over_some_of_the_folds_says_so(tmp_path):
+    folds = ["fold_0", "fold_1", "fold_2"]
+    summary = Summary("mock", summary_of([0.25, 0.5]).splits, folds=folds, left_out=["fold_2"])
+    write_table(tmp_path / "summary.md", summary)
+    assert "- Over 2 of the 3 folds: R² 0.38 ± 0.18" in (tmp_path / "summary.md").read_text()
+
+
+def test_a_model_that_says_the_most_frequent_class_is_not_praised(tmp_path):
+    summary = class_summary([{"true": "2", "predicted": "1", "rows": 3}])
+    for split in summary.splits:
+        split.evaluation.baseline.update(accuracy=0.91, cross_entropy=0.2)
+    write_table(tmp_path / "summary.md", summary)
+    text = " ".join((tmp_path / "summary.md").read_text().split())
+    assert "- two has the accuracy of the baseline, so that it has learned nothing" in text
+    assert "- The probabilities of two are worse than the shares of the classes" in text
+    assert "Confused most by two: class 2 taken for class 1 (3 rows)." in text
+
+
+def test_names_that_differ_at_their_ends_are_drawn_whole(tmp_path):
+    sizes = {}
+    for length in (10, 40, 90):
+        names = [("station-" * 12)[: length - 1] + end for end in "ab"]
+        draw_summary(tmp_path / "comparison.png", class_summary([], names))
+        sizes[length] = size_of_png(tmp_path / "comparison.png")
+    assert sizes[10][0] == 960
+    assert sizes[10][0] < sizes[40][0] < sizes[90][0] < 1200

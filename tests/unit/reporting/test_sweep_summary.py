@@ -113,7 +113,7 @@ def test_the_metric_of_the_sweep_decides(tmp_path, sweep, best):
     text = text_of(summary_of(trainings, **sweep), tmp_path)
     quality = tables_of(text)[0]
     assert quality[2][0] == best
-    assert f"- Best: {best}, with " in text
+    assert f"\n\nBest: {best}, with " in text
     assert ("loss" in quality[0]) == (sweep.get("metric") == "loss")
     assert "best of 2 trainings" in text
 
@@ -157,7 +157,7 @@ def test_no_mean_is_told_of_values_that_are_not_all_defined(tmp_path):
 def test_without_seeds_and_folds_there_is_no_table_of_means(tmp_path):
     text = text_of(summary_of(grid(seeds=[0])), tmp_path)
     assert "Means" not in text
-    assert text.startswith("# mock: 4 splits\n\n| split")
+    assert text.split("\n\n")[2].startswith("| split")
 
 
 def test_draws_that_came_up_again_are_told(tmp_path):

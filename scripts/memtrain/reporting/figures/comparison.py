@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from memtrain.core.number_format import format_with_error
+from memtrain.core.wording import without_middle
 from memtrain.reporting.figures.style import (
     BLUE,
     GREY,
@@ -15,13 +16,17 @@ from memtrain.reporting.figures.style import (
     Heading,
     figure,
     say_nothing_to_draw,
-    shortened,
 )
 
 #: Splits up to which each has its name and its value beside it.
 _MOST_NAMES = 40
 
-_LONGEST_NAME = 28
+_LONGEST_NAME = 44
+
+#: The width in inches with names of usual length, and what each further character adds.
+_WIDTH = 6.4
+_USUAL_NAME = 28
+_CHARACTER_WIDTH = 0.067
 
 #: Baselines are left out if they are worse than all models by more than this many times the models'
 #: spread.
@@ -112,7 +117,9 @@ def draw_comparison(
     count = len(splits)
     has_names = count <= _MOST_NAMES
     height = 1.1 + 0.3 * count if has_names else 5.5
-    with figure(path, 6.4, height, heading) as drawn:
+    longest = max(len(split.name) for split in splits) if has_names else 0
+    more = max(0, min(longest, _LONGEST_NAME) - _USUAL_NAME) * _CHARACTER_WIDTH
+    with figure(path, _WIDTH + more, height, heading) as drawn:
         axes = drawn.subplots()
         if all(split.value is None for split in splits):
             say_nothing_to_draw(axes, f"{label} is defined for none of the splits.")
@@ -152,7 +159,7 @@ def _draw_splits(axes: Axes, splits: _Splits, is_small: bool) -> None:
 def _write_names(axes: Axes, splits: list[ComparedSplit]) -> None:
     """Write the name of every split on the left and its value on the right."""
     places = range(len(splits))
-    axes.set_yticks(places, [shortened(split.name, _LONGEST_NAME) for split in splits])
+    axes.set_yticks(places, [without_middle(split.name, _LONGEST_NAME) for split in splits])
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     axes.hlines(places, 0, 1, transform=axes.get_yaxis_transform(), **_ROW_LINE)

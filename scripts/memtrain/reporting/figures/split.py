@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from memtrain.core.wording import without_middle
 from memtrain.evaluation.predictions import Predictions
 from memtrain.evaluation.result import Evaluation
 from memtrain.recipes.recipe import Recipe
@@ -12,11 +13,11 @@ from memtrain.reporting.figures.classification import draw_classification
 from memtrain.reporting.figures.learning_curve import draw_learning_curve
 from memtrain.reporting.figures.regression import draw_regression
 from memtrain.reporting.figures.sequences import draw_sequences
-from memtrain.reporting.figures.style import Heading, figure, say_nothing_to_draw, shortened
+from memtrain.reporting.figures.style import Heading, figure, say_nothing_to_draw
 from memtrain.training.history import History
 from memtrain.training.validation_history import ValidationRecord
 
-_LONGEST_NAME = 20
+_LONGEST_NAME = 36
 
 
 def draw_split(
@@ -115,7 +116,7 @@ def _evaluation_heading(recipe: Recipe, evaluation: Evaluation) -> Heading:
     quality = evaluation.describe(evaluation.main_metric)
     rows_trained = recipe.training.rows.count
     return Heading(
-        shortened(evaluation.split, _LONGEST_NAME),
+        without_middle(evaluation.split, _LONGEST_NAME),
         f"{quality}; {evaluation.rows:,} rows evaluated, {rows_trained:,} trained on",
     )
 
@@ -123,7 +124,7 @@ def _evaluation_heading(recipe: Recipe, evaluation: Evaluation) -> Heading:
 def _training_heading(recipe: Recipe, evaluation: Evaluation, history: History) -> Heading:
     epochs, rows = int(history.epoch[-1]), recipe.training.rows.count
     return Heading(
-        shortened(evaluation.split, _LONGEST_NAME),
+        without_middle(evaluation.split, _LONGEST_NAME),
         f"{rows:,} rows trained on in {epochs:,} epoch{'s' if epochs > 1 else ''}, "
         f"{history.steps:,} step{'s' if history.steps > 1 else ''}",
     ).showing("learning curve")

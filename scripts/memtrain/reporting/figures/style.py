@@ -14,10 +14,12 @@ from typing import Any
 
 import matplotlib.style
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colorbar import Colorbar
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.text import Text
 
 from memtrain.system.atomic_files import write_bytes
 
@@ -75,6 +77,9 @@ _STYLE = {
 _HEADING_HEIGHT = 0.6
 _MARGIN = 0.1
 
+#: The least size of the letters of a heading, in points.
+_SMALLEST_SIZE = 5.0
+
 
 @dataclass(frozen=True)
 class Heading:
@@ -114,16 +119,43 @@ def figure(
         below_heading = (0, 0, 1, height / whole)
         layout = ConstrainedLayoutEngine(rect=below_heading, h_pad=0.08, w_pad=0.08)
         drawn = Figure(figsize=(width, whole), layout=layout)
-        left = _MARGIN / width
-        drawn.text(left, 1 - 0.12 / whole, heading.title, size=11, weight="bold", va="top")
-        drawn.text(left, 1 - 0.37 / whole, heading.subtitle, size=8.5, color=GREY, va="top")
+        left, room = _MARGIN / width, width - 2 * _MARGIN
+        title = drawn.text(left, 1 - 0.12 / whole, heading.title, size=11, weight="bold", va="top")
+        subtitle = drawn.text(
+            left, 1 - 0.37 / whole, heading.subtitle, size=8.5, color=GREY, va="top"
+        )
+        with _no_warnings_of_glyphs():
+            _shrink(title, room)
+            _shrink(subtitle, room)
         yield drawn
         image = io.BytesIO()
-        with warnings.catch_warnings():
-            # Letters that the font lacks are drawn as boxes; that is no reason to warn.
-            warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        with _no_warnings_of_glyphs():
             drawn.savefig(image, format="png", metadata={"Software": None})
     write_bytes(path, image.getvalue())
+
+
+@contextmanager
+def _no_warnings_of_glyphs() -> Iterator[None]:
+    """Draw letters that the font lacks as boxes, which is no reason to warn."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        yield
+
+
+def _shrink(text: Text, room: float) -> None:
+    """Make the letters of a text smaller, until it is no wider than the room.
+
+    Args:
+        text: the text, in a figure.
+        room: the room in inches.
+    """
+    drawn = text.get_figure(root=True)
+    assert drawn is not None, "a text of a figure"
+    renderer = FigureCanvasAgg(drawn).get_renderer()
+    size = float(text.get_fontsize())
+    while size > _SMALLEST_SIZE and text.get_window_extent(renderer).width > room * drawn.dpi:
+        size -= 0.25
+        text.set_fontsize(size)
 
 
 def add_colour_bar(axes: Axes, image: AxesImage, label: str, left: float = 1.03) -> Colorbar:

@@ -3,6 +3,18 @@
 
 const AXIS_HEIGHT = 36;
 
+const WHOLE_NAME = 24; // characters
+const END_OF_NAME = 14;
+
+// Long names lose their middle where there is no room, since they often differ at their ends alone.
+function nameParts(name) {
+  if (name.length <= WHOLE_NAME) return [name];
+  return [
+    element("span", { className: "start" }, name.slice(0, -END_OF_NAME)),
+    element("span", {}, name.slice(-END_OF_NAME)),
+  ];
+}
+
 class RowStrip {
   constructor(onSelect) {
     this.onSelect = onSelect;
@@ -20,6 +32,7 @@ class RowStrip {
     this.selection = null;
     this.buttons = new Map(page.splits.map((split) => [split.name, this.lineOf(split)]));
     this.lines.append(...this.buttons.values());
+    this.makeRoomForNames();
     const metrics = new Set(page.splits.map((split) => split.metric).filter(Boolean));
     this.strip.querySelector("#axis-line .metric").textContent = [...metrics].join(", ");
     if (page.rows.shards) {
@@ -45,12 +58,21 @@ class RowStrip {
 
   lineOf(split) {
     const button = element("button", { type: "button", className: "split-line", tabIndex: -1 }, [
-      element("span", { className: "name", title: split.name }, split.name),
+      element("span", { className: "name", title: split.name }, nameParts(split.name)),
       element("span", { className: "trained" }, count(rowsOf(split.train))),
-      element("span", { className: "metric" }, split.value ?? "-"),
+      element("span", { className: `metric ${split.metric ? "" : "none"}` }, split.value ?? "-"),
     ]);
     button.addEventListener("click", () => this.onSelect(selectSplit(split.name)));
     return button;
+  }
+
+  // Let the column of names be as wide as the longest one; the style sheet sets the limits.
+  makeRoomForNames() {
+    const context = this.axis.getContext("2d");
+    const { fontSize, fontFamily } = getComputedStyle(this.lines);
+    context.font = `bold ${fontSize} ${fontFamily}`; // as that of the selected split
+    const widths = page.splits.map((split) => context.measureText(split.name).width);
+    this.strip.style.setProperty("--longest", `${Math.ceil(Math.max(0, ...widths))}px`);
   }
 
   // Show the lines of all splits, or only of those that the selection highlights.
