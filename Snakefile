@@ -27,10 +27,6 @@ include: "rules/lineage.smk"
 include: "rules/verdicts.smk"
 
 
-wildcard_constraints:
-    split=any_of(CONFIGURATION.split_names),
-
-
 report: "report/workflow.rst"
 
 
@@ -44,6 +40,7 @@ if DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method:
 include: "rules/data.smk"
 include: "rules/training.smk"
 include: "rules/reporting.smk"
+include: "rules/predicting.smk"
 
 
 rule all:
@@ -57,3 +54,4 @@ rule all:
         collect(rules.train.output, split=CONFIGURATION.split_names),
         collect(rules.evaluate.output, split=EVALUATED),
         collect(rules.draw.output, split=EVALUATED),
+        collect(rules.predict.output, prediction=CONFIGURATION.predictions),

@@ -99,6 +99,11 @@ def path_without_prefix(path):
     return os.path.abspath(path) if has_prefix else path
 
 
+wildcard_constraints:
+    split=any_of(CONFIGURATION.split_names),
+    prediction=any_of(CONFIGURATION.predictions),
+
+
 def recipe_of(split):
     """Return the facts of a recipe; None before there is one, or where it is damaged."""
     try:
@@ -135,11 +140,16 @@ def state_of_training(wildcards):
 
 
 def imported_files():
-    """Return the files that the setting `dataset.import.path` names.
+    """Return the files that the setting `dataset.import.path` names."""
+    return own_files(CONFIGURATION.dataset.import_.path)
+
+
+def own_files(path):
+    """Return the user's own files that a setting names.
 
     The verdict looks at their content. Files with times in the future are left out, since Snakemake
     fails jobs whose outputs are older than their inputs.
     """
-    paths = read_or_stop(source_files, CONFIGURATION.dataset.import_.path)
+    paths = read_or_stop(source_files, path)
     past = [path for path in paths if path.stat().st_mtime <= time.time()]
     return [ancient(path_without_prefix(str(path))) for path in past]

@@ -104,11 +104,12 @@ def why_job_runs(rule, split):
 
     Args:
         rule: the name of the rule.
-        split: the split, or the group of files; None for a job of the whole dataset.
+        split: the split, the group of files, or the name of the predictions; None for a job of the
+            whole dataset.
     """
     names = {own_rule_name(name): name for name in RULES_WITH_VERDICT}
     if split is not None:
-        names[own_rule_name("index_group")] = "index_group"
+        names |= {own_rule_name(name): name for name in ("index_group", "predict")}
     return verdicts().why(names[rule], split) if rule in names else None
 
 

@@ -27,7 +27,7 @@ RULES_WITH_VERDICT = (
 )
 
 #: The rules whose results are judged when the recipes are there.
-AFTER_RECIPES = {"train", "evaluate", "draw", "summarize"}
+AFTER_RECIPES = {"train", "evaluate", "draw", "predict", "summarize"}
 
 #: The splits whose models the model of a split comes from, the nearest first, by the split's name.
 BASES = {split: CONFIGURATION.bases_of(split) for split in CONFIGURATION.split_names}
@@ -73,6 +73,7 @@ def verdicts():
         CONFIGURATION.split_names,
         EVALUATED,
         MAKES_ROWS,
+        {name: one.split for name, one in CONFIGURATION.predictions.items()},
         is_forced,
     )
 

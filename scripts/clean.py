@@ -1,7 +1,7 @@
 """Remove what the results hold and nothing needs any more.
 
-  no longer configured   the results, states and logs of splits that config.yaml does not name; they
-                         still hold what they learned of their rows
+  no longer configured   the results, states and logs of splits and predictions that config.yaml
+                         does not name; they still hold what they learned of their rows
   no longer evaluated    evaluation, predictions and figures of splits that have no `evaluate` now
   state left over        checkpoints of trainings that are finished
   old groups             groups.npy of rows that are not grouped any more
@@ -54,7 +54,12 @@ def main(argv: list[str] | None = None) -> int:
     results = ResultsLayout.find(args.results)
     configuration = current_configuration(results, Path.cwd())
     end_killed_cleanings(results)
-    found = find_leftovers(results, configuration.split_names, configuration.evaluated_splits)
+    found = find_leftovers(
+        results,
+        configuration.split_names,
+        configuration.evaluated_splits,
+        configuration.predictions,
+    )
     check_that_nothing_runs(results, found)
     if not found:
         print(f"{results.root}: there is nothing to remove")

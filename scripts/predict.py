@@ -12,7 +12,9 @@ The program writes a record for every row, which numpy.load reads:
   class       only then: the ten classes
 
 Classes are in the order of `memtrain.load_model(FOLDER).class_names`. The file appears when it is
-complete. If the folder of the split is one of results/<dataset>/splits, the run is recorded there.
+complete. A run that was killed leaves what it has predicted in a folder beside the file, and the
+next one goes on from there, if model, code and rows are the same. If the folder of the split is one
+of results/<dataset>/splits, the run is recorded there.
 """
 
 import argparse
@@ -24,16 +26,37 @@ from memtrain.cli.startup import prepare_imports
 prepare_imports(__name__)
 
 from memtrain.cli.entry_point import argument_parser, run
+from memtrain.cli.number_arguments import number_of
 from memtrain.config.parsing import parse_settings_text
 from memtrain.config.results import ResultsLayout, SplitLayout
 from memtrain.config.text_files import CsvSettings
+from memtrain.core.ranges import Range, parse_bound, resolve_bound
+from memtrain.data.made_from import (
+    files_digest,
+    packages_text,
+    settings_digest,
+    versions_of_packages,
+    write_statement,
+)
+from memtrain.data.manifest import Manifest
 from memtrain.lineage.commands.row_arguments import parse_rows
 from memtrain.lineage.records.arguments import add_recording_arguments
 from memtrain.lineage.records.recorder import Recorder, recording
-from memtrain.workflow.result_code import own_code
+from memtrain.recipes.predicted_rows import digest_of_predicted_rows
+from memtrain.recipes.withdrawals import (
+    WITHDRAWALS_FILE,
+    Withdrawal,
+    read_withdrawals,
+    withdrawals_digest,
+)
+from memtrain.recipes.withdrawn_rows import WithdrawnRows
+from memtrain.system import canonical_json
+from memtrain.system.digests import digest_of_file
+from memtrain.system.sole_writer import sole_writer
+from memtrain.workflow.result_code import own_code, own_modules, result_code_digest
 
 if TYPE_CHECKING:
-    from memtrain.inference.row_files import RowsOfFiles
+    from memtrain.inference.row_files import Bounds, RowsOfFiles
 
 EXAMPLES = """\
 examples:
@@ -52,9 +75,12 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--predictions", required=True, help="the predictions to write, .npy")
     parser.add_argument(
         "--rows",
-        type=parse_rows,
+        type=parse_bounds,
+        action="append",
+        default=[],
         metavar="START:END",
-        help="of a data file or an array, the rows START to END-1 (default: all rows)",
+        help="of a data file or an array, the rows START to END-1: numbers, or percentages like "
+        "80%%; may be given several times (default: all rows)",
     )
     parser.add_argument(
         "--csv",
@@ -62,9 +88,51 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         help="how text files are written, as under `dataset: import: csv:` in config.yaml "
         "(default: as those that were imported)",
     )
+    parser.add_argument(
+        "--withdrawals",
+        default=WITHDRAWALS_FILE,
+        help="list of the rows of a dataset that are left out (default: %(default)s, if it exists)",
+    )
+    parser.add_argument(
+        "--dataset",
+        help="the name of the dataset in that list (default: that of the folder of the data file)",
+    )
+    parser.add_argument(
+        "--manifest",
+        help="the manifest of the data file, which tells whether rows have changed (default: its "
+        "size and time do)",
+    )
+    parser.add_argument(
+        "--made-from",
+        help="the digests of what the predictions were made from, and of their file, to write, "
+        ".json (default: none)",
+    )
+    parser.add_argument(
+        "--keep-every",
+        type=number_of("seconds"),
+        default=20.0,
+        metavar="SECONDS",
+        help="how old predictions get that a run which is killed would lose (default: %(default)s)",
+    )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), help="default: as in training")
     add_recording_arguments(parser)
     return parser.parse_args(argv)
+
+
+def parse_bounds(text: str) -> "Bounds":
+    """Return the start and the end of a range: row numbers, or percentages of all rows."""
+    if "%" not in text:
+        rows = parse_rows(text)
+        return rows.start, rows.end
+    try:
+        start, end = (int(one) if one.isdigit() else one for one in text.split(":"))
+        parse_bound(start)
+        parse_bound(end)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"found {text}; give START:END, each a row number or a percentage like 80%"
+        ) from None
+    return start, end
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -72,6 +140,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parse_arguments(argv)
     # Imported late: PyTorch comes with them, and the help is not to wait for it.
     from memtrain.components.device import gpu_memory_errors
+    from memtrain.inference.kept_predictions import KeptPredictions
     from memtrain.inference.loaded_model import warn_of_unknown_words
     from memtrain.inference.loading import load_model
     from memtrain.inference.prediction_file import write_predictions
@@ -82,17 +151,73 @@ def main(argv: list[str] | None = None) -> int:
     with recording(__file__, args, Path(args.split).resolve().name) as record:
         with gpu_memory_errors("Use a GPU with more memory that is free, or `--device cpu`."):
             model = load_model(args.split, args.device)
-            record.reaches(own_code(model.recipe.training.settings, Path.cwd()))
-            rows = open_rows_of_files(model, args.data, args.rows, csv)
+            settings = model.recipe.training.settings
+            record.reaches(own_code(settings, Path.cwd()))
+            code = result_code_digest(Path(__file__), own_modules(settings), Path.cwd())
+            withdrawals = withdrawals_of_data(args)
+            rows = open_rows_of_files(
+                model, args.data, args.rows, csv, lambda: withdrawn_rows(args, withdrawals)
+            )
             describe_inputs(args, rows, record)
-            unknown = write_predictions(model, rows, args.predictions)
+            origin = {
+                "code": code,
+                "recipe": model.recipe.digest("training"),
+                "model": digest_of_file(SplitLayout(Path(args.split)).model),
+                "rows": digest_of_rows(args, rows, withdrawals),
+            } | ({"csv": settings_digest(csv)} if csv else {})
+            with sole_writer(Path(args.predictions)):
+                kept = KeptPredictions(
+                    args.predictions, origin | of_machine(model.device.type), args.keep_every
+                )
+                unknown = write_predictions(model, rows, args.predictions, kept)
         warn_of_unknown_words(unknown)
         if rows.of_dataset:
-            record.wrote_rows(args.predictions, [rows.rows])
+            record.wrote_rows(args.predictions, rows.ranges)
         else:
             record.wrote(args.predictions, "predictions")
-        print(f"{model.recipe.split}: {rows.rows.rows:,} rows predicted")
+        if args.made_from:
+            write_statement(args.made_from, origin, [args.predictions])
+            record.wrote(args.made_from, "statement")
+        print(f"{model.recipe.split}: {rows.count:,} rows predicted")
     return 0
+
+
+def of_machine(device: str) -> dict[str, str]:
+    """Return what else the bytes of predictions may depend on: the packages and the device."""
+    return {"packages": packages_text(versions_of_packages()), "device": device}
+
+
+def withdrawals_of_data(args: argparse.Namespace) -> list[Withdrawal]:
+    """Return the withdrawals of the dataset whose data file is read."""
+    return read_withdrawals(args.withdrawals, args.dataset or Path(args.data).resolve().parent.name)
+
+
+def withdrawn_rows(args: argparse.Namespace, withdrawals: list[Withdrawal]) -> list[Range]:
+    """Return the rows of the data file that nothing may use."""
+    results = ResultsLayout(Path(args.data).parent)
+    if not withdrawals:
+        return []
+    return WithdrawnRows(withdrawals, Path(args.withdrawals), results, data=args.data).find()
+
+
+def digest_of_rows(
+    args: argparse.Namespace, rows: "RowsOfFiles", withdrawals: list[Withdrawal]
+) -> str:
+    """Return a digest that changes with the rows that are predicted."""
+    if not rows.of_dataset:
+        return files_digest({str(path): digest_of_file(path) for path in rows.files})
+    if args.manifest:
+        manifest = Manifest.read(args.manifest)
+        manifest.check_belongs_to(args.data, args.manifest)
+        count = manifest.layout.rows
+        asked = [
+            Range(resolve_bound(start, count), resolve_bound(end, count))
+            for start, end in args.rows or [(0, count)]
+        ]
+        return digest_of_predicted_rows(manifest, asked, withdrawals_digest(withdrawals))
+    status = Path(args.data).stat()
+    facts = [[one.start, one.end] for one in rows.ranges], status.st_size, status.st_mtime_ns
+    return canonical_json.digest(facts)
 
 
 def default_records(split: Path) -> str | None:
@@ -109,7 +234,7 @@ def describe_inputs(args: argparse.Namespace, rows: "RowsOfFiles", record: Recor
     record.reads(layout.model, "model")
     for file in rows.files:
         if rows.of_dataset:
-            record.reads_rows(file, {"": [rows.rows]})
+            record.reads_rows(file, {"": rows.ranges})
         else:
             record.reads(file, "table")
 

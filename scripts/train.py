@@ -28,7 +28,7 @@ from memtrain.cli.startup import prepare_imports
 prepare_imports(__name__)
 
 from memtrain.cli.entry_point import argument_parser, is_main_rank, run
-from memtrain.cli.number_arguments import number_of_minutes
+from memtrain.cli.number_arguments import number_of
 from memtrain.cli.settings_arguments import (
     add_loading_arguments,
     add_running_arguments,
@@ -94,7 +94,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--state", help="folder for checkpoints, to go on from after a stop")
     parser.add_argument(
         "--max-minutes",
-        type=number_of_minutes,
+        type=number_of("minutes"),
         default=0,
         help="minutes that this job may take; shortly before they are over (by 5 %% of them, but "
         "at least one minute), the state is saved and the program leaves. 0 (the default) for no "

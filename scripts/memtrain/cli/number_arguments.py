@@ -29,12 +29,16 @@ def whole_number(least: int, most: int = MOST) -> Callable[[str], int]:
     return parse
 
 
-def number_of_minutes(text: str) -> float:
-    """Read an argument of minutes: zero or more, and no infinity."""
-    try:
-        minutes = float(text)
-    except ValueError:
-        minutes = math.nan
-    if not 0 <= minutes < math.inf:
-        raise argparse.ArgumentTypeError(f"{shown(text)} is not a number of minutes, such as 90")
-    return minutes
+def number_of(unit: str) -> Callable[[str], float]:
+    """Return a type for ``add_argument``: a number of a unit, zero or more, and no infinity."""
+
+    def parse(text: str) -> float:
+        try:
+            number = float(text)
+        except ValueError:
+            number = math.nan
+        if not 0 <= number < math.inf:
+            raise argparse.ArgumentTypeError(f"{shown(text)} is not a number of {unit}, such as 90")
+        return number
+
+    return parse

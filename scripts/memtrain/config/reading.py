@@ -9,6 +9,7 @@ import yaml
 from memtrain.config.initial import chain_problems
 from memtrain.config.merging import overridden
 from memtrain.config.parsing import parse_settings
+from memtrain.config.predictions import prediction_problems
 from memtrain.config.schema import Configuration
 from memtrain.config.sweep_problems import sweep_problems
 from memtrain.config.training import TrainingSettings
@@ -61,7 +62,9 @@ def problems_between_settings(configuration: Configuration) -> Iterator[str]:
     yield from sweep_problems(configuration)
     yield from chain_problems(configuration.split_names, configuration.base_of)
     mock = configuration.dataset.mock
-    if mock is not None:
+    if mock is None:
+        yield from prediction_problems(configuration.predictions, configuration.split_names, None)
+    else:
         # The number of generated rows is known, so ranges can be checked before anything runs.
         yield from configuration.range_problems(mock.rows)
 

@@ -90,6 +90,27 @@ class SplitLayout:
 
 
 @dataclass(frozen=True)
+class PredictionLayout:
+    """The files of one of the predictions that the configuration asks for.
+
+    Attributes:
+        folder: ``results/<dataset>/predictions/<name>``.
+    """
+
+    folder: Path
+
+    @property
+    def predictions(self) -> Path:
+        """The predictions, from predict."""
+        return self.folder / PREDICTIONS_FILE
+
+    @property
+    def made_from(self) -> Path:
+        """The digests of the predictions and of what they were made from."""
+        return self.folder / "made_from.json"
+
+
+@dataclass(frozen=True)
 class ResultsLayout:
     """The files and folders of one dataset.
 
@@ -173,6 +194,24 @@ class ResultsLayout:
     def split(self, name: str) -> SplitLayout:
         """Return the layout of a split."""
         return SplitLayout(self.splits / name)
+
+    @property
+    def predictions(self) -> Path:
+        """The folder that holds a folder for all predictions of one name."""
+        return self.root / "predictions"
+
+    def prediction(self, name: str) -> PredictionLayout:
+        """Return the layout of the predictions of one name."""
+        return PredictionLayout(self.predictions / name)
+
+    def all_of_prediction(self, name: str) -> list[Path]:
+        """Return where every file and folder would lie that is there for predictions alone."""
+        return [
+            self.prediction(name).folder,
+            self.root / "logs" / "predict" / f"{name}.log",
+            split_benchmark(self.benchmarks, "predict", name),
+            self.verdict("predict", name),
+        ]
 
     def state(self, split: str) -> Path:
         """Return the folder for the checkpoints and the progress of the training of a split."""
@@ -265,7 +304,7 @@ def split_benchmark(benchmarks: str | os.PathLike, rule: str, split: str) -> Pat
 
     Args:
         benchmarks: the folder of Snakemake's benchmarks.
-        rule: "train", "evaluate" or "draw".
-        split: the name of the split.
+        rule: "train", "evaluate", "draw" or "predict".
+        split: the name of the split, or of the predictions.
     """
     return Path(benchmarks, rule, f"{split}.jsonl")

@@ -18,6 +18,7 @@ from memtrain.config.initial import bases
 from memtrain.config.lineage import LineageSettings
 from memtrain.config.merging import overridden, with_swept_settings
 from memtrain.config.planned_trainings import PlannedTraining, planned_trainings
+from memtrain.config.predictions import PredictionSettings, prediction_problems
 from memtrain.config.running import LoadingSettings, RunningSettings
 from memtrain.config.splits import SplitRanges, SplitSettings
 from memtrain.config.sweep import SweepSettings
@@ -97,6 +98,11 @@ class Configuration(Settings):
     evaluation: EvaluationSettings = Field(
         default=EvaluationSettings(),
         description="How the standard errors of the metrics are estimated.",
+    )
+    predictions: dict[Name, PredictionSettings] = Field(
+        default_factory=dict,
+        description="Predictions for other rows, by name: {next_year: {split: mlp, files: "
+        "next/*.csv}}.",
     )
 
     @model_validator(mode="after")
@@ -258,6 +264,7 @@ class Configuration(Settings):
         """Yield the problems of the ranges of all splits in a file of some rows, each once."""
         found = (self.resolve_ranges(split, rows).problems for split in self.split_names)
         yield from dict.fromkeys(problem for problems in found for problem in problems)
+        yield from prediction_problems(self.predictions, self.split_names, rows)
 
 
 def _key(planned: PlannedTraining) -> str:

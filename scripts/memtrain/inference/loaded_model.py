@@ -29,7 +29,7 @@ from memtrain.data.source import FEATURES, PRESENT
 from memtrain.evaluation.predictions import prediction_dtype
 from memtrain.inference.input_rows import input_columns, read_rows
 from memtrain.inference.process_settings import computing_as_evaluated
-from memtrain.inference.rebatching import rebatched
+from memtrain.inference.rebatching import rebatched, without_first
 from memtrain.inference.row_predictions import RowPredictions
 from memtrain.metrics.model_outputs import OutputMeaning
 from memtrain.metrics.scorer import in_unit_of_target, rows_per_batch
@@ -174,7 +174,7 @@ class LoadedModel:
             )
 
     def predict_records(
-        self, read: Callable[[], Iterator[np.ndarray]], unknown: Counter[str]
+        self, read: Callable[[], Iterator[np.ndarray]], unknown: Counter[str], done: int = 0
     ) -> Iterator["PredictedBatch"]:
         """Yield the predictions of rows of the data file, in the batches of an evaluation.
 
@@ -184,6 +184,7 @@ class LoadedModel:
             read: reads all rows, again each time it is called, in pieces of any size: records,
                 (rows,), of at least one row in all. Their targets are not looked at.
             unknown: counts the rows with words that no training row has, by column.
+            done: rows that are not predicted again, which were yielded before in whole batches.
         """
         training = self.recipe.training
         with torch.no_grad(), computing_as_evaluated(training.settings):
@@ -197,7 +198,8 @@ class LoadedModel:
                 training.targets,
                 doubles=training.dtype_of("target") == np.float64,
             )["prediction"].base
-            for records in rebatched(read(), rows_per_batch(training.in_features, values)):
+            size = rows_per_batch(training.in_features, values)
+            for records in rebatched(without_first(read(), done), size):
                 unknown.update(self._unknown_words(records))
                 readable = meaning.readable(self._predict(meaning, self._tensors(records))[1])
                 with np.errstate(over="ignore"):

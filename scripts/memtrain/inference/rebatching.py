@@ -1,4 +1,4 @@
-"""Cuts a stream of rows into batches of one size."""
+"""Cuts a stream of rows into batches of one size, from a row on."""
 
 from collections.abc import Iterator
 
@@ -28,3 +28,16 @@ def rebatched(pieces: Iterator[np.ndarray], rows: int) -> Iterator[np.ndarray]:
                 batch, filled = None, 0
     if batch is not None:
         yield batch[:filled]
+
+
+def without_first(pieces: Iterator[np.ndarray], rows: int) -> Iterator[np.ndarray]:
+    """Yield the rows of all pieces but the first ones.
+
+    Args:
+        pieces: rows, in pieces of any size.
+        rows: how many rows are left out.
+    """
+    for piece in pieces:
+        if rows < len(piece):
+            yield piece[rows:]
+        rows = max(0, rows - len(piece))

@@ -1,6 +1,6 @@
 """Reads rows to predict from files, a few MiB at a time."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from memtrain.config.text_files import CsvSettings
 from memtrain.core.errors import UserError, raise_problems
-from memtrain.core.ranges import Range
+from memtrain.core.ranges import Range, count_rows, resolve_bound, subtract_ranges
 from memtrain.data.files_layout import FilesLayout
 from memtrain.data.layouts import RowLayout, read_layout
 from memtrain.data.record_file import RecordLayout, dtype_from_json, dtype_to_json
@@ -22,27 +22,39 @@ from memtrain.data.tables.table import Table
 from memtrain.inference.input_rows import InputRows, checked_array
 from memtrain.inference.loaded_model import LoadedModel
 
+#: Start and end of a range of rows: a row number, or a percentage of all rows like "80%".
+Bounds = tuple[int | str, int | str]
+
 
 @dataclass(frozen=True)
 class RowsOfFiles:
     """Rows to predict.
 
     Attributes:
-        rows: their numbers in the files, which count from 0.
+        ranges: their numbers in the files, which count from 0.
         files: the files.
         of_dataset: whether they are rows of a data file, and not of a user's own tables.
         read: reads all rows, again each time it is called: records in pieces, which are overwritten
             once the next piece comes.
     """
 
-    rows: Range
+    ranges: list[Range]
     files: list[Path]
     of_dataset: bool
     read: Callable[[], Iterator[np.ndarray]]
 
+    @property
+    def count(self) -> int:
+        """The number of rows."""
+        return count_rows(self.ranges)
+
 
 def open_rows_of_files(
-    model: LoadedModel, path: str, rows: Range | None = None, csv: CsvSettings | None = None
+    model: LoadedModel,
+    path: str,
+    bounds: Sequence[Bounds] = (),
+    csv: CsvSettings | None = None,
+    withdrawn: Callable[[], Sequence[Range]] = list,
 ) -> RowsOfFiles:
     """Open the rows of a data file, of an array of features or of tables.
 
@@ -50,22 +62,27 @@ def open_rows_of_files(
         model: the model that will predict them.
         path: ``data.npy`` or ``rows.json`` of a dataset; a ``.npy`` array of features; or a file of
             a user's own, a folder or a pattern, of any kind that is imported.
-        rows: the rows to predict; all of them unless given. Of tables, all rows are predicted.
+        bounds: start and end of ranges of rows, as numbers or percentages; all rows where there are
+            none. Of tables, all rows are predicted.
         csv: how text files are written; as those that were imported unless given.
+        withdrawn: returns the rows of a dataset that nothing may use, which are left out.
 
     Raises:
         UserError: where the files cannot be read, or hold other rows than the model takes.
     """
     if path.endswith((".npy", ".json")) and Path(path).is_file():
         layout = read_layout(path)
-        chosen = _chosen(path, rows, layout.rows)
+        chosen = _chosen(path, bounds, layout.rows)
         if isinstance(layout, FilesLayout) or layout.dtype.names is not None:
             _check_dtype(model, path, layout)
+            chosen = subtract_ranges(chosen, withdrawn())
+            if not chosen:
+                raise UserError(f"{path}: all of these rows are withdrawn. Choose others.")
             read = partial(_records_of_dataset, path, layout, chosen)
             return RowsOfFiles(chosen, [Path(path)], True, read)
         read = partial(_records_of_array, model, path, layout, chosen)
         return RowsOfFiles(chosen, [Path(path)], False, read)
-    if rows is not None:
+    if bounds:
         raise UserError(f"--rows: {path} is a table, whose rows are all predicted. Leave it out.")
     files = source_files(path)
     inputs = model.recipe.inputs
@@ -81,17 +98,27 @@ def open_rows_of_files(
     if not count:
         raise UserError(f"{path}: there are no rows to predict.")
     read = partial(_records_of_tables, model, tables, names)
-    return RowsOfFiles(Range(0, count), files, False, read)
+    return RowsOfFiles([Range(0, count)], files, False, read)
 
 
-def _chosen(path: str, rows: Range | None, count: int) -> Range:
-    chosen = Range(0, count) if rows is None else rows
-    if not 0 <= chosen.start < chosen.end <= count:
-        raise UserError(
-            f"--rows: found {chosen.start}:{chosen.end}, but {path} has {count:,} rows. Give "
-            "START:END with START before END."
-        )
-    return chosen
+def _chosen(path: str, bounds: Sequence[Bounds], count: int) -> list[Range]:
+    """Return ranges of the rows of a file.
+
+    Raises:
+        UserError: naming those that are empty or not in it.
+    """
+    found = [(f"{start}:{end}", _resolved(start, end, count)) for start, end in bounds]
+    raise_problems(
+        f"--rows: found {text}, but {path} has {count:,} rows. Give START:END with START before "
+        "END."
+        for text, rows in found
+        if not rows.start < rows.end <= count
+    )
+    return [rows for _, rows in found] or [Range(0, count)]
+
+
+def _resolved(start: int | str, end: int | str, count: int) -> Range:
+    return Range(resolve_bound(start, count), resolve_bound(end, count))
 
 
 def _check_dtype(model: LoadedModel, path: str, layout: RowLayout) -> None:
@@ -103,8 +130,10 @@ def _check_dtype(model: LoadedModel, path: str, layout: RowLayout) -> None:
         )
 
 
-def _records_of_dataset(path: str, layout: RowLayout, rows: Range) -> Iterator[np.ndarray]:
-    for chunk in read_chunks(path, layout, rows):
+def _records_of_dataset(
+    path: str, layout: RowLayout, ranges: Sequence[Range]
+) -> Iterator[np.ndarray]:
+    for chunk in (one for rows in ranges for one in read_chunks(path, layout, rows)):
         values = values_of_chunk(chunk, layout)
         records = np.empty(len(next(iter(values.values()))), layout.view_dtype)
         for name, one in values.items():
@@ -113,12 +142,12 @@ def _records_of_dataset(path: str, layout: RowLayout, rows: Range) -> Iterator[n
 
 
 def _records_of_array(
-    model: LoadedModel, path: str, layout: RecordLayout, rows: Range
+    model: LoadedModel, path: str, layout: RecordLayout, ranges: Sequence[Range]
 ) -> Iterator[np.ndarray]:
     training = model.recipe.training
     dtype = dtype_from_json(training.task.dtype)
     names = [column.name for column in model.columns]
-    for chunk in read_chunks(path, layout, rows):
+    for chunk in (one for rows in ranges for one in read_chunks(path, layout, rows)):
         assert isinstance(chunk, np.ndarray), "the rows of a record file have one length"
         array = checked_array(chunk, training, dtype, model.columns)
         yield InputRows(len(array), dtype, [], array, names).records(0, len(array))

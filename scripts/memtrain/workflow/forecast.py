@@ -40,6 +40,8 @@ def forecast(today: Today, judge: Judge) -> list[str]:
     is_certain = not lines
     for split in today.splits:
         lines += _lines_of_split(today, judge, split, is_certain)
+    if is_certain:
+        lines += _lines_of_predictions(today, judge)
     if is_certain and not lines and not (summary := judge.summary()).is_current:
         lines.append(_line("summarize", summary))
     hidden = len(lines) - _MOST_LINES
@@ -78,6 +80,14 @@ def _lines_of_split(today: Today, judge: Judge, split: str, is_certain: bool) ->
             if not judgement.is_current:
                 yield _line(f"{rule} {split}", judgement)
                 return
+
+
+def _lines_of_predictions(today: Today, judge: Judge) -> Iterator[str]:
+    for name in today.configuration.predictions:
+        if not today.results.prediction(name).made_from.exists():
+            yield f"predict {name}: new"
+        elif not (judgement := judge.prediction(name)).is_current:
+            yield _line(f"predict {name}", judgement)
 
 
 def _trains(today: Today, judge: Judge, split: str) -> bool:

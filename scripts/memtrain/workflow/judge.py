@@ -86,6 +86,11 @@ class Judge:
         path = self._results.split(split).figures
         return self._judge(f"draw {split}", path, lambda: self._today.figures(split))
 
+    def prediction(self, name: str) -> Judgement:
+        """Judge predictions, whose model is current."""
+        path = self._results.prediction(name).made_from
+        return self._judge(f"predict {name}", path, lambda: self._today.prediction(name))
+
     def summary(self) -> Judgement:
         """Judge the summary of all splits, whose evaluations are current."""
         if is_partial(statement_in(self._results.summary)):

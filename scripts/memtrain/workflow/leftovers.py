@@ -2,8 +2,9 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from memtrain.config.results import GROUPS_FILE, PREDICTIONS_FILE, ResultsLayout
@@ -76,7 +77,10 @@ def not_evaluated_text(splits: Sequence[str]) -> str:
 
 
 def find_leftovers(
-    results: ResultsLayout, configured: Sequence[str], evaluated: Sequence[str]
+    results: ResultsLayout,
+    configured: Sequence[str],
+    evaluated: Sequence[str],
+    predictions: Collection[str] = (),
 ) -> list[Leftover]:
     """Return what can be removed, largest first.
 
@@ -84,9 +88,13 @@ def find_leftovers(
         results: where the results lie.
         configured: the names of the splits that are configured.
         evaluated: the names of those that have rows to evaluate on.
+        predictions: the names of the predictions that are configured.
     """
     found: dict[Path, Leftover] = {}
-    for path, why in _paths(results, configured, evaluated):
+    paths = chain(
+        _paths(results, configured, evaluated), _paths_of_predictions(results, predictions)
+    )
+    for path, why in paths:
         is_inside = any(parent in found for parent in path.parents)
         if os.path.lexists(path) and not is_inside and not _is_elsewhere(path, results.root):
             found.setdefault(path, Leftover(path, why, _size_of(path)))
@@ -145,6 +153,15 @@ def _paths(
     for path in sorted(results.root.rglob(".*.part")):
         if is_left_over(path):
             yield path, "a killed program was writing it"
+
+
+def _paths_of_predictions(
+    results: ResultsLayout, configured: Collection[str]
+) -> Iterator[tuple[Path, str]]:
+    for folder in sorted(results.predictions.glob("*/")):
+        if folder.name not in configured:
+            for path in results.all_of_prediction(folder.name):
+                yield path, f"the predictions {folder.name} are no longer configured"
 
 
 def _is_trained(results: ResultsLayout, split: str) -> bool:

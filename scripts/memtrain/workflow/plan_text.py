@@ -84,6 +84,8 @@ def _after(work: PlannedWork) -> Iterator[str]:
         parts.append(counted(len(evaluated), "evaluation"))
     if drawn:
         parts.append(_figures(evaluated, drawn))
+    if work.predictions:
+        parts.append(f"predictions ({listed(work.predictions, _MOST_NAMES)})")
     if work.summarizes:
         parts.append("the summary")
     if parts:

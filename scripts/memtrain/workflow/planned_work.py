@@ -48,16 +48,18 @@ class PlannedWork:
         before: why the jobs before the trainings would run, by the rule.
         splits: all configured splits.
         summarizes: whether the summary would be made.
+        predictions: the names of the predictions that would be made.
     """
 
     before: dict[str, str]
     splits: tuple[PlannedSplit, ...]
     summarizes: bool
+    predictions: tuple[str, ...] = ()
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing would be made."""
-        return not (self.before or self.summarizes or any(self.jobs("perhaps")))
+        return not any((*self.jobs("yes"), *self.jobs("perhaps")))
 
     def jobs(self, runs: Runs = "yes") -> Iterator[tuple[str, str | None]]:
         """Yield the rules, with their splits, of the jobs that run, or run perhaps."""
@@ -71,8 +73,10 @@ class PlannedWork:
             ):
                 if one == runs:
                     yield rule, split.name
-        if runs == "yes" and self.summarizes:
-            yield "summarize", None
+        if runs == "yes":
+            yield from (("predict", name) for name in self.predictions)
+            if self.summarizes:
+                yield "summarize", None
 
 
 def planned_work(today: Today, judge: Judge, verdicts: Verdicts) -> PlannedWork:
@@ -98,7 +102,13 @@ def planned_work(today: Today, judge: Judge, verdicts: Verdicts) -> PlannedWork:
     ordered = tuple(splits[name] for name in today.splits)
     work = PlannedWork(before, ordered, summarizes=False)
     summarizes = verdicts.runs("summarize") or any(split for _, split in work.jobs())
-    return PlannedWork(before, ordered, summarizes)
+    trained = {split.name for split in ordered if split.trains == "yes"}
+    predictions = tuple(
+        name
+        for name, one in today.configuration.predictions.items()
+        if one.split in trained or verdicts.runs("predict", name)
+    )
+    return PlannedWork(before, ordered, summarizes, predictions)
 
 
 def _bases_first(today: Today) -> list[str]:

@@ -54,7 +54,9 @@ class ShortFormatter(DefaultFormatter):
         """Return what runs, of which split or group of files, and why."""
         kind = "checkpoint" if msg["is_checkpoint"] else "rule"
         wildcards = msg["wildcards"] or {}
-        kind_of_part = next((one for one in ("split", "group") if one in wildcards), None)
+        kind_of_part = next(
+            (one for one in ("split", "group", "prediction") if one in wildcards), None
+        )
         part = wildcards.get(kind_of_part)
         why = self._why(msg["rule_name"], part) or msg["reason"] or ""
         parts = [

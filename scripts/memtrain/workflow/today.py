@@ -10,6 +10,7 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from memtrain.config.dataset import DatasetSettings, TwoPaths
+from memtrain.config.predictions import PredictionSettings
 from memtrain.config.results import ResultsLayout
 from memtrain.config.schema import Configuration
 from memtrain.core.errors import UserError
@@ -22,9 +23,11 @@ from memtrain.data.made_from import (
     shard_settings_digest,
     versions_of_packages,
 )
+from memtrain.data.manifest import Manifest
 from memtrain.data.rows_of_files import contents_of_rows, digest_of_contents, files_of_layout
 from memtrain.data.tables.source_files import source_files
 from memtrain.recipes.acceptances import Acceptance
+from memtrain.recipes.predicted_rows import digest_of_predicted_rows
 from memtrain.recipes.recipe_facts import RecipeFacts, facts_of_recipe
 from memtrain.recipes.withdrawals import read_withdrawals, withdrawals_digest
 from memtrain.system import canonical_json
@@ -211,6 +214,27 @@ class Today:
             "manifest": self.digest(self.results.manifest),
             "withdrawals": self.withdrawals,
         }
+
+    def prediction(self, name: str) -> MadeFrom:
+        """Return what predictions would be made from."""
+        settings = self.configuration.predictions[name]
+        facts, csv = self._facts(settings.split), settings.csv
+        return {
+            "code": self.code("predict", settings.split),
+            "recipe": facts.digests["training"] if facts else None,
+            "model": self.digest(self.results.split(settings.split).model),
+            "rows": self._predicted_rows(settings),
+        } | ({"csv": settings_digest(csv)} if csv else {})
+
+    def _predicted_rows(self, settings: PredictionSettings) -> str | None:
+        if settings.files is not None:
+            return self._imported_files(settings.files)
+        try:
+            manifest = Manifest.read(self.results.manifest)
+        except UserError:  # It is damaged, and is made again.
+            return None
+        ranges = settings.resolved(manifest.layout.rows)
+        return digest_of_predicted_rows(manifest, ranges, self.withdrawals)
 
     @cached_property
     def packages(self) -> str:

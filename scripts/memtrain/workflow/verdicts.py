@@ -5,7 +5,7 @@ it. There are two exceptions, at whose content a training looks when they are th
 the model that it starts from.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -26,6 +26,7 @@ class Verdicts:
         splits: the names of the configured splits.
         evaluated: the names of those that have rows to evaluate on.
         makes_rows: the rule that makes the rows.
+        predicts: the split whose model makes predictions, by their name.
         is_forced: returns whether the user asked for a rule or a file to be made again.
     """
 
@@ -36,6 +37,7 @@ class Verdicts:
         splits: list[str],
         evaluated: list[str],
         makes_rows: str,
+        predicts: Mapping[str, str],
         is_forced: Callable[[str, list[Path]], bool],
     ):
         self._judge = judge
@@ -43,6 +45,7 @@ class Verdicts:
         self._splits = splits
         self._evaluated = evaluated
         self._makes_rows = makes_rows
+        self._predicts = predicts
         self._is_forced = is_forced
         self.on = cache(self._on)
         self.write = cache(self._write)
@@ -65,8 +68,8 @@ class Verdicts:
 
         Args:
             rule: the name of the rule, as the script is named.
-            split: the split, or the group of files of "index_group"; None for a rule that makes
-                results of the whole dataset.
+            split: the split, the group of files of "index_group", or the predictions of "predict";
+                None for a rule that makes results of the whole dataset.
         """
         own = self._own(rule, split)
         if not own.is_current:
@@ -94,7 +97,7 @@ class Verdicts:
     def _set_back_times_of_all(self) -> None:
         results = self._results
         parts = results.manifest.with_suffix("")
-        folders = (parts, results.splits, results.summary.parent)
+        folders = (parts, results.splits, results.predictions, results.summary.parent)
         files = [file for file in (results.data, results.source, results.manifest) if file.exists()]
         below = (path for folder in folders if folder.is_dir() for path in folder.rglob("*"))
         set_back_to_now([*files, *(folder for folder in folders if folder.is_dir()), *below])
@@ -114,6 +117,7 @@ class Verdicts:
             "train": judge.training,
             "evaluate": judge.evaluation,
             "draw": judge.figures,
+            "predict": judge.prediction,
         }[rule](split)
 
     def _above(self, rule: str, split: str | None) -> Iterator[tuple[str, str | None]]:
@@ -126,6 +130,8 @@ class Verdicts:
             yield "train", split
         elif rule == "draw":
             yield "evaluate", split
+        elif rule == "predict" and split is not None:
+            yield "train", self._predicts[split]
         elif rule == "summarize":
             for name in self._splits:
                 yield ("draw" if name in self._evaluated else "train"), name
@@ -135,6 +141,9 @@ class Verdicts:
         results = self._results
         if rule == "index_group" and split is not None:
             yield results.part_of_manifest(split)
+        elif rule == "predict" and split is not None:
+            predictions = results.prediction(split)
+            yield from (predictions.predictions, predictions.made_from)
         elif split is not None:
             files = results.split(split)
             yield from {

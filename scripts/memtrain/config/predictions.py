@@ -1,0 +1,79 @@
+"""The settings of predictions that the workflow makes: by which model, of which rows."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from memtrain.config.splits import Ranges
+from memtrain.config.text_files import CsvSettings
+from memtrain.config.types import Settings
+from memtrain.core.ranges import Range, resolve_bound
+from memtrain.core.wording import did_you_mean, listed, shown
+
+
+class PredictionSettings(Settings):
+    """Predictions for rows of the dataset, or of files of one's own, by the model of a split."""
+
+    split: Annotated[str, Field(min_length=1)] = Field(
+        description="The split whose model predicts; of a sweep, the name of a training."
+    )
+    rows: Ranges | None = Field(
+        default=None,
+        description="Rows of the dataset, written like `train` of a split; withdrawn rows are left "
+        "out.",
+    )
+    files: Annotated[str, Field(min_length=1)] | None = Field(
+        default=None,
+        description="Files of your own, with the columns that were imported: a file, a folder or a "
+        "pattern, of any kind that is imported; or an array of features, .npy.",
+    )
+    csv: CsvSettings | None = Field(
+        default=None,
+        description="How text files are written; null: as those that were imported.",
+    )
+
+    @model_validator(mode="after")
+    def _check_one(self) -> "PredictionSettings":
+        if (self.rows is None) == (self.files is None):
+            found = "neither" if self.rows is None else "both"
+            raise ValueError(f"either `rows` or `files` is needed; found {found}")
+        if self.csv is not None and self.files is None:
+            raise ValueError("`csv` says how `files` are written; remove it, or name `files`")
+        return self
+
+    def resolved(self, count: int) -> list[Range]:
+        """Return the rows of the dataset by their numbers; none where files are predicted.
+
+        Args:
+            count: the number of rows in the data file.
+        """
+        return [
+            Range(resolve_bound(start, count), resolve_bound(end, count))
+            for start, end in self.rows or []
+        ]
+
+
+def prediction_problems(
+    predictions: Mapping[str, PredictionSettings], splits: Sequence[str], rows: int | None
+) -> Iterator[str]:
+    """Yield what is wrong with predictions: splits that there are not, rows outside of the data.
+
+    Args:
+        predictions: the predictions by their names.
+        splits: the names of all splits.
+        rows: number of rows in the data; None where it is not known yet.
+    """
+    for name, one in predictions.items():
+        where = f"predictions.{name}"
+        if one.split not in splits:
+            yield (
+                f"{where}.split: found {shown(one.split)}; known are {listed(splits, 8)}."
+                f"{did_you_mean(one.split, splits)}"
+            )
+        for given, resolved in zip(one.rows or [], one.resolved(rows or 0), strict=True):
+            if rows is not None and not resolved.start < resolved.end <= rows:
+                yield (
+                    f"{where}.rows: {given} is empty or reaches beyond the {rows:,} rows of the "
+                    "data. Use rows that there are."
+                )

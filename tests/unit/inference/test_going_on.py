@@ -1,0 +1,125 @@
+"""Predictions go on where a program was killed, and end with the same bytes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import predict
+from tests.unit.inference.imported_models import (
+    COLUMNS,
+    TABLE,
+    TRAINING,
+    ImportedModel,
+    write_table,
+)
+
+PROGRAM = Path(predict.__file__)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    return ImportedModel(
+        tmp_path_factory.mktemp("model"), COLUMNS | {"target": ["price"]}, TRAINING
+    )
+
+
+class Prediction:
+    """Predictions of many rows, which can be killed on the way.
+
+    Args:
+        folder: folder for all files.
+        trained: the model.
+    """
+
+    def __init__(self, folder, trained):
+        self.rows = write_table(folder / "rows.csv", np.tile(TABLE, (250, 1)))
+        self.output = folder / "predictions.npy"
+        self.unfinished = folder / ".predictions.npy.unfinished"
+        self.arguments = ["--split", str(trained.folder), "--data", str(self.rows)]
+
+    def to_end(self, output=None):
+        arguments = [*self.arguments, "--predictions", str(output or self.output)]
+        assert predict.main(arguments) == 0
+
+    def kill_after(self, pieces):
+        """Run the program, and kill it when it has kept some pieces."""
+        options = ["--predictions", str(self.output), "--keep-every", "0"]
+        child = subprocess.Popen(
+            [sys.executable, str(PROGRAM), *self.arguments, *options],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        while len(self.kept()) < pieces and child.poll() is None:
+            time.sleep(0.002)
+        child.send_signal(signal.SIGKILL)
+        assert child.wait() == -signal.SIGKILL
+        assert not self.output.exists()
+
+    def kept(self):
+        try:
+            return json.loads((self.unfinished / "pieces.json").read_text())["pieces"]
+        except FileNotFoundError:
+            return []
+
+
+@pytest.fixture
+def prediction(tmp_path, trained):
+    return Prediction(tmp_path, trained)
+
+
+@pytest.fixture
+def whole(tmp_path):
+    """Where a run that nobody kills writes: a folder is searched for leftovers once a process."""
+    (tmp_path / "whole").mkdir()
+    return tmp_path / "whole" / "predictions.npy"
+
+
+@pytest.fixture
+def expected(prediction, whole):
+    prediction.to_end(whole)
+    return whole.read_bytes()
+
+
+def test_a_killed_run_is_gone_on_with(prediction, expected, capsys):
+    prediction.kill_after(3)
+    kept = sum(piece["rows"] for piece in prediction.kept())
+    prediction.to_end()
+    assert f"going on from row {kept:,} of 25,000" in capsys.readouterr().out
+    assert prediction.output.read_bytes() == expected
+    assert not prediction.unfinished.exists()
+    assert not [name for name in os.listdir(prediction.output.parent) if name.endswith(".part")]
+
+
+def test_pieces_that_are_damaged_are_made_again(prediction, expected, caplog):
+    prediction.kill_after(4)
+    damaged = prediction.unfinished / "000002.npy"
+    content = bytearray(damaged.read_bytes())
+    content[-5] ^= 1
+    damaged.write_bytes(content)
+    prediction.to_end()
+    assert "000002.npy: this piece is damaged" in caplog.text
+    assert prediction.output.read_bytes() == expected
+
+
+def test_other_rows_are_predicted_anew(prediction, whole, caplog, capsys):
+    prediction.kill_after(2)
+    write_table(prediction.rows, np.tile(TABLE[::-1], (250, 1)))
+    prediction.to_end()
+    assert "predicted other rows, or by another model or code" in caplog.text
+    assert "going on" not in capsys.readouterr().out
+    prediction.to_end(whole)
+    assert prediction.output.read_bytes() == whole.read_bytes()
+
+
+def test_a_run_may_be_killed_again_and_again(prediction, expected):
+    for pieces in (1, 3, 5):
+        prediction.kill_after(pieces)
+    prediction.to_end()
+    assert prediction.output.read_bytes() == expected
