@@ -36,6 +36,7 @@ BENCHMARKS = [
     "cluster",
     "lineage_questions",
     "recording",
+    "scale",
     "first_results",
 ]
 
