@@ -55,6 +55,14 @@ def test_a_dry_run_says_in_words_what_would_be_made_and_how_long_it_takes(projec
     assert "In words" not in project.snakemake("-n", "--until", "resolve_splits").output
 
 
+def test_a_dry_run_says_what_runs_perhaps(project):
+    project.configure(lambda content: content["evaluation"].update(bootstrap=6))
+    words = project.snakemake("-n").output.partition("In words, this would be made:\n")[2]
+    why = "whether rows or settings changed is known after the recipes"
+    assert f"  perhaps 3 trainings: first, second, share ({why})\n" in words
+    assert "and, if all runs that is perhaps, " in words
+
+
 def test_the_log_of_a_job_that_fails_is_shown_whole(project):
     project.configure(lambda content: content["splits"]["first"].update(training={"seed": 1}))
     (project / "results/small/state").mkdir(exist_ok=True)

@@ -1,8 +1,10 @@
 """A configuration that is proposed for a table: every setting with the reason for it."""
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from memtrain.config.dataset import TwoPaths
@@ -25,6 +27,10 @@ _MOST_STRATIFIED = 1000
 
 #: Largest integer up to which float64 holds every one.
 _EXACT_DOUBLES = 2**53
+
+#: Share of the rows that are trained on, and the days of cycles that they have to cover.
+_TRAINED = 0.8
+_DAYS_OF_A_YEAR, _DAYS_OF_A_WEEK = 365, 7
 
 _SEED = 1
 
@@ -255,7 +261,7 @@ def _encode(plan: Plan) -> Iterator[Setting]:
     uses = {role.use for role in plan.features if role.name in encode}
     why = {
         "category": "words of a single training row become one word together",
-        "date": "dates by their places in the year and the week",
+        "date": "dates by their places in the cycles that the training rows cover",
     }
     if encode:
         reasons = "; ".join(text for use, text in why.items() if use in uses)
@@ -266,8 +272,25 @@ def _time_parts(role: Role, order: RowOrder) -> list[str]:
     """Return what the model sees of a date.
 
     In the order of time, evaluation rows lie beyond all dates of the training rows, so that the
-    elapsed seconds would lead a model astray.
+    elapsed seconds would lead a model astray; so would the day of a year of which the training rows
+    have seen a part.
     """
-    parts = [] if order.time else ["elapsed"]
-    hour = ["hour"] if role.facts.kind == "time" and not role.facts.type.startswith("date") else []
-    return [*parts, "day_of_year", "weekday", *hour]
+    is_time = role.facts.kind == "time" and not role.facts.type.startswith("date")
+    hour = ["hour"] if is_time else []
+    if not order.time:
+        return ["elapsed", "day_of_year", "weekday", *hour]
+    trained_days = _TRAINED * _days(role)
+    return [
+        *(["day_of_year"] if trained_days >= _DAYS_OF_A_YEAR else []),
+        *(["weekday"] if trained_days >= _DAYS_OF_A_WEEK or not is_time else []),
+        *hour,
+    ]
+
+
+def _days(role: Role) -> float:
+    """Return how many days lie between the first and the last date; infinity if it is not known."""
+    try:
+        ends = [datetime.fromisoformat(str(one)) for one in (role.facts.least, role.facts.greatest)]
+        return (ends[1] - ends[0]).total_seconds() / 86400
+    except (ValueError, TypeError):
+        return math.inf

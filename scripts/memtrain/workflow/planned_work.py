@@ -131,7 +131,7 @@ def _planned(today: Today, verdicts: Verdicts, name: str, is_settled: bool) -> P
     why = _why_trained(today, verdicts, name)
     trains: Runs = "yes" if why else "no"
     if not why and not is_settled:
-        trains, why = "perhaps", "whether its rows or settings changed is known after its recipe"
+        trains, why = "perhaps", "whether rows or settings changed is known after the recipes"
     evaluates: Runs = "no"
     draws: Runs = "no"
     if name in today.evaluated_splits:

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from datetime import datetime, timedelta
 
 import pytest
 from benchmarks.first_datasets import DATASETS
@@ -55,7 +56,26 @@ def test_rows_in_the_order_of_time_stay_so(init, tmp_path):
     content = init(*KINDS["dates"](tmp_path))
     assert "shuffle_once" not in content["dataset"]["import"]
     assert content["dataset"]["import"]["dtypes"] == {"day": "date"}
-    assert content["training"]["encode"] == {"day": ["day_of_year", "weekday"]}
+    assert content["training"]["encode"] == {"day": ["weekday"]}
+
+
+@pytest.mark.parametrize(
+    ("days", "parts"),
+    [
+        (0.001, ["hour"]),
+        (0.02, ["weekday", "hour"]),
+        (1, ["day_of_year", "weekday", "hour"]),
+    ],
+)
+def test_in_the_order_of_time_only_cycles_are_seen_that_training_rows_cover(
+    init, tmp_path, days, parts
+):
+    def row(number):
+        time = datetime(2020, 1, 1) + number * timedelta(days=days * 5)
+        return f"{time:%Y-%m-%d %H:%M:%S},{number % 7}.5"
+
+    name = write_table(tmp_path / "t.csv", "time,y", row)
+    assert init(name, "--target", "y")["training"]["encode"] == {"time": parts}
 
 
 def test_dates_out_of_order_are_shuffled_and_told(init, tmp_path, capsys):
