@@ -3,11 +3,12 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+
+from tests.programs import quick_python
 
 SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
 
@@ -52,14 +53,14 @@ rule second_try:
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path, programs):
     (tmp_path / "Snakefile").write_text(SNAKEFILE)
     return tmp_path
 
 
 def snakemake(folder, *arguments):
     """Start Snakemake."""
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+    command = [quick_python(), "-m", "snakemake", "--cores", "2", *arguments]
     return subprocess.Popen(
         command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
