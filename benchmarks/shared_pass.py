@@ -15,7 +15,7 @@ from benchmarks.record_files import drop_from_page_cache, numbered_rows
 
 LIMIT_BYTES = 384 << 20
 COLUMNS = 128
-ROWS = (1 << 30) // (4 * COLUMNS)
+ROWS = (1 << 29) // (4 * COLUMNS)
 MODELS = 16
 PROGRAMS = ("a-pass-each", "one-pass")
 #: Widths of the hidden layer; 0 for a linear model.
@@ -56,7 +56,7 @@ class Runner:
 def main() -> str:
     """Return the table."""
     title = (
-        f"### {MODELS} models: {ROWS:,} rows of {COLUMNS} float32 (1 GiB) in a cgroup of 384 MiB"
+        f"### {MODELS} models: {ROWS:,} rows of {COLUMNS} float32 (512 MiB) in a cgroup of 384 MiB"
     )
     try:
         with memory_cgroup(LIMIT_BYTES):

@@ -327,7 +327,7 @@ class BlockLoader:
             mapping=self._mappings.pop(field.name, None),
         )
         stack.callback(self._close, files)
-        readers = FieldReaders(files)
+        readers = FieldReaders(files, self._reading.may_be_direct)
         stack.callback(readers.close)
         return files, readers
 

@@ -102,7 +102,8 @@ class ReaderChooser:
     @property
     def may_be_direct(self) -> bool:
         """Whether any epoch may be read by direct reads."""
-        return self._setting in ("auto", "direct")
+        is_on_network = any(system.is_network for system in self._systems.values())
+        return self._setting == "direct" or (self._setting == "auto" and not is_on_network)
 
     def of_epoch(self, epoch: int) -> ReaderChoice:
         """Return the choice for an epoch, made when the epoch is first asked for.

@@ -21,7 +21,6 @@ import mmap
 import os
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable
 
 import numpy as np
 
@@ -90,25 +89,29 @@ class DirectReader(CopyingReader):
 
     Such reads need memory addresses, places in the file and sizes that are multiples of a page. For
     any other block, all pages that it touches are read into aligned scratch memory, and the block
-    is copied from there. Files that refuse direct reads are read through the page cache.
+    is copied from there. Files that refuse direct reads are read through the page cache, which does
+    not keep them.
 
     Args:
         field: the files to read.
-        keeps_pages: whether the page cache may keep what was read through it.
     """
 
-    def __init__(self, field: FieldFiles, keeps_pages: bool = True):
+    def __init__(self, field: FieldFiles):
         super().__init__(field)
         self._scratch = threading.local()
         self._paths = field.field.stream.paths
-        self._buffered = PreadReader(field, keeps_pages)
+        self._buffered = PreadReader(field, keeps_pages=False)
         self._refusing: set[int] = set()
         self._told: set[str] = set()
         sizes = field.field.stream.sizes.tolist()
         self._direct = OpenFiles(self._paths, sizes, most=field.most_open, flags=os.O_DIRECT)
-        if len(self._paths) == 1 and direct_refusal(self._paths[0]) is None:
+        if len(self._paths) == 1:
             # Once it is open, the file can be replaced by another one.
-            self._direct.require_size(0)
+            try:
+                self._direct.require_size(0)
+            except UserError:
+                if direct_refusal(self._paths[0]) is None:
+                    raise
 
     def load(self, file: int, place: int, target: np.ndarray) -> None:
         """Fill ``target``, uint8 (bytes,), with the bytes of a file from byte ``place`` on."""
@@ -209,23 +212,21 @@ class MmapReader:
 
 Reader = CopyingReader | MmapReader
 
-READERS: dict[str, Callable[[FieldFiles, bool], Reader]] = {
-    "mmap": MmapReader,
-    "pread": PreadReader,
-    "direct": DirectReader,
-}
+READERS = ("mmap", "pread", "direct")
 
 
 class FieldReaders:
-    """The readers of a field, each of them opened when it is first used.
+    """The readers of a field.
 
     Args:
         field: the files to read.
+        may_be_direct: whether direct reads may be asked for. The file is opened for them at once,
+            so that it is the same file whenever they begin.
     """
 
-    def __init__(self, field: FieldFiles):
+    def __init__(self, field: FieldFiles, may_be_direct: bool):
         self._field = field
-        self._opened: dict[tuple[str, bool], Reader] = {}
+        self._direct = DirectReader(field) if may_be_direct else None
 
     def reader(self, name: str, keeps_pages: bool) -> Reader:
         """Return a reader; one that reads where files cannot be mapped.
@@ -234,17 +235,17 @@ class FieldReaders:
             name: mmap, pread or direct.
             keeps_pages: whether the page cache may keep what goes through it.
         """
-        if name == "mmap" and not self._field.can_be_mapped:
-            name = "pread"
-        key = name, keeps_pages
-        if key not in self._opened:
-            self._opened[key] = READERS[name](self._field, keeps_pages)
-        return self._opened[key]
+        if name == "direct":
+            assert self._direct is not None, "direct reads were not announced"
+            return self._direct
+        if name == "mmap" and self._field.can_be_mapped:
+            return MmapReader(self._field, keeps_pages)
+        return PreadReader(self._field, keeps_pages)
 
     def close(self) -> None:
-        """Close the readers."""
-        for reader in self._opened.values():
-            reader.close()
+        """Close the files that are open for direct reads."""
+        if self._direct is not None:
+            self._direct.close()
 
 
 def direct_refusal(path: str) -> str | None:
