@@ -23,7 +23,7 @@ rule train:
         recording=recording_arguments,
         mem_mb=memory_of_training,
         runtime=minutes_of_training,
-        launcher="python",
+        launcher=launcher(requested.seconds_of_training),
         running=settings_text(CONFIGURATION.running),
         loading=settings_text(CONFIGURATION.loading),
         tracking=tracking_arguments(),
@@ -78,12 +78,13 @@ rule evaluate:
     threads: threads_of_training
     resources:
         script=script("evaluate"),
+        launcher=launcher(requested.seconds_of_evaluation),
         recording=recording_arguments,
         mem_mb=by_recipe(requested.memory_of_evaluation, before=1000),
         runtime=by_recipe(requested.minutes_of_evaluation, before=10),
         loading=settings_text(CONFIGURATION.loading),
     shell:
-        "python {resources.script:q} --data {input.data:q} --split {input.split:q}"
+        "exec {resources.launcher} {resources.script:q} --data {input.data:q} --split {input.split:q}"
         " --model {input.model:q} --history {input.history:q}"
         " --evaluation {output.evaluation:q} --predictions {output.predictions:q}"
         " --loading {resources.loading:q}"
