@@ -96,10 +96,7 @@ class Owner:
 
     def servers(self):
         """Return the ids of the servers that run for the jobs of this process."""
-        mark = f"/{self.process.pid}-".encode()
-        found = [pid for pid, line in _command_lines() if b"--serve" in line and mark in line]
-        # A job has the command line of its server.
-        return [pid for pid in found if _parent(pid) not in found]
+        return servers_of(self.process.pid)
 
 
 class Job:
@@ -128,6 +125,19 @@ class Job:
     def pid(self):
         """Return the process of the script, which prints "pid N" at its start."""
         return int(self.wait_for("\n").split()[1])
+
+
+def servers_of(owner):
+    """Return the ids of the servers that run for the jobs of a process."""
+    mark = f"/{owner}-".encode()
+    found = [pid for pid, line in _command_lines() if b"--serve" in line and mark in line]
+    # A job has the command line of its server.
+    return [pid for pid in found if _parent(pid) not in found]
+
+
+def children(pid):
+    """Return the ids of the processes that a process has started and not waited for."""
+    return list(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
 
 def _command_lines():

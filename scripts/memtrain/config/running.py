@@ -86,6 +86,6 @@ class RunningSettings(Settings):
     fork_server: ForkServer = Field(
         default="never",
         description="Whether trainings and evaluations are forked from a process that has imported "
-        "PyTorch already, on Linux. auto: where there are at least four splits, of which those "
+        "PyTorch already, on Linux. auto: where there are at least five splits, of which those "
         "that take a minute at most; not in containers, nor where a split may train on a GPU.",
     )

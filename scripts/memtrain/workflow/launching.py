@@ -7,7 +7,7 @@ nothing by it.
 from memtrain.config.running import ForkServer
 
 #: The number of splits, or of jobs that share a job of a cluster, from which on a server pays.
-JOBS_AT_LEAST = 4
+JOBS_AT_LEAST = 5
 
 #: Seconds that a short job takes at most; the start of PyTorch takes one to three.
 SECONDS_AT_MOST = 60

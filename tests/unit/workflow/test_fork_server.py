@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.forking import LAUNCH, Owner, is_alive, kill, state_of
+from tests.forking import LAUNCH, Owner, children, is_alive, kill, state_of
 from tests.trainings import wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="fork servers need Linux")
@@ -114,11 +114,6 @@ def test_a_client_that_is_killed_early_leaves_nothing(owner):
     wait_until(lambda: not children(server), seconds=10)
 
 
-def children(pid):
-    with open(f"/proc/{pid}/task/{pid}/children") as file:
-        return file.read().split()
-
-
 def test_a_killed_server_ends_its_jobs_which_are_not_run_again(owner, runs):
     job = owner.start("waits.py", "never")
     pid = job.pid()
@@ -141,7 +136,7 @@ def test_many_jobs_at_once_have_one_server(tmp_path):
         jobs = [owner.start("waits.py", "all") for _ in range(6)]
         pids = {job.pid() for job in jobs}
         (server,) = owner.servers()
-        assert set(map(str, pids)) == set(children(server))
+        assert pids == set(children(server))
         (tmp_path / "all").touch()
         assert [job.end()[0] for job in jobs] == [0] * 6
 

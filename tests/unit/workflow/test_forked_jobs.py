@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.forking import Owner
+from tests.forking import Owner, children
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="fork servers need Linux")
 
@@ -203,7 +203,7 @@ def test_the_server_does_not_grow_and_keeps_no_dead(tmp_path):
             assert owner.run("allocates.py") == (0, "")
         assert resident_mib(server) < before + 10
         assert os.listdir(f"/proc/{server}/fd") == files
-        assert Path(f"/proc/{server}/task/{server}/children").read_text() == ""
+        assert children(server) == []
 
 
 def resident_mib(pid):
