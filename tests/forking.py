@@ -129,10 +129,14 @@ class Job:
 
 def servers_of(owner):
     """Return the ids of the servers that run for the jobs of a process."""
-    mark = f"/{owner}-".encode()
-    found = [pid for pid, line in _command_lines() if b"--serve" in line and mark in line]
+    found = commands_with("--serve", f"/{owner}-")
     # A job has the command line of its server.
     return [pid for pid in found if _parent(pid) not in found]
+
+
+def commands_with(*texts):
+    """Return the ids of the processes whose command lines have all of some texts."""
+    return [pid for pid, line in _command_lines() if all(text.encode() in line for text in texts)]
 
 
 def children(pid):
