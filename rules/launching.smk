@@ -13,17 +13,31 @@ def launcher(seconds):
     """
 
     def program(wildcards, attempt):
-        recipe = recipe_of(wildcards.split)
-        has_workload = recipe and recipe.workload
         is_forked = comes_from_server(
             CONFIGURATION.running.fork_server,
             jobs=jobs_of_this_process(),
-            seconds=seconds(recipe.workload) if has_workload else None,
+            seconds=expected_seconds(seconds, wildcards),
             attempt=attempt,
         )
         return forking_program(wildcards) if is_forked else "python"
 
     return program
+
+
+def expected_seconds(seconds, wildcards):
+    """Return the seconds that a job takes; None if they are not known.
+
+    Jobs that share a group have to be started alike, and count as short.
+    """
+    if has_groups():
+        return 0
+    recipe = recipe_of(wildcards.split)
+    return seconds(recipe.workload) if recipe and recipe.workload else None
+
+
+def has_groups():
+    """Return whether jobs may share a group. A job of a cluster knows its own alone."""
+    return not workflow.is_main_process or workflow.group_settings.overwrite_groups
 
 
 def jobs_of_this_process():
@@ -44,8 +58,21 @@ def forking_program(wildcards):
     tell_of_server()
     # What the program does without, so that it starts at once: variables of Python, and packages.
     words = ["python", "-ESs", script("launch")(wildcards)]
-    device = CONFIGURATION.training_settings(wildcards.split).device
-    return shlex.join([*words, *(["--gpu-unused"] if device == "cpu" else [])])
+    is_gpu_unused = (
+        no_split_uses_gpu() if has_groups() else device_of(wildcards.split) == "cpu"
+    )
+    return shlex.join([*words, *(["--gpu-unused"] if is_gpu_unused else [])])
+
+
+def device_of(split):
+    """Return the setting that says on which device a split is trained."""
+    return CONFIGURATION.training_settings(split).device
+
+
+@lru_cache
+def no_split_uses_gpu():
+    """Return whether the settings of all splits leave GPUs alone."""
+    return {device_of(split) for split in CONFIGURATION.split_names} == {"cpu"}
 
 
 @lru_cache
