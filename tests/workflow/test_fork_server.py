@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from tests.forking import children, is_alive, servers_of
+from tests.forking import children, commands_with, is_alive, servers_of
 from tests.trainings import wait_until
 from tests.workflow.conftest import CONFIGURATION, REPRODUCIBLE, environment
 
@@ -141,3 +141,19 @@ def test_nothing_is_left_of_a_workflow_that_is_ended(new_project, number):
     wait_until(lambda: not any(map(is_alive, [server, *jobs])), seconds=60)
     project.snakemake("--unlock")
     assert "train first" in project.snakemake(MODEL).jobs
+
+
+def test_splits_that_share_a_job_of_a_cluster_have_its_server(new_project):
+    """Trainings, evaluations and figures of all splits are one job of an executor for clusters."""
+    project = new_project(configuration())
+    rules = [f"{rule}=split" for rule in ("train", "evaluate", "draw")]
+    submit = ["--executor", "cluster-generic", "--cluster-generic-submit-cmd", "bash"]
+    groups = ["--groups", *rules, "--group-components", "split=5", "--jobs", "1"]
+    run = project.snakemake(*submit, *groups, "--latency-wait", "5")
+    assert SAID not in run.output
+    for rule in ("train", "evaluate"):
+        benchmarks = project.results(f"benchmarks/{rule}/*.jsonl").values()
+        assert len(benchmarks) == 5
+        assert all(b"launch.py" in benchmark for benchmark in benchmarks)
+        assert not any(b"note:" in text for text in project.results(f"logs/{rule}/*").values())
+    assert not commands_with("--serve", str(project.folder))

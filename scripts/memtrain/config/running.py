@@ -84,7 +84,7 @@ class RunningSettings(Settings):
         description="How often the state of a training is saved: {minutes: M} or {steps: N}.",
     )
     fork_server: ForkServer = Field(
-        default="never",
+        default="auto",
         description="Whether trainings and evaluations are forked from a process that has imported "
         "PyTorch already, on Linux. auto: where there are at least five splits, of which those "
         "that take a minute at most; not in containers, nor where a split may train on a GPU.",
