@@ -21,6 +21,7 @@ if not workflow.overwrite_configfiles:
 
 include: "rules/common.smk"
 include: "rules/resources.smk"
+include: "rules/launching.smk"
 include: "rules/tracking.smk"
 include: "rules/unfinished.smk"
 include: "rules/lineage.smk"

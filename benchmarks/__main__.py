@@ -31,6 +31,7 @@ BENCHMARKS = [
     "generating",
     "indexing",
     "starts",
+    "small_trainings",
     "workflow_overhead",
     "verdicts",
     "cluster",

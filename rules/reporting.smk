@@ -39,14 +39,14 @@ rule draw:
     conda:
         "../envs/memtrain.yaml"
     resources:
-        script=script("draw"),
+        script_draw=script("draw"),
         recording=recording_arguments,
         mem_mb=by_recipe(requested.memory_of_drawing, before=1000),
         runtime=by_recipe(requested.minutes_of_drawing, before=10),
     params:
         figures=subpath(output.predictions, parent=True),
     shell:
-        "python {resources.script:q} --split {input.split:q} --evaluation {input.evaluation:q}"
+        "python {resources.script_draw:q} --split {input.split:q} --evaluation {input.evaluation:q}"
         " --predictions {input.predictions:q} --history {input.history:q}"
         " --validation {input.validation:q}"
         " --figures {params.figures:q} --made-from {output.made_from:q}"

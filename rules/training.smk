@@ -1,4 +1,8 @@
-"""Train and evaluate every split."""
+"""Train and evaluate every split.
+
+Jobs of these rules may share a job of a cluster, as a group. Snakemake refuses a group whose jobs have
+other texts in one resource: the resources of their scripts have names of their own.
+"""
 
 
 rule train:
@@ -19,11 +23,11 @@ rule train:
         "../envs/memtrain.yaml"
     threads: threads_of_training
     resources:
-        script=script("train"),
+        script_train=script("train"),
         recording=recording_arguments,
         mem_mb=memory_of_training,
         runtime=minutes_of_training,
-        launcher="python",
+        launcher=launcher(requested.seconds_of_training),
         running=settings_text(CONFIGURATION.running),
         loading=settings_text(CONFIGURATION.loading),
         tracking=tracking_arguments(),
@@ -34,8 +38,8 @@ rule train:
     shell:
         # exec replaces the shell with the training. A signal to stop would otherwise end the shell
         # before the training has saved its state.
-        "exec {resources.launcher} {resources.script:q} --data {input.data:q} --split {input.split:q}"
-        " --model {output.model:q} --history {output.history:q}"
+        "exec {resources.launcher} {resources.script_train:q} --data {input.data:q}"
+        " --split {input.split:q} --model {output.model:q} --history {output.history:q}"
         " --validation {output.validation:q}"
         " --performance {params.performance:q} --state {params.state:q}"
         " --max-minutes {resources.runtime} --running {resources.running:q}"
@@ -77,14 +81,15 @@ rule evaluate:
         "../envs/memtrain.yaml"
     threads: threads_of_training
     resources:
-        script=script("evaluate"),
+        script_evaluate=script("evaluate"),
+        launcher=launcher(requested.seconds_of_evaluation),
         recording=recording_arguments,
         mem_mb=by_recipe(requested.memory_of_evaluation, before=1000),
         runtime=by_recipe(requested.minutes_of_evaluation, before=10),
         loading=settings_text(CONFIGURATION.loading),
     shell:
-        "python {resources.script:q} --data {input.data:q} --split {input.split:q}"
-        " --model {input.model:q} --history {input.history:q}"
+        "exec {resources.launcher} {resources.script_evaluate:q} --data {input.data:q}"
+        " --split {input.split:q} --model {input.model:q} --history {input.history:q}"
         " --evaluation {output.evaluation:q} --predictions {output.predictions:q}"
         " --loading {resources.loading:q}"
         " {resources.recording} > {log:q} 2>&1"

@@ -79,6 +79,8 @@ def test_every_rule_has_its_script_and_every_script_its_rule(repository):
         "track",
         "predict",
         "memtrain_command",
+        # The rules start other scripts by this one.
+        "launch",
     }
     # A group of files is indexed by the script that joins the groups, and a model is only offered.
     rules -= {"index_group", "offer_base"}

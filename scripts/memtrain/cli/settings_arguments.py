@@ -34,7 +34,8 @@ def add_running_arguments(parser: argparse.ArgumentParser) -> None:
         "--running",
         default="{}",
         help="how the training is run, as under `running:` in config.yaml: '{slots_per_call: auto "
-        "| N, checkpoint: {minutes: M} | {steps: N}}'. No result depends on it",
+        "| N, checkpoint: {minutes: M} | {steps: N}}'. No result depends on it; `fork_server` is "
+        "for the workflow alone",
     )
 
 

@@ -9,6 +9,9 @@ from memtrain.config.types import FROM_TEXT, Bytes, Count, CountOrAuto, Settings
 #: When the rows of a training are copied to the disk of its node.
 Stage = Literal["never", "auto", "always"]
 
+#: When jobs come from a process that has imported PyTorch already.
+ForkServer = Literal["never", "auto", "always"]
+
 
 class LoadingSettings(Settings):
     """How rows are read from the disk. None of it changes a result or trains a model again."""
@@ -79,4 +82,10 @@ class RunningSettings(Settings):
     checkpoint: CheckpointSettings = Field(
         default=CheckpointSettings(minutes=5),
         description="How often the state of a training is saved: {minutes: M} or {steps: N}.",
+    )
+    fork_server: ForkServer = Field(
+        default="auto",
+        description="Whether trainings and evaluations are forked from a process that has imported "
+        "PyTorch already, on Linux. auto: where there are at least five splits, of which those "
+        "that take a minute at most; not in containers, nor where a split may train on a GPU.",
     )

@@ -3,7 +3,7 @@
 import json
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from memtrain.system.file_content import read_bytes
 
@@ -46,6 +46,15 @@ class JobBenchmark:
             )
         except (OSError, ValueError, RecursionError, IndexError, AttributeError):
             return cls()
+
+    def with_memory_of_training(self, peak_bytes: int) -> "JobBenchmark":
+        """Return the benchmark with the memory that the training itself counted, if that is more.
+
+        Snakemake does not see a process that was forked by a server, but only its client.
+        """
+        if self.used_mb is None:
+            return self
+        return replace(self, used_mb=max(self.used_mb, peak_bytes / 1e6))
 
 
 def _finite_number(value: object) -> float | None:

@@ -77,6 +77,10 @@ class SplitSummary:
             evaluation = Evaluation.read(files.evaluation)
             evaluation.check_recipe(recipe, files.evaluation)
             resamples = recipe.evaluation.settings.bootstrap
+        performance = Performance.read(files.performance)
+        job = JobBenchmark.read(benchmark) if benchmark else JobBenchmark()
+        if performance:
+            job = job.with_memory_of_training(performance.peak_memory_bytes)
         return cls(
             name=recipe.split,
             rows_trained=recipe.training.rows.count,
@@ -84,8 +88,8 @@ class SplitSummary:
             resamples=resamples,
             batch_variance=recipe.shuffle.batch_variance,
             evaluation=evaluation,
-            performance=Performance.read(files.performance),
-            job=JobBenchmark.read(benchmark) if benchmark else JobBenchmark(),
+            performance=performance,
+            job=job,
             group=group,
             settings=flat_settings(recipe.training.settings.model_dump(mode="json")),
         )

@@ -142,9 +142,17 @@ def minutes_of_evaluation(workload: Workload, attempt: int = 1) -> int:
         workload: the work of the split's jobs.
         attempt: 1 for the first try of the job.
     """
+    return minutes(seconds_of_evaluation(workload), attempt)
+
+
+def seconds_of_evaluation(workload: Workload) -> float:
+    """Return the seconds that an evaluation takes.
+
+    Args:
+        workload: the work of the split's jobs.
+    """
     per_row = _seconds_per_row_evaluated(workload)
-    resampling = workload.resamples * _SECONDS_PER_RESAMPLE
-    return minutes(workload.evaluation_rows * per_row + resampling, attempt)
+    return workload.evaluation_rows * per_row + workload.resamples * _SECONDS_PER_RESAMPLE
 
 
 def _seconds_per_row_evaluated(workload: Workload) -> float:

@@ -1,0 +1,86 @@
+"""What starts the scripts of trainings and evaluations: Python, or a server that forks them."""
+
+from snakemake.settings.types import DeploymentMethod
+
+from memtrain.workflow.launching import comes_from_server
+
+
+def launcher(seconds):
+    """Return a resource function: the program that runs the script of a job.
+
+    Args:
+        seconds: function of the workload of a split: the seconds that the job takes.
+    """
+
+    def program(wildcards, attempt):
+        is_forked = comes_from_server(
+            CONFIGURATION.running.fork_server,
+            jobs=jobs_of_this_process(),
+            seconds=expected_seconds(seconds, wildcards),
+            attempt=attempt,
+        )
+        return forking_program(wildcards) if is_forked else "python"
+
+    return program
+
+
+def expected_seconds(seconds, wildcards):
+    """Return the seconds that a job takes; None if they are not known.
+
+    Jobs that share a group have to be started alike, and count as short.
+    """
+    if has_groups():
+        return 0
+    recipe = recipe_of(wildcards.split)
+    return seconds(recipe.workload) if recipe and recipe.workload else None
+
+
+def has_groups():
+    """Return whether jobs may share a group. A job of a cluster knows its own alone."""
+    return not workflow.is_main_process or workflow.group_settings.overwrite_groups
+
+
+def jobs_of_this_process():
+    """Return how many jobs of a kind this process may start; 0 where no server can serve them.
+
+    Every job in a container is alone there. On a cluster, each job has a process like this one,
+    which starts those that share the job.
+    """
+    if DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method:
+        return 0
+    if not workflow.is_main_process:
+        return len(workflow.dag_settings.target_jobs)
+    return len(CONFIGURATION.split_names) if workflow.local_exec else 0
+
+
+def forking_program(wildcards):
+    """Return the program that has the script of a job run by a fork server."""
+    tell_of_server()
+    # What the program does without, so that it starts at once: variables of Python, and packages.
+    words = ["python", "-ESs", script("launch")(wildcards)]
+    is_gpu_unused = (
+        no_split_uses_gpu() if has_groups() else device_of(wildcards.split) == "cpu"
+    )
+    return shlex.join([*words, *(["--gpu-unused"] if is_gpu_unused else [])])
+
+
+def device_of(split):
+    """Return the setting that says on which device a split is trained."""
+    return CONFIGURATION.training_settings(split).device
+
+
+@lru_cache
+def no_split_uses_gpu():
+    """Return whether the settings of all splits leave GPUs alone."""
+    return {device_of(split) for split in CONFIGURATION.split_names} == {"cpu"}
+
+
+@lru_cache
+def tell_of_server():
+    """Say once that jobs come from a server."""
+    if workflow.is_main_process:
+        print(
+            "Short trainings and evaluations are forked from a process that has imported PyTorch "
+            "already (`running: fork_server: never` turns this off).",
+            file=sys.stderr,
+        )

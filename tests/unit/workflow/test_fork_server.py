@@ -1,0 +1,226 @@
+"""Fork servers, their jobs and their clients when something ends or stops them."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tests.forking import LAUNCH, Owner, children, is_alive, kill, state_of
+from tests.trainings import wait_until
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="fork servers need Linux")
+
+#: Says who it is, counts that it ran, and waits for its end.
+WAITS = """
+import os, sys, time
+with open("runs", "a") as file:
+    file.write("x")
+print("pid", os.getpid(), flush=True)
+while not os.path.exists(sys.argv[1]):
+    time.sleep(0.01)
+print("done")
+"""
+
+#: Prints the signals that it gets, until it gets SIGUSR2.
+LISTENS = """
+import os, signal
+def heard(number, frame):
+    print("heard", number, flush=True)
+caught = signal.valid_signals() - {9, 19, 17, 11, 7, 8, 4, 5, 31, 13, 18, 20, 21, 22}
+for number in caught - {12}:
+    signal.signal(number, heard)
+print("pid", os.getpid(), flush=True)
+while True:
+    signal.pause()
+"""
+
+
+@pytest.fixture(scope="module")
+def owner(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("jobs")
+    (folder / "waits.py").write_text(WAITS)
+    (folder / "listens.py").write_text(LISTENS)
+    with Owner(folder) as owner:
+        yield owner
+
+
+@pytest.fixture
+def runs(owner):
+    """Return a function: how many times the waiting script has run in this test."""
+    path = owner.folder / "runs"
+    path.unlink(missing_ok=True)
+    return lambda: len(path.read_text())
+
+
+def test_every_signal_reaches_the_job_once(owner):
+    job = owner.start("listens.py")
+    job.pid()
+    sent = [1, 2, 3, 6, 10, 14, 15, 23, 24, 25, 26, 27, 28, 29, 30, 34, 50, 64]
+    for number in sent:
+        job.send(number)
+        job.wait_for(f"heard {number}\n")
+    job.send(signal.SIGUSR2)
+    status, printed = job.end()
+    assert status == -signal.SIGUSR2
+    assert printed.splitlines()[1:] == [f"heard {number}" for number in sent]
+
+
+def test_a_signal_ends_client_and_job_as_it_ends_python(owner):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1):
+        ended = []
+        for forked in (False, True):
+            job = owner.start("waits.py", "never", forked=forked)
+            pid = job.pid()
+            job.send(number)
+            status, printed = job.end()
+            ended.append((status, printed.splitlines()[1:]))
+            assert not is_alive(pid)
+        assert ended[0] == ended[1]
+
+
+def test_a_stopped_job_goes_on(owner):
+    """As after Ctrl-Z and `fg` in a terminal."""
+    job = owner.start("waits.py", "go-on")
+    pid = job.pid()
+    for number in (signal.SIGTSTP, signal.SIGTTIN):
+        job.send(number)
+        wait_until(lambda: state_of(pid) == state_of(job.client) == "T")
+        job.send(signal.SIGCONT)
+        wait_until(lambda: "T" not in (state_of(pid), state_of(job.client)))
+    (owner.folder / "go-on").touch()
+    assert job.end() == (0, f"pid {pid}\ndone\n")
+
+
+def test_a_killed_client_ends_its_job_alone(owner, runs):
+    lost, other = owner.start("waits.py", "x"), owner.start("waits.py", "now")
+    pid = lost.pid()
+    other.pid()
+    lost.send(signal.SIGKILL)
+    wait_until(lambda: not is_alive(pid))
+    (owner.folder / "now").touch()
+    assert other.end()[0] == 0
+    assert runs() == 2
+
+
+def test_a_client_that_is_killed_early_leaves_nothing(owner):
+    for seconds in (0.0, 0.02, 0.03, 0.04, 0.05, 0.1):
+        job = owner.start("waits.py", "never")
+        signal.sigtimedwait([], seconds)
+        job.send(signal.SIGKILL)
+        job.end()
+    (server,) = owner.servers()
+    wait_until(lambda: not children(server), seconds=10)
+
+
+def test_a_killed_server_ends_its_jobs_which_are_not_run_again(owner, runs):
+    job = owner.start("waits.py", "never")
+    pid = job.pid()
+    (server,) = owner.servers()
+    kill(server)
+    status, printed = job.end()
+    assert status == -signal.SIGKILL
+    assert "error: the fork server was killed, and the job with it" in printed
+    assert not is_alive(pid)
+    assert runs() == 1
+    # The next job has another server.
+    (owner.folder / "soon").touch()
+    assert owner.run("waits.py", "soon")[0] == 0
+    assert server not in owner.servers() != []
+
+
+def test_many_jobs_at_once_have_one_server(tmp_path):
+    (tmp_path / "waits.py").write_text(WAITS)
+    with Owner(tmp_path) as owner:
+        jobs = [owner.start("waits.py", "all") for _ in range(6)]
+        pids = {job.pid() for job in jobs}
+        (server,) = owner.servers()
+        assert pids == set(children(server))
+        (tmp_path / "all").touch()
+        assert [job.end()[0] for job in jobs] == [0] * 6
+
+
+def test_a_server_ends_with_its_owner_and_after_the_last_job(tmp_path):
+    """Python goes on when Snakemake is killed, and so does a job."""
+    (tmp_path / "waits.py").write_text(WAITS)
+    with Owner(tmp_path) as owner:
+        job = owner.start("waits.py", "end")
+        pid = job.pid()
+        (server,) = owner.servers()
+        owner.process.kill()
+        owner.process.wait()
+        signal.sigtimedwait([], 0.3)
+        assert all(map(is_alive, (server, pid, job.client)))
+        (tmp_path / "end").touch()
+        wait_until(lambda: not any(map(is_alive, (server, pid, job.client))), seconds=10)
+        assert job.printed() == f"pid {pid}\ndone\n"
+
+
+def test_a_server_holds_no_stream_of_the_job_that_started_it(tmp_path):
+    """`snakemake | tee log` would not end otherwise."""
+    (tmp_path / "x.py").write_text("print('x')")
+    with Owner(tmp_path) as owner:
+        owner.run("x.py")
+        (server,) = owner.servers()
+        files = [os.readlink(f"/proc/{server}/fd/{number}") for number in (0, 1, 2)]
+        assert files == ["/dev/null"] * 3
+
+
+def test_trouble_leads_to_plain_python(tmp_path):
+    """A server that has a second thread, that lost a package, or that nobody may start."""
+    (tmp_path / "x.py").write_text("import os; print(os.getppid())")
+    library = tmp_path / "library"
+    library.mkdir()
+    threads = "import threading, time\nthreading.Thread(target=time.sleep, args=[99], daemon=True)"
+    with Owner(tmp_path) as owner:
+        (library / "sitecustomize.py").write_text(f"{threads}.start()")
+        plain = f"{owner.process.pid}\n"
+        printed = owner.run("x.py", PYTHONPATH=str(library))[1]
+        assert "the server has 2 threads" in printed
+        assert printed.endswith(plain)
+        (library / "sitecustomize.py").unlink()
+        (library / "yaml.py").write_text("raise ImportError('no such thing')")
+        printed = owner.run("x.py", PYTHONPATH=str(library), OTHER="y")[1]
+        assert "an import failed (ImportError: no such thing)" in printed
+        assert printed.endswith(plain)
+        for number in (1, 2):
+            assert "note" not in owner.run("x.py", OTHER=str(number))[1]
+        printed = owner.run("x.py", OTHER="3")[1]
+        assert "4 servers run, for jobs that start otherwise" in printed
+        assert printed.endswith(plain)
+
+
+def test_a_changed_package_has_a_new_server(tmp_path):
+    (tmp_path / "x.py").write_text("import os; print(os.getppid())")
+    library = tmp_path / "library"
+    library.mkdir()
+    with Owner(tmp_path) as owner:
+        owner.run("x.py", PYTHONPATH=str(library))
+        (server,) = owner.servers()
+        (library / "new.py").touch()
+        printed = owner.run("x.py", PYTHONPATH=str(library))[1]
+        assert "a package was changed" in printed
+        wait_until(lambda: not is_alive(server))
+        assert "note" not in owner.run("x.py", PYTHONPATH=str(library))[1]
+
+
+def test_messages_of_imports_are_those_of_every_job(tmp_path):
+    (tmp_path / "x.py").write_text("import yaml; print('x')")
+    library = tmp_path / "library"
+    library.mkdir()
+    (library / "yaml.py").write_text("import sys; print('noise', file=sys.stderr)")
+    with Owner(tmp_path) as owner:
+        for _ in range(2):
+            assert owner.run("x.py", PYTHONPATH=str(library)) == (0, "noise\nx\n")
+        assert len(owner.servers()) == 1
+
+
+def test_a_client_imports_little():
+    """It starts in 0.03 CPU seconds, of which Python takes the half."""
+    command = [sys.executable, "-ESs", "-X", "importtime", LAUNCH, "no-such-script"]
+    printed = subprocess.run(command, capture_output=True, text=True).stderr
+    imported = {line.rpartition("|")[2].strip() for line in printed.splitlines()}
+    assert "memtrain.workflow.fork_server.client" in imported
+    slow = {"torch", "numpy", "json", "subprocess", "ctypes", "tempfile", "pathlib", "asyncio"}
+    assert not imported & slow
