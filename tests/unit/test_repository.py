@@ -78,6 +78,7 @@ def test_every_rule_has_its_script_and_every_script_its_rule(repository):
         "describe_table",
         "track",
         "predict",
+        "export",
         "memtrain_command",
     }
     # A group of files is indexed by the script that joins the groups, and a model is only offered.
