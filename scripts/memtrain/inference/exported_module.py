@@ -115,6 +115,9 @@ class ExportedModule(nn.Module):
         dtype: dtype of the predictions.
     """
 
+    mean: torch.Tensor
+    deviation: torch.Tensor
+
     def __init__(
         self,
         parts: ModelParts,
