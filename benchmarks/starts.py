@@ -62,6 +62,7 @@ FIRST_OUTPUTS = (
     "lineage impact --help",
     "lineage impact --rows 0:10",
     "predict --help",
+    "export --help",
     "track --help",
     "describe_table --help",
     "check_components --help",

@@ -18,6 +18,7 @@ _ORDER = (
     "train",
     "evaluate",
     "predict",
+    "export",
     "draw",
     "summarize",
 )

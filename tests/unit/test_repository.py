@@ -78,6 +78,7 @@ def test_every_rule_has_its_script_and_every_script_its_rule(repository):
         "describe_table",
         "track",
         "predict",
+        "export",
         "memtrain_command",
         # The rules start other scripts by this one.
         "launch",

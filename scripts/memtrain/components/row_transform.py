@@ -28,18 +28,21 @@ class FillMissing:
     Args:
         values: the value of each column, float64 (columns,); NaN for a column that stays as it is.
         shape: shape of the features of one row.
+
+    Attributes:
+        values: the value of each feature, float64 (*shape).
     """
 
     batched = row_wise = True
 
     def __init__(self, values: np.ndarray, shape: tuple[int, ...]):
-        self._values = values.reshape(shape)
+        self.values = values.reshape(shape)
 
     def __call__(self, row: Row) -> Row:
         """Return the row or batch without missing features."""
         features = row["features"]
         if features.dtype.kind == "f":
-            np.copyto(features, self._values, casting="same_kind", where=np.isnan(features))
+            np.copyto(features, self.values, casting="same_kind", where=np.isnan(features))
         return row
 
 
@@ -51,36 +54,44 @@ class StandardizeTarget:
     Args:
         statistics: statistics of the target over the training rows.
         shape: shape of the target of one row.
+
+    Attributes:
+        mean: mean of each target, float64 (*shape).
+        deviation: standard deviation of each target, 1 where it is constant, float64 (*shape).
     """
 
     batched = row_wise = True
 
     def __init__(self, statistics: FieldStatistics, shape: tuple[int, ...]):
         deviation = statistics.standard_deviation
-        self._mean = statistics.mean.reshape(shape)
-        self._deviation = np.where(deviation > 0, deviation, 1.0).reshape(shape)
+        self.mean = statistics.mean.reshape(shape)
+        self.deviation = np.where(deviation > 0, deviation, 1.0).reshape(shape)
 
     def __call__(self, row: Row) -> Row:
         """Return the row or batch with standardized targets, in double precision."""
-        return row | {"target": (row["target"] - self._mean) / self._deviation}
+        return row | {"target": (row["target"] - self.mean) / self.deviation}
 
     def undone(self, predictions: torch.Tensor) -> torch.Tensor:
         """Return predictions in the unit of the target in the file, float64 (rows, targets)."""
-        deviation, mean = self._deviation.reshape(-1), self._mean.reshape(-1)
+        deviation, mean = self.deviation.reshape(-1), self.mean.reshape(-1)
         return predictions * torch.from_numpy(deviation) + torch.from_numpy(mean)
 
 
 class Chain:
-    """Several transforms, one after the other; a batch, if all of them take batches."""
+    """Several transforms, one after the other; a batch, if all of them take batches.
+
+    Attributes:
+        parts: the transforms.
+    """
 
     def __init__(self, parts: Sequence[Callable[[Row], Row]]):
-        self._parts = parts
+        self.parts = parts
         self.batched = all(is_batched(part) for part in parts)
         self.row_wise = all(is_row_wise(part) for part in parts)
 
     def __call__(self, row: Row) -> Row:
         """Return what the last transform returns."""
-        for part in self._parts:
+        for part in self.parts:
             row = part(row)
         return row
 

@@ -22,19 +22,24 @@ Row = dict[str, np.ndarray]
 
 
 class Scale:
-    """Replaces features by ``features * factor + offset``."""
+    """Replaces features by ``features * factor + offset``.
+
+    Attributes:
+        factor: what they are multiplied by.
+        offset: what is added then.
+    """
 
     batched = row_wise = True
 
     def __init__(self, factor: float = 1.0, offset: float = 0.0):
-        self._factor = factor
-        self._offset = offset
+        self.factor = factor
+        self.offset = offset
 
     def __call__(self, row: Row) -> Row:
         """Return the row or batch with scaled features."""
         features = _as_floats(row["features"])
-        features *= features.dtype.type(self._factor)
-        features += features.dtype.type(self._offset)
+        features *= features.dtype.type(self.factor)
+        features += features.dtype.type(self.offset)
         return row | {"features": features}
 
 
@@ -46,6 +51,10 @@ class Standardize:
     Args:
         statistics: statistics of the features over the training rows.
         shape: shape of the features of one row.
+
+    Attributes:
+        mean: what is subtracted, float64 (*shape).
+        scale: what the rest is multiplied by, float64 (*shape).
     """
 
     batched = row_wise = True
@@ -53,14 +62,14 @@ class Standardize:
     def __init__(self, statistics: FieldStatistics, shape: tuple[int, ...]):
         deviation = statistics.standard_deviation
         factor = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=deviation > 0)
-        self._mean = statistics.mean.reshape(shape)
-        self._factor = factor.reshape(shape)
+        self.mean = statistics.mean.reshape(shape)
+        self.scale = factor.reshape(shape)
 
     def __call__(self, row: Row) -> Row:
         """Return the row or batch with standardized features."""
         features = _as_floats(row["features"])
-        features -= self._mean.astype(features.dtype)
-        features *= self._factor.astype(features.dtype)
+        features -= self.mean.astype(features.dtype)
+        features *= self.scale.astype(features.dtype)
         return row | {"features": features}
 
 

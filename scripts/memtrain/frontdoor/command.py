@@ -11,6 +11,7 @@ SCRIPTS = {
     "status": "show how far the trainings are",
     "lineage": "find out what made a result, and what a row was used for",
     "predict": "predict new rows by a trained model",
+    "export": "export a trained model for programs that have PyTorch alone, with a model card",
     "track": "mirror the trainings into TensorBoard or MLflow",
     "describe_table": "tell what stands in the columns of a table",
     "check_components": "check the models, losses and the like that a configuration names",

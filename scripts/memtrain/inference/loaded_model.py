@@ -13,6 +13,7 @@ import torch
 
 from memtrain.components.build import ModelParts, build_model_parts
 from memtrain.components.device import choose_device
+from memtrain.components.encoder import Encoder
 from memtrain.components.loss_kinds import task_of
 from memtrain.config.results import SplitLayout
 from memtrain.core.errors import UserError
@@ -100,6 +101,7 @@ class LoadedModel:
         columns: the columns that rows need; empty where the features have no names.
         class_names: words of the classes, in the order of the classes' numbers; None where there
             are none.
+        parts: the model with its loss, and what its training does to the target.
     """
 
     def __init__(self, recipe: Recipe, parts: ModelParts, device: torch.device):
@@ -109,7 +111,13 @@ class LoadedModel:
         self.device = device
         self.columns: list[InputColumn] = input_columns(recipe)
         self.class_names = _class_names(recipe)
-        self._parts = parts
+        self.parts = parts
+
+    @property
+    def encoder(self) -> Encoder | None:
+        """What makes features of the fields of a record; None where they are features already."""
+        encoding = self.recipe.training.encoding
+        return Encoder(encoding) if encoding else None
 
     def predict(self, rows: Any) -> RowPredictions:
         """Return what the model predicts for new rows.
@@ -209,11 +217,11 @@ class LoadedModel:
 
     def _meaning(self, records: np.ndarray) -> OutputMeaning:
         """Return what the outputs of the model mean, as an evaluation finds it out of some rows."""
-        arrays = _decoded(_with_targets(records, self.recipe))
+        arrays = decoded(_with_targets(records, self.recipe))
         plain = arrays["target"].copy()
         target = self._transformed(arrays).get("target")
         keeps_target = target is not None and np.array_equal(plain, target.numpy())
-        loss = self._parts.loss
+        loss = self.parts.loss
         task = task_of(loss.kind, self.recipe.training, keeps_target)
         return OutputMeaning(task, loss.kind, loss.name)
 
@@ -224,10 +232,10 @@ class LoadedModel:
             features = features.float()
         outputs = self.model(features.to(self.device)).cpu()
         predictions = meaning.predictions(outputs, batch["target"])
-        return outputs, in_unit_of_target(self._parts, meaning, predictions)
+        return outputs, in_unit_of_target(self.parts, meaning, predictions)
 
     def _tensors(self, records: np.ndarray) -> Tensors:
-        return self._transformed(_decoded(_with_targets(records, self.recipe)))
+        return self._transformed(decoded(_with_targets(records, self.recipe)))
 
     def _transformed(self, arrays: dict[str, np.ndarray]) -> Tensors:
         batch = transform_batch(self.transform, arrays, doubles=True)
@@ -275,7 +283,7 @@ def _with_targets(records: np.ndarray, recipe: Recipe) -> np.ndarray:
     return records
 
 
-def _decoded(records: np.ndarray) -> dict[str, np.ndarray]:
+def decoded(records: np.ndarray) -> dict[str, np.ndarray]:
     """Return rows of the data file as a dataset decodes them: an array of every field."""
     dtype = records.dtype
     fields = {

@@ -86,6 +86,7 @@ LARGE_IMPORTS = {
     "index_shards": set(),
     "lineage": set(),
     "memtrain_command": set(),
+    "export": {"pyarrow", "torch"},
     "predict": {"pyarrow", "torch"},
     "resolve_splits": {"torch"},
     "status": set(),
