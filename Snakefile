@@ -26,9 +26,11 @@ include: "rules/tracking.smk"
 include: "rules/unfinished.smk"
 include: "rules/lineage.smk"
 include: "rules/verdicts.smk"
+include: "rules/predicting.smk"
 
 
-report: "report/workflow.rst"
+wildcard_constraints:
+    split=any_of(CONFIGURATION.split_names),
 
 
 # Snakemake refuses a path with a space, even where no container is asked for.
@@ -41,7 +43,6 @@ if DeploymentMethod.APPTAINER in workflow.deployment_settings.deployment_method:
 include: "rules/data.smk"
 include: "rules/training.smk"
 include: "rules/reporting.smk"
-include: "rules/predicting.smk"
 
 
 rule all:

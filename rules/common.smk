@@ -99,11 +99,6 @@ def path_without_prefix(path):
     return os.path.abspath(path) if has_prefix else path
 
 
-wildcard_constraints:
-    split=any_of(CONFIGURATION.split_names),
-    prediction=any_of(CONFIGURATION.predictions),
-
-
 def recipe_of(split):
     """Return the facts of a recipe; None before there is one, or where it is damaged."""
     try:

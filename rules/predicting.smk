@@ -1,4 +1,4 @@
-"""Predict other rows by the models of the splits, as the section `predictions` asks for."""
+"""What predictions are made from, as the section `predictions` of the configuration asks."""
 
 
 def predicting_split(wildcards):
@@ -54,33 +54,3 @@ def folder_of_predicting_split(wildcards):
 def threads_of_predicting(wildcards):
     """Return the threads that the settings of the split name."""
     return CONFIGURATION.training_settings(predicting_split(wildcards)).threads
-
-
-rule predict:
-    input:
-        verdict=verdict_on_prediction,
-        model=predicting_model,
-        data=predicted_files,
-        manifest=ancient("<results>/manifest.json"),
-    output:
-        predictions="<results>/predictions/{prediction}/predictions.npy",
-        made_from="<results>/predictions/{prediction}/made_from.json",
-    log:
-        "<results>/logs/predict/{prediction}.log",
-    benchmark:
-        "<results>/benchmarks/predict/{prediction}.jsonl"
-    conda:
-        "../envs/memtrain.yaml"
-    threads: threads_of_predicting
-    resources:
-        script=script("predict"),
-        recording=recording_arguments,
-        mem_mb=memory(1000),
-        runtime=minutes(mb_per_second=1),
-    params:
-        folder=folder_of_predicting_split,
-        rows=predicting_arguments,
-    shell:
-        "python {resources.script:q} --split {params.folder:q} {params.rows}"
-        " --predictions {output.predictions:q} --made-from {output.made_from:q}"
-        " {resources.recording} > {log:q} 2>&1"

@@ -1,6 +1,9 @@
 """Draw the results of every split, and bring those of all splits together."""
 
 
+report: "../report/workflow.rst"
+
+
 rule draw:
     input:
         verdict=verdict_on("draw"),

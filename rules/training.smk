@@ -93,3 +93,35 @@ rule evaluate:
         " --evaluation {output.evaluation:q} --predictions {output.predictions:q}"
         " --loading {resources.loading:q}"
         " {resources.recording} > {log:q} 2>&1"
+
+
+rule predict:
+    input:
+        verdict=verdict_on_prediction,
+        model=predicting_model,
+        data=predicted_files,
+        manifest=ancient("<results>/manifest.json"),
+    output:
+        predictions="<results>/predictions/{prediction}/predictions.npy",
+        made_from="<results>/predictions/{prediction}/made_from.json",
+    log:
+        "<results>/logs/predict/{prediction}.log",
+    benchmark:
+        "<results>/benchmarks/predict/{prediction}.jsonl"
+    wildcard_constraints:
+        prediction=any_of(CONFIGURATION.predictions),
+    conda:
+        "../envs/memtrain.yaml"
+    threads: threads_of_predicting
+    resources:
+        script=script("predict"),
+        recording=recording_arguments,
+        mem_mb=memory(1000),
+        runtime=minutes(mb_per_second=1),
+    params:
+        folder=folder_of_predicting_split,
+        rows=predicting_arguments,
+    shell:
+        "python {resources.script:q} --split {params.folder:q} {params.rows}"
+        " --predictions {output.predictions:q} --made-from {output.made_from:q}"
+        " {resources.recording} > {log:q} 2>&1"
