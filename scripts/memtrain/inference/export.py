@@ -216,6 +216,8 @@ def _recorded(model: LoadedModel, module: ExportedModule, example: torch.Tensor)
                 module, (example,), dynamic_shapes={"features": {0: rows}}, strict=False
             )
             program.example_inputs = None
+            for node in program.graph.nodes:
+                node.meta.pop("stack_trace", None)  # It has paths of this machine.
             torch.export.save(program, buffer)
     except Exception as error:  # Whatever a model of the user's own does in torch.export.
         reason = next(filter(None, str(error).splitlines()), type(error).__name__)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sys
+import zipfile
 
 import numpy as np
 import pytest
@@ -144,6 +145,15 @@ def test_a_copied_split_is_tried_on_drawn_rows_and_its_files_are_the_same_each_t
     digest = hashlib.sha256((tmp_path / "first/model.pt2").read_bytes()).hexdigest()
     assert description["program"]["digest"] == f"sha256:{digest}"
     assert {path.name for path in tmp_path.iterdir()} == {"first", "second"}
+
+
+def test_a_program_has_neither_paths_nor_pickles(trained, tmp_path):
+    exported(trained("mlp"), tmp_path / "out")
+    with zipfile.ZipFile(tmp_path / "out/model.pt2") as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    assert not any(b".py" in content for content in contents.values())
+    assert not any(b'"use_pickle": true' in content for content in contents.values())
+    assert [content for name, content in contents.items() if "sample_inputs" in name] == [b""]
 
 
 def test_whoever_has_the_description_can_encode_words(trained, tmp_path):
