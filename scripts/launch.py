@@ -14,9 +14,33 @@ hand. -E, -S and -s let it start without what it does not need. The script is ru
 import os
 import sys
 
+TYPE_CHECKING = False  # As typing's, whose import takes longer than all of this.
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+
+def parse_arguments(arguments: "list[str]") -> "Namespace":
+    """Return the command line's arguments; show the help where it is asked for, or nothing is."""
+    # Imported late: a job that is launched does not wait for it.
+    import argparse
+
+    parser = argparse.ArgumentParser(
+        prog="launch.py",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    text = "say that the script uses no GPU, though there may be one"
+    parser.add_argument("--gpu-unused", action="store_true", help=text)
+    parser.add_argument("script", metavar="SCRIPT", help="the script to run")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="its arguments")
+    return parser.parse_args(arguments)
+
 
 def main(arguments: "list[str]") -> None:
     """Run a script; or serve, as the first call has the server started."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        parse_arguments(arguments)
     if arguments[:1] == ["--serve"]:
         from memtrain.workflow.fork_server.server import serve
 

@@ -84,6 +84,7 @@ LARGE_IMPORTS = {
     "generate_data": set(),
     "import_data": {"pyarrow"},
     "index_shards": set(),
+    "launch": set(),
     "lineage": set(),
     "memtrain_command": set(),
     "export": {"pyarrow", "torch"},
