@@ -3,11 +3,10 @@
 The program is compared with the model before its files get their names.
 """
 
+import hashlib
 import io
 import logging
 import os
-import shutil
-import tempfile
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,7 +31,6 @@ from memtrain.metrics.scorer import in_unit_of_target
 from memtrain.recipes.recipe import TrainingRecipe
 from memtrain.system import canonical_json
 from memtrain.system.atomic_files import write_bytes
-from memtrain.system.digests import digest_of_file
 
 PROGRAM_FILE = "model.pt2"
 DESCRIPTION_FILE = "export.json"
@@ -139,23 +137,29 @@ def write_export(export: Export, card: str, folder: str | os.PathLike) -> None:
         UserError: if the folder holds anything else than an earlier export.
     """
     target = Path(folder)
-    ours = {PROGRAM_FILE, DESCRIPTION_FILE, CARD_FILE}
-    others = sorted(path.name for path in target.iterdir()) if target.is_dir() else []
-    if set(others) - ours or (others and DESCRIPTION_FILE not in others):
+    _refuse_other_files(target)
+    of_program = {"file": PROGRAM_FILE, "digest": _digest(export.program)}
+    description = canonical_json.text({**export.description, "program": of_program})
+    write_bytes(target / PROGRAM_FILE, export.program)
+    write_bytes(target / CARD_FILE, card.encode())
+    # It comes last, since it has the digest of the program that it belongs to.
+    write_bytes(target / DESCRIPTION_FILE, description.encode())
+
+
+def _digest(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def _refuse_other_files(folder: Path) -> None:
+    """Raise a ``UserError`` for a folder that holds anything else than an earlier export."""
+    found = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    found = {name for name in found if not name.endswith(".part")}
+    others = found - {PROGRAM_FILE, DESCRIPTION_FILE, CARD_FILE}
+    if others or found == {CARD_FILE}:
         raise UserError(
-            f"{folder}: this folder holds other files ({listed(others, 3)}). Name a new one."
+            f"{folder}: this folder holds other files ({listed(sorted(others or found), 3)}). Name "
+            "a new one."
         )
-    target.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as aside:
-        program = Path(aside, PROGRAM_FILE)
-        write_bytes(program, export.program)
-        of_program = {"file": PROGRAM_FILE, "digest": digest_of_file(program)}
-        description = {**export.description, "program": of_program}
-        write_bytes(Path(aside, DESCRIPTION_FILE), canonical_json.text(description).encode())
-        write_bytes(Path(aside, CARD_FILE), card.encode())
-        # The description comes last: it has the digest of the program that it belongs to.
-        for name in (PROGRAM_FILE, CARD_FILE, DESCRIPTION_FILE):
-            shutil.move(Path(aside, name), target / name)
 
 
 def _outside(training: TrainingRecipe, steps: TransformSteps) -> list[str]:

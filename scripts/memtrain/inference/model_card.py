@@ -29,6 +29,10 @@ _HUB_TASKS = {
 }
 
 
+#: Metrics that the Hub knows by another name.
+_HUB_METRICS = {"r2": "r_squared", "auroc": "roc_auc"}
+
+
 @dataclass(frozen=True)
 class CardFacts:
     """What a model card is written from.
@@ -104,7 +108,7 @@ def _metric_entries(facts: CardFacts) -> list[dict[str, Any]]:
     if one is None:
         return []
     return [
-        {"type": name, "name": label, "value": one.metrics[name]}
+        {"type": _HUB_METRICS.get(name, name), "name": label, "value": one.metrics[name]}
         for name, label in one.labels.items()
         if one.metrics[name] is not None
     ]

@@ -198,11 +198,25 @@ def test_models_that_branch_on_values_are_refused_in_a_sentence(trained, tmp_pat
     assert not (tmp_path / "out").exists()
 
 
+def test_an_export_that_was_killed_halfway_is_made_again(trained, tmp_path):
+    exported(trained("mlp"), tmp_path / "out")
+    expected = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    (tmp_path / "out/export.json").unlink()
+    (tmp_path / "out/.README.md.abcdefgh.part").touch()
+    exported(trained("mlp"), tmp_path / "out")
+    found = {path.name: path.read_bytes() for path in (tmp_path / "out").glob("[!.]*")}
+    assert found == expected
+
+
 def test_folders_with_other_files_are_not_touched(trained, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out/thesis.tex").write_text("all of it")
     with pytest.raises(UserError, match="holds other files"):
         export.main([str(trained("mlp").folder), str(tmp_path / "out")])
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.tex"]
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own/README.md").write_text("of mine")
+    with pytest.raises(UserError, match=r"holds other files \(README\.md\)"):
+        export.main([str(trained("mlp").folder), str(tmp_path / "own")])
     with pytest.raises(UserError, match=r"--data: x\.npy is not there"):
         export.main([str(trained("mlp").folder), str(tmp_path / "new"), "--data", "x.npy"])
