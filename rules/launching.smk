@@ -58,10 +58,12 @@ def forking_program(wildcards):
     tell_of_server()
     # What the program does without, so that it starts at once: variables of Python, and packages.
     words = ["python", "-ESs", script("launch")(wildcards)]
-    is_gpu_unused = (
-        no_split_uses_gpu() if has_groups() else device_of(wildcards.split) == "cpu"
+    is_cpu_only = (
+        all_splits_use_the_cpu()
+        if has_groups()
+        else device_of(wildcards.split) == "cpu"
     )
-    return shlex.join([*words, *(["--gpu-unused"] if is_gpu_unused else [])])
+    return shlex.join([*words, *(["--cpu-only"] if is_cpu_only else [])])
 
 
 def device_of(split):
@@ -70,8 +72,8 @@ def device_of(split):
 
 
 @lru_cache
-def no_split_uses_gpu():
-    """Return whether the settings of all splits leave GPUs alone."""
+def all_splits_use_the_cpu():
+    """Return whether the settings of all splits name the CPU."""
     return {device_of(split) for split in CONFIGURATION.split_names} == {"cpu"}
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+from contextlib import suppress
 from dataclasses import replace
 
 from snakemake.logging import logger
@@ -45,7 +46,8 @@ def start():
         if DATA != ROWS_FILE:
             # Rows of files are described no longer: the file of rows beside it counts.
             (RESULTS.root / ROWS_FILE).unlink(missing_ok=True)
-        RESULTS.unfinished_run.unlink(missing_ok=True)
+        with suppress(NotADirectoryError):
+            RESULTS.unfinished_run.unlink(missing_ok=True)
         WORKFLOW_RUN.start()
         if not workflow.local_exec and PreemptedJobs.can_be_put_back():
             PreemptedJobs(Path.cwd()).start()

@@ -26,10 +26,17 @@ def summarize_finished(failed):
     Args:
         failed: the jobs of this workflow that have failed.
     """
-    run = unfinished_run(today(), failed) if failed else None
-    if run is None or not run.finished or "summarize" in {one.job for one in failed}:
+    if not failed or "summarize" in {one.job for one in failed}:
         return
-    run.write(RESULTS.unfinished_run)
+    try:
+        run = unfinished_run(today(), failed)
+        if not run.finished:
+            return
+        run.write(RESULTS.unfinished_run)
+    except UserError as error:
+        # How the workflow has ended is recorded after this, whatever there is to summarize.
+        print(f"What is finished cannot be summarized: {error}", file=sys.stderr)
+        return
     done = subprocess.run(
         command_of_partial_summary(), capture_output=True, text=True, check=False
     )

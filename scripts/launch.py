@@ -1,6 +1,6 @@
 """Run a script as `python SCRIPT` does, from a process that has imported PyTorch already.
 
-  python -ESs scripts/launch.py [--gpu-unused] scripts/train.py --data ...
+  python -ESs scripts/launch.py [--cpu-only] scripts/train.py --data ...
 
 The first call starts a server in the background, which imports the large packages, and forks it for
 every job. The job runs the script as it lies on the disk: the server holds nothing of memtrain, nor
@@ -31,7 +31,7 @@ def parse_arguments(arguments: "list[str]") -> "Namespace":
         allow_abbrev=False,
     )
     text = "say that the script uses no GPU, though there may be one"
-    parser.add_argument("--gpu-unused", action="store_true", help=text)
+    parser.add_argument("--cpu-only", action="store_true", help=text)
     parser.add_argument("script", metavar="SCRIPT", help="the script to run")
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help="its arguments")
     return parser.parse_args(arguments)
@@ -45,12 +45,12 @@ def main(arguments: "list[str]") -> None:
         from memtrain.workflow.fork_server.server import serve
 
         serve(*arguments[1:])
-    is_gpu_unused = arguments[:1] == ["--gpu-unused"]
-    script = arguments[is_gpu_unused:]
+    is_cpu_only = arguments[:1] == ["--cpu-only"]
+    script = arguments[is_cpu_only:]
     if sys.platform == "linux":
         from memtrain.workflow.fork_server.client import launch
 
-        launch(script, is_gpu_unused=is_gpu_unused)
+        launch(script, is_cpu_only=is_cpu_only)
     os.execv(sys.executable, [sys.executable, *script])
 
 

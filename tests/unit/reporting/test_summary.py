@@ -142,7 +142,7 @@ def test_the_table_is_aligned_and_explained(results, tmp_path):
 
 
 def test_requested_resources_stand_beside_used_ones(results, tmp_path):
-    content = {"s": 90.0, "max_rss": 300.0, "resources": {"mem_mb": 700, "runtime": 6}}
+    content = {"s": 90.0, "max_rss": 30_000.0, "resources": {"mem_mb": 700, "runtime": 6}}
     files = {
         "small": json.dumps(content),
         "big": json.dumps({"s": 3.0, "max_rss": "NA"}),
@@ -156,7 +156,7 @@ def test_requested_resources_stand_beside_used_ones(results, tmp_path):
     *_, resources = tables_of((tmp_path / "summary.md").read_text())
     assert resources[0] == ["split", "requested MB", "used MB", "requested minutes", "used minutes"]
     assert resources[2:] == [
-        ["small", "700", "315", "6", "1.5"],
+        ["small", "700", "31,457", "6", "1.5"],
         ["big", "-", "-", "-", "0.1"],
         ["another", "-", "-", "-", "-"],
     ]

@@ -51,15 +51,15 @@ class _UnavailableError(Exception):
     """No server takes the job, which has not begun; says why."""
 
 
-def launch(arguments: "list[str]", *, is_gpu_unused: bool) -> "NoReturn":
+def launch(arguments: "list[str]", *, is_cpu_only: bool) -> "NoReturn":
     """Run a script as ``python SCRIPT ...`` does, and end with its status.
 
     Args:
         arguments: the path of the script, and its arguments.
-        is_gpu_unused: whether the script leaves GPUs alone. Otherwise plain Python runs it where
+        is_cpu_only: whether the script leaves GPUs alone. Otherwise plain Python runs it where
             there is a GPU.
     """
-    if os.path.isfile(arguments[0]) and (is_gpu_unused or not _has_gpu()):
+    if os.path.isfile(arguments[0]) and (is_cpu_only or not _has_gpu()):
         try:
             _Job(arguments).follow()
         except (_UnavailableError, OSError) as reason:
