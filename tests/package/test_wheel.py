@@ -1,8 +1,10 @@
 """The package as others install it: outside of the repository, with what it requires alone."""
 
+import os
 import re
 import shutil
 import subprocess
+import sys
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
@@ -72,6 +74,36 @@ def test_the_command_says_what_the_workflow_needs(installed, tmp_path):
     assert done.returncode == 1
     assert "pip install 'memtrain[workflow]'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_every_command_works_from_the_wheel(wheel, tmp_path):
+    with ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "packages")
+    (tmp_path / "project").mkdir()
+    rows = [f"{number},{number % 7},{3 * number + number % 7}" for number in range(200)]
+    (tmp_path / "project/own.csv").write_text("\n".join(["size,kind,price", *rows]) + "\n")
+    program = "import sys; from memtrain.frontdoor.console import main; sys.exit(main())"
+
+    def memtrain(*words):
+        done = subprocess.run(
+            [sys.executable, "-c", program, *words],
+            cwd=tmp_path / "project",
+            capture_output=True,
+            text=True,
+            env=os.environ | {"PYTHONPATH": str(tmp_path / "packages")},
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    split = "results/own/splits/all"
+    memtrain("init", "own.csv", "--target", "price")
+    memtrain("run", "--cores", "2")
+    assert "1 finished" in memtrain("status")
+    assert " 0 findings" in memtrain("lineage", "verify")
+    assert "own.csv" in memtrain("lineage", "explain", f"{split}/model.safetensors")
+    memtrain("predict", "--split", split, "--data", "own.csv", "--predictions", "own.npy")
+    assert "differ by at most" in memtrain("export", split, "exported")
+    assert "nothing to remove" in memtrain("clean", "--yes")
 
 
 def test_the_example_of_the_readme_runs_outside_of_the_repository(installed, repository, tmp_path):

@@ -5,7 +5,7 @@ import importlib.util
 import sys
 from collections.abc import Iterator
 
-from memtrain.frontdoor.project_files import script_file
+from memtrain.workflow.workflow_files import script_file
 
 
 class _ParserFoundError(Exception):

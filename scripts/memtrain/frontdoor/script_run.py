@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import NoReturn
 
-from memtrain.frontdoor.project_files import script_file
+from memtrain.workflow.workflow_files import script_file
 
 
 def run_script(name: str, arguments: Sequence[str], program: str) -> NoReturn:

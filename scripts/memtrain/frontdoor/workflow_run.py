@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from memtrain.config.results import CONFIGURATION_FILE
 from memtrain.core.errors import UserError
-from memtrain.frontdoor.project_files import workflow_folder
+from memtrain.workflow.workflow_files import workflow_folder
 
 #: Options that say how much may run at a time, or where this is said.
 _AMOUNTS = re.compile(r"--(cores?|jobs|(workflow-)?profile)(=.*)?|-[cj]\d*")

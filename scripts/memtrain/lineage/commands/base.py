@@ -10,7 +10,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import memtrain
 from memtrain.config.reading import read_configuration
 from memtrain.config.results import ResultsLayout
 from memtrain.core.errors import UserError
@@ -31,9 +30,10 @@ from memtrain.lineage.records.privacy import Privacy
 from memtrain.recipes.withdrawals import WITHDRAWALS_FILE, Withdrawal, read_withdrawals
 from memtrain.recipes.withdrawn_rows import WithdrawnRows
 from memtrain.workflow.today import Today
+from memtrain.workflow.workflow_files import workflow_folder
 
 #: The folder that holds memtrain's Snakefile and scripts.
-REPOSITORY = Path(memtrain.__file__).resolve().parents[2]
+WORKFLOW = workflow_folder()
 
 #: What else names rows, where they lie in many files.
 _OR_PLACE = "; of rows in many files, PATH, --elements or --document"
@@ -161,7 +161,7 @@ class Query:
 
     def today(self) -> Today:
         """Return what the results would be made from now."""
-        return today_of(self.results, self.project, REPOSITORY / "scripts")
+        return today_of(self.results, self.project, WORKFLOW / "scripts")
 
     def verify_everything(self) -> Verification:
         """Compare all files and rows with the records, and record what was found."""

@@ -1,7 +1,7 @@
 """The command ``diff``: what differs between two results, or two runs."""
 
 from memtrain.core.errors import UserError
-from memtrain.lineage.commands.base import REPOSITORY, Commands, Query
+from memtrain.lineage.commands.base import WORKFLOW, Commands, Query
 from memtrain.lineage.queries.diff import difference
 from memtrain.lineage.queries.history import Reasons
 from memtrain.lineage.queries.lookup import find_run
@@ -33,7 +33,7 @@ def run(query: Query) -> int:
     before, after = (
         index.record(find_run(index, query.project, name)) for name in _two_names(query)
     )
-    changes = difference(before, after, REPOSITORY)
+    changes = difference(before, after, WORKFLOW)
     reason = Reasons(index).reason(after.parent_id, after.job, after.split)
     lines = [f"{before.name} {before.started_at} -> {after.name} {after.started_at}"]
     if reason:

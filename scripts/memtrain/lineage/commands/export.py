@@ -9,7 +9,7 @@ from memtrain.core.wording import counted
 from memtrain.data.files_layout import FilesLayout
 from memtrain.data.layouts import RowLayout, read_layout
 from memtrain.data.source import Source
-from memtrain.lineage.commands.base import REPOSITORY, Commands, Query
+from memtrain.lineage.commands.base import WORKFLOW, Commands, Query
 from memtrain.lineage.export.croissant import DatasetFile, write_croissant
 from memtrain.lineage.export.described_files import DescribedFile, described_files
 from memtrain.lineage.export.openlineage import all_events, events_of_provenance, write_events
@@ -129,7 +129,7 @@ def _write_crate(query: Query, provenance: Provenance) -> None:
         provenance,
         project=query.project,
         folder=query.arguments.target,
-        snakefile=REPOSITORY / "Snakefile",
+        snakefile=WORKFLOW / "Snakefile",
     )
 
 
