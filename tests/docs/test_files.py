@@ -23,9 +23,9 @@ def test_every_file_of_a_run_is_described(repository, default_run):
 
 def test_every_described_file_is_there_after_a_run(repository, default_run):
     results = default_run / "results/mock"
-    # Trainings that have ended leave no state, and no tracker is on. Generated rows have no
-    # groups, and lie in one file.
-    absent = ("state/", "tracking/", "groups.npy", "rows.json", "borders.npy")
+    # Trainings that have ended leave no state, no tracker is on, and nothing else is predicted.
+    # Generated rows have no groups, and lie in one file.
+    absent = ("state/", "tracking/", "predictions/", "groups.npy", "rows.json", "borders.npy")
     expected = [name for name in described(repository) if not name.startswith(absent)]
     assert [name for name in expected if not any(results.glob(name))] == []
 
