@@ -151,7 +151,9 @@ def main(argv: list[str] | None = None) -> int:
 
     args.records = args.records or default_records(Path(args.split))
     csv = parse_settings_text(CsvSettings, args.csv) if args.csv else None
-    with recording(__file__, args, Path(args.split).resolve().name) as record:
+    # A split may make several predictions, and a mistake in one of them is none in another.
+    split, part = Path(args.split).resolve().name, Path(args.predictions).resolve().parent.name
+    with recording(__file__, args, split, part) as record:
         with gpu_memory_errors("Use a GPU with more memory that is free, or `--device cpu`."):
             model = load_model(args.split, args.device)
             settings = model.recipe.training.settings

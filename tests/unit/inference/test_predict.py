@@ -98,3 +98,20 @@ def test_mistakes_are_told_with_their_line_and_leave_no_file(predicted, tmp_path
 def test_rows_that_the_data_file_does_not_have_are_refused(trained, predicted):
     with pytest.raises(UserError, match=f"90:{ROWS + 1}, but .* has {ROWS} rows"):
         predicted(trained.data, "--rows", f"90:{ROWS + 1}")
+
+
+def test_a_mistake_in_one_prediction_of_a_workflow_ends_no_other(trained, tmp_path):
+    def predicted(name, table):
+        output = tmp_path / name / "predictions.npy"
+        output.parent.mkdir()
+        rows = write_table(tmp_path / name / "own.csv", table)
+        options = ["--split", str(trained.folder), "--data", str(rows)]
+        options += ["--predictions", str(output), "--records", str(tmp_path / "lineage")]
+        predict.main([*options, "--workflow-run", "0192f0c1-2d3e-7a4b-8c5d-6e7f8091a2b3"])
+        return np.load(output)
+
+    wrong = TABLE.copy()
+    wrong[3, 1] = "large"
+    with pytest.raises(UserError, match="large"):
+        predicted("one", wrong)
+    assert len(predicted("other", TABLE)) == ROWS
