@@ -8,6 +8,10 @@ from pyarrow import csv, parquet
 import memtrain
 import predict
 from memtrain.core.errors import UserError
+from memtrain.core.ranges import Range
+from memtrain.lineage.index.lineage_index import LineageIndex
+from memtrain.lineage.queries.explain import explain
+from memtrain.system.digests import digest_of_file
 from tests.unit.inference.imported_models import (
     COLUMNS,
     ROWS,
@@ -115,3 +119,29 @@ def test_a_mistake_in_one_prediction_of_a_workflow_ends_no_other(trained, tmp_pa
     with pytest.raises(UserError, match="large"):
         predicted("one", wrong)
     assert len(predicted("other", TABLE)) == ROWS
+
+
+@pytest.fixture
+def explained(trained, tmp_path, monkeypatch):
+    """Return a function that predicts rows, and returns what their record says that was read."""
+    monkeypatch.chdir(tmp_path)
+
+    def explained(data, *arguments):
+        options = ["--split", str(trained.folder), "--data", str(data), *arguments]
+        predict.main([*options, "--predictions", "p.npy", "--records", "lineage"])
+        index = LineageIndex(tmp_path / "lineage")
+        tree = explain(index, index.versions("p.npy")[-1].id)
+        index.close()
+        return {one.role: one for one in tree.inputs}
+
+    return explained
+
+
+def test_what_predictions_were_made_from_is_explained_with_the_rows(trained, explained, tmp_path):
+    read = explained(trained.data, "--rows", "10:20")
+    assert read.keys() == {"recipe", "model", "rows"}
+    assert read["rows"].rows == [Range(10, 20)]
+    read = explained(write_table(tmp_path / "own.csv"))
+    assert read.keys() == {"recipe", "model", "table"}
+    assert read["table"].digest == digest_of_file(tmp_path / "own.csv")
+    assert read["table"].note is None
