@@ -31,6 +31,7 @@ from memtrain.config.parsing import parse_settings_text
 from memtrain.config.results import ResultsLayout, SplitLayout
 from memtrain.config.text_files import CsvSettings
 from memtrain.core.ranges import Range, parse_bound, resolve_bound
+from memtrain.data.files_layout import FilesLayout, is_description
 from memtrain.data.made_from import (
     files_digest,
     packages_text,
@@ -39,6 +40,7 @@ from memtrain.data.made_from import (
     write_statement,
 )
 from memtrain.data.manifest import Manifest
+from memtrain.data.rows_of_files import files_of_layout
 from memtrain.lineage.commands.row_arguments import parse_rows
 from memtrain.lineage.records.arguments import add_recording_arguments
 from memtrain.lineage.records.recorder import Recorder, recording
@@ -52,6 +54,7 @@ from memtrain.recipes.withdrawals import (
 from memtrain.recipes.withdrawn_rows import WithdrawnRows
 from memtrain.system import canonical_json
 from memtrain.system.digests import digest_of_file
+from memtrain.system.file_notes import FileState
 from memtrain.system.sole_writer import sole_writer
 from memtrain.workflow.result_code import own_code, own_modules, result_code_digest
 
@@ -100,7 +103,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--manifest",
         help="the manifest of the data file, which tells whether rows have changed (default: its "
-        "size and time do)",
+        "size and times do)",
     )
     parser.add_argument(
         "--made-from",
@@ -148,7 +151,9 @@ def main(argv: list[str] | None = None) -> int:
 
     args.records = args.records or default_records(Path(args.split))
     csv = parse_settings_text(CsvSettings, args.csv) if args.csv else None
-    with recording(__file__, args, Path(args.split).resolve().name) as record:
+    # A split may make several predictions, and a mistake in one of them is none in another.
+    split, part = Path(args.split).resolve().name, Path(args.predictions).resolve().parent.name
+    with recording(__file__, args, split, part) as record:
         with gpu_memory_errors("Use a GPU with more memory that is free, or `--device cpu`."):
             model = load_model(args.split, args.device)
             settings = model.recipe.training.settings
@@ -166,9 +171,8 @@ def main(argv: list[str] | None = None) -> int:
                 "rows": digest_of_rows(args, rows, withdrawals),
             } | ({"csv": settings_digest(csv)} if csv else {})
             with sole_writer(Path(args.predictions)):
-                kept = KeptPredictions(
-                    args.predictions, origin | of_machine(model.device.type), args.keep_every
-                )
+                further = of_machine(model.device.type) | {"ranges": digest_of_ranges(rows)}
+                kept = KeptPredictions(args.predictions, origin | further, args.keep_every)
                 unknown = write_predictions(model, rows, args.predictions, kept)
         warn_of_unknown_words(unknown)
         if rows.of_dataset:
@@ -215,9 +219,16 @@ def digest_of_rows(
             for start, end in args.rows or [(0, count)]
         ]
         return digest_of_predicted_rows(manifest, asked, withdrawals_digest(withdrawals))
-    status = Path(args.data).stat()
-    facts = [[one.start, one.end] for one in rows.ranges], status.st_size, status.st_mtime_ns
-    return canonical_json.digest(facts)
+    files = [args.data]
+    if is_description(args.data):
+        files += files_of_layout(FilesLayout.read(args.data))
+    states = {str(path): FileState.of(Path(path)).numbers for path in files}
+    return canonical_json.digest([digest_of_ranges(rows), states])
+
+
+def digest_of_ranges(rows: "RowsOfFiles") -> str:
+    """Return the digest of the numbers of the rows that are predicted."""
+    return canonical_json.digest([[one.start, one.end] for one in rows.ranges])
 
 
 def default_records(split: Path) -> str | None:

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 import predict
+from memtrain.training.trainer import Trainer
+from tests.trainings import code_of_training
 from tests.unit.inference.imported_models import (
     COLUMNS,
     TABLE,
@@ -35,14 +37,15 @@ class Prediction:
 
     Args:
         folder: folder for all files.
-        trained: the model.
+        split: folder of the split.
+        rows: the file of the rows.
     """
 
-    def __init__(self, folder, trained):
-        self.rows = write_table(folder / "rows.csv", np.tile(TABLE, (250, 1)))
+    def __init__(self, folder, split, rows):
+        self.rows = rows
         self.output = folder / "predictions.npy"
         self.unfinished = folder / ".predictions.npy.unfinished"
-        self.arguments = ["--split", str(trained.folder), "--data", str(self.rows)]
+        self.arguments = ["--split", str(split), "--data", str(rows)]
 
     def to_end(self, output=None):
         arguments = [*self.arguments, "--predictions", str(output or self.output)]
@@ -71,7 +74,8 @@ class Prediction:
 
 @pytest.fixture
 def prediction(tmp_path, trained):
-    return Prediction(tmp_path, trained)
+    rows = write_table(tmp_path / "rows.csv", np.tile(TABLE, (250, 1)))
+    return Prediction(tmp_path, trained.folder, rows)
 
 
 @pytest.fixture
@@ -123,3 +127,33 @@ def test_a_run_may_be_killed_again_and_again(prediction, expected):
         prediction.kill_after(pieces)
     prediction.to_end()
     assert prediction.output.read_bytes() == expected
+
+
+@pytest.fixture
+def of_array(resolve, tmp_path):
+    """Return predictions for an array of features."""
+    features = np.random.default_rng(0).random((200_000, 4), dtype=np.float32)
+    settings = {"model": "linear", "epochs": 1, "device": "cpu"}
+    data, recipe = resolve(features[:100], features[:100, 0], settings)
+    recipe.write(tmp_path / "split.json")
+    Trainer(recipe, data).run().write(
+        tmp_path / "model.safetensors",
+        tmp_path / "history.csv",
+        tmp_path / "performance.json",
+        code=code_of_training(recipe),
+    )
+    np.save(tmp_path / "features.npy", features)
+    (tmp_path / "array").mkdir()
+    return Prediction(tmp_path / "array", tmp_path, tmp_path / "features.npy")
+
+
+def test_other_rows_of_the_same_array_are_predicted_anew(of_array, whole, caplog):
+    arguments = of_array.arguments
+    of_array.arguments = [*arguments, "--rows", "0:150000"]
+    of_array.kill_after(2)
+    of_array.arguments = [*arguments, "--rows", "50000:200000"]
+    of_array.to_end()
+    assert "predicted other rows" in caplog.text
+    assert np.load(of_array.output)["row"].tolist() == list(range(50_000, 200_000))
+    of_array.to_end(whole)
+    assert of_array.output.read_bytes() == whole.read_bytes()

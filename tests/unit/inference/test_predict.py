@@ -8,6 +8,10 @@ from pyarrow import csv, parquet
 import memtrain
 import predict
 from memtrain.core.errors import UserError
+from memtrain.core.ranges import Range
+from memtrain.lineage.index.lineage_index import LineageIndex
+from memtrain.lineage.queries.explain import explain
+from memtrain.system.digests import digest_of_file
 from tests.unit.inference.imported_models import (
     COLUMNS,
     ROWS,
@@ -98,3 +102,46 @@ def test_mistakes_are_told_with_their_line_and_leave_no_file(predicted, tmp_path
 def test_rows_that_the_data_file_does_not_have_are_refused(trained, predicted):
     with pytest.raises(UserError, match=f"90:{ROWS + 1}, but .* has {ROWS} rows"):
         predicted(trained.data, "--rows", f"90:{ROWS + 1}")
+
+
+def test_a_mistake_in_one_prediction_of_a_workflow_ends_no_other(trained, tmp_path):
+    def predicted(name, table):
+        output = tmp_path / name / "predictions.npy"
+        output.parent.mkdir()
+        rows = write_table(tmp_path / name / "own.csv", table)
+        options = ["--split", str(trained.folder), "--data", str(rows)]
+        options += ["--predictions", str(output), "--records", str(tmp_path / "lineage")]
+        predict.main([*options, "--workflow-run", "0192f0c1-2d3e-7a4b-8c5d-6e7f8091a2b3"])
+        return np.load(output)
+
+    wrong = TABLE.copy()
+    wrong[3, 1] = "large"
+    with pytest.raises(UserError, match="large"):
+        predicted("one", wrong)
+    assert len(predicted("other", TABLE)) == ROWS
+
+
+@pytest.fixture
+def explained(trained, tmp_path, monkeypatch):
+    """Return a function that predicts rows, and returns what their record says that was read."""
+    monkeypatch.chdir(tmp_path)
+
+    def explained(data, *arguments):
+        options = ["--split", str(trained.folder), "--data", str(data), *arguments]
+        predict.main([*options, "--predictions", "p.npy", "--records", "lineage"])
+        index = LineageIndex(tmp_path / "lineage")
+        tree = explain(index, index.versions("p.npy")[-1].id)
+        index.close()
+        return {one.role: one for one in tree.inputs}
+
+    return explained
+
+
+def test_what_predictions_were_made_from_is_explained_with_the_rows(trained, explained, tmp_path):
+    read = explained(trained.data, "--rows", "10:20")
+    assert read.keys() == {"recipe", "model", "rows"}
+    assert read["rows"].rows == [Range(10, 20)]
+    read = explained(write_table(tmp_path / "own.csv"))
+    assert read.keys() == {"recipe", "model", "table"}
+    assert read["table"].digest == digest_of_file(tmp_path / "own.csv")
+    assert read["table"].note is None

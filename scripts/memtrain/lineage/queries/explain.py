@@ -11,11 +11,14 @@ from memtrain.lineage.records.privacy import OUTSIDE_PROJECT
 from memtrain.lineage.records.run_record import DECLARED_FILE, VALIDATION_ROWS, PieceUse
 
 #: Roles of files that no recorded run writes: users write them, or the workflow when it starts.
-_ROLES_WITHOUT_WRITER = ("configuration", "imported", "withdrawals", DECLARED_FILE)
+_ROLES_WITHOUT_WRITER = ("configuration", "imported", "table", "withdrawals", DECLARED_FILE)
 
 #: Jobs whose results were made from exactly the rows that they read. Other jobs, such as
 #: index_shards, read all rows only to describe them.
 JOBS_THAT_USE_ROWS = ("train", "evaluate")
+
+#: These, and the job whose results have a value for each of the rows that it read.
+_JOBS_WITH_ROWS = (*JOBS_THAT_USE_ROWS, "predict")
 
 
 @dataclass
@@ -116,7 +119,7 @@ class _Tree:
             if use.is_output:
                 continue
             child = Origin(use.version.path, use.role, use.version.digest)
-            if facts.job in JOBS_THAT_USE_ROWS:
+            if facts.job in _JOBS_WITH_ROWS:
                 child.rows = self._index.spans(use)
                 child.shards = self._index.pieces(use)
             origin.inputs.append(child)

@@ -34,7 +34,10 @@ _log = logging.getLogger(__name__)
 
 @contextmanager
 def recording(
-    script: str, arguments: argparse.Namespace, split: str | None = None
+    script: str,
+    arguments: argparse.Namespace,
+    split: str | None = None,
+    part: str | None = None,
 ) -> Iterator["Recorder"]:
     """Record a run: that it starts, and how it ends.
 
@@ -47,12 +50,13 @@ def recording(
         script: the file of the script.
         arguments: the command line's arguments, with those of ``add_recording_arguments``.
         split: the split that the run is for; None for a run that is for all splits.
+        part: what tells the job from others of its script; that is the split unless given.
 
     Raises:
         UserError: if the run has to be recorded and cannot be; or the mistake that an earlier try
             of the job ended with.
     """
-    recorder = Recorder(Path(script), recording_options(arguments), split)
+    recorder = Recorder(Path(script), recording_options(arguments), split, part)
     recorder.start()
     try:
         recorder.failures.raise_known(recorder.name)
@@ -98,10 +102,14 @@ class Recorder:
         script: the file of the script.
         options: where and how the run is recorded.
         split: the split that the run is for, if it is for one.
+        part: what tells the job from others of its script; None for the split.
     """
 
-    def __init__(self, script: Path, options: RecordingOptions, split: str | None):
-        self.name = script.stem if split is None else f"{script.stem}/{split}"
+    def __init__(
+        self, script: Path, options: RecordingOptions, split: str | None, part: str | None = None
+    ):
+        part = part or split
+        self.name = script.stem if part is None else f"{script.stem}/{part}"
         self.settings = options.settings
         self.failures = KnownFailures(options.folder, options.workflow_run)
         self._script = script.resolve()
