@@ -68,7 +68,7 @@ def main(argv: list[str] | None = None) -> int:
     from memtrain.system.digests import digest_of_file
 
     layout = SplitLayout(Path(args.split))
-    results = results_of(Path(args.split))
+    results = ResultsLayout.of_split(Path(args.split))
     if args.records is None and results is not None and results.records.is_dir():
         args.records = str(results.records)
     with recording(__file__, args, Path(args.split).resolve().name) as record:
@@ -100,13 +100,6 @@ def main(argv: list[str] | None = None) -> int:
             f"(predictions are up to {export.comparison.largest_prediction:.6g})"
         )
     return 0
-
-
-def results_of(split: Path) -> ResultsLayout | None:
-    """Return the results of the dataset that a split is one of; None for a copy."""
-    layout = ResultsLayout(split.resolve().parent.parent)
-    is_in_results = layout.split(split.resolve().name).folder == split.resolve()
-    return layout if is_in_results and layout.source.is_file() else None
 
 
 def data_file(args: argparse.Namespace, results: ResultsLayout | None) -> Path | None:

@@ -149,7 +149,9 @@ def main(argv: list[str] | None = None) -> int:
     from memtrain.inference.prediction_file import write_predictions
     from memtrain.inference.row_files import open_rows_of_files
 
-    args.records = args.records or default_records(Path(args.split))
+    results = ResultsLayout.of_split(Path(args.split))
+    if args.records is None and results is not None and results.records.is_dir():
+        args.records = str(results.records)
     csv = parse_settings_text(CsvSettings, args.csv) if args.csv else None
     # A split may make several predictions, and a mistake in one of them is none in another.
     split, part = Path(args.split).resolve().name, Path(args.predictions).resolve().parent.name
@@ -180,7 +182,13 @@ def main(argv: list[str] | None = None) -> int:
         else:
             record.wrote(args.predictions, "predictions")
         if args.made_from:
-            write_statement(args.made_from, origin, [args.predictions])
+            write_statement(
+                args.made_from,
+                origin,
+                [args.predictions],
+                packages=versions_of_packages(),
+                device=model.device.type,
+            )
             record.wrote(args.made_from, "statement")
         print(f"{model.recipe.split}: {rows.count:,} rows predicted")
     return 0
@@ -229,13 +237,6 @@ def digest_of_rows(
 def digest_of_ranges(rows: "RowsOfFiles") -> str:
     """Return the digest of the numbers of the rows that are predicted."""
     return canonical_json.digest([[one.start, one.end] for one in rows.ranges])
-
-
-def default_records(split: Path) -> str | None:
-    """Return the folder of the records of the dataset that a split is one of; None for a copy."""
-    layout = ResultsLayout(split.resolve().parent.parent)
-    is_in_results = layout.split(split.resolve().name).folder == split.resolve()
-    return str(layout.records) if is_in_results and layout.records.is_dir() else None
 
 
 def describe_inputs(args: argparse.Namespace, rows: "RowsOfFiles", record: Recorder) -> None:

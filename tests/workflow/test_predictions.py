@@ -1,10 +1,12 @@
 """Predictions that the configuration asks for are made again when model or rows change."""
 
+import json
 import shutil
 import subprocess
 
 import numpy as np
 import pytest
+import torch
 
 from tests.workflow.conftest import Project, environment, make_project
 from tests.workflow.imported import CONFIGURATION, rows, write_imported, write_rows
@@ -46,12 +48,18 @@ def test_rows_are_predicted_as_they_are_evaluated_and_nothing_runs_twice(finishe
     assert tail["row"].tolist() == [*range(10), *range(500, 600)]
     assert np.allclose(tail["prediction"][10:], evaluated["prediction"], rtol=1e-6)
     assert predicted(finished, "next")["row"].tolist() == list(range(40))
+    statement = json.loads((finished / "results/small/predictions/next/made_from.json").read_text())
+    assert statement["packages"]["torch"] == torch.__version__
+    assert statement["device"] == "cpu"
     expect(finished.snakemake())
 
 
 def test_only_what_reads_changed_files_is_predicted_again(project):
     before = predicted(project, "next")
     write_rows(project / "own/y.csv", rows()[40:45])
+    found = project.lineage("verify", status=1)
+    assert "stale: results/small/predictions/next/predictions.npy: rows changed" in found
+    assert "1 finding" in found
     run = project.snakemake()
     expect(run, "predict")
     assert "predict: prediction next, rows changed" in run.output

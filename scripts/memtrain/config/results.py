@@ -126,6 +126,17 @@ class ResultsLayout:
         return cls(Path(RESULTS_FOLDER, name))
 
     @classmethod
+    def of_split(cls, folder: Path) -> "ResultsLayout | None":
+        """Return the layout of the dataset that a split is one of; None for a copied folder.
+
+        Args:
+            folder: the folder of the split.
+        """
+        layout, own = cls(folder.resolve().parent.parent), folder.resolve()
+        is_inside = layout.split(own.name).folder == own and layout.source.is_file()
+        return layout if is_inside else None
+
+    @classmethod
     def find(cls, folder: str | os.PathLike | None = None) -> "ResultsLayout":
         """Return the layout of a dataset that has been run before.
 

@@ -64,7 +64,12 @@ def statement_in(path: str | os.PathLike) -> Statement:
 
 
 def write_statement(
-    path: str | os.PathLike, made_from: Mapping[str, str], files: Iterable[str | os.PathLike]
+    path: str | os.PathLike,
+    made_from: Mapping[str, str],
+    files: Iterable[str | os.PathLike],
+    *,
+    packages: Mapping[str, str] | None = None,
+    device: str | None = None,
 ) -> None:
     """Write the statement of results that cannot hold one, like figures.
 
@@ -72,10 +77,14 @@ def write_statement(
         path: the file to write, ``made_from.json``.
         made_from: digests of what they were made from, by name.
         files: the results, in the folder of ``path``.
+        packages: versions of packages that they were made with; None where none matters.
+        device: "cpu" or "cuda"; None where that does not matter.
     """
     folder = Path(path).parent
     digests = {str(Path(file).relative_to(folder)): digest_of_file(file) for file in files}
-    checked_json.write(path, {"made_from": dict(made_from), "files": digests})
+    noted = {"packages": dict(packages)} if packages else {}
+    noted |= {"device": device} if device else {}
+    checked_json.write(path, {"made_from": dict(made_from), "files": digests, **noted})
 
 
 def settings_digest(settings: "Settings") -> str:

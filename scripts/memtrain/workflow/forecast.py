@@ -142,6 +142,10 @@ def _notes_on_results(today: Today, judge: Judge) -> Iterator[str]:
         for rule, judgement in judgements.items():
             for note in judgement.notes if judgement.is_current else ():
                 results.setdefault(note, []).append(f"{rule} {split}")
+    for name in today.configuration.predictions:
+        judgement = judge.prediction(name)
+        for note in judgement.notes if judgement.is_current else ():
+            results.setdefault(note, []).append(f"predict {name}")
     for note, names in results.items():
         yield f"Stands: {listed(names)}: {note}."
 

@@ -75,6 +75,17 @@ def stale_results(today: Today) -> Iterator[StaleResult]:
     yield from rows
     for split in today.splits:
         yield from stale_results_of(today, split, is_certain=not rows)
+    if not rows:
+        yield from stale_predictions(today)
+
+
+def stale_predictions(today: Today) -> Iterator[StaleResult]:
+    """Yield the predictions that are not current, though their model is."""
+    judge = Judge(today)
+    for name, settings in today.configuration.predictions.items():
+        if judge.training(settings.split).is_current:
+            path = today.results.prediction(name).predictions
+            yield from _stale(path, lambda name=name: judge.prediction(name))
 
 
 def stale_rows(today: Today) -> Iterator[StaleResult]:
