@@ -82,8 +82,9 @@ def write_statement(
     """
     folder = Path(path).parent
     digests = {str(Path(file).relative_to(folder)): digest_of_file(file) for file in files}
-    noted = {"packages": dict(packages)} if packages else {}
-    noted |= {"device": device} if device else {}
+    noted: dict[str, Any] = {"packages": dict(packages)} if packages else {}
+    if device is not None:
+        noted["device"] = device
     checked_json.write(path, {"made_from": dict(made_from), "files": digests, **noted})
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from memtrain.config.reading import read_configuration
@@ -85,7 +86,7 @@ def stale_predictions(today: Today) -> Iterator[StaleResult]:
     for name, settings in today.configuration.predictions.items():
         if judge.training(settings.split).is_current:
             path = today.results.prediction(name).predictions
-            yield from _stale(path, lambda name=name: judge.prediction(name))
+            yield from _stale(path, partial(judge.prediction, name))
 
 
 def stale_rows(today: Today) -> Iterator[StaleResult]:
