@@ -33,6 +33,14 @@ def pytest_xdist_auto_num_workers():
     return len(os.sched_getaffinity(0)) + 1
 
 
+def pytest_make_parametrize_id(val, argname):
+    """Name a case after its argument where the value is bytes, which may hold the time.
+
+    gzip writes the time, and processes of pytest-xdist that name a test differently run none.
+    """
+    return argname if isinstance(val, bytes) else None
+
+
 def pytest_collection_modifyitems(items):
     """Put the tests of single functions last: they are short, and keep every core busy to the end.
 
