@@ -6,6 +6,7 @@ Two things define the bytes of a training: the gradient of every slot by itself,
 
 import logging
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -62,6 +63,15 @@ class RunSum:
     vector: torch.Tensor | None
     took_part: torch.Tensor
     losses: dict[int, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class _Differentiated:
+    """One slot: its gradients, if they were asked for, the changes of the buffers, and its loss."""
+
+    gradients: Sequence[torch.Tensor | None]
+    changes: Sequence[torch.Tensor]
+    loss: torch.Tensor
 
 
 class SlotGradients:
@@ -129,9 +139,12 @@ class SlotGradients:
         vmapped = self._vmapped
         losses: dict[int, torch.Tensor] = {}
         took_part = torch.zeros(self.parameter_count, dtype=torch.bool)
+        are_pairs_one_call = vmapped is None and self._may_add_pairs()
 
         def is_one_call(part: range) -> bool:
-            return vmapped is not None and len(part) in vmapped.sizes and full.issuperset(part)
+            if vmapped is None:
+                return are_pairs_one_call and len(part) == 2
+            return len(part) in vmapped.sizes and full.issuperset(part)
 
         def add_part(left: torch.Tensor | None, part: range) -> torch.Tensor | None:
             if vmapped is not None and len(part) > 1:
@@ -139,12 +152,13 @@ class SlotGradients:
                 losses.update(zip(part, together.losses, strict=True))
                 took_part.logical_or_(together.took_part)
                 return add_in_place(left, tree_sum_of_rows(together.vectors))
-            if part.start not in batches:
+            filled = [slot for slot in part if slot in batches]
+            if not filled:
                 return left
-            alone = self._compute_parts(part.start, window)
-            losses[part.start] = alone.loss
-            took_part.logical_or_(alone.took_part)
-            return self._vectors.added(left, alone)
+            computed = self._compute_parts(filled, window)
+            losses.update(zip(filled, computed.losses, strict=True))
+            took_part.logical_or_(computed.took_part)
+            return self._vectors.added(left, computed.parts)
 
         # Memory is kept for slots that are computed alone, and only these use it again.
         merge = self._vectors.merged if vmapped is None else add_in_place
@@ -175,21 +189,60 @@ class SlotGradients:
             change = part.view_as(buffer)
             buffer += change if buffer.is_floating_point() else change.round().to(buffer.dtype)
 
-    def _compute_alone(self, slot: int, window: WindowSlots) -> SlotGradient:
-        alone = self._compute_parts(slot, window)
-        return SlotGradient(self._vectors.joined(alone), alone.took_part, alone.loss)
+    def _may_add_pairs(self) -> bool:
+        """Return whether autograd may add the gradients of two slots, which saves a copy of them.
 
-    def _compute_parts(self, slot: int, window: WindowSlots) -> SlotParts:
+        It adds them in the dtype of the parameters. Hooks of parameters that run then would see
+        every second slot.
+        """
+        return self._vectors.adds_parts and all(
+            part.dtype == self._dtype and not getattr(part, "_post_accumulate_grad_hooks", None)
+            for part in self._parameters
+        )
+
+    def _compute_alone(self, slot: int, window: WindowSlots) -> SlotGradient:
+        alone = self._compute_parts([slot], window)
+        return SlotGradient(self._vectors.joined(alone.parts), alone.took_part, alone.losses[0])
+
+    def _compute_parts(self, slots: Sequence[int], window: WindowSlots) -> SlotParts:
+        """Return the gradient of a slot, or the sum of those of two slots, and the losses."""
+        if len(slots) == 1:
+            slot = self._differentiate(slots[0], window, self._gradients)
+            gradients, changes, losses = slot.gradients, slot.changes, [slot.loss]
+        else:
+            self._clear_gradients()
+            left, right = (self._differentiate(one, window, self._add_gradients) for one in slots)
+            gradients = [parameter.grad for parameter in self._parameters]
+            self._clear_gradients()
+            changes = [one + other for one, other in zip(left.changes, right.changes, strict=True)]
+            losses = [left.loss, right.loss]
+        took_part = torch.tensor([gradient is not None for gradient in gradients])
+        return SlotParts([*gradients, *changes], took_part, losses)
+
+    def _differentiate(
+        self,
+        slot: int,
+        window: WindowSlots,
+        differentiate: Callable[[torch.Tensor], Sequence[torch.Tensor | None]],
+    ) -> _Differentiated:
         batch = window.batches[slot]
         self._rng.seed(window.step, slot)
         before = [buffer.clone() for buffer in self._buffers]
         summed = self._summed_loss(batch)
-        gradients = torch.autograd.grad(
-            summed / window.divisor, self._parameters, allow_unused=True
-        )
+        gradients = differentiate(summed / window.divisor)
         changes = self._take_back_changes(before, rows_of(batch) / window.rows)
-        took_part = torch.tensor([gradient is not None for gradient in gradients])
-        return SlotParts([*gradients, *changes], took_part, summed.detach())
+        return _Differentiated(gradients, changes, summed.detach())
+
+    def _gradients(self, loss: torch.Tensor) -> Sequence[torch.Tensor | None]:
+        return torch.autograd.grad(loss, self._parameters, allow_unused=True)
+
+    def _add_gradients(self, loss: torch.Tensor) -> Sequence[torch.Tensor | None]:
+        torch.autograd.backward(loss, inputs=self._parameters)
+        return ()
+
+    def _clear_gradients(self) -> None:
+        for parameter in self._parameters:
+            parameter.grad = None
 
     @torch.no_grad()
     def _take_back_changes(self, before: list[torch.Tensor], share: float) -> list[torch.Tensor]:

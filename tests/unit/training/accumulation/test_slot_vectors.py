@@ -63,24 +63,82 @@ def test_sums_are_those_of_whole_vectors_bit_by_bit(dtype, filled):
                 for slot in range(slots)
             ]
         )
-        found = gradients.sum_run(range(slots), WindowSlots(step, batches, rows)).vector
+        summed = gradients.sum_run(range(slots), WindowSlots(step, batches, rows))
+        found = summed.vector
         assert torch.equal(found.view(torch.int32), expected.view(torch.int32))
+
+
+def large_window(step, columns=64):
+    """Return a window of eight slots of four rows."""
+    batches = {
+        slot: {"features": torch.randn(4, columns), "target": torch.randn(4, 256)}
+        for slot in range(8)
+    }
+    return WindowSlots(step, batches, 32)
 
 
 def test_the_sum_of_a_window_stays_while_the_next_one_is_computed():
     torch.manual_seed(0)
-    model = nn.Linear(64, 256)
-    gradients = slot_gradients(model, 8, batch_size=4)
-
-    def window(step):
-        batches = {
-            slot: {"features": torch.randn(4, 64), "target": torch.randn(4, 256)}
-            for slot in range(8)
-        }
-        return gradients.sum_run(range(8), WindowSlots(step, batches, 32)).vector
-
-    first = window(0)
+    gradients = slot_gradients(nn.Linear(64, 256), 8, 4, slots_per_call=1)
+    first = gradients.sum_run(range(8), large_window(0)).vector
     before = first.clone()
-    later = [window(step) for step in range(1, 4)]
+    later = [gradients.sum_run(range(8), large_window(step)).vector for step in range(1, 4)]
     assert torch.equal(first, before)
     assert len({one.data_ptr() for one in (first, *later)}) == 4
+
+
+class ReturnsItsMask(torch.autograd.Function):
+    """A sum whose gradient is a tensor that lives on."""
+
+    @staticmethod
+    def forward(ctx, weight, mask):
+        ctx.mask = mask
+        return (weight * mask).sum()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return ctx.mask, None
+
+
+class SharesMemory(nn.Module):
+    """A model whose gradients are one tensor for two parameters, and a tensor of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = (nn.Parameter(torch.randn(64, 256)) for _ in range(2))
+        self.masked = nn.Parameter(torch.randn(64, 256))
+        self.mask = torch.rand(64, 256)
+
+    def forward(self, features):
+        return features @ (self.one + self.two) + ReturnsItsMask.apply(self.masked, self.mask)
+
+
+def plain_gradients(model, window):
+    """Return the gradients that autograd gives, added in the tree."""
+    slots = []
+    for batch in window.batches.values():
+        loss = ((model(batch["features"]) - batch["target"]) ** 2).sum() / window.divisor
+        gradients = torch.autograd.grad(loss, list(model.parameters()))
+        slots.append(torch.cat([gradient.reshape(-1) for gradient in gradients]).clone())
+    return tree_sum(slots)
+
+
+def test_memory_that_gradients_share_is_not_added_to():
+    torch.manual_seed(0)
+    model = SharesMemory()
+    mask, window = model.mask.clone(), large_window(0)
+    expected = plain_gradients(model, window)
+    gradients = slot_gradients(model, 8, 4, slots_per_call=1)
+    summed = gradients.sum_run(range(8), window)
+    assert torch.equal(summed.vector, expected)
+    assert torch.equal(model.mask, mask)
+
+
+def test_hooks_of_added_gradients_change_nothing():
+    torch.manual_seed(0)
+    model, window = nn.Linear(64, 256), large_window(0)
+    expected = plain_gradients(model, window)
+    model.weight.register_post_accumulate_grad_hook(lambda weight: weight.grad.zero_())
+    gradients = slot_gradients(model, 8, 4, slots_per_call=1)
+    summed = gradients.sum_run(range(8), window)
+    assert torch.equal(summed.vector, expected)
