@@ -93,6 +93,20 @@ def test_predictions_that_nobody_asks_for_any_more_can_be_removed(project):
     assert (project / "results/small/predictions/tail").exists()
 
 
+def test_predictions_that_fail_are_told_once_and_recorded_with_their_reasons(project):
+    (project / "own/x.csv").write_text("area\n3\n")
+    run = project.snakemake(check=False)
+    assert run.status == 1
+    # The summary of what is finished names it; what to do stands below, once.
+    assert run.output.count("predict/next failed: own/x.csv: there is no column 'a'. Log: ") == 1
+    assert run.output.count("predict/next cannot be made:\n") == 1
+    assert "predict failed" not in run.output
+    runs = json.loads(project.lineage("log", "--json"))
+    [failed] = [one for one in runs if one["state"] == "failed" and one["name"] != "workflow"]
+    assert (failed["name"], failed["reason"]) == ("predict/first", "rows changed")
+    assert "area" in failed["message"]
+
+
 def test_mistakes_are_told_before_anything_runs(project):
     project.configure(lambda content: content["predictions"]["next"].update(files="none/*.csv"))
     (project / "results/small/splits/first/model.safetensors").unlink()
