@@ -19,6 +19,7 @@ from memtrain.lineage.records.workflow_run import (
 )
 from memtrain.system.file_content import text_of_file
 from memtrain.workflow.abandoned_locks import find_abandoned_lock
+from memtrain.workflow.failed_run import mistakes_of_job
 from memtrain.workflow.preempted_jobs import PreemptedJobs
 from memtrain.workflow.snakemake_events import SnakemakeEvents
 from memtrain.workflow.terminal_summary import results_on_terminal
@@ -55,7 +56,7 @@ def start():
 
 def add_job(job):
     """Record that a job runs, with the reason that its verdict gives."""
-    reason = why_job_runs(job.rule, job.split) or job.reason
+    reason = why_job_runs(job.rule, job.part) or job.reason
     WORKFLOW_RUN.add_job(replace(job, reason=reason))
 
 
@@ -63,13 +64,14 @@ def end(state, failures):
     """Record how the workflow has ended; after a failure, repeat the mistakes that ended jobs."""
     if state == "failed":
         failed = own_failures(failures)
-        summarize_finished(failed)
+        # A summary that is shown names them, with the beginning of the reasons.
+        names_them = summarize_finished(failed)
         mistakes = WORKFLOW_RUN.failures.by_job()
         for job, problems in mistakes.items():
             lines = "\n".join(f"  - {problem}" for problem in problems)
             print(f"{job} cannot be made:\n{lines}", file=sys.stderr)
         for job in failed:
-            if job.name not in mistakes:
+            if not names_them and not mistakes_of_job(job, mistakes):
                 print(job.text, file=sys.stderr)
     elif workflow.dryrun:
         if MODULE.is_main_snakefile():
@@ -85,14 +87,17 @@ def show_summary(name="Summary"):
 
     Args:
         name: what to call it.
+
+    Returns:
+        Whether something was printed.
     """
     path = RESULTS.summary.parent / "summary.md"
     text = text_of_file(path)
-    if MODULE.is_main_snakefile() and text is not None:
-        columns = shutil.get_terminal_size().columns if sys.stderr.isatty() else None
-        print(
-            f"\n{results_on_terminal(text, columns)}\n\n{name}: {path}", file=sys.stderr
-        )
+    if text is None or not MODULE.is_main_snakefile():
+        return False
+    columns = shutil.get_terminal_size().columns if sys.stderr.isatty() else None
+    print(f"\n{results_on_terminal(text, columns)}\n\n{name}: {path}", file=sys.stderr)
+    return True
 
 
 def asked_for_more():
@@ -101,18 +106,18 @@ def asked_for_more():
     return asked.verbose or asked.printshellcmds or asked.debug_dag
 
 
-def why_job_runs(rule, split):
+def why_job_runs(rule, part):
     """Return why the results of a job are not current; None for jobs without a verdict.
 
     Args:
         rule: the name of the rule.
-        split: the split, the group of files, or the name of the predictions; None for a job of the
+        part: the split, the group of files, or the name of the predictions; None for a job of the
             whole dataset.
     """
     names = {own_rule_name(name): name for name in RULES_WITH_VERDICT}
-    if split is not None:
+    if part is not None:
         names |= {own_rule_name(name): name for name in ("index_group", "predict")}
-    return verdicts().why(names[rule], split) if rule in names else None
+    return verdicts().why(names[rule], part) if rule in names else None
 
 
 if workflow.is_main_process:
@@ -127,7 +132,8 @@ if workflow.is_main_process:
         snakefile=PROJECT / "Snakefile",
         configuration=CONFIGURATION.as_given(),
         required=CONFIGURATION.lineage.required,
-        jobs={own_rule_name(path.stem): path.stem for path in SCRIPTS.glob("*.py")},
+        jobs={own_rule_name(path.stem): path.stem for path in SCRIPTS.glob("*.py")}
+        | {own_rule_name("index_group"): "index_shards"},
     )
     if MODULE.is_main_snakefile() and not asked_for_more():
         shorten_output(logger, why_job_runs)

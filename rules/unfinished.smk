@@ -10,7 +10,11 @@ def own_failures(failures):
     mistakes = WORKFLOW_RUN.failures.by_job()
     return [
         failed_job(
-            WORKFLOW_RUN.job_name(one.start), one.start.split, one.logs, mistakes
+            WORKFLOW_RUN.job_name(one.start),
+            one.start.split,
+            one.logs,
+            mistakes,
+            part=one.start.part,
         )
         for one in failures
         if WORKFLOW_RUN.is_own(one.start)
@@ -18,7 +22,7 @@ def own_failures(failures):
 
 
 def summarize_finished(failed):
-    """Summarize what is finished although jobs have failed.
+    """Summarize what is finished although jobs have failed; return whether that was shown.
 
     The summary says of itself that it is partial, so that the next call makes it anew. Where nothing
     is finished, or the rules have made the summary, there is nothing to do.
@@ -27,23 +31,23 @@ def summarize_finished(failed):
         failed: the jobs of this workflow that have failed.
     """
     if not failed or "summarize" in {one.job for one in failed}:
-        return
+        return False
     try:
         run = unfinished_run(today(), failed)
         if not run.finished:
-            return
+            return False
         run.write(RESULTS.unfinished_run)
     except UserError as error:
         # How the workflow has ended is recorded after this, whatever there is to summarize.
         print(f"What is finished cannot be summarized: {error}", file=sys.stderr)
-        return
+        return False
     done = subprocess.run(
         command_of_partial_summary(), capture_output=True, text=True, check=False
     )
     if done.returncode == 0:
-        show_summary("Summary of what is finished")
-    else:
-        sys.stderr.write(f"What is finished cannot be summarized:\n{done.stderr}")
+        return show_summary("Summary of what is finished")
+    sys.stderr.write(f"What is finished cannot be summarized:\n{done.stderr}")
+    return False
 
 
 def command_of_partial_summary():

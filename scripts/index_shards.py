@@ -89,7 +89,7 @@ def rows_or_auto(text: str) -> int | str:
 def main(argv: list[str] | None = None) -> int:
     """Index a data file."""
     args = parse_arguments(argv)
-    with recording(__file__, args) as record:
+    with recording(__file__, args, part=args.group) as record:
         record.set(rows_per_shard=args.rows_per_shard, digest=args.digest)
         layout = read_nonempty_layout(args.data)
         if args.group is not None:

@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -74,11 +75,45 @@ def test_only_what_reads_changed_files_is_predicted_again(project):
 def test_withdrawn_rows_reach_predictions_and_are_predicted_no_more(project):
     assert "predictions/tail/predictions.npy" in project.lineage("impact", "--rows", "505")
     assert "predictions/next" in project.lineage("impact", "--rows", "5")
-    project.lineage("withdraw", "--rows", "5", "--reason", "asked for")
+    make_by_hand(project)
+    told = json.loads(project.lineage("withdraw", "--rows", "5", "--reason", "asked for", "--json"))
+    again = {Path(one["path"]).parent.name: one["is_made_again"] for one in told["predictions"]}
+    assert again == {"next": True, "tail": True, "hand": False}
+    assert {Path(one["path"]).parent for one in told["exports"]} == {Path("hand/exported")}
     run = project.snakemake()
     assert run.jobs.count("predict") == 2
     assert predicted(project, "tail")["row"].tolist()[:10] == [0, 1, 2, 3, 4, 6, 7, 8, 9, 500]
     assert " 0 findings" in project.lineage("verify")
+
+
+def test_a_withdrawal_says_what_was_predicted_and_exported(project):
+    make_by_hand(project)
+    told = project.lineage("withdraw", "--rows", "505", "--reason", "asked for").splitlines()
+    start = "holds predictions for these rows, or by such a model: "
+    again, by_hand = "; the next run of snakemake makes it again", "export again, or remove it"
+    # No model was trained on row 505, which is evaluated and predicted.
+    assert f"{start}results/small/predictions/tail/predictions.npy{again}" in told
+    assert len([line for line in told if line.startswith(start)]) == 1
+    assert told[-1] == "exported with an evaluation on such rows: hand/exported; " + by_hand
+    told = project.lineage("withdraw", "--rows", "5", "--reason", "asked for").splitlines()
+    assert f"{start}results/small/predictions/next/predictions.npy{again}" in told
+    assert f"{start}hand/predictions.npy; predict again, or remove it" in told
+    assert told[-1] == "exported from such a model: hand/exported; " + by_hand
+
+
+def make_by_hand(project):
+    """Predict a file and export the model, as a user does."""
+    (project / "hand").mkdir()
+    split, new = "results/small/splits/first", "hand/predictions.npy"
+    for script, *arguments in (
+        ["predict", "--split", split, "--data", "own/x.csv", "--predictions", new],
+        ["export", split, "hand/exported"],
+    ):
+        command = ["python", f"scripts/{script}.py", *arguments]
+        done = subprocess.run(
+            command, cwd=project.folder, capture_output=True, text=True, env=environment()
+        )
+        assert done.returncode == 0, done.stderr
 
 
 def test_predictions_that_nobody_asks_for_any_more_can_be_removed(project):
@@ -91,6 +126,20 @@ def test_predictions_that_nobody_asks_for_any_more_can_be_removed(project):
     assert "results/small/predictions/next  (the predictions next are no longer" in done.stdout
     assert not (project / "results/small/predictions/next").exists()
     assert (project / "results/small/predictions/tail").exists()
+
+
+def test_predictions_that_fail_are_told_once_and_recorded_with_their_reasons(project):
+    (project / "own/x.csv").write_text("area\n3\n")
+    run = project.snakemake(check=False)
+    assert run.status == 1
+    # The summary of what is finished names it; what to do stands below, once.
+    assert run.output.count("predict/next failed: own/x.csv: there is no column 'a'. Log: ") == 1
+    assert run.output.count("predict/next cannot be made:\n") == 1
+    assert "predict failed" not in run.output
+    runs = json.loads(project.lineage("log", "--json"))
+    [failed] = [one for one in runs if one["state"] == "failed" and one["name"] != "workflow"]
+    assert (failed["name"], failed["reason"]) == ("predict/first", "rows changed")
+    assert "area" in failed["message"]
 
 
 def test_mistakes_are_told_before_anything_runs(project):

@@ -15,6 +15,9 @@ _END_OF_LOG = 1 << 16
 
 _LONGEST_REASON = 200
 
+#: The programs that look at the settings first, by the jobs that run them.
+_CHECKS = {"import_data": "check_components", "describe_files": "check_components"}
+
 _UNKNOWN = "it ended without saying why; perhaps it was killed"
 
 _TRACEBACK = "Traceback (most recent call last):"
@@ -45,7 +48,12 @@ def _is_finished(judge: Judge, today: Today, split: str) -> bool:
 
 
 def failed_job(
-    job: str, split: str | None, logs: Sequence[str], mistakes: Mapping[str, Sequence[str]]
+    job: str,
+    split: str | None,
+    logs: Sequence[str],
+    mistakes: Mapping[str, Sequence[str]],
+    *,
+    part: str | None = None,
 ) -> FailedJob:
     """Return a job that has failed, with the reason.
 
@@ -53,13 +61,25 @@ def failed_job(
         job: the name of its rule, as the script is named.
         split: its split; None for a job of the whole dataset.
         logs: its log files.
-        mistakes: the mistakes that ended jobs, by names like "train/first".
+        mistakes: the mistakes that ended programs, by names like "train/first".
+        part: what tells the job from others of its rule, if that is no split.
     """
     log = logs[0] if logs else None
-    failed = FailedJob(job, split, _UNKNOWN, log)
-    if problems := mistakes.get(failed.name):
+    failed = FailedJob(job, split, _UNKNOWN, log, part)
+    if problems := mistakes_of_job(failed, mistakes):
         return replace(failed, reason=_first_sentence(problems[0]))
     return failed if log is None else replace(failed, reason=_short(reason_in_log(log)))
+
+
+def mistakes_of_job(job: FailedJob, mistakes: Mapping[str, Sequence[str]]) -> Sequence[str]:
+    """Return the mistakes that have ended a job; none where it ended otherwise.
+
+    Args:
+        job: the job.
+        mistakes: the mistakes that ended programs, by names like "train/first".
+    """
+    check = _CHECKS.get(job.job, "")
+    return mistakes.get(job.name) or mistakes.get(check, ())
 
 
 def reason_in_log(path: str | os.PathLike) -> str:

@@ -5,9 +5,9 @@ workflow that another one uses as a module learns here when jobs start, and how 
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 #: What Snakemake says when it was asked to stop, at once or after the jobs that run.
 _STOPPED = ("Terminating processes on user request", "Will exit after finishing currently running")
@@ -22,12 +22,14 @@ class JobStart:
     Attributes:
         rule: the name of the rule.
         split: the value of the wildcard `split`; None for a rule without it.
+        part: the value of the wildcard, whatever it is called; None for a rule without one.
         outputs: the paths of the outputs.
         reason: why Snakemake runs the job.
     """
 
     rule: str
     split: str | None
+    part: str | None
     outputs: tuple[str, ...]
     reason: str
 
@@ -82,11 +84,8 @@ class SnakemakeEvents(logging.Handler):
             self._has_started = True
             self._on_start()
         elif event == "job_info":
-            split = (facts["wildcards"] or {}).get("split")
-            outputs = tuple(map(str, facts["output"] or ()))
-            job = JobStart(facts["rule_name"], split, outputs, facts["reason"] or "")
-            self._jobs[facts["jobid"]] = job
-            self._on_job(job)
+            self._jobs[facts["jobid"]] = _job_start(facts)
+            self._on_job(self._jobs[facts["jobid"]])
         elif event == "job_error" and facts["jobid"] in self._jobs:
             logs = tuple(map(str, facts["log"] or ()))
             self._failures[facts["jobid"]] = JobFailure(self._jobs[facts["jobid"]], logs)
@@ -105,3 +104,15 @@ class SnakemakeEvents(logging.Handler):
             self._has_ended = True
             failures = [] if self._was_stopped else list(self._failures.values())
             self._on_end("failed" if self._failed else "completed", failures)
+
+
+def _job_start(facts: Mapping[str, Any]) -> JobStart:
+    """Return the job that an event of Snakemake's log tells of."""
+    wildcards = facts["wildcards"] or {}
+    return JobStart(
+        rule=facts["rule_name"],
+        split=wildcards.get("split"),
+        part="/".join(map(str, wildcards.values())) or None,
+        outputs=tuple(map(str, facts["output"] or ())),
+        reason=facts["reason"] or "",
+    )

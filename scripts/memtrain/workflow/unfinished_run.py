@@ -26,20 +26,24 @@ class FailedJob:
 
     Attributes:
         job: the name of its rule, as the script is named.
-        split: its split; None for a job of the whole dataset.
+        split: its split; None for a job of no split alone.
         reason: why it has failed, in a sentence or a few words.
         log: the file of its log; None where it has none.
+        part: what tells the job from others of its rule, if that is no split: the group of files,
+            or the name of the predictions.
     """
 
     job: str
     split: str | None
     reason: str
     log: str | None
+    part: str | None = None
 
     @property
     def name(self) -> str:
         """Its name, like "train/first"."""
-        return self.job if self.split is None else f"{self.job}/{self.split}"
+        part = self.part or self.split
+        return self.job if part is None else f"{self.job}/{part}"
 
     @property
     def text(self) -> str:

@@ -4,7 +4,7 @@ import pytest
 
 from memtrain.core.errors import UserError
 from memtrain.system import checked_json
-from memtrain.workflow.failed_run import failed_job, reason_in_log
+from memtrain.workflow.failed_run import failed_job, mistakes_of_job, reason_in_log
 from memtrain.workflow.unfinished_run import FailedJob, UnfinishedRun
 
 CHAINED = """\
@@ -53,6 +53,24 @@ def test_of_a_known_mistake_the_first_sentence_is_told(tmp_path):
 def test_a_job_of_the_whole_dataset_has_no_split():
     job = failed_job("import_data", None, [], {"import_data": ["no such file"]})
     assert job.text == "import_data failed: no such file."
+
+
+def test_a_job_that_is_for_no_split_is_told_by_its_part():
+    mistakes = {"predict/next": ["the column x is missing. Add it."]}
+    job = failed_job("predict", None, [], mistakes, part="next")
+    assert job.text == "predict/next failed: the column x is missing."
+    assert job.split is None
+    assert mistakes_of_job(job, mistakes) == mistakes["predict/next"]
+    assert not mistakes_of_job(failed_job("predict", None, [], mistakes, part="tail"), mistakes)
+
+
+@pytest.mark.parametrize("job", ["import_data", "describe_files"])
+def test_a_mistake_that_the_check_before_a_job_found_is_that_of_the_job(job):
+    mistakes = {"check_components": ["there is no model Mpl."]}
+    failed = failed_job(job, None, [], mistakes)
+    assert failed.text == f"{job} failed: there is no model Mpl."
+    assert mistakes_of_job(failed, mistakes) == mistakes["check_components"]
+    assert not mistakes_of_job(failed_job("train", "a", [], mistakes), mistakes)
 
 
 RUN = UnfinishedRun(("a", "b"), (FailedJob("train", "c", "nan", "c.log"),))

@@ -26,7 +26,9 @@ if workflow.is_main_process:
     logger.addHandler(
         SnakemakeEvents(
             on_start=lambda: write("start"),
-            on_job=lambda job: write(f"{{job.rule}} {{job.split}} {{' '.join(job.outputs)}}"),
+            on_job=lambda job: write(
+                f"{{job.rule}} {{job.split}} {{job.part}} {{' '.join(job.outputs)}}"
+            ),
             on_end=lambda state, failures: write(
                 " ".join([state, *(f"{{one.start.rule}}:{{one.logs[0]}}" for one in failures)])
             ),
@@ -40,6 +42,10 @@ rule quick:
 rule slow:
     output: "slow/{{split}}"
     shell: "touch started && sleep 1 && touch {{output}}"
+
+rule other:
+    output: "other/{{prediction}}"
+    shell: "touch {{output}}"
 
 rule bad:
     output: "bad"
@@ -74,9 +80,13 @@ def events(process, folder):
 
 
 def test_a_run_starts_and_has_jobs_and_ends(folder):
-    told = events(snakemake(folder, "quick", "slow/a"), folder)
+    told = events(snakemake(folder, "quick", "slow/a", "other/b"), folder)
     assert told[0] == "start"
-    assert sorted(told[1:-1]) == ["quick None quick", "slow a slow/a"]
+    assert sorted(told[1:-1]) == [
+        "other None b other/b",
+        "quick None None quick",
+        "slow a a slow/a",
+    ]
     assert told[-1] == "completed"
 
 

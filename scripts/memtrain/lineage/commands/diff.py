@@ -34,7 +34,7 @@ def run(query: Query) -> int:
         index.record(find_run(index, query.project, name)) for name in _two_names(query)
     )
     changes = difference(before, after, WORKFLOW)
-    reason = Reasons(index).reason(after.parent_id, after.job, after.split)
+    reason = Reasons(index).reason(after)
     lines = [f"{before.name} {before.started_at} -> {after.name} {after.started_at}"]
     if reason:
         lines.append(f"why the later one ran: {reason}")

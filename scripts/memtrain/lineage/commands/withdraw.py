@@ -8,6 +8,13 @@ from memtrain.core.wording import counted, listed
 from memtrain.data.files_layout import FilesLayout
 from memtrain.lineage.commands.base import Commands, Query, add_time_argument, reason_text
 from memtrain.lineage.commands.row_arguments import add_place_arguments, add_row_arguments
+from memtrain.lineage.queries.currency import current_configuration
+from memtrain.lineage.queries.impact import downstream_of_rows, with_models_on_disk
+from memtrain.lineage.queries.made_by_models import (
+    MadeByModel,
+    lines_on_made_by_models,
+    made_by_models,
+)
 from memtrain.lineage.queries.models_on_disk import ModelOnDisk
 from memtrain.lineage.queries.removed_models import RemovedModel
 from memtrain.lineage.queries.withdraw import state_gone, withdraw
@@ -50,7 +57,7 @@ def add_parser(commands: Commands) -> None:
 
 
 def run(query: Query) -> int:
-    """Withdraw rows, and print which models were trained on them."""
+    """Withdraw rows, and print which models were trained on them, and what was made with these."""
     if query.arguments.gone:
         return _state_gone(query)
     if query.arguments.at is not None:
@@ -62,12 +69,16 @@ def run(query: Query) -> int:
     removed = [one for one in query.removed_models if one.may_hold(rows)]
     lines += _lines_on_removed_models(removed)
     lines += _lines_on_models(models, unknown, rows)
+    made = _made_by_models(query, rows, models)
+    lines += lines_on_made_by_models(made)
     content = {
         "withdrawal": added[0].model_dump(),
         "withdrawals": [one.model_dump() for one in added],
         "models": [one.facts() for one in models],
         "models_with_unknown_rows": [one.facts() for one in unknown],
         "removed_models": [one.facts() for one in removed],
+        "predictions": [vars(one) for one in made if one.script == "predict"],
+        "exports": [vars(one) for one in made if one.script == "export"],
     }
     return query.answer(content, lines)
 
@@ -83,6 +94,29 @@ def _withdrawn(query: Query) -> list[Withdrawal]:
         [rows] = query.named_rows()
         return [withdraw(query.withdrawals_file, rows=rows, **settings)]
     return withdraw_bytes(query.withdrawals_file, places=query.named_bytes(), **settings)
+
+
+def _made_by_models(
+    query: Query, rows: Sequence[Range], reached: Sequence[ModelOnDisk]
+) -> list[MadeByModel]:
+    """Return the predictions and exported models that withdrawn rows have reached.
+
+    Args:
+        query: the arguments of the command, and the records.
+        rows: the withdrawn rows.
+        reached: the models on the disk that were trained on them.
+    """
+    files = with_models_on_disk(
+        query.index,
+        downstream_of_rows(query.index, query.data, rows),
+        models=query.models,
+        project=query.project,
+        data=query.data,
+        reached=reached,
+    )
+    configured = current_configuration(query.results, query.project).predictions
+    again = [query.results.prediction(name).predictions for name in configured]
+    return made_by_models(files, again, query.project)
 
 
 def _lines_on_withdrawal(added: Withdrawal) -> Iterator[str]:

@@ -196,7 +196,7 @@ class _GraphBuilder:
                 parameters=facts.parameters,
                 effort=facts.effort,
                 details=facts.details,
-                reason=self._reasons.reason(facts.parent_id, facts.job, facts.split),
+                reason=self._reasons.reason(facts),
                 code=_position_in(shared.code, facts.code),
                 environment=_position_in(shared.environment, facts.environment),
                 machine=_position_in(shared.machine, facts.machine),

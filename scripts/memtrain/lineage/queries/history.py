@@ -3,7 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from memtrain.lineage.index.facts import RunFacts
 from memtrain.lineage.index.lineage_index import LineageIndex
+from memtrain.lineage.records.run_record import RunRecord
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def _entry(index: LineageIndex, run: int, reasons: "Reasons") -> HistoryEntry:
         started_at=facts.started_at,
         state=facts.state,
         seconds=facts.effort.get("seconds"),
-        reason=reasons.reason(facts.parent_id, facts.job, facts.split),
+        reason=reasons.reason(facts),
         message=facts.message,
         written=written,
     )
@@ -74,20 +76,15 @@ class Reasons:
         self._index = index
         self._jobs: dict[str, list[dict[str, Any]]] = {}
 
-    def reason(self, parent_id: str | None, job: str, split: str | None) -> str | None:
-        """Return why Snakemake ran a job; None where it was run by hand, or is not known.
-
-        Args:
-            parent_id: the UUID of the run of the workflow; None for a job that was run by hand.
-            job: the name of the job.
-            split: the split of the job; None for a job for all splits.
-        """
-        if parent_id is None:
+    def reason(self, run: RunFacts | RunRecord) -> str | None:
+        """Return why Snakemake ran a job; None where it was run by hand, or is not known."""
+        if run.parent_id is None:
             return None
-        if parent_id not in self._jobs:
-            self._jobs[parent_id] = self._read(parent_id)
-        for one in self._jobs[parent_id]:
-            if (one["job"], one["split"]) == (job, split):
+        if run.parent_id not in self._jobs:
+            self._jobs[run.parent_id] = self._read(run.parent_id)
+        part = run.details.get("job", {}).get("part") or run.split
+        for one in self._jobs[run.parent_id]:
+            if (one["job"], one.get("part") or one["split"]) == (run.job, part):
                 return one["reason"]
         return None
 

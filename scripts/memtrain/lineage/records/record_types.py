@@ -58,6 +58,7 @@ class _Training(_Facts):
 class _Job(_Facts):
     job: str
     split: str | None
+    part: str | None = None
     reason: str | None
 
 
@@ -66,6 +67,10 @@ class _Workflow(_Facts):
     user: str
     snakemake: str
     jobs: list[_Job] = []
+
+
+class _Part(_Facts):
+    part: str | None = None
 
 
 class _Finding(_Facts):
@@ -124,6 +129,7 @@ class _Acceptance(_Facts):
 class _Details(_Facts):
     training: _Training | None = None
     workflow: _Workflow | None = None
+    job: _Part | None = None
     verification: _Verification | None = None
     cleaning: _Cleaning | None = None
     withdrawal: _Withdrawal | None = None

@@ -114,6 +114,7 @@ class Recorder:
         self.failures = KnownFailures(options.folder, options.workflow_run)
         self._script = script.resolve()
         self._split = split
+        self._part = None if part == split else part
         self._options = options
         self._privacy = Privacy(Path.cwd())
         self._start_seconds = time.perf_counter()
@@ -138,6 +139,7 @@ class Recorder:
                 code=[code_root("memtrain", self._script.parents[1], code)],
                 environment=self._privacy.content(variables),
                 machine=self._privacy.content(machine(self._options.attempt)),
+                details={"job": {"part": self._part}} if self._part else {},
             )
             self._store.started(self._record)
 

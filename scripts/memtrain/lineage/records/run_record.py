@@ -115,7 +115,8 @@ class RunRecord:
         machine: host, processors, memory, GPUs, batch job and attempt.
         effort: "seconds" and "peak_memory_bytes".
         details: facts that only some kinds of jobs have: "training", "metrics", "workflow",
-            "withdrawal", "verification".
+            "withdrawal", "verification"; "job" where a part tells it from others of its script that
+            is no split.
     """
 
     run_id: str

@@ -120,7 +120,8 @@ class WorkflowRun:
         """Note which job runs, and why."""
         if self.is_own(job):
             reason = Privacy(Path.cwd()).text(job.reason)
-            self._jobs.append({"job": self.job_name(job), "split": job.split, "reason": reason})
+            name = {"job": self.job_name(job), "split": job.split, "part": job.part}
+            self._jobs.append(name | {"reason": reason})
 
     def is_own(self, job: JobStart) -> bool:
         """Return whether a job is one of this workflow: it writes below the folder of results."""
