@@ -6,6 +6,7 @@ deviations) stands in the recipe, and is of the training rows alone.
 """
 
 from collections.abc import Callable, Sequence
+from math import prod
 
 import numpy as np
 import torch
@@ -15,7 +16,9 @@ from memtrain.components.transforms import Row, build_transform
 from memtrain.core.errors import UserError
 from memtrain.core.wording import listed
 from memtrain.data.field_statistics import FieldStatistics
+from memtrain.data.record_file import dtype_from_json
 from memtrain.data.row_decoding import is_batched, is_row_wise
+from memtrain.data.source import PRESENT
 from memtrain.recipes.recipe import TrainingRecipe
 
 #: Losses of torch.nn that compare numbers, whatever their unit.
@@ -105,6 +108,32 @@ def fill_values(recipe: TrainingRecipe) -> np.ndarray:
     if not recipe.fills:
         return np.full(len(recipe.task.features), np.nan)
     return np.array([np.nan if one is None else one for one in recipe.fills], np.float64)
+
+
+def filled_values(recipe: TrainingRecipe) -> dict[str, np.ndarray]:
+    """Return which values of the fields of a record may be missing, since something fills them.
+
+    Returns:
+        booleans (values,), by field. In the field of validity, those that may be false.
+    """
+    filled = ~np.isnan(fill_values(recipe))
+    if recipe.encoding is None:
+        return {"features": filled}
+    fields = dtype_from_json(recipe.task.dtype)
+    found = {name: np.zeros(prod(fields[name].shape), bool) for name in fields.names or ()}
+    place = 0
+    for column in recipe.encoding.columns:
+        if column.kind == "numbers":
+            values = filled[place : place + column.width]
+            found[column.field][column.start : column.start + column.width] = values
+        elif column.kind == "times":
+            is_filled = filled[place : place + column.own_features].all()
+            found[column.field][column.start] = is_filled
+        if column.present is not None:
+            values = filled[place : place + column.width]
+            found[PRESENT][column.present : column.present + column.width] = values
+        place += column.features
+    return found
 
 
 def build_row_transform(where: str, recipe: TrainingRecipe) -> Callable[[Row], Row] | None:

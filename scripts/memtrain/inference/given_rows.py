@@ -1,6 +1,7 @@
 """Takes rows in the forms that users hold them in: tables of several libraries, dicts, arrays."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -34,9 +35,15 @@ def columns_of(rows: Any) -> dict[str, pa.ChunkedArray] | None:
     problems: list[str] = []
     columns: dict[str, pa.ChunkedArray] = {}
     for name, values in zip(names, _values(rows), strict=True):
+        if isinstance(values, str | bytes) or not hasattr(values, "__iter__"):
+            problems.append(
+                f"rows, column '{name}': found {shown(values)}, which is a single value. Give a "
+                "list with a value for each row."
+            )
+            continue
         try:
             columns[name] = _as_column(values)
-        except (pa.ArrowException, TypeError, ValueError, UserError) as error:
+        except (pa.ArrowException, ArithmeticError, TypeError, ValueError, UserError) as error:
             problems.append(
                 f"rows, column '{name}': Arrow cannot read it ({str(error).splitlines()[0]}). Give "
                 "it one type: numbers, text, dates or times."
@@ -95,11 +102,18 @@ def as_array(rows: Any) -> np.ndarray:
 def _names(rows: Any) -> list[str] | None:
     if isinstance(rows, pa.Table | pa.RecordBatch):
         return list(rows.schema.names)
-    if isinstance(rows, Mapping) or hasattr(rows, "iloc"):
+    if isinstance(rows, Mapping) or _is_data_frame(rows):
         return [str(name) for name in rows]
     if hasattr(rows, "__arrow_c_stream__"):
-        return list(pa.table(rows).schema.names)
+        # A single column, such as a row that was taken out of a DataFrame, is no table.
+        with suppress(pa.ArrowException, TypeError, ValueError):
+            return list(pa.table(rows).schema.names)
     return None
+
+
+def _is_data_frame(rows: Any) -> bool:
+    """Return whether rows are a DataFrame of pandas, or of a library like it."""
+    return hasattr(rows, "iloc") and getattr(rows, "ndim", 2) == 2
 
 
 def _values(rows: Any) -> list[Any]:
@@ -107,7 +121,7 @@ def _values(rows: Any) -> list[Any]:
         return list(rows.columns)
     if isinstance(rows, Mapping):
         return list(rows.values())
-    if hasattr(rows, "iloc"):  # pandas, whose own way to Arrow adds the index as a column.
+    if _is_data_frame(rows):  # Its own way to Arrow adds the index as a column.
         return [rows.iloc[:, place] for place in range(rows.shape[1])]
     return list(pa.table(rows).columns)
 

@@ -200,6 +200,8 @@ def _read_column(column: InputColumn, cells: pa.Array, records: np.ndarray) -> N
 
 def _values(column: InputColumn, cells: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     """Return values as the data file has them, and which are missing, both (rows, width)."""
+    if pa.types.is_null(cells.type):  # That of columns in which every value is missing.
+        cells = cells.cast(pa.string())
     if column.kind == "category":
         words = CategoryFeature(column.name).read(cells)
         return codes_of_words(words.words)[:, np.newaxis].view(np.int64), words.missing

@@ -32,6 +32,7 @@ from memtrain.inference.input_rows import input_columns, read_rows
 from memtrain.inference.process_settings import computing_as_evaluated
 from memtrain.inference.rebatching import rebatched, without_first
 from memtrain.inference.row_predictions import RowPredictions
+from memtrain.inference.unusable_values import UnusableValues
 from memtrain.metrics.model_outputs import OutputMeaning
 from memtrain.metrics.scorer import in_unit_of_target, rows_per_batch
 from memtrain.recipes.inputs import InputColumn
@@ -207,7 +208,10 @@ class LoadedModel:
                 doubles=training.dtype_of("target") == np.float64,
             )["prediction"].base
             size = rows_per_batch(training.in_features, values)
+            usable, row = UnusableValues(training, self.columns), done
             for records in rebatched(without_first(read(), done), size):
+                usable.refuse(records, row)
+                row += len(records)
                 unknown.update(self._unknown_words(records))
                 readable = meaning.readable(self._predict(meaning, self._tensors(records))[1])
                 with np.errstate(over="ignore"):

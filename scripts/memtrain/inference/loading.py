@@ -4,6 +4,7 @@ import os
 from typing import TYPE_CHECKING
 
 from memtrain.core.errors import UserError
+from memtrain.core.wording import shown
 
 if TYPE_CHECKING:
     from memtrain.inference.loaded_model import LoadedModel
@@ -22,9 +23,11 @@ def load_model(folder: str | os.PathLike, device: str | None = None) -> "LoadedM
             given.
 
     Raises:
-        UserError: if a file is missing or damaged, the model was not trained by this recipe, or a
-            package is not installed.
+        UserError: if a file is missing or damaged, the model was not trained by this recipe, the
+            device has another name, or a package is not installed.
     """
+    if device not in (None, "auto", "cpu", "cuda"):
+        raise UserError(f"load_model: found the device {shown(device)}; give cpu, cuda or auto.")
     # Programs that only load rows do without these packages.
     try:
         from memtrain.inference.loaded_model import read_model

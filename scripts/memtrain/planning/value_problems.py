@@ -5,7 +5,7 @@ from math import prod
 
 import numpy as np
 
-from memtrain.components.row_transform import fill_values
+from memtrain.components.row_transform import fill_values, filled_values
 from memtrain.core.errors import UserError
 from memtrain.core.wording import listed
 from memtrain.data.field_statistics import LEAST_SPREAD
@@ -41,7 +41,7 @@ def value_problems(
     yield from _inexact_integers(where, recipe, pieces)
     yield from _merged_values(where, recipe)
     yield from _absent_integers(where, recipe, pieces)
-    filled = _filled_values(recipe)
+    filled = filled_values(recipe)
     for use, parts in pieces.items():
         yield from _nonfinite_values(
             where, use, parts, filled, data=data, manifest=manifest, source=source
@@ -151,25 +151,6 @@ def _absent_integers(where: str, recipe: TrainingRecipe, pieces: Pieces) -> Iter
                     "rows out of the ranges."
                 )
         place += column.features
-
-
-def _filled_values(recipe: TrainingRecipe) -> dict[str, np.ndarray]:
-    """Return which values of the fields of a record may be missing, booleans, by field."""
-    filled = ~np.isnan(fill_values(recipe))
-    if recipe.encoding is None:
-        return {"features": filled}
-    fields = dtype_from_json(recipe.task.dtype)
-    found = {name: np.zeros(prod(fields[name].shape), bool) for name in fields.names or ()}
-    place = 0
-    for column in recipe.encoding.columns:
-        if column.kind == "numbers":
-            values = filled[place : place + column.width]
-            found[column.field][column.start : column.start + column.width] = values
-        elif column.kind == "times":
-            is_filled = filled[place : place + column.own_features].all()
-            found[column.field][column.start] = is_filled
-        place += column.features
-    return found
 
 
 def _nonfinite_values(

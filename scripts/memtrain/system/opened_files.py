@@ -1,12 +1,13 @@
 """Tells which files this process opens: by Python, and by loaders that Python does not see.
 
 Python tells its audit hooks of every file that it opens itself. Libraries in C++ and Rust open
-files without it. Of these, the loaders of safetensors and of pyarrow are known here: their public
-functions are replaced by ones that tell the path first, wherever a module has taken them before,
-and in modules that are imported later.
+files without it. Of these, the loaders of safetensors, of pyarrow and of PyTorch are known here:
+their public functions are replaced by ones that tell the path first, wherever a module has taken
+them before, and in modules that are imported later.
 """
 
 import functools
+import inspect
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,7 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any, Literal
+from urllib.parse import unquote, urlsplit
 
 #: What is done to a file, or that a temporary folder is made.
 Use = Literal["read", "write", "make folder"]
@@ -30,9 +32,16 @@ _LOADERS = {
     "pyarrow.csv": ("read_csv", "open_csv"),
     "pyarrow.dataset": ("dataset",),
     "pyarrow.feather": ("read_feather", "read_table"),
+    "pyarrow.ipc": ("RecordBatchFileReader.__init__", "RecordBatchStreamReader.__init__"),
     "pyarrow.json": ("read_json", "open_json"),
-    "pyarrow.orc": ("ORCFile.__init__",),
-    "pyarrow.parquet.core": ("ParquetFile.__init__", "ParquetDataset.__init__"),
+    "pyarrow.orc": ("ORCFile.__init__", "read_table"),
+    "pyarrow.parquet.core": (
+        *("ParquetFile.__init__", "ParquetDataset.__init__", "read_metadata", "read_schema"),
+    ),
+    "torch": ("from_file", "UntypedStorage.from_file"),
+    "torch.export": ("load",),
+    "torch.jit._serialization": ("load",),
+    "torch.package.package_importer": ("PackageImporter.__init__",),
 }
 
 _listeners: list[Listener] = []
@@ -74,9 +83,16 @@ def _hear(event: str, arguments: tuple[Any, ...]) -> None:
         is_new = isinstance(flags, int) and bool(flags & (os.O_WRONLY | os.O_TRUNC | os.O_EXCL))
         _tell(path, "write" if is_new else "read")
     elif event == "sqlite3.connect":
-        _tell(arguments[0], "read")
+        _tell([arguments[0], *_path_of_uri(arguments[0])], "read")
     elif event == "tempfile.mkdtemp":
         _tell(arguments[0], "make folder")
+
+
+def _path_of_uri(database: object) -> list[str]:
+    """Return the path of a database that is named as SQLite's URIs name it: file:PATH?mode=ro."""
+    if not isinstance(database, str) or not database.startswith("file:"):
+        return []
+    return [unquote(urlsplit(database).path)]
 
 
 def _tell(path: object, use: Use) -> None:
@@ -97,8 +113,9 @@ def _replace_loaders(module: ModuleType) -> None:
         original = getattr(owner, method, None)
         if original is None:
             continue
-        telling = _telling(original, position=1 if holder else 0)
-        setattr(owner, method, telling)
+        is_static = isinstance(inspect.getattr_static(owner, method), staticmethod)
+        telling = _telling(original, position=1 if holder and not is_static else 0)
+        setattr(owner, method, staticmethod(telling) if is_static else telling)
         for other in list(sys.modules.values()) if not holder else ():
             for key, value in list(getattr(other, "__dict__", {}).items()):
                 if value is original:

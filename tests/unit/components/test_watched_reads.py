@@ -9,6 +9,8 @@ import pytest
 from memtrain.core.errors import UserError
 from tests.trainings import Training
 
+pytestmark = pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+
 GENERATOR = np.random.default_rng(0)
 FEATURES = GENERATOR.random((60, 4), dtype=np.float32)
 TARGET = FEATURES.sum(axis=1)
@@ -109,6 +111,59 @@ def by_sqlite():
     return value
 
 
+def by_sqlite_uri():
+    connection = sqlite3.connect("file:data/x.sqlite?mode=ro", uri=True)
+    value = connection.execute("SELECT 1").fetchone()[0]
+    connection.close()
+    return value
+
+
+def by_ipc_file():
+    import pyarrow.ipc
+
+    return pyarrow.ipc.open_file("data/x.feather").read_all()["x"][0].as_py()
+
+
+def by_ipc_stream():
+    from pyarrow.ipc import open_stream
+
+    return open_stream("data/x.arrows").read_all()["x"][0].as_py()
+
+
+def by_parquet_metadata():
+    import pyarrow.parquet
+
+    return pyarrow.parquet.read_metadata("data/x.parquet").num_rows
+
+
+def by_parquet_schema():
+    from pyarrow.parquet import read_schema
+
+    return len(read_schema("data/x.parquet").names)
+
+
+def by_orc():
+    from pyarrow import orc
+
+    return orc.read_table("data/x.orc")["x"][0].as_py()
+
+
+def by_torch_script():
+    return torch.jit.load("data/x.jit")(torch.ones(1, 2)).sum().item()
+
+
+def by_torch_export():
+    return torch.export.load(Path("data/x.pt2")).module()(torch.ones(1, 2)).sum().item()
+
+
+def by_torch_from_file():
+    return float(torch.from_file("data/x.npy", size=24, dtype=torch.uint8).sum())
+
+
+def by_torch_storage():
+    return len(torch.UntypedStorage.from_file("data/x.npy", False, 24))
+
+
 def by_memtrain():
     import memtrain
 
@@ -168,6 +223,8 @@ def project(tmp_path_factory):
 
     import pyarrow as pa
     import pyarrow.feather
+    import pyarrow.ipc
+    import pyarrow.orc
     import pyarrow.parquet
     import safetensors.numpy
     import torch
@@ -184,7 +241,13 @@ def project(tmp_path_factory):
     safetensors.numpy.save_file({"x": np.ones(3)}, data / "x.safetensors")
     table = pa.table({"x": [1, 2]})
     pyarrow.parquet.write_table(table, data / "x.parquet")
-    pyarrow.feather.write_feather(table, str(data / "x.feather"))
+    pyarrow.feather.write_feather(table, str(data / "x.feather"), "uncompressed")
+    with pyarrow.ipc.new_stream(str(data / "x.arrows"), table.schema) as stream:
+        stream.write_table(table)
+    pyarrow.orc.write_table(table, str(data / "x.orc"))
+    layer = torch.nn.Linear(2, 1)
+    torch.jit.save(torch.jit.trace(layer, torch.ones(1, 2)), data / "x.jit")
+    torch.export.save(torch.export.export(layer, (torch.ones(1, 2),)), data / "x.pt2")
     sqlite3.connect(data / "x.sqlite").close()
     (data / "x.sqlite").touch()
     return folder
@@ -205,13 +268,23 @@ def problems_of(resolve, training):
 
 WAYS = {
     "x.txt": ["by_open", "by_path_of_other_folder", "by_thread"],
-    "x.npy": ["by_numpy", "by_numpy_map", "by_fromfile", "by_memory_map"],
+    "x.npy": [
+        *("by_numpy", "by_numpy_map", "by_fromfile", "by_memory_map"),
+        *("by_torch_from_file", "by_torch_storage"),
+    ],
     "x.pt": ["by_torch"],
+    "x.jit": ["by_torch_script"],
+    "x.pt2": ["by_torch_export"],
     "x.safetensors": ["by_safe_open", "by_safetensors"],
-    "x.parquet": ["by_parquet", "by_parquet_file", "by_dataset"],
-    "x.feather": ["by_feather"],
+    "x.parquet": [
+        *("by_parquet", "by_parquet_file", "by_dataset"),
+        *("by_parquet_metadata", "by_parquet_schema"),
+    ],
+    "x.feather": ["by_feather", "by_ipc_file"],
+    "x.arrows": ["by_ipc_stream"],
+    "x.orc": ["by_orc"],
     "x.csv": ["by_csv"],
-    "x.sqlite": ["by_sqlite"],
+    "x.sqlite": ["by_sqlite", "by_sqlite_uri"],
     "rows.npy": ["by_memtrain"],
 }
 

@@ -61,11 +61,12 @@ class ImportedModel:
         columns: keys of the import, beside its path.
         training: settings of the training.
         evaluate: whether the split has rows to evaluate on.
+        table: the cells of the table.
     """
 
-    def __init__(self, folder, columns, training, evaluate=True):
+    def __init__(self, folder, columns, training, evaluate=True, table=TABLE):
         self.table, data = folder / "table.csv", folder / "data.npy"
-        write_table(self.table)
+        write_table(self.table, table)
         keys = {"path": str(self.table), **columns}
         rows = TableImport(ImportSettings.model_validate(keys))
         rows.survey()
