@@ -8,6 +8,7 @@ where something that the module imports differs, or where the module remembers i
 import _imp
 import builtins
 import importlib
+import os
 import pkgutil
 import re
 import sys
@@ -56,13 +57,11 @@ class KeptModules:
 
     def __init__(self, folder, code):
         self._imports = {}
-        sys.path.insert(0, str(folder))
-        with self._noted_imports():
+        with self._noted_imports(), _without_bytecode(), _first_in_path(folder):
             package = importlib.import_module(PACKAGE)
             for module in pkgutil.walk_packages(package.__path__, f"{PACKAGE}."):
                 with suppress(ImportError):
                     importlib.import_module(module.name)
-        sys.path.remove(str(folder))
         names = [name for name in sys.modules if name.partition(".")[0] == PACKAGE]
         self._modules = {name: sys.modules.pop(name) for name in names}
         for package, _, module in (name.rpartition(".") for name in names if "." in name):
@@ -133,6 +132,25 @@ class KeptModules:
             self._code[self._contents[name]],
             self._imports.get(name, set()),
         )
+
+
+@contextmanager
+def _without_bytecode():
+    """Compile what is imported, so that its code is that of ``compile_once``."""
+    sys.pycache_prefix = os.devnull
+    try:
+        yield
+    finally:
+        sys.pycache_prefix = None
+
+
+@contextmanager
+def _first_in_path(folder):
+    sys.path.insert(0, str(folder))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
 
 
 class _Mover(SourceFileLoader):

@@ -1,5 +1,6 @@
 """The warm Python of tests runs what stands in a copy of the package, never what it has kept."""
 
+import compileall
 import json
 import subprocess
 import sys
@@ -47,6 +48,8 @@ def copy(tmp_path):
             path = tmp_path / name / f"memtrain/{file}.py"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(changes.get(file.rpartition("/")[2], content))
+        # Bytecode of the original must not be what is kept.
+        compileall.compile_dir(tmp_path / name, quiet=2)
         return tmp_path / name
 
     return write
