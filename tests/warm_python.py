@@ -10,6 +10,8 @@ bytes are the same is not compiled again. Other calls (`-c`, most modules) run t
 
 import array
 import ctypes
+import gc
+import importlib
 import marshal
 import os
 import resource
@@ -53,8 +55,6 @@ import warm_client
 warm_client.main({name!r}, {address!r})
 """
 
-_LIMITS = [getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")]
-
 
 def start(folder, owner):
     """Start a server, and write its programs into a folder. It ends when a process ends.
@@ -65,7 +65,7 @@ def start(folder, owner):
     """
     # The path of a socket must be short.
     address = f"{tempfile.mkdtemp(prefix='warm-')}/socket"
-    # Its end says that the server can be called, and that it goes on in the background.
+    # Its end says that the server can be called; it answers when it has imported its modules.
     subprocess.run([sys.executable, __file__, address, str(owner)], check=True)
     for name in ("python", "snakemake"):
         program = folder / name
@@ -81,12 +81,34 @@ def start(folder, owner):
 
 
 def serve(address, owner):
-    """Import the large packages, and fork for every call, until the owner has ended."""
-    import importlib
+    """Take calls from now on; import the large packages, and fork for every call.
 
+    Args:
+        address: path of the socket, which is there when the program that was called has ended.
+        owner: id of the process with which the server ends.
+    """
+    owner_ends = os.pidfd_open(owner)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(address)
+        listener.listen(64)
+        if os.fork():
+            os._exit(0)
+        os.setsid()
+        _import_all()
+        # Until now, an error was told where that of a test is.
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for number in range(3):
+            os.dup2(nothing, number)
+        _answer(listener, owner_ends)
+    shutil.rmtree(os.path.dirname(address), ignore_errors=True)
+    os._exit(0)
+
+
+def _import_all():
+    """Import the packages and the modules of this repository, without garbage collection."""
     from kept_modules import KeptModules, compile_once
 
-    owner_ends = os.pidfd_open(owner)
+    gc.disable()
     for name in MODULES:
         with suppress(ImportError):
             importlib.import_module(name)
@@ -95,27 +117,9 @@ def serve(address, owner):
         finalizer.atexit = False
     scripts = Path(__file__).resolve().parents[1] / "scripts"
     KeptModules(scripts, compile_once(scripts))
-    import gc
-
     gc.collect()
     gc.freeze()
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-        listener.bind(address)
-        listener.listen(64)
-        if os.fork():
-            os._exit(0)
-        _leave_the_starter()
-        _answer(listener, owner_ends)
-    shutil.rmtree(os.path.dirname(address), ignore_errors=True)
-    os._exit(0)
-
-
-def _leave_the_starter():
-    """Leave the session and the files of the process that started the server."""
-    os.setsid()
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for number in range(3):
-        os.dup2(nothing, number)
+    gc.enable()
 
 
 def _answer(listener, owner_ends):
