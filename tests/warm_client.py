@@ -1,14 +1,16 @@
-"""The client of ``warm_python``: hands a call to the server. It imports as little as it can."""
+"""The client of ``warm_python``: hands a call to the server.
 
-import array
-import contextlib
-import json
+It imports as little as it can: the public modules of sockets and signals take longer than Python.
+"""
+
+import _signal
+import _socket
+import marshal
 import os
-import signal
-import socket
+import resource
 import sys
 
-_FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+_FORWARDED = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGUSR1, _signal.SIGUSR2)
 
 #: Modules that `python -m` may run by the server.
 _MODULES = ("snakemake", "torch.distributed.run")
@@ -20,41 +22,56 @@ def main(name, address):
     if call is None:
         # The name in argv decides which environment Python takes itself to be in.
         os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
     connection.connect(address)
     early = []
     for number in _FORWARDED:
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, lambda number, frame: early.append(number))
-    files = array.array("i", [0, 1, 2])
-    content = json.dumps(call).encode() + b"\n"
-    sent = connection.sendmsg([content], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, files)])
-    connection.sendall(content[sent:])
-    lines = connection.makefile()
-    program = int(lines.readline())
+        if _signal.getsignal(number) is not _signal.SIG_IGN:
+            _signal.signal(number, lambda number, frame: early.append(number))
+    _send(connection, marshal.dumps(call))
+    program = int(_line(connection))
 
     def forward(number, frame):
-        with contextlib.suppress(ProcessLookupError):
+        try:  # noqa: SIM105 - see above
             os.kill(program, number)
+        except ProcessLookupError:
+            pass
 
     for number in _FORWARDED:
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, forward)
+        if _signal.getsignal(number) is not _signal.SIG_IGN:
+            _signal.signal(number, forward)
     for number in early:
         forward(number, None)
-    status = int(lines.readline() or 9)
+    status = int(_line(connection) or 9)
     if os.WIFSIGNALED(status):
         number = os.WTERMSIG(status)
-        if number != signal.SIGKILL:
-            signal.signal(number, signal.SIG_DFL)
+        if number != _signal.SIGKILL:
+            _signal.signal(number, _signal.SIG_DFL)
         os.kill(os.getpid(), number)
     os._exit(os.waitstatus_to_exitcode(status))
 
 
+def _send(connection, content):
+    """Send the length of a call in 8 bytes, the call, and the three open files of this process."""
+    files = b"".join(number.to_bytes(4, sys.byteorder) for number in range(3))
+    content = len(content).to_bytes(8, sys.byteorder) + content
+    sent = connection.sendmsg([content], [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, files)])
+    connection.sendall(content[sent:])
+
+
+def _line(connection):
+    """Return the next line of the server without its end; "" where the server has ended."""
+    line = b""
+    while not line.endswith(b"\n"):
+        part = connection.recv(1)
+        if not part:
+            return ""
+        line += part
+    return line[:-1].decode()
+
+
 def _call(name, arguments):
     """Return what the server has to know; None for what the real Python has to run."""
-    import resource
-
     # torchrun starts its processes with -u, which is about the streams alone.
     arguments = arguments[arguments[:1] == ["-u"] :]
     if name == "snakemake":
@@ -75,6 +92,6 @@ def _call(name, arguments):
         "folder": os.getcwd(),
         "environment": dict(os.environ),
         "umask": umask,
-        "ignored": [one for one in _FORWARDED if signal.getsignal(one) is signal.SIG_IGN],
+        "ignored": [one for one in _FORWARDED if _signal.getsignal(one) is _signal.SIG_IGN],
         "limits": [(limit, resource.getrlimit(limit)) for limit in limits],
     }

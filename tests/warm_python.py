@@ -10,7 +10,9 @@ bytes are the same is not compiled again. Other calls (`-c`, most modules) run t
 
 import array
 import ctypes
-import json
+import gc
+import importlib
+import marshal
 import os
 import resource
 import select
@@ -37,7 +39,10 @@ MODULES = (
         "matplotlib.pyplot",
     ),
     *("snakemake.cli", "snakemake.api", "snakemake.dag", "snakemake.logging", "sqlite3"),
-    "snakemake.executors.local",
+    *("snakemake.executors.local", "snakemake.profiles", "snakemake.report.html_reporter"),
+    *("snakemake.benchmark", "snakemake.assets", "snakemake.storage", "argparse_dataclass"),
+    *("smart_open", "encodings.idna", "graphlib", "pydantic.dataclasses", "matplotlib.style"),
+    *(f"PIL.{kind}ImagePlugin" for kind in ("Bmp", "Gif", "Jpeg", "Ppm", "Png")),
 )
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
@@ -50,8 +55,6 @@ import warm_client
 warm_client.main({name!r}, {address!r})
 """
 
-_LIMITS = [getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")]
-
 
 def start(folder, owner):
     """Start a server, and write its programs into a folder. It ends when a process ends.
@@ -62,7 +65,7 @@ def start(folder, owner):
     """
     # The path of a socket must be short.
     address = f"{tempfile.mkdtemp(prefix='warm-')}/socket"
-    # Its end says that the server can be called, and that it goes on in the background.
+    # Its end says that the server can be called; it answers when it has imported its modules.
     subprocess.run([sys.executable, __file__, address, str(owner)], check=True)
     for name in ("python", "snakemake"):
         program = folder / name
@@ -78,92 +81,84 @@ def start(folder, owner):
 
 
 def serve(address, owner):
-    """Import the large packages, and fork for every call, until the owner has ended."""
-    import importlib
+    """Take calls from now on; import the large packages, and fork for every call.
 
+    Args:
+        address: path of the socket, which is there when the program that was called has ended.
+        owner: id of the process with which the server ends.
+    """
     owner_ends = os.pidfd_open(owner)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(address)
+        listener.listen(64)
+        if os.fork():
+            os._exit(0)
+        os.setsid()
+        _import_all()
+        # Until now, an error was told where that of a test is.
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for number in range(3):
+            os.dup2(nothing, number)
+        _answer(listener, owner_ends)
+    shutil.rmtree(os.path.dirname(address), ignore_errors=True)
+    os._exit(0)
+
+
+def _import_all():
+    """Import the packages and the modules of this repository, without garbage collection."""
+    from kept_modules import KeptModules, compile_once
+
+    gc.disable()
     for name in MODULES:
         with suppress(ImportError):
             importlib.import_module(name)
     for finalizer in list(weakref.finalize._registry):
         # The operators of PyTorch need not be taken down one by one at the end of every fork.
         finalizer.atexit = False
-    _compile_once(Path(__file__).resolve().parents[1] / "scripts")
-    import gc
-
+    scripts = Path(__file__).resolve().parents[1] / "scripts"
+    KeptModules(scripts, compile_once(scripts))
     gc.collect()
     gc.freeze()
-    # The handlers are waited for by nobody.
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-        listener.bind(address)
-        listener.listen(64)
-        if os.fork():
-            os._exit(0)
-        _leave_the_starter()
-        while True:
-            readable, _, _ = select.select([listener, owner_ends], [], [])
-            if owner_ends in readable:
-                shutil.rmtree(os.path.dirname(address), ignore_errors=True)
-                os._exit(0)
+    gc.enable()
+
+
+def _answer(listener, owner_ends):
+    """Fork for every call, and tell its end, until the owner has ended."""
+    programs, clients = {}, {}
+    while True:
+        readable, _, _ = select.select([listener, owner_ends, *programs, *clients], [], [])
+        if owner_ends in readable:
+            return
+        if listener in readable:
             connection, _ = listener.accept()
-            if os.fork() == 0:
-                listener.close()
-                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-                _handle(connection)
-            connection.close()
+            with suppress(OSError):
+                program = _start(connection)
+                ended = os.pidfd_open(program)
+                programs[ended], clients[connection] = (program, connection), program
+        for client in clients.keys() & readable:
+            # It has nothing more to say, so it is gone.
+            os.kill(clients.pop(client), signal.SIGKILL)
+        for ended in programs.keys() & readable:
+            program, connection = programs.pop(ended)
+            clients.pop(connection, None)
+            os.close(ended)
+            _, status = os.waitpid(program, 0)
+            with connection, suppress(OSError):
+                connection.sendall(f"{status}\n".encode())
 
 
-def _leave_the_starter():
-    """Leave the session and the files of the process that started the server."""
-    os.setsid()
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for number in range(3):
-        os.dup2(nothing, number)
-
-
-def _compile_once(folder):
-    """Compile the files in a folder, and let imports of files with the same bytes use the code."""
-    import _imp
-    from importlib.machinery import SourceFileLoader
-
-    known = {}
-    for path in folder.rglob("*.py"):
-        content = path.read_bytes()
-        with suppress(SyntaxError):
-            known[content] = compile(content, str(path), "exec", dont_inherit=True)
-    compile_anew = SourceFileLoader.source_to_code
-
-    def source_to_code(self, data, path, **options):
-        code = known.get(bytes(data))
-        if code is None:
-            return compile_anew(self, data, path, **options)
-        # As Python does for the code that it finds in a file of bytecode.
-        _imp._fix_co_filename(code, path)
-        return code
-
-    SourceFileLoader.source_to_code = source_to_code
-
-
-def _handle(connection):
-    """Run a call in a fork; tell its status, or kill it when the client is gone."""
+def _start(connection):
+    """Run a call in a fork; tell its process, and return it."""
     call, files = _receive(connection)
     program = os.fork()
     if program == 0:
-        connection.close()
         _die_with_parent()
         _become(call, files)
     for file in files:
         os.close(file)
-    connection.sendall(f"{program}\n".encode())
-    ended = os.pidfd_open(program)
-    readable, _, _ = select.select([ended, connection], [], [])
-    if ended not in readable:
-        os.kill(program, signal.SIGKILL)
-    _, status = os.waitpid(program, 0)
     with suppress(OSError):
-        connection.sendall(f"{status}\n".encode())
-    os._exit(0)
+        connection.sendall(f"{program}\n".encode())
+    return program
 
 
 def _receive(connection):
@@ -171,9 +166,10 @@ def _receive(connection):
     content, ancillary, _, _ = connection.recvmsg(1 << 20, socket.CMSG_SPACE(3 * files.itemsize))
     for _, _, part in ancillary:
         files.frombytes(part)
-    while not content.endswith(b"\n"):
+    length = 8 + int.from_bytes(content[:8], sys.byteorder)
+    while len(content) < length:
         content += connection.recv(1 << 20)
-    return json.loads(content), list(files)
+    return marshal.loads(content[8:]), list(files)
 
 
 def _die_with_parent():

@@ -4,6 +4,7 @@ Imports are found by parsing the files; nothing is imported, and no list of file
 The files in a folder ``assets`` beside the modules of a package belong to all its modules.
 """
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -65,7 +66,7 @@ def reachable_code(
         The files to start from, then the others by their names.
     """
     reader = reader or CodeReader()
-    find = cache(lambda module: module_files(module, search))
+    find = _Finder(search).files
     found, queue = set(start), list(start)
     while queue:
         for module in imported_modules(queue.pop().path, reader):
@@ -87,28 +88,52 @@ def module_files(module: str, search: SearchPath) -> list[CodeFile]:
     Returns:
         The files; none for a module that is installed.
     """
-    for folder in search.folders_for(module) if module else ():
-        parts = folder.joinpath(*module.split("."))
-        candidates = (parts.with_suffix(".py"), parts / "__init__.py")
-        target = next((path for path in candidates if path.is_file()), None)
-        if target is not None:
-            paths = [*_inits_around(target, folder), target, *_assets(target.parent)]
-            return [CodeFile(path.relative_to(folder).as_posix(), path) for path in paths]
-    return []
+    return _Finder(search).files(module)
 
 
-def _inits_around(file: Path, folder: Path) -> list[Path]:
-    """Return the ``__init__.py`` of every package that a file lies in, below a folder."""
-    packages = [parent for parent in file.parents if parent.is_relative_to(folder)]
-    inits = (package / "__init__.py" for package in packages if package != folder)
-    return [init for init in inits if init != file and init.is_file()]
+class _Finder:
+    """Finds the files of modules, and asks for each file once.
 
+    Args:
+        search: where modules are looked for.
+    """
 
-def _assets(folder: Path) -> list[Path]:
-    """Return the files in the folder ``assets`` of a package; none if the folder is no package."""
-    if not (folder / "__init__.py").is_file():
+    def __init__(self, search: SearchPath):
+        self._search = search
+        self.files = cache(self._files)
+        self._file = cache(self._file_named)
+        self._assets = cache(self._assets_of)
+        self._is_folder = cache(os.path.isdir)
+
+    def _files(self, module: str) -> list[CodeFile]:
+        """Return the files of a module; none for a module that is installed."""
+        names = module.split(".")
+        for folder in self._search.folders_for(module) if module else ():
+            if not self._is_folder(os.path.join(folder, *names[:-1])):
+                continue
+            packages = ["/".join(names[:count]) for count in range(1, len(names) + 1)]
+            target = self._file(folder, f"{packages[-1]}.py")
+            if target is None:
+                target = self._file(folder, f"{packages[-1]}/__init__.py")
+                around = packages
+            else:
+                around = packages[:-1]
+            if target is not None:
+                inits = [self._file(folder, f"{package}/__init__.py") for package in around]
+                assets = self._assets(folder, around[-1] if around else ".")
+                return [*dict.fromkeys(file for file in (*inits, target) if file), *assets]
         return []
-    return sorted(path for path in folder.glob("assets/**/*") if path.is_file())
+
+    def _file_named(self, folder: Path, name: str) -> CodeFile | None:
+        """Return a file below a folder; None if there is none."""
+        return CodeFile(name, folder / name) if os.path.isfile(os.path.join(folder, name)) else None
+
+    def _assets_of(self, folder: Path, package: str) -> list[CodeFile]:
+        """Return the files in the folder ``assets`` of a package; none if it is no package."""
+        if not self._file(folder, f"{package}/__init__.py"):
+            return []
+        paths = (path for path in (folder / package).glob("assets/**/*") if path.is_file())
+        return [CodeFile(path.relative_to(folder).as_posix(), path) for path in sorted(paths)]
 
 
 def imported_modules(file: Path, reader: CodeReader) -> list[str]:
