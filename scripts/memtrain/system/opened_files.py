@@ -7,7 +7,6 @@ them before, and in modules that are imported later.
 """
 
 import functools
-import inspect
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -113,7 +112,7 @@ def _replace_loaders(module: ModuleType) -> None:
         original = getattr(owner, method, None)
         if original is None:
             continue
-        is_static = isinstance(inspect.getattr_static(owner, method), staticmethod)
+        is_static = isinstance(vars(owner).get(method), staticmethod)
         telling = _telling(original, position=1 if holder and not is_static else 0)
         setattr(owner, method, staticmethod(telling) if is_static else telling)
         for other in list(sys.modules.values()) if not holder else ():
