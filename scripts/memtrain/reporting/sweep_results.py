@@ -49,8 +49,8 @@ def with_configured_base(
         settings: settings by their full keys.
         configured: for each training of the sweep, its split under `splits`.
     """
-    base = settings.get(_BASE_KEY)
-    return dict(settings) | ({_BASE_KEY: configured[base]} if base in configured else {})
+    name = configured.get(str(settings.get(_BASE_KEY)))
+    return dict(settings) | ({} if name is None else {_BASE_KEY: name})
 
 
 def differing_keys(settings: Sequence[Mapping[str, Any]], swept: Sequence[str] = ()) -> list[str]:
