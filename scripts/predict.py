@@ -30,8 +30,12 @@ from memtrain.cli.number_arguments import number_of
 from memtrain.config.parsing import parse_settings_text
 from memtrain.config.results import ResultsLayout, SplitLayout
 from memtrain.config.text_files import CsvSettings
-from memtrain.core.ranges import Range, parse_bound, resolve_bound
+from memtrain.core.errors import raise_problems
+from memtrain.core.group_borders import resolve_pair
+from memtrain.core.ranges import Range, parse_bound
 from memtrain.data.files_layout import FilesLayout, is_description
+from memtrain.data.groups import read_group_borders
+from memtrain.data.layouts import read_layout
 from memtrain.data.made_from import (
     files_digest,
     packages_text,
@@ -41,6 +45,7 @@ from memtrain.data.made_from import (
 )
 from memtrain.data.manifest import Manifest
 from memtrain.data.rows_of_files import files_of_layout
+from memtrain.data.source import Source
 from memtrain.lineage.commands.row_arguments import parse_rows
 from memtrain.lineage.records.arguments import add_recording_arguments
 from memtrain.lineage.records.recorder import Recorder, recording
@@ -162,6 +167,7 @@ def main(argv: list[str] | None = None) -> int:
             record.reaches(own_code(settings, Path.cwd()))
             code = result_code_digest(Path(__file__), own_modules(settings), Path.cwd())
             withdrawals = withdrawals_of_data(args)
+            args.rows = rows_at_borders(args.data, args.rows)
             rows = open_rows_of_files(
                 model, args.data, args.rows, csv, lambda: withdrawn_rows(args, withdrawals)
             )
@@ -194,6 +200,34 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
+def rows_at_borders(data: str, bounds: "list[Bounds]") -> "list[Bounds]":
+    """Return ranges of rows whose percentages lie at borders of groups, as those of splits do.
+
+    Args:
+        data: the data file, whose source lies beside it; or other rows, which have no groups.
+        bounds: start and end of each range.
+
+    Raises:
+        UserError: naming the ranges that hold no row then.
+    """
+    source = ResultsLayout(Path(data).parent).source
+    has_percentages = any(isinstance(bound, str) for pair in bounds for bound in pair)
+    if not (has_percentages and source.is_file()):
+        return bounds
+    count = read_layout(data).rows
+    groups = read_group_borders(data, Source.read(source), count)
+    if groups is None:
+        return bounds
+    found = [resolve_pair(pair, count, groups) for pair in bounds]
+    raise_problems(
+        f"--rows: {start}:{end} is {rows} at borders of groups of '{groups.column}', and holds no "
+        "row. Choose a wider range."
+        for (start, end), rows in zip(bounds, found, strict=True)
+        if rows.rows <= 0
+    )
+    return [(rows.start, rows.end) for rows in found]
+
+
 def of_machine(device: str) -> dict[str, str]:
     """Return what else the bytes of predictions may depend on: the packages and the device."""
     return {"packages": packages_text(versions_of_packages()), "device": device}
@@ -222,10 +256,7 @@ def digest_of_rows(
         manifest = Manifest.read(args.manifest)
         manifest.check_belongs_to(args.data, args.manifest)
         count = manifest.layout.rows
-        asked = [
-            Range(resolve_bound(start, count), resolve_bound(end, count))
-            for start, end in args.rows or [(0, count)]
-        ]
+        asked = [resolve_pair(pair, count, None) for pair in args.rows or [(0, count)]]
         return digest_of_predicted_rows(manifest, asked, withdrawals_digest(withdrawals))
     files = [args.data]
     if is_description(args.data):

@@ -33,7 +33,8 @@ def write_patients(project):
 @pytest.fixture
 def project(tmp_path, repository):
     first = {"first": {"train": [0, "50%"], "evaluate": ["50%", "100%"]}}
-    configuration = CONFIGURATION | {"splits": first, "folds": 3}
+    predictions = {"half": {"split": "first", "rows": ["50%", "100%"]}}
+    configuration = CONFIGURATION | {"splits": first, "folds": 3, "predictions": predictions}
     project = make_project(tmp_path / "x", repository, configuration)
     write_imported(project)
     write_patients(project)
@@ -52,12 +53,14 @@ def used_rows(project, split):
 
 def test_no_patient_is_trained_and_evaluated_on(project):
     splits = ["first", "fold_1", "fold_2", "fold_3"]
-    expect(project.snakemake(), *ROWS, *of_split(*splits)[:-1], "summarize")
+    expect(project.snakemake(), *ROWS, *of_split(*splits)[:-1], "predict", "summarize")
     patients = read_patients(project)
     for split in splits:
         train, evaluate = used_rows(project, split)
         assert not {*patients[train]} & {*patients[evaluate]}
         assert len(train) + len(evaluate) == 600
+    predicted = np.load(project / "results/small/predictions/half/predictions.npy")
+    assert np.array_equal(predicted["row"], used_rows(project, "first")[1])
     expect(project.snakemake())
     project.lineage("verify")
     assert "groups.npy" in project.lineage("explain", "results/small/splits/first/split.json")

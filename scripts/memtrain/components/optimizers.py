@@ -90,8 +90,8 @@ def _check_suitable(
     parameters = trained_parameters(model)
     if not parameters:
         raise UserError(
-            f"{where}: the model has no parameter to train. Choose another `model`, or one whose "
-            "parameters require a gradient."
+            f"{where}: the model has no parameter to train. Choose another `model`, one whose "
+            "parameters require a gradient, or fewer patterns under `freeze`."
         )
     if factory is optim.SparseAdam:
         raise UserError(

@@ -8,7 +8,8 @@ from pydantic import Field, model_validator
 from memtrain.config.splits import Ranges
 from memtrain.config.text_files import CsvSettings
 from memtrain.config.types import Settings
-from memtrain.core.ranges import Range, resolve_bound
+from memtrain.core.group_borders import GroupBorders, resolve_pair
+from memtrain.core.ranges import Range
 from memtrain.core.wording import did_you_mean, listed, shown
 
 
@@ -42,16 +43,15 @@ class PredictionSettings(Settings):
             raise ValueError("`csv` says how `files` are written; remove it, or name `files`")
         return self
 
-    def resolved(self, count: int) -> list[Range]:
+    def resolved(self, count: int, groups: GroupBorders | None = None) -> list[Range]:
         """Return the rows of the dataset by their numbers; none where files are predicted.
 
         Args:
             count: the number of rows in the data file.
+            groups: borders between groups of rows, at which percentages lie as in splits; None
+                where rows have none.
         """
-        return [
-            Range(resolve_bound(start, count), resolve_bound(end, count))
-            for start, end in self.rows or []
-        ]
+        return [resolve_pair(pair, count, groups) for pair in self.rows or []]
 
 
 def prediction_problems(

@@ -10,8 +10,8 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from memtrain.config.plain_values import read_number
 from memtrain.config.training import TrainingOverrides
 from memtrain.config.types import Settings
-from memtrain.core.group_borders import GroupBorders
-from memtrain.core.ranges import Range, overlaps, parse_bound, resolve_bound, self_overlaps
+from memtrain.core.group_borders import GroupBorders, resolve_pair
+from memtrain.core.ranges import Range, overlaps, parse_bound, self_overlaps
 from memtrain.core.wording import listed, shown
 
 
@@ -105,7 +105,7 @@ class SplitSettings(Settings):
             ("evaluate", self.evaluate),
         ):
             pairs, where = given or [], f"{key}.{use}"
-            ranges = _resolve_pairs(pairs, rows, groups)
+            ranges = [resolve_pair(pair, rows, groups) for pair in pairs]
             problems += _range_problems(where, pairs, ranges, rows, groups)
             if groups is not None:
                 problems += _cut_groups(where, pairs, groups)
@@ -135,16 +135,6 @@ def _shared_rows(key: str, ranges_by_use: dict[str, list[Range]]) -> Iterator[st
                 f"{key}: rows {listed(shared)} are both {one} on and {other} on. Change "
                 f"`{_KEYS[one]}` or `{_KEYS[other]}`, or set `allow_overlap: true`."
             )
-
-
-def _resolve_pairs(
-    pairs: list[list[int | str]], rows: int, groups: GroupBorders | None
-) -> list[Range]:
-    def resolved(bound: int | str) -> int:
-        row = resolve_bound(bound, rows)
-        return groups.nearest(row) if groups and isinstance(bound, str) else row
-
-    return [Range(*map(resolved, pair)) for pair in pairs]
 
 
 def _cut_groups(key: str, pairs: list[list[int | str]], groups: GroupBorders) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """Finds what is wrong with a sweep, before anything runs."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from memtrain.config.parsing import parse_settings
 from memtrain.config.schema import Configuration
@@ -46,16 +47,16 @@ def _settings_problems(configuration: Configuration) -> Iterator[str]:
     trainings_by_problem: dict[str, list[str]] = {}
     first_by_settings: dict[str, str] = {}
     for name, planned in configuration.trainings.items():
-        if not planned.settings:
-            continue
         merged = configuration.merged_training_settings(name)
         try:
             settings = parse_settings(TrainingSettings, merged, "training")
         except UserError as error:
-            for problem in error.problems:
+            # Those of a split as it is are told where that is read.
+            for problem in error.problems if planned.settings else ():
                 trainings_by_problem.setdefault(problem, []).append(name)
             continue
-        content = canonical_json.dumps([planned.base, settings.model_dump(mode="json")])
+        meaning = _with_whole_numbers(settings.model_dump(mode="json"))
+        content = canonical_json.dumps([planned.base, meaning])
         first = first_by_settings.setdefault(content, name)
         if first != name:
             yield (
@@ -64,6 +65,15 @@ def _settings_problems(configuration: Configuration) -> Iterator[str]:
             )
     for problem, names in trainings_by_problem.items():
         yield f"sweep: {problem} ({_trainings(names)})"
+
+
+def _with_whole_numbers(value: Any) -> Any:
+    """Return settings with whole numbers as integers: 1 and 1.0 mean the same."""
+    if isinstance(value, dict):
+        return {key: _with_whole_numbers(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_with_whole_numbers(part) for part in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _trainings(names: list[str]) -> str:

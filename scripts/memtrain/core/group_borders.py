@@ -4,6 +4,8 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from memtrain.core.ranges import Range, resolve_bound
+
 
 @dataclass(frozen=True)
 class GroupBorders:
@@ -56,3 +58,21 @@ class GroupBorders:
             # At least one group for this part, and one for each of those to come.
             numbers.append(max(numbers[-1] + 1, min(number, self.groups - (parts - part))))
         return [*map(self.at, numbers), self.rows]
+
+
+def resolve_pair(pair: Sequence[int | str], rows: int, groups: GroupBorders | None) -> Range:
+    """Return a range by its row numbers.
+
+    Args:
+        pair: its start and its end, each a row number or a percentage.
+        rows: number of rows in the file.
+        groups: borders between groups of rows; None where rows have none. A percentage stands for
+            the border that is nearest to it.
+    """
+
+    def resolved(bound: int | str) -> int:
+        row = resolve_bound(bound, rows)
+        return groups.nearest(row) if groups and isinstance(bound, str) else row
+
+    start, end = pair
+    return Range(resolved(start), resolved(end))

@@ -1,12 +1,15 @@
 """Looks at whether trainings can start from the models that they name."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 import torch
 
 from memtrain.components.build import build_model_parts
 from memtrain.components.initial_weights import Shape, chosen_keys, shapes_in, shapes_of
 from memtrain.config.initial import bases
+from memtrain.config.results import ResultsLayout
+from memtrain.config.training import TrainingSettings
 from memtrain.core.errors import UserError
 from memtrain.core.ranges import Range, overlaps
 from memtrain.core.wording import listed
@@ -41,6 +44,39 @@ def initial_problems(recipes: Sequence[Recipe], layout: RowLayout) -> Iterator[s
             _check_shapes(recipe.training, base)
         except UserError as error:
             yield from (f"splits.{recipe.split}.{problem}" for problem in error.problems)
+
+
+def own_result_problems(
+    where: str, settings: TrainingSettings, results: ResultsLayout
+) -> Iterator[str]:
+    """Yield a problem for each declared file that is a result of a split of this workflow.
+
+    Whether such a file is made before it is read, and which rows it comes from, would be unknown.
+
+    Args:
+        where: key of the training settings.
+        settings: the settings.
+        results: where the results of the workflow lie.
+    """
+    folder = results.splits.resolve()
+    for path in settings.files:
+        found = Path(path).resolve()
+        if folder not in found.parents or len(found.relative_to(folder).parts) < 2:
+            continue
+        split = found.relative_to(folder).parts[0]
+        start = f"`initial: {{split: {split}}}`"
+        if settings.initial is not None and settings.initial.path == path:
+            yield (
+                f"{where}.initial.path: found {path}, the model of the split {split}, which may be "
+                f"trained again. Write {start} in its place, so that it is trained before, and the "
+                "lineage knows its rows."
+            )
+        else:
+            yield (
+                f"{where}.reads: found {path}, a result of the split {split}, which may be made "
+                f"again. Start from its model by {start}, or copy the file to another folder, "
+                "where it stays as it is."
+            )
 
 
 def _check_shapes(training: TrainingRecipe, base: Recipe | None) -> None:

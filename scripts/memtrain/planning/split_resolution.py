@@ -3,7 +3,9 @@
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, cached_property
+from pathlib import Path
 
+from memtrain.config.results import ResultsLayout
 from memtrain.config.schema import Configuration
 from memtrain.config.training import TrainingSettings
 from memtrain.core.errors import UserError, raise_problems
@@ -20,7 +22,7 @@ from memtrain.loading.row_order import RowOrder, row_order
 from memtrain.planning.class_count import count_classes
 from memtrain.planning.dry_run import dry_run
 from memtrain.planning.feature_encoding import FeatureLearner
-from memtrain.planning.initial_check import initial_problems
+from memtrain.planning.initial_check import initial_problems, own_result_problems
 from memtrain.planning.parts_problems import PartsError, shared_problems
 from memtrain.planning.shared_elements import shared_element_problems, without_shared_elements
 from memtrain.planning.source_inputs import inputs_of_source
@@ -247,6 +249,8 @@ class _Resolver:
         order: RowOrder,
     ) -> TrainingRecipe:
         settings = self._configuration.training_settings(split)
+        results = ResultsLayout(Path(self._data).parent)
+        raise_problems(own_result_problems(f"splits.{split}.training", settings, results))
         statistics = {
             name: merge_all([piece.statistics[name] for piece in pieces["train"]])
             for name in self._manifest.layout.fields

@@ -3,7 +3,7 @@
 import os
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from memtrain.reporting.sweep_results import (
     differing_keys,
     flat_settings,
     value_of,
+    with_configured_base,
 )
 from memtrain.training.history import read_history
 from memtrain.training.performance import Performance
@@ -233,6 +234,7 @@ class Summary:
         splits: list[SplitSummary] = []
         problems: list[str] = []
         folds = configuration.folds.names if configuration.folds else []
+        swept = {name: one.base for name, one in configuration.trainings.items() if one.settings}
         left_out = [] if unfinished is None else unfinished.not_finished(configuration.split_names)
         for name, planned in configuration.trainings.items():
             if name in left_out:
@@ -240,7 +242,9 @@ class Summary:
             benchmark = split_benchmark(benchmarks, "train", name) if benchmarks else None
             group = "folds" if planned.base in folds else planned.base
             try:
-                splits.append(SplitSummary.read(SplitLayout(Path(folder, name)), benchmark, group))
+                split = SplitSummary.read(SplitLayout(Path(folder, name)), benchmark, group)
+                settings = with_configured_base(split.settings, swept)
+                splits.append(replace(split, settings=settings))
             except UserError as error:
                 problems.extend(error.problems)
         raise_problems(problems)

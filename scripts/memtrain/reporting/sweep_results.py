@@ -14,6 +14,9 @@ from memtrain.system import canonical_json
 #: Trainings that differ in this alone are tries of the same settings.
 SEED_KEY = "training.seed"
 
+#: The training that another one starts from.
+_BASE_KEY = "training.initial.split"
+
 
 def flat_settings(settings: Mapping[str, Any], prefix: str = "training") -> dict[str, Any]:
     """Return settings by their full keys, like {"training.optimizer.lr": 0.1}.
@@ -32,6 +35,22 @@ def flat_settings(settings: Mapping[str, Any], prefix: str = "training") -> dict
         elif value is not None:
             flat[key] = value
     return flat
+
+
+def with_configured_base(
+    settings: Mapping[str, Any], configured: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return settings that name the model that a training starts from as the configuration does.
+
+    Each training of a sweep starts from the one with the same settings. Where these differ in the
+    seed alone, the trainings are tries of the same settings all the same.
+
+    Args:
+        settings: settings by their full keys.
+        configured: for each training of the sweep, its split under `splits`.
+    """
+    name = configured.get(str(settings.get(_BASE_KEY)))
+    return dict(settings) | ({} if name is None else {_BASE_KEY: name})
 
 
 def differing_keys(settings: Sequence[Mapping[str, Any]], swept: Sequence[str] = ()) -> list[str]:

@@ -16,6 +16,7 @@ from memtrain.config.schema import Configuration
 from memtrain.core.errors import UserError
 from memtrain.data.described_from import described_from
 from memtrain.data.files_layout import FilesLayout, is_description
+from memtrain.data.groups import read_group_borders
 from memtrain.data.made_from import (
     files_digest,
     packages_text,
@@ -25,6 +26,7 @@ from memtrain.data.made_from import (
 )
 from memtrain.data.manifest import Manifest
 from memtrain.data.rows_of_files import contents_of_rows, digest_of_contents, files_of_layout
+from memtrain.data.source import Source
 from memtrain.data.tables.source_files import source_files
 from memtrain.recipes.acceptances import Acceptance
 from memtrain.recipes.predicted_rows import digest_of_predicted_rows
@@ -231,9 +233,11 @@ class Today:
             return self._imported_files(settings.files)
         try:
             manifest = Manifest.read(self.results.manifest)
-        except UserError:  # It is damaged, and is made again.
+            source, count = Source.read(self.results.source), manifest.layout.rows
+            groups = read_group_borders(self.data, source, count)
+        except (UserError, OSError):  # One of them is damaged, and is made again.
             return None
-        ranges = settings.resolved(manifest.layout.rows)
+        ranges = settings.resolved(count, groups)
         return digest_of_predicted_rows(manifest, ranges, self.withdrawals)
 
     @cached_property

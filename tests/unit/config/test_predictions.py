@@ -5,6 +5,7 @@ import yaml
 
 from memtrain.config.reading import parse_configuration
 from memtrain.core.errors import UserError
+from memtrain.core.group_borders import GroupBorders
 from memtrain.core.ranges import Range
 
 BASE = yaml.safe_load(
@@ -22,6 +23,12 @@ def parsed(**predictions):
 def test_rows_are_resolved_by_the_rows_of_the_data():
     found = parsed(tail={"split": "first", "rows": [[0, 10], ["90%", "100%"]]})
     assert found["tail"].resolved(1000) == [Range(0, 10), Range(900, 1000)]
+
+
+def test_percentages_stand_for_the_borders_that_they_stand_for_in_splits():
+    groups = GroupBorders([0, 370, 880], 1000, "patient")
+    found = parsed(tail={"split": "first", "rows": [[3, 10], ["90%", "100%"]]})
+    assert found["tail"].resolved(1000, groups) == [Range(3, 10), Range(880, 1000)]
 
 
 @pytest.mark.parametrize(

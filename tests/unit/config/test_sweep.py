@@ -355,6 +355,21 @@ def test_settings_that_mean_the_same_are_refused():
     assert re.search("a-loss=MSELoss and a-loss=MSELoss-[0-9a-f]{6} are the same", problem)
 
 
+@pytest.mark.parametrize(
+    ("sweep", "names"),
+    [
+        ({"grid": {LR: [1, 1.0]}}, "a-lr=1 and a-lr=1.0"),
+        ({"grid": {"training.optimizer": [{"lr": 2}, {"lr": 2.0}]}}, "a-optimizer=lr_2 and"),
+        ({"list": [{}, {LR: 0.1}]}, "a and a-lr=0.1"),
+        ({"list": [{SEED: 0}, {LR: 0.2}, {}]}, "a-seed=0 and a are"),
+    ],
+)
+def test_numbers_of_the_same_value_and_the_split_as_it_is_mean_the_same(sweep, names):
+    (problem,) = problems_of({"splits": ["a"], **sweep})
+    assert f"sweep: {names}" in problem
+    assert "are the same training" in problem
+
+
 def test_a_metric_of_ones_own_needs_its_direction():
     evaluation = {"metrics": {"mine": "json:dumps"}}
     sweep = {"grid": {SEED: [1]}, "metric": "mine"}

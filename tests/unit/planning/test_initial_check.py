@@ -53,6 +53,17 @@ def problems(tmp_path):
     return problems
 
 
+def test_results_of_the_workflow_are_no_files_of_ones_own(problems, tmp_path):
+    model = tmp_path / "splits/base/model.safetensors"
+    (problem,) = problems([16, 24], {"split": None, "path": str(model)})
+    assert f"splits.tuned.training.initial.path: found {model}, the model of the spl" in problem
+    assert "Write `initial: {split: base}` in its place" in problem
+    table = tmp_path / "splits/base/predictions.npy"
+    problem, _ = problems([16, 24], {}, reads=[str(table)])
+    assert "reads: found" in problem
+    assert "copy the file to another folder" in problem
+
+
 @pytest.mark.parametrize("encode", ["one_hot", "codes"])
 def test_inputs_with_other_words_are_refused_unless_weights_are_chosen(problems, encode):
     settings = {"encode": {"w": encode}}

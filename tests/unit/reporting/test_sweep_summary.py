@@ -4,18 +4,27 @@ import csv
 import statistics
 from itertools import product
 
+import numpy as np
 import pytest
 
+from memtrain.config.reading import parse_configuration
+from memtrain.config.results import SplitLayout
 from memtrain.config.sweep import SweepSettings
 from memtrain.core.errors import UserError
 from memtrain.core.number_format import format_with_error
+from memtrain.data.indexing import index_shards
+from memtrain.data.source import Source
+from memtrain.evaluation.evaluator import Evaluator
 from memtrain.evaluation.result import Evaluation
+from memtrain.planning.split_resolution import resolve_splits
 from memtrain.reporting.job_benchmark import JobBenchmark
 from memtrain.reporting.summary import SplitSummary, Summary
 from memtrain.reporting.summary_csv import write_csv
 from memtrain.reporting.summary_figure import draw_summary
 from memtrain.reporting.summary_table import write_table
 from memtrain.reporting.sweep_results import flat_settings
+from memtrain.training.run_context import RunContext
+from memtrain.training.trainer import Trainer
 from tests.unit.reporting.test_summary import size_of_png, tables_of
 
 LR, SEED, HIDDEN = "training.optimizer.lr", "training.seed", "training.model.hidden"
@@ -231,3 +240,46 @@ def test_the_figure_shows_the_values(tmp_path):
     for name, trainings in (("one.png", one), ("other.png", other)):
         draw_summary(tmp_path / name, summary_of(trainings))
     assert (tmp_path / "one.png").read_bytes() != (tmp_path / "other.png").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory):
+    """The configuration of a sweep over a split and one that starts from it, and its results."""
+    folder = tmp_path_factory.mktemp("tuned")
+    data = folder / "data.npy"
+    rows = np.zeros(60, [("features", "<f4", 3), ("target", "<f4", 1)])
+    rows["features"] = np.random.default_rng(0).random((60, 3))
+    rows["target"][:, 0] = rows["features"].sum(axis=1)
+    np.save(data, rows)
+    split = {"train": [20, 40], "evaluate": [40, 60], "training": {"initial": {"split": "base"}}}
+    configuration = parse_configuration(
+        {
+            "dataset": {"name": "d", "import": {"path": "x", "features": ["x"], "target": ["y"]}},
+            "splits": {"base": {"train": [0, 20]}, "tuned": split},
+            "sweep": {"grid": {SEED: [0, 1, 2]}},
+            "training": {"epochs": 1, "device": "cpu"},
+            "evaluation": {"bootstrap": 0},
+        }
+    )
+    source = Source(features=list("abc"), target=["y"], task="regression")
+    for recipe in resolve_splits(configuration, data, index_shards(data, 20), source):
+        files = SplitLayout(folder / "splits" / recipe.split)
+        files.folder.mkdir(parents=True)
+        recipe.write(files.recipe)
+        initial = recipe.training.settings.initial
+        base = initial and SplitLayout(folder / "splits" / str(initial.split)).model
+        trained = Trainer(recipe, str(data), RunContext(initial=base)).run()
+        trained.write(files.model, files.history, files.performance, code="sha256:0")
+        if recipe.evaluation is not None:
+            evaluator = Evaluator(recipe, str(data), files.model)
+            evaluator.run(files.predictions, steps=1).write(files.evaluation)
+    return configuration, folder
+
+
+def test_trainings_that_start_from_others_with_their_seed_are_tries_of_the_same(tuned, tmp_path):
+    configuration, folder = tuned
+    summary = Summary.read(configuration, folder / "splits")
+    means = tables_of(text_of(summary, tmp_path))[0]
+    assert means[0][0] == "split"
+    assert means[0][-3:] == ["mean R²", "deviation", "trainings"]
+    assert [(line[0], line[-1]) for line in means[2:]] == [("base", "3")]
