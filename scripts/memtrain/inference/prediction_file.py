@@ -19,8 +19,9 @@ from memtrain.core.errors import UserError
 from memtrain.core.ranges import at_positions
 from memtrain.core.wording import listed
 from memtrain.data.record_file import create
+from memtrain.inference.batch_predictor import PredictedBatch
 from memtrain.inference.kept_predictions import KeptPredictions
-from memtrain.inference.loaded_model import LoadedModel, PredictedBatch
+from memtrain.inference.loaded_model import LoadedModel
 from memtrain.inference.row_files import RowsOfFiles
 from memtrain.system.progress import Progress
 
@@ -45,7 +46,7 @@ def write_predictions(
     unknown, count, written = Counter(kept.unknown), rows.count, kept.rows
     if written:
         print(f"going on from row {written:,} of {count:,}")
-    batches = model.predict_records(rows.read, unknown, written)
+    batches = model.predict_rows(rows.read, unknown, done=written)
     pieces = _records(batches, rows, written)
     first = next(kept.read() if written else pieces)
     with create(path, first.dtype, count) as writer, Progress("predicting", count, "rows") as bar:

@@ -70,6 +70,7 @@ def open_rows_of_files(
     Raises:
         UserError: where the files cannot be read, or hold other rows than the model takes.
     """
+    _refuse_elements(model)
     if path.endswith((".npy", ".json")) and Path(path).is_file():
         layout = read_layout(path)
         chosen = _chosen(path, bounds, layout.rows)
@@ -99,6 +100,15 @@ def open_rows_of_files(
         raise UserError(f"{path}: there are no rows to predict.")
     read = partial(_records_of_tables, model, tables, names)
     return RowsOfFiles([Range(0, count)], files, False, read)
+
+
+def _refuse_elements(model: LoadedModel) -> None:
+    training = model.recipe.training
+    if training.task.ragged or training.has_sequences:
+        raise UserError(
+            f"{model.recipe.split}: rows of files are predicted where they have one length and one "
+            "prediction each. Give the rows of this model to `memtrain.load_model(FOLDER).predict`."
+        )
 
 
 def _chosen(path: str, bounds: Sequence[Bounds], count: int) -> list[Range]:

@@ -8,7 +8,8 @@ import numpy as np
 from memtrain.core.ranges import Range, at_positions
 from memtrain.data.record_file import dtype_from_json
 from memtrain.data.source import FEATURES
-from memtrain.inference.loaded_model import LoadedModel, decoded
+from memtrain.inference.decoded_rows import decoded
+from memtrain.inference.loaded_model import LoadedModel
 from memtrain.inference.row_files import open_rows_of_files
 
 #: Rows that a model and its export are compared on.
