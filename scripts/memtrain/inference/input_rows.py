@@ -24,6 +24,7 @@ from memtrain.recipes.recipe import Recipe, TrainingRecipe
 def input_columns(recipe: Recipe) -> list[InputColumn]:
     """Return the columns that a model takes; none where its features have no names of their own.
 
+    Rows that vary in length have none: their elements stand in one column of lists.
     Rows that were not imported have a column for each number of the field of the features.
     """
     if recipe.inputs is not None:
@@ -32,6 +33,8 @@ def input_columns(recipe: Recipe) -> list[InputColumn]:
     dtype = dtype_from_json(training.task.dtype)
     encoding = training.encoding
     names = [one.column for one in encoding.columns] if encoding else training.task.features
+    if training.task.ragged:
+        return []
     is_flat = FEATURES in (dtype.names or ()) and dtype[FEATURES].shape == (len(names),)
     return [
         InputColumn(

@@ -29,12 +29,14 @@ class RaggedInput:
         lengths: the number of elements of each row, int64 (rows,).
         dtype: the type of one element in the files, with its shape.
         where: what the rows are called in messages.
+        first: number of the first row in messages.
     """
 
     rows: list[np.ndarray] | pa.ChunkedArray
     lengths: np.ndarray
     dtype: np.dtype
     where: str = "rows"
+    first: int = 0
 
     @property
     def count(self) -> int:
@@ -44,7 +46,7 @@ class RaggedInput:
     @property
     def longest(self) -> int:
         """The number of elements of the longest row, at least 1."""
-        return max(1, int(self.lengths.max()))
+        return max(1, int(self.lengths.max(initial=0)))
 
     def pieces(self, rows: int) -> Iterator[RaggedFeatures]:
         """Yield all rows, some at a time.
@@ -151,13 +153,13 @@ def read_ragged_rows(rows: Any, recipe: TrainingRecipe) -> RaggedInput:
     name = element_name(recipe)
     if isinstance(rows, pa.Array | pa.ChunkedArray):
         chunked = rows if isinstance(rows, pa.ChunkedArray) else pa.chunked_array([rows])
-        return _not_empty(_of_lists(chunked, field, "rows"))
+        return _not_empty(rows_of_lists(chunked, recipe, "rows"))
     is_sequence = isinstance(rows, list | tuple) or getattr(rows, "ndim", 2) == 1
     table = None if is_sequence else columns_of(rows)
     if table is None:
         return _not_empty(_of_arrays(rows, field, name))
     check_names(list(table), [name], recipe.task.target)
-    return _not_empty(_of_lists(table[name], field, f"rows, column '{name}'"))
+    return _not_empty(rows_of_lists(table[name], recipe, f"rows, column '{name}'"))
 
 
 def _not_empty(rows: RaggedInput) -> RaggedInput:
@@ -166,7 +168,35 @@ def _not_empty(rows: RaggedInput) -> RaggedInput:
     return rows
 
 
-def lists_of(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
+def rows_of_lists(
+    column: pa.ChunkedArray, recipe: TrainingRecipe, where: str, first: int = 0
+) -> RaggedInput:
+    """Return rows that are the lists of a column.
+
+    Args:
+        column: the column.
+        recipe: training part of the recipe, which describes an element.
+        where: what the rows are called in messages.
+        first: number of the first row in messages.
+
+    Raises:
+        UserError: where the column holds anything else than lists.
+    """
+    lists = _lists_of(column)
+    if lists is None:
+        raise UserError(
+            f"{where}: found {column.type}; the rows of this model vary in length, so each is a "
+            "list of numbers."
+        )
+    if lists.null_count:
+        row = first + int(np.argmax(lists.is_null().to_numpy()))
+        raise UserError(f"{where}, row {row:,}: it is missing. Give a list, which may be empty.")
+    lengths = pc.call_function("list_value_length", [lists]).to_numpy().astype(np.int64)
+    field = dtype_from_json(recipe.task.dtype)[FEATURES]
+    return RaggedInput(lists, lengths, field, where, first)
+
+
+def _lists_of(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
     """Return a column as lists of varying length; None where its values are no lists."""
     kind = column.type
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
@@ -174,20 +204,6 @@ def lists_of(column: pa.ChunkedArray) -> pa.ChunkedArray | None:
     if pa.types.is_fixed_size_list(kind) or pa.types.is_list_view(kind):
         return column.cast(pa.large_list(kind.value_type))
     return None
-
-
-def _of_lists(column: pa.ChunkedArray, dtype: np.dtype, where: str) -> RaggedInput:
-    lists = lists_of(column)
-    if lists is None:
-        raise UserError(
-            f"{where}: found {column.type}; the rows of this model vary in length, so each is a "
-            "list of numbers."
-        )
-    if lists.null_count:
-        row = int(np.argmax(lists.is_null().to_numpy()))
-        raise UserError(f"{where}, row {row:,}: it is missing. Give a list, which may be empty.")
-    lengths = pc.call_function("list_value_length", [lists]).to_numpy().astype(np.int64)
-    return RaggedInput(lists, lengths, dtype, where)
 
 
 def _of_arrays(rows: Any, dtype: np.dtype, name: str) -> RaggedInput:

@@ -50,7 +50,8 @@ def sample_features(model: LoadedModel, data: Path | None) -> SampleFeatures:
     first = [Range(*pair) for pair in rows.ranges]
     bounds = [(one.start, one.end) for one in at_positions(first, 0, _ROWS)]
     opened = open_rows_of_files(model, str(data), bounds)
-    records = np.concatenate([piece.copy() for piece in opened.read()])
+    pieces = [piece.copy() for piece in opened.read() if isinstance(piece, np.ndarray)]
+    records = np.concatenate(pieces)
     return SampleFeatures(_encoded(model, records), f"{len(records):,} {use} rows")
 
 
