@@ -2,7 +2,8 @@
 
 The rows are those of the split's dataset (data.npy or rows.json), all of them or --rows; or those
 of tables of your own, of any kind that is imported (.csv, .parquet, .arrow, ...), with the columns
-that were imported; or an array of features, .npy. They are read a few MiB at a time.
+that were imported; or an array of features, .npy. Rows that vary in length are lists in a column of
+a Parquet or Arrow file. They are read a few MiB at a time.
 
 The program writes a record for every row, which numpy.load reads:
 
@@ -10,6 +11,10 @@ The program writes a record for every row, which numpy.load reads:
   prediction  the predicted numbers in the unit of the target, the probability of yes, or the
               probability of every class; with more than 1,000 classes of the ten most probable
   class       only then: the ten classes
+
+A model that predicts every element of a row, such as the next token, gives the most probable class
+of each, and its probability as prediction: in one record a row, or, where rows vary in length, in
+one record an element, whose number in the row is in the field element.
 
 Classes are in the order of `memtrain.load_model(FOLDER).class_names`. The file appears when it is
 complete. A run that was killed leaves what it has predicted in a folder beside the file, and the

@@ -12,9 +12,10 @@ from torch.utils.data._utils.collate import collate, default_collate_fn_map
 
 from memtrain.core.errors import UserError
 from memtrain.data import row_decoding
+from memtrain.data.batch_transform import transform_padded_batch
 from memtrain.data.files_layout import FieldView, FilesLayout, is_description
 from memtrain.data.layouts import RowLayout
-from memtrain.data.padding import collate_ragged, nth_row_of_batch, zero_padding
+from memtrain.data.padding import nth_row_of_batch
 from memtrain.data.raw_rows import RawRows, open_raw_rows
 from memtrain.data.record_file import RecordLayout, check_size, read_record_layout
 from memtrain.data.row_decoding import Arrays, Batch, Transform
@@ -176,17 +177,7 @@ class MemmapDataset(Dataset):
         Args:
             arrays: decoded arrays of some rows, padded where rows vary in length.
         """
-        takes_rows = self.transform is not None and not row_decoding.is_batched(self.transform)
-        if not (self._ragged and takes_rows and isinstance(arrays, dict)):
-            batch = row_decoding.transform_batch(self.transform, arrays, self.float64)
-            return batch if self.transform is None else zero_padding(batch, self._ragged)
-        rows = [
-            row_decoding.transform_row(
-                self.transform, nth_row_of_batch(arrays, number), self.float64
-            )
-            for number in range(len(next(iter(arrays.values()))))
-        ]
-        return collate_ragged(rows, self._ragged)
+        return transform_padded_batch(self.transform, arrays, self._ragged, self.float64)
 
     @property
     def is_ragged(self) -> bool:

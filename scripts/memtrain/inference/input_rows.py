@@ -1,6 +1,6 @@
 """Makes rows of the data file of new rows, as the importer makes them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from memtrain.recipes.recipe import Recipe, TrainingRecipe
 def input_columns(recipe: Recipe) -> list[InputColumn]:
     """Return the columns that a model takes; none where its features have no names of their own.
 
+    Rows that vary in length have none: their elements stand in one column of lists.
     Rows that were not imported have a column for each number of the field of the features.
     """
     if recipe.inputs is not None:
@@ -32,6 +33,8 @@ def input_columns(recipe: Recipe) -> list[InputColumn]:
     dtype = dtype_from_json(training.task.dtype)
     encoding = training.encoding
     names = [one.column for one in encoding.columns] if encoding else training.task.features
+    if training.task.ragged:
+        return []
     is_flat = FEATURES in (dtype.names or ()) and dtype[FEATURES].shape == (len(names),)
     return [
         InputColumn(
@@ -67,6 +70,22 @@ class InputRows:
     names: Sequence[str]
     table: Table | None = None
     first: int = 0
+
+    @property
+    def longest(self) -> int:
+        """The number of elements of the longest row: 1, since these rows do not vary in length."""
+        return 1
+
+    def pieces(self, rows: int) -> Iterator[np.ndarray]:
+        """Yield all rows as rows of the data file, some at a time.
+
+        Args:
+            rows: the rows of a piece.
+
+        Raises:
+            UserError: naming the first value of every column that does not fit.
+        """
+        return (self.records(at, at + rows) for at in range(0, self.count, rows))
 
     def records(self, start: int, end: int) -> np.ndarray:
         """Return the rows ``[start, end)`` as rows of the data file, with the target 0.

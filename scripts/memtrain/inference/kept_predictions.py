@@ -55,7 +55,7 @@ class KeptPredictions:
         for piece in self._pieces:
             self.unknown.update(piece["unknown"])
         self._new: list[np.ndarray] = []
-        self._new_bytes = 0
+        self._new_rows = self._new_bytes = 0
         self._since = time.monotonic()
 
     def read(self) -> Iterator[np.ndarray]:
@@ -63,25 +63,28 @@ class KeptPredictions:
         for number in range(len(self._pieces)):
             yield np.load(self._path(number), mmap_mode="r", allow_pickle=False)
 
-    def add(self, records: np.ndarray, unknown: Mapping[str, int]) -> None:
+    def add(self, records: np.ndarray, rows: int, unknown: Mapping[str, int]) -> None:
         """Take the records of the next batch; write a piece where it is time.
 
         Args:
             records: the records.
+            rows: the rows that they are predictions of.
             unknown: the rows so far, the kept ones included, with unknown words, by column.
         """
         if not self._is_kept:
             return
         self._new.append(records)
+        self._new_rows += rows
         self._new_bytes += records.nbytes
         is_due = time.monotonic() - self._since >= self._seconds
-        if self._new_bytes >= _BYTES_OF_A_PIECE or is_due:
+        if self._new_bytes >= _BYTES_OF_A_PIECE or (is_due and self._new_bytes):
             try:
                 self._write(Counter(unknown))
             except UnwritableError as error:
                 _log.warning("%s Should this run be killed, the next one starts anew.", error)
                 self._is_kept = False
-            self._new, self._new_bytes, self._since = [], 0, time.monotonic()
+            self._new, self._new_rows, self._new_bytes = [], 0, 0
+            self._since = time.monotonic()
 
     def remove(self) -> None:
         """Remove the pieces."""
@@ -93,7 +96,7 @@ class KeptPredictions:
         with atomic_file(path) as file:
             np.save(file, records, allow_pickle=False)
         own = {name: count - self.unknown[name] for name, count in unknown.items()}
-        entry = {"rows": len(records), "digest": digest_of_file(path), "unknown": own}
+        entry = {"rows": self._new_rows, "digest": digest_of_file(path), "unknown": own}
         self._pieces.append(entry)
         self.unknown = unknown
         content = {"made_from": self._made_from, "pieces": self._pieces}

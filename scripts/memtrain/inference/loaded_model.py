@@ -3,8 +3,7 @@
 import logging
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,37 +14,28 @@ from memtrain.components.build import ModelParts, build_model_parts
 from memtrain.components.device import choose_device
 from memtrain.components.encoder import Encoder
 from memtrain.components.loss_kinds import task_of
+from memtrain.components.losses import Loss
 from memtrain.config.results import SplitLayout
 from memtrain.core.errors import UserError
 from memtrain.core.wording import listed
 from memtrain.data.record_file import dtype_from_json
-from memtrain.data.row_decoding import (
-    TensorField,
-    decode,
-    empty_arrays,
-    tensor_dtype,
-    transform_batch,
-)
 from memtrain.data.source import FEATURES, PRESENT
-from memtrain.evaluation.predictions import prediction_dtype
-from memtrain.inference.input_rows import input_columns, read_rows
+from memtrain.inference.batch_predictor import ROWS_COMPARED, BatchPredictor, PredictedBatch
+from memtrain.inference.element_predictions import ElementPredictions
+from memtrain.inference.input_rows import InputRows, input_columns, read_rows
+from memtrain.inference.joined_predictions import joined_predictions
 from memtrain.inference.process_settings import computing_as_evaluated
-from memtrain.inference.rebatching import rebatched, without_first
+from memtrain.inference.ragged_input import RaggedInput, read_ragged_rows
+from memtrain.inference.rebatching import Rows, rebatched, without_first
 from memtrain.inference.row_predictions import RowPredictions
 from memtrain.inference.unusable_values import UnusableValues
-from memtrain.metrics.model_outputs import OutputMeaning
-from memtrain.metrics.scorer import in_unit_of_target, rows_per_batch
+from memtrain.metrics.scorer import rows_per_batch
 from memtrain.recipes.inputs import InputColumn
 from memtrain.recipes.model_file import read_origin
-from memtrain.recipes.recipe import Recipe, TaskKind
+from memtrain.recipes.recipe import Recipe, TrainingRecipe
 from memtrain.training.weights import load_weights
 
-#: Rows that show whether a transform changes the target, as many as an evaluation looks at.
-_ROWS_COMPARED = 64
-
 _log = logging.getLogger(__name__)
-
-Tensors = dict[str, torch.Tensor]
 
 
 def read_model(folder: str | os.PathLike, device: str | None) -> "LoadedModel":
@@ -73,21 +63,6 @@ def read_model(folder: str | os.PathLike, device: str | None) -> "LoadedModel":
         load_weights(layout.model, parts.model)
     parts.model.eval()
     return LoadedModel(recipe, parts, chosen)
-
-
-@dataclass(frozen=True)
-class PredictedBatch:
-    """Predictions of some rows.
-
-    Attributes:
-        task: kind of task that the model does.
-        values: the predictions, as an evaluation writes them, (rows, values).
-        classes: the classes that they belong to, int64 (rows, values); None for all of them.
-    """
-
-    task: TaskKind
-    values: np.ndarray
-    classes: np.ndarray | None
 
 
 class LoadedModel:
@@ -120,7 +95,7 @@ class LoadedModel:
         encoding = self.recipe.training.encoding
         return Encoder(encoding) if encoding else None
 
-    def predict(self, rows: Any) -> RowPredictions:
+    def predict(self, rows: Any) -> RowPredictions | ElementPredictions:
         """Return what the model predicts for new rows.
 
         Rows of the data file get the bytes that ``predictions.npy`` has for them, as long as they
@@ -131,120 +106,78 @@ class LoadedModel:
             rows: raw columns as they were imported, with words, dates and missing values: a pandas
                 DataFrame, a pyarrow Table, another table that offers itself to Arrow, or a dict of
                 arrays by column. The target may be among the columns, and is not looked at. Or, for
-                a model whose features are numbers of one type: an array of them, (rows, ...).
+                a model whose features are numbers of one type: an array of them, (rows, ...). Of
+                rows that vary in length, a list of arrays, each (elements, ...); a list array of
+                Arrow; or a table with a column of lists.
+
+        Returns:
+            A prediction for every row; ``ElementPredictions`` where the model predicts every
+            element of a row.
 
         Raises:
-            UserError: if the columns or their values are not such as the model was trained on, or
-                a row of it is a sequence of elements.
+            UserError: if the columns or their values are not such as the model was trained on.
         """
         self.refuse_unknown_rows()
-        given = read_rows(rows, self.recipe.training, self.columns)
-        step = rows_per_batch(self.recipe.training.in_features, 1)
+        given = self._given(rows)
         unknown: Counter[str] = Counter()
-        batches = list(
-            self.predict_records(
-                lambda: (given.records(at, at + step) for at in range(0, given.count, step)),
-                unknown,
-            )
-        )
+        step = rows_per_batch(self.recipe.training.in_features * given.longest, 1)
+        batches = list(self.predict_rows(lambda: given.pieces(step), unknown, given.longest))
         warn_of_unknown_words(unknown)
-        numbers = [batch.classes for batch in batches if batch.classes is not None]
-        return RowPredictions(
-            values=np.concatenate([batch.values for batch in batches]),
-            task=batches[0].task,
-            target=self.recipe.training.task.target,
-            class_names=self.class_names,
-            class_numbers=np.concatenate(numbers) if numbers else None,
-            unknown_words=dict(unknown),
+        return joined_predictions(
+            batches, self.recipe.training, self.class_names, unknown_words=dict(unknown)
         )
+
+    def _given(self, rows: Any) -> InputRows | RaggedInput:
+        training = self.recipe.training
+        if training.task.ragged:
+            return read_ragged_rows(rows, training)
+        return read_rows(rows, training, self.columns)
 
     def refuse_unknown_rows(self) -> None:
-        """Refuse a model of rows that cannot be made of new rows here.
+        """Refuse a model of rows that cannot be made of new rows here, or without a meaning.
 
         Raises:
-            UserError: if the rows vary in length, have elements with a class each, or further
-                fields.
+            UserError: if the rows have further fields, or lengths that nothing says.
         """
-        training = self.recipe.training
-        fields = dtype_from_json(training.task.dtype).names or ()
-        own = {column.field for column in self.columns} | {FEATURES, PRESENT, "target"}
-        further = sorted(set(fields) - own)
-        what = (
-            f"rows that vary in length ({listed(training.task.ragged)})"
-            if training.task.ragged
-            else "rows of several elements, each with a class"
-            if training.has_sequences
-            else f"rows with further fields ({listed(further)})"
+        what = _unknown_rows(self.recipe.training, self.columns) or _unknown_meaning(
+            self.recipe.training, self.parts.loss
         )
-        if training.task.ragged or training.has_sequences or further:
+        if what:
             raise UserError(
-                f"{self.recipe.split}: this model was trained on {what}, for which there is no "
-                "`predict`. Call its `model` with features of your own."
+                f"{self.recipe.split}: this model {what}, for which there is no `predict`. Call "
+                "its `model` with features of your own."
             )
 
-    def predict_records(
-        self, read: Callable[[], Iterator[np.ndarray]], unknown: Counter[str], done: int = 0
-    ) -> Iterator["PredictedBatch"]:
+    def predict_rows(
+        self,
+        read: Callable[[], Iterator[Rows]],
+        unknown: Counter[str],
+        longest: int = 1,
+        done: int = 0,
+    ) -> Iterator[PredictedBatch]:
         """Yield the predictions of rows of the data file, in the batches of an evaluation.
 
         PyTorch computes as in an evaluation until the last batch was taken.
 
         Args:
             read: reads all rows, again each time it is called, in pieces of any size: records,
-                (rows,), of at least one row in all. Their targets are not looked at.
+                (rows,), whose targets are not looked at; or the features of rows that vary in
+                length. There is at least one row in all.
             unknown: counts the rows with words that no training row has, by column.
+            longest: elements of the longest row; 1 where rows do not vary in length.
             done: rows that are not predicted again, which were yielded before in whole batches.
         """
         training = self.recipe.training
         with torch.no_grad(), computing_as_evaluated(training.settings):
-            first = next(rebatched(read(), _ROWS_COMPARED))
-            meaning = self._meaning(first)
-            outputs, example = self._predict(meaning, self._tensors(first[:1]))
-            values = max(example.shape[1], outputs[0].numel())
-            dtype = prediction_dtype(
-                meaning.task,
-                example.shape[1],
-                training.targets,
-                doubles=training.dtype_of("target") == np.float64,
-            )["prediction"].base
-            size = rows_per_batch(training.in_features, values)
+            first = next(rebatched(read(), ROWS_COMPARED))
+            predictor = BatchPredictor(training, self.parts, self.device, first, longest)
             usable, row = UnusableValues(training, self.columns), done
-            for records in rebatched(without_first(read(), done), size):
-                usable.refuse(records, row)
-                row += len(records)
-                unknown.update(self._unknown_words(records))
-                readable = meaning.readable(self._predict(meaning, self._tensors(records))[1])
-                with np.errstate(over="ignore"):
-                    numbers = readable.values.numpy().astype(dtype)
-                classes = None if readable.classes is None else readable.classes.numpy()
-                yield PredictedBatch(meaning.task, numbers, classes)
-
-    def _meaning(self, records: np.ndarray) -> OutputMeaning:
-        """Return what the outputs of the model mean, as an evaluation finds it out of some rows."""
-        arrays = decoded(_with_targets(records, self.recipe))
-        plain = arrays["target"].copy()
-        target = self._transformed(arrays).get("target")
-        keeps_target = target is not None and np.array_equal(plain, target.numpy())
-        loss = self.parts.loss
-        task = task_of(loss.kind, self.recipe.training, keeps_target)
-        return OutputMeaning(task, loss.kind, loss.name)
-
-    def _predict(self, meaning: OutputMeaning, batch: Tensors) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the outputs of the model, and the predictions in the form that metrics take."""
-        features = batch["features"]
-        if features.dtype == torch.float64:
-            features = features.float()
-        outputs = self.model(features.to(self.device)).cpu()
-        predictions = meaning.predictions(outputs, batch["target"])
-        return outputs, in_unit_of_target(self.parts, meaning, predictions)
-
-    def _tensors(self, records: np.ndarray) -> Tensors:
-        return self._transformed(decoded(_with_targets(records, self.recipe)))
-
-    def _transformed(self, arrays: dict[str, np.ndarray]) -> Tensors:
-        batch = transform_batch(self.transform, arrays, doubles=True)
-        assert isinstance(batch, dict), "a record has named fields"
-        return batch
+            for rows in rebatched(without_first(read(), done), predictor.rows_per_batch):
+                usable.refuse(rows, row)
+                row += len(rows)
+                if isinstance(rows, np.ndarray):
+                    unknown.update(self._unknown_words(rows))
+                yield predictor.predict(rows)
 
     def _unknown_words(self, records: np.ndarray) -> dict[str, int]:
         """Return how many rows have a word that the training rows lack, by column."""
@@ -274,27 +207,20 @@ def warn_of_unknown_words(unknown: Mapping[str, int]) -> None:
         )
 
 
-def _with_targets(records: np.ndarray, recipe: Recipe) -> np.ndarray:
-    """Return rows with targets that training rows have, for transforms that look at them.
-
-    They are the smallest and the largest one in turn.
-    """
-    records = records.copy()
-    shape = recipe.training.target_shape
-    statistics = recipe.training.statistics_of("target")
-    for start, values in enumerate((statistics.minimum, statistics.maximum)):
-        records["target"][start::2] = np.nan_to_num(values, posinf=0, neginf=0).reshape(shape)
-    return records
+def _unknown_rows(training: TrainingRecipe, columns: Sequence[InputColumn]) -> str | None:
+    """Return what is unknown of the rows of a model; None if nothing is."""
+    ragged = training.task.ragged
+    if ragged and FEATURES not in ragged:
+        return f"predicts targets that vary in length ({listed(ragged)}) for rows that do not"
+    fields = dtype_from_json(training.task.dtype).names or ()
+    own = {column.field for column in columns} | {FEATURES, PRESENT, "target"}
+    further = sorted(set(fields) - own)
+    return f"was trained on rows with further fields ({listed(further)})" if further else None
 
 
-def decoded(records: np.ndarray) -> dict[str, np.ndarray]:
-    """Return rows of the data file as a dataset decodes them: an array of every field."""
-    dtype = records.dtype
-    fields = {
-        name: TensorField(tensor_dtype("rows", dtype[name].base, doubles=True), dtype[name].shape)
-        for name in dtype.names or ()
-    }
-    arrays = empty_arrays(fields, len(records))
-    assert isinstance(arrays, dict), "a record has named fields"
-    decode(records, arrays)
-    return arrays
+def _unknown_meaning(training: TrainingRecipe, loss: Loss) -> str | None:
+    """Return what is unknown of what a model predicts for elements; None if nothing is."""
+    is_sequence = task_of(loss.kind, training, True) == "sequence"
+    if training.has_sequences and not is_sequence:
+        return f"gives outputs for every element whose meaning its loss {loss.name} does not say"
+    return None

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +12,7 @@ import pyarrow as pa
 from memtrain.config.text_files import CsvSettings
 from memtrain.core.errors import UserError, raise_problems
 from memtrain.core.ranges import Range, count_rows, resolve_bound, subtract_ranges
+from memtrain.core.wording import listed
 from memtrain.data.files_layout import FilesLayout
 from memtrain.data.layouts import RowLayout, read_layout
 from memtrain.data.record_file import RecordLayout, dtype_from_json, dtype_to_json
@@ -21,6 +23,16 @@ from memtrain.data.tables.source_files import source_files
 from memtrain.data.tables.table import Table
 from memtrain.inference.input_rows import InputRows, checked_array
 from memtrain.inference.loaded_model import LoadedModel
+from memtrain.inference.ragged_files import (
+    RowLengths,
+    lengths_in_dataset,
+    lengths_in_tables,
+    ragged_of_dataset,
+    ragged_of_tables,
+    refuse_array,
+)
+from memtrain.inference.ragged_input import element_name
+from memtrain.inference.rebatching import Rows
 
 #: Start and end of a range of rows: a row number, or a percentage of all rows like "80%".
 Bounds = tuple[int | str, int | str]
@@ -35,18 +47,25 @@ class RowsOfFiles:
         files: the files.
         of_dataset: whether they are rows of a data file, and not of a user's own tables.
         read: reads all rows, again each time it is called: records in pieces, which are overwritten
-            once the next piece comes.
+            once the next piece comes; or the features of rows that vary in length.
+        lengths: how long the rows are, where they vary in length; None elsewhere.
     """
 
     ranges: list[Range]
     files: list[Path]
     of_dataset: bool
-    read: Callable[[], Iterator[np.ndarray]]
+    read: Callable[[], Iterator[Rows]]
+    lengths: RowLengths | None = None
 
     @property
     def count(self) -> int:
         """The number of rows."""
         return count_rows(self.ranges)
+
+    @property
+    def longest(self) -> int:
+        """The elements of the longest row; 1 where rows do not vary in length."""
+        return self.lengths.longest if self.lengths else 1
 
 
 def open_rows_of_files(
@@ -75,11 +94,9 @@ def open_rows_of_files(
         chosen = _chosen(path, bounds, layout.rows)
         if isinstance(layout, FilesLayout) or layout.dtype.names is not None:
             _check_dtype(model, path, layout)
-            chosen = subtract_ranges(chosen, withdrawn())
-            if not chosen:
-                raise UserError(f"{path}: all of these rows are withdrawn. Choose others.")
-            read = partial(_records_of_dataset, path, layout, chosen)
-            return RowsOfFiles(chosen, [Path(path)], True, read)
+            return _open_dataset(path, layout, subtract_ranges(chosen, withdrawn()))
+        if model.recipe.training.task.ragged:
+            raise refuse_array(path, element_name(model.recipe.training))
         read = partial(_records_of_array, model, path, layout, chosen)
         return RowsOfFiles(chosen, [Path(path)], False, read)
     if bounds:
@@ -87,6 +104,25 @@ def open_rows_of_files(
     files = source_files(path)
     inputs = model.recipe.inputs
     tables = open_tables(files, csv or (inputs.csv if inputs else None))
+    if model.recipe.training.task.ragged:
+        return _open_tables_of_lists(model, path, files, tables)
+    return _open_tables(model, path, files, tables)
+
+
+def _open_dataset(path: str, layout: RowLayout, chosen: list[Range]) -> RowsOfFiles:
+    if not chosen:
+        raise UserError(f"{path}: all of these rows are withdrawn. Choose others.")
+    if isinstance(layout, FilesLayout) and layout.ragged:
+        lengths = lengths_in_dataset(layout, chosen)
+        of_ragged = partial(ragged_of_dataset, path, layout, chosen)
+        return RowsOfFiles(chosen, [Path(path)], True, of_ragged, lengths)
+    read = partial(_records_of_dataset, path, layout, chosen)
+    return RowsOfFiles(chosen, [Path(path)], True, read)
+
+
+def _open_tables(
+    model: LoadedModel, path: str, files: list[Path], tables: list[Table]
+) -> RowsOfFiles:
     names = [column.name for column in model.columns]
     if not names:
         raise UserError(
@@ -99,6 +135,19 @@ def open_rows_of_files(
         raise UserError(f"{path}: there are no rows to predict.")
     read = partial(_records_of_tables, model, tables, names)
     return RowsOfFiles([Range(0, count)], files, False, read)
+
+
+def _open_tables_of_lists(
+    model: LoadedModel, path: str, files: list[Path], tables: list[Table]
+) -> RowsOfFiles:
+    training = model.recipe.training
+    name = element_name(training)
+    raise_problems(absent_columns(tables, [name]))
+    lengths = lengths_in_tables(tables, training, name)
+    if not lengths.rows:
+        raise UserError(f"{path}: there are no rows to predict.")
+    read = partial(ragged_of_tables, tables, training, name)
+    return RowsOfFiles([Range(0, lengths.rows)], files, False, read, lengths)
 
 
 def _chosen(path: str, bounds: Sequence[Bounds], count: int) -> list[Range]:
@@ -122,12 +171,19 @@ def _resolved(start: int | str, end: int | str, count: int) -> Range:
 
 
 def _check_dtype(model: LoadedModel, path: str, layout: RowLayout) -> None:
-    found, needed = dtype_to_json(layout.view_dtype), model.recipe.training.task.dtype
-    if found != needed:
+    task = model.recipe.training.task
+    found, needed = dtype_to_json(layout.view_dtype), task.dtype
+    ragged = list(layout.ragged) if isinstance(layout, FilesLayout) else []
+    if (found, ragged) != (needed, task.ragged):
         raise UserError(
-            f"{path}: its rows are {found}, but the model was trained on {needed}. Give the data "
-            "file of the same dataset, or a table with the columns that were imported."
+            f"{path}: its rows are {_row_text(found, ragged)}, but the model was trained on "
+            f"{_row_text(needed, task.ragged)}. Give the data file of the same dataset, or a table "
+            "with the columns that were imported."
         )
+
+
+def _row_text(dtype: Any, ragged: Sequence[str]) -> str:
+    return f"{dtype}, with {listed(ragged)} of any length" if ragged else str(dtype)
 
 
 def _records_of_dataset(

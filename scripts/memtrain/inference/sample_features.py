@@ -8,7 +8,8 @@ import numpy as np
 from memtrain.core.ranges import Range, at_positions
 from memtrain.data.record_file import dtype_from_json
 from memtrain.data.source import FEATURES
-from memtrain.inference.loaded_model import LoadedModel, decoded
+from memtrain.inference.decoded_rows import decoded
+from memtrain.inference.loaded_model import LoadedModel
 from memtrain.inference.row_files import open_rows_of_files
 
 #: Rows that a model and its export are compared on.
@@ -49,7 +50,8 @@ def sample_features(model: LoadedModel, data: Path | None) -> SampleFeatures:
     first = [Range(*pair) for pair in rows.ranges]
     bounds = [(one.start, one.end) for one in at_positions(first, 0, _ROWS)]
     opened = open_rows_of_files(model, str(data), bounds)
-    records = np.concatenate([piece.copy() for piece in opened.read()])
+    pieces = [piece.copy() for piece in opened.read() if isinstance(piece, np.ndarray)]
+    records = np.concatenate(pieces)
     return SampleFeatures(_encoded(model, records), f"{len(records):,} {use} rows")
 
 

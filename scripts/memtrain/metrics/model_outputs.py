@@ -5,6 +5,7 @@ The loss decides what the outputs of a model are: numbers, logits of classes, lo
 probabilities.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -202,14 +203,50 @@ def predicted_elements(
     """
     flat = outputs_of_elements(outputs, true_classes.shape[1])
     found = torch.empty(len(flat), 2, dtype=torch.float64)
-    size = max(1, _BYTES_OF_DOUBLES // (8 * flat.shape[1]))
-    parts = (part.split(size) for part in (flat, true_classes.reshape(-1), found))
-    for scores, true, place in zip(*parts, strict=True):
-        doubles = scores.double()
-        logarithms = doubles.log_softmax(1) if kind.outputs == "logits" else doubles
-        place[:, 0] = logarithms.gather(1, true[:, None])[:, 0]
-        place[:, 1] = logarithms.argmax(1)
+    first = 0
+    for logarithms in _scores_of_elements(kind, flat):
+        place = slice(first, first + len(logarithms))
+        true = true_classes.reshape(-1)[place]
+        found[place, 0] = logarithms.gather(1, true[:, None])[:, 0]
+        found[place, 1] = logarithms.argmax(1)
+        first += len(logarithms)
     return found.reshape(*true_classes.shape, 2)
+
+
+def most_probable_classes(
+    kind: LossKind, outputs: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the most probable class of every element and its probability, or its score.
+
+    Args:
+        kind: kind of the loss that the model was trained with.
+        outputs: the outputs of the model, (elements, classes).
+
+    Returns:
+        The classes, int64 (elements,), and the probabilities, float64 (elements,).
+    """
+    classes = torch.empty(len(outputs), dtype=torch.int64)
+    values = torch.empty(len(outputs), dtype=torch.float64)
+    first = 0
+    for scores in _scores_of_elements(kind, outputs):
+        place = slice(first, first + len(scores))
+        classes[place] = scores.argmax(1)
+        values[place] = scores.gather(1, classes[place, None])[:, 0]
+        first += len(scores)
+    return classes, values if kind.outputs == "scores" else values.exp()
+
+
+def _scores_of_elements(kind: LossKind, outputs: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Yield the log-probabilities, or scores, of all classes, some elements at a time.
+
+    Args:
+        kind: kind of the loss that the model was trained with.
+        outputs: the outputs of the model, (elements, classes).
+    """
+    size = max(1, _BYTES_OF_DOUBLES // (8 * outputs.shape[1]))
+    for scores in outputs.split(size) if len(outputs) else ():
+        doubles = scores.double()
+        yield doubles.log_softmax(1) if kind.outputs == "logits" else doubles
 
 
 def log_no_and_yes(kind: LossKind, outputs: torch.Tensor) -> torch.Tensor:

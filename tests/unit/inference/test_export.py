@@ -14,7 +14,7 @@ import export
 import memtrain
 from memtrain.core.errors import UserError
 from memtrain.data.source import FEATURES
-from memtrain.inference.loaded_model import decoded
+from memtrain.inference.decoded_rows import decoded
 from memtrain.inference.row_files import open_rows_of_files
 from tests.unit.inference.imported_models import (
     COLUMNS,

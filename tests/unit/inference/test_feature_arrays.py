@@ -144,12 +144,13 @@ def parts_to_predict_with(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("parts_to_predict_with")
-def test_rows_of_sequences_are_refused(train):
+def test_a_class_for_every_element(train):
     tokens = GENERATOR.integers(5, size=(300, 4))
     settings = {"loss": "CrossEntropyLoss", "model": "parts_to_predict_with:Elements"}
-    model, _ = train(FEATURES, tokens, settings, classes=5)
-    with pytest.raises(UserError, match="several elements, each with a class, for which there is"):
-        model.predict(FEATURES)
+    model, evaluated = train(FEATURES, tokens, settings, classes=5)
+    predicted = model.predict(FEATURES)
+    assert predicted.values.shape == (300, 4)
+    assert evaluated["accuracy"].tolist() == (predicted.classes == tokens).mean(1).tolist()
 
 
 @pytest.mark.usefixtures("parts_to_predict_with")

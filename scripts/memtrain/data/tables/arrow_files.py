@@ -29,9 +29,23 @@ def _read_parquet(path: Path, columns: list[str]) -> Iterator[pa.RecordBatch]:
     # Unless each column has its own buffer, Arrow reads a whole row group at once.
     buffer_bytes = min(_COLUMN_BUFFER_BYTES, max(4096, _BUFFER_BYTES // len(columns)))
     with parquet.ParquetFile(path, pre_buffer=False, buffer_size=buffer_bytes) as file:
-        values_per_row = sum(_width(file.schema_arrow.field(name).type) for name in columns)
+        values_per_row = sum(_values_per_row(file, name) for name in columns)
         rows = rows_per_batch(8 * values_per_row)
         yield from file.iter_batches(rows, columns=columns, use_threads=False)
+
+
+def _values_per_row(file: parquet.ParquetFile, name: str) -> int:
+    """Return how many values a row of a column has, on average of the row group with most."""
+    kind = file.schema_arrow.field(name).type
+    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind)):
+        return _width(kind)
+    most = 1
+    for group in range(file.metadata.num_row_groups):
+        rows = file.metadata.row_group(group)
+        columns = (rows.column(number) for number in range(rows.num_columns))
+        own = (one for one in columns if one.path_in_schema.startswith(f"{name}."))
+        most = max(most, -(-sum(one.num_values for one in own) // max(1, rows.num_rows)))
+    return most
 
 
 def _width(kind: pa.DataType) -> int:
