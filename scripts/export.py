@@ -4,7 +4,8 @@ The program writes a folder with
 
   model.pt2     a program of torch.export: it takes features as they stand in the data file, with
                 words and times encoded, for any number of rows, and gives predictions in the unit
-                of the target or probabilities. Missing values are filled and features scaled inside
+                of the target or probabilities. Missing values are filled and features scaled
+                inside. Of rows that vary in length it takes padded features and their lengths
   export.json   what the features and predictions are, and how columns become features
   README.md     a model card with the metadata of the Hugging Face Hub: data, settings, results with
                 their errors, and what the model was not tested on

@@ -4,10 +4,7 @@ The program is compared with the model before its files get their names.
 """
 
 import hashlib
-import io
-import logging
 import os
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +14,30 @@ import numpy as np
 import torch
 
 from memtrain.components.loss_kinds import task_of
+from memtrain.config.objects import describe_exception
 from memtrain.core.errors import UserError
 from memtrain.core.wording import listed
 from memtrain.data.made_from import versions_of_packages
 from memtrain.data.row_decoding import to_tensors
 from memtrain.data.source import FEATURES
+from memtrain.inference.compared_elements import (
+    Features,
+    described_input,
+    described_output,
+    expected_of_elements,
+    outputs_of_ragged,
+    program_inputs,
+    recorded_inputs,
+    shortened,
+    tried_batches,
+    tried_together,
+)
+from memtrain.inference.exported_elements import ExportedRagged, ExportedSequences
 from memtrain.inference.exported_module import ExportedModule, TransformSteps, transform_steps
 from memtrain.inference.loaded_model import LoadedModel
 from memtrain.inference.process_settings import computing_as_evaluated
+from memtrain.inference.ragged_features import RaggedFeatures
+from memtrain.inference.recorded_program import FixedLengthError, RecordedProgram, load, record
 from memtrain.inference.sample_features import SampleFeatures
 from memtrain.metrics.model_outputs import OutputMeaning
 from memtrain.metrics.scorer import in_unit_of_target
@@ -39,14 +52,12 @@ CARD_FILE = "README.md"
 #: The largest difference between a model and its export, as a share of the largest prediction.
 TOLERANCE = 1e-5
 
-#: Rows with which the program is recorded; another number than any other size of the features.
-_RECORDED_ROWS = 7
-
 #: What the predictions are, by the task.
 _MEANINGS = {
     "regression": "the predicted numbers, in the unit of the target",
     "binary": "the probability of yes",
     "classification": "the probability of every class, in the order of `classes`",
+    "sequence": "the probability of every class of each element, in the order of `classes`",
     "other": "the outputs of the model",
 }
 
@@ -103,16 +114,18 @@ def export_model(model: LoadedModel, features: SampleFeatures, digest: str) -> E
     Raises:
         UserError: if the model is of a kind that cannot be exported, or its export differs from it.
     """
-    _refuse(model)
     steps = transform_steps(model.parts.transform)
-    given = _given(features.values, steps)
+    _refuse(model, steps)
     meaning = _meaning(model)
     dtype = torch.float64 if _has_doubles(model) else torch.float32
-    module = ExportedModule(model.parts, meaning, steps.inside, dtype).eval().requires_grad_(False)
+    module = _module(model, meaning, steps, dtype).eval().requires_grad_(False)
     with computing_as_evaluated(model.recipe.training.settings), torch.no_grad():
-        program = _recorded(model, module, torch.from_numpy(given[:_RECORDED_ROWS].copy()))
-        loaded = _loaded(program)
-        comparison = _compared(model, meaning, steps, loaded, given, features.of)
+        example = recorded_inputs(_given(features.values[:1], steps))
+        program = _recorded(model, module, example)
+        given = _tried(model, meaning, steps, features, program.longest)
+        comparison = _compared(
+            model, meaning, steps, load(program.content), given, features.text_of(len(given))
+        )
     if not comparison.share <= TOLERANCE:
         raise UserError(
             f"{model.recipe.split}: the predictions of the exported program are up to "
@@ -121,8 +134,9 @@ def export_model(model: LoadedModel, features: SampleFeatures, digest: str) -> E
             "nothing was written. A model that branches on the values of its features cannot be "
             "exported."
         )
-    description = _description(model, steps, given, dtype, digest, comparison)
-    return Export(program, description, comparison)
+    described = described_input(given, program.longest)
+    description = _description(model, steps, described, dtype, digest, comparison)
+    return Export(program.content, description, comparison)
 
 
 def write_export(export: Export, card: str, folder: str | os.PathLike) -> None:
@@ -169,16 +183,13 @@ def _outside(training: TrainingRecipe, steps: TransformSteps) -> list[str]:
     return [*(["impute"] if training.fills else []), training.settings.transform.name]
 
 
-def _refuse(model: LoadedModel) -> None:
-    """Raise a ``UserError`` for a model whose rows are no features of one size."""
+def _refuse(model: LoadedModel, steps: TransformSteps) -> None:
+    """Raise a ``UserError`` for a model whose rows or outputs no program can be made of."""
     training = model.recipe.training
-    what = (
-        f"takes rows that vary in length ({listed(training.task.ragged)})"
-        if training.task.ragged
-        else "predicts every element of a sequence"
-        if training.has_sequences
-        else None
-    )
+    what = model.unknown_rows() if training.task.ragged or training.has_sequences else None
+    if what is None and training.task.ragged and steps.outside:
+        name = training.settings.transform.name
+        what = f"takes rows that vary in length behind the transform {name}, which is your own"
     if what:
         raise UserError(
             f"{model.recipe.split}: this model {what}, for which there is no export. "
@@ -186,8 +197,25 @@ def _refuse(model: LoadedModel) -> None:
         )
 
 
-def _given(features: np.ndarray, steps: TransformSteps) -> np.ndarray:
+def _module(
+    model: LoadedModel, meaning: OutputMeaning, steps: TransformSteps, dtype: torch.dtype
+) -> ExportedModule:
+    """Return the model with all that happens around it."""
+    training, parts = model.recipe.training, model.parts
+    has_elements = training.has_sequences or training.has_ragged_target
+    scale = parts.target if meaning.task == "regression" or has_elements else None
+    settings = (parts.model, meaning, steps.inside, scale, dtype)
+    if training.task.ragged:
+        return ExportedRagged(*settings, has_elements=has_elements)
+    if has_elements:
+        return ExportedSequences(*settings, elements=training.targets)
+    return ExportedModule(*settings)
+
+
+def _given(features: Features, steps: TransformSteps) -> Features:
     """Return the features that the program takes: behind what stays outside of it."""
+    if isinstance(features, RaggedFeatures):
+        return features
     row = {FEATURES: features.copy()}
     for step in steps.outside:
         row = step(row)
@@ -207,39 +235,51 @@ def _meaning(model: LoadedModel) -> OutputMeaning:
     return OutputMeaning(task, loss.kind, loss.name)
 
 
-def _recorded(model: LoadedModel, module: ExportedModule, example: torch.Tensor) -> bytes:
-    """Return a module as a program for any number of rows."""
-    rows = torch.export.Dim("rows", min=1, max=2**31 - 1)
-    buffer = io.BytesIO()
-    level = logging.getLogger("torch").level
+def _recorded(
+    model: LoadedModel, module: ExportedModule, example: tuple[torch.Tensor, ...]
+) -> RecordedProgram:
+    """Return a module as a program for any number of rows, and for rows of any length."""
+    name = model.recipe.training.settings.model.name
     try:
-        logging.getLogger("torch").setLevel(logging.ERROR)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            program = torch.export.export(
-                module, (example,), dynamic_shapes={"features": {0: rows}}, strict=False
-            )
-            program.example_inputs = None
-            for node in program.graph.nodes:
-                node.meta.pop("stack_trace", None)  # It has paths of this machine.
-            torch.export.save(program, buffer)
+        return record(module, example)
+    except FixedLengthError:
+        raise UserError(
+            f"{model.recipe.split}: torch.export makes a program for rows of one length of the "
+            f"model {name}, as it does of nn.GRU and nn.LSTM, and its rows vary in length. "
+            "`memtrain.load_model(FOLDER)` predicts them."
+        ) from None
     except Exception as error:  # Whatever a model of the user's own does in torch.export.
         reason = next(filter(None, str(error).splitlines()), type(error).__name__)
+        lengths = ", of any length" if len(example) > 1 else ""
         raise UserError(
-            f"{model.recipe.split}: torch.export does not take the model "
-            f"{model.recipe.training.settings.model.name} ({reason.strip()}). Its `forward` may "
-            "not branch on the values of the features, and has to take any number of rows."
+            f"{model.recipe.split}: torch.export does not take the model {name} "
+            f"({reason.strip()}). Its `forward` may not branch on the values of the features, and "
+            f"has to take any number of rows{lengths}."
         ) from error
-    finally:
-        logging.getLogger("torch").setLevel(level)
-    return buffer.getvalue()
 
 
-def _loaded(program: bytes) -> torch.nn.Module:
-    """Return what others will load: the module of the written program."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return torch.export.load(io.BytesIO(program)).module()
+def _tried(
+    model: LoadedModel,
+    meaning: OutputMeaning,
+    steps: TransformSteps,
+    features: SampleFeatures,
+    longest: int | None,
+) -> Features:
+    """Return the rows that a program and its model are compared on.
+
+    Raises:
+        UserError: if the model does not take rows that were drawn.
+    """
+    given = shortened(_given(features.values, steps), longest)
+    try:
+        return tried_together(given, lambda one: _expected(model, meaning, steps, one).numel())
+    except Exception as error:  # Whatever a model of the user's own does with drawn rows.
+        if features.use is not None:
+            raise
+        raise UserError(
+            f"{model.recipe.split}: the model fails on {features.text_of(0)} "
+            f"({describe_exception(error)}). Name the data file, `--data`, for rows that it knows."
+        ) from None
 
 
 def _compared(
@@ -247,28 +287,35 @@ def _compared(
     meaning: OutputMeaning,
     steps: TransformSteps,
     program: torch.nn.Module,
-    given: np.ndarray,
+    given: Features,
     rows: str,
 ) -> Comparison:
     """Compare a program with its model, in batches of one row, of two and of all."""
     differences, largest = [], 0.0
-    for batch in (given[:1], given[:2], given):
+    for batch in tried_batches(given):
         expected = _expected(model, meaning, steps, batch)
-        found = program(torch.from_numpy(batch.copy())).double()
+        found = program(*program_inputs(batch)).double()
         differences.append((found - expected).abs().max().item())
         largest = max(largest, expected.abs().max().item())
     return Comparison(rows, max(differences), largest)
 
 
 def _expected(
-    model: LoadedModel, meaning: OutputMeaning, steps: TransformSteps, given: np.ndarray
+    model: LoadedModel, meaning: OutputMeaning, steps: TransformSteps, given: Features
 ) -> torch.Tensor:
     """Return the predictions of the model as an evaluation computes them, of all classes."""
-    row = {FEATURES: given.copy()}
-    for step in steps.replaced:
-        row = step(row)
-    features = to_tensors(row, doubles=True)[FEATURES]
-    outputs = model.model(features.float() if features.dtype == torch.float64 else features)
+    if isinstance(given, RaggedFeatures):
+        outputs, mask = outputs_of_ragged(model, given)
+    else:
+        row = {FEATURES: given.copy()}
+        for step in steps.replaced:
+            row = step(row)
+        features = to_tensors(row, doubles=True)[FEATURES]
+        outputs = model.model(features.float() if features.dtype == torch.float64 else features)
+        mask = None
+    training = model.recipe.training
+    if training.has_sequences or training.has_ragged_target:
+        return expected_of_elements(model, meaning, outputs, mask)
     predictions = meaning.predictions(outputs, torch.zeros(len(given)))
     predictions = in_unit_of_target(model.parts, meaning, predictions)
     if meaning.task == "binary":
@@ -277,10 +324,16 @@ def _expected(
     return predictions.exp() if is_logarithm else predictions
 
 
+def _meaning_text(model: LoadedModel) -> str:
+    if model.recipe.training.has_ragged_target and _meaning(model).task == "other":
+        return "the predicted numbers of each element, in the unit of the target"
+    return _MEANINGS[_meaning(model).task]
+
+
 def _description(
     model: LoadedModel,
     steps: TransformSteps,
-    given: np.ndarray,
+    described: Mapping[str, Any],
     dtype: torch.dtype,
     digest: str,
     comparison: Comparison,
@@ -289,16 +342,17 @@ def _description(
     recipe = model.recipe
     training = recipe.training
     task = _meaning(model).task
-    has_scores = task == "classification" and not _meaning(model).has_probabilities
+    kind = _meaning(model).kind
+    is_of_classes = task in ("classification", "sequence")
+    has_scores = is_of_classes and kind is not None and kind.outputs == "scores"
+    meaning = f"the score of every class{' of each element' * (task == 'sequence')}"
     encoding = training.encoding
     return {
         "split": recipe.split,
         "made_from": {"model": digest, "recipe": recipe.digest("training")},
         "packages": versions_of_packages(),
         "input": {
-            "name": FEATURES,
-            "shape": ["rows", *given.shape[1:]],
-            "dtype": str(given.dtype),
+            **described,
             "features": list(training.task.features),
             "outside": _outside(training, steps),
         },
@@ -306,10 +360,10 @@ def _description(
         "encoding": encoding.model_dump(mode="json") if encoding else None,
         "codes_of_words": _CODES_OF_WORDS,
         "output": {
-            "shape": ["rows", "values"],
+            "shape": described_output(model),
             "dtype": str(dtype).removeprefix("torch."),
             "task": task,
-            "meaning": "the score of every class" if has_scores else _MEANINGS[task],
+            "meaning": meaning if has_scores else _meaning_text(model),
             "target": list(training.task.target),
             "classes": model.class_names,
         },

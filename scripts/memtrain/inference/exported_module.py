@@ -12,9 +12,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from memtrain.components.build import ModelParts
 from memtrain.components.encoder import Encoder
-from memtrain.components.row_transform import Chain, FillMissing
+from memtrain.components.row_transform import Chain, FillMissing, StandardizeTarget
 from memtrain.components.transforms import Row, Scale, Standardize
 from memtrain.metrics.model_outputs import (
     OutputMeaning,
@@ -109,9 +108,10 @@ class ExportedModule(nn.Module):
     """Features in, predictions out.
 
     Args:
-        parts: the model, its loss and what its training does to the target.
+        model: the model.
         meaning: what the outputs of the model mean.
         steps: what happens to features first.
+        scale: what the training does to numbers as targets; None for nothing.
         dtype: dtype of the predictions.
     """
 
@@ -120,17 +120,17 @@ class ExportedModule(nn.Module):
 
     def __init__(
         self,
-        parts: ModelParts,
+        model: nn.Module,
         meaning: OutputMeaning,
         steps: Sequence[nn.Module],
+        scale: StandardizeTarget | None,
         dtype: torch.dtype,
     ):
         super().__init__()
         self.steps = nn.ModuleList(steps)
-        self.model = parts.model
+        self.model = model
         self._meaning = meaning
         self._dtype = dtype
-        scale = parts.target if meaning.task == "regression" else None
         mean, deviation = (scale.mean, scale.deviation) if scale else (np.zeros(1), np.ones(1))
         self._is_scaled = scale is not None
         self.register_buffer("mean", torch.from_numpy(mean.reshape(-1)))
@@ -142,18 +142,25 @@ class ExportedModule(nn.Module):
         Args:
             features: (rows, ...), in the dtype of the data file.
         """
+        return self._predictions(self.model(self._prepared(features))).to(self._dtype)
+
+    def _prepared(self, features: torch.Tensor) -> torch.Tensor:
+        """Return features as the model takes them."""
         for step in self.steps:
             features = step(features)
-        if features.dtype == torch.float64:
-            features = features.float()
-        return self._predictions(self.model(features)).to(self._dtype)
+        return features.float() if features.dtype == torch.float64 else features
 
     def _predictions(self, outputs: torch.Tensor) -> torch.Tensor:
+        """Return the predictions of rows, (rows, values)."""
         meaning, kind = self._meaning, self._meaning.kind
         if kind is not None and meaning.task == "classification":
             scores = class_scores(kind, outputs)
             return scores.exp() if meaning.has_probabilities else scores
         if kind is not None and meaning.task == "binary":
             return log_no_and_yes(kind, outputs)[..., 1].exp()
-        numbers = predicted_numbers(kind, outputs)
+        return self._numbers(outputs)
+
+    def _numbers(self, outputs: torch.Tensor) -> torch.Tensor:
+        """Return predicted numbers in the unit of the target, (rows, values)."""
+        numbers = predicted_numbers(self._meaning.kind, outputs)
         return numbers * self.deviation + self.mean if self._is_scaled else numbers

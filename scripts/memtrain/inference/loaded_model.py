@@ -139,14 +139,17 @@ class LoadedModel:
         Raises:
             UserError: if the rows have further fields, or lengths that nothing says.
         """
-        what = _unknown_rows(self.recipe.training, self.columns) or _unknown_meaning(
-            self.recipe.training, self.parts.loss
-        )
+        what = self.unknown_rows()
         if what:
             raise UserError(
                 f"{self.recipe.split}: this model {what}, for which there is no `predict`. Call "
                 "its `model` with features of your own."
             )
+
+    def unknown_rows(self) -> str | None:
+        """Return what is unknown of the rows of this model, or of its outputs; None for nothing."""
+        training = self.recipe.training
+        return _unknown_rows(training, self.columns) or _unknown_meaning(training, self.parts.loss)
 
     def predict_rows(
         self,

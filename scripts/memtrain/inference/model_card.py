@@ -83,7 +83,8 @@ def _name(facts: CardFacts) -> str:
 
 def _metadata(facts: CardFacts) -> dict[str, Any]:
     task = facts.evaluation.task if facts.evaluation else facts.recipe.training.task.kind
-    flat = len(facts.recipe.training.feature_shape) == 1
+    training = facts.recipe.training
+    flat = len(training.feature_shape) == 1 and not training.task.ragged
     of_hub = _HUB_TASKS.get(task) if flat else None
     found: dict[str, Any] = {"library_name": "memtrain"}
     if facts.license:
@@ -118,8 +119,12 @@ def _introduction(facts: CardFacts) -> str:
     training = facts.recipe.training
     columns = [one.name for one in facts.recipe.inputs.columns] if facts.recipe.inputs else []
     what = "a class" if training.task.kind == "classification" else "numbers"
+    if training.has_sequences or training.has_ragged_target:
+        what = f"{what} for every element"
     targets = listed([str(name) for name in training.task.target], 5)
     features = listed(columns, 20) if columns else counted(training.in_features, "feature")
+    if training.task.ragged:
+        features = f"rows of any number of elements, each of {features}"
     return (
         f"Predicts {what} ({targets}) from {features}. Trained with memtrain on "
         f"{training.rows.count:,} rows; the digests below say on which, and by which recipe."
@@ -128,6 +133,12 @@ def _introduction(facts: CardFacts) -> str:
 
 def _usage(facts: CardFacts) -> str:
     found = facts.comparison
+    call = "program(features)  # (rows, ...), as `input` in export.json says"
+    if facts.recipe.training.task.ragged:
+        call = (
+            "program(features, lengths)  # (rows, longest, ...), padded with zeros, and (rows,), as"
+            "\n# `input` in export.json says"
+        )
     return f"""\
 `{PROGRAM_FILE}` is a program of `torch.export`; it needs PyTorch alone. Missing values are filled,
 features scaled and predictions brought into the unit of the target inside of it:
@@ -136,7 +147,7 @@ features scaled and predictions brought into the unit of the target inside of it
 import torch
 
 program = torch.export.load("{PROGRAM_FILE}").module()
-predictions = program(features)  # (rows, ...), as `input` in export.json says
+predictions = {call}
 ```
 
 `export.json` says how the features are called and ordered, how words and times become numbers, and

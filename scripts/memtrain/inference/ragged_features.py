@@ -37,6 +37,10 @@ class RaggedFeatures:
         """Where each row begins, and the last one ends: int64 (n + 1,)."""
         return np.concatenate([[0], np.cumsum(self.lengths)])
 
+    def row(self, number: int) -> "RaggedFeatures":
+        """Return one row."""
+        return self[number : number + 1]
+
     def start_of(self, row: int) -> int:
         """Return the place of the first element of a row among the values."""
         return int(self._ends[row])

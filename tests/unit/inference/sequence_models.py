@@ -42,6 +42,35 @@ class Reader(nn.Module):
         return self.outputs(words.sum(1) / lengths.clamp(min=1)[:, None])
 
 
+class Placed(NextWord):
+    def __init__(self, out_features):
+        super().__init__(out_features)
+        self.places = nn.Parameter(torch.randn(40, 6))
+
+    def forward(self, features):
+        words = self.words(features.long()) + self.places[: features.shape[1]]
+        return self.outputs(words.cumsum(1))
+
+
+class Recurrent(nn.Module):
+    def __init__(self, out_features):
+        super().__init__()
+        self.words = nn.Embedding(out_features, 6)
+        self.layer = nn.GRU(6, 6, batch_first=True)
+        self.outputs = nn.Linear(6, out_features)
+
+    def forward(self, features):
+        return self.outputs(self.layer(self.words(features.long()))[0])
+
+
+class Looping(Reader):
+    def forward(self, features, lengths, mask):
+        rows = [super(Looping, self).forward(features[at : at + 1, :length],
+                lengths[at : at + 1], mask[at : at + 1, :length])
+                for at, length in enumerate(lengths.tolist())]
+        return torch.cat(rows)
+
+
 class Average(nn.Module):
     def __init__(self, out_features):
         super().__init__()
