@@ -35,6 +35,7 @@ BENCHMARKS = [
     "workflow_overhead",
     "verdicts",
     "cluster",
+    "small_trainings_on_slurm",
     "lineage_questions",
     "recording",
     "scale",

@@ -90,7 +90,14 @@ def test_the_image_and_the_pod_do_not_run_as_root(repository):
     assert mounts == {volume["name"] for volume in pod["volumes"]}
 
 
-@pytest.mark.parametrize("script", ["profiles/sge/status.sh"])
+@pytest.mark.parametrize(
+    "script",
+    [
+        "profiles/sge/status.sh",
+        "profiles/slurm/one_job.sh",
+        "profiles/slurm-groups/status.sh",
+    ],
+)
 def test_scripts_of_profiles_are_executable_shell(repository, script):
     assert (repository / script).stat().st_mode & 0o111
     subprocess.run(["sh", "-n", repository / script], check=True)

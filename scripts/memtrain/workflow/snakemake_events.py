@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from memtrain.workflow.group_failures import failed_itself
+
 #: What Snakemake says when it was asked to stop, at once or after the jobs that run.
 _STOPPED = ("Terminating processes on user request", "Will exit after finishing currently running")
 
@@ -87,8 +89,9 @@ class SnakemakeEvents(logging.Handler):
             self._jobs[facts["jobid"]] = _job_start(facts)
             self._on_job(self._jobs[facts["jobid"]])
         elif event == "job_error" and facts["jobid"] in self._jobs:
-            logs = tuple(map(str, facts["log"] or ()))
-            self._failures[facts["jobid"]] = JobFailure(self._jobs[facts["jobid"]], logs)
+            if failed_itself(facts):
+                logs = tuple(map(str, facts["log"] or ()))
+                self._failures[facts["jobid"]] = JobFailure(self._jobs[facts["jobid"]], logs)
         elif event == "job_finished":
             # The error may have been that of a job that is tried again. Where the run fails,
             # Snakemake logs one more error after its last job.

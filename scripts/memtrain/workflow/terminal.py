@@ -13,6 +13,8 @@ from typing import Any
 
 from snakemake.logging import ColorizingTextHandler, DefaultFormatter
 
+from memtrain.workflow.group_failures import failed_itself
+
 #: Returns why the results of a job are not current; None where that is not known.
 Why = Callable[[str, str | None], str | None]
 
@@ -69,6 +71,15 @@ class ShortFormatter(DefaultFormatter):
     def format_job_finished(self, msg: dict[str, Any]) -> str:
         """Leave it to the line on the progress."""
         return ""
+
+    def format_job_error(self, msg: dict[str, Any]) -> str:
+        """Leave out a job that counts as failed for another one of its group."""
+        return super().format_job_error(msg) if failed_itself(msg) else ""
+
+    def _format_group_error(self, msg: dict[str, Any]) -> list[str]:
+        """Return how many jobs a group has; those that failed have messages of their own."""
+        count = len(msg["job_error_info"])
+        return [f"A job of the cluster has failed that {count} jobs share. Of these have failed:"]
 
     def format_progress(self, msg: dict[str, Any]) -> str:
         """Return how many jobs are done, now and then, and when all are."""

@@ -52,6 +52,12 @@ rule bad:
     log: "bad.log"
     shell: "exit 1"
 
+rule after_bad:
+    input: "bad"
+    output: "after_bad"
+    log: "after_bad.log"
+    shell: "touch {{output}}"
+
 rule second_try:
     output: "second_try"
     shell: "test -e tried || (touch tried && exit 1) && touch {{output}}"
@@ -115,3 +121,13 @@ def test_nothing_is_told_of_a_run_that_has_nothing_to_do(folder):
     (folder / "events").unlink()
     snakemake(folder, "quick").communicate()
     assert not (folder / "events").exists()
+
+
+def test_of_the_jobs_of_a_group_the_one_has_failed_that_fails(folder):
+    """Snakemake counts the finished one as failed, too, and the one that could not begin."""
+    groups = [f"{rule}=all" for rule in ("quick", "bad", "after_bad")]
+    submit = ["--executor", "cluster-generic", "--cluster-generic-submit-cmd", "bash"]
+    options = ["--jobs", "1", "--keep-incomplete", "--group-components", "all=2", "--groups"]
+    process = snakemake(folder, "quick", "after_bad", *submit, *options, *groups)
+    assert events(process, folder)[-1] == "failed bad:bad.log"
+    assert (folder / "quick").exists()
