@@ -1,6 +1,7 @@
 """The settings of a dataset: rows that are generated, imported, or read where they lie."""
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -26,6 +27,8 @@ from memtrain.config.types import (
     Settings,
 )
 from memtrain.core.wording import did_you_mean, listed, shown
+
+_ValueT = TypeVar("_ValueT")
 
 #: Size of the largest file of any file system.
 _LARGEST_FILE = 2**63 - 1
@@ -296,7 +299,8 @@ class ResolvedImport(ImportSettings):
     """Settings of an import whose columns are all named, in the order in which they are written.
 
     Selections of other kinds were looked up in the files. The keys of settings by column are names,
-    beside "features" and "target".
+    beside "features" and "target". Where a feature is called "target", that key means this column
+    alone, and so does "features" where the target is called so.
     """
 
     # Settings never change, so that narrower types are safe.
@@ -310,8 +314,19 @@ class ResolvedImport(ImportSettings):
         """Return what happens at a missing value of a column."""
         if not isinstance(self.missing, dict):
             return self.missing
-        field = "target" if column in self.target else "features"
-        return self.missing.get(column, self.missing.get(field, "error"))
+        return self._of_column(self.missing, column) or "error"
+
+    def declared_type(self, column: str) -> str | None:
+        """Return the type that the settings give a column; None where they give it none."""
+        return self._of_column(self.dtypes, column)
+
+    def _of_column(self, values: Mapping[str, _ValueT], column: str) -> _ValueT | None:
+        """Return what a setting gives a column by its name, or else by its field."""
+        if column in values:
+            return values[column]
+        is_target = column in self.target
+        field, others = ("target", self.features) if is_target else ("features", self.target)
+        return None if field in others else values.get(field)
 
     def rounds(self, column: str) -> bool:
         """Return whether a column may lose digits of integers."""

@@ -36,6 +36,22 @@ _VALUES_PER_COUNT = 1 << 18
 #: 16 of its steps lie within one standard deviation.
 LEAST_SPREAD = 2.0**-20
 
+
+def least_spread(mean: np.ndarray, dtype: np.dtype | type = np.float32) -> np.ndarray:
+    """Return the standard deviations below which a floating type merges values.
+
+    Args:
+        mean: the means of the values, float64 (columns,).
+        dtype: the type.
+    """
+    kind = np.finfo(dtype)
+    steps_per_value = 2.0 ** (kind.nmant - np.finfo(np.float32).nmant)
+    # Around 0, all steps of a type have the size of the smallest one.
+    return np.maximum(
+        np.abs(mean) * LEAST_SPREAD / steps_per_value, 16 * float(kind.smallest_subnormal)
+    )
+
+
 _thread_memory = threading.local()
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 from pyarrow import compute
 
+from memtrain.data.tables.row_codes import codes_of_rows
 from memtrain.data.tables.table import Table
 
 
@@ -23,6 +24,11 @@ def different_values(tables: Sequence[Table], column: str) -> int:
     for cells in _parts(tables, column):
         seen.update(cells.drop_null().unique().to_pylist())
     return len(seen)
+
+
+def has_missing(tables: Sequence[Table], column: str) -> bool:
+    """Return whether a value is missing as an order of groups takes it, spelled NaN for example."""
+    return any(codes_of_rows(cells).missing.any() for cells in _parts(tables, column))
 
 
 def is_sorted(tables: Sequence[Table], column: str) -> bool:

@@ -12,7 +12,7 @@ from memtrain.config.text_files import CsvSettings
 from memtrain.config.types import LONGEST_NAME
 from memtrain.core.wording import listed
 from memtrain.frontdoor.amounts import Amounts, amounts_for
-from memtrain.frontdoor.roles import Role, RowOrder, largest
+from memtrain.frontdoor.roles import LARGEST_EXACT_DOUBLE, Role, RowOrder, largest
 from memtrain.frontdoor.setting import Setting
 from memtrain.frontdoor.task import Task
 
@@ -24,9 +24,6 @@ _MANY_WORDS = 20
 
 #: Most classes whose shares a random order can keep.
 _MOST_STRATIFIED = 1000
-
-#: Largest integer up to which float64 holds every one.
-_EXACT_DOUBLES = 2**53
 
 #: Share of the rows that are trained on, and the days of cycles that they have to cover.
 _TRAINED = 0.8
@@ -103,14 +100,15 @@ def _import(plan: Plan) -> Setting:
     if plan.task.is_category:
         categories.append(plan.task.target.name)
     if categories:
-        settings.append(Setting("categories", categories, "text"))
+        is_text = not plan.task.is_category or plan.task.target.kind == "text"
+        why = "text" if is_text else "text, and numbers below 0, which are taken as words"
+        settings.append(Setting("categories", categories, why))
     if dtypes := _dtypes(plan):
         settings.append(Setting("dtypes", dtypes, _why_dtypes(plan)))
     settings += _missing(plan)
-    target = plan.task.target
-    if not plan.task.is_class and target.kind == "integer" and largest(target) > _EXACT_DOUBLES:
-        why = "the target is beyond 2^53, of which float64 keeps the first 16 digits"
-        settings.append(Setting("inexact", {plan.target_in_file: "round"}, why))
+    if rounded := _rounded(plan):
+        why = "integers beyond 2^53, of which float64 keeps the first 16 digits"
+        settings.append(Setting("inexact", dict.fromkeys(rounded, "round"), why))
     if csv := plan.csv.model_dump(exclude_defaults=True):
         settings.append(Setting("csv", csv, "how the file is written"))
     settings += _order(plan)
@@ -156,15 +154,29 @@ def _why_dtypes(plan: Plan) -> str:
     )
 
 
+def _rounded(plan: Plan) -> list[str]:
+    """Return the columns of integers that float64 rounds, the target among them."""
+    numbers = {role.name: role.facts for role in plan.features if role.use == "number"}
+    if not plan.task.is_class:
+        numbers[plan.target_in_file] = plan.task.target
+    return [
+        name
+        for name, facts in numbers.items()
+        if facts.kind == "integer" and largest(facts) > LARGEST_EXACT_DOUBLE
+    ]
+
+
 def _missing(plan: Plan) -> Iterator[Setting]:
-    missing: dict[str, str] = {}
-    if any(role.facts.missing for role in plan.features):
-        missing["features"] = "keep"
-    if plan.task.target.missing:
-        missing["target"] = "drop"
-    if missing:
-        parts = {"features": "features are filled by `impute`", "target": "rows without target go"}
-        yield Setting("missing", missing, "; ".join(parts[field] for field in missing))
+    lacking, target = [role.name for role in plan.features if role.facts.missing], plan.task.target
+    # Keys that are names of columns do not stand for the features, or the target.
+    is_clear = target.name != "features" and all(role.name != "target" for role in plan.features)
+    kept = ["features"] if lacking and is_clear else lacking
+    dropped = ["target" if is_clear else plan.target_in_file] if target.missing else []
+    if kept or dropped:
+        reasons = ["features are filled by `impute`"] if kept else []
+        reasons += ["rows without target go"] if dropped else []
+        missing = dict.fromkeys(kept, "keep") | dict.fromkeys(dropped, "drop")
+        yield Setting("missing", missing, "; ".join(reasons))
 
 
 def _order(plan: Plan) -> Iterator[Setting]:

@@ -9,7 +9,7 @@ from memtrain.core.errors import UserError
 from memtrain.core.wording import did_you_mean, listed
 from memtrain.data.tables.column_facts import MOST_VALUES, ColumnFacts, Value
 from memtrain.data.tables.table import Table
-from memtrain.frontdoor.column_order import different_values, is_sorted
+from memtrain.frontdoor.column_order import different_values, has_missing, is_sorted
 
 Use = Literal["number", "category", "date", "left out"]
 
@@ -17,14 +17,23 @@ Use = Literal["number", "category", "date", "left out"]
 _IDENTIFIER = re.compile(r"(^|_|-|\s)(id|ids|uuid|guid|identifier)$", re.IGNORECASE)
 _CAMEL_IDENTIFIER = re.compile(r"[a-z](Id|ID)$")
 
+#: Names of columns that had none, as pandas and spreadsheets write them.
+_UNNAMED = re.compile(r"\s*|Unnamed: \d+")
+
+#: Fewest values of a feature: of less, the training rows may have none.
+_FEWEST_VALUES = 10
+
 #: Fewest groups of rows that can be divided into trained, validated and evaluated ones.
 _FEWEST_GROUPS = 10
 
-#: Largest integer up to which float32 holds every one.
-_LARGEST_EXACT = 2**24
+#: Largest integers up to which float32 and float64 hold every one.
+_LARGEST_EXACT, LARGEST_EXACT_DOUBLE = 2**24, 2**53
 
 #: Largest integer that a column can hold, and the largest number that float32 can.
 _LARGEST_INTEGER, _LARGEST_SINGLE = 2**63 - 1, 3.4e38
+
+#: Size of numbers below which float32 has fewer digits for many of them, or none.
+_SMALL_SINGLE = 1e-30
 
 #: Share of its largest value by which a column varies; where it is less, float32 is coarse.
 _LEAST_SPREAD = 2.0**-12
@@ -81,7 +90,8 @@ def find_order(columns: Sequence[ColumnFacts], tables: Sequence[Table], target: 
     for column in columns:
         if column.name != target and is_identifier(column) and not column.missing:
             groups = column.values or different_values(tables, column.name)
-            if _FEWEST_GROUPS <= groups <= column.rows // 2:
+            is_useful = _FEWEST_GROUPS <= groups <= column.rows // 2
+            if is_useful and not has_missing(tables, column.name):
                 return RowOrder(group=column.name, note=note)
     return RowOrder(note=note)
 
@@ -111,8 +121,12 @@ def _reason_against(column: ColumnFacts) -> str:
         return f"no import takes the type {column.type}"
     if column.shape:
         return ""
+    if column.rows - column.missing < _FEWEST_VALUES:
+        return f"fewer than {_FEWEST_VALUES} values that are not missing"
     if column.values == 1 and not column.missing:
         return "the same in every row"
+    if _UNNAMED.fullmatch(column.name):
+        return "it has no name, as an index of rows that was written with the table"
     if is_identifier(column):
         return "an identifier by its name, which says nothing of rows to come"
     if column.kind == "text" and column.values is None:
@@ -179,10 +193,13 @@ def number_type(column: ColumnFacts) -> str | None:
         return None
     size = largest(column)
     if column.kind == "integer":
+        if size > LARGEST_EXACT_DOUBLE:
+            return "float64"
         return "int64" if size > _LARGEST_EXACT else None
     ends = _ends(column)
     is_narrow = len(ends) == 2 and 0 < ends[1] - ends[0] < _LEAST_SPREAD * size
-    return "float64" if is_narrow or size > _LARGEST_SINGLE else None
+    is_small = 0 < size < _SMALL_SINGLE
+    return "float64" if is_narrow or is_small or size > _LARGEST_SINGLE else None
 
 
 def find_target(columns: Sequence[ColumnFacts], name: str) -> ColumnFacts:

@@ -71,8 +71,10 @@ def _whole_numbers(target: ColumnFacts, wanted: str | None) -> Task:
     )
     if wanted == "classification" or (wanted is None and few):
         count = "many" if values is None else f"{values:,}"
-        why = f"whole numbers with {count} values: classes"
-        return Task(target, True, "int64", False, why + _other_way("regression", wanted))
+        why = f"whole numbers with {count} values: classes" + _other_way("regression", wanted)
+        # Numbers of classes count from 0; others are taken as words.
+        is_category = isinstance(target.least, int) and target.least < 0
+        return Task(target, True, None if is_category else "int64", is_category, why)
     dtype = "float64" if number_type(target) else None
     if dtype is None and target.type != "text":
         dtype = "float32"  # without it, whole numbers of a file with types are classes

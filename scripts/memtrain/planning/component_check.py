@@ -180,7 +180,7 @@ def _imported_rows(settings: ImportSettings) -> ExpectedRows:
     if not named.target:  # Which columns are meant is known once the files are opened.
         named = named.model_copy(update={"target": ["target"]})
     is_class = ChosenColumns.from_settings(named).target[0].classes is not None
-    is_declared = named.target[0] in settings.dtypes or "target" in settings.dtypes
+    is_declared = named.declared_type(named.target[0]) is not None
     paths = settings.path if isinstance(settings.path, str) else settings.path.features
     targets = settings.path if isinstance(settings.path, str) else settings.path.target
     is_text = targets.lower().endswith(_FLAT_FILES)

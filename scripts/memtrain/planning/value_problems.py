@@ -8,7 +8,7 @@ import numpy as np
 from memtrain.components.row_transform import fill_values, filled_values
 from memtrain.core.errors import UserError
 from memtrain.core.wording import listed
-from memtrain.data.field_statistics import LEAST_SPREAD
+from memtrain.data.field_statistics import least_spread
 from memtrain.data.manifest import Manifest, describe_shards
 from memtrain.data.record_file import dtype_from_json
 from memtrain.data.shard_summaries import PieceSummary, first_nonfinite
@@ -61,7 +61,7 @@ def _merged_values(where: str, recipe: TrainingRecipe) -> Iterator[str]:
         if centred[field] or recipe.dtype_of(field) != np.float64:
             continue
         merged = (found.minimum < found.maximum) & (
-            found.standard_deviation < np.abs(found.mean) * LEAST_SPREAD
+            found.standard_deviation < least_spread(found.mean)
         )
         if field == "features":
             merged &= ~_are_integers(recipe)

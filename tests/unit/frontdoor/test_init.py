@@ -8,7 +8,9 @@ from datetime import datetime, timedelta
 import pytest
 from benchmarks.first_datasets import DATASETS
 
+from memtrain.config.dataset import ImportSettings
 from memtrain.core.errors import UserError
+from memtrain.data.tables.importer import TableImport
 from tests.tables import KINDS, ROWS
 
 
@@ -16,6 +18,13 @@ def write_table(path, header, row, rows=100):
     """Write a CSV file, each of its rows made by a function of its number."""
     path.write_text("\n".join([header, *map(row, range(rows)), ""]))
     return path.name
+
+
+def imported(settings):
+    """Return an import by proposed settings, which has looked at all rows."""
+    found = TableImport(ImportSettings.model_validate(settings))
+    found.survey()
+    return found
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -130,6 +139,73 @@ def test_names_that_yaml_and_selections_take_for_something_else(init, tmp_path):
     rows = init(name, "--target", "# y")["dataset"]["import"]
     assert rows["features"] == ["no", "0:64", "a*", "a, b", "x: 1"]
     assert rows["target"] == ["# y"]
+
+
+@pytest.mark.parametrize("name", ["", "Unnamed: 0"])
+def test_a_column_without_a_name_is_left_out(init, tmp_path, name):
+    def row(number):
+        return f"{number * 37 % 100},{number % 7}.5,{number * 2}.5"
+
+    table = write_table(tmp_path / "t.csv", f"{name},good,y", row)
+    assert init(table, "--target", "y")["dataset"]["import"]["features"] == ["good"]
+
+
+def test_classes_below_zero_are_words(init, tmp_path):
+    name = write_table(tmp_path / "t.csv", "x,y", lambda row: f"{row / 7},{row % 2 * 2 - 1}")
+    rows = init(name, "--target", "y")["dataset"]["import"]
+    assert rows["categories"] == ["y"]
+    assert "dtypes" not in rows
+    assert imported(rows).source().class_names == ["-1", "1"]
+
+
+def test_integers_that_no_float_holds_are_rounded(init, tmp_path):
+    def row(number):
+        return f"{2**60 + number**3},{number * 2**55},{number}.5"
+
+    name = write_table(tmp_path / "t.csv", "large,spread,y", row)
+    rows = init(name, "--target", "y")["dataset"]["import"]
+    assert rows["dtypes"] == {"large": "float64", "spread": "float64"}
+    assert rows["inexact"] == {"large": "round", "spread": "round"}
+    assert imported(rows).rows == 100
+
+
+def test_numbers_that_float32_has_not_are_doubles(init, tmp_path):
+    name = write_table(tmp_path / "t.csv", "x,y", lambda row: f"{row}e-50,{row}.5e-44")
+    rows = init(name, "--target", "y")["dataset"]["import"]
+    assert rows["dtypes"] == {"x": "float64", "y": "float64"}
+    assert imported(rows).rows == 100
+
+
+def test_columns_called_as_the_keys_of_all_features_and_of_the_target(init, tmp_path):
+    def row(number):
+        cells = [str(number % 9), "" if number % 3 else f"{number}.5", "x" if number % 5 else ""]
+        return ",".join(cells)
+
+    name = write_table(tmp_path / "t.csv", "features,target,word", row)
+    rows = init(name, "--target", "features")["dataset"]["import"]
+    assert rows["missing"] == {"target": "keep", "word": "keep"}
+    found = imported(rows)
+    assert found.rows == 100
+    types = {column.name: column.dtype for column in found.source().columns}
+    assert types == {"target": "float32", "word": "int64", "features": "int64"}
+
+
+def test_features_of_a_few_values_are_left_out(init, tmp_path):
+    def row(number):
+        return f"{number}.5,{f'{number}.5' if number < 9 else ''},{number * 2}.5"
+
+    name = write_table(tmp_path / "t.csv", "x,rare,y", row)
+    assert init(name, "--target", "y")["dataset"]["import"]["features"] == ["x"]
+
+
+def test_identifiers_that_some_rows_lack_make_no_groups(init, tmp_path):
+    def row(number):
+        return f"{f'p{number % 20}' if number % 9 else 'NaN'},{number % 7}.5,{number}.5"
+
+    name = write_table(tmp_path / "t.csv", "user_id,x,y", row)
+    rows = init(name, "--target", "y")["dataset"]["import"]
+    assert rows["shuffle_once"] == 1
+    assert imported(rows).rows == 100
 
 
 def test_without_a_target_the_columns_are_listed(init, tmp_path, capsys):

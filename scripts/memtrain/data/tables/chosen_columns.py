@@ -159,7 +159,7 @@ def _feature_column(settings: ResolvedImport, name: str) -> Column:
         return TimeColumn(name, settings.dtypes[name])
     return NumberColumn(
         name,
-        _declared_dtype(settings, name, FEATURES),
+        _declared_dtype(settings, name),
         rounds=settings.rounds(name),
         keeps_missing=settings.missing_policy(name) == "keep",
     )
@@ -185,8 +185,8 @@ def _target_columns(settings: ResolvedImport, types: Mapping[str, pa.DataType]) 
 
 def _category_target(settings: ResolvedImport) -> CategoryTarget:
     name = settings.target[0]
-    declared = settings.dtypes.get(name, settings.dtypes.get("target", "int64"))
-    if declared != "int64":
+    declared = settings.declared_type(name)
+    if declared not in (None, "int64"):
         raise UserError(
             f"dtypes: found {declared} for the target '{name}'; it is a category, whose classes "
             "are int64. Remove its type."
@@ -196,14 +196,12 @@ def _category_target(settings: ResolvedImport) -> CategoryTarget:
 
 def _target_dtype(settings: ResolvedImport, name: str, stored: pa.DataType | None) -> np.dtype:
     """Return the type of a target: the declared one, int64 for integers in the tables, float32."""
-    is_declared = name in settings.dtypes or "target" in settings.dtypes
-    if is_declared or stored is None:
-        return _declared_dtype(settings, name, "target")
-    if pa.types.is_integer(stored) or pa.types.is_boolean(stored):
+    is_whole = stored and (pa.types.is_integer(stored) or pa.types.is_boolean(stored))
+    if is_whole and settings.declared_type(name) is None:
         return np.dtype(np.int64)
-    return _declared_dtype(settings, name, "target")
+    return _declared_dtype(settings, name)
 
 
-def _declared_dtype(settings: ResolvedImport, name: str, field: str) -> np.dtype:
+def _declared_dtype(settings: ResolvedImport, name: str) -> np.dtype:
     """Return the type of a column: its own, else that of its field, else float32."""
-    return np.dtype(settings.dtypes.get(name, settings.dtypes.get(field, "float32")))
+    return np.dtype(settings.declared_type(name) or "float32")

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 import numpy as np
 import pyarrow as pa
 
-from memtrain.data.field_statistics import LEAST_SPREAD, FieldStatistics
+from memtrain.data.field_statistics import FieldStatistics, least_spread
 from memtrain.data.tables.cell_values import (
     NumberCells,
     WordCells,
@@ -169,8 +169,7 @@ class NumberColumn(Column[NumberCells]):
         if self._doubles is None:
             return
         found = self._doubles
-        bits = np.finfo(self.dtype).nmant - np.finfo(np.float32).nmant
-        least = np.abs(found.mean) * LEAST_SPREAD * 2.0**-bits
+        least = least_spread(found.mean, self.dtype)
         merged = (found.minimum < found.maximum) & (found.standard_deviation < least)
         if merged.any():
             at = int(merged.argmax())

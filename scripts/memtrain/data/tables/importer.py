@@ -78,7 +78,8 @@ class TableImport:
         self._columns = ChosenColumns.from_settings(self._settings, _types(self._tables, chosen))
         self.order = ImportOrder(self._settings)
         raise_problems(self.order.absent_column(self._tables))
-        self._names = list(dict.fromkeys(filter(None, [*chosen, self.order.column])))
+        of_order = [] if self.order.column is None else [self.order.column]
+        self._names = list(dict.fromkeys([*chosen, *of_order]))
         self._descriptions: list[dict[str, str | int]] = []
         self._problems: dict[str, str] = {}
         self._missing = MissingValues(self._settings)

@@ -149,8 +149,8 @@ class SourceRows:
     ) -> Iterator[tuple[Table, pa.RecordBatch, np.ndarray]]:
         """Yield all rows with at least some columns, and which of them were kept, booleans."""
         order = [] if self._import_order is None else [self._import_order.column]
-        needed = [*columns, *(one.name for one in self._dropping), *filter(None, order)]
-        names = list(dict.fromkeys(needed))
+        needed = [*columns, *(one.name for one in self._dropping), *order]
+        names = [name for name in dict.fromkeys(needed) if name is not None]
         with Progress("reading the source", None, "rows") as progress:
             for table in self._tables:
                 for content in table.batches(names):

@@ -60,6 +60,8 @@ def test_a_target_with_too_many_labels_is_refused():
         (1e8 + np.arange(9.0), "float32"),
         (1_700_000_000 + np.linspace(0, 3600, 9), "float32"),
         (100 + np.linspace(0, 1, 9), "float16"),
+        (np.linspace(-1e-60, 1e-60, 9), "float32"),
+        (np.linspace(0, 1e-8, 9), "float16"),
     ],
 )
 def test_values_that_a_type_merges_are_refused(values, dtype):
@@ -69,7 +71,9 @@ def test_values_that_a_type_merges_are_refused(values, dtype):
     learned(NumberColumn("x", np.dtype("float64")), pa.array(values)).refuse_merged()
 
 
-@pytest.mark.parametrize("values", [[0.1] * 2000, [1e8, -1e8], [1.0, 1.1, None], [None, None]])
+@pytest.mark.parametrize(
+    "values", [[0.1] * 2000, [1e8, -1e8], [1.0, 1.1, None], [1e-60, 0.5], [None, None]]
+)
 def test_values_that_differ_enough_are_taken(values):
     learned(NumberColumn("x", FLOAT), pa.array(values, pa.float64())).refuse_merged()
 

@@ -42,6 +42,25 @@ def test_a_feature_of_words_is_written_as_codes(import_table):
     assert source.features == ["w"]
 
 
+def test_a_column_whose_name_is_empty_is_one_like_others(import_table):
+    records, source = import_table(",y\n3,0.5\n4,1.5\n", features=[""], target=["y"])
+    assert records["features"].tolist() == [[3.0], [4.0]]
+    assert source.features == [""]
+
+
+@pytest.mark.parametrize("key", ["target", "own"])
+def test_a_feature_called_target_has_the_key_for_itself(import_table, key):
+    table = "target,y\n1,2\n,3\n2,\n"
+    columns = {"features": ["target"], "target": ["y"]}
+    missing = {"target": "keep", "y": "drop"}
+    types = {"target": "float64"} if key == "target" else {"y": "float64"}
+    records, _ = import_table(table, **columns, missing=missing, dtypes=types)
+    assert records["target"].tolist() == [[2.0], [3.0]]
+    fields = {name: records.dtype[name].base.name for name in ("features", "target")}
+    doubles = {"features"} if key == "target" else {"target"}
+    assert {name for name, kind in fields.items() if kind == "float64"} == doubles
+
+
 def test_columns_keep_their_own_types_side_by_side(import_table):
     table = pa.table(
         {
