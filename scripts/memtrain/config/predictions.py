@@ -9,7 +9,7 @@ from memtrain.config.splits import Ranges
 from memtrain.config.text_files import CsvSettings
 from memtrain.config.types import Settings
 from memtrain.core.group_borders import GroupBorders, resolve_pair
-from memtrain.core.ranges import Range
+from memtrain.core.ranges import Range, self_overlaps
 from memtrain.core.wording import did_you_mean, listed, shown
 
 
@@ -77,3 +77,5 @@ def prediction_problems(
                     f"{where}.rows: {given} is empty or reaches beyond the {rows:,} rows of the "
                     "data. Use rows that there are."
                 )
+        for common in self_overlaps(one.resolved(rows)) if rows is not None else ():
+            yield f"{where}.rows: rows {common} are in two of these ranges. Name them once."

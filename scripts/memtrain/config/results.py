@@ -137,6 +137,12 @@ class ResultsLayout:
         return layout if is_inside else None
 
     @classmethod
+    def of_project(cls, folder: Path) -> "list[ResultsLayout]":
+        """Return the layouts of all datasets of a project that have been run before."""
+        found = [cls(path) for path in sorted((folder / RESULTS_FOLDER).glob("*"))]
+        return [layout for layout in found if layout.configuration.exists()]
+
+    @classmethod
     def find(cls, folder: str | os.PathLike | None = None) -> "ResultsLayout":
         """Return the layout of a dataset that has been run before.
 
@@ -144,8 +150,8 @@ class ResultsLayout:
             folder: the folder of the dataset; None for the only one below ``results``.
 
         Raises:
-            UserError: if there is no such folder; if none is given, and there is no dataset or
-                more than one.
+            UserError: if there is no such folder, or it is that of a project; if none is given, and
+                there is no dataset or more than one.
         """
         if folder is not None:
             if not os.path.isdir(folder):
@@ -153,9 +159,13 @@ class ResultsLayout:
                     f"{folder}: there is no such folder. Name the folder of a dataset, "
                     f"{RESULTS_FOLDER}/<dataset>."
                 )
+            if inside := cls.of_project(Path(folder)):
+                names = listed(layout.root for layout in inside)
+                raise UserError(
+                    f"{folder}: this is the folder of a project. Name a dataset in it: {names}."
+                )
             return cls(Path(folder))
-        found = [cls(path) for path in sorted(Path(RESULTS_FOLDER).glob("*"))]
-        found = [layout for layout in found if layout.configuration.exists()]
+        found = cls.of_project(Path())
         if len(found) == 1:
             return found[0]
         if found:

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from memtrain.config.text_files import CsvSettings
 from memtrain.core.errors import UserError, raise_problems
-from memtrain.core.ranges import Range, count_rows, resolve_bound, subtract_ranges
+from memtrain.core.ranges import Range, count_rows, resolve_bound, self_overlaps, subtract_ranges
 from memtrain.core.wording import listed
 from memtrain.data.files_layout import FilesLayout
 from memtrain.data.layouts import RowLayout, read_layout
@@ -162,6 +162,10 @@ def _chosen(path: str, bounds: Sequence[Bounds], count: int) -> list[Range]:
         "END."
         for text, rows in found
         if not rows.start < rows.end <= count
+    )
+    raise_problems(
+        f"--rows: rows {common} are in two of these ranges. Name them once."
+        for common in self_overlaps([rows for _, rows in found])
     )
     return [rows for _, rows in found] or [Range(0, count)]
 

@@ -40,6 +40,7 @@ def test_percentages_stand_for_the_borders_that_they_stand_for_in_splits():
         ({"split": "first", "rows": [0, 1], "csv": {"delimiter": ";"}}, "`csv` says how `files`"),
         ({"split": "first", "rows": [999, 1001]}, "beyond the 1,000 rows"),
         ({"split": "first", "rows": [5, 5]}, "is empty"),
+        ({"split": "first", "rows": [[0, 9], ["0.5%", 20]]}, r"rows \[5, 9\) are in two"),
     ],
 )
 def test_mistakes_are_told(prediction, problem):

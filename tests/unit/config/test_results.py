@@ -85,3 +85,5 @@ def test_the_only_dataset_is_found(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="name one of results/one, results/two"):
         ResultsLayout.find()
     assert ResultsLayout.find("results/two").split("a") == SplitLayout(Path("results/two/splits/a"))
+    with pytest.raises(UserError, match=r"of a project. Name a dataset in it: .*/one, .*/two\."):
+        ResultsLayout.find(tmp_path)

@@ -102,6 +102,8 @@ def test_mistakes_are_told_with_their_line_and_leave_no_file(predicted, tmp_path
 def test_rows_that_the_data_file_does_not_have_are_refused(trained, predicted):
     with pytest.raises(UserError, match=f"90:{ROWS + 1}, but .* has {ROWS} rows"):
         predicted(trained.data, "--rows", f"90:{ROWS + 1}")
+    with pytest.raises(UserError, match=r"rows \[5, 7\) are in two of these ranges"):
+        predicted(trained.data, "--rows", "0:7", "--rows", "5:9")
 
 
 def test_a_mistake_in_one_prediction_of_a_workflow_ends_no_other(trained, tmp_path):
