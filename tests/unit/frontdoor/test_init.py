@@ -87,6 +87,39 @@ def test_in_the_order_of_time_only_cycles_are_seen_that_training_rows_cover(
     assert init(name, "--target", "y")["training"]["encode"] == {"time": parts}
 
 
+@pytest.mark.parametrize(
+    ("name", "spelling", "kind"),
+    [
+        ("day", "%Y/%m/%d", "date"),
+        ("day", "%d.%m.%Y", "date"),
+        ("day", "%d.%m.%Y %H:%M", "timestamp"),
+        ("day", "%d %b %Y", "date"),
+        ("sale_date", "%Y%m%d", "date"),
+    ],
+)
+def test_dates_are_dates_however_they_are_written(init, tmp_path, name, spelling, kind):
+    def row(number):
+        # In the order of time, which is not that of the text.
+        return f"{datetime(2020, 1, 1) + number * timedelta(days=5):{spelling}},{number % 7}.5"
+
+    table = write_table(tmp_path / "t.csv", f"{name},y", row)
+    content = init(table, "--target", "y")
+    assert content["dataset"]["import"]["dtypes"] == {name: kind}
+    assert "shuffle_once" not in content["dataset"]["import"]
+    assert content["training"]["encode"][name][:2] == ["day_of_year", "weekday"]
+
+
+@pytest.mark.parametrize("spelling", ["%d/%m/%Y", "%m-%d-%Y", "%d/%m/%y %H:%M"])
+def test_dates_that_may_be_others_are_left_out_with_the_reason(init, tmp_path, capsys, spelling):
+    def row(number):
+        day = datetime(2020, 1, 1) + number * timedelta(days=5)
+        return f"{day:{spelling}},{number % 7}.5,{number}.5"
+
+    content = init(write_table(tmp_path / "t.csv", "day,y,x", row), "--target", "y")
+    assert content["dataset"]["import"]["features"] == ["x"]
+    assert "nobody can tell the day from the month" in capsys.readouterr().out
+
+
 def test_dates_out_of_order_are_shuffled_and_told(init, tmp_path, capsys):
     name = write_table(
         tmp_path / "t.csv", "day,y", lambda row: f"2024-01-{28 - row % 28:02},{row}.5"
