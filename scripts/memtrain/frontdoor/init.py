@@ -3,6 +3,7 @@
 import argparse
 import re
 import sys
+from dataclasses import replace
 from glob import glob
 from pathlib import Path
 
@@ -58,10 +59,14 @@ def init(args: argparse.Namespace) -> int:
         csv, columns = other, describe_columns(path, other)
     tables = _open(path, csv)
     name = _name_of_target(args.target, path, tables)
+    is_named = name is not None or csv.column_names != "numbers"
+    if not is_named:
+        # Columns without names say nothing when they are listed; the target is mostly the last one.
+        name = columns[-1].name
     if name is None:
         print(_columns_text(columns, args.path))
         return 0
-    plan = plan_for(path, csv, columns, tables, name, args.task)
+    plan = replace(plan_for(path, csv, columns, tables, name, args.task), is_named=is_named)
     _write(configuration_for(plan), plan.rows, _summary(plan))
     return 0
 
@@ -227,8 +232,9 @@ def _summary(plan: Plan) -> list[str]:
     learned = "its classes are learned" if task.is_class else "it is learned as a number"
     if plan.order.note:
         sys.stderr.write(f"note: {plan.order.note}.\n")
+    last = "" if plan.is_named else " (the last column; another one by --target)"
     return [
-        f"  target    {task.target.name}: {learned}",
+        f"  target    {task.target.name}: {learned}{last}",
         f"  features  {listed((role.name for role in plan.features), 12)}",
         *(f"  left out  {role.name}: {role.why}" for role in plan.left_out[:12]),
     ]
