@@ -202,6 +202,31 @@ def write_reviews(folder: Path, rows: int) -> list[str]:
     return [_write_csv(folder / "reviews.csv", columns, ";"), "--target", "helpful"]
 
 
+def write_plants(folder: Path, rows: int) -> list[str]:
+    """Write measures of three kinds of plants, with the kind behind them and without a header."""
+    draw = np.random.default_rng(14)
+    kind = draw.integers(0, 3, rows)
+    values = draw.normal(0, 1, (3, 4))[kind] + draw.normal(0, 1.2, (rows, 4)) + 5
+    names = np.array(["setosa", "virginica", "versicolor"])[kind]
+    lines = [
+        ",".join([*(f"{value:.1f}" for value in measures), name])
+        for measures, name in zip(values, names, strict=True)
+    ]
+    (folder / "plants.csv").write_text("\n".join([*lines, ""]))
+    return ["plants.csv"]
+
+
+def write_tokens(folder: Path, rows: int) -> list[str]:
+    """Write 40 tokens a row as one raw stream: behind each of 300 tokens stands one of four."""
+    draw = np.random.default_rng(15)
+    behind, choices = draw.integers(0, 300, (300, 4)), draw.integers(0, 4, 40 * rows)
+    tokens = np.zeros(40 * rows, np.uint16)
+    for place in range(1, len(tokens)):
+        tokens[place] = behind[tokens[place - 1], choices[place]]
+    tokens.tofile(folder / "tokens.bin")
+    return ["tokens.bin", "--dtype", "uint16"]
+
+
 def write_noise(folder: Path, rows: int) -> list[str]:
     """Write features that say nothing of the target."""
     draw = np.random.default_rng(13)
@@ -256,6 +281,8 @@ DATASETS = {
     "digits": Dataset("images of digits, where they lie", write_digits),
     "sorted": Dataset("sorted by class, 16 files where they lie", write_sorted),
     "reviews": Dataset("texts, addresses; decimal commas", write_reviews),
+    "plants": Dataset("no header, three classes; CSV", write_plants),
+    "tokens": Dataset("a stream of 160,000 tokens, where it lies", write_tokens),
     "noise": Dataset("nothing to learn", write_noise, is_noise=True),
 }
 

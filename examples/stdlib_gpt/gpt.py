@@ -1,8 +1,9 @@
 """A small GPT that reads bytes: a decoder-only transformer, in the style of nanoGPT's model.
 
 Every position of a window sees the bytes up to its own, and gives logits for the byte that comes
-next. See Radford et al., "Language models are unsupervised multitask learners", 2019 (GPT-2), and
-nanoGPT, https://github.com/karpathy/nanoGPT, whose `model.py` has the same parts.
+next. Tokens of a vocabulary may stand in the place of bytes. See Radford et al., "Language models
+are unsupervised multitask learners", 2019 (GPT-2), and nanoGPT,
+https://github.com/karpathy/nanoGPT, whose `model.py` has the same parts.
 """
 
 import math

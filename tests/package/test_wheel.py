@@ -54,6 +54,7 @@ def test_the_wheel_holds_the_package_and_its_assets(wheel, repository):
 def test_the_wheel_carries_the_workflow(wheel, repository):
     folders = ("rules", "profiles", "schemas", "report", "envs")
     files = [repository / "Snakefile", *repository.glob("scripts/*.py")]
+    files.append(repository / "examples/stdlib_gpt/gpt.py")  # which `memtrain init` writes
     files += [path for name in folders for path in (repository / name).rglob("*")]
     expected = {
         str(path.relative_to(repository))

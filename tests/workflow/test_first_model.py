@@ -47,9 +47,10 @@ def test_the_rows_are_imported_and_the_splits_resolved(repository, tmp_path, kin
     assert json.loads(recipe.read_text())
 
 
-def test_arrays_sorted_by_class_where_they_lie(tmp_path):
+@pytest.mark.parametrize("name", ["sorted", "plants", "tokens"])
+def test_arrays_sorted_by_class_tables_without_names_and_tokens(tmp_path, name):
     """`python -m benchmarks first_results` runs datasets of all kinds, with more rows."""
-    for score in first_result(DATASETS["sorted"], tmp_path, size=0.1).scores:
+    for score in first_result(DATASETS[name], tmp_path, size=0.1).scores:
         assert score.gain > 3, score
 
 

@@ -82,7 +82,7 @@ class MockSettings(Settings):
         return self
 
 
-#: Types of features that are dates or times; text spells the first two, in ISO 8601.
+#: Types of features that are dates or times; text spells the first two.
 TIME_TYPES = ("date", "timestamp", "time", "duration")
 
 
@@ -225,8 +225,9 @@ class ImportSettings(Settings):
         default_factory=dict,
         description="Types by column, or one for all `features` and one for the `target`; columns "
         "without a type become float32. A target of an integer type, here or in the file, is a "
-        "class. date and timestamp are features in seconds, read from ISO 8601 where they are "
-        "text; in files with types, dates and times need none.",
+        "class. date and timestamp are features in seconds; text spells them as ISO 8601 does, or "
+        "otherwise with one meaning (2024/01/31, 31.01.2024); in files with types, dates and times "
+        "need none.",
     )
     inexact: Annotated[Inexact | dict[ColumnName, Inexact], BeforeValidator(_read_inexact)] = Field(
         default="error",

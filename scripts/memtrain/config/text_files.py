@@ -68,7 +68,20 @@ def _read_null_values(value: Any) -> Any:
 
 
 def _read_names(value: Any) -> Any:
-    return [str(name) if type(name) is int else name for name in value] if value else value
+    if value == "numbers":
+        return value
+    given = value if isinstance(value, list) else []
+    if not given or not all(type(name) in (int, str) for name in given):
+        raise ValueError(
+            "a list of the names of all columns is needed, or the word numbers, which calls them "
+            "0, 1 and so on"
+        )
+    return [str(name) for name in given]
+
+
+_ColumnNames = Annotated[
+    Annotated[list[str], Field(min_length=1)] | Literal["numbers"], BeforeValidator(_read_names)
+]
 
 
 class CsvSettings(Settings):
@@ -105,12 +118,10 @@ class CsvSettings(Settings):
     skip_rows: Annotated[int, Field(ge=0, le=2**31 - 1), FROM_TEXT] = Field(
         default=0, description="Lines above the header, which are not read, such as comments."
     )
-    column_names: Annotated[list[str], BeforeValidator(_read_names), Field(min_length=1)] | None = (
-        Field(
-            default=None,
-            description="Names of all columns, for files whose first line is a row; null: the "
-            "first line has the names.",
-        )
+    column_names: _ColumnNames | None = Field(
+        default=None,
+        description="Names of all columns, for files whose first line is a row; numbers: they are "
+        "called 0, 1 and so on; null: the first line has the names.",
     )
 
     @model_validator(mode="after")

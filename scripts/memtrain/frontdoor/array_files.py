@@ -80,7 +80,7 @@ class ArrayGroup:
 def stay_where_they_lie(paths: Sequence[str]) -> bool:
     """Return whether files are better left where they lie: what no import takes, and large ones."""
     try:
-        files = list(_files_of(paths))
+        files = list(files_of(paths))
     except UserError:
         return False
     if not files or not all(_ending(file) in ENDINGS for file in files):
@@ -113,7 +113,7 @@ def array_groups(paths: Sequence[str]) -> list[ArrayGroup]:
         UserError: where files cannot be read.
     """
     together: dict[str, list[str]] = {}
-    for file in _files_of(paths):
+    for file in files_of(paths):
         if _ending(file) not in ENDINGS:
             raise UserError(
                 f"{file}: --in-place is for arrays, whose endings are {listed(ENDINGS)}. Leave it "
@@ -129,7 +129,12 @@ def array_groups(paths: Sequence[str]) -> list[ArrayGroup]:
     return groups
 
 
-def _files_of(paths: Sequence[str]) -> Iterator[str]:
+def files_of(paths: Sequence[str]) -> Iterator[str]:
+    """Yield the files of some paths: of a folder, those whose endings are those of arrays.
+
+    Raises:
+        UserError: where there is no such file, or none in a folder.
+    """
     for path in paths:
         if os.path.isdir(path):
             found = [os.path.join(path, name) for name in os.listdir(path) if name[0] != "."]
@@ -158,7 +163,10 @@ def _headers(path: str | list[str]) -> FileHeaders:
     try:
         return FileHeaders.read("init", FieldSettings.model_validate({"path": path}))
     except UserError as error:
-        hint = "For raw files, write `dataset: files:` by hand: docs/guides/files.md."
+        hint = (
+            "Where it is a stream of tokens, say their type: --dtype uint16. For other raw files, "
+            "write `dataset: files:` by hand: docs/guides/files.md."
+        )
         raise UserError(
             *(f"{one} {hint}" if "dtype" in one else one for one in error.problems)
         ) from None
@@ -174,6 +182,18 @@ def _pattern_of(files: list[str]) -> str | list[str]:
     ]
     pattern = "".join(pieces)
     return pattern if sorted(glob(pattern)) == sorted(files) else files
+
+
+def named_path(paths: Sequence[str], files: list[str]) -> str | list[str]:
+    """Return what a configuration calls the files of some paths, in their order.
+
+    Args:
+        paths: files, folders, patterns.
+        files: the files that they stand for.
+    """
+    if len(paths) == 1 and not os.path.isdir(paths[0]):
+        return paths[0]
+    return _pattern_of(files)
 
 
 def _free_name(files: list[str], taken: list[str]) -> str:

@@ -53,14 +53,14 @@ def facts_of_rows(layout: FilesLayout, is_class: bool) -> ArrayFacts:
         UserError: where the target has missing or infinite values, or a single one.
     """
     rows = sampled_rows(layout.rows, sum(dtype.itemsize for dtype in layout.fields.values()))
-    target = _values(layout, "target", rows).reshape(len(rows), -1)
+    target = values_of_rows(layout, "target", rows).reshape(len(rows), -1)
     _check_target(target)
     return ArrayFacts(
         rows=layout.rows,
         looked_at=len(rows),
         target_values=len(np.unique(target, axis=0)),
         has_missing=any(
-            bool(np.isnan(_values(layout, name, rows)).any())
+            bool(np.isnan(values_of_rows(layout, name, rows)).any())
             for name, dtype in layout.fields.items()
             if name != "target" and dtype.base.kind not in "iub"
         ),
@@ -78,7 +78,7 @@ def sampled_rows(rows: int, row_bytes: int) -> np.ndarray:
     return (starts[:, None] + np.arange(length)).reshape(-1)
 
 
-def _values(layout: FilesLayout, name: str, rows: np.ndarray) -> np.ndarray:
+def values_of_rows(layout: FilesLayout, name: str, rows: np.ndarray) -> np.ndarray:
     """Return values of a field: (rows, ...), in float64 where they are numbers with fractions."""
     view = layout.views[name]
     (field,) = (one for one in layout.stored if one.name == view.stored)

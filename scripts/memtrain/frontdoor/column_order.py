@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 from pyarrow import compute
 
+from memtrain.data.tables.column_kinds import is_text
+from memtrain.data.tables.date_spellings import iso_dates
 from memtrain.data.tables.row_codes import codes_of_rows
 from memtrain.data.tables.table import Table
 
@@ -34,8 +36,8 @@ def has_missing(tables: Sequence[Table], column: str) -> bool:
 def is_sorted(tables: Sequence[Table], column: str) -> bool:
     """Return whether no value of a column is less than the one before it.
 
-    Dates and times in text are compared as text, which is their order in ISO 8601. A column with a
-    missing value is not sorted.
+    Dates and times in text are compared as ISO 8601 writes them, which is their order. A column
+    with a missing value is not sorted.
     """
     last = None
     for cells in _parts(tables, column):
@@ -43,6 +45,8 @@ def is_sorted(tables: Sequence[Table], column: str) -> bool:
             return False
         if not len(cells):
             continue
+        if is_text(cells.type):
+            cells = iso_dates(compute.utf8_trim_whitespace(cells.cast(pa.string())))
         rises = compute.all(compute.greater_equal(cells.slice(1), cells.slice(0, len(cells) - 1)))
         if rises.as_py() is False or (last is not None and cells[0].as_py() < last):
             return False

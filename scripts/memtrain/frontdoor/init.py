@@ -3,6 +3,7 @@
 import argparse
 import re
 import sys
+from dataclasses import replace
 from glob import glob
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from memtrain.frontdoor.roles import find_order, find_target, role_of
 from memtrain.frontdoor.setting import Setting, settings_text
 from memtrain.frontdoor.spelling import spelling_of, with_decimal_comma
 from memtrain.frontdoor.task import Task, find_task
+from memtrain.frontdoor.token_files import is_token_stream
 from memtrain.system.atomic_files import write_text
 from memtrain.system.yaml_text import parse_yaml
 
@@ -39,11 +41,11 @@ def init(args: argparse.Namespace) -> int:
     Raises:
         UserError: where the table cannot be read or learned from, or a configuration is here.
     """
-    if CONFIGURATION.exists() and not args.force and (args.target or len(args.path) == 2):
-        raise UserError(
-            f"{CONFIGURATION}: it is here already. Add --force to replace it, or work in another "
-            "folder."
-        )
+    if args.target or args.tokens or len(args.path) == 2:
+        _check_is_free(args)
+    is_stream = args.in_place is not False and not args.target and is_token_stream(args.path)
+    if args.tokens or args.dtype or is_stream:
+        return _init_tokens(args)
     if stay_where_they_lie(args.path) if args.in_place is None else args.in_place:
         return _init_in_place(args)
     path = _path_of(args.path)
@@ -58,11 +60,48 @@ def init(args: argparse.Namespace) -> int:
         csv, columns = other, describe_columns(path, other)
     tables = _open(path, csv)
     name = _name_of_target(args.target, path, tables)
+    is_named = name is not None or csv.column_names != "numbers"
+    if not is_named:
+        # Columns without names say nothing when they are listed; the target is mostly the last one.
+        name = columns[-1].name
     if name is None:
         print(_columns_text(columns, args.path))
         return 0
-    plan = plan_for(path, csv, columns, tables, name, args.task)
+    _check_is_free(args)
+    plan = replace(plan_for(path, csv, columns, tables, name, args.task), is_named=is_named)
     _write(configuration_for(plan), plan.rows, _summary(plan))
+    return 0
+
+
+def _check_is_free(args: argparse.Namespace) -> None:
+    if CONFIGURATION.exists() and not args.force:
+        raise UserError(
+            f"{CONFIGURATION}: it is here already. Add --force to replace it, or work in another "
+            "folder."
+        )
+
+
+def _init_tokens(args: argparse.Namespace) -> int:
+    """Write ``config.yaml`` and a model for a stream of tokens."""
+    # Imported late, since tables need none of it.
+    from memtrain.frontdoor.token_files import find_stream
+    from memtrain.frontdoor.token_init import (
+        copy_model,
+        name_of_stream,
+        proposed_token_settings,
+        summary_of_tokens,
+    )
+
+    if args.target or args.task:
+        raise UserError(
+            "--tokens: of every token, the one behind it is learned. Leave out --target and --task."
+        )
+    _check_is_free(args)
+    stream = find_stream(args.path, args.dtype)
+    settings = proposed_token_settings(stream, name_of_stream(args.path))
+    text = _checked_text(settings, stream.windows)
+    copy_model()
+    _write(text, stream.windows, summary_of_tokens(stream))
     return 0
 
 
@@ -227,8 +266,9 @@ def _summary(plan: Plan) -> list[str]:
     learned = "its classes are learned" if task.is_class else "it is learned as a number"
     if plan.order.note:
         sys.stderr.write(f"note: {plan.order.note}.\n")
+    last = "" if plan.is_named else " (the last column; another one by --target)"
     return [
-        f"  target    {task.target.name}: {learned}",
+        f"  target    {task.target.name}: {learned}{last}",
         f"  features  {listed((role.name for role in plan.features), 12)}",
         *(f"  left out  {role.name}: {role.why}" for role in plan.left_out[:12]),
     ]

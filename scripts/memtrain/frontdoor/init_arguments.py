@@ -32,4 +32,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "given, arrays are where they have more than 1 GiB or more than two axes, where more "
         "than two files are named, and where no import takes them",
     )
+    parser.add_argument(
+        "--tokens",
+        action="store_true",
+        help="the files are a stream of tokens, or the bytes of a text, of which a model learns "
+        "what comes next; unless given, a file of whole numbers one behind the other is",
+    )
+    parser.add_argument(
+        "--dtype",
+        metavar="TYPE",
+        help="the type of the tokens in raw files, which do not say it, such as uint16",
+    )
     parser.add_argument("--force", action="store_true", help="replace the config.yaml that is here")

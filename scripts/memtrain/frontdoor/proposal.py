@@ -42,6 +42,7 @@ class Plan:
         roles: what each column is used for, the target aside, in the order of the table.
         task: what is learned.
         order: how the rows hang together.
+        is_named: whether the user has named the target; otherwise it is the last column.
     """
 
     path: str | TwoPaths
@@ -49,6 +50,7 @@ class Plan:
     roles: Sequence[Role]
     task: Task
     order: RowOrder
+    is_named: bool = True
 
     @property
     def rows(self) -> int:
@@ -95,7 +97,8 @@ def _import(plan: Plan) -> Setting:
     if isinstance(path, TwoPaths):
         path = path.model_dump()
     settings = [Setting("path", path), _features(plan)]
-    settings.append(Setting("target", [plan.target_in_file], plan.task.why))
+    last = "" if plan.is_named else "; the last column, since none was named (--target)"
+    settings.append(Setting("target", [plan.target_in_file], f"{plan.task.why}{last}"))
     categories = [role.name for role in plan.features if role.use == "category"]
     if plan.task.is_category:
         categories.append(plan.task.target.name)
@@ -110,7 +113,9 @@ def _import(plan: Plan) -> Setting:
         why = "integers beyond 2^53, of which float64 keeps the first 16 digits"
         settings.append(Setting("inexact", dict.fromkeys(rounded, "round"), why))
     if csv := plan.csv.model_dump(exclude_defaults=True):
-        settings.append(Setting("csv", csv, "how the file is written"))
+        is_numbered = plan.csv.column_names == "numbers"
+        why = "; the first line has no names" if is_numbered else ""
+        settings.append(Setting("csv", csv, f"how the file is written{why}"))
     settings += _order(plan)
     return Setting("import", tuple(settings))
 

@@ -129,6 +129,11 @@ def _reason_against(column: ColumnFacts) -> str:
         return "it has no name, as an index of rows that was written with the table"
     if is_identifier(column):
         return "an identifier by its name, which says nothing of rows to come"
+    if column.kind == "text" and all(map(_is_ambiguous_date, column.examples)):
+        return (
+            "dates of which nobody can tell the day from the month; write them as 2010-02-01 "
+            "or 01.02.2010"
+        )
     if column.kind == "text" and column.values is None:
         return f"more than {MOST_VALUES:,} different words"
     if column.kind == "text" and (column.values or 0) > column.rows / 2:
@@ -139,6 +144,11 @@ def _reason_against(column: ColumnFacts) -> str:
         return "infinite values, on which no model is trained"
     is_too_large = column.kind == "integer" and largest(column) > _LARGEST_INTEGER
     return "integers of more than 64 bits" if is_too_large else ""
+
+
+def _is_ambiguous_date(value: Value) -> bool:
+    """Return whether a text is a date such as 01/02/2010: the second of January, or not."""
+    return re.match(r"\s*\d{1,2}([/-])\d{1,2}\1(\d{4}|\d{2})\b", str(value)) is not None
 
 
 def is_missing_everywhere(column: ColumnFacts) -> bool:

@@ -1,4 +1,4 @@
-"""How a text file seems to be written: its delimiter, its decimal sign, its header."""
+"""How a text file seems to be written: its encoding, its delimiter, its decimal sign."""
 
 import codecs
 import gzip
@@ -9,11 +9,10 @@ from pathlib import Path
 
 from memtrain.config.dataset import TwoPaths
 from memtrain.config.text_files import CsvSettings
-from memtrain.core.errors import UserError
-from memtrain.core.wording import listed
 from memtrain.data.tables.column_facts import ColumnFacts
 from memtrain.data.tables.files import open_tables
 from memtrain.data.tables.source_files import ending_of, source_files
+from memtrain.frontdoor.header import are_numbers, has_header
 
 #: What separates cells, where the usual character makes one column of a file.
 _OTHER_DELIMITERS = (";", "\t", "|")
@@ -25,33 +24,41 @@ _MOST_LOOKED_AT = 1 << 28
 
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _NUMBER_WITH_COMMA = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?|[+-]?\d+")
 
 
 def spelling_of(path: str | TwoPaths) -> CsvSettings:
-    """Return how the first file of a path is written, by its header.
+    """Return how the first file of a path is written, by its first lines.
 
-    Raises:
-        UserError: where its first line seems to be a row, so that no column has a name.
+    Two paths are read by the same settings: they are as usual where the files seem to differ.
     """
     if isinstance(path, TwoPaths):
-        return CsvSettings()
-    file = source_files(path)[0]
+        sides = [_spelling_of_file(source_files(one)[0]) for one in (path.features, path.target)]
+        return sides[0] if sides[0] == sides[1] else CsvSettings()
+    return _spelling_of_file(source_files(path)[0])
+
+
+def _spelling_of_file(file: Path) -> CsvSettings:
     if ending_of(file) not in _TEXT_FILES:
         return CsvSettings()
     csv = CsvSettings(encoding=_encoding_of(file))
     names = open_tables([file], csv)[0].columns
-    if len(names) == 1:
-        for delimiter in _OTHER_DELIMITERS:
-            if delimiter in names[0]:
-                return csv.model_copy(update={"delimiter": delimiter})
-    if names and all(map(_NUMBER.fullmatch, names)):
-        raise UserError(
-            f"{file}: its first line has the numbers {listed(names, 5)} in the place of names. "
-            f"Name the {len(names)} columns, in their order: --csv '{{column_names: [a, b, ...]}}'."
-        )
-    return csv
+    if delimiter := _other_delimiter(names):
+        csv = csv.model_copy(update={"delimiter": delimiter})
+    if has_header(file, csv):
+        return csv
+    return csv.model_copy(update={"column_names": "numbers"})
+
+
+def _other_delimiter(cells: Sequence[str]) -> str | None:
+    """Return what separates the cells of a first line; None where the usual character does."""
+    if len(cells) == 1:
+        found = next((one for one in _OTHER_DELIMITERS if one in cells[0]), None)
+        numbers = cells[0].split(" ")
+        return found or (" " if len(numbers) > 1 and are_numbers(numbers) else None)
+    # Decimal commas cut numbers: 1,5;2,5 has the cells 1 and 5;2 and 5.
+    numbers = ",".join(cells).split(";")
+    return ";" if len(numbers) > 1 and are_numbers(numbers) else None
 
 
 def _encoding_of(file: Path) -> str:

@@ -22,9 +22,14 @@ MISTAKES = {
     "empty": ("", ["--target", "price"], "there is nothing in it"),
     "header alone": ("area,price\n", ["--target", "price"], "it has 0 rows, too few"),
     "no header": (
-        table("1.5,2.5", lambda row: "3.5,4.5"),
+        table("1.5,2.5", lambda row: f"{row}.5,4.5"),
         ["--target", "price"],
-        "numbers 1.5, 2.5 in the place of names.*column_names",
+        "no column 'price'. The columns are 0, 1",
+    ),
+    "perhaps a header": (
+        table("1,2", lambda row: f"{row},4.5"),
+        [],
+        r"its first line \(1, 2\) may be a row.*column_names: numbers.*--csv '{}' for names",
     ),
     "one column": (
         table("price", lambda row: f"{row}.5"),

@@ -87,6 +87,39 @@ def test_in_the_order_of_time_only_cycles_are_seen_that_training_rows_cover(
     assert init(name, "--target", "y")["training"]["encode"] == {"time": parts}
 
 
+@pytest.mark.parametrize(
+    ("name", "spelling", "kind"),
+    [
+        ("day", "%Y/%m/%d", "date"),
+        ("day", "%d.%m.%Y", "date"),
+        ("day", "%d.%m.%Y %H:%M", "timestamp"),
+        ("day", "%d %b %Y", "date"),
+        ("sale_date", "%Y%m%d", "date"),
+    ],
+)
+def test_dates_are_dates_however_they_are_written(init, tmp_path, name, spelling, kind):
+    def row(number):
+        # In the order of time, which is not that of the text.
+        return f"{datetime(2020, 1, 1) + number * timedelta(days=5):{spelling}},{number % 7}.5"
+
+    table = write_table(tmp_path / "t.csv", f"{name},y", row)
+    content = init(table, "--target", "y")
+    assert content["dataset"]["import"]["dtypes"] == {name: kind}
+    assert "shuffle_once" not in content["dataset"]["import"]
+    assert content["training"]["encode"][name][:2] == ["day_of_year", "weekday"]
+
+
+@pytest.mark.parametrize("spelling", ["%d/%m/%Y", "%m-%d-%Y", "%d/%m/%y %H:%M"])
+def test_dates_that_may_be_others_are_left_out_with_the_reason(init, tmp_path, capsys, spelling):
+    def row(number):
+        day = datetime(2020, 1, 1) + number * timedelta(days=5)
+        return f"{day:{spelling}},{number % 7}.5,{number}.5"
+
+    content = init(write_table(tmp_path / "t.csv", "day,y,x", row), "--target", "y")
+    assert content["dataset"]["import"]["features"] == ["x"]
+    assert "nobody can tell the day from the month" in capsys.readouterr().out
+
+
 def test_dates_out_of_order_are_shuffled_and_told(init, tmp_path, capsys):
     name = write_table(
         tmp_path / "t.csv", "day,y", lambda row: f"2024-01-{28 - row % 28:02},{row}.5"
@@ -242,13 +275,44 @@ def test_targets_that_no_model_can_learn(init, tmp_path, cells, target, message)
     assert not (tmp_path / "config.yaml").exists()
 
 
-def test_too_few_rows_and_no_names(init, tmp_path):
+def test_too_few_rows(init, tmp_path):
     few = write_table(tmp_path / "few.csv", "x,y", lambda row: f"{row}.5,{row}.25", 10)
     with pytest.raises(UserError, match="10 rows, too few"):
         init(few, "--target", "y")
-    unnamed = write_table(tmp_path / "unnamed.csv", "1.5,2.5", lambda row: f"{row}.5,{row}.25")
-    with pytest.raises(UserError, match="column_names"):
-        init(unnamed, "--target", "y")
+
+
+#: Files without a header: what a row is, by three numbers, and how the file is written.
+UNNAMED = {
+    "numbers": ("{}.5,{}.5,{}", {}),
+    "words, too": ("{}.5,{},kind {}", {}),
+    "whole numbers and words": ("{},state {},7{}", {}),
+    "blanks": ("{}.5 2{} {}", {"delimiter": " "}),
+    "decimal commas": ("{},5;{},5;{}", {"delimiter": ";", "decimal": ","}),
+    "words alone": ("a{},b{},c{}", {}),
+}
+
+
+@pytest.mark.parametrize("name", UNNAMED)
+@pytest.mark.parametrize("target", [None, "0"])
+def test_columns_without_names_have_numbers(init, tmp_path, name, target):
+    row, csv = UNNAMED[name]
+    lines = [row.format(number % 3, number % 5, number % 2) for number in range(1, 61)]
+    (tmp_path / "t.csv").write_text("\n".join([*lines, ""]))
+    content = init("t.csv", *(["--target", target] if target else []))
+    rows = content["dataset"]["import"]
+    assert rows["csv"] == csv | {"column_names": "numbers"}
+    assert rows["target"] == [target or "2"]
+    assert set(rows["features"]) == {"0", "1", "2"} - set(rows["target"])
+
+
+@pytest.mark.parametrize("first", ["country,1990,2000", "0,1,2,3", "1990,1991,1992,1993", "x,y"])
+def test_a_header_may_have_numbers(init, tmp_path, first):
+    names = first.split(",")
+    lines = [",".join(f"{row + place}.5" for place in range(len(names))) for row in range(60)]
+    (tmp_path / "t.csv").write_text("\n".join([first, *lines, ""]))
+    rows = init("t.csv", "--target", names[-1])["dataset"]["import"]
+    assert "csv" not in rows
+    assert [*rows["features"], *rows["target"]] == names
 
 
 def test_a_mistake_is_told_in_a_sentence(repository, tmp_path):

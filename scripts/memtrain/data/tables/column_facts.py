@@ -19,6 +19,7 @@ from memtrain.config.text_files import CsvSettings
 from memtrain.core.errors import UserError
 from memtrain.data.tables.cell_spelling import CellSpelling
 from memtrain.data.tables.column_kinds import Kind, SpelledKind, is_text, kind_of_type
+from memtrain.data.tables.date_spellings import is_called_date, iso_dates
 from memtrain.data.tables.files import open_tables
 from memtrain.data.tables.joined_tables import join_tables
 from memtrain.data.tables.number_text import MISSING_NUMBERS
@@ -48,7 +49,8 @@ class ColumnFacts:
         name: its name.
         kind: what its values are: integer, number, boolean, date, time, text; nothing where all
             are missing; other for structs, lists of different lengths and the like. Cells of text
-            files are all looked at: one word makes the column text.
+            files are all looked at: one word makes the column text. Integers such as 20240131 are
+            dates where the column is called so.
         type: its type in the file; "text" in a text file.
         shape: shape of the values of one row, such as (12, 4); () for one value.
         rows: number of rows.
@@ -56,7 +58,8 @@ class ColumnFacts:
             values of the settings, and NA and the like where the others are no text.
         values: number of different values, as they are written, missing ones aside; None where
             there are more than were counted, and where a row has several values.
-        least: the least number, date or time; None for other kinds.
+        least: the least number, date or time; None for other kinds. Dates and times of text files
+            are written as in ISO 8601.
         greatest: the greatest one.
         first: the value of the first row; None where it is missing.
         examples: some of the different values, in the order in which they come.
@@ -241,6 +244,10 @@ class _Gatherer:
             missing += self._spelled.words_for_missing
             words = set(MISSING_NUMBERS.to_pylist())
             examples = [one for one in examples if str(one).strip().lower() not in words]
+        ends = self._ends
+        if kind == "integer" and self._are_dates():
+            text = pa.array(map(str, ends))
+            kind, ends = "date", iso_dates(text, is_compact=True).to_pylist()
         return ColumnFacts(
             name=self.name,
             kind=kind,
@@ -249,11 +256,16 @@ class _Gatherer:
             rows=self._rows,
             missing=missing,
             values=None if self._seen is None else len(self._counted()),
-            least=self._ends[0] if has_ends else None,
-            greatest=self._ends[1] if has_ends else None,
+            least=ends[0] if has_ends else None,
+            greatest=ends[1] if has_ends else None,
             first=self._first,
             examples=tuple(examples),
         )
+
+    def _are_dates(self) -> bool:
+        """Return whether the integers of a text file are dates by their name, such as 20240131."""
+        is_possible = self._spelled is not None and self._spelled.may_be_dates
+        return is_possible and is_called_date(self.name)
 
 
 def _parsed(present: pa.Array, kind: Kind, spelling: CellSpelling) -> pa.Array | None:
@@ -263,7 +275,7 @@ def _parsed(present: pa.Array, kind: Kind, spelling: CellSpelling) -> pa.Array |
         is_word = compute.is_in(compute.utf8_lower(text), MISSING_NUMBERS)
         text = text.filter(compute.invert(is_word))
         if kind in ("date", "time"):
-            return text
+            return iso_dates(text)
         plain = spelling.plain(text.cast(pa.binary())).cast(pa.string())
         plain = compute.replace_substring_regex(plain, r"^\+", "")
         try:

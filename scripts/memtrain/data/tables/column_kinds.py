@@ -14,6 +14,7 @@ import pyarrow as pa
 from pyarrow import compute
 
 from memtrain.data.tables.cell_spelling import CellSpelling
+from memtrain.data.tables.date_spellings import are_compact_dates, iso_dates
 from memtrain.data.tables.number_text import MISSING_NUMBERS
 from memtrain.data.tables.refused_value import RefusedValueError
 from memtrain.data.tables.table import Table
@@ -78,6 +79,8 @@ class SpelledKind:
         self._has_cells = False
         #: Number of cells such as NA, which are missing in all columns but those of text.
         self.words_for_missing = 0
+        #: Whether all cells are integers like 20240131, which may be dates.
+        self.may_be_dates = True
 
     @property
     def kind(self) -> Kind:
@@ -100,6 +103,7 @@ class SpelledKind:
         self._has_cells |= len(text) > 0
         if self._left and len(text):
             self._left = [kind for kind in self._left if self._is_all(text, kind)]
+            self.may_be_dates = self.may_be_dates and are_compact_dates(text)
 
     def _is_all(self, text: pa.Array, kind: Kind) -> bool:
         if kind in ("integer", "number"):
@@ -108,6 +112,8 @@ class SpelledKind:
             except RefusedValueError:
                 return False
             text = text.cast(pa.string())
+        elif kind in ("date", "time"):
+            text = iso_dates(text)
         return bool(compute.all(compute.match_substring_regex(text, _SPELLINGS[kind])).as_py())
 
 

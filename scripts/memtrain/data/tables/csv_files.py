@@ -106,13 +106,12 @@ def _csv_table(text: CsvText) -> Table:
     with text.records() as records:
         first = next((cells for _, cells in records), None)
         second = next((cells for _, cells in records), None)
-    columns = text.settings.column_names or first
+    columns = _names_of_columns(text.settings, first or [])
     if first is None:
         needed = "first line with the names of columns" if text.has_header else "row"
         skipped = text.settings.skip_rows
         where = f"below the {counted(skipped, 'line')} of `skip_rows`" if skipped else "in it"
         raise UserError(f"{text.name}: there is nothing {where}; a {needed} is needed.")
-    assert columns is not None
     if len(columns) != len(first):
         raise UserError(
             f"{text.name}: its first line has {counted(len(first), 'cell')}, and "
@@ -130,6 +129,13 @@ def _csv_table(text: CsvText) -> Table:
         spelling=CellSpelling(text.settings.decimal, text.settings.thousands),
         hint=_lacking_setting(text, first, second),
     )
+
+
+def _names_of_columns(settings: CsvSettings, first: list[str]) -> list[str]:
+    """Return the names of the columns of a file, by the cells of its first line."""
+    if settings.column_names == "numbers":
+        return [str(place) for place in range(len(first))]
+    return settings.column_names or first
 
 
 def _refuse_foreign_names(text: CsvText, columns: list[str]) -> None:

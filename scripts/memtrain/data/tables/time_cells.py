@@ -9,6 +9,7 @@ An instant with a time zone counts in UTC; one without counts as it stands.
 import pyarrow as pa
 from pyarrow import compute
 
+from memtrain.data.tables.date_spellings import iso_dates
 from memtrain.data.tables.refused_value import RefusedValueError
 
 #: Units of Arrow, in seconds: how many of them make one.
@@ -47,10 +48,11 @@ def seconds_of_times(array: pa.Array) -> pa.Array:
 
 
 def parse_times(text: pa.Array, kind: str) -> pa.Array:
-    """Return text in ISO 8601 as timestamps of microseconds (rows,); null where it is missing.
+    """Return dates or times that text spells (rows,), to the microsecond; null where it is missing.
 
     Args:
-        text: "2024-01-31", "2024-01-31 10:30" or "2024-01-31T10:30:00.5", maybe with blanks around.
+        text: "2024-01-31", "2024-01-31 10:30", "2024-01-31T10:30:00.5", "31.01.2024", "20240131"
+            and the like (see ``iso_dates``), maybe with blanks around.
         kind: "date", which has no time of day, or "timestamp".
 
     Raises:
@@ -61,19 +63,20 @@ def parse_times(text: pa.Array, kind: str) -> pa.Array:
     present = compute.if_else(is_missing, None, plain)
     as_type = pa.date32() if kind == "date" else pa.timestamp("us")
     try:
-        return present.cast(as_type)
+        return iso_dates(present, is_compact=True).cast(as_type)
     except pa.ArrowInvalid:
         row = next(row for row in range(len(present)) if not _is_time(present[row], as_type))
         raise RefusedValueError(
             f"{present[row].as_py()[:100]!r} is no {kind} as ISO 8601 writes it "
-            f"({_EXAMPLES[kind]}). Correct it, or save the column so, without a time zone.",
+            f"({_EXAMPLES[kind]}), nor in another spelling that has one meaning (2024/01/31, "
+            "31.01.2024, 20240131). Correct it, or save the column so, without a time zone.",
             row,
         ) from None
 
 
 def _is_time(cell: pa.Scalar, kind: pa.DataType) -> bool:
     try:
-        cell.cast(kind)
+        iso_dates(pa.array([cell.as_py()], pa.string()), is_compact=True).cast(kind)
     except pa.ArrowInvalid:
         return False
     return True

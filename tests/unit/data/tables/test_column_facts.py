@@ -50,6 +50,12 @@ def test_numbers_and_words_of_every_kind_of_file(tmp_path, name):
         (["true", "False", "NA"], "boolean", 1, 2),
         (["2020-01-02", "2021-05-06"], "date", 0, 2),
         (["2020-01-02", "2021-05-06T07:08:09Z"], "time", 0, 2),
+        (["2020/1/2", "2021/05/06"], "date", 0, 2),
+        (["2.1.2020", "NA", "06.05.2021"], "date", 1, 2),
+        (["06.05.2021 12:30", "2020-01-02"], "time", 0, 2),
+        (["06-May-2021", "1 Jan 2020"], "date", 0, 2),
+        (["01/02/2021", "31/12/2020"], "text", 0, 2),
+        (["20200102", "20210506"], "integer", 0, 2),
         (["07:30", "23:59:59.5"], "time", 0, 2),
         (["1", "NA", "x"], "text", 0, 3),
         (["2020-01-02", "5"], "text", 0, 2),
@@ -65,6 +71,29 @@ def test_text_is_what_all_cells_are(tmp_path, cells, kind, missing, values, fill
     missing += filler if cells[0] == "" else 0
     assert (found.kind, found.missing, found.values) == (kind, missing, values)
     assert found.rows == len(lines)
+
+
+@pytest.mark.parametrize(
+    ("name", "cells", "ends"),
+    [
+        ("date", ["20200229", "20191231"], ("2019-12-31", "2020-02-29")),
+        ("order_date", ["20200229", "", "NA"], ("2020-02-29", "2020-02-29")),
+        ("date", ["20200229", "20200230"], None),
+        ("date", ["20200229", "7"], None),
+        ("code", ["20200229", "20191231"], None),
+    ],
+)
+def test_integers_are_dates_where_the_name_of_the_column_says_so(tmp_path, name, cells, ends):
+    (tmp_path / "t.csv").write_text(f"{name},z\n" + "".join(f"{cell},0\n" for cell in cells))
+    found = facts_of(tmp_path / "t.csv")[name]
+    assert found.kind == ("integer" if ends is None else "date")
+    assert ends is None or (found.least, found.greatest) == ends
+
+
+def test_dates_are_compared_by_the_calendar_however_they_are_written(tmp_path):
+    (tmp_path / "t.csv").write_text("d,z\n01.02.2020,0\n31.01.2020,0\n2019/12/31,0\n")
+    found = facts_of(tmp_path / "t.csv")["d"]
+    assert (found.least, found.greatest) == ("2019-12-31", "2020-02-01")
 
 
 def test_numbers_of_text_are_spelled_as_the_settings_say(tmp_path):

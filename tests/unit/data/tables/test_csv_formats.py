@@ -87,6 +87,7 @@ def test_a_file_without_a_header(tmp_path):
     assert found == {"b": [b"2", b"4"]}
     with pytest.raises(UserError, match=r"first line has 2 cells, and .* has 1 name\. Name all"):
         read(tmp_path / "t.csv", ["a"], column_names=["a"])
+    assert read(tmp_path / "t.csv", ["1"], column_names="numbers") == {"1": found["b"]}
 
 
 def test_quotes_may_be_letters_like_others(tmp_path):
@@ -297,7 +298,8 @@ def test_all_rows_are_read(tmp_path_factory, rows, end, is_quoted):
         ({"decimal": ",", "thousands": ","}, "decimal and thousands are both ','"),
         ({"decimal": ";"}, "csv.decimal: found ';'"),
         ({"skip_rows": -1}, "csv.skip_rows: found -1"),
-        ({"column_names": []}, "csv.column_names"),
+        ({"column_names": []}, "csv.column_names: found []; a list of the names"),
+        ({"column_names": "abc"}, "csv.column_names: found 'abc'; .* the word numbers"),
         ({"sep": ";"}, "there is no such key"),
     ],
 )

@@ -1,5 +1,6 @@
 """Dates, times and durations are seconds, as Python's datetime has them."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
@@ -55,6 +56,27 @@ def test_text_is_read_as_iso_8601_writes_it(moments):
     assert parse_times(days, "date").to_pylist() == [moment.date() for moment in moments]
 
 
+#: Spellings of a date in which the place or the name of the month tells it from the day.
+SPELLINGS = ["%Y/%m/%d", "%Y.%m.%d", "%d.%m.%Y", "%Y%m%d", "%d %b %Y", "%d-%B-%Y", "%B %d, %Y"]
+
+
+@given(
+    st.lists(st.tuples(INSTANTS, st.sampled_from(SPELLINGS), st.booleans()), min_size=1),
+    st.sampled_from(["", " %H:%M:%S.%f", "T%H:%M:%S"]),
+)
+def test_other_spellings_with_one_meaning_are_read(cells, clock):
+    def spell(moment, date, is_short):
+        text = moment.strftime(date)
+        short = re.sub(r"(^|(?<=[./ ]))0", "", text)
+        return (short if is_short and date != "%Y%m%d" else text) + moment.strftime(clock)
+
+    def expected(moment, date, is_short):
+        return datetime.strptime(moment.strftime(date + clock), date + clock)
+
+    text = pa.array([spell(*cell) for cell in cells])
+    assert parse_times(text, "timestamp").to_pylist() == [expected(*cell) for cell in cells]
+
+
 def test_missing_text_is_missing():
     text = pa.array(["", "NA", "NaT", "null", None, "2024-02-29"])
     assert parse_times(text, "date").null_count == 5
@@ -63,12 +85,16 @@ def test_missing_text_is_missing():
 @pytest.mark.parametrize(
     ("text", "kind"),
     [
-        ("31.1.2024", "date"),
+        ("31/01/2024", "date"),
+        ("01-02-2024", "timestamp"),
+        ("31.13.2024", "date"),
+        ("30.2.2024", "date"),
+        ("20230229", "date"),
         ("2023-02-29", "date"),
         ("2024-01-31T10:00:00", "date"),
         ("2024-01-31T10:30:00+02:00", "timestamp"),
         ("2024-01-31T10:30:00.1234567", "timestamp"),
-        ("20240131", "timestamp"),
+        ("2024013", "timestamp"),
         ("yesterday", "timestamp"),
     ],
 )
