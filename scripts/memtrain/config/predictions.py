@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from memtrain.config.files import FieldSettings
 from memtrain.config.splits import Ranges
 from memtrain.config.text_files import CsvSettings
 from memtrain.config.types import Settings
@@ -24,10 +25,11 @@ class PredictionSettings(Settings):
         description="Rows of the dataset, written like `train` of a split; withdrawn rows are left "
         "out.",
     )
-    files: Annotated[str, Field(min_length=1)] | None = Field(
+    files: Annotated[str, Field(min_length=1)] | FieldSettings | None = Field(
         default=None,
         description="Files of your own, with the columns that were imported: a file, a folder or a "
-        "pattern, of any kind that is imported; or an array of features, .npy.",
+        "pattern, of any kind that is imported; or an array of features, .npy. Or, for rows that "
+        "are read where they lie, what a field under `dataset: files: fields` takes.",
     )
     csv: CsvSettings | None = Field(
         default=None,
@@ -39,8 +41,10 @@ class PredictionSettings(Settings):
         if (self.rows is None) == (self.files is None):
             found = "neither" if self.rows is None else "both"
             raise ValueError(f"either `rows` or `files` is needed; found {found}")
-        if self.csv is not None and self.files is None:
-            raise ValueError("`csv` says how `files` are written; remove it, or name `files`")
+        if self.csv is not None and not isinstance(self.files, str):
+            raise ValueError("`csv` says how text files are written; remove it, or name `files`")
+        if isinstance(self.files, FieldSettings) and self.files.target:
+            raise ValueError("`files` are the features; remove `target: true`")
         return self
 
     def resolved(self, count: int, groups: GroupBorders | None = None) -> list[Range]:
