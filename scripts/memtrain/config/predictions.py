@@ -1,9 +1,9 @@
 """The settings of predictions that the workflow makes: by which model, of which rows."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
 from memtrain.config.files import FieldSettings
 from memtrain.config.splits import Ranges
@@ -12,6 +12,30 @@ from memtrain.config.types import Settings
 from memtrain.core.group_borders import GroupBorders, resolve_pair
 from memtrain.core.ranges import Range
 from memtrain.core.wording import did_you_mean, listed, shown
+
+
+def _read_files(value: Any) -> Any:
+    if isinstance(value, dict):
+        try:
+            return FieldSettings.model_validate(value)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(map(str, first["loc"])) or "files"
+            raise ValueError(
+                f"`{key}` is wrong: {first['msg'].removeprefix('Value error, ')}. It is described "
+                "as a field under `dataset: files: fields`"
+            ) from None
+    if not isinstance(value, str | FieldSettings) or value == "":
+        raise ValueError(
+            "a file, a folder or a pattern such as data/*.csv is needed, or what a field under "
+            "`dataset: files: fields` takes"
+        )
+    return value
+
+
+PredictedFiles = Annotated[
+    Annotated[str, Field(min_length=1)] | FieldSettings, BeforeValidator(_read_files)
+]
 
 
 class PredictionSettings(Settings):
@@ -25,7 +49,7 @@ class PredictionSettings(Settings):
         description="Rows of the dataset, written like `train` of a split; withdrawn rows are left "
         "out.",
     )
-    files: Annotated[str, Field(min_length=1)] | FieldSettings | None = Field(
+    files: PredictedFiles | None = Field(
         default=None,
         description="Files of your own, with the columns that were imported: a file, a folder or a "
         "pattern, of any kind that is imported; or an array of features, .npy. Or, for rows that "
@@ -42,7 +66,7 @@ class PredictionSettings(Settings):
             found = "neither" if self.rows is None else "both"
             raise ValueError(f"either `rows` or `files` is needed; found {found}")
         if self.csv is not None and not isinstance(self.files, str):
-            raise ValueError("`csv` says how text files are written; remove it, or name `files`")
+            raise ValueError("`csv` says how `files` are written that are tables; remove it")
         if isinstance(self.files, FieldSettings) and self.files.target:
             raise ValueError("`files` are the features; remove `target: true`")
         return self
