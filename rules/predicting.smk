@@ -27,12 +27,17 @@ def predicted_files(wildcards):
     """Return the files whose rows are predicted: those of the dataset, or the user's own."""
     files = CONFIGURATION.predictions[wildcards.prediction].files
     data = ancient(f"{RESULTS_WITHOUT_PREFIX}/{DATA}")
-    return [data] if files is None else own_files(files)
+    if isinstance(files, str):
+        return own_files(files)
+    # Files that are read where they lie are no inputs: the verdict looks at thousands of them.
+    return [data] if files is None else []
 
 
 def predicting_arguments(wildcards):
     """Return the arguments of predict.py that name the rows, quoted for the shell."""
     settings = CONFIGURATION.predictions[wildcards.prediction]
+    if settings.files is not None and not isinstance(settings.files, str):
+        return shlex.join(["--files", settings_text(settings.files)])
     if settings.files is not None:
         words = ["--data", settings.files]
         if settings.csv is not None:

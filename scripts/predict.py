@@ -3,7 +3,8 @@
 The rows are those of the split's dataset (data.npy or rows.json), all of them or --rows; or those
 of tables of your own, of any kind that is imported (.csv, .parquet, .arrow, ...), with the columns
 that were imported; or an array of features, .npy. Rows that vary in length are lists in a column of
-a Parquet or Arrow file. They are read a few MiB at a time.
+a Parquet or Arrow file. With --files, they lie in files of your own as a field of `dataset: files:`
+does: windows of a stream, or rows that vary in length. They are read a few MiB at a time.
 
 The program writes a record for every row, which numpy.load reads:
 
@@ -32,6 +33,7 @@ prepare_imports(__name__)
 
 from memtrain.cli.entry_point import argument_parser, run
 from memtrain.cli.number_arguments import number_of
+from memtrain.config.files import FieldSettings
 from memtrain.config.parsing import parse_settings_text
 from memtrain.config.results import ResultsLayout, SplitLayout
 from memtrain.config.text_files import CsvSettings
@@ -44,7 +46,6 @@ from memtrain.data.layouts import read_layout
 from memtrain.data.made_from import (
     files_digest,
     packages_text,
-    settings_digest,
     versions_of_packages,
     write_statement,
 )
@@ -54,7 +55,7 @@ from memtrain.data.source import Source
 from memtrain.lineage.commands.row_arguments import parse_rows
 from memtrain.lineage.records.arguments import add_recording_arguments
 from memtrain.lineage.records.recorder import Recorder, recording
-from memtrain.recipes.predicted_rows import digest_of_predicted_rows
+from memtrain.recipes.predicted_rows import digest_of_predicted_rows, predicted_settings
 from memtrain.recipes.withdrawals import (
     WITHDRAWALS_FILE,
     Withdrawal,
@@ -69,6 +70,7 @@ from memtrain.system.sole_writer import sole_writer
 from memtrain.workflow.result_code import own_code, own_modules, result_code_digest
 
 if TYPE_CHECKING:
+    from memtrain.inference.loaded_model import LoadedModel
     from memtrain.inference.row_files import Bounds, RowsOfFiles
 
 EXAMPLES = """\
@@ -77,14 +79,23 @@ examples:
   predict.py --split results/flights/splits/mlp --data "new/*.csv" --csv '{delimiter: ";"}' \\
       --predictions new.npy
   predict.py --split results/mock/splits/most --data results/mock/data.npy --rows 0:1000 \\
-      --predictions first.npy"""
+      --predictions first.npy
+  predict.py --split results/tokens/splits/all --predictions new.npy \\
+      --files '{path: "new/*.bin", dtype: uint16, windows: {length: 1024}}'"""
 
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     """Return the command line's arguments."""
     parser = argument_parser(__name__, epilog=EXAMPLES)
     parser.add_argument("--split", required=True, metavar="FOLDER", help="the folder of the split")
-    parser.add_argument("--data", required=True, help="a file, a folder, or a pattern in quotes")
+    data = parser.add_mutually_exclusive_group(required=True)
+    data.add_argument("--data", help="a file, a folder, or a pattern in quotes")
+    data.add_argument(
+        "--files",
+        metavar="SETTINGS",
+        help="files that are read where they lie, such as streams of tokens: what a field under "
+        "`dataset: files: fields` in config.yaml takes",
+    )
     parser.add_argument("--predictions", required=True, help="the predictions to write, .npy")
     parser.add_argument(
         "--rows",
@@ -92,8 +103,8 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         action="append",
         default=[],
         metavar="START:END",
-        help="of a data file or an array, the rows START to END-1: numbers, or percentages like "
-        "80%%; may be given several times (default: all rows)",
+        help="of a data file, an array or --files, the rows START to END-1: numbers, or "
+        "percentages like 80%%; may be given several times (default: all rows)",
     )
     parser.add_argument(
         "--csv",
@@ -157,12 +168,12 @@ def main(argv: list[str] | None = None) -> int:
     from memtrain.inference.loaded_model import warn_of_unknown_words
     from memtrain.inference.loading import load_model
     from memtrain.inference.prediction_file import write_predictions
-    from memtrain.inference.row_files import open_rows_of_files
 
     results = ResultsLayout.of_split(Path(args.split))
     if args.records is None and results is not None and results.records.is_dir():
         args.records = str(results.records)
     csv = parse_settings_text(CsvSettings, args.csv) if args.csv else None
+    field = parse_settings_text(FieldSettings, args.files) if args.files else None
     # A split may make several predictions, and a mistake in one of them is none in another.
     split, part = Path(args.split).resolve().name, Path(args.predictions).resolve().parent.name
     with recording(__file__, args, split, part) as record:
@@ -172,17 +183,14 @@ def main(argv: list[str] | None = None) -> int:
             record.reaches(own_code(settings, Path.cwd()))
             code = result_code_digest(Path(__file__), own_modules(settings), Path.cwd())
             withdrawals = withdrawals_of_data(args)
-            args.rows = rows_at_borders(args.data, args.rows)
-            rows = open_rows_of_files(
-                model, args.data, args.rows, csv, lambda: withdrawn_rows(args, withdrawals)
-            )
+            rows = open_rows(args, model, field, csv, withdrawals)
             describe_inputs(args, rows, record)
             origin = {
                 "code": code,
                 "recipe": model.recipe.digest("training"),
                 "model": digest_of_file(SplitLayout(Path(args.split)).model),
                 "rows": digest_of_rows(args, rows, withdrawals),
-            } | ({"csv": settings_digest(csv)} if csv else {})
+            } | predicted_settings(field, csv)
             with sole_writer(Path(args.predictions)):
                 further = of_machine(model.device.type) | {"ranges": digest_of_ranges(rows)}
                 kept = KeptPredictions(args.predictions, origin | further, args.keep_every)
@@ -233,6 +241,32 @@ def rows_at_borders(data: str, bounds: "list[Bounds]") -> "list[Bounds]":
     return [(rows.start, rows.end) for rows in found]
 
 
+def open_rows(
+    args: argparse.Namespace,
+    model: "LoadedModel",
+    field: FieldSettings | None,
+    csv: CsvSettings | None,
+    withdrawals: list[Withdrawal],
+) -> "RowsOfFiles":
+    """Open the rows to predict; the ranges among the arguments become those that are meant.
+
+    Args:
+        args: the arguments of the program.
+        model: the model.
+        field: how rows lie in files of the user's own; None where ``--data`` names them.
+        csv: how text files are written; None: as those that were imported.
+        withdrawals: the withdrawals of the dataset.
+    """
+    from memtrain.inference.row_files import open_described_rows, open_rows_of_files
+
+    if field is not None:
+        return open_described_rows(model, field, args.rows)
+    args.rows = rows_at_borders(args.data, args.rows)
+    return open_rows_of_files(
+        model, args.data, args.rows, csv, lambda: withdrawn_rows(args, withdrawals)
+    )
+
+
 def of_machine(device: str) -> dict[str, str]:
     """Return what else the bytes of predictions may depend on: the packages and the device."""
     return {"packages": packages_text(versions_of_packages()), "device": device}
@@ -240,6 +274,8 @@ def of_machine(device: str) -> dict[str, str]:
 
 def withdrawals_of_data(args: argparse.Namespace) -> list[Withdrawal]:
     """Return the withdrawals of the dataset whose data file is read."""
+    if args.data is None:
+        return []
     return read_withdrawals(args.withdrawals, args.dataset or Path(args.data).resolve().parent.name)
 
 

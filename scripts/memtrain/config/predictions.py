@@ -1,16 +1,41 @@
 """The settings of predictions that the workflow makes: by which model, of which rows."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, model_validator
 
+from memtrain.config.files import FieldSettings
 from memtrain.config.splits import Ranges
 from memtrain.config.text_files import CsvSettings
 from memtrain.config.types import Settings
 from memtrain.core.group_borders import GroupBorders, resolve_pair
 from memtrain.core.ranges import Range, self_overlaps
 from memtrain.core.wording import did_you_mean, listed, shown
+
+
+def _read_files(value: Any) -> Any:
+    if isinstance(value, dict):
+        try:
+            return FieldSettings.model_validate(value)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(map(str, first["loc"])) or "files"
+            raise ValueError(
+                f"`{key}` is wrong: {first['msg'].removeprefix('Value error, ')}. It is described "
+                "as a field under `dataset: files: fields`"
+            ) from None
+    if not isinstance(value, str | FieldSettings) or value == "":
+        raise ValueError(
+            "a file, a folder or a pattern such as data/*.csv is needed, or what a field under "
+            "`dataset: files: fields` takes"
+        )
+    return value
+
+
+PredictedFiles = Annotated[
+    Annotated[str, Field(min_length=1)] | FieldSettings, BeforeValidator(_read_files)
+]
 
 
 class PredictionSettings(Settings):
@@ -24,10 +49,11 @@ class PredictionSettings(Settings):
         description="Rows of the dataset, written like `train` of a split; withdrawn rows are left "
         "out.",
     )
-    files: Annotated[str, Field(min_length=1)] | None = Field(
+    files: PredictedFiles | None = Field(
         default=None,
         description="Files of your own, with the columns that were imported: a file, a folder or a "
-        "pattern, of any kind that is imported; or an array of features, .npy.",
+        "pattern, of any kind that is imported; or an array of features, .npy. Or, for rows that "
+        "are read where they lie, what a field under `dataset: files: fields` takes.",
     )
     csv: CsvSettings | None = Field(
         default=None,
@@ -39,8 +65,10 @@ class PredictionSettings(Settings):
         if (self.rows is None) == (self.files is None):
             found = "neither" if self.rows is None else "both"
             raise ValueError(f"either `rows` or `files` is needed; found {found}")
-        if self.csv is not None and self.files is None:
-            raise ValueError("`csv` says how `files` are written; remove it, or name `files`")
+        if self.csv is not None and not isinstance(self.files, str):
+            raise ValueError("`csv` says how `files` are written that are tables; remove it")
+        if isinstance(self.files, FieldSettings) and self.files.target:
+            raise ValueError("`files` are the features; remove `target: true`")
         return self
 
     def resolved(self, count: int, groups: GroupBorders | None = None) -> list[Range]:

@@ -56,6 +56,17 @@ def fields_of(settings: FilesSettings) -> Iterator[tuple[str, FieldSettings | Fi
         yield from settings.fields.items()
 
 
+def files_of_field(settings: FieldSettings) -> list[str]:
+    """Return all files that the rows of a field are read from, those of their borders included.
+
+    Raises:
+        UserError: where there is no such file.
+    """
+    values = paths_of(settings)
+    indices = [index for path in values if (index := megatron.index_beside(path))]
+    return list(dict.fromkeys([*values, *map(str, indices), *_paths_of_content(settings)]))
+
+
 def header_digest(path: str, settings: FieldSettings | FilesSettings, notes: FileNotes) -> str:
     """Return the digest of the size of a file and of what its header says.
 

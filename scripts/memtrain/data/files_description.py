@@ -13,13 +13,14 @@ import numpy as np
 from memtrain.config.files import FieldSettings, FilesSettings, read_part
 from memtrain.config.selections import positions_of
 from memtrain.core.errors import UserError, raise_problems
-from memtrain.core.wording import counted, listed
+from memtrain.core.wording import listed
 from memtrain.data.file_headers import ChosenArray, FileHeaders
 from memtrain.data.files_layout import FieldView, FilesLayout
 from memtrain.data.number_types import BFLOAT16
+from memtrain.data.row_counts import check_counts, where_they_part
 from memtrain.data.row_cutting import cut_into_ragged_rows
 from memtrain.data.source import FEATURES, Source, SourceColumn
-from memtrain.data.streams.row_addresses import Consecutive, Ragged
+from memtrain.data.streams.row_addresses import Consecutive
 from memtrain.data.streams.stored_field import StoredField
 from memtrain.data.window_cutting import cut_into_windows
 
@@ -58,11 +59,34 @@ def describe_files(settings: FilesSettings) -> tuple[FilesLayout, Source]:
         UserError: where files are missing, do not agree, or do not hold what the settings name.
     """
     stored, parts = _side_by_side(settings.fields) if settings.fields else _in_one_stream(settings)
-    _check_counts(stored)
+    check_counts(_WHERE, stored)
     parts = [_with_places(part, stored) for part in parts]
     raise_problems(_shared_places(parts))
     layout = FilesLayout(tuple(stored.values()), _views(parts))
     return layout, _source(settings, parts, layout)
+
+
+def describe_features(where: str, settings: FieldSettings) -> FilesLayout:
+    """Return where the features of rows lie that have no target, to predict them.
+
+    Args:
+        where: key of the settings, for error messages.
+        settings: the field of the features.
+
+    Raises:
+        UserError: where files are missing, do not agree, or do not hold what the settings name.
+    """
+    headers = FileHeaders.read(where, settings)
+    chosen = headers.choose(settings.array)
+    stored = {_ROWS: _stored_field(_ROWS, headers, chosen.array, settings)}
+    view = FieldView(_ROWS, chosen.record_fields)
+    if settings.has_target_in_rows:
+        part, _ = _parts_of_rows(_ROWS, view, settings, None)
+    else:
+        start, end = read_part(settings.part)
+        part = _Part(_ROWS, replace(view, start=start, end=end), is_target=False)
+    part = _with_places(part, stored, where)
+    return FilesLayout(tuple(stored.values()), {FEATURES: part.view})
 
 
 def _side_by_side(
@@ -115,7 +139,7 @@ def _in_windows_of(one: StoredField, other: StoredField) -> StoredField:
             f"{_WHERE}.fields.{one.name}.windows.target: {other.name} has an element for each of "
             f"{one.name}, and these have {other.rows:,} elements ({other.name}), {elements:,} "
             f"elements ({one.name}). "
-            f"{_where_they_part(replace(one, addresses=Consecutive(elements)), other)}"
+            f"{where_they_part(replace(one, addresses=Consecutive(elements)), other)}"
             "Name files that belong together."
         )
     return replace(other, addresses=one.addresses)
@@ -204,53 +228,7 @@ def _stored_field(
     return StoredField(name, stream, Consecutive(stream.elements))
 
 
-def _check_counts(stored: Mapping[str, StoredField]) -> None:
-    """Refuse fields side by side that have different numbers of rows.
-
-    Raises:
-        UserError: with the numbers, and the first file at which they part.
-    """
-    counts = {name: one.rows for name, one in stored.items()}
-    if len(set(counts.values())) == 1:
-        return
-    first, *others = stored.values()
-    other = next(one for one in others if one.rows != first.rows)
-    raise UserError(
-        f"{_WHERE}.fields: fields side by side have a row for each row of the others, and these "
-        f"have {listed(f'{rows:,} rows ({name})' for name, rows in counts.items())}. "
-        f"{_where_they_part(first, other)}Name files that belong together."
-    )
-
-
-def _where_they_part(one: StoredField, other: StoredField) -> str:
-    """Return a sentence on the first files with different numbers of rows; empty if unknown."""
-    rows = [_rows_of_files(field) for field in (one, other)]
-    if len(rows[0]) != len(rows[1]):
-        return (
-            f"{one.name} has {counted(len(rows[0]), 'file')}, and {other.name} {len(rows[1]):,}. "
-        )
-    for file, (left, right) in enumerate(zip(*(part.tolist() for part in rows), strict=True)):
-        if left != right:
-            return (
-                f"They part at {one.stream.paths[file]} with {left:,} and "
-                f"{other.stream.paths[file]} with {right:,}. "
-            )
-    return ""
-
-
-def _rows_of_files(field: StoredField) -> np.ndarray:
-    """Return how many rows begin in each file: int64 (files,)."""
-    firsts = field.stream.file_firsts
-    if isinstance(field.addresses, Consecutive):
-        return np.diff(firsts)
-    if isinstance(field.addresses, Ragged):
-        return np.diff(np.searchsorted(field.addresses.offsets[:-1], firsts))
-    # The first row of every segment; a segment of a file is one of its documents.
-    starts = np.searchsorted(field.addresses.borders, firsts)
-    return np.diff(field.addresses.first_rows[np.minimum(starts, len(field.addresses.borders) - 1)])
-
-
-def _with_places(part: _Part, stored: Mapping[str, StoredField]) -> _Part:
+def _with_places(part: _Part, stored: Mapping[str, StoredField], where: str = _WHERE) -> _Part:
     """Return a part with the places of a row that it takes; all of its axis where none are given.
 
     Raises:
@@ -263,32 +241,32 @@ def _with_places(part: _Part, stored: Mapping[str, StoredField]) -> _Part:
         dtype, shape = inner.base, (*shape, *inner.shape)
     if dtype.names is not None:
         raise UserError(
-            f"{_WHERE}: {field.stream.paths[0]} holds records; name the fields that are the "
+            f"{where}: {field.stream.paths[0]} holds records; name the fields that are the "
             f"features and the target: {listed(dtype.names)}."
         )
     if dtype.kind not in "fiub" and dtype != BFLOAT16:
         raise UserError(
-            f"{_WHERE}: {part.name} is {dtype}, and models are given numbers. Import it with "
+            f"{where}: {part.name} is {dtype}, and models are given numbers. Import it with "
             "`dataset: import:`, which reads words and times."
         )
     if field.is_ragged:
         if part.is_column:
             raise UserError(
-                f"{_WHERE}: {part.name} names columns, and {field.name} has ragged rows, of which "
+                f"{where}: {part.name} names columns, and {field.name} has ragged rows, of which "
                 "a field is all. Store features and target in files or fields of their own."
             )
         return part
     if not shape:
         if view.start is not None or view.end is not None:
             raise UserError(
-                f"{_WHERE}: {part.name} is a place within a row, and rows of "
+                f"{where}: {part.name} is a place within a row, and rows of "
                 f"{field.stream.paths[0]} are single values."
             )
         return replace(part, view=replace(view, is_column=True))
     start, end = view.start or 0, shape[0] if view.end is None else view.end
     if not 0 <= start < end <= shape[0]:
         raise UserError(
-            f"{_WHERE}: {part.name} names places [{start}, {end}) of a row, and rows of "
+            f"{where}: {part.name} names places [{start}, {end}) of a row, and rows of "
             f"{field.stream.paths[0]} have {shape[0]:,}."
         )
     return (

@@ -9,14 +9,18 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from memtrain.config.files import FieldSettings
 from memtrain.config.text_files import CsvSettings
 from memtrain.core.errors import UserError, raise_problems
 from memtrain.core.ranges import Range, count_rows, resolve_bound, self_overlaps, subtract_ranges
 from memtrain.core.wording import listed
+from memtrain.data.described_from import files_of_field
+from memtrain.data.files_description import describe_features
 from memtrain.data.files_layout import FilesLayout
 from memtrain.data.layouts import RowLayout, read_layout
 from memtrain.data.record_file import RecordLayout, dtype_from_json, dtype_to_json
 from memtrain.data.row_chunks import read_chunks, values_of_chunk
+from memtrain.data.source import FEATURES
 from memtrain.data.tables.files import open_tables
 from memtrain.data.tables.selected_columns import absent_columns
 from memtrain.data.tables.source_files import source_files
@@ -148,6 +152,58 @@ def _open_tables_of_lists(
         raise UserError(f"{path}: there are no rows to predict.")
     read = partial(ragged_of_tables, tables, training, name)
     return RowsOfFiles([Range(0, lengths.rows)], files, False, read, lengths)
+
+
+def open_described_rows(
+    model: LoadedModel, settings: FieldSettings, bounds: Sequence[Bounds] = ()
+) -> RowsOfFiles:
+    """Open rows that are read where they lie in a user's own files.
+
+    Args:
+        model: the model that will predict them.
+        settings: the field of the features.
+        bounds: start and end of ranges of rows, as numbers or percentages; all rows where there are
+            none.
+
+    Raises:
+        UserError: where the files cannot be read, or hold other rows than the model takes.
+    """
+    layout = describe_features("files", settings)
+    training = model.recipe.training
+    needed = dtype_from_json(training.task.dtype)
+    found = layout.fields[FEATURES]
+    is_ragged = FEATURES in training.task.ragged
+    own = needed[FEATURES] if FEATURES in (needed.names or ()) else None
+    if found != own or bool(layout.ragged) != is_ragged:
+        raise UserError(
+            f"files: a row of them is {_features_text(found, bool(layout.ragged))}, and the model "
+            f"was trained on {'several fields' if own is None else _features_text(own, is_ragged)}."
+            " Describe the field of the features as under `dataset: files:`."
+        )
+    paths = [Path(path) for path in files_of_field(settings)]
+    chosen = _chosen(layout.stored[0].stream.paths[0], bounds, layout.rows)
+    if layout.ragged:
+        lengths = lengths_in_dataset(layout, chosen)
+        return RowsOfFiles(
+            chosen, paths, False, partial(ragged_of_dataset, "", layout, chosen), lengths
+        )
+    read = partial(_records_of_features, layout, needed, chosen)
+    return RowsOfFiles(chosen, paths, False, read)
+
+
+def _features_text(dtype: np.dtype, is_ragged: bool) -> str:
+    shape = ("any", *dtype.shape) if is_ragged else dtype.shape
+    return f"({', '.join(map(str, shape))}) of {dtype.base}"
+
+
+def _records_of_features(
+    layout: FilesLayout, dtype: np.dtype, ranges: Sequence[Range]
+) -> Iterator[np.ndarray]:
+    for chunk in (one for rows in ranges for one in read_chunks("", layout, rows)):
+        values = values_of_chunk(chunk, layout)[FEATURES]
+        records = np.zeros(len(values), dtype)
+        records[FEATURES] = values
+        yield records
 
 
 def _chosen(path: str, bounds: Sequence[Bounds], count: int) -> list[Range]:

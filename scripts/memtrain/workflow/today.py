@@ -10,11 +10,12 @@ from functools import cache, cached_property
 from pathlib import Path
 
 from memtrain.config.dataset import DatasetSettings, TwoPaths
+from memtrain.config.files import FieldSettings
 from memtrain.config.predictions import PredictionSettings
 from memtrain.config.results import ResultsLayout
 from memtrain.config.schema import Configuration
 from memtrain.core.errors import UserError
-from memtrain.data.described_from import described_from
+from memtrain.data.described_from import described_from, files_of_field
 from memtrain.data.files_layout import FilesLayout, is_description
 from memtrain.data.groups import read_group_borders
 from memtrain.data.made_from import (
@@ -29,7 +30,7 @@ from memtrain.data.rows_of_files import contents_of_rows, digest_of_contents, fi
 from memtrain.data.source import Source
 from memtrain.data.tables.source_files import source_files
 from memtrain.recipes.acceptances import Acceptance
-from memtrain.recipes.predicted_rows import digest_of_predicted_rows
+from memtrain.recipes.predicted_rows import digest_of_predicted_rows, predicted_settings
 from memtrain.recipes.recipe_facts import RecipeFacts, facts_of_recipe
 from memtrain.recipes.withdrawals import read_withdrawals, withdrawals_digest
 from memtrain.system import canonical_json
@@ -226,9 +227,12 @@ class Today:
             "recipe": facts.digests["training"] if facts else None,
             "model": self.digest(self.results.split(settings.split).model),
             "rows": self._predicted_rows(settings),
-        } | ({"csv": settings_digest(csv)} if csv else {})
+        } | predicted_settings(settings.files, csv)
 
     def _predicted_rows(self, settings: PredictionSettings) -> str | None:
+        if isinstance(settings.files, FieldSettings):
+            files = files_of_field(settings.files)
+            return self._digest_of_all({path: Path(path) for path in files})
         if settings.files is not None:
             return self._imported_files(settings.files)
         try:

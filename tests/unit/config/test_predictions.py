@@ -31,6 +31,15 @@ def test_percentages_stand_for_the_borders_that_they_stand_for_in_splits():
     assert found["tail"].resolved(1000, groups) == [Range(3, 10), Range(880, 1000)]
 
 
+def test_files_are_paths_or_are_described():
+    found = parsed(
+        tables={"split": "first", "files": "x/*.csv"},
+        stream={"split": "first", "files": {"path": "x.npy", "windows": {"length": 4}}},
+    )
+    assert found["tables"].files == "x/*.csv"
+    assert found["stream"].files.windows.length == 4
+
+
 @pytest.mark.parametrize(
     ("prediction", "problem"),
     [
@@ -38,6 +47,17 @@ def test_percentages_stand_for_the_borders_that_they_stand_for_in_splits():
         ({"split": "first"}, "either `rows` or `files` is needed; found neither"),
         ({"split": "first", "rows": [0, 1], "files": "x.csv"}, "found both"),
         ({"split": "first", "rows": [0, 1], "csv": {"delimiter": ";"}}, "`csv` says how `files`"),
+        (
+            {"split": "first", "files": {"path": "x.npy"}, "csv": {"delimiter": ";"}},
+            "`csv` says how `files` are written that are tables",
+        ),
+        ({"split": "first", "files": {"path": "x.npy", "target": True}}, "remove `target: true`"),
+        (
+            {"split": "first", "files": {"path": "x", "windows": {"length": 0}}},
+            r"predictions\.a\.files: .*`windows\.length` is wrong: .*greater than or equal to 1",
+        ),
+        ({"split": "first", "files": {"pth": "x"}}, "`path` is wrong: Field required"),
+        ({"split": "first", "files": 5}, r"a pattern such as data/\*\.csv is needed"),
         ({"split": "first", "rows": [999, 1001]}, "beyond the 1,000 rows"),
         ({"split": "first", "rows": [5, 5]}, "is empty"),
         ({"split": "first", "rows": [[0, 9], ["0.5%", 20]]}, r"rows \[5, 9\) are in two"),

@@ -158,3 +158,35 @@ def test_mistakes_are_told(reader):
     rows.write("other.json")
     with pytest.raises(UserError, match=r"features, target of any length, but the model was"):
         predicted(reader, "other.json")
+
+
+def own_files(made, settings, *arguments):
+    """Predict rows that lie in files of one's own, as settings in YAML describe them."""
+    options = ["--split", str(made.folder), "--files", settings, *arguments]
+    assert predict.main([*options, "--predictions", "p.npy"]) == 0
+    return np.load("p.npy")
+
+
+def test_a_stream_of_ones_own_is_cut_into_windows(windows):
+    tokens = np.fromfile("tokens.bin", "u2")
+    rows = np.lib.stride_tricks.sliding_window_view(tokens, LENGTH)[::LENGTH]
+    expected = memtrain.load_model(windows.folder).predict(rows)
+    np.save("own.npy", tokens)
+    for path in ("path: own.npy", 'path: "t*.bin", dtype: uint16'):
+        found = own_files(windows, f"{{{path}, windows: {{length: 7}}}}")
+        assert (found["class"] == expected.class_numbers).all()
+        assert found["prediction"].tobytes() == np.asarray(expected.values).tobytes()
+    some = own_files(windows, "{path: own.npy, windows: {length: 7, stride: 3}}", "--rows", "5:9")
+    rows = np.lib.stride_tricks.sliding_window_view(tokens, LENGTH)[::3][5:9]
+    assert (some["class"] == memtrain.load_model(windows.folder).predict(rows).classes).all()
+    with pytest.raises(UserError, match=r"a row of them is \(8\) of uint16.* on \(7\) of uint16"):
+        own_files(windows, "{path: own.npy, windows: {length: 8}}")
+
+
+def test_documents_of_ones_own_lie_between_delimiters(reader):
+    documents = [np.append(document, 0).astype("u2") for document in DOCUMENTS]
+    np.save("own.npy", np.concatenate(documents))
+    found = own_files(reader, "{path: own.npy, ragged: {borders: {delimiter: 0}}}")
+    expected = memtrain.load_model(reader.folder).predict(documents)
+    assert found["prediction"].tobytes() == expected.values.tobytes()
+    assert found["row"].tolist() == list(range(ROWS))
