@@ -41,12 +41,24 @@ def pytest_make_parametrize_id(val, argname):
     return argname if isinstance(val, bytes) else None
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """Put the tests of single functions last: they are short, and keep every core busy to the end.
 
-    pytest-xdist hands tests out in this order, but for its groups, which come first.
+    pytest-xdist hands tests out in this order, but for its groups, which come first. Tests of a
+    file that share what they make once are such a group: every process would make it again.
     """
     items.sort(key=lambda item: item.path.is_relative_to(REPOSITORY / "tests/unit"))
+    for item in items:
+        file = item.nodeid.partition("::")[0]
+        if shares_fixtures(item, file) and not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(file))
+
+
+def shares_fixtures(item, file):
+    """Return whether a test uses a fixture of its file that is made once for several tests."""
+    found = item._fixtureinfo.name2fixturedefs.values()
+    return any(one.baseid == file and one.scope != "function" for ones in found for one in ones)
 
 
 def pytest_collection_finish():

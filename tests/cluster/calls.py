@@ -30,7 +30,8 @@ class Call:
     def __init__(self, project: Project, *arguments: str, first_in_path: Path | None = None):
         self.project = project
         self._output = project / "snakemake.txt"
-        variables = environment()
+        # Slurm counts and limits what the real programs use.
+        variables = environment(warm=False)
         if first_in_path:
             variables["PATH"] = f"{first_in_path}{os.pathsep}{variables['PATH']}"
         with open(self._output, "w") as output:

@@ -22,9 +22,9 @@ dataset:
   mock: {rows: 20000, features: 15, target: mlp, seed: 3}
 shards: {rows: 1000}
 splits:
-  first: {train: [0, 1500], evaluate: [19000, 20000]}
-  second: {train: [1700, 3000], evaluate: [19000, 20000]}
-  share: {train: ["10%", "20%"], evaluate: [19000, 20000]}
+  first: {train: [0, 1500], evaluate: [19900, 20000]}
+  second: {train: [1700, 3000], evaluate: [19900, 20000]}
+  share: {train: ["10%", "20%"], evaluate: [19900, 20000]}
 training: {batch_size: 32, accumulation_steps: 4, epochs: 1}
 evaluation: {bootstrap: 5}
 """

@@ -10,7 +10,7 @@ import pytest
 
 DIVERGES = {"optimizer": {"name": "SGD", "lr": 1e30}}
 BREAKS = {"loss": "own:breaks", "epochs": 4}
-SPLIT = {"train": [0, 1500], "evaluate": [19000, 20000]}
+SPLIT = {"train": [0, 1500], "evaluate": [19900, 20000]}
 
 #: Losses of a user's own: one fails in the first epoch, the other one waits to be stopped.
 OWN = """

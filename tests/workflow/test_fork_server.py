@@ -36,7 +36,7 @@ class Net(torch.nn.Linear):
 
 def configuration(setting="auto"):
     """Return a configuration of five splits."""
-    more = {name: {"train": [0, 2000], "evaluate": [19000, 20000]} for name in ("fourth", "fifth")}
+    more = {name: {"train": [0, 2000], "evaluate": [19900, 20000]} for name in ("fourth", "fifth")}
     splits = CONFIGURATION["splits"] | more
     return CONFIGURATION | {"splits": splits, "running": {"fork_server": setting}}
 
@@ -124,6 +124,7 @@ def test_nothing_is_left_of_a_workflow_that_is_ended(new_project, number):
     content = configuration()
     content["training"] = content["training"] | {"epochs": 100}
     project = new_project(content)
+    project.snakemake("--until", "resolve_splits")
     process = started(project)
     wait_until(lambda: list(project.folder.glob("results/small/state/*/progress.json")), 120)
     (server,) = servers_of(process.pid)
@@ -148,6 +149,7 @@ def test_nothing_is_left_of_a_workflow_that_is_ended(new_project, number):
 def test_splits_that_share_a_job_of_a_cluster_have_its_server(new_project):
     """Trainings, evaluations and figures of all splits are one job of an executor for clusters."""
     project = new_project(configuration())
+    project.snakemake("--until", "resolve_splits")
     rules = [f"{rule}=split" for rule in ("train", "evaluate", "draw")]
     submit = ["--executor", "cluster-generic", "--cluster-generic-submit-cmd", "bash"]
     groups = ["--groups", *rules, "--group-components", "split=5", "--jobs", "1"]

@@ -130,12 +130,12 @@ def test_two_swapped_settings_train_all_splits(project):
 
 
 def test_another_evaluation_range_evaluates_its_split(project):
-    project.configure(lambda content: content["splits"]["first"].update(evaluate=[18_000, 19_000]))
+    project.configure(lambda content: content["splits"]["first"].update(evaluate=[18_900, 19_000]))
     expect_jobs(project.snakemake(), "resolve_splits", "evaluate first", "draw first", "summarize")
     expect_cause(
         project,
         "splits/first/evaluation.json",
-        "data:\n  rows: [19000, 20000) -> [18000, 19000)",
+        "data:\n  rows: [19900, 20000) -> [18900, 19000)",
     )
 
 
