@@ -47,6 +47,10 @@ def snakemake(folder: Path, *arguments: str) -> None:
 
 
 def environment() -> dict[str, str]:
-    """Return environment variables with which rules find this Python first."""
+    """Return environment variables with which rules find this Python first.
+
+    Programs keep what they compile, as those of users do.
+    """
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    return os.environ | {"PATH": path}
+    kept = {key: os.environ[key] for key in os.environ if key != "PYTHONDONTWRITEBYTECODE"}
+    return kept | {"PATH": path}

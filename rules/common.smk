@@ -78,16 +78,12 @@ def any_of(names):
 
 
 def script(name):
-    """Return a resource function: the path of a script, from the working directory.
+    """Return the path of a script, from the working directory.
 
     Paths of code are resources, since Snakemake runs no job again when a resource changes: what the
     code says is judged by the verdicts, and it may lie anywhere.
     """
-
-    def path(wildcards):
-        return path_without_prefix(os.path.relpath(SCRIPTS / f"{name}.py"))
-
-    return path
+    return path_without_prefix(os.path.relpath(SCRIPTS / f"{name}.py"))
 
 
 def path_without_prefix(path):
@@ -97,6 +93,12 @@ def path_without_prefix(path):
     """
     has_prefix = MODULE.modify_path(path) != path
     return os.path.abspath(path) if has_prefix else path
+
+
+@lru_cache(maxsize=None)
+def training_settings(split):
+    """Return the settings of a training, which many functions of the rules ask for."""
+    return CONFIGURATION.training_settings(split)
 
 
 def recipe_of(split):
@@ -112,26 +114,11 @@ def folder_of_splits(wildcards):
     return str(RESULTS.splits)
 
 
+@with_known_parameters
 def initial_argument(wildcards):
     """Return the argument of train.py that names the model which a training starts from."""
     base = CONFIGURATION.base_of(wildcards.split)
     return f"--initial {shlex.quote(str(RESULTS.split(base).model))}" if base else ""
-
-
-def performance_of_training(wildcards):
-    """Return the file of what a training cost.
-
-    It is a parameter and no output, since nobody trains again to know how long it took.
-    """
-    return str(RESULTS.split(wildcards.split).performance)
-
-
-def state_of_training(wildcards):
-    """Return the folder of the checkpoints of a training.
-
-    It is a parameter and no output, since Snakemake removes the outputs of a job that failed.
-    """
-    return str(RESULTS.state(wildcards.split))
 
 
 def imported_files():

@@ -12,6 +12,7 @@ def launcher(seconds):
         seconds: function of the workload of a split: the seconds that the job takes.
     """
 
+    @with_known_parameters
     def program(wildcards, attempt):
         is_forked = comes_from_server(
             CONFIGURATION.running.fork_server,
@@ -56,19 +57,24 @@ def jobs_of_this_process():
 def forking_program(wildcards):
     """Return the program that has the script of a job run by a fork server."""
     tell_of_server()
-    # What the program does without, so that it starts at once: variables of Python, and packages.
-    words = ["python", "-ESs", script("launch")(wildcards)]
-    is_cpu_only = (
+    return launching_program(
         all_splits_use_the_cpu()
         if has_groups()
         else device_of(wildcards.split) == "cpu"
     )
+
+
+@lru_cache
+def launching_program(is_cpu_only):
+    """Return the program that asks the server to run a script, quoted for the shell."""
+    # What the program does without, so that it starts at once: variables of Python, and packages.
+    words = ["python", "-ESs", script("launch")]
     return shlex.join([*words, *(["--cpu-only"] if is_cpu_only else [])])
 
 
 def device_of(split):
     """Return the setting that says on which device a split is trained."""
-    return CONFIGURATION.training_settings(split).device
+    return training_settings(split).device
 
 
 @lru_cache

@@ -31,11 +31,18 @@ from memtrain.workflow.terminal import (
 RUN_ID = new_run_id() if workflow.is_main_process else inherited_run_id()
 
 
+@with_known_parameters
 def recording_arguments(wildcards, attempt):
     """Return the arguments that tell a script how to record its run, quoted for the shell.
 
     The rules take them as a resource, since Snakemake runs no job again when a resource changes.
     """
+    return recording_of_attempt(attempt)
+
+
+@lru_cache
+def recording_of_attempt(attempt):
+    """Return the arguments for a try of a job."""
     options = RecordingOptions(RESULTS.records, CONFIGURATION.lineage, RUN_ID, attempt)
     return recording_command_line(options)
 
@@ -56,6 +63,8 @@ def start():
 
 def add_job(job):
     """Record that a job runs, with the reason that its verdict gives."""
+    if not workflow.dryrun:
+        judge().answers.clear()
     reason = why_job_runs(job.rule, job.part) or job.reason
     WORKFLOW_RUN.add_job(replace(job, reason=reason))
 
@@ -114,10 +123,19 @@ def why_job_runs(rule, part):
         part: the split, the group of files, or the name of the predictions; None for a job of the
             whole dataset.
     """
-    names = {own_rule_name(name): name for name in RULES_WITH_VERDICT}
-    if part is not None:
-        names |= {own_rule_name(name): name for name in ("index_group", "predict")}
-    return verdicts().why(names[rule], part) if rule in names else None
+    name = names_of_rules(has_part=part is not None).get(rule)
+    return None if name is None else verdicts().why(name, part)
+
+
+@lru_cache
+def names_of_rules(has_part):
+    """Return the rules with a verdict by the names that they have in this run.
+
+    Args:
+        has_part: whether with those whose jobs are of a group of files, or of predictions.
+    """
+    names = (*RULES_WITH_VERDICT, *(["index_group", "predict"] if has_part else []))
+    return {own_rule_name(name): name for name in names}
 
 
 if workflow.is_main_process:

@@ -7,7 +7,7 @@ report: "../report/workflow.rst"
 rule draw:
     input:
         verdict=verdict_on("draw"),
-        split=recipe,
+        split=ancient("<results>/splits/{split}/split.json"),
         evaluation=made_by("evaluate", "splits/{split}/evaluation.json"),
         predictions=made_by("evaluate", "splits/{split}/predictions.npy"),
         history=made_by("train", "splits/{split}/history.csv"),
@@ -47,7 +47,7 @@ rule draw:
         mem_mb=by_recipe(requested.memory_of_drawing, before=1000),
         runtime=by_recipe(requested.minutes_of_drawing, before=10),
     params:
-        figures=subpath(output.predictions, parent=True),
+        figures=str(RESULTS.split("{split}").figures.parent),
     shell:
         "python {resources.script_draw:q} --split {input.split:q} --evaluation {input.evaluation:q}"
         " --predictions {input.predictions:q} --history {input.history:q}"

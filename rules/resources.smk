@@ -1,7 +1,5 @@
 """What jobs request: memory in MB and time in minutes, by the work that they do; and threads."""
 
-from functools import partial
-
 from memtrain.data.rows_of_files import size_of_rows
 from memtrain.workflow import job_resources as requested
 from memtrain.workflow.described_groups import described_groups
@@ -10,6 +8,7 @@ from memtrain.workflow.described_groups import described_groups
 def memory(base_mb):
     """Return a resource function: memory for a job that needs the same whatever its rows are."""
 
+    @with_known_parameters
     def mem_mb(wildcards, attempt):
         return requested.memory_mb(base_mb, attempt)
 
@@ -19,6 +18,7 @@ def memory(base_mb):
 def minutes(mb_per_second):
     """Return a resource function: minutes for a job that reads the data at this rate."""
 
+    @with_known_parameters
     def runtime(wildcards, input, attempt):
         return requested.minutes(megabytes(input) / mb_per_second, attempt)
 
@@ -52,9 +52,10 @@ def minutes_of_writing(wildcards, attempt):
     return requested.minutes(mock.rows * (mock.features + 2) * 4 / 50e6, attempt)
 
 
+@with_known_parameters
 def threads_of_training(wildcards):
     """Return the threads that the settings of a split name."""
-    return CONFIGURATION.training_settings(wildcards.split).threads
+    return training_settings(wildcards.split).threads
 
 
 def by_recipe(resource, before):
@@ -65,6 +66,7 @@ def by_recipe(resource, before):
         before: the value before there is a recipe.
     """
 
+    @with_known_parameters
     def needed(wildcards, attempt):
         recipe = recipe_of(wildcards.split)
         has_workload = recipe and recipe.workload
@@ -73,14 +75,12 @@ def by_recipe(resource, before):
     return needed
 
 
-def memory_of_training(wildcards, attempt):
+def memory_of_training(workload, attempt):
     """Return the MB of a training on one machine, for all processes there."""
-    all_processes = partial(
-        requested.memory_of_training, processes=processes_together()
-    )
-    return by_recipe(all_processes, before=1000)(wildcards, attempt)
+    return requested.memory_of_training(workload, attempt, processes_together())
 
 
+@lru_cache
 def processes_together():
     """Return how many processes the profile has torchrun start on a machine; 0 without torchrun."""
     resources = workflow.resource_settings.overwrite_resources
@@ -88,6 +88,7 @@ def processes_together():
     return count.value if count else 0
 
 
+@with_known_parameters
 def minutes_of_training(wildcards, attempt):
     """Return the minutes of a training.
 
@@ -96,4 +97,7 @@ def minutes_of_training(wildcards, attempt):
     """
     if workflow.is_main_process and workflow.local_exec:
         return 0
-    return by_recipe(requested.minutes_of_training, before=10)(wildcards, attempt)
+    return limit_of_training(wildcards, attempt)
+
+
+limit_of_training = by_recipe(requested.minutes_of_training, before=10)

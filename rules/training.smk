@@ -9,8 +9,9 @@ rule train:
     input:
         verdict=verdict_on("train"),
         data=ancient(f"<results>/{DATA}"),
-        split=recipe,
-        initial=initial_model,
+        # What a recipe says decides, not when it was written.
+        split=ancient("<results>/splits/{split}/split.json"),
+        initial=initial_model if HAVE_BASES else [],
     output:
         model="<results>/splits/{split}/model.safetensors",
         history="<results>/splits/{split}/history.csv",
@@ -25,16 +26,18 @@ rule train:
     resources:
         script_train=script("train"),
         recording=recording_arguments,
-        mem_mb=memory_of_training,
+        mem_mb=by_recipe(memory_of_training, before=1000),
         runtime=minutes_of_training,
         launcher=launcher(requested.seconds_of_training),
         running=settings_text(CONFIGURATION.running),
         loading=settings_text(CONFIGURATION.loading),
         tracking=tracking_arguments(),
     params:
-        initial=initial_argument,
-        performance=performance_of_training,
-        state=state_of_training,
+        initial=initial_argument if HAVE_BASES else "",
+        # Not an output, since nobody trains again to know how long it took.
+        performance=str(RESULTS.split("{split}").performance),
+        # Not an output, since Snakemake removes the outputs of a job that failed.
+        state=str(RESULTS.state("{split}")),
     shell:
         # exec replaces the shell with the training. A signal to stop would otherwise end the shell
         # before the training has saved its state.
@@ -67,7 +70,7 @@ rule evaluate:
     input:
         verdict=verdict_on("evaluate"),
         data=ancient(f"<results>/{DATA}"),
-        split=recipe,
+        split=ancient("<results>/splits/{split}/split.json"),
         model=made_by("train", "splits/{split}/model.safetensors"),
         history=made_by("train", "splits/{split}/history.csv"),
     output:

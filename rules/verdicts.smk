@@ -15,7 +15,7 @@ from memtrain.system.file_notes import FileNotes
 from memtrain.system.known_digests import KnownDigests
 from memtrain.workflow.code_reader import CodeReader
 from memtrain.workflow.forecast import forecast
-from memtrain.workflow.judge import Judge, JudgeOfOneMoment
+from memtrain.workflow.judge import Judge
 from memtrain.workflow.today import Today, rule_of_rows
 from memtrain.workflow.verdicts import Verdicts
 
@@ -31,6 +31,7 @@ AFTER_RECIPES = {"train", "evaluate", "draw", "predict", "summarize"}
 
 #: The splits whose models the model of a split comes from, the nearest first, by the split's name.
 BASES = {split: CONFIGURATION.bases_of(split) for split in CONFIGURATION.split_names}
+HAVE_BASES = any(BASES.values())
 
 #: Snakemake puts the prefix of a module before the paths that input functions return.
 RESULTS_WITHOUT_PREFIX = workflow.pathvars.apply("<results>")
@@ -63,12 +64,18 @@ def today():
 
 
 @lru_cache
+def judge():
+    """Return the judge of all results, whose answers hold until a job runs."""
+    return Judge(today())
+
+
+@lru_cache
 def verdicts():
     """Return the verdicts on all results, after telling what is not current."""
-    for line in forecast(today(), JudgeOfOneMoment(today())):
+    for line in forecast(today(), judge()):
         print(line, file=sys.stderr)
     return Verdicts(
-        Judge(today()),
+        judge(),
         RESULTS,
         CONFIGURATION.split_names,
         EVALUATED,
@@ -90,7 +97,7 @@ def tell_plan():
     is_part = asked.batch or set().union(*parts) - {"all"}
     if is_part or workflow.output_settings.quiet:
         return
-    work = planned_work(today(), JudgeOfOneMoment(today()), verdicts())
+    work = planned_work(today(), judge(), verdicts())
     cores = workflow.cores if workflow.local_exec else None
     for line in plan_lines(work, ExpectedSeconds(today()), cores):
         print(line, file=sys.stderr)
@@ -202,6 +209,7 @@ def verdict_on(rule):
     Where its results are of a split, it is judged when the recipes are there.
     """
 
+    @with_known_parameters
     def verdict(wildcards):
         split = wildcards.get("split")
         await_made(rule, split)
@@ -224,6 +232,7 @@ def made_by(rule, *files):
         files: its files, below the folder of the results; with "{split}" for the split.
     """
 
+    @with_known_parameters
     def paths(wildcards):
         split = wildcards.get("split")
         return made_files(rule, files, [split])
@@ -231,6 +240,7 @@ def made_by(rule, *files):
     return paths
 
 
+@with_known_parameters
 def initial_model(wildcards):
     """Return the model of the split that the training of a split starts from; nothing for none.
 
@@ -246,6 +256,7 @@ def initial_model(wildcards):
 def made_by_splits(rule, file, splits):
     """Return an input function: a file that a rule makes for each of some splits."""
 
+    @with_known_parameters
     def paths(wildcards):
         return made_files(rule, [file], splits)
 
@@ -287,12 +298,6 @@ def parts_of_groups(wildcards):
         path = f"{RESULTS_WITHOUT_PREFIX}/manifest/{name}.json"
         found.append(path if runs else ancient(path))
     return found
-
-
-def recipe(wildcards):
-    """Return the recipe of a split; what it says decides, not when it was written."""
-    await_recipes("train")
-    return ancient(f"{RESULTS_WITHOUT_PREFIX}/splits/{wildcards.split}/split.json")
 
 
 def recipes_of_all(wildcards):

@@ -7,8 +7,9 @@ answers together.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import cache
+from functools import wraps
 from pathlib import Path
+from typing import TypeVar, cast
 
 from memtrain.core.errors import UserError
 from memtrain.data.made_from import Statement, packages_text, statement_in
@@ -18,28 +19,51 @@ from memtrain.workflow.judgement import Judgement, changes, first_reasons
 from memtrain.workflow.today import MadeFrom, Today
 from memtrain.workflow.unfinished_run import is_partial
 
+_Judges = TypeVar("_Judges", bound=Callable[..., Judgement])
+
+
+def _once(judges: _Judges) -> _Judges:
+    """Let a method of a judge give the same answer until the judge forgets it."""
+
+    @wraps(judges)
+    def answer(judge: "Judge", *names: str) -> Judgement:
+        question = (judges.__name__, *names)
+        if (known := judge.answers.get(question)) is None:
+            known = judge.answers[question] = judges(judge, *names)
+        return known
+
+    return cast(_Judges, answer)
+
 
 class Judge:
-    """Judges the results of a dataset.
+    """Judges the results of a dataset, each of them once until something is made.
 
     Args:
         today: where the results lie, and what they would be made from now.
+
+    Attributes:
+        answers: the judgements by the names of the methods and their arguments. They hold until
+            something is made: then they have to be cleared.
     """
 
     def __init__(self, today: Today):
+        self.answers: dict[tuple[str, ...], Judgement] = {}
         self._today = today
         self._results = today.results
 
+    @_once
     def rows(self) -> Judgement:
         """Judge the data file and its source."""
         found = self._judge(self._today.makes_rows, self._results.source, self._today.rows)
         return with_named_files(found, "files", lambda: changed_files(self._today))
 
+    @_once
     def manifest(self) -> Judgement:
         """Judge the manifest and its parts."""
         found = self._judge("index_shards", self._results.manifest, self._today.manifest)
         return with_named_files(found, "data", lambda: changed_contents(self._today))
 
+    @_once
     def group(self, name: str) -> Judgement:
         """Judge the part of the manifest of a group of files."""
         path = self._results.part_of_manifest(name)
@@ -55,11 +79,13 @@ class Judge:
             )
         )
 
+    @_once
     def recipe(self, split: str) -> Judgement:
         """Judge the recipe of one split."""
         path = self._results.split(split).recipe
         return self._judge(f"resolve_splits {split}", path, lambda: self._today.recipe(split))
 
+    @_once
     def training(self, split: str) -> Judgement:
         """Judge the model and the history of a split, whose recipe is current."""
         files = self._results.split(split)
@@ -76,21 +102,25 @@ class Judge:
             found.notes,
         )
 
+    @_once
     def evaluation(self, split: str) -> Judgement:
         """Judge the evaluation and the predictions of a split, whose model is current."""
         path = self._results.split(split).evaluation
         return self._judge(f"evaluate {split}", path, lambda: self._today.evaluation(split))
 
+    @_once
     def figures(self, split: str) -> Judgement:
         """Judge the figures of a split, whose evaluation is current."""
         path = self._results.split(split).figures
         return self._judge(f"draw {split}", path, lambda: self._today.figures(split))
 
+    @_once
     def prediction(self, name: str) -> Judgement:
         """Judge predictions, whose model is current."""
         path = self._results.prediction(name).made_from
         return self._judge(f"predict {name}", path, lambda: self._today.prediction(name))
 
+    @_once
     def summary(self) -> Judgement:
         """Judge the summary of all splits, whose evaluations are current."""
         if is_partial(statement_in(self._results.summary)):
@@ -151,27 +181,6 @@ class Judge:
             check_weights(files.model)
         except UserError:
             yield f"{files.model.name} is damaged"
-
-
-class JudgeOfOneMoment(Judge):
-    """Judges every result once, for an answer that holds as long as nothing is made.
-
-    Args:
-        today: where the results lie, and what they would be made from now.
-    """
-
-    def __init__(self, today: Today):
-        super().__init__(today)
-        self._training = cache(super().training)
-        self._evaluation = cache(super().evaluation)
-
-    def training(self, split: str) -> Judgement:
-        """Judge the model and the history of a split."""
-        return self._training(split)
-
-    def evaluation(self, split: str) -> Judgement:
-        """Judge the evaluation and the predictions of a split."""
-        return self._evaluation(split)
 
 
 def _missing(files: Iterable[Path]) -> Iterator[str]:

@@ -15,6 +15,7 @@ from memtrain.system.file_content import text_of_file
 from memtrain.system.writing_errors import told_in_a_sentence
 
 _CURRENT = "current\n"
+_NEW = "new\n"
 
 #: A time that is older than any result, in seconds since 1970.
 _ANCIENT = 86_400.0
@@ -27,10 +28,12 @@ _LATER_SECONDS = 0.01
 
 def write_current(path: Path) -> None:
     """Write the verdict that a result is current; a file that says so already stays as it is."""
-    if text_of_file(path) != _CURRENT:
-        _write(path, _CURRENT)
-    if os.stat(path).st_mtime != _ANCIENT:
-        os.utime(path, (_ANCIENT, _ANCIENT))
+    _write_old(path, _CURRENT)
+
+
+def write_new(path: Path) -> None:
+    """Write the verdict on results that are not there, which Snakemake makes in any case."""
+    _write_old(path, _NEW)
 
 
 def write_stale(path: Path, reasons: Iterable[str], results: Iterable[Path]) -> None:
@@ -57,6 +60,14 @@ def set_back_to_now(paths: Iterable[Path]) -> None:
     for path in paths:
         if os.stat(path).st_mtime > now:
             os.utime(path, (now, now))
+
+
+def _write_old(path: Path, text: str) -> None:
+    """Write a verdict that is older than any result, if it does not stand there already."""
+    if text_of_file(path) != text:
+        _write(path, text)
+    if os.stat(path).st_mtime != _ANCIENT:
+        os.utime(path, (_ANCIENT, _ANCIENT))
 
 
 def _write(path: Path, text: str) -> None:

@@ -12,7 +12,12 @@ from pathlib import Path
 from memtrain.config.results import ResultsLayout
 from memtrain.workflow.judge import Judge
 from memtrain.workflow.judgement import Judgement
-from memtrain.workflow.verdict_files import set_back_to_now, write_current, write_stale
+from memtrain.workflow.verdict_files import (
+    set_back_to_now,
+    write_current,
+    write_new,
+    write_stale,
+)
 
 
 class Verdicts:
@@ -48,16 +53,17 @@ class Verdicts:
         self._predicts = predicts
         self._is_forced = is_forced
         self.on = cache(self._on)
+        self.why = cache(self._why)
+        self._are_there = cache(self._find_any)
         self.write = cache(self._write)
         self._set_back_times = cache(self._set_back_times_of_all)
 
-    def why(self, rule: str, split: str | None = None) -> str | None:
+    def _why(self, rule: str, split: str | None = None) -> str | None:
         """Return why the results of a rule are made in this call; None where they are current."""
         judgement = self.on(rule, split)
         if judgement.is_current:
             return None
-        is_new = not any(path.exists() for path in self._files(rule, split))
-        return "new" if is_new else "; ".join(judgement.reasons)
+        return "; ".join(judgement.reasons) if self._are_there(rule, split) else "new"
 
     def runs(self, rule: str, split: str | None = None) -> bool:
         """Return whether the results of a rule are made in this call."""
@@ -89,10 +95,17 @@ class Verdicts:
         judgement = self.on(rule, split)
         if judgement.is_current:
             write_current(path)
-        else:
-            self._set_back_times()
+            return path
+        self._set_back_times()
+        if self._are_there(rule, split):
             write_stale(path, judgement.reasons, self._files(rule, split))
+        else:
+            write_new(path)
         return path
+
+    def _find_any(self, rule: str, split: str | None) -> bool:
+        """Return whether any file is there that a rule makes."""
+        return any(path.exists() for path in self._files(rule, split))
 
     def _set_back_times_of_all(self) -> None:
         results = self._results
@@ -144,13 +157,14 @@ class Verdicts:
         elif rule == "predict" and split is not None:
             predictions = results.prediction(split)
             yield from (predictions.predictions, predictions.made_from)
-        elif split is not None:
+        elif rule == "train" and split is not None:
             files = results.split(split)
-            yield from {
-                "train": (files.model, files.history, files.validation),
-                "evaluate": (files.evaluation, files.predictions),
-                "draw": files.figures.parent.glob("*"),
-            }[rule]
+            yield from (files.model, files.history, files.validation)
+        elif rule == "evaluate" and split is not None:
+            files = results.split(split)
+            yield from (files.evaluation, files.predictions)
+        elif rule == "draw" and split is not None:
+            yield from results.split(split).figures.parent.glob("*")
         elif rule == self._makes_rows:
             yield from (results.data, results.source)
             if results.groups.exists():

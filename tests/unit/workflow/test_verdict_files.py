@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from memtrain.workflow.verdict_files import write_current, write_stale
+from memtrain.workflow.verdict_files import write_current, write_new, write_stale
 
 
 @pytest.fixture
@@ -22,6 +22,17 @@ def test_the_verdict_of_a_current_result_is_older_than_it(tmp_path, result):
     before = verdict.stat().st_ino
     write_current(verdict)
     assert verdict.stat().st_ino == before
+
+
+def test_the_verdict_on_results_that_are_not_there_is_older_than_any(tmp_path, result):
+    verdict = tmp_path / "verdict"
+    write_new(verdict)
+    assert verdict.stat().st_mtime < result.stat().st_mtime
+    before = verdict.stat().st_ctime_ns
+    write_new(verdict)
+    assert verdict.stat().st_ctime_ns == before
+    write_current(verdict)
+    assert verdict.read_text() == "current\n"
 
 
 def test_the_verdict_of_a_stale_result_is_newer_than_it_and_new_in_its_text(tmp_path, result):
