@@ -74,7 +74,7 @@ def test_a_damaged_list_is_a_sentence(resolved, name):
     finally:
         (resolved / name).unlink()
     assert run.status == 1
-    assert f"Error: {name}: found list where the name of each dataset leads to" in run.output
+    assert f"Error: {name}: found list, not a list of" in run.output
     assert not has_frames(run.output)
 
 

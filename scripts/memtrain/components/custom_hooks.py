@@ -61,7 +61,7 @@ def _check_hook(where: str, hook: HookSettings) -> None:
     if changed := [name for name, value in before.items() if after[name] != value]:
         raise UserError(
             f"{where}: the import of {hook.name} changes {listed(changed)}, which the training "
-            "computes by. A hook may look at a training, and not change it: remove the call from "
+            "computes with. A hook may look at a training, and not change it: remove the call from "
             "its module."
         )
     check_arguments(where, found, () if isinstance(found, type) else (None,), hook.arguments)

@@ -127,8 +127,8 @@ def initial_path(settings: InitialSettings, base: Path | None) -> Path:
         return Path(settings.path)
     if base is None:
         raise UserError(
-            f"training.initial: the training starts from the model of {settings.split}, and nobody "
-            "said where that lies. Give it to train.py by --initial."
+            f"training.initial: the training starts from the model of {settings.split}, but "
+            "its path is not known. Name it for train.py by --initial."
         )
     return base
 

@@ -191,8 +191,8 @@ def _all_but(target: Sequence[str], headers: FileHeaders) -> list[str]:
     if not places.start and places.stop is not None:
         return [f"{places.stop}:"]
     raise UserError(
-        f"{_WHERE}.target: found {target[0]}; where the target stands neither at the start nor at "
-        "the end of a row, or is all of it, say what the features are: `features: '0:64'`."
+        f"{_WHERE}.target: found {target[0]}; the features are the rest of a row only if "
+        "the target is its start or its end. Say what the features are: `features: '0:64'`."
     )
 
 
@@ -252,8 +252,8 @@ def _with_places(part: _Part, stored: Mapping[str, StoredField], where: str = _W
     if field.is_ragged:
         if part.is_column:
             raise UserError(
-                f"{where}: {part.name} names columns, and {field.name} has ragged rows, of which "
-                "a field is all. Store features and target in files or fields of their own."
+                f"{where}: {part.name} names columns, and {field.name} has ragged rows, which "
+                "are not divided. Store features and target in files or fields of their own."
             )
         return part
     if not shape:

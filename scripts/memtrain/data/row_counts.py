@@ -26,7 +26,7 @@ def check_counts(where: str, stored: Mapping[str, StoredField]) -> None:
     first, *others = stored.values()
     other = next(one for one in others if one.rows != first.rows)
     raise UserError(
-        f"{where}.fields: fields side by side have a row for each row of the others, and these "
+        f"{where}.fields: fields side by side need the same number of rows, and these "
         f"have {listed(f'{rows:,} rows ({name})' for name, rows in counts.items())}. "
         f"{where_they_part(first, other)}Name files that belong together."
     )

@@ -121,7 +121,7 @@ def borders_at_element(where: str, delimiter: int, stream: Stream) -> np.ndarray
     if stream.shape or stream.dtype.kind not in "iu":
         raise UserError(
             f"{where}.delimiter: elements are {stream.dtype} of shape {stream.shape}; a delimiter "
-            "is one of single whole numbers."
+            "needs elements that are whole numbers."
         )
     bounds = np.iinfo(stream.dtype)
     if not bounds.min <= delimiter <= bounds.max:

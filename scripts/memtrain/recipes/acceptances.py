@@ -111,7 +111,7 @@ def _read(path: str | os.PathLike) -> Mapping[str, Any]:
         return {}
     if not isinstance(content, dict):
         raise UserError(
-            f"{path}: found {type(content).__name__} where the name of each dataset leads to a "
-            "list of acceptances. Bring back the last committed version."
+            f"{path}: found {type(content).__name__}, not a list of acceptances under the name of "
+            "each dataset. Bring back the last committed version."
         )
     return content

@@ -220,7 +220,7 @@ def test_times_of_arrow_are_integers_whose_unit_is_named():
         ("{path: x0.npy, features: '0:2', target: '1:'}", "have columns in common"),
         ("{path: x0.npy, target: label}", "x0.npy has no array or field 'label'"),
         ("{path: gone.npy, target: '1:'}", "gone.npy: there is no such file"),
-        ("{path: x0.npy, target: '1:2'}", "say what the features are"),
+        ("{path: x0.npy, target: '1:2'}", "Say what the features are"),
         (
             "{path: y0.npy, windows: {length: 4, target: next}}",
             "takes 5 elements with its target, and the longest run of elements between borders",

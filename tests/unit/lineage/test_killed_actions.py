@@ -164,7 +164,7 @@ def test_a_killed_statement_that_rows_are_gone_is_recorded_by_the_next_call(proj
     for _ in each_kill(project, project.state_gone):
         was_done = project.listed[0].gone is not None
         if was_done:
-            with pytest.raises(UserError, match="nothing to state"):
+            with pytest.raises(UserError, match="nothing to record"):
                 project.state_gone()
         else:
             project.state_gone()

@@ -164,7 +164,7 @@ def test_rows_that_left_stop_the_search_until_that_is_stated(data, caplog):
     [gone] = state_gone(data.file, dataset="d", results=data.results, reason="erased")
     assert (gone.gone.rows, gone.gone.reason) == (1, "erased")
     assert data.found() == [0, 1]
-    with pytest.raises(UserError, match="nothing to state"):
+    with pytest.raises(UserError, match="nothing to record"):
         state_gone(data.file, dataset="d", results=data.results, reason="again")
     # What is stated holds for no more rows than were missing, and a row may come back.
     data.write(numbered(10, start=5))

@@ -297,7 +297,7 @@ def test_another_split_is_named_with_all_that_it_came_from(resolve_all, tmp_path
     data, recipes = resolve_all(splits | starting({"split": "middle"}))
     trainings = {name: Training(tmp_path / name, data, recipes[name]) for name in recipes}
     said = trainings["middle"].run(status=1)
-    assert "starts from the model of base, and nobody said where that lies" in said
+    assert "starts from the model of base, but its path is not known" in said
     models = {name: one.folder / "model.safetensors" for name, one in trainings.items()}
     trainings["base"].run()
     trainings["middle"].run("--initial", str(models["base"]))

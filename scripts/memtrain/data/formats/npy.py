@@ -94,8 +94,8 @@ def read_npy(file: OpenedFile, stated: np.dtype | None = None) -> FoundArray:
         dtype = BFLOAT16
     if dtype.kind == "V" and not dtype.names and dtype != BFLOAT16:
         raise UserError(
-            f"{file.path}: its values of {dtype.itemsize} bytes have no type; NumPy saves values "
-            "of bfloat16 so, without their name. State the dtype bfloat16 if they are of it."
+            f"{file.path}: its values of {dtype.itemsize} bytes have no type. NumPy saves "
+            "bfloat16 like this, without its name: if they are bfloat16, state that dtype."
         )
     element_bytes = bytes_of_element(dtype, shape)
     if element_bytes == 0:

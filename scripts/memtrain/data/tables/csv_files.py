@@ -308,7 +308,7 @@ def _check_rows(text: CsvText, records: int, read_rows: int) -> None:
     rows = records - text.has_header
     if rows != read_rows:
         raise UserError(
-            f"{text.name}: {read_rows:,} rows were read where its lines are {rows:,} rows. Nothing "
+            f"{text.name}: {read_rows:,} rows were read, but its lines are {rows:,} rows. Nothing "
             "was imported. Write the file anew, for example as .parquet, and report this."
         )
 

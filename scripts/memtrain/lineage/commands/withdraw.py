@@ -61,7 +61,7 @@ def run(query: Query) -> int:
     if query.arguments.gone:
         return _state_gone(query)
     if query.arguments.at is not None:
-        raise UserError("--at names a withdrawal that there is; it goes with --gone alone.")
+        raise UserError("--at names a withdrawal that was made before, so it needs --gone.")
     added = _withdrawn(query)
     rows = [one for withdrawal in added for one in withdrawal.ranges]
     models, unknown = query.models.trained_on(rows), query.models.unknown
@@ -129,7 +129,10 @@ def _lines_on_withdrawal(added: Withdrawal) -> Iterator[str]:
 
 def _state_gone(query: Query) -> int:
     if not query.place.is_empty:
-        raise UserError("--gone names withdrawals by --rows or --at, as withdrawals.yaml has them.")
+        raise UserError(
+            "--gone takes --rows or --at, as withdrawals.yaml has them, and no file, bytes, "
+            "elements or document."
+        )
     rows, at = query.rows() if query.names_rows else None, query.arguments.at
     gone = state_gone(
         query.withdrawals_file,

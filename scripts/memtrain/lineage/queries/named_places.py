@@ -78,7 +78,7 @@ def bytes_of_place(layout: RowLayout, place: NamedPlace) -> list[FileBytes]:
     path = None if place.path is None else _file_of_rows(layout, place.path)
     if place.elements is None and place.document is None:
         if path is None:
-            raise UserError(f"{place}: --bytes are those of a file. Name it before --bytes.")
+            raise UserError(f"{place}: --bytes are those of a file. Name the file, too.")
         return [_bytes_of_file(layout, path, place.span)]
     field = _field(layout, place, path)
     if place.elements is not None:
@@ -92,8 +92,8 @@ def bytes_of_place(layout: RowLayout, place: NamedPlace) -> list[FileBytes]:
     except LookupError as error:
         raise UserError(
             f"{place}: there are {error.args[0]:,} documents, which are counted from 0. "
-            "Documents are what windows do not cross the borders of; with `rest: pad`, none are "
-            "known, and --elements or --bytes name what is meant."
+            "Documents are known where no window crosses their borders, but not with "
+            "`rest: pad`; --elements and --bytes can always be used."
         ) from None
 
 

@@ -85,8 +85,8 @@ def state_gone(
         if not unstated:
             which = "all withdrawn rows" if name is None else "these withdrawn rows"
             raise UserError(
-                f"{file}: {which} of {dataset} are found where they lie in today's data, or it is "
-                "stated that they are gone. There is nothing to state."
+                f"{file}: {which} of {dataset} are found in today's data, or are recorded as gone "
+                "already. There is nothing to record."
             )
         if name is not None:
             check_is_one_data(file, unstated, way_out="or all of them without --rows")

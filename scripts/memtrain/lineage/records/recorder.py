@@ -290,8 +290,8 @@ class Recorder:
             if self.settings.required:
                 self._record = None
                 raise UserError(
-                    f"{problem} `lineage: {{required: true}}` wants every run recorded: mend "
-                    "this, or allow runs without a record."
+                    f"{problem} `lineage: {{required: true}}` refuses a run without a record: "
+                    "correct this, or set `required: false`."
                 ) from None
             _log.warning(problem)
 
