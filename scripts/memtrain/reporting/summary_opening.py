@@ -90,7 +90,7 @@ def warnings(summary: TaskSummary) -> Iterator[str]:
     if best is not None and summary.sweep is not None and len(summary.evaluations) > 1:
         yield (
             f"{best.split} is the best of {len(summary.evaluations):,} trainings by these rows, "
-            "and so looks better than it is: judge it on rows that chose nothing."
+            "and so looks better than it is: judge it on rows that had no part in the choice."
         )
     if folds := summary.folds_told:
         spreads = {label: summary.over_folds(name) for name, label in summary.labels.items()}
