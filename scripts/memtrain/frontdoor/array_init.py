@@ -146,6 +146,12 @@ def _task(dtype: np.dtype, facts: ArrayFacts, wanted: str | None) -> tuple[bool,
         return False, "a number" if dtype.shape in ((), (1,)) else "several numbers a row"
     few = facts.target_values <= min(MOST_CLASSES, facts.looked_at / ROWS_PER_CLASS)
     if wanted == "classification" or (wanted is None and (few or dtype.base.kind == "b")):
+        if facts.least_target < 0:
+            raise UserError(
+                f"--target: it holds {facts.least_target:.0f}, and classes of rows in files are "
+                "numbered from 0. Number them so in the file, add --no-in-place, since an import "
+                "numbers them, or --task regression, where they are amounts."
+            )
         other = "" if wanted else " (or --task regression)"
         return True, f"whole numbers with {facts.target_values:,} values: classes{other}"
     return False, "a number" + ("" if wanted else " (or --task classification)")

@@ -31,6 +31,7 @@ class ArrayFacts:
         rows: rows of the files.
         looked_at: rows that were looked at.
         target_values: number of different targets among them.
+        least_target: the smallest number among them.
         has_missing: whether a feature is missing (NaN) in one of them.
         drifts: whether the target differs along the file, as where rows are sorted by it.
     """
@@ -38,6 +39,7 @@ class ArrayFacts:
     rows: int
     looked_at: int
     target_values: int
+    least_target: float
     has_missing: bool
     drifts: bool
 
@@ -59,6 +61,7 @@ def facts_of_rows(layout: FilesLayout, is_class: bool) -> ArrayFacts:
         rows=layout.rows,
         looked_at=len(rows),
         target_values=len(np.unique(target, axis=0)),
+        least_target=float(target.min()),
         has_missing=any(
             bool(np.isnan(values_of_rows(layout, name, rows)).any())
             for name, dtype in layout.fields.items()

@@ -163,7 +163,7 @@ def _rounded(plan: Plan) -> list[str]:
     """Return the columns of integers that float64 rounds, the target among them."""
     numbers = {role.name: role.facts for role in plan.features if role.use == "number"}
     if not plan.task.is_class:
-        numbers[plan.target_in_file] = plan.task.target
+        numbers[plan.task.target.name] = plan.task.target
     return [
         name
         for name, facts in numbers.items()
@@ -176,7 +176,7 @@ def _missing(plan: Plan) -> Iterator[Setting]:
     # Keys that are names of columns do not stand for the features, or the target.
     is_clear = target.name != "features" and all(role.name != "target" for role in plan.features)
     kept = ["features"] if lacking and is_clear else lacking
-    dropped = ["target" if is_clear else plan.target_in_file] if target.missing else []
+    dropped = ["target" if is_clear else target.name] if target.missing else []
     if kept or dropped:
         reasons = ["features are filled by `impute`"] if kept else []
         reasons += ["rows without target go"] if dropped else []

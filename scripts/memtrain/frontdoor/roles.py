@@ -32,6 +32,9 @@ _LARGEST_EXACT, LARGEST_EXACT_DOUBLE = 2**24, 2**53
 #: Largest integer that a column can hold, and the largest number that float32 can.
 _LARGEST_INTEGER, _LARGEST_SINGLE = 2**63 - 1, 3.4e38
 
+#: Largest numbers that can be standardized: squares of larger ones are no floats, or nearly so.
+_LARGEST_SCALE = 1e150
+
 #: Size of numbers below which float32 has fewer digits for many of them, or none.
 _SMALL_SINGLE = 1e-30
 
@@ -142,6 +145,8 @@ def _reason_against(column: ColumnFacts) -> str:
         return "counts the rows"
     if _is_infinite(column):
         return "infinite values, on which no model is trained"
+    if largest(column) > _LARGEST_SCALE:
+        return f"numbers beyond {_LARGEST_SCALE:g}, which nothing can standardize"
     is_too_large = column.kind == "integer" and largest(column) > _LARGEST_INTEGER
     return "integers of more than 64 bits" if is_too_large else ""
 
@@ -242,4 +247,6 @@ def _problem_of_target(target: ColumnFacts) -> str:
         return f"{name} is text with too many different words for classes"
     if _is_infinite(target):
         return f"{name} holds infinite values, which no model can learn"
+    if largest(target) > _LARGEST_SCALE:
+        return f"{name} holds numbers beyond {_LARGEST_SCALE:g}; their logarithms would do"
     return ""

@@ -4,15 +4,19 @@ Two windows may have different numbers and hold the same values. A model that wa
 not tested by the other.
 """
 
+import logging
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 
-from memtrain.core.ranges import Range, overlaps, subtract_ranges
+from memtrain.core.errors import UserError
+from memtrain.core.ranges import Range, count_rows, overlaps, subtract_ranges
 from memtrain.core.wording import counted
 from memtrain.data.files_layout import FilesLayout
 from memtrain.data.layouts import RowLayout
 from memtrain.data.streams.row_addresses import Windows
+
+_log = logging.getLogger(__name__)
 
 
 def shared_element_problems(
@@ -34,13 +38,41 @@ def shared_element_problems(
 
 
 def without_shared_elements(
-    layout: RowLayout, rows: Sequence[Range], others: Sequence[Range]
+    where: str, layout: RowLayout, rows: Sequence[Range], held: Sequence[Range]
 ) -> list[Range]:
-    """Return rows without those that share elements with others."""
+    """Return training rows without those that share elements with rows that are held out.
+
+    Where these lie in several places, and cost more training rows than they are, a warning says so.
+
+    Args:
+        where: key of the split, for messages.
+        layout: where the rows lie.
+        rows: the training rows.
+        held: the rows that are held out of them.
+
+    Raises:
+        UserError: if no row is left.
+    """
     left = list(rows)
     for windows in _windows(layout):
-        touched = [_touching(windows, one) for one in others]
+        touched = [_touching(windows, one) for one in held]
         left = subtract_ranges(left, touched)
+    lost = count_rows(rows) - count_rows(left)
+    remedy = (
+        "Take the last rows (`validation: {take: last}`), which lie side by side, or name them "
+        "under `validate`."
+    )
+    if not left:
+        raise UserError(
+            f"{where}: training.validation: every training row shares elements with one of the "
+            f"{counted(count_rows(held), 'row')} that are held out, since windows overlap. {remedy}"
+        )
+    if len(held) > 1 and lost > count_rows(held):
+        _log.warning(
+            f"{where}: training.validation: {lost:,} further rows are not trained on, since "
+            f"their windows share elements with the {counted(count_rows(held), 'row')} that are "
+            f"held out in {len(held):,} places; {count_rows(left):,} are left. {remedy}"
+        )
     return left
 
 

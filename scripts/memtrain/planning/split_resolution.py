@@ -137,7 +137,7 @@ class _Resolver:
                 f"splits.{split}", ranges.train, settings.validation, settings.seed, self._groups
             )
             used["train"] = without_shared_elements(
-                self._manifest.layout, used["train"], used["validate"]
+                f"splits.{split}", self._manifest.layout, used["train"], used["validate"]
             )
         used = {use: part for use, part in used.items() if part}
         configured = [one for part in used.values() for one in part]

@@ -40,6 +40,7 @@ def value_problems(
     """
     yield from _inexact_integers(where, recipe, pieces)
     yield from _merged_values(where, recipe)
+    yield from _values_without_deviation(where, recipe)
     yield from _absent_integers(where, recipe, pieces)
     filled = filled_values(recipe)
     for use, parts in pieces.items():
@@ -73,6 +74,26 @@ def _merged_values(where: str, recipe: TrainingRecipe) -> Iterator[str]:
                 f"them. Set `training: {{{remedies[field]}}}`, which centres them before."
             )
     yield from _rounded_integers(where, recipe)
+
+
+def _values_without_deviation(where: str, recipe: TrainingRecipe) -> Iterator[str]:
+    """Yield a problem for columns that are standardized and too large to have a deviation."""
+    settings, task = recipe.settings, recipe.task
+    standardized = {
+        "features": (settings.transform.name == "standardize", task.features),
+        "target": (settings.target == "standardize", task.target),
+    }
+    for field, (is_standardized, names) in standardized.items():
+        if not is_standardized:
+            continue
+        found = recipe.statistics_of(field)
+        for number in np.flatnonzero(~np.isfinite(found.standard_deviation)):
+            largest = max(abs(found.minimum[number]), abs(found.maximum[number]))
+            yield (
+                f"{where}: the values of {names[number]} reach {largest:.3g}, and squares of such "
+                "numbers are beyond all floats, so that nothing can standardize them. Scale them, "
+                "take their logarithms, or leave the column out."
+            )
 
 
 def _rounded_integers(where: str, recipe: TrainingRecipe) -> Iterator[str]:

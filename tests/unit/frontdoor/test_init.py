@@ -266,10 +266,12 @@ def test_an_existing_configuration_is_kept(init, tmp_path):
         ("1.5,", "y", "all values are missing"),
         ("1.5,2024-01-01", "y", "same value|dates"),
         ("1.5,inf", "y", "same value|infinite"),
+        ("1.5,{row}.5e200", "y", "beyond 1e\\+150; their logarithms"),
+        ("{row}.5e200,{row}.5", "y", "'x' is left out: numbers beyond 1e\\+150"),
     ],
 )
 def test_targets_that_no_model_can_learn(init, tmp_path, cells, target, message):
-    name = write_table(tmp_path / "t.csv", "x,y", lambda row: cells)
+    name = write_table(tmp_path / "t.csv", "x,y", lambda row: cells.format(row=row))
     with pytest.raises(UserError, match=message):
         init(name, "--target", target)
     assert not (tmp_path / "config.yaml").exists()

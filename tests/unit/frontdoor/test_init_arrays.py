@@ -5,9 +5,11 @@ import pyarrow as pa
 import pytest
 from pyarrow import feather
 
+from memtrain.config.dataset import ImportSettings
 from memtrain.config.files import FilesSettings
 from memtrain.core.errors import UserError
 from memtrain.data.files_description import describe_files
+from memtrain.data.tables.importer import TableImport
 from memtrain.frontdoor.array_rows import facts_of_rows, sampled_rows
 from tests.tables import ROWS
 
@@ -111,6 +113,29 @@ def test_missing_numbers_are_filled_and_missing_targets_refused(init, tmp_path, 
     np.save(tmp_path / "y.npy", np.where(labels == 2, np.nan, labels))
     with pytest.raises(UserError, match="missing or infinite"):
         init("x.npy", "y.npy", "--in-place", "--force", "--target", "y")
+
+
+def test_classes_below_zero_are_refused_in_place_and_imported(init, tmp_path, features, labels):
+    np.save(tmp_path / "x.npy", features)
+    np.save(tmp_path / "y.npy", np.where(labels == 0, -1, 1))
+    with pytest.raises(UserError, match=r"it holds -1, .*add --no-in-place"):
+        init("x.npy", "y.npy", "--in-place", "--target", "y")
+    regression = ["--task", "regression"]
+    files = init("x.npy", "y.npy", "--in-place", "--target", "y", *regression)["dataset"]["files"]
+    assert files["task"] == "regression"
+    rows = init("x.npy", "y.npy", "--force")["dataset"]["import"]
+    assert rows["categories"] == ["target:0"]
+
+
+def test_large_integers_in_two_files_are_rounded_each_by_its_name(init, tmp_path, features):
+    large = np.random.default_rng(0).integers(2**55, 2**60, (ROWS, 2))
+    np.save(tmp_path / "x.npy", large)
+    np.save(tmp_path / "y.npy", large.sum(1))
+    rows = init("x.npy", "y.npy")["dataset"]["import"]
+    assert rows["inexact"] == {"0": "round", "1": "round", "target:0": "round"}
+    survey = TableImport(ImportSettings.model_validate(rows))
+    survey.survey()
+    assert survey.rows == ROWS
 
 
 def test_whole_numbers_of_many_values_are_amounts(init, tmp_path, features):

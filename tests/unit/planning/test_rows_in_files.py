@@ -152,8 +152,20 @@ def test_rows_that_share_elements_are_found_as_numpy_finds_them(rest):
         for start in starts[rows.start : rows.end]:
             elements[start : start + 7] = True
     expected = [row for row, start in enumerate(starts) if not elements[start : start + 7].any()]
-    left = without_shared_elements(layout, [Range(0, layout.rows)], held)
+    left = without_shared_elements("splits.a", layout, [Range(0, layout.rows)], held)
     assert [row for rows in left for row in range(*rows)] == expected
+
+
+def test_held_out_windows_that_cost_many_training_rows_are_told(caplog):
+    layout, rows = windows(64, 1, [400]), [Range(0, 300)]
+    assert without_shared_elements("splits.a", layout, rows, [Range(270, 300)]) == [Range(0, 207)]
+    assert not caplog.text
+    places = [Range(start, start + 1) for start in (111, 183, 250)]
+    assert without_shared_elements("splits.a", layout, rows, places) == [Range(0, 48)]
+    assert "splits.a: training.validation: 252 further rows" in caplog.text
+    everywhere = [Range(start, start + 1) for start in range(0, 300, 50)]
+    with pytest.raises(UserError, match=r"every training row shares.*take: last"):
+        without_shared_elements("splits.a", layout, rows, everywhere)
 
 
 def test_files_that_meet_share_nothing():

@@ -145,6 +145,16 @@ def test_values_that_are_not_finite_are_found(resolve, value, kind, use):
     resolve(features, TARGET, train=[0, 42], evaluate=[45, 100])
 
 
+@pytest.mark.parametrize("field", ["features", "target"])
+def test_values_that_nothing_can_standardize_are_refused(resolve, field):
+    rows = {"features": FEATURES.astype(np.float64), "target": TARGET.astype(np.float64)}
+    rows[field][7, 0] = 1e200
+    settings = {"transform": "standardize", "target": "standardize"}
+    name = "x0" if field == "features" else "y"
+    expected = (f"the values of {name} reach 1e+200", "nothing can standardize them")
+    refused(resolve, *expected, training=settings, **rows)
+
+
 def test_missing_values_that_are_filled_are_no_problem(resolve):
     features = FEATURES.copy()
     features[42, 3] = np.nan
