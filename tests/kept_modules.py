@@ -62,6 +62,7 @@ class KeptModules:
             for module in pkgutil.walk_packages(package.__path__, f"{PACKAGE}."):
                 with suppress(ImportError):
                     importlib.import_module(module.name)
+            self._read_code(folder)
         names = [name for name in sys.modules if name.partition(".")[0] == PACKAGE]
         self._modules = {name: sys.modules.pop(name) for name in names}
         for package, _, module in (name.rpartition(".") for name in names if "." in name):
@@ -77,6 +78,15 @@ class KeptModules:
             name: False for name, text in self._contents.items() if _PATH_IS_READ.search(text)
         }
         sys.meta_path.insert(0, self)
+
+    def _read_code(self, folder):
+        """Let the package's reader of code know what is in the files of today."""
+        name = f"{PACKAGE}.workflow.code_reader"
+        if name in sys.modules:
+            reader = sys.modules[name].CodeReader()
+            for path in folder.rglob("*.py"):
+                with suppress(SyntaxError):
+                    reader.facts(path)
 
     @contextmanager
     def _noted_imports(self):

@@ -9,7 +9,7 @@ them before, and in modules that are imported later.
 import functools
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.abc import MetaPathFinder
@@ -67,9 +67,7 @@ def told_of_opened_files(listener: Listener) -> Iterator[None]:
 @cache
 def _install() -> None:
     sys.addaudithook(_hear)
-    for name in _LOADERS:
-        if name in sys.modules:
-            _replace_loaders(sys.modules[name])
+    _replace_loaders([sys.modules[name] for name in _LOADERS if name in sys.modules])
     sys.meta_path.insert(0, _Finder())
 
 
@@ -104,21 +102,37 @@ def _tell(path: object, use: Use) -> None:
             listener(os.fsdecode(path), use)
 
 
-def _replace_loaders(module: ModuleType) -> None:
-    """Replace the loaders of a module, in it and wherever they were taken from it."""
-    for name in _LOADERS[module.__name__]:
-        holder, _, method = name.rpartition(".")
-        owner = getattr(module, holder, None) if holder else module
-        original = getattr(owner, method, None)
-        if original is None:
-            continue
-        is_static = isinstance(vars(owner).get(method), staticmethod)
-        telling = _telling(original, position=1 if holder and not is_static else 0)
-        setattr(owner, method, staticmethod(telling) if is_static else telling)
-        for other in list(sys.modules.values()) if not holder else ():
-            for key, value in list(getattr(other, "__dict__", {}).items()):
-                if value is original:
-                    setattr(other, key, telling)
+def _replace_loaders(modules: Sequence[ModuleType]) -> None:
+    """Replace the loaders of modules, in them and wherever they were taken from them."""
+    functions = {}
+    for module in modules:
+        for name in _LOADERS[module.__name__]:
+            holder, _, method = name.rpartition(".")
+            owner = getattr(module, holder, None) if holder else module
+            original = getattr(owner, method, None)
+            if original is None:
+                continue
+            is_static = _is_static(owner, method)
+            telling = _telling(original, position=1 if holder and not is_static else 0)
+            setattr(owner, method, staticmethod(telling) if is_static else telling)
+            if not holder:
+                functions[id(original)] = telling
+    _replace_where_taken(functions)
+
+
+def _is_static(owner: Any, method: str) -> bool:
+    """Return whether a method, which may be inherited, gets neither an object nor its class."""
+    classes = getattr(owner, "__mro__", ())
+    found = next((vars(one)[method] for one in classes if method in vars(one)), None)
+    return isinstance(found, staticmethod)
+
+
+def _replace_where_taken(functions: Mapping[int, Callable[..., Any]]) -> None:
+    """Replace functions in all modules, by their ids; one search, since modules are many."""
+    for module in list(sys.modules.values()):
+        for key, value in list(getattr(module, "__dict__", {}).items()):
+            if id(value) in functions:
+                setattr(module, key, functions[id(value)])
 
 
 def _telling(function: Callable[..., Any], position: int) -> Callable[..., Any]:
@@ -154,7 +168,7 @@ class _Finder(MetaPathFinder):
 
             def exec_module(module: ModuleType) -> None:
                 execute(module)
-                _replace_loaders(module)
+                _replace_loaders([module])
 
             # The loader belongs to this import alone.
             vars(spec.loader)["exec_module"] = exec_module
