@@ -43,13 +43,15 @@ rule draw:
         "../envs/memtrain.yaml"
     resources:
         script_draw=script("draw"),
+        launcher_draw=launcher(requested.seconds_of_drawing, is_cpu_only=True),
         recording=recording_arguments,
         mem_mb=by_recipe(requested.memory_of_drawing, before=1000),
         runtime=by_recipe(requested.minutes_of_drawing, before=10),
     params:
         figures=str(RESULTS.split("{split}").figures.parent),
     shell:
-        "python {resources.script_draw:q} --split {input.split:q} --evaluation {input.evaluation:q}"
+        "exec {resources.launcher_draw} {resources.script_draw:q} --split {input.split:q}"
+        " --evaluation {input.evaluation:q}"
         " --predictions {input.predictions:q} --history {input.history:q}"
         " --validation {input.validation:q}"
         " --figures {params.figures:q} --made-from {output.made_from:q}"

@@ -118,13 +118,15 @@ rule predict:
     threads: threads_of_predicting
     resources:
         script=script("predict"),
+        launcher_predict=launcher_of_predicting,
         recording=recording_arguments,
         mem_mb=memory(1000),
-        runtime=minutes(mb_per_second=1),
+        runtime=minutes(mb_per_second=MB_PREDICTED_PER_SECOND),
     params:
         folder=folder_of_predicting_split,
         rows=predicting_arguments,
     shell:
-        "python {resources.script:q} --split {params.folder:q} {params.rows}"
+        "exec {resources.launcher_predict} {resources.script:q} --split {params.folder:q}"
+        " {params.rows}"
         " --predictions {output.predictions:q} --made-from {output.made_from:q}"
         " {resources.recording} > {log:q} 2>&1"

@@ -1,4 +1,4 @@
-"""Trainings and evaluations that come from a fork server: the same results, in the workflow."""
+"""Jobs that come from a fork server: the same results, in the workflow."""
 
 import csv
 import json
@@ -38,7 +38,9 @@ def configuration(setting="auto"):
     """Return a configuration of five splits."""
     more = {name: {"train": [0, 2000], "evaluate": [19900, 20000]} for name in ("fourth", "fifth")}
     splits = CONFIGURATION["splits"] | more
-    return CONFIGURATION | {"splits": splits, "running": {"fork_server": setting}}
+    predictions = {name: {"split": name, "rows": [[0, 100]]} for name in splits}
+    running = {"fork_server": setting}
+    return CONFIGURATION | {"splits": splits, "predictions": predictions, "running": running}
 
 
 def test_results_records_and_logs_are_those_of_plain_python(new_project):
@@ -47,7 +49,10 @@ def test_results_records_and_logs_are_those_of_plain_python(new_project):
     assert forked.snakemake().output.count(SAID) == 1
     assert forked.results(*REPRODUCIBLE) == plain.results(*REPRODUCIBLE)
     assert records(forked) == records(plain)
-    for rule in ("train", "evaluate"):
+    others = ["splits/*/figures/*.png", "splits/*/figures/made_from.json", "predictions/*/*.npy"]
+    assert forked.results(*others) == plain.results(*others)
+    assert len(forked.results(*others)) == 15 + 5 + 5
+    for rule in ("train", "evaluate", "draw", "predict"):
         assert log(forked, rule) == log(plain, rule)
         (benchmark,) = forked.results(f"benchmarks/{rule}/fourth.jsonl").values()
         assert b"launch.py" in benchmark
@@ -63,9 +68,9 @@ def records(project):
     for content in project.results("lineage/events/*/*.jsonl").values():
         for line in content.splitlines():
             event = json.loads(line)
-            if event["job"]["name"].startswith(("train/", "evaluate/")):
+            if event["job"]["name"].startswith(("train/", "evaluate/", "draw/", "predict/")):
                 events.append(json.dumps(lasting(event), sort_keys=True))
-    assert len(events) == 20
+    assert len(events) == 40
     return sorted(events)
 
 
@@ -95,6 +100,7 @@ def assert_memory_of_training(project):
 def test_edits_and_mistakes_of_the_user_show(new_project):
     content = configuration("always")
     content["splits"] = {"first": CONFIGURATION["splits"]["first"]}
+    del content["predictions"]
     content["training"] = content["training"] | {"model": {"name": "own:Net"}}
     project = new_project(content)
     mistake = "import sys; assert 'train' not in sys.argv[0], 'a mistake of mine'"
@@ -155,7 +161,7 @@ def test_splits_that_share_a_job_of_a_cluster_have_its_server(new_project):
     groups = ["--groups", *rules, "--group-components", "split=5", "--jobs", "1"]
     run = project.snakemake(*submit, *groups, "--latency-wait", "5")
     assert SAID not in run.output
-    for rule in ("train", "evaluate"):
+    for rule in ("train", "evaluate", "draw"):
         benchmarks = project.results(f"benchmarks/{rule}/*.jsonl").values()
         assert len(benchmarks) == 5
         assert all(b"launch.py" in benchmark for benchmark in benchmarks)

@@ -85,7 +85,8 @@ class RunningSettings(Settings):
     )
     fork_server: ForkServer = Field(
         default="auto",
-        description="Whether trainings and evaluations are forked from a process that has imported "
-        "PyTorch already, on Linux. auto: where there are at least five splits, of which those "
-        "that take a minute at most; not in containers, nor where a split may train on a GPU.",
+        description="Whether trainings, evaluations, drawings and predictions are forked from a "
+        "process that has imported PyTorch already, on Linux. auto: where there are at least five "
+        "splits, of which those that take a minute at most; not in containers, nor where a split "
+        "may train on a GPU.",
     )

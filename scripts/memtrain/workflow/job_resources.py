@@ -181,9 +181,18 @@ def minutes_of_drawing(workload: Workload, attempt: int = 1) -> int:
         workload: the work of the split's jobs.
         attempt: 1 for the first try of the job.
     """
+    return minutes(seconds_of_drawing(workload), attempt)
+
+
+def seconds_of_drawing(workload: Workload) -> float:
+    """Return the seconds that the figures of a split take.
+
+    Args:
+        workload: the work of the split's jobs.
+    """
     per_row = _SECONDS_PER_ROW_DRAWN + workload.estimate.row_bytes / _BYTES_PER_SECOND
     counting = workload.evaluation_rows * per_row
-    return minutes(counting + _steps(workload) * _SECONDS_PER_STEP_DRAWN, attempt)
+    return counting + _steps(workload) * _SECONDS_PER_STEP_DRAWN
 
 
 def _steps(workload: Workload) -> int:
