@@ -59,11 +59,6 @@ WAYS = (
         ),
     ),
     Way(
-        "groups of 64, `profiles/slurm-groups`",
-        SPLITS,
-        (*_SNAKEMAKE, "--profile", "profiles/slurm-groups", "--cores", CORES),
-    ),
-    Way(
         "one job, `one_job.sh`",
         SPLITS,
         (

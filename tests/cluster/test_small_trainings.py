@@ -1,17 +1,14 @@
-"""Small splits that share one job of Slurm, or a few, give the results of a workstation."""
+"""Small splits that share one job of Slurm give the results of a workstation."""
 
 import copy
 import json
-import math
 import re
 import shutil
 import subprocess
 from collections import Counter
 
 import pytest
-import yaml
 
-from tests.cluster.calls import Call, profiles
 from tests.cluster.conftest import PREPARING
 from tests.trainings import wait_until
 from tests.workflow.conftest import CONFIGURATION, REPRODUCIBLE, Project, environment, make_project
@@ -20,14 +17,6 @@ from tests.workflow.conftest import CONFIGURATION, REPRODUCIBLE, Project, enviro
 pytestmark = pytest.mark.xdist_group("cluster")
 
 SPLITS = ("slow", "second", "third", "fourth", "fifth", "sixth")
-
-#: The comment of jobs that splits share, which is the name that Snakemake gives their group.
-SHARED = "split_draw_evaluate_train"
-
-GROUPS = (
-    *(*profiles("slurm-groups"), "--group-components", "split=3"),
-    *("--cores", "2", "--latency-wait", "10"),
-)
 
 
 def configuration():
@@ -101,41 +90,13 @@ class OneJob:
 
 
 @pytest.fixture(scope="session")
-def started(slurm, copied):
-    """All calls by their names, which run side by side; the jobs of two were requeued."""
-    projects = {way: copied() for way in ("one_job", "grouped", "mistaken")}
-    for way in ("one_job", "grouped"):
-        (projects[way] / "slow.slow").touch()
-    mistake = {"training": {"optimizer": {"name": "SGD", "lr": 1e30}}}
-    projects["mistaken"].configure(lambda content: content["splits"]["third"].update(mistake))
-    calls = {
-        "one_job": OneJob(slurm, projects["one_job"]),
-        "grouped": Call(projects["grouped"], *GROUPS),
-        "mistaken": Call(projects["mistaken"], *GROUPS, "--group-components", "split=6"),
-    }
-    requeue_while_slow(slurm, projects["one_job"], lambda: calls["one_job"].jobs)
-    grouped = projects["grouped"]
-    requeue_while_slow(slurm, grouped, lambda: jobs_of(slurm, grouped))
-    yield calls
-    calls["grouped"].stop()
-    calls["mistaken"].stop()
-
-
-@pytest.fixture(scope="session")
-def one_job(started):
-    """The call that is one job, and what it printed."""
-    return started["one_job"], started["one_job"].ended()
-
-
-@pytest.fixture(scope="session")
-def grouped(started):
-    """The call whose splits share jobs, and its run."""
-    return started["grouped"], started["grouped"].ended()
-
-
-def jobs_of(slurm, project):
-    """Return the jobs that splits of a project share."""
-    return [job for job in slurm.jobs(SHARED) if job["WorkDir"] == str(project.folder)]
+def one_job(slurm, copied):
+    """One job that was put back into the queue while it ran, and what it printed."""
+    project = copied()
+    (project / "slow.slow").touch()
+    call = OneJob(slurm, project)
+    requeue_while_slow(slurm, project, lambda: call.jobs)
+    return call, call.ended()
 
 
 def requeue_while_slow(slurm, project, jobs):
@@ -160,72 +121,34 @@ def recorded(project):
     return Counter(names)
 
 
-@pytest.mark.parametrize("way", ["one_job", "grouped"])
-def test_the_results_are_those_of_the_workstation(small_workstation, request, way):
-    call, _ = request.getfixturevalue(way)
+def test_the_results_are_those_of_the_workstation(small_workstation, one_job):
+    call, _ = one_job
     results = call.project.results(*REPRODUCIBLE)
     assert results == small_workstation.results(*REPRODUCIBLE)
     assert len(results) > 5 * len(SPLITS)
 
 
-@pytest.mark.parametrize("way", ["one_job", "grouped"])
-def test_trainings_come_from_a_server_and_go_on_after_a_requeue(request, way):
-    call, _ = request.getfixturevalue(way)
+def test_trainings_come_from_a_server_and_go_on_after_a_requeue(one_job):
+    call, output = one_job
     for rule in ("train", "evaluate"):
         benchmarks = call.project.results(f"benchmarks/{rule}/*.jsonl").values()
         assert len(benchmarks) == len(SPLITS)
         assert all(b"launch.py" in text for text in benchmarks)
     assert "going on after step" in (call.project / "results/small/logs/train/slow.log").read_text()
+    assert int(call.jobs[0]["Restarts"]) == 1
+    assert "Unlocked" in output
 
 
-@pytest.mark.parametrize("way", ["one_job", "grouped"])
-def test_records_name_the_job(small_workstation, slurm, request, way):
-    call, _ = request.getfixturevalue(way)
-    jobs = call.jobs if way == "one_job" else jobs_of(slurm, call.project)
+def test_records_name_the_job(small_workstation, one_job):
+    call, _ = one_job
     assert set(recorded(call.project)) == set(recorded(small_workstation))
     for split in ("slow", "sixth"):
         model = f"results/small/splits/{split}/model.safetensors"
         text = call.project.lineage("explain", model)
-        assert any(f"as job {job['JobId']} of Slurm" in text for job in jobs)
+        assert f"as job {call.jobs[0]['JobId']} of Slurm" in text
 
 
-def test_one_job_goes_on_as_the_same_job(one_job):
+def test_a_second_job_runs_nothing(slurm, one_job):
     call, output = one_job
-    job = call.jobs[0]
-    assert int(job["Restarts"]) == 1
-    assert "Unlocked" in output
-
-
-def test_splits_share_as_few_jobs_as_the_profile_says(grouped, slurm):
-    assert len(jobs_of(slurm, grouped[0].project)) == len(SPLITS) / 3
-
-
-def test_a_thousand_splits_are_twenty_jobs_at_most(repository):
-    profile = yaml.safe_load((repository / "profiles/slurm-groups/profile.yaml").read_text())
-    splits_per_job = int(profile["group-components"].removeprefix("split="))
-    others = ("generate_data", "index_shards", "resolve_splits", "summarize")
-    assert math.ceil(1000 / splits_per_job) + len(others) <= 20
-
-
-def test_a_second_call_runs_nothing(one_job, grouped, slurm):
-    assert "Nothing to be done" not in one_job[1]
-    assert "Nothing to be done" in OneJob(slurm, one_job[0].project).ended()
-    project = grouped[0].project
-    assert "Nothing to be done" in Call(project, *GROUPS).ended().output
-    assert project.snakemake().jobs == []
-
-
-def test_a_split_that_fails_costs_no_other_split_of_its_job(started):
-    call = started["mistaken"]
-    output = call.ended(status=1).output
-    assert "train/third cannot be made:\n  - the loss is" in output
-    assert output.count("Error in rule") == 1
-    assert len(call.project.results("splits/*/evaluation.json")) == len(SPLITS) - 1
-    call.project.configure(lambda content: content["splits"]["third"].pop("training"))
-    assert call.project.snakemake().jobs == [
-        "draw third",
-        "evaluate third",
-        "resolve_splits",
-        "summarize",
-        "train third",
-    ]
+    assert "Nothing to be done" not in output
+    assert "Nothing to be done" in OneJob(slurm, call.project).ended()

@@ -95,7 +95,6 @@ def test_the_image_and_the_pod_do_not_run_as_root(repository):
     [
         "profiles/sge/status.sh",
         "profiles/slurm/one_job.sh",
-        "profiles/slurm-groups/status.sh",
     ],
 )
 def test_scripts_of_profiles_are_executable_shell(repository, script):

@@ -51,22 +51,6 @@ def test_the_status_of_a_job_of_grid_engine(tmp_path, repository, qstat, qacct, 
     assert status_of_job(repository / "profiles/sge/status.sh", tmp_path) == status
 
 
-@pytest.mark.parametrize(
-    ("squeue", "status"),
-    [
-        ("echo PENDING", "running"),
-        ("echo PREEMPTED", "running"),  # it is put back into the queue
-        ("echo COMPLETED", "success"),
-        ("echo OUT_OF_MEMORY", "failed"),
-        ("echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1", "failed"),
-        ("echo 'slurm_load_jobs error: Unable to contact controller' >&2; exit 1", "running"),
-    ],
-)
-def test_the_status_of_a_job_of_slurm(tmp_path, repository, squeue, status):
-    write_program(tmp_path, "squeue", squeue)
-    assert status_of_job(repository / "profiles/slurm-groups/status.sh", tmp_path) == status
-
-
 def status_of_job(script, folder):
     """Return what a script prints of a job's status, with the programs of a folder."""
     done = subprocess.run(
