@@ -13,7 +13,7 @@ def launcher(seconds, is_cpu_only=False):
 
     Args:
         seconds: function of the workload of a split: the seconds that the job takes.
-        is_cpu_only: whether the script uses no GPU, whatever the settings of the split are.
+        is_cpu_only: whether the script computes on the CPU, whatever the settings of the split are.
     """
 
     @with_known_parameters
@@ -81,7 +81,7 @@ def forking_program(is_cpu_only):
     """Return the program that has the script of a job run by a fork server.
 
     Args:
-        is_cpu_only: whether the script leaves GPUs alone.
+        is_cpu_only: whether the script computes on the CPU.
     """
     tell_of_server()
     return launching_program(is_cpu_only)
