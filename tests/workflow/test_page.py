@@ -202,7 +202,7 @@ def test_the_strip_shows_rows_trained_evaluated_corrupt_and_withdrawn(project, v
     assert "before.html: 3 splits" in answer
     page = view(project / "before.html")
     assert colour_at(page, 500, 0) == colour_named(page, "train")
-    assert colour_at(page, 19_500, 0) == colour_named(page, "evaluate")
+    assert colour_at(page, 19_950, 0) == colour_named(page, "evaluate")
     assert colour_at(page, 2500, 1) == colour_named(page, "train")
     striped = {colour_at(page, row, 0) for row in range(1110, 1390, 10)}
     assert colour_named(page, "train") not in striped
