@@ -80,6 +80,16 @@ def reason_unavailable() -> str | None:
     return None
 
 
+def _configuration_of_others() -> bytes | None:
+    """Return the configuration of Slurm on this machine; None if there is none.
+
+    That of a session of tests which was killed would stay otherwise, and each start of Snakemake
+    would wait ten seconds for its controller.
+    """
+    found = CONFIGURATION_FILE.read_bytes() if CONFIGURATION_FILE.exists() else None
+    return None if found and b"ClusterName=memtrain_tests" in found else found
+
+
 def program(name: str) -> str | None:
     """Return the path of a program, also in the folders of daemons; None if it is missing."""
     return shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
@@ -98,7 +108,7 @@ class Slurm:
         self._before: bytes | None = None
 
     def __enter__(self) -> "Slurm":
-        self._before = CONFIGURATION_FILE.read_bytes() if CONFIGURATION_FILE.exists() else None
+        self._before = _configuration_of_others()
         try:
             self._start()
         except BaseException:
