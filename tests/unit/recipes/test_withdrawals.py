@@ -27,7 +27,7 @@ def test_withdrawals_read_back_sorted_and_those_of_other_datasets_stay(tmp_path)
     ("text", "message"),
     [
         ("a: [", "cannot be read"),
-        ("- 1", "found list where the name of each dataset"),
+        ("- 1", "found list, not a list of withdrawals under the name of each dataset"),
         ("a: [{rows: [1, 2], at: t, digest: d}]", r"a\.0\.reason is wrong .*Field required"),
         ("a: [3]", r"a\.0 is wrong .*Each withdrawal has `rows"),
         ("a: 3", "a is wrong .*list"),
