@@ -1,6 +1,7 @@
 """Pinned versions, scripts and rules, and the lengths of files in the whole repository."""
 
 import re
+import subprocess
 
 import yaml
 
@@ -120,3 +121,15 @@ def test_no_source_file_has_more_than_400_lines(repository):
             if path.suffix in (".py", ".smk"):
                 assert len(path.read_text().splitlines()) <= 400, path
     assert len((repository / "Snakefile").read_text().splitlines()) < 60
+
+
+def test_nothing_lies_in_the_repository_by_chance(repository):
+    listed = subprocess.run(
+        ["git", "ls-files"], cwd=repository, stdout=subprocess.PIPE, text=True, check=True
+    ).stdout.splitlines()
+    files = {name for name in listed if "/" not in name and not name.startswith(".")}
+    assert files == {
+        *("CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md", "LICENSE", "Makefile", "README.md"),
+        *("Snakefile", "config.yaml", "pyproject.toml"),
+    }
+    assert [name for name in listed if name.startswith("results/")] == ["results/.gitignore"]
