@@ -13,7 +13,7 @@ from memtrain.data.padding import lengths_name, mask_name
 from memtrain.data.source import FEATURES
 from memtrain.inference.loaded_model import LoadedModel
 from memtrain.inference.ragged_features import RaggedFeatures
-from memtrain.metrics.model_outputs import OutputMeaning, predicted_numbers
+from memtrain.metrics.model_outputs import OutputMeaning, class_probabilities, predicted_numbers
 
 #: Features as a program takes them: of rows of one size, or of rows that vary in length.
 Features = np.ndarray | RaggedFeatures
@@ -129,9 +129,7 @@ def expected_of_elements(
     elements = model.recipe.training.targets if mask is None else mask.shape[1]
     kind = meaning.kind
     if kind is not None and meaning.task == "sequence":
-        scores = outputs_of_elements(outputs, elements).double()
-        logarithms = scores.log_softmax(1) if kind.outputs == "logits" else scores
-        found = scores if kind.outputs == "scores" else logarithms.exp()
+        found = class_probabilities(kind, outputs_of_elements(outputs, elements))
     else:
         found = predicted_numbers(kind, outputs.reshape(len(outputs) * elements, -1))
         scale = model.parts.target

@@ -33,7 +33,12 @@ from memtrain.inference.compared_elements import (
     tried_together,
 )
 from memtrain.inference.exported_elements import ExportedRagged, ExportedSequences
-from memtrain.inference.exported_module import ExportedModule, TransformSteps, transform_steps
+from memtrain.inference.exported_module import (
+    ExportedModule,
+    ModelToExport,
+    TransformSteps,
+    transform_steps,
+)
 from memtrain.inference.loaded_model import LoadedModel
 from memtrain.inference.process_settings import computing_as_evaluated
 from memtrain.inference.ragged_features import RaggedFeatures
@@ -204,12 +209,12 @@ def _module(
     training, parts = model.recipe.training, model.parts
     has_elements = training.has_sequences or training.has_ragged_target
     scale = parts.target if meaning.task == "regression" or has_elements else None
-    settings = (parts.model, meaning, steps.inside, scale, dtype)
+    around = ModelToExport(parts.model, meaning, steps.inside, scale, dtype)
     if training.task.ragged:
-        return ExportedRagged(*settings, has_elements=has_elements)
+        return ExportedRagged(around, has_elements=has_elements)
     if has_elements:
-        return ExportedSequences(*settings, elements=training.targets)
-    return ExportedModule(*settings)
+        return ExportedSequences(around, elements=training.targets)
+    return ExportedModule(around)
 
 
 def _given(features: Features, steps: TransformSteps) -> Features:

@@ -4,43 +4,26 @@ Where a model predicts every element of a row, the program gives the probability
 each element, or the predicted numbers of each.
 """
 
-from collections.abc import Sequence
-
 import torch
-from torch import nn
 
-from memtrain.components.loss_kinds import LossKind
 from memtrain.components.padded_batch import call_model
-from memtrain.components.row_transform import StandardizeTarget
 from memtrain.components.sequences import outputs_of_elements
 from memtrain.data.padding import lengths_name, mask_name
 from memtrain.data.source import FEATURES
-from memtrain.inference.exported_module import ExportedModule
-from memtrain.metrics.model_outputs import OutputMeaning
+from memtrain.inference.exported_module import ExportedModule, ModelToExport
+from memtrain.metrics.model_outputs import class_probabilities
 
 
 class ExportedSequences(ExportedModule):
     """Features of one size in, the probabilities of the classes of every element out.
 
     Args:
-        model: the model.
-        meaning: what the outputs of the model mean.
-        steps: what happens to features first.
-        scale: what the training does to numbers as targets; None for nothing.
-        dtype: dtype of the predictions.
+        parts: the model, and what happens around it.
         elements: elements of a row that have a class.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        meaning: OutputMeaning,
-        steps: Sequence[nn.Module],
-        scale: StandardizeTarget | None,
-        dtype: torch.dtype,
-        elements: int,
-    ):
-        super().__init__(model, meaning, steps, scale, dtype)
+    def __init__(self, parts: ModelToExport, *, elements: int):
+        super().__init__(parts)
         self._elements = elements
 
     def _predictions(self, outputs: torch.Tensor) -> torch.Tensor:
@@ -55,24 +38,12 @@ class ExportedRagged(ExportedModule):
     """Padded features and lengths in, predictions of rows or of their elements out.
 
     Args:
-        model: the model.
-        meaning: what the outputs of the model mean.
-        steps: what happens to features first.
-        scale: what the training does to numbers as targets; None for nothing.
-        dtype: dtype of the predictions.
+        parts: the model, and what happens around it.
         has_elements: whether every element has a prediction.
     """
 
-    def __init__(
-        self,
-        model: nn.Module,
-        meaning: OutputMeaning,
-        steps: Sequence[nn.Module],
-        scale: StandardizeTarget | None,
-        dtype: torch.dtype,
-        has_elements: bool,
-    ):
-        super().__init__(model, meaning, steps, scale, dtype)
+    def __init__(self, parts: ModelToExport, *, has_elements: bool):
+        super().__init__(parts)
         self._has_elements = has_elements
 
     def forward(self, features: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:  # type: ignore[override]  # rows that vary in length come with their lengths
@@ -102,19 +73,6 @@ class ExportedRagged(ExportedModule):
             return class_probabilities(kind, outputs)
         places = outputs.shape[:2]
         return self._numbers(outputs.reshape(places[0] * places[1], -1)).reshape(*places, -1)
-
-
-def class_probabilities(kind: LossKind, outputs: torch.Tensor) -> torch.Tensor:
-    """Return the probability of every class, or its score, float64 (..., classes).
-
-    Args:
-        kind: kind of the loss that the model was trained with.
-        outputs: the outputs of the model, (..., classes).
-    """
-    scores = outputs.double()
-    if kind.outputs == "scores":
-        return scores
-    return (scores.log_softmax(-1) if kind.outputs == "logits" else scores).exp()
 
 
 def _without_padding(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

@@ -104,10 +104,11 @@ class _Affine(nn.Module):
         return (features - self.center.to(kind)) * self.factor.to(kind) + self.offset.to(kind)
 
 
-class ExportedModule(nn.Module):
-    """Features in, predictions out.
+@dataclass(frozen=True)
+class ModelToExport:
+    """A model, and what happens before and behind it.
 
-    Args:
+    Attributes:
         model: the model.
         meaning: what the outputs of the model mean.
         steps: what happens to features first.
@@ -115,22 +116,30 @@ class ExportedModule(nn.Module):
         dtype: dtype of the predictions.
     """
 
+    model: nn.Module
+    meaning: OutputMeaning
+    steps: Sequence[nn.Module]
+    scale: StandardizeTarget | None
+    dtype: torch.dtype
+
+
+class ExportedModule(nn.Module):
+    """Features in, predictions out.
+
+    Args:
+        parts: the model, and what happens around it.
+    """
+
     mean: torch.Tensor
     deviation: torch.Tensor
 
-    def __init__(
-        self,
-        model: nn.Module,
-        meaning: OutputMeaning,
-        steps: Sequence[nn.Module],
-        scale: StandardizeTarget | None,
-        dtype: torch.dtype,
-    ):
+    def __init__(self, parts: ModelToExport):
         super().__init__()
-        self.steps = nn.ModuleList(steps)
-        self.model = model
-        self._meaning = meaning
-        self._dtype = dtype
+        self.steps = nn.ModuleList(parts.steps)
+        self.model = parts.model
+        self._meaning = parts.meaning
+        self._dtype = parts.dtype
+        scale = parts.scale
         mean, deviation = (scale.mean, scale.deviation) if scale else (np.zeros(1), np.ones(1))
         self._is_scaled = scale is not None
         self.register_buffer("mean", torch.from_numpy(mean.reshape(-1)))

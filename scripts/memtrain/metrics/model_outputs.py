@@ -185,8 +185,18 @@ def class_scores(kind: LossKind, outputs: torch.Tensor) -> torch.Tensor:
     """
     if kind.takes_two_classes:
         return log_no_and_yes(kind, outputs)[:, 0]
-    outputs = outputs.double().flatten(1)
-    return outputs.log_softmax(1) if kind.outputs == "logits" else outputs
+    return _log_probabilities(kind, outputs.double().flatten(1))
+
+
+def class_probabilities(kind: LossKind, outputs: torch.Tensor) -> torch.Tensor:
+    """Return the probability of every class of each element, or its score, float64 (..., classes).
+
+    Args:
+        kind: kind of the loss that the model was trained with.
+        outputs: the outputs of the model, (..., classes).
+    """
+    scores = _log_probabilities(kind, outputs.double())
+    return scores if kind.outputs == "scores" else scores.exp()
 
 
 def predicted_elements(
@@ -245,8 +255,12 @@ def _scores_of_elements(kind: LossKind, outputs: torch.Tensor) -> Iterator[torch
     """
     size = max(1, _BYTES_OF_DOUBLES // (8 * outputs.shape[1]))
     for scores in outputs.split(size) if len(outputs) else ():
-        doubles = scores.double()
-        yield doubles.log_softmax(1) if kind.outputs == "logits" else doubles
+        yield _log_probabilities(kind, scores.double())
+
+
+def _log_probabilities(kind: LossKind, outputs: torch.Tensor) -> torch.Tensor:
+    """Return the logarithm of the probability of every class, or its score, (..., classes)."""
+    return outputs.log_softmax(-1) if kind.outputs == "logits" else outputs
 
 
 def log_no_and_yes(kind: LossKind, outputs: torch.Tensor) -> torch.Tensor:
