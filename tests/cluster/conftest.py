@@ -94,8 +94,8 @@ SITE = {
 }
 
 
-def configuration():
-    """Return a configuration whose trainings can be interrupted."""
+def configuration(splits=(*INTERRUPTED, "on_two_nodes"), *, epochs=60, checkpoint_steps=50):
+    """Return a configuration of small splits whose trainings can be interrupted."""
     content = copy.deepcopy(CONFIGURATION)
     content["splits"] = {
         name: {
@@ -103,10 +103,10 @@ def configuration():
             "evaluate": [19000, 20000],
             "training": {"transform": {"name": "preparing:eventful", "split": name}},
         }
-        for name in (*INTERRUPTED, "on_two_nodes")
+        for name in splits
     }
-    content["training"]["epochs"] = 60
-    content["running"] = {"checkpoint": {"steps": 50}}
+    content["training"]["epochs"] = epochs
+    content["running"] = {"checkpoint": {"steps": checkpoint_steps}}
     return content
 
 

@@ -1,6 +1,5 @@
 """Small splits that share one job of Slurm give the results of a workstation."""
 
-import copy
 import json
 import re
 import shutil
@@ -9,9 +8,9 @@ from collections import Counter
 
 import pytest
 
-from tests.cluster.conftest import PREPARING
+from tests.cluster.conftest import PREPARING, configuration
 from tests.trainings import wait_until
-from tests.workflow.conftest import CONFIGURATION, REPRODUCIBLE, Project, environment, make_project
+from tests.workflow.conftest import REPRODUCIBLE, Project, environment, make_project
 
 #: All tests of this folder share one Slurm, so they run in one process of pytest-xdist.
 pytestmark = pytest.mark.xdist_group("cluster")
@@ -19,26 +18,14 @@ pytestmark = pytest.mark.xdist_group("cluster")
 SPLITS = ("slow", "second", "third", "fourth", "fifth", "sixth")
 
 
-def configuration():
-    """Return a configuration of six splits; a file lets the first be interrupted."""
-    content = copy.deepcopy(CONFIGURATION)
-    content["splits"] = {
-        name: {
-            "train": [0, 1500],
-            "evaluate": [19000, 20000],
-            "training": {"transform": {"name": "preparing:eventful", "split": name}},
-        }
-        for name in SPLITS
-    }
-    content["training"]["epochs"] = 20
-    content["running"] = {"checkpoint": {"steps": 20}}
-    return content
-
-
 @pytest.fixture(scope="session")
 def resolved(tmp_path_factory, repository):
     """A project with recipes and no models. Tests do not change it."""
-    project = make_project(tmp_path_factory.mktemp("small") / "x", repository, configuration())
+    project = make_project(
+        tmp_path_factory.mktemp("small") / "x",
+        repository,
+        configuration(SPLITS, epochs=20, checkpoint_steps=20),
+    )
     (project / "preparing.py").write_text(PREPARING)
     project.snakemake("--until", "resolve_splits")
     return project

@@ -121,12 +121,7 @@ class BatchPredictor:
 
     def _outputs(self, batch: Tensors) -> torch.Tensor:
         """Return the outputs of the model for a batch, on the CPU."""
-        taken = {FEATURES, lengths_name(FEATURES), mask_name(FEATURES)}
-        moved = {
-            name: (value.float() if value.dtype == torch.float64 else value).to(self._device)
-            for name, value in batch.items()
-            if name in taken
-        }
+        moved = {name: value.to(self._device) for name, value in inputs_of_model(batch).items()}
         return call_model(self._parts.model, moved).cpu()
 
     def _predictions(self, outputs: torch.Tensor, batch: Tensors) -> torch.Tensor:
@@ -164,6 +159,16 @@ class BatchPredictor:
         """Return predictions in the type in which an evaluation writes them."""
         with np.errstate(over="ignore"):
             return values.numpy().astype(self._dtype)
+
+
+def inputs_of_model(batch: Tensors) -> Tensors:
+    """Return what a model is given of a batch: its features in float32, their lengths and mask."""
+    taken = {FEATURES, lengths_name(FEATURES), mask_name(FEATURES)}
+    return {
+        name: value.float() if value.dtype == torch.float64 else value
+        for name, value in batch.items()
+        if name in taken
+    }
 
 
 def _first_length(batch: Tensors) -> int:

@@ -9,8 +9,9 @@ import torch
 from memtrain.components.padded_batch import call_model
 from memtrain.components.sequences import outputs_of_elements
 from memtrain.data.batch_transform import transform_padded_batch
-from memtrain.data.padding import lengths_name, mask_name
+from memtrain.data.padding import mask_name
 from memtrain.data.source import FEATURES
+from memtrain.inference.batch_predictor import inputs_of_model
 from memtrain.inference.loaded_model import LoadedModel
 from memtrain.inference.ragged_features import RaggedFeatures
 from memtrain.metrics.model_outputs import OutputMeaning, class_probabilities, predicted_numbers
@@ -107,11 +108,7 @@ def outputs_of_ragged(
     """Return the outputs of a model for rows that vary in length, and their mask."""
     batch = transform_padded_batch(model.transform, features.decoded(), [FEATURES], doubles=True)
     assert isinstance(batch, dict), "features have a name"
-    taken = {
-        name: value.float() if value.dtype == torch.float64 else value
-        for name, value in batch.items()
-        if name in (FEATURES, lengths_name(FEATURES), mask_name(FEATURES))
-    }
+    taken = inputs_of_model(batch)
     return call_model(model.model, taken), taken[mask_name(FEATURES)]
 
 

@@ -15,6 +15,15 @@ from tests.trainings import code_of_training
 
 WORDS, ROWS, TRAINED = 12, 60, 40
 
+#: Rows that vary in length; the first one that is evaluated is short, and one of them is empty.
+GENERATOR = np.random.default_rng(0)
+LENGTHS = GENERATOR.integers(0, 30, ROWS)
+LENGTHS[[TRAINED, 50]] = [3, 0]
+DOCUMENTS = [GENERATOR.integers(1, WORDS, length).astype("u2") for length in LENGTHS]
+STARS = np.array([int(document.sum()) % 3 for document in DOCUMENTS])
+POINTS = [GENERATOR.normal(5, 2, (length, 3)) for length in LENGTHS]
+SUMS = np.array([points.sum() for points in POINTS])
+
 #: The module of the models, as a user has it in the folder of the project.
 MODULE = """
 import torch
@@ -108,6 +117,16 @@ def write_module(folder, monkeypatch):
     monkeypatch.chdir(folder)
     monkeypatch.syspath_prepend(folder)
     sys.modules.pop("sequence_parts", None)
+
+
+def write_rows():
+    """Write the rows that vary in length, and their targets, to the current folder."""
+    np.save("lengths.npy", LENGTHS)
+    np.save("words.npy", np.concatenate(DOCUMENTS))
+    np.save("stars.npy", STARS)
+    np.save("points.npy", np.concatenate(POINTS))
+    np.save("sums.npy", SUMS)
+    np.save("running.npy", np.concatenate([points.cumsum(0)[:, 0] for points in POINTS]))
 
 
 class SequenceModel:

@@ -9,33 +9,24 @@ import torch
 import memtrain
 from memtrain.core.errors import UserError
 from tests.unit.inference.sequence_models import (
+    DOCUMENTS,
+    POINTS,
     ROWS,
     TRAINED,
     WORDS,
     SequenceModel,
     write_module,
+    write_rows,
 )
 
-GENERATOR = np.random.default_rng(0)
-LENGTHS = GENERATOR.integers(0, 30, ROWS)
-LENGTHS[[TRAINED, 50]] = [3, 0]
-DOCUMENTS = [GENERATOR.integers(1, WORDS, length).astype("u2") for length in LENGTHS]
-STARS = np.array([int(document.sum()) % 3 for document in DOCUMENTS])
-POINTS = [GENERATOR.normal(5, 2, (length, 3)) for length in LENGTHS]
-SUMS = np.array([points.sum() for points in POINTS])
 EVALUATED = slice(TRAINED, ROWS)
 
 
 @pytest.fixture(autouse=True)
 def _folder(tmp_path, monkeypatch):
     write_module(tmp_path, monkeypatch)
-    np.save("lengths.npy", LENGTHS)
-    np.save("words.npy", np.concatenate(DOCUMENTS))
-    np.save("points.npy", np.concatenate(POINTS))
+    write_rows()
     np.save("big_points.npy", np.concatenate(POINTS).astype(">f4"))
-    np.save("stars.npy", STARS)
-    np.save("sums.npy", SUMS)
-    np.save("running.npy", np.concatenate([points.cumsum(0)[:, 0] for points in POINTS]))
 
 
 def fields(features, target, **settings):

@@ -11,17 +11,18 @@ import export
 import memtrain
 from memtrain.core.errors import UserError
 from tests.unit.inference.sequence_models import (
+    DOCUMENTS,
+    GENERATOR,
+    POINTS,
     ROWS,
+    SUMS,
     TRAINED,
     WORDS,
     SequenceModel,
     write_module,
+    write_rows,
 )
 
-GENERATOR = np.random.default_rng(0)
-LENGTHS = GENERATOR.integers(0, 30, ROWS)
-DOCUMENTS = [GENERATOR.integers(1, WORDS, length).astype("u2") for length in LENGTHS]
-POINTS = [GENERATOR.normal(5, 2, (length, 3)) for length in LENGTHS]
 BORDERS = {"borders": {"lengths": "lengths.npy"}}
 LENGTH = 7
 
@@ -29,12 +30,8 @@ LENGTH = 7
 @pytest.fixture(autouse=True)
 def _folder(tmp_path, monkeypatch):
     write_module(tmp_path, monkeypatch)
-    np.save("lengths.npy", LENGTHS)
-    np.save("words.npy", np.concatenate(DOCUMENTS))
-    np.save("stars.npy", [int(document.sum()) % 3 for document in DOCUMENTS])
-    np.save("points.npy", np.concatenate(POINTS))
-    np.save("sums.npy", np.array([points.sum() for points in POINTS], "f4"))
-    np.save("running.npy", np.concatenate([points.cumsum(0)[:, 0] for points in POINTS]))
+    write_rows()
+    np.save("sums.npy", SUMS.astype("f4"))
     GENERATOR.integers(1, WORDS, ROWS * LENGTH + 1).astype("u2").tofile("tokens.bin")
 
 

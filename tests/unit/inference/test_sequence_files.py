@@ -14,17 +14,17 @@ from memtrain.core.ranges import Range
 from memtrain.lineage.index.lineage_index import LineageIndex
 from memtrain.lineage.queries.explain import explain
 from tests.unit.inference.sequence_models import (
+    DOCUMENTS,
+    GENERATOR,
     ROWS,
     TRAINED,
     WORDS,
     SequenceModel,
     write_module,
+    write_rows,
 )
 from tests.unit.inference.test_going_on import Prediction
 
-GENERATOR = np.random.default_rng(0)
-LENGTHS = GENERATOR.integers(0, 30, ROWS)
-DOCUMENTS = [GENERATOR.integers(1, WORDS, length).astype("u2") for length in LENGTHS]
 BORDERS = {"borders": {"lengths": "lengths.npy"}}
 LENGTH = 7
 
@@ -32,9 +32,7 @@ LENGTH = 7
 @pytest.fixture(autouse=True)
 def _folder(tmp_path, monkeypatch):
     write_module(tmp_path, monkeypatch)
-    np.save("lengths.npy", LENGTHS)
-    np.save("words.npy", np.concatenate(DOCUMENTS))
-    np.save("stars.npy", [int(document.sum()) % 3 for document in DOCUMENTS])
+    write_rows()
 
 
 @pytest.fixture
