@@ -16,6 +16,7 @@ from memtrain.data.indexing import index_shards
 from memtrain.data.record_file import create, record_dtype
 from memtrain.data.source import Source
 from memtrain.planning.split_resolution import resolve_splits
+from tests.programs import let_programs_start_quickly
 
 # The time of an example depends more on what else the machine does than on the code.
 hypothesis.settings.register_profile("any machine", deadline=None)
@@ -65,6 +66,12 @@ def pytest_collection_finish():
     """Collect garbage again, but never look through what was imported."""
     gc.freeze()
     gc.enable()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def programs(tmp_path_factory):
+    """Programs that start quickly, for the tests that ask for them."""
+    let_programs_start_quickly(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")

@@ -7,30 +7,29 @@ from pathlib import Path
 from tests.sharing import is_worker, made_once
 from tests.warm_python import start
 
-#: The folder of programs that start quickly, where there are some.
+#: The folder of programs that start quickly, once a test has asked for one.
 _WARM = "MEMTRAIN_TESTS_PROGRAMS"
+
+#: Makes the folders of this run of the tests.
+_factories = []
 
 
 def let_programs_start_quickly(factory):
     """Let programs start quickly from now on; see ``tests.warm_python``.
 
-    All processes of a run of the tests share a server, which ends with the run.
-
     Args:
         factory: the fixture ``tmp_path_factory``.
     """
-    if _WARM not in os.environ:
-        # A worker of pytest-xdist is a child of the process that the user has started.
-        owner = os.getppid() if is_worker() else os.getpid()
-        os.environ[_WARM] = str(made_once(factory, "programs", lambda path: start(path, owner)))
+    _factories[:] = [factory]
 
 
 def quick_python():
-    """Return the program `python` that starts quickly, or the real one where there is none.
+    """Return the program `python` that starts quickly, or the real one outside of tests.
 
     A program of its own is no child of its caller, and in a process group of its own.
     """
-    return os.path.join(os.environ[_WARM], "python") if _WARM in os.environ else sys.executable
+    folder = _quick_programs()
+    return os.path.join(folder, "python") if folder else sys.executable
 
 
 def search_path(last=None, warm=True):
@@ -41,6 +40,20 @@ def search_path(last=None, warm=True):
         warm: whether programs may start quickly. Those do not share a process group with their
             caller, so a test of such groups needs the real ones.
     """
-    first = os.environ.get(_WARM) if warm else None
+    first = _quick_programs() if warm else None
     folders = [first, str(Path(sys.executable).parent), os.environ["PATH"], last and str(last)]
     return os.pathsep.join(filter(None, folders))
+
+
+def _quick_programs():
+    """Return the folder of the programs that start quickly; None where there are none.
+
+    The first call starts their server, which all processes of a run of the tests share, and which
+    ends with the run.
+    """
+    if _WARM not in os.environ and _factories:
+        # A worker of pytest-xdist is a child of the process that the user has started.
+        owner = os.getppid() if is_worker() else os.getpid()
+        made = made_once(_factories[0], "programs", lambda path: start(path, owner))
+        os.environ[_WARM] = str(made)
+    return os.environ.get(_WARM)

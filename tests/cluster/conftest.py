@@ -11,7 +11,6 @@ import yaml
 
 from tests.cluster.calls import QUICKLY, Call, Recorder, models, profiles
 from tests.cluster.slurm import CONFIGURATION_FILE, Slurm, program, reason_unavailable
-from tests.programs import let_programs_start_quickly
 from tests.workflow.conftest import CONFIGURATION, Project, make_project
 
 #: A transform that is slow as long as a file exists, which gives time to interrupt the training.
@@ -40,12 +39,6 @@ PREPARING = textwrap.dedent(
     eventful.batched = True
     """
 )
-
-
-@pytest.fixture(scope="session", autouse=True)
-def programs(tmp_path_factory):
-    """Programs that start quickly, for what does not run on Slurm."""
-    let_programs_start_quickly(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
@@ -111,7 +104,7 @@ def configuration(splits=(*INTERRUPTED, "on_two_nodes"), *, epochs=60, checkpoin
 
 
 @pytest.fixture(scope="session")
-def workstation(programs, tmp_path_factory, repository):
+def workstation(tmp_path_factory, repository):
     """A project whose trainings ran without interruption. Tests do not change it."""
     folder = tmp_path_factory.mktemp("workstation") / "x"
     project = make_project(folder, repository, configuration())

@@ -7,14 +7,8 @@ import subprocess
 import pytest
 
 from tests.docs.project import copy_of_repository
-from tests.programs import let_programs_start_quickly, search_path
+from tests.programs import search_path
 from tests.sharing import made_once
-
-
-@pytest.fixture(scope="session", autouse=True)
-def programs(tmp_path_factory):
-    """Programs that start quickly."""
-    let_programs_start_quickly(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")

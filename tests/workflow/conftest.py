@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.programs import let_programs_start_quickly, search_path
+from tests.programs import search_path
 from tests.sharing import made_once
 
 #: Its data is larger than 1 MB, so that Snakemake looks at the age of the file, not its content.
@@ -147,12 +147,6 @@ def _heed_ctrl_c():
 def environment(last=None, warm=True):
     """Return the environment variables of a call, for the programs of ``search_path``."""
     return os.environ | {"PATH": search_path(last, warm), "PYTHONDONTWRITEBYTECODE": "1"}
-
-
-@pytest.fixture(scope="session", autouse=True)
-def programs(tmp_path_factory):
-    """Programs that start quickly."""
-    let_programs_start_quickly(tmp_path_factory)
 
 
 def make_project(folder, repository, configuration=None):

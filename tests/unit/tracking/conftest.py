@@ -7,7 +7,6 @@ from functools import partial
 import numpy as np
 import pytest
 
-from tests.programs import let_programs_start_quickly
 from tests.trainings import Training
 from tests.unit.tracking.servers import Line, mlflow_server
 
@@ -36,12 +35,6 @@ class Slow(torch.nn.Linear):
                 os.kill(os.getpid(), 9)
         return super().forward(features)
 """
-
-
-@pytest.fixture(scope="session", autouse=True)
-def programs(tmp_path_factory):
-    """Programs that start quickly."""
-    let_programs_start_quickly(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")

@@ -261,9 +261,7 @@ def test_the_digest_knows_names_by_their_folders_and_not_where_these_lie(scripts
     assert len({before, first, digest(moved, "train")}) == 3
 
 
-def test_a_checkpoint_outlives_an_edit_outside_and_none_inside(
-    programs, scripts, tmp_path, resolve
-):
+def test_a_checkpoint_outlives_an_edit_outside_and_none_inside(scripts, tmp_path, resolve):
     rows = np.random.default_rng(0).random((4000, 4), dtype=np.float32)
     data, recipe = resolve(rows, rows.sum(1), {"batch_size": 4, "epochs": 20})
     training = Training(tmp_path / "training", data, recipe)

@@ -65,7 +65,7 @@ rule second_try:
 
 
 @pytest.fixture
-def folder(tmp_path, programs):
+def folder(tmp_path):
     (tmp_path / "Snakefile").write_text(SNAKEFILE)
     return tmp_path
 
