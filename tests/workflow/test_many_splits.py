@@ -24,19 +24,33 @@ finally:
     print("counted:", len(looked), len(again))
 """
 
+#: Runs Snakemake; counts the objects that Python looks through for garbage when it ends.
+COUNTING_OBJECTS = """
+import atexit, gc, sys
+from snakemake.cli import main
+atexit.register(lambda: print("counted:", len(gc.get_objects())))
+main(sys.argv[1:])
+"""
 
-def counts(project):
-    """Return the looks and the jobs that COUNTING counts in a dry run."""
+
+def dry_run(project, program):
+    """Return what a program that counts says of a dry run: its output and its numbers."""
     done = subprocess.run(
-        [sys.executable, "-c", COUNTING, "--cores", "2", "-n"],
+        [sys.executable, "-c", program, "--cores", "2", "-n"],
         cwd=project.folder,
         env=environment(os.path.dirname(sys.executable), warm=False),
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "train s11: " in done.stderr
-    return tuple(map(int, done.stdout.rpartition("counted:")[2].split()))
+    return done.stderr, tuple(map(int, done.stdout.rpartition("counted:")[2].split()))
+
+
+def counts(project):
+    """Return the looks and the jobs that COUNTING counts in a dry run."""
+    told, numbers = dry_run(project, COUNTING)
+    assert "train s11: " in told
+    return numbers
 
 
 def test_the_recipes_of_all_splits_are_looked_at_a_few_times_however_many_there_are(
@@ -57,3 +71,8 @@ def test_the_recipes_of_all_splits_are_looked_at_a_few_times_however_many_there_
     project.configure(train_longer)
     looks, _ = counts(project)
     assert 0 < looks < 6
+
+
+def test_no_garbage_is_looked_for_when_snakemake_ends(new_project):
+    _, (objects,) = dry_run(new_project(), COUNTING_OBJECTS)
+    assert objects < 1000
