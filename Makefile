@@ -20,8 +20,8 @@ run: $(VENV)/installed ## run the workflow on config.yaml and print its summary
 test: $(VENV)/installed-dev $(VALIDATORS)/installed ## run all tests (on Slurm too, where slurm-wlm and munge are installed)
 	pytest --numprocesses auto --dist loadgroup
 
-test-quick: $(VENV)/installed-dev ## run the tests of single functions
-	pytest --numprocesses auto --dist loadgroup tests/unit
+test-quick: $(VENV)/installed-dev ## run the tests of single functions that are quick
+	pytest --numprocesses auto --dist loadgroup -m "not slow" tests/unit
 
 coverage: $(VENV)/installed-dev ## say which lines the tests of single functions run; they take twice as long
 	pytest --numprocesses auto --dist loadgroup --cov --cov-report=term tests/unit

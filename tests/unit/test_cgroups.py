@@ -10,6 +10,8 @@ from memtrain.system.memory import V1, V2, MemoryCgroup
 from tests import cgroups
 from tests.cgroups import LimitedMemory, UnavailableError, memory_cgroup
 
+pytestmark = pytest.mark.slow
+
 MIB = 2**20
 ALLOCATE = "import sys; taken = b'x' * int(sys.argv[1]); print(len(taken), flush=True)"
 

@@ -35,6 +35,7 @@ def installed(text):
     return set(re.findall(r"--requirement (\S+)", text))
 
 
+@pytest.mark.slow
 def test_hadolint_finds_nothing_in_the_dockerfile(repository):
     hadolint = Path(sys.executable).parent / "hadolint"
     done = subprocess.run(
@@ -43,6 +44,7 @@ def test_hadolint_finds_nothing_in_the_dockerfile(repository):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_the_apptainer_definition_has_known_sections_with_valid_shell(repository):
     header, sections = definition(repository)
     assert set(header) == {"Bootstrap", "From"}
@@ -90,6 +92,7 @@ def test_the_image_and_the_pod_do_not_run_as_root(repository):
     assert mounts == {volume["name"] for volume in pod["volumes"]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "script",
     [

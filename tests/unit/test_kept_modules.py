@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 #: Imports a module of a copy, and says of each module: its value, where it lies, how it was loaded.
 PROGRAM = """
 import json, os, sys

@@ -10,6 +10,8 @@ import pytest
 from benchmarks.gpu.__main__ import POINTS, table
 from benchmarks.gpu.running import GRACE_SECONDS, Point, run_point
 
+pytestmark = pytest.mark.slow
+
 FINDS_ONE = """
 from benchmarks.gpu.findings import Finding
 

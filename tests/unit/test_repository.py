@@ -3,6 +3,7 @@
 import re
 import subprocess
 
+import pytest
 import yaml
 
 
@@ -123,6 +124,7 @@ def test_no_source_file_has_more_than_400_lines(repository):
     assert len((repository / "Snakefile").read_text().splitlines()) < 60
 
 
+@pytest.mark.slow
 def test_nothing_lies_in_the_repository_by_chance(repository):
     listed = subprocess.run(
         ["git", "ls-files"], cwd=repository, stdout=subprocess.PIPE, text=True, check=True

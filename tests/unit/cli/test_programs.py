@@ -12,6 +12,8 @@ import pytest
 from memtrain.lineage.records.record_store import RecordStore
 from tests.programs import quick_python
 
+pytestmark = pytest.mark.slow
+
 SCRIPTS = [
     "generate_data",
     "import_data",

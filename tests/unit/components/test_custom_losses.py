@@ -135,6 +135,7 @@ def run(resolve, tmp_path):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("builtin", "custom", "target", "classes"),
     [("CrossEntropyLoss", "cross_entropy", CLASSES, 3), ("MSELoss", "squares", NUMBERS, None)],
@@ -151,6 +152,7 @@ def test_a_custom_loss_equals_the_same_loss_of_torch(run, builtin, custom, targe
     assert np.array_equal(one[2], two[2])
 
 
+@pytest.mark.slow
 def test_a_class_of_losses_of_rows_equals_the_loss_of_torch(run):
     settings = {"model": "linear", "optimizer": {"name": "Adam", "lr": 0.01}}
     one = run(settings | {"loss": "CrossEntropyLoss"}, CLASSES, 3, "one")
@@ -161,6 +163,7 @@ def test_a_class_of_losses_of_rows_equals_the_loss_of_torch(run):
     assert set(one[1].metrics) == set(two[1].metrics)
 
 
+@pytest.mark.slow
 def test_a_class_may_call_the_model_itself(run):
     one = run({"model": "linear", "loss": "MSELoss"}, NUMBERS, None, "one")
     two = run({"model": "linear", "loss": f"{__name__}:OfModel"}, NUMBERS, None, "two")
@@ -190,6 +193,7 @@ def test_losses_of_rows_can_be_weighted(resolve, loss):
     assert built(model, batch, weights).item() == pytest.approx(alone.item(), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_an_argument_of_a_custom_loss(run):
     settings = {"model": "linear", "loss": {"name": f"{__name__}:cross_entropy", "weight": 2.0}}
     once = run({"model": "linear", "loss": f"{__name__}:cross_entropy"}, CLASSES, 3, "one")
@@ -215,6 +219,7 @@ def test_an_autoencoder_has_only_a_loss(run):
     assert np.array_equal(predictions["target"][:, 0], NUMBERS)
 
 
+@pytest.mark.slow
 def test_splits_of_different_tasks_are_summarized_together(run, tmp_path):
     run({"model": "linear"}, NUMBERS, name="numbers")
     run(AUTOENCODER, NUMBERS, name="images")
@@ -261,6 +266,7 @@ def test_a_wrong_loss_is_refused_before_the_training(resolve, loss, message):
     assert message in str(caught.value)
 
 
+@pytest.mark.slow
 def test_an_evaluation_does_not_train(run, resolve):
     weights, *_, folder = run({"model": "linear", "loss": f"{__name__}:squares"}, NUMBERS)
     data, recipe = resolve(FEATURES, NUMBERS, {"model": "linear", "loss": f"{__name__}:squares"})

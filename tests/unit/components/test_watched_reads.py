@@ -319,6 +319,7 @@ def test_a_digest_of_what_is_declared_is_in_the_recipe(resolve, project):
     assert problem.startswith("splits.one.training: data/gone.txt is no file")
 
 
+@pytest.mark.slow
 def test_what_only_the_training_reads_is_refused_by_it(resolve, project):
     training = {"model": {"name": "reading:Late", "by": "by_nothing"}, "device": "cpu"}
     data, recipe = resolve(FEATURES, TARGET, training)
@@ -332,6 +333,7 @@ def test_what_only_the_training_reads_is_refused_by_it(resolve, project):
     assert not (late.folder / "model.safetensors").exists()
 
 
+@pytest.mark.slow
 def test_temporary_folders_of_the_process_are_its_own(resolve, project):
     """Compilers, for example, are other programs, which write there what is read afterwards."""
     training = {"model": {"name": "made_elsewhere:Model"}, "device": "cpu"}

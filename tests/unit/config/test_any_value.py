@@ -171,12 +171,14 @@ def test_values_that_are_too_large_or_of_another_type(content, path):
         check(content, path, value)
 
 
+@pytest.mark.slow
 @settings(max_examples=50)
 @given(st.sampled_from(KEYS), ANYTHING)
 def test_any_content_is_accepted_or_rejected_with_a_message(key, value):
     check(*key, value)
 
 
+@pytest.mark.slow
 def test_the_schema_has_bounds_for_every_number():
     schema = json.loads(config_schema())
     for content in CONTENTS:

@@ -45,6 +45,7 @@ def spelled_names(path, files, folders):
                     yield name
 
 
+@pytest.mark.slow
 def test_no_other_module_spells_a_path_below_results(repository):
     files, folders = names_in_results()
     assert {"split.json", "data.npy"} <= files

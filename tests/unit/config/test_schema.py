@@ -24,6 +24,7 @@ def test_every_key_is_described():
                 assert part.get("description"), f"{key} has no description"
 
 
+@pytest.mark.slow
 def test_the_configurations_of_the_repository_are_valid(repository):
     schema = json.loads(config_schema())
     for path in [repository / "config.yaml", *repository.glob("examples/*/config.yaml")]:

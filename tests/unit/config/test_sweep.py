@@ -195,6 +195,7 @@ def test_draws_are_the_same_everywhere():
     ]
 
 
+@pytest.mark.slow
 def test_draws_have_the_distribution_that_is_asked_for():
     draws = drawn(4000, SPACE)
     logs = [math.log10(one[LR]) for one in draws]

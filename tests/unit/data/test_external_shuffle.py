@@ -74,6 +74,7 @@ SIZES = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(
     rows=st.integers(1, 200),
@@ -104,6 +105,7 @@ def test_rows_of_a_plain_file_stay_whole():
     assert sorted(found[:, 0, 0]) == list(range(100))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "sizes", [{"bucket_bytes": 1 << 20}, {"bucket_bytes": 16}, {"bucket_bytes": 8}]
 )
@@ -268,6 +270,7 @@ print(most_kib() - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [3, 100, 60_000])
 def test_memory_holds_a_bucket_and_not_the_rows(tmp_path, repository, width):
     rows_mib, held_mib = 96, 8

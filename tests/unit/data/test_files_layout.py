@@ -53,6 +53,7 @@ def streams(draw):
     return values.astype(draw(DTYPES)), [0, *sorted(cuts), elements]
 
 
+@pytest.mark.slow
 @given(streams(), st.integers(0, 9), st.data())
 def test_rows_of_many_files_are_those_of_one_array(tmp_path_factory, stream, header, data):
     values, borders = stream
@@ -67,6 +68,7 @@ def test_rows_of_many_files_are_those_of_one_array(tmp_path_factory, stream, hea
     assert chunk["row"].tobytes() == values.tobytes()
 
 
+@pytest.mark.slow
 @given(streams(), st.integers(1, 7), st.integers(1, 9), st.sampled_from(["drop", "shift"]))
 def test_windows_are_slices_that_cross_no_border(tmp_path_factory, stream, length, stride, rest):
     values, borders = stream

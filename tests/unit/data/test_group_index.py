@@ -46,6 +46,7 @@ def sparse_layout(names, elements, dtype="<u4"):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("files", "megabytes", "fewest", "most"),
     [(1, 1, 1, 1), (100, 1, 1, 1), (1000, 1024, 300, 1000), (100_000, 100, 200, 1000)],

@@ -109,6 +109,7 @@ def _without_line(match):
     return f"t, {match[2]}" if match[2] else "t"
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(ROWS, st.sampled_from(["drop", "keep"]))
 def test_the_same_rows_give_the_same_bytes_from_every_kind(rows, missing):

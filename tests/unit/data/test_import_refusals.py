@@ -25,6 +25,7 @@ from tests.unit.data.test_import_data import (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WRITERS)
 def test_text_in_a_column_of_numbers_is_found(tmp_path, name):
     x = np.char.mod("%d", np.arange(140_000))
@@ -132,6 +133,7 @@ def test_settings_are_checked(tmp_path):
     assert "there is no such key" in refusal(tmp_path, **XY, misssing="drop")
 
 
+@pytest.mark.slow
 def test_a_mistake_ends_the_script_with_one_line_and_no_file(tmp_path):
     (tmp_path / "t.csv").write_text("x,y\n1,2\nabc,2\n")
     keys = yaml.safe_dump({"path": "t.csv", **XY})

@@ -31,6 +31,7 @@ def data(write_rows):
     )
 
 
+@pytest.mark.slow
 @given(
     rows=st.integers(1, 5000),
     rows_per_shard=st.integers(1, 6000),
@@ -100,6 +101,7 @@ def in_parts(tmp_path):
     return rows, tmp_path / "m.json"
 
 
+@pytest.mark.slow
 def test_only_the_parts_that_are_needed_are_read(in_parts):
     rows, path = in_parts
     whole = Manifest.read(path)
@@ -117,6 +119,7 @@ def test_only_the_parts_that_are_needed_are_read(in_parts):
         manifest.shards[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", ["{", "{}", '{"shards": []}'])
 def test_a_damaged_part_is_an_error_that_names_it(in_parts, content):
     _, path = in_parts

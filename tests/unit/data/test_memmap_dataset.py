@@ -213,6 +213,7 @@ def test_rows_of_a_batch_are_ordinary_tensors(raw):
     assert np.array_equal(again, ROWS[1:3])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_workers_of_any_start_method_give_the_same_rows(raw, method):
     dataset = MemmapDataset(raw, np.float32, (100, 4), double_batched, 10, 90)
@@ -235,6 +236,7 @@ def founding_model():
     return nn.Sequential(nn.Linear(20, 64), nn.ReLU(), nn.Linear(64, 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("transform", [None, lambda row: row * 2 - 1], ids=["plain", "transformed"])
 @pytest.mark.parametrize("end", [None, 5000], ids=["all rows", "a range"])
 @pytest.mark.parametrize("last_window", ["kept", "stepped"])

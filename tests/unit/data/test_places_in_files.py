@@ -184,6 +184,7 @@ def test_grids_begin_anew_where_rows_begin_in_another_file(first, second):
     assert [row for row in found if row < rows] == expected
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_files_are_searched_as_arrays():
     elements = 1_000_003
     stream = Stream.of_parts(

@@ -33,6 +33,7 @@ def layout_of(stream, offsets, **view):
     return FilesLayout((field,), {"features": FieldView("words", **view)})
 
 
+@pytest.mark.slow
 @given(ragged_streams(), st.data())
 def test_a_batch_is_padded_to_its_longest_row(tmp_path_factory, stream, data):
     values, borders, offsets = stream
@@ -52,6 +53,7 @@ def test_a_batch_is_padded_to_its_longest_row(tmp_path_factory, stream, data):
     np.testing.assert_array_equal(dataset.element_counts("features", np.array(rows)), lengths)
 
 
+@pytest.mark.slow
 @given(ragged_streams(), st.integers(0, 3), st.integers(-3, 0))
 def test_trimmed_rows_are_slices_of_rows(tmp_path_factory, stream, start, end):
     values, borders, offsets = stream
@@ -158,6 +160,7 @@ def test_a_pickled_dataset_holds_no_offsets(tmp_path):
     assert len(pickle.loads(pickled)) == 99_999
 
 
+@pytest.mark.slow
 def test_rows_in_other_processes(documents):
     loader = DataLoader(MemmapDataset(documents), batch_size=2, num_workers=1)
     assert [batch["target_lengths"].tolist() for batch in loader] == [[3, 0], [6]]
@@ -247,6 +250,7 @@ def test_fields_of_records_vary_in_length_together(tmp_path, length):
     assert not batch["target"][1, length - 2 :].any()
 
 
+@pytest.mark.slow
 @given(st.integers(1, 40), st.integers(200, 400))
 def test_long_rows_are_padded_alike(tmp_path_factory, rows, longest):
     generator = np.random.default_rng(rows)

@@ -32,6 +32,7 @@ dtypes = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @given(dtypes, st.integers(0, 40), st.integers(1, 5), st.data())
 @settings(deadline=None)
 def test_numpy_and_memtrain_read_what_was_written(tmp_path_factory, dtype, rows, width, data):

@@ -55,6 +55,7 @@ def _in_a_folder(tmp_path_factory):
         yield
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(CODES, HOW, st.sets(st.integers(0, 100)), st.sampled_from([1, 300, 1 << 20]))
 def test_any_cut_and_any_memory_give_the_same_permutation(codes, how, cuts, waiting_bytes):
@@ -66,6 +67,7 @@ def test_any_cut_and_any_memory_give_the_same_permutation(codes, how, cuts, wait
     assert np.array_equal(written(codes, inside, waiting_bytes, **how), found)
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(CODES, HOW, st.integers(1, 30))
 def test_places_lead_from_the_source_to_the_data_file_and_back(codes, how, rows_at_once):
@@ -110,6 +112,7 @@ def test_shares_are_kept_for_many_classes_and_rows():
     assert (other == order).mean() < 0.05
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(CODES, HOW)
 def test_groups_are_whole_and_keep_the_order_of_their_rows(codes, how):
@@ -149,6 +152,7 @@ def test_every_beginning_of_a_fair_sequence_is_less_than_one_off(counts):
         assert np.abs(taken - places * count / len(sequence)).max() < 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [3, 4])
 def test_all_permutations_are_equally_frequent(size):
     times = 200
@@ -194,6 +198,7 @@ print(most_kib() - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "values"),
     [("StratifiedPlaces", 2), ("GroupedPlaces", 1)],

@@ -122,6 +122,7 @@ def test_a_range_cut_in_two_gives_the_same_evaluation(train):
     np.testing.assert_allclose(found[0][1]["prediction"], found[1][1]["prediction"], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_the_same_bytes_in_two_processes(train, tmp_path):
     """One process iterates over sets in another order, which must not matter."""
     split = train(NUMBERS)

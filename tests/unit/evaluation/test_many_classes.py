@@ -39,6 +39,7 @@ def average_precision(scores, positive):
     return total
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sorted_rows", [7, 1 << 22])
 @given(seed=st.integers(0, 2**32), rows=st.integers(2, 150), values=st.sampled_from([1, 3, 10**9]))
 def test_rankings_are_their_formulas(sorted_rows, seed, rows, values):
@@ -122,6 +123,7 @@ print(metrics.compute()["f1"].values[0].item())
 """
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_classes_are_counted_in_a_gibibyte(repository):
     try:
         with memory_cgroup(1 << 30) as cgroup:

@@ -207,6 +207,7 @@ def test_a_resample_is_the_metric_of_the_rows_that_were_drawn():
         assert found == pytest.approx(expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [400, 3 * BLOCKS + 5], ids=["rows", "blocks"])
 def test_bootstrap_errors_are_the_analytic_ones(rows):
     generator = np.random.default_rng(1)
@@ -222,6 +223,7 @@ def test_bootstrap_errors_are_the_analytic_ones(rows):
     assert found["accuracy"] == pytest.approx(math.sqrt(share * (1 - share) / rows), rel=0.12)
 
 
+@pytest.mark.slow
 def test_errors_of_neighbours_that_err_together_are_larger():
     generator = np.random.default_rng(2)
     target = generator.standard_normal((64 * BLOCKS, 1))
@@ -274,6 +276,7 @@ def test_an_impossible_class_has_no_finite_cross_entropy():
     assert found["accuracy"] == 0.5
 
 
+@pytest.mark.slow
 def test_nothing_is_kept_of_single_rows():
     sizes = []
     for rows in (BLOCKS, 100 * BLOCKS):

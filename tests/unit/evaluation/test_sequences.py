@@ -164,6 +164,7 @@ def of_the_truth(logarithms, target):
     return np.take_along_axis(logarithms, target[..., None].astype(np.int64), -1)[..., 0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "training",
     [
@@ -229,6 +230,7 @@ def test_the_baseline_is_a_unigram_model_of_the_training_rows(train_sequences):
     assert evaluation.merit > worse.merit
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_vocabulary_of_any_size_has_a_unigram_model(train_sequences, monkeypatch, threads):
     """The counts are those of the training rows, whose tokens go beyond what statistics count."""
@@ -330,6 +332,7 @@ def test_own_metrics_are_refused_before_the_training(resolve_sequences):
         resolve_sequences(evaluation=own)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("dtype", "label"), [(np.uint8, "bits per byte"), (np.uint16, "bits per element")]
 )

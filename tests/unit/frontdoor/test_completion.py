@@ -11,6 +11,8 @@ import time
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 CONFIGURATION = """\
 dataset: {name: d, mock: {rows: 100}}
 splits:

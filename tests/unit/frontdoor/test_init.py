@@ -317,6 +317,7 @@ def test_a_header_may_have_numbers(init, tmp_path, first):
     assert [*rows["features"], *rows["target"]] == names
 
 
+@pytest.mark.slow
 def test_a_mistake_is_told_in_a_sentence(repository, tmp_path):
     command = [sys.executable, repository / "scripts/memtrain_command.py"]
     for arguments in (["init", "none.csv", "--target", "y"], ["run"]):

@@ -33,6 +33,7 @@ def test_all_cores_are_used_unless_something_else_is_said(given, repository):
     assert command[5:] == ["--cores", "all", *given]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", ["status", "lineage"])
 def test_a_script_gets_its_arguments_and_gives_its_status(repository, script):
     command = [sys.executable, repository / "scripts/memtrain_command.py", script]
@@ -48,6 +49,7 @@ def test_every_command_has_its_script(repository):
         assert (repository / "scripts" / f"{name}.py").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["", "init", "run", *SCRIPTS])
 def test_nobody_waits_for_help(repository, command):
     """What takes long to import is imported when there is work to do, and not for the help."""
@@ -60,6 +62,7 @@ def test_nobody_waits_for_help(repository, command):
     assert not imported & {"torch", "snakemake", "torchmetrics", "matplotlib"}
 
 
+@pytest.mark.slow
 def test_init_says_what_it_looks_at_before_its_imports(repository, tmp_path):
     program = [sys.executable, "-X", "importtime", repository / "scripts/memtrain_command.py"]
     done = subprocess.run(

@@ -25,6 +25,8 @@ from tests.unit.inference.imported_models import (
     ImportedModel,
 )
 
+pytestmark = pytest.mark.slow
+
 MODULE = """
 import torch
 from torch import nn

@@ -68,6 +68,7 @@ def test_a_target_of_doubles_gives_doubles(train):
     assert evaluated["prediction"].dtype == np.float64
 
 
+@pytest.mark.slow
 def test_rows_of_several_batches(train):
     features = GENERATOR.random((1200, 8192), dtype=np.float32)
     model, evaluated = train(features, features[:, 0], {"batch_size": 64})

@@ -22,6 +22,8 @@ from tests.unit.inference.imported_models import (
     write_table,
 )
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = Path(predict.__file__)
 
 

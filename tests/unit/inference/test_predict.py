@@ -106,6 +106,7 @@ def test_rows_that_the_data_file_does_not_have_are_refused(trained, predicted):
         predicted(trained.data, "--rows", "0:7", "--rows", "5:9")
 
 
+@pytest.mark.slow
 def test_a_mistake_in_one_prediction_of_a_workflow_ends_no_other(trained, tmp_path):
     def predicted(name, table):
         output = tmp_path / name / "predictions.npy"
@@ -139,6 +140,7 @@ def explained(trained, tmp_path, monkeypatch):
     return explained
 
 
+@pytest.mark.slow
 def test_what_predictions_were_made_from_is_explained_with_the_rows(trained, explained, tmp_path):
     read = explained(trained.data, "--rows", "10:20")
     assert read.keys() == {"recipe", "model", "rows"}

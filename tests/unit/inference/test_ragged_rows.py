@@ -72,6 +72,7 @@ def test_rows_of_every_form_get_the_bytes_of_the_evaluation(reader, form):
     assert predicted.classes.tolist() == reader.evaluated["prediction"].argmax(1).tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("points", ["points.npy", "big_points.npy"])
 @pytest.mark.parametrize("transform", ["standardize", "none", "sequence_parts:by_row"])
 def test_numbers_of_rows_of_vectors(points, transform):

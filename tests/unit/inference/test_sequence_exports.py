@@ -23,6 +23,8 @@ from tests.unit.inference.sequence_models import (
     write_rows,
 )
 
+pytestmark = pytest.mark.slow
+
 BORDERS = {"borders": {"lengths": "lengths.npy"}}
 LENGTH = 7
 

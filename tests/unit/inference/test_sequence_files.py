@@ -114,6 +114,7 @@ def test_every_window_has_its_elements(windows):
     assert own["prediction"].tobytes() == found["prediction"].tobytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "name"), [("reader", "words"), ("next_word", "rows")])
 def test_a_killed_run_is_gone_on_with(request, kind, name, tmp_path, monkeypatch, capsys):
     made = request.getfixturevalue(kind)
@@ -132,6 +133,7 @@ def test_a_killed_run_is_gone_on_with(request, kind, name, tmp_path, monkeypatch
     assert prediction.output.read_bytes() == (tmp_path / "whole" / "p.npy").read_bytes()
 
 
+@pytest.mark.slow
 def test_what_predictions_were_made_from_is_explained_with_the_rows(reader, tmp_path):
     predicted(reader, reader.data, "--rows", "10:20", "--records", "lineage")
     index = LineageIndex(tmp_path / "lineage")
@@ -142,6 +144,7 @@ def test_what_predictions_were_made_from_is_explained_with_the_rows(reader, tmp_
     assert read["rows"].rows == [Range(10, 20)]
 
 
+@pytest.mark.slow
 def test_mistakes_are_told(reader):
     np.save("own.npy", np.zeros((3, 4), "u2"))
     with pytest.raises(UserError, match="a column 'words' of lists"):
@@ -181,6 +184,7 @@ def test_a_stream_of_ones_own_is_cut_into_windows(windows):
         own_files(windows, "{path: own.npy, windows: {length: 8}}")
 
 
+@pytest.mark.slow
 def test_documents_of_ones_own_lie_between_delimiters(reader):
     documents = [np.append(document, 0).astype("u2") for document in DOCUMENTS]
     np.save("own.npy", np.concatenate(documents))

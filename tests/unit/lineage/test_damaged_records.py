@@ -177,6 +177,7 @@ def test_texts_with_surrogates_in_old_records_are_read(project):
     assert index.run(index.runs()[-1]).machine["host"] == "für 😀"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 @pytest.mark.parametrize("what", ["record", "month"])
 def test_unreadable_records_are_named(project, what):

@@ -56,6 +56,7 @@ def repository_of_code(tmp_path):
     return tmp_path, CodeRoot("memtrain", commit, True, {"train.py": "sha256:1"})
 
 
+@pytest.mark.slow
 def test_code_that_was_removed_and_not_committed_is_shown_line_by_line(repository_of_code):
     folder, root = repository_of_code
     (folder / "train.py").unlink()
@@ -65,6 +66,7 @@ def test_code_that_was_removed_and_not_committed_is_shown_line_by_line(repositor
     assert change.lines == ["@@ -1,2 +0,0 @@", "-one = 1", "-two = 2"]
 
 
+@pytest.mark.slow
 def test_code_that_has_changed_again_since_is_named_without_its_lines(repository_of_code):
     folder, root = repository_of_code
     (folder / "train.py").write_text("one = 3\n")
@@ -73,6 +75,7 @@ def test_code_that_has_changed_again_since_is_named_without_its_lines(repository
     assert (change.what, change.lines) == ("train.py", [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("was_committed", [True, False])
 def test_lines_are_shown_only_if_the_earlier_run_used_the_committed_file(
     repository_of_code, was_committed

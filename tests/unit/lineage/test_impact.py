@@ -47,6 +47,7 @@ def row_by_row(runs, start):
     return files
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(runs=chains(), start=st.tuples(st.integers(0, ROWS - 1), st.integers(1, ROWS)))
 def test_impact_equals_following_every_row(tmp_path_factory, runs, start):

@@ -145,6 +145,7 @@ def test_processes_that_index_at_once_each_see_every_record(records, folder):
     assert found == [[("first", "completed"), ("second", "completed")]] * 16
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_index_in_memory(records, folder):
     done = as_another_user(folder, "resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))", 0)
     assert done.stdout == "2\n", done.stderr
@@ -159,6 +160,7 @@ def test_an_index_of_another_version_is_built_again(records, folder):
     assert len(runs(folder)) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("folder_mode", [0o555, 0o755])
 @pytest.mark.parametrize("index_mode", [None, 0o600, 0o644])
 def test_who_may_not_write_the_index_gets_one_in_memory(records, folder, folder_mode, index_mode):

@@ -18,6 +18,8 @@ from memtrain.lineage.records.record_store import RecordStore
 from memtrain.recipes.withdrawals import read_withdrawals
 from memtrain.recipes.withdrawn_rows import WithdrawnRows
 
+pytestmark = pytest.mark.slow
+
 #: What Python reports of calls that change files.
 CHANGING = ("os.rename", "os.remove", "os.link", "os.mkdir", "os.chmod", "os.utime")
 

@@ -146,6 +146,7 @@ RECORDS = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(RECORDS)
 def test_events_are_those_of_the_client_of_openlineage(record):

@@ -6,6 +6,8 @@ import json
 import re
 from dataclasses import asdict
 
+import pytest
+
 from memtrain.lineage.index.lineage_index import LineageIndex
 from memtrain.lineage.page.content import NO_RECORDS, page_content
 from memtrain.lineage.page.graph import lineage_graph
@@ -163,6 +165,7 @@ def test_the_policy_names_every_program_and_nothing_else():
     assert policy.startswith("default-src 'none';")
 
 
+@pytest.mark.slow
 def test_a_page_of_200_splits_is_no_larger_than_a_picture(tmp_path):
     content = content_of(tmp_path)
     assert len(content.graph.runs) == 404

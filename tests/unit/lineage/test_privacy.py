@@ -219,6 +219,7 @@ def run_that_fails(folder, secret):
         raise UserError(f"/home/Qz7/x: the password {secret} is wrong")
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)
 @given(secret=secrets_strategy)
 def test_no_secret_survives_in_the_records_of_a_run(tmp_path_factory, secret):

@@ -23,6 +23,8 @@ from memtrain.lineage.records.record_store import RecordStore
 from memtrain.lineage.records.run_record import RunRecord
 from tests.trainings import wait_until
 
+pytestmark = pytest.mark.slow
+
 SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
 ROWS = "{rows: 100, features: 3, seed: 1}"
 

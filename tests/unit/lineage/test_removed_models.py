@@ -78,6 +78,7 @@ def test_a_model_that_was_made_again_stands(project, capsys):
     assert impact(capsys, "--rows", "5")[OLD]["removed_at"] is None
 
 
+@pytest.mark.slow
 def test_a_killed_cleaning_says_what_it_removed(project, capsys):
     if not (child := os.fork()):
 

@@ -202,6 +202,7 @@ def test_a_file_of_rows_is_no_result_and_what_was_made_from_it_is_asked_otherwis
     assert "`lineage.py impact corpus/part-0.bin`" in caplog.text
 
 
+@pytest.mark.slow
 def test_exports_describe_every_file(project, validate, tmp_path_factory):
     """Paths are those of the configuration, with sizes, digests, and the fields of all files."""
     outside = str(tmp_path_factory.mktemp("outside") / "part.bin")

@@ -1,6 +1,7 @@
 """Rows of any lengths: every padded batch is what NumPy finds by slices, whichever reader reads."""
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,6 +15,8 @@ from memtrain.data.streams.stored_field import StoredField
 from memtrain.loading.block_loader import BlockLoader
 from tests.unit.loading.orders import ALL_MEMORY, READERS, drop_from_cache
 from tests.unit.loading.test_any_rows_in_files import DTYPES, RECORD, write_stream
+
+pytestmark = pytest.mark.slow
 
 TINY = ShuffleSettings(block_bytes=500, buffer_bytes=5000)
 

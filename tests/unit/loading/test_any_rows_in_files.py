@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import ml_dtypes
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,8 @@ from memtrain.data.streams.stored_field import StoredField
 from memtrain.data.streams.stream import Stream
 from memtrain.loading.block_loader import BlockLoader
 from tests.unit.loading.orders import READERS, drop_from_cache
+
+pytestmark = pytest.mark.slow
 
 TINY = ShuffleSettings(block_bytes=64, buffer_bytes=700)
 DTYPES = ["<f4", ">i2", "<f2", "|u1", "<i8", "<u2", "<f8", ml_dtypes.bfloat16]

@@ -40,6 +40,7 @@ loaders = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @given(loaders, st.booleans())
 @settings(max_examples=60)
 def test_all_readers_give_the_bytes_of_the_row_order(records, arguments, cached):
@@ -70,6 +71,7 @@ def test_all_readers_give_the_bytes_of_the_row_order(records, arguments, cached)
             assert all(torch.equal(batch[name], reference[name]) for name in batch)
 
 
+@pytest.mark.slow
 @given(loaders, st.sampled_from(READERS), st.data())
 @settings(max_examples=40)
 def test_an_iteration_restored_anywhere_equals_one_that_goes_on(records, arguments, reader, data):
@@ -103,6 +105,7 @@ def assert_restoring_equals_going_on(make, positions):
         assert [rows_of(batch) for batch in restored] == next_pass
 
 
+@pytest.mark.slow
 @given(loaders)
 @settings(max_examples=20)
 def test_windows_are_the_batches_of_the_optimizer_steps(records, arguments):

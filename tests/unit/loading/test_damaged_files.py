@@ -39,6 +39,7 @@ def files_of(folder, count):
     return MemmapDataset(FilesLayout((field,), {"features": FieldView("row")})), paths
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("cached", [True, False])
 def test_a_thousand_files_under_a_low_limit_of_descriptors(tmp_path, reader, cached):

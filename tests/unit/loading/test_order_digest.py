@@ -64,6 +64,7 @@ def test_the_digest_is_that_of_the_order(batch_size, shuffle):
     assert visited(order, 2, 1) == order_digest(order, 2, drop_last_window=False)
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(
     rows=st.integers(1, 3000),

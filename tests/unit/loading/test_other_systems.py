@@ -4,6 +4,9 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
+
+pytestmark = pytest.mark.slow
 
 #: Takes away what Python offers on Linux alone, as far as memtrain uses it, and the C library.
 OTHER_SYSTEM = """

@@ -9,6 +9,8 @@ from benchmarks.record_files import drop_from_page_cache, numbered_rows
 
 from tests.cgroups import UnavailableError, memory_cgroup
 
+pytestmark = pytest.mark.slow
+
 MIB = 1 << 20
 ROWS = 1 << 20  # of 128 float32: 512 MiB
 

@@ -66,6 +66,7 @@ def same(batch, other):
     )
 
 
+@pytest.mark.slow
 @given(arguments=LOADERS, ahead=st.booleans())
 @settings(max_examples=40, deadline=None)
 def test_batches_are_those_of_the_dataset(layout, arguments, ahead):
@@ -91,6 +92,7 @@ def test_batches_are_those_of_the_dataset(layout, arguments, ahead):
     assert seen == expected
 
 
+@pytest.mark.slow
 @given(arguments=LOADERS, taken=st.integers(0, 5))
 @settings(max_examples=15, deadline=None)
 def test_a_loader_goes_on_where_it_was(layout, arguments, taken):

@@ -35,6 +35,7 @@ def batches_of(path, **settings):
     return str(loader.reading), batches
 
 
+@pytest.mark.slow
 def test_every_reader_gives_the_same_bytes_whether_rows_fit_or_not(plain):
     _, expected = batches_of(plain)
     for reader in ["auto", *READERS]:
@@ -117,6 +118,7 @@ def side_by_side(*folders):
     return FilesLayout(tuple(stored), {one.name: FieldView(one.name) for one in stored})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reader", ["auto", "direct"])
 def test_files_that_refuse_direct_reads_are_read_otherwise(tmp_path, monkeypatch, caplog, reader):
     (tmp_path / "disk").mkdir()
@@ -143,6 +145,7 @@ def test_files_that_refuse_direct_reads_are_read_otherwise(tmp_path, monkeypatch
         assert f"files below {memory} are read through the page cache" in caplog.text
 
 
+@pytest.mark.slow
 def test_where_all_files_refuse_direct_reads(tmp_path, monkeypatch):
     with mounted_ramfs(tmp_path / "memory") as memory:
         path = memory / "rows.npy"
@@ -182,6 +185,7 @@ print(json.dumps({"readers": readers, "sums": sums}))
 """
 
 
+@pytest.mark.slow
 def test_the_choice_changes_with_the_memory_that_is_free(repository, tmp_path):
     """In a real memory cgroup: rows that fitted no longer do, and then they do again."""
     path = tmp_path / "rows.npy"

@@ -34,6 +34,7 @@ def test_rows_in_the_page_cache_are_not_copied(plain):
     assert is_cached(plain)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reader", READERS)
 @pytest.mark.parametrize("cached", [True, False])
 def test_a_file_that_shrinks_is_an_error_that_names_file_and_byte(plain, reader, cached):
@@ -109,6 +110,7 @@ def leave_early(loader):
         raise ZeroDivisionError
 
 
+@pytest.mark.slow
 def test_threads_and_files_are_gone_after_an_iteration(records):
     before = open_threads_and_files()
     for reader in READERS:

@@ -49,11 +49,13 @@ def configured(order: RowOrder) -> list[int]:
     return [row for piece in order.ranges for row in range(*piece)]
 
 
+@pytest.mark.slow
 @given(row_orders, epochs)
 def test_every_row_comes_exactly_once_an_epoch(order, epoch):
     assert sorted(rows_of(order, epoch)) == sorted(configured(order))
 
 
+@pytest.mark.slow
 @given(row_orders, epochs)
 def test_every_window_but_the_last_is_full(order, epoch):
     windows = [order.epoch(epoch).window_rows(window) for window in range(order.windows)]
@@ -64,6 +66,7 @@ def test_every_window_but_the_last_is_full(order, epoch):
     assert len(windows) == -(-order.rows // order.rows_per_window)
 
 
+@pytest.mark.slow
 @given(row_orders, epochs, st.sampled_from([1, 2, 4, 8]), st.integers(1, 3))
 def test_processes_share_every_window(order, epoch, processes, slots_each):
     order = replace(order, accumulation_steps=processes * slots_each)
@@ -81,6 +84,7 @@ def test_processes_share_every_window(order, epoch, processes, slots_each):
                 assert part.tolist() == of_one[window * len(shares) * slots_each + slot].tolist()
 
 
+@pytest.mark.slow
 @given(row_orders, epochs, st.sampled_from([2, 4, 8]))
 def test_only_blocks_at_lane_borders_are_read_by_two_processes(order, epoch, processes):
     order = replace(order, accumulation_steps=processes * 2, shuffled=True)
@@ -163,6 +167,7 @@ def test_the_order_of_rows_that_fit_the_buffer_is_uniform():
     assert np.all(np.abs(counts - 500) < 5 * np.sqrt(500))
 
 
+@pytest.mark.slow
 def test_rows_of_blocks_are_mixed_evenly():
     order = RowOrder([Range(0, 40)], 2, accumulation_steps=2, rows_per_block=4, blocks_per_buffer=4)
     assert order.in_lanes
@@ -189,6 +194,7 @@ print(json.dumps([rows.tolist() for w in range(order.windows) for rows in epoch.
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("blocks", [8, 1024])
 def test_another_process_has_the_same_order(repository, blocks):
     environment = {"PYTHONPATH": str(repository / "scripts")}
@@ -208,6 +214,7 @@ def test_blocks_are_whole_pages_where_they_can_be(block_bytes, row_bytes):
         assert rows * row_bytes > block_bytes - np.lcm(4096, row_bytes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("batch_size", "steps"), [(64, 1), (16, 8), (128, 4)])
 @pytest.mark.parametrize("blocks", [32, 128])
 def test_the_variance_of_a_batch_on_sorted_rows_is_as_stated(batch_size, steps, blocks):
@@ -253,6 +260,7 @@ print(time.process_time() - start, peak_mib() - before)
 """
 
 
+@pytest.mark.slow
 def test_the_order_of_a_billion_rows_takes_less_than_100_mib_at_any_position(repository):
     environment = {"PYTHONPATH": str(repository / "scripts")}
     for window in (0, 240_000):

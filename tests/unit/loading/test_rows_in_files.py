@@ -88,6 +88,7 @@ def described_rows(draw):
     return write
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(described_rows(), st.sampled_from([*READERS, "auto"]), st.booleans(), st.data())
 def test_batches_are_the_rows_of_the_arrays(tmp_path_factory, write, reader, cached, data):
@@ -171,6 +172,7 @@ def test_a_file_that_changes_is_named(tokens, reader, harm):
         list(loader)
 
 
+@pytest.mark.slow
 def test_a_thousand_files_need_few_descriptors(tmp_path):
     program = """
 import resource, sys

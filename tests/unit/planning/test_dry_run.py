@@ -312,6 +312,7 @@ def test_a_layer_that_takes_part_in_some_micro_batches_cannot_be_sharded(resolve
     assert "training.sharding: sometimes.bias, sometimes.weight took part in some" in problem
 
 
+@pytest.mark.slow
 def test_micro_batches_that_take_long_are_tried_with_fewer_rows(resolve, caplog):
     caplog.set_level(logging.INFO)
     SIZES_SEEN.clear()

@@ -94,6 +94,7 @@ def training_of(lines, impute):
         return recipe.digest("training"), save(weights)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("impute", [MEAN, MEDIAN, MOST_FREQUENT])
 def test_markers_in_rows_that_are_not_trained_on_change_nothing_of_the_training(impute):
     before = training_of(LINES, impute)

@@ -69,6 +69,7 @@ def test_a_sample_is_64_mib_of_a_large_file_and_at_least_one_piece(tmp_path):
         check_pieces(path, rows[:1], "sample", ShardGrid(1))
 
 
+@pytest.mark.slow
 def test_a_sample_of_a_piece_that_is_larger_than_a_sample_is_that_piece(tmp_path):
     path = tmp_path / "zeros.npy"
     open_memmap(path, "w+", np.float64, (1, 9 << 20))

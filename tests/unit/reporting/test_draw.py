@@ -88,6 +88,7 @@ def split(resolve, tmp_path):
     return split
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["regression", "classification", "other"])
 def test_a_split_has_three_figures_whatever_its_task(split, task):
     made = split(task)
@@ -96,6 +97,7 @@ def test_a_split_has_three_figures_whatever_its_task(split, task):
     assert all(content.startswith(b"\x89PNG") for content in made.figures().values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["regression", "classification"])
 def test_predictions_that_are_not_finite_can_be_drawn(split, task):
     made = split(task, np.full((60, 2 if task == "classification" else 1), np.nan))
@@ -103,6 +105,7 @@ def test_predictions_that_are_not_finite_can_be_drawn(split, task):
     assert sorted(made.figures()) == FIGURES
 
 
+@pytest.mark.slow
 def test_the_same_bytes_whatever_a_user_has_configured(split, tmp_path):
     made = split()
     (tmp_path / "matplotlibrc").write_text("font.size: 20\naxes.facecolor: red\n")
@@ -132,6 +135,7 @@ def test_a_file_that_is_missing_is_named(split, file):
         draw.main(made.arguments())
 
 
+@pytest.mark.slow
 def test_no_pytorch_is_needed_to_draw(split):
     made = split()
     program = (

@@ -165,6 +165,7 @@ def test_a_silent_training_is_lost(capsys, results):
     assert look_as_json(capsys, results)["first"]["state"] == "running"
 
 
+@pytest.mark.slow
 def test_a_killed_training_is_lost_at_once(capsys, results):
     program = (
         "import sys, time; sys.path.insert(0, 'scripts');"
@@ -303,6 +304,7 @@ class Terminal:
         return self.process.wait(timeout=1)
 
 
+@pytest.mark.slow
 def test_a_terminal_shows_progress_and_ends_with_the_last_training(results):
     configure(results, ["first"])
     folder = results / "state" / "first"
@@ -317,6 +319,7 @@ def test_a_terminal_shows_progress_and_ends_with_the_last_training(results):
     assert terminal.wait() == 0
 
 
+@pytest.mark.slow
 def test_a_small_terminal_shows_failures_first(results):
     names = [f"split_{number:03}" for number in range(500)]
     configure(results, names)

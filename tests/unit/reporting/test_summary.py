@@ -88,6 +88,7 @@ def tables_of(text):
     return tables
 
 
+@pytest.mark.slow
 def test_the_csv_holds_every_value_in_full(results, tmp_path):
     assert summarize.main(results(lowest_loss=0.25)) == 0
     with open(tmp_path / "summary.csv") as file:
@@ -109,6 +110,7 @@ def test_the_csv_holds_every_value_in_full(results, tmp_path):
         assert (int(line["steps"]), int(line["parameters"])) == (5, evaluation.parameters)
 
 
+@pytest.mark.slow
 def test_the_table_is_aligned_and_explained(results, tmp_path):
     summarize.main(results())
     text = (tmp_path / "summary.md").read_text()
@@ -141,6 +143,7 @@ def test_the_table_is_aligned_and_explained(results, tmp_path):
     assert max(map(len, text.splitlines())) <= 120
 
 
+@pytest.mark.slow
 def test_requested_resources_stand_beside_used_ones(results, tmp_path):
     content = {"s": 90.0, "max_rss": 30_000.0, "resources": {"mem_mb": 700, "runtime": 6}}
     files = {
@@ -166,6 +169,7 @@ def test_requested_resources_stand_beside_used_ones(results, tmp_path):
     assert (big["requested_memory_mb"], big["requested_minutes"]) == ("", "")
 
 
+@pytest.mark.slow
 def test_a_classification_is_summarized_by_its_own_metrics(results, tmp_path):
     summarize.main(results(classes=2, class_names=["dry", "wet"], lowest_loss=0.1))
     quality, *_ = tables_of((tmp_path / "summary.md").read_text())
@@ -178,6 +182,7 @@ def test_a_classification_is_summarized_by_its_own_metrics(results, tmp_path):
     assert float(line["ratio_to_lowest_loss"]) == float(line["cross_entropy"]) / 0.1
 
 
+@pytest.mark.slow
 def test_all_missing_and_damaged_files_are_named_at_once(results, tmp_path):
     arguments = results()
     splits = tmp_path / "splits"
@@ -192,6 +197,7 @@ def test_all_missing_and_damaged_files_are_named_at_once(results, tmp_path):
     assert not (tmp_path / "summary.csv").exists()
 
 
+@pytest.mark.slow
 def test_splits_that_are_no_longer_configured_are_named(results, tmp_path):
     arguments = results()
     (tmp_path / "splits" / "former").mkdir()
@@ -199,6 +205,7 @@ def test_splits_that_are_no_longer_configured_are_named(results, tmp_path):
     assert "\n\nNo longer configured: former. " in (tmp_path / "summary.md").read_text()
 
 
+@pytest.mark.slow
 def test_the_cost_of_a_training_need_not_be_known(results, tmp_path):
     arguments = results()
     splits = tmp_path / "splits"
@@ -214,6 +221,7 @@ def test_the_cost_of_a_training_need_not_be_known(results, tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_an_evaluation_of_another_recipe_is_refused(results, tmp_path):
     arguments = results()
     path = tmp_path / "splits" / "small" / "split.json"
@@ -366,6 +374,7 @@ def test_no_spread_is_told_without_two_folds_that_have_the_metric(values, folds)
     assert task.over_folds("r2") is None
 
 
+@pytest.mark.slow
 def test_a_classification_opens_with_accuracy_and_what_is_confused(results, tmp_path):
     arguments = results(classes=2, class_names=["dry", "wet"])
     summarize.main(arguments)

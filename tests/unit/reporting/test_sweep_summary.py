@@ -194,6 +194,7 @@ def test_settings_are_named_by_full_keys_and_null_is_as_good_as_absent():
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("trainings", "width"),
     [

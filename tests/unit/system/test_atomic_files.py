@@ -46,6 +46,7 @@ def writing(command, path):
         process.kill()
 
 
+@pytest.mark.slow
 def test_the_next_program_removes_what_killed_ones_left_and_no_file_that_is_held(tmp_path, command):
     path = tmp_path / "data.npy"
     for name in ("data.npy", "record-1"):
@@ -95,6 +96,7 @@ def test_a_pipe_is_written_into(tmp_path):
     assert stat.S_ISFIFO(os.stat(pipe).st_mode)
 
 
+@pytest.mark.slow
 def test_standard_output_keeps_what_was_printed_before(tmp_path, command):
     out = tmp_path / "out"
     out.write_text("before\n")
@@ -148,6 +150,7 @@ def test_what_is_too_large_leaves_nothing_and_the_old_file(tmp_path):
     assert path.read_text() == "old"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts file systems")
 def test_a_full_disk_leaves_nothing_and_the_old_file(tmp_path):
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", tmp_path])

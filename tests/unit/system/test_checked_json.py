@@ -24,6 +24,7 @@ VALUES = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(content=st.dictionaries(st.text(max_size=4).filter("checksum".__ne__), VALUES, max_size=4))
 def test_what_is_written_reads_back(tmp_path_factory, content):
     path = tmp_path_factory.mktemp("json") / "x.json"

@@ -84,6 +84,7 @@ def test_kinds_of_this_machine(kind):
     assert find_file_system("/rows.npy", table) == FileSystem(kind, "/", is_network=False)
 
 
+@pytest.mark.slow
 def test_this_machine_agrees_with_df(tmp_path):
     for path in (tmp_path, tmp_path / "not" / "made.yet"):
         found = file_system_of(path)

@@ -92,6 +92,7 @@ print(before.bytes, after.bytes, after.source, sep="\\n")
 """
 
 
+@pytest.mark.slow
 def test_a_limit_of_the_address_space(python):
     before, after, source = python(LIMITED).splitlines()
     assert 500 * MIB <= int(before) - int(after) < 501 * MIB
@@ -234,10 +235,12 @@ print(peak_memory_bytes())
 """
 
 
+@pytest.mark.slow
 def test_the_peak_does_not_include_that_of_the_parent_process(python):
     assert int(python(PEAK_OF_A_CHILD)) < 150 * MIB
 
 
+@pytest.mark.slow
 def test_the_peak_remembers_memory_that_was_given_back(python):
     assert 300 * MIB < int(python(PEAK_AFTER_ITS_TIME)) < 450 * MIB
 
@@ -296,6 +299,7 @@ def uncached(tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_in_a_real_cgroup_the_pages_of_files_are_free(repository, cgroup, uncached):
     """Pages that were read twice count as active; the kernel gives them up at need all the same."""
     reported = cgroup.run(

@@ -94,6 +94,7 @@ def lines_on_terminal(program, columns):
     return [line for line in re.split(r"[\r\n]+", text) if line]
 
 
+@pytest.mark.slow
 def test_a_terminal_gets_a_bar_that_fits_and_messages_above_it():
     lines = lines_on_terminal(PROGRAM, columns=60)
     assert max(map(len, lines)) <= 60

@@ -97,11 +97,13 @@ def test_another_name_is_another_file(tmp_path):
         assert (one.read_bytes(), two.read_bytes()) == (b"one", b"two")
 
 
+@pytest.mark.slow
 def test_another_process_shares_the_file(tmp_path):
     with shared_file(tmp_path, "k", fill_with(b"ours")), other(tmp_path) as process:
         assert says(process) == "holding ours"
 
 
+@pytest.mark.slow
 def test_a_process_in_a_container_shares_the_file(tmp_path):
     """A container numbers its processes itself, and may not see those outside."""
     within = ["unshare", "--map-root-user", "--pid", "--kill-child"]
@@ -134,6 +136,7 @@ def test_no_other_user_can_read_the_file(tmp_path):
     assert seen == [0o600, 0o600]
 
 
+@pytest.mark.slow
 def test_a_process_waits_while_another_fills_the_file(tmp_path):
     waits = 0
 
@@ -150,6 +153,7 @@ def test_a_process_waits_while_another_fills_the_file(tmp_path):
     assert waits >= 2
 
 
+@pytest.mark.slow
 def test_waiting_can_be_given_up(tmp_path):
     def give_up():
         raise TimeoutError
@@ -162,6 +166,7 @@ def test_waiting_can_be_given_up(tmp_path):
         assert says(process) == "holding of another"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["k", "b"], ids=["the same file", "another file"])
 @pytest.mark.parametrize("when", ["filling", "holding"])
 def test_what_a_killed_process_leaves_is_removed_by_the_next(tmp_path, when, name):
@@ -180,6 +185,7 @@ def test_what_a_killed_process_leaves_is_removed_by_the_next(tmp_path, when, nam
     assert files_in(tmp_path) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["filling", "holding"])
 def test_a_file_in_use_is_not_removed_by_processes_that_use_another(tmp_path, when):
     with other(tmp_path) as process:
@@ -198,6 +204,7 @@ def test_a_file_in_use_is_not_removed_by_processes_that_use_another(tmp_path, wh
     assert files_in(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_the_next_process_fills_the_file_after_one_was_killed(tmp_path):
     with other(tmp_path) as process:
         assert says(process) == "filling"
@@ -206,6 +213,7 @@ def test_the_next_process_fills_the_file_after_one_was_killed(tmp_path):
     assert files_in(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_the_next_process_fills_the_file_after_one_failed(tmp_path):
     with other(tmp_path) as process:
         assert says(process) == "filling"
@@ -223,6 +231,7 @@ def test_the_next_process_fills_the_file_after_one_failed(tmp_path):
     assert files_in(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_the_file_outlives_the_process_that_made_it(tmp_path):
     with other(tmp_path) as process, ExitStack() as stack:
         assert says(process) == "filling"
@@ -291,6 +300,7 @@ def test_a_link_or_a_file_of_another_user_is_not_used(tmp_path):
             pass
 
 
+@pytest.mark.slow
 def test_many_processes_may_come_and_go_at_once(tmp_path):
     """Each of them sees the whole content, and the last one leaves nothing."""
     code = """

@@ -1,5 +1,6 @@
 """Tables that are read while they grow."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +16,7 @@ def record(step, loss=0.5):
     return StepRecord(step=step, epoch=1, rows=40, loss=loss, learning_rate=0.1, gradient_norm=2.0)
 
 
+@pytest.mark.slow
 @given(
     losses=st.lists(NUMBERS, min_size=1, max_size=20),
     cuts=st.lists(st.integers(0, 2000), max_size=8),

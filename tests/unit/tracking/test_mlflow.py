@@ -57,6 +57,7 @@ def arguments(name, line):
     return tracking(mlflow={"uri": line.uri, "experiment": name})
 
 
+@pytest.mark.slow
 def test_a_killed_training_is_one_run_with_each_step_once(project, line, experiment):
     name, runs, client = experiment
     training = project()
@@ -107,6 +108,7 @@ def test_a_killed_training_is_one_run_with_each_step_once(project, line, experim
     assert_has_results(client, runs()[0], training)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("trouble", ["refuses", "is silent"])
 def test_a_server_that_is_down_changes_nothing(project, line, experiment, trouble):
     name, runs, client = experiment
@@ -135,6 +137,7 @@ def test_a_server_that_is_down_changes_nothing(project, line, experiment, troubl
     assert runs()[0].data.tags["memtrain.lineage_run"] == "run-1"
 
 
+@pytest.mark.slow
 def test_a_server_that_comes_back_is_sent_what_it_missed(project, line, experiment):
     name, runs, client = experiment
     training = project()

@@ -11,6 +11,8 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from memtrain.tracking.tracked_training import identity_of_model
 from tests.unit.tracking.conftest import tracking
 
+pytestmark = pytest.mark.slow
+
 TENSORBOARD = tracking(tensorboard={})
 
 

@@ -83,6 +83,7 @@ def train(resolve):
     return train
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [STEPS["model"], f"{__name__}:Tied"], ids=["mlp", "tied"])
 @pytest.mark.parametrize(
     ("averaging", "first", "ema"),
@@ -130,6 +131,7 @@ def test_validations_before_an_average_decide_nothing(train):
     assert late.kept_step > 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [Normalizing, Shared])
 @pytest.mark.parametrize("keep", ["averaged", "best"])
 def test_batch_statistics_are_those_of_pytorch(train, model, keep):
@@ -184,6 +186,7 @@ def test_averages_without_a_meaning_are_refused(train, settings, expected):
         train(**settings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("averaging", "keep", "model"),
     [

@@ -307,6 +307,7 @@ class Probe:
 """
 
 
+@pytest.mark.slow
 def test_with_hooks_the_bytes_are_the_same(resolve, modules):
     """Those of the results, and those that the hook writes; also those without a hook."""
     folder = modules(own=OWN, probes=PROBE)

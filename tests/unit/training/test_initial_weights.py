@@ -289,6 +289,7 @@ def test_shapes_of_another_split_are_compared_before_anything_is_trained(resolve
     assert all("of the model of base is [" in problem for problem in problems)
 
 
+@pytest.mark.slow
 def test_another_split_is_named_with_all_that_it_came_from(resolve_all, tmp_path):
     splits = {
         "base": BASE,
@@ -319,6 +320,7 @@ def test_another_split_is_named_with_all_that_it_came_from(resolve_all, tmp_path
     assert "the weights have changed since they were written" in said
 
 
+@pytest.mark.slow
 def test_processes_and_kills_change_no_byte_of_a_training_that_starts_from_another(
     resolve_all, tmp_path
 ):
@@ -344,6 +346,7 @@ def test_processes_and_kills_change_no_byte_of_a_training_that_starts_from_anoth
     assert killed.digests() == one.digests()
 
 
+@pytest.mark.slow
 def test_a_training_does_not_go_on_from_what_began_with_another_base(resolve_all, tmp_path):
     data, recipes = resolve_all({"base": BASE} | starting({"split": "base"}, epochs=12))
     base = Training(tmp_path / "base", data, recipes["base"])
@@ -362,6 +365,7 @@ def test_a_training_does_not_go_on_from_what_began_with_another_base(resolve_all
     assert "going on after" not in tuned.run(*every)
 
 
+@pytest.mark.slow
 def test_declared_files_that_changed_stop_a_training(resolve_all, weights, tmp_path):
     data, recipes = resolve_all(starting({"path": str(weights)}))
     training = Training(tmp_path / "tuned", data, recipes["tuned"])

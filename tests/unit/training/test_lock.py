@@ -69,6 +69,7 @@ def refusal(folder, recipe="sha256:one"):
     return str(error.value)
 
 
+@pytest.mark.slow
 def test_a_second_training_is_told_who_trains_already(folder, holder):
     _, pid = holder()
     message = refusal(folder)
@@ -80,11 +81,13 @@ def test_a_second_training_is_told_who_trains_already(folder, holder):
     assert (folder / LOCK_FILE).exists()
 
 
+@pytest.mark.slow
 def test_an_orphan_is_named_as_left_over(folder, holder):
     holder("orphan")
     assert "It is left over: the process that started it" in refusal(folder)
 
 
+@pytest.mark.slow
 def test_the_lock_of_a_killed_training_is_taken_over(folder, holder, caplog):
     process, pid = holder()
     process.kill()
@@ -95,6 +98,7 @@ def test_the_lock_of_a_killed_training_is_taken_over(folder, holder, caplog):
     assert not folder.exists()
 
 
+@pytest.mark.slow
 def test_a_lock_of_another_machine_is_watched(folder, monkeypatch):
     """Where locks stay on their node, as on some shared file systems, the note alone tells."""
     monkeypatch.setattr(lock, "SECONDS_UNTIL_GONE", 0.2)

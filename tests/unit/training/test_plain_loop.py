@@ -18,6 +18,8 @@ from memtrain.training.run_context import RunContext
 from memtrain.training.trainer import Trainer
 from tests.unit.training.test_optimizers import VERSIONS
 
+pytestmark = pytest.mark.slow
+
 CLASSES = 3
 
 

@@ -54,6 +54,7 @@ def trained(recipe, folder, *arguments, processes=1):
     return training, said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("normalize", ["rows", "elements"])
 def test_the_same_bytes_for_one_process_for_two_and_from_a_copy(tmp_path, monkeypatch, normalize):
     recipe = recipe_of(files(BORDERS), **SETTINGS, normalize=normalize)
@@ -112,6 +113,7 @@ def loss_of(model, document):
     return nn.functional.cross_entropy(outputs, words[1:], reduction="sum")
 
 
+@pytest.mark.slow
 def test_metrics_count_every_element_once(tmp_path, documents):
     recipe = recipe_of(files(BORDERS), **SETTINGS, normalize="elements")
     training, _ = trained(recipe, tmp_path / "one")

@@ -16,6 +16,8 @@ import safetensors.torch
 from tests.trainings import Training, wait_until
 from tests.unit.training import composed
 
+pytestmark = pytest.mark.slow
+
 GENERATOR = np.random.default_rng(4)
 FEATURES = GENERATOR.random((403, 64), dtype=np.float32)
 TARGET = (FEATURES @ GENERATOR.standard_normal(64)).astype(np.float32)

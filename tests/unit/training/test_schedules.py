@@ -159,6 +159,7 @@ def test_a_schedule_is_that_of_pytorch_in_every_group(name):
     assert rates_of(*scheduled(choice), STEPS) == approx(alone(build))
 
 
+@pytest.mark.slow
 @given(names=st.lists(st.sampled_from(list(ALL)), min_size=1, max_size=3), data=st.data())
 def test_schedules_that_follow_one_another_each_begin_anew(names, data):
     milestones = sorted(
@@ -182,6 +183,7 @@ def test_schedules_that_follow_one_another_each_begin_anew(names, data):
     assert rates_of(*scheduled(choice), STEPS) == approx(expected)
 
 
+@pytest.mark.slow
 @given(names=st.lists(st.sampled_from(list(FACTORS)), min_size=1, max_size=3))
 def test_the_factors_of_chained_schedules_are_multiplied(names):
     choice = {"name": "ChainedScheduler", "schedulers": [FACTORS[name][0] for name in names]}

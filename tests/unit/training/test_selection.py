@@ -57,6 +57,7 @@ def stop(losses, patience, min_delta=0.0, sign=1):
     return None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stopping", "metric", "sign"),
     [
@@ -82,6 +83,7 @@ def test_a_training_ends_where_validations_get_no_better(train, stopping, metric
     assert ended.order_digest != declared_order_digest(recipe.training)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("metric", ["loss", "accuracy"])
 def test_the_best_weights_are_those_of_the_best_validation(train, metric, tmp_path):
     how = {"target": CLASSES, "classes": 2, "loss": "CrossEntropyLoss"}
@@ -107,6 +109,7 @@ def test_the_best_weights_give_the_loss_of_their_validation(train):
     assert result.kept_step == best.step
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("warmup", [None, 5])
 def test_the_learning_rate_follows_the_validations(train, warmup):
     schedule = {"name": "ReduceLROnPlateau", "patience": 1, "factor": 0.5}
@@ -200,6 +203,7 @@ def new_training(resolve, tmp_path, monkeypatch):
 EVERY_STEP = ("--running", "{checkpoint: {steps: 1}}")
 
 
+@pytest.mark.slow
 def test_killed_or_shared_trainings_decide_the_same(new_training):
     one = new_training("one")
     said = one.run()

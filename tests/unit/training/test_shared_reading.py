@@ -3,9 +3,12 @@
 import subprocess
 
 import numpy as np
+import pytest
 
 from tests.programs import quick_python
 from tests.unit.loading.orders import drop_from_cache
+
+pytestmark = pytest.mark.slow
 
 READ = """
 import sys

@@ -72,6 +72,7 @@ def new_training(resolve, tmp_path):
     return make
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processes", [1, 2])
 def test_training_from_a_copy_gives_the_same_bytes(new_training, local_disk, processes):
     from_file, from_copy = new_training("file"), new_training("copy")
@@ -84,6 +85,7 @@ def test_training_from_a_copy_gives_the_same_bytes(new_training, local_disk, pro
     assert list(local_disk.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reader", ["mmap", "pread", "direct"])
 def test_every_reader_reads_the_copy(new_training, local_disk, reader):
     from_file, from_copy = new_training("file"), new_training("copy")
@@ -148,6 +150,7 @@ def test_a_copy_in_memory_leaves_memory_for_the_training():
     assert "leaves 0 B" in memory_shortage(1, training_bytes=501, memory=left)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["auto", "never"])
 def test_rows_on_a_local_disk_are_not_copied(new_training, local_disk, stage):
     said = new_training("one").run("--loading", f"{{stage: {stage}}}")
@@ -155,6 +158,7 @@ def test_rows_on_a_local_disk_are_not_copied(new_training, local_disk, stage):
     assert COPIED not in said
 
 
+@pytest.mark.slow
 def test_a_process_that_was_killed_while_copying_harms_nobody(resolve, tmp_path, local_disk):
     features = np.zeros((300_000, 64), np.float32)
     training = Training(tmp_path / "x", *resolve(features, features[:, 0], SETTINGS, shard=10_000))
@@ -180,6 +184,7 @@ def test_a_process_that_was_killed_while_copying_harms_nobody(resolve, tmp_path,
     assert list(local_disk.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_training_that_was_killed_resumes_from_a_copy(new_training, local_disk, processes):
     uninterrupted, killed = (
@@ -220,6 +225,7 @@ def test_a_stop_ends_the_copying(resolve, local_disk):
     assert list(local_disk.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_two_trainings_of_the_same_rows_share_a_copy(new_training, local_disk):
     first, second = new_training("first", epochs=100_000), new_training("second", seed=5)
     alone = new_training("alone", seed=5)
@@ -237,6 +243,7 @@ def test_two_trainings_of_the_same_rows_share_a_copy(new_training, local_disk):
     assert list(local_disk.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_without_permitted_space_no_copy_is_made(new_training, local_disk):
     """A quota or a limit on file sizes shows only when space is allocated."""
     from_file, limited = new_training("file"), new_training("limited")
@@ -259,6 +266,7 @@ def test_without_permitted_space_no_copy_is_made(new_training, local_disk):
     assert list(local_disk.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_on_a_full_disk_no_copy_is_made(new_training, local_disk):
     from_file, training = new_training("file"), new_training("full")
     from_file.run(*NEVER)
@@ -281,11 +289,13 @@ def test_on_a_full_disk_no_copy_is_made(new_training, local_disk):
     assert training.digests() == from_file.digests()
 
 
+@pytest.mark.slow
 def test_without_the_folder_no_copy_is_made(new_training):
     said = new_training("one").run(*ALWAYS, SLURM_TMPDIR="/not/there")
     assert "no copy in /not/there: No such file or directory" in said
 
 
+@pytest.mark.slow
 def test_corrupt_rows_are_found_while_copying(new_training, local_disk):
     training = new_training("one")
     with open(training.data, "r+b") as file:
@@ -310,6 +320,7 @@ def test_missing_rows_are_found_while_copying(resolve, local_disk):
         pass
 
 
+@pytest.mark.slow
 def test_copying_takes_little_memory_for_any_size(resolve, tmp_path, local_disk):
     features = np.zeros((600_000, 64), np.float32)
     data, recipe = resolve(features, features[:, 0], SETTINGS, shard=100_000)

@@ -15,6 +15,8 @@ from memtrain.system.file_systems import file_system_of
 from tests.cgroups import UnavailableError, memory_cgroup
 from tests.trainings import Training, wait_until
 
+pytestmark = pytest.mark.slow
+
 MIB = 1 << 20
 SETTINGS = {
     "model": "linear",

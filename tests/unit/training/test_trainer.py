@@ -168,6 +168,7 @@ def test_all_rows_are_trained_on_if_they_exceed_the_buffer(resolve, tmp_path, la
     assert sizes.micro_batches_per_epoch == 40 + (4 if last_window == "step" else 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shuffle", [{}, IN_LANES, {"shuffle": "none"}])
 def test_no_way_of_loading_changes_a_byte(resolve, tmp_path, shuffle):
     data, recipe = resolve(FEATURES, TARGET, {"model": "linear", **shuffle})
@@ -362,6 +363,7 @@ def test_a_nondeterministic_operation_is_named(resolve, tmp_path):
     train(resolve, tmp_path, settings | {"reduction": "fast"})
 
 
+@pytest.mark.slow
 def test_the_number_of_slots_in_one_call_changes_no_byte(resolve, tmp_path):
     settings = {"model": {"name": "mlp", "hidden": [16]}, "batch_size": 8}
     data, recipe = resolve(FEATURES, TARGET, settings)

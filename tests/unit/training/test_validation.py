@@ -139,6 +139,7 @@ def test_the_numbers_are_those_of_numpy(run):
     assert recipe.training.validation.ranges == [(400, 2500)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("settings", "target", "classes"),
     [
@@ -163,6 +164,7 @@ def test_the_last_validation_is_the_evaluation_of_the_same_rows(
         assert value == pytest.approx(evaluation.metrics[name], rel=1e-6), name
 
 
+@pytest.mark.slow
 def test_the_loss_of_elements_is_divided_by_them(run, tmp_path):
     """Here, a target is one of two numbers of a row."""
     target = np.stack([TARGET, 2 * TARGET], 1)
@@ -235,6 +237,7 @@ def new_training(resolve, own, tmp_path):
     return make
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "case",
     [
@@ -255,6 +258,7 @@ def test_any_number_of_processes_gives_the_same_bytes(new_training, case):
         assert several.digests() == one.digests()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [1, 3])
 def test_a_training_killed_in_its_validations_gives_the_same_bytes(new_training, steps):
     every = ("--running", f"{{checkpoint: {{steps: {steps}}}}}")
@@ -268,6 +272,7 @@ def test_a_training_killed_in_its_validations_gives_the_same_bytes(new_training,
     assert killed.digests() == uninterrupted.digests()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_stop_ends_a_validation_at_once_which_is_made_up_for(new_training, processes):
     uninterrupted = new_training("uninterrupted", model="own:Fragile")
@@ -282,6 +287,7 @@ def test_a_stop_ends_a_validation_at_once_which_is_made_up_for(new_training, pro
     assert stopped.digests() == uninterrupted.digests()
 
 
+@pytest.mark.slow
 def test_status_and_log_tell_the_last_validation(new_training):
     training = new_training("one", epochs=3000, validate_every={"steps": 1})
     with training.started() as process:
@@ -292,6 +298,7 @@ def test_status_and_log_tell_the_last_validation(new_training):
     assert "validation: 2,100 rows in [400, 2500), every 1 step and after the last one" in said
 
 
+@pytest.mark.slow
 def test_a_sharded_model_is_validated_too(new_training):
     one = new_training("one", reduction="fast")
     one.run()
@@ -303,6 +310,7 @@ def test_a_sharded_model_is_validated_too(new_training):
         assert right.loss == pytest.approx(left.loss, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_rows_are_copied_to_the_node_with_those_of_the_validation(new_training, tmp_path):
     plain = new_training("plain")
     plain.run()

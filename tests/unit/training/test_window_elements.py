@@ -21,6 +21,7 @@ ORDERS = st.builds(
 )
 
 
+@pytest.mark.slow
 @given(order=ORDERS, seed=st.integers(0, 99))
 @settings(deadline=None, max_examples=100)
 def test_the_elements_of_a_slot_are_those_of_its_rows(order, seed):

@@ -27,6 +27,7 @@ def test_the_lock_of_a_snakemake_that_is_gone_is_told(locked):
     assert "call `snakemake --unlock`" in advice
 
 
+@pytest.mark.slow
 def test_the_lock_of_a_running_snakemake_is_its_own_business(locked, tmp_path_factory):
     """A program of the name snakemake waits in the folder, then in another one."""
     program = tmp_path_factory.mktemp("bin") / "snakemake"

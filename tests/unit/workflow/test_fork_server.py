@@ -10,7 +10,10 @@ import pytest
 from tests.forking import LAUNCH, Owner, children, is_alive, kill, state_of
 from tests.trainings import wait_until
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="fork servers need Linux")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="fork servers need Linux"),
+]
 
 #: Says who it is, counts that it ran, and waits for its end.
 WAITS = """

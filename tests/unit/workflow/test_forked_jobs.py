@@ -10,7 +10,10 @@ import pytest
 
 from tests.forking import Owner, children
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="fork servers need Linux")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="fork servers need Linux"),
+]
 
 #: Scripts that are run by Python and by a server, with what they are about as their names.
 SCRIPTS = {

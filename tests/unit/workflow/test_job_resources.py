@@ -12,6 +12,8 @@ from memtrain.recipes.recipe_facts import read_recipe_facts
 from memtrain.workflow import job_resources as requested
 from tests.cgroups import UnavailableError, memory_cgroup
 
+pytestmark = pytest.mark.slow
+
 GENERATOR = np.random.default_rng(0)
 FEATURES = GENERATOR.random((2048, 64), dtype=np.float32)
 TARGET = FEATURES.sum(1)

@@ -9,6 +9,8 @@ import pytest
 
 from memtrain.workflow import code_reader, known_code
 
+pytestmark = pytest.mark.slow
+
 SCRIPTS = Path(code_reader.__file__).parents[2]
 
 PROGRAM = """

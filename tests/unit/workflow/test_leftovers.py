@@ -73,6 +73,7 @@ def test_a_split_that_is_no_longer_configured_is_left_over_with_all_its_files(pr
     assert found(project) == GONE
 
 
+@pytest.mark.slow
 def test_nothing_is_removed_without_a_yes(project, repository):
     shown = clean(repository)
     assert shown.returncode == 0
@@ -91,6 +92,7 @@ def test_nothing_is_removed_without_a_yes(project, repository):
     assert removed == {f"results/d/{path}" for path in GONE}
 
 
+@pytest.mark.slow
 def test_nothing_is_removed_while_snakemake_works(project, repository):
     lock = Path(".snakemake/locks/0.input.lock")
     lock.parent.mkdir(parents=True)
@@ -101,6 +103,7 @@ def test_nothing_is_removed_while_snakemake_works(project, repository):
     assert found(project) == GONE
 
 
+@pytest.mark.slow
 def test_nothing_is_removed_while_a_split_is_trained(project, repository):
     with training_lock(project.state("gone"), "sha256:recipe"):
         refused = clean(repository, "--yes")

@@ -149,6 +149,7 @@ def test_nothing_to_make(expected):
     assert plan_lines(work, expected(), 2) == []
 
 
+@pytest.mark.slow
 @given(st.lists(st.lists(st.floats(0, 100), min_size=1), min_size=1), st.integers(0, 8))
 def test_chains_take_between_their_share_of_the_cores_and_all_of_the_time(chains, at_a_time):
     took, sums = seconds_on_cores(chains, at_a_time), [sum(chain) for chain in chains]

@@ -157,6 +157,7 @@ def test_the_imports_of_every_script_are_listed(repository):
     assert {path.stem for path in (repository / "scripts").glob("*.py")} == LARGE_IMPORTS.keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("script", sorted(LARGE_IMPORTS))
 def test_a_script_loads_what_reading_finds_and_no_large_package_that_it_does_not_need(
     repository, loaded_by, script
@@ -178,6 +179,7 @@ def test_everything_outside_is_there(repository):
     assert missing == []
 
 
+@pytest.mark.slow
 def test_the_package_itself_leads_nowhere(tmp_path, repository):
     """`import memtrain` offers the public names, and a script that imports it reaches no other."""
     (tmp_path / "script.py").write_text("import memtrain\n")
@@ -215,6 +217,7 @@ def before(repository):
     return digests(repository / "scripts")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "changed"),
     [
@@ -240,6 +243,7 @@ def test_an_edit_changes_the_digests_of_what_depends_on_the_file(scripts, before
     assert {script for script in RULES if after[script] != before[script]} == changed
 
 
+@pytest.mark.slow
 def test_a_comment_and_a_docstring_change_no_digest(scripts, before):
     # These mention `inspect`, `__doc__` and `torch.jit`, by which code may read itself.
     whole = ("config/objects.py", "config/training.py", "system/opened_files.py")
@@ -261,6 +265,7 @@ def test_the_digest_knows_names_by_their_folders_and_not_where_these_lie(scripts
     assert len({before, first, digest(moved, "train")}) == 3
 
 
+@pytest.mark.slow
 def test_a_checkpoint_outlives_an_edit_outside_and_none_inside(scripts, tmp_path, resolve):
     rows = np.random.default_rng(0).random((4000, 4), dtype=np.float32)
     data, recipe = resolve(rows, rows.sum(1), {"batch_size": 4, "epochs": 20})
@@ -338,6 +343,7 @@ def test_the_users_own_code(tmp_path):
     assert own_code(TrainingSettings(), tmp_path) == []
 
 
+@pytest.mark.slow
 def test_rules_never_wait_for_torch(repository):
     """Every job reads the rules, and they import this folder."""
     folder = repository / "scripts/memtrain/workflow"

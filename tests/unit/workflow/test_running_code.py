@@ -106,6 +106,7 @@ def test_escaped_braces_and_formats_in_f_strings_are_understood(tmp_path):
     assert content(tmp_path, f"{text}  # a comment\n") == f"{text}\n".encode()
 
 
+@pytest.mark.slow
 def test_what_is_left_of_code_means_the_same(tmp_path):
     """What is left of modules of the standard library has the same tree, but for docstrings."""
     compared = 0

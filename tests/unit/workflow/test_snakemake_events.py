@@ -10,6 +10,8 @@ import pytest
 
 from tests.programs import quick_python
 
+pytestmark = pytest.mark.slow
+
 SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
 
 SNAKEFILE = f"""

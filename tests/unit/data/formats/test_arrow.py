@@ -168,6 +168,7 @@ def test_other_files_are_no_arrow_files(tmp_path):
             read_arrays(tmp_path / "x", format="arrow")
 
 
+@pytest.mark.slow
 @given(st.data(), kinds)
 @settings(deadline=None, max_examples=400)
 def test_damage_is_refused_or_read_as_pyarrow_reads_it(tmp_path_factory, data, kind):

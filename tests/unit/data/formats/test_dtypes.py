@@ -41,6 +41,7 @@ def test_descriptions_come_back_from_json(dtype):
     assert dtype_from_json(described) == dtype
 
 
+@pytest.mark.slow
 @given(arrays.nested_dtypes(arrays.integer_dtypes(), max_leaves=4))
 def test_descriptions_of_other_dtypes_are_those_of_npy_headers(dtype):
     assert dtype_to_json(dtype) == json.loads(json.dumps(npy.dtype_to_descr(dtype)))

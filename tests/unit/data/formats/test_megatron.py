@@ -141,6 +141,7 @@ def test_files_of_another_size_are_refused(tmp_path, change, which):
             read_arrays(path)
 
 
+@pytest.mark.slow
 @given(st.data())
 @settings(deadline=None, max_examples=300)
 def test_damage_is_refused_or_leaves_a_consistent_dataset(tmp_path_factory, data):

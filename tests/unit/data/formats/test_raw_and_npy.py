@@ -151,6 +151,7 @@ def test_files_that_cannot_be_opened(tmp_path):
             read_arrays(tmp_path / name, raw=RawFormat(np.dtype("u1")))
 
 
+@pytest.mark.slow
 @given(st.data())
 @settings(deadline=None, max_examples=300)
 def test_damaged_headers_are_refused_or_right(tmp_path_factory, data):
@@ -167,6 +168,7 @@ def test_damaged_headers_are_refused_or_right(tmp_path_factory, data):
     assert elements_of(path, found).tobytes() == right.tobytes()
 
 
+@pytest.mark.slow
 @given(arrays.nested_dtypes(max_leaves=3), st.integers(0, 3))
 @settings(deadline=None)
 def test_any_dtype_is_read_as_numpy_reads_it_or_refused(tmp_path_factory, dtype, elements):

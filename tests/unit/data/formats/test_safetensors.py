@@ -38,6 +38,7 @@ def bytes_of(tensor):
     return tensor.reshape(-1).view(torch.uint8).numpy().tobytes()
 
 
+@pytest.mark.slow
 @given(tensors, st.sampled_from([None, {"format": "pt"}]))
 @settings(deadline=None)
 def test_tensors_are_found(tmp_path_factory, described, metadata):
@@ -130,6 +131,7 @@ def test_damaged_files_are_refused(tmp_path, content, told):
         read_arrays(tmp_path / "x", format="safetensors")
 
 
+@pytest.mark.slow
 @given(st.data())
 @settings(deadline=None, max_examples=300)
 def test_damage_is_refused_or_read_as_the_package_reads_it(tmp_path_factory, data):
@@ -145,6 +147,7 @@ def test_damage_is_refused_or_read_as_the_package_reads_it(tmp_path_factory, dat
             assert elements_of(path, array).tobytes() == bytes_of(file.get_tensor(name))
 
 
+@pytest.mark.slow
 @given(st.data())
 @settings(deadline=None)
 def test_what_the_package_refuses_is_refused(tmp_path_factory, data):

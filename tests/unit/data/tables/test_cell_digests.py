@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -50,6 +51,7 @@ words = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(st.one_of(numbers, words), min_size=1, max_size=12))
 @example(["9007199254740993", "9007199254740992", "9007199254740992.0", "x"])
 @example(["inf", "-Infinity", "1e400", "x"])

@@ -16,6 +16,8 @@ from memtrain.core.errors import UserError
 from memtrain.data.tables.column_facts import describe_columns
 from tests.unit.data.test_import_data import WRITERS
 
+pytestmark = pytest.mark.slow
+
 
 def facts_of(path, *options):
     return {column.name: column for column in describe_columns(str(path), *options)}

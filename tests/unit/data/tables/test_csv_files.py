@@ -53,6 +53,7 @@ def test_no_row_vanishes_within_the_cell_of_another(tmp_path, rows, row, message
 QUOTED = st.lists(st.text('",\r\n a', max_size=4), min_size=1, max_size=5)
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(st.lists(QUOTED, min_size=1, max_size=4), st.booleans(), st.integers(1, 7))
 def test_quotes_are_regular_wherever_the_bytes_are_cut(cells, all_quoted, size):

@@ -268,6 +268,7 @@ def test_records_are_counted_as_others_read_them(text, size, has_quotes):
             count_strictly(CsvText("t.csv", lambda: io.BytesIO(content), given_, ","))
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(
     st.lists(st.lists(st.text(',;\r\n"a ', max_size=4), min_size=3, max_size=3), max_size=8),

@@ -90,6 +90,7 @@ def read(path, columns):
     return pa.Table.from_batches(batches).combine_chunks(), len(batches)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WRITERS)
 def test_every_kind_of_file_yields_the_chosen_columns_in_batches(tmp_path, name):
     WRITERS[name](tmp_path / name)
@@ -103,6 +104,7 @@ def test_every_kind_of_file_yields_the_chosen_columns_in_batches(tmp_path, name)
     assert [float(x) for x in found["x"].to_pylist()] == COLUMNS["x"].tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WRITERS)
 def test_a_file_that_is_cut_short_is_named(tmp_path, name):
     path = tmp_path / name
@@ -195,6 +197,7 @@ def block_table():
     return pa.table({"pixels": pa.FixedSizeListArray.from_arrays(pa.array(BLOCK.reshape(-1)), 2)})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "write"),
     [
@@ -327,6 +330,7 @@ def write_one_batch(path):
         writer.write_batch(table.combine_chunks().to_batches()[0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "write"),
     [

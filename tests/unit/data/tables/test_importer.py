@@ -142,6 +142,7 @@ def test_the_type_of_a_column_overrides_that_of_its_field(import_table, dtypes, 
     assert records["features"].tolist() == [[1, 0, 1]]
 
 
+@pytest.mark.slow
 def test_wide_rows_are_written_in_pieces(import_table):
     wide = np.random.default_rng(0).normal(size=(8000, 1000)).astype(np.float32)
     x = pa.FixedSizeListArray.from_arrays(wide.reshape(-1), 1000)

@@ -54,6 +54,7 @@ def test_every_known_ending_can_be_opened(tmp_path, ending):
         open_tables(source_files(str(path)))
 
 
+@pytest.mark.slow
 def test_files_are_found_without_importing_arrow(repository):
     program = "import memtrain.data.tables.source_files, sys; sys.exit('pyarrow' in sys.modules)"
     subprocess.run([sys.executable, "-c", program], cwd=repository / "scripts", check=True)

@@ -19,6 +19,7 @@ def seconds_since(moment):
     return (moment.replace(tzinfo=UTC) - START).total_seconds()
 
 
+@pytest.mark.slow
 @given(st.lists(st.none() | INSTANTS, min_size=1), st.sampled_from(["us", "ns"]))
 def test_timestamps_are_seconds_since_1970(moments, unit):
     found = seconds_of_times(pa.array(moments, pa.timestamp(unit))).to_pylist()
@@ -47,6 +48,7 @@ def test_times_of_day_are_seconds_since_midnight():
     assert seconds_of_times(pa.array([1_500_000], pa.time64("us"))).to_pylist() == [1.5]
 
 
+@pytest.mark.slow
 @given(st.lists(INSTANTS, min_size=1))
 def test_text_is_read_as_iso_8601_writes_it(moments):
     for spell in (datetime.isoformat, str):
@@ -60,6 +62,7 @@ def test_text_is_read_as_iso_8601_writes_it(moments):
 SPELLINGS = ["%Y/%m/%d", "%Y.%m.%d", "%d.%m.%Y", "%Y%m%d", "%d %b %Y", "%d-%B-%Y", "%B %d, %Y"]
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.tuples(INSTANTS, st.sampled_from(SPELLINGS), st.booleans()), min_size=1),
     st.sampled_from(["", " %H:%M:%S.%f", "T%H:%M:%S"]),

@@ -83,6 +83,7 @@ def draw(function, folder, **arguments):
     return paths
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rows", "names"),
     [
@@ -113,6 +114,7 @@ def test_a_constant_prediction_can_be_drawn(tmp_path):
     draw(draw_regression, tmp_path, targets=["y"], predictions=predictions)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("targets", [1, 4])
 def test_labels_can_be_drawn(tmp_path, targets):
     labels = GENERATOR.integers(2, size=(50, targets)).astype(float)
@@ -123,6 +125,7 @@ def test_labels_can_be_drawn(tmp_path, targets):
         assert 500 < max(size_of_png(path)) < 3000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("classes", [1, 13, 350, 1200])
 def test_a_classification_of_any_number_of_classes_can_be_drawn(tmp_path, classes):
     target = GENERATOR.integers(classes, size=(50, 1))

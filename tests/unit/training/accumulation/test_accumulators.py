@@ -27,6 +27,7 @@ TARGETS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("accumulator", [tree, ddp])
 @given(
     rows=st.integers(1, 60),

@@ -78,6 +78,7 @@ def window_of(rows, batch_size, slots):
     return Window(0, sizes, [padded(part) for part in parts], elements)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("accumulator", [tree, ddp])
 @given(
     lengths=st.lists(st.integers(0, 9), min_size=1, max_size=30).filter(any),

@@ -55,6 +55,7 @@ def test_buffers_change_by_the_mean_over_the_slots_for_any_number_of_processes(p
     assert model[0].num_batches_tracked == 1
 
 
+@pytest.mark.slow
 def test_gradients_of_bfloat16_parameters_are_summed_in_float32():
     torch.manual_seed(0)
     slots = 128

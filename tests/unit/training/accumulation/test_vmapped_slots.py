@@ -28,6 +28,7 @@ def messages(caplog):
     return lambda: [record.message for record in caplog.records]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_size", [1, 3, 13, 16])
 @pytest.mark.parametrize("slots", [4, 6, 8])
 def test_slots_in_one_call_give_the_bits_of_slots_one_by_one(slots, batch_size):

@@ -58,6 +58,7 @@ parts = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(messages=st.lists(parts, min_size=1, max_size=3))
 def test_both_sides_get_what_the_other_has_sent(both, channels, messages):

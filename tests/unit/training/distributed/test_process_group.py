@@ -8,6 +8,10 @@ import sys
 import time
 from contextlib import contextmanager
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 PROGRAM = """
 import sys, time
 import torch

@@ -1,0 +1,34 @@
+"""Fails tests of single functions that start processes, but for those that are marked as slow.
+
+`make test-quick` leaves those out: starting, killing and waiting takes most of the time.
+"""
+
+import sys
+
+import pytest
+
+#: What Python tells its audit hooks before it starts a process; see the table of audit events in
+#: Python's documentation.
+_STARTS = frozenset({"os.fork", "os.forkpty", "os.posix_spawn", "os.system", "subprocess.Popen"})
+
+#: The test that runs, if it may not start a process.
+_confined = []
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """Fail a test that starts a process without the mark, fixtures included."""
+    if not item.get_closest_marker("slow"):
+        _confined.append(item.nodeid)
+    try:
+        return (yield)
+    finally:
+        _confined.clear()
+
+
+def _refuse_processes(event, arguments):
+    if _confined and event in _STARTS:
+        pytest.fail(f"{_confined[0]} starts a process: mark it with @pytest.mark.slow")
+
+
+sys.addaudithook(_refuse_processes)
