@@ -95,12 +95,6 @@ def path_without_prefix(path):
     return os.path.abspath(path) if has_prefix else path
 
 
-@lru_cache(maxsize=None)
-def training_settings(split):
-    """Return the settings of a training, which many functions of the rules ask for."""
-    return CONFIGURATION.training_settings(split)
-
-
 def recipe_of(split):
     """Return the facts of a recipe; None before there is one, or where it is damaged."""
     try:

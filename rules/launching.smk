@@ -102,7 +102,7 @@ def leaves_gpus_alone(split):
 
 def device_of(split):
     """Return the setting that says on which device a split is trained."""
-    return training_settings(split).device
+    return CONFIGURATION.training_settings(split).device
 
 
 @lru_cache

@@ -58,4 +58,4 @@ def folder_of_predicting_split(wildcards):
 
 def threads_of_predicting(wildcards):
     """Return the threads that the settings of the split name."""
-    return training_settings(predicting_split(wildcards)).threads
+    return CONFIGURATION.training_settings(predicting_split(wildcards)).threads

@@ -55,7 +55,7 @@ def minutes_of_writing(wildcards, attempt):
 @with_known_parameters
 def threads_of_training(wildcards):
     """Return the threads that the settings of a split name."""
-    return training_settings(wildcards.split).threads
+    return CONFIGURATION.training_settings(wildcards.split).threads
 
 
 def by_recipe(resource, before):

@@ -87,16 +87,16 @@ def verdicts():
 
 def tell_plan():
     """Say in words what this dry run would make; nothing where it was asked for a part of it."""
-    # Imported late: only a dry run needs them.
-    from memtrain.workflow.expected_seconds import ExpectedSeconds
-    from memtrain.workflow.plan_text import plan_lines
-    from memtrain.workflow.planned_work import planned_work
-
     asked = workflow.dag_settings
     parts = (asked.targets, asked.until, asked.omit_from, asked.target_jobs)
     is_part = asked.batch or set().union(*parts) - {"all"}
     if is_part or workflow.output_settings.quiet:
         return
+    # Imported late: only a dry run that says it needs them.
+    from memtrain.workflow.expected_seconds import ExpectedSeconds
+    from memtrain.workflow.plan_text import plan_lines
+    from memtrain.workflow.planned_work import planned_work
+
     work = planned_work(today(), judge(), verdicts())
     cores = workflow.cores if workflow.local_exec else None
     for line in plan_lines(work, ExpectedSeconds(today()), cores):

@@ -5,8 +5,8 @@ documentation are generated from these models.
 """
 
 import json
-from collections.abc import Iterator
-from functools import cached_property
+from collections.abc import Callable, Iterator
+from functools import cache, cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -182,7 +182,14 @@ class Configuration(Settings):
 
     def training_settings(self, split: str) -> TrainingSettings:
         """Return the training settings of a split: those of all splits, overridden by its own."""
-        return TrainingSettings.model_validate(self.merged_training_settings(split))
+        return self._training_settings(split)
+
+    @cached_property
+    def _training_settings(self) -> Callable[[str], TrainingSettings]:
+        """The function behind ``training_settings``, which checks those of each split once."""
+        return cache(
+            lambda split: TrainingSettings.model_validate(self.merged_training_settings(split))
+        )
 
     def merged_training_settings(self, split: str) -> dict[str, Any]:
         """Return the training settings of a split, which need not fit together."""

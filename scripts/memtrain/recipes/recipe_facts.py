@@ -68,11 +68,13 @@ class RecipeFacts:
 
     Attributes:
         digests: digest of each part of the recipe, by the part's name: "training", "evaluation".
+        settings: settings of the training, which are not checked; None where it has none.
         workload: work of the split's jobs; None where another version of memtrain wrote the
             file, with other keys.
     """
 
     digests: dict[str, str]
+    settings: dict[str, Any] | None
     workload: Workload | None
 
 
@@ -114,20 +116,12 @@ def read_recipe_facts(path: str | os.PathLike) -> RecipeFacts:
         workload = _workload(recipe)
     except (KeyError, TypeError, ValidationError):
         workload = None
-    return RecipeFacts(digests, workload)
+    return RecipeFacts(digests, _settings(recipe["training"]), workload)
 
 
-def read_training_settings(path: str | os.PathLike) -> dict[str, Any]:
-    """Return the settings of the training in a recipe, without checking them.
-
-    Raises:
-        UserError: if the file is missing or is no recipe.
-    """
-    recipe = canonical_json.read(path, made_by="resolve_splits")
-    try:
-        return dict(recipe["training"]["settings"])
-    except (KeyError, TypeError, ValueError):
-        raise UserError(f"{path}: this is not a recipe.") from None
+def _settings(training: Any) -> dict[str, Any] | None:
+    settings = training.get("settings") if isinstance(training, dict) else None
+    return settings if isinstance(settings, dict) else None
 
 
 def _workload(recipe: dict[str, Any]) -> Workload:

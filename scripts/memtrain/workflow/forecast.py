@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from memtrain.core.byte_sizes import format_bytes
 from memtrain.core.errors import UserError
 from memtrain.core.wording import listed
-from memtrain.recipes.recipe_facts import read_training_settings
+from memtrain.recipes.recipe_facts import facts_of_recipe
 from memtrain.workflow.judge import Judge
 from memtrain.workflow.judgement import Judgement
 from memtrain.workflow.leftovers import (
@@ -98,10 +98,12 @@ def _trains(today: Today, judge: Judge, split: str) -> bool:
 def changed_settings(today: Today, split: str) -> list[str]:
     """Return the settings of a training that are not those of its recipe, "key: old -> new"."""
     try:
-        before = read_training_settings(today.results.split(split).recipe)
+        before = facts_of_recipe(today.results.split(split).recipe).settings
     except UserError:
         return []
-    now = today.training_settings(split).model_dump(mode="json")
+    if before is None:
+        return []
+    now = today.configuration.training_settings(split).model_dump(mode="json")
     return [
         f"{key}: {before.get(key)} -> {now.get(key)}"
         for key in now | before

@@ -5,12 +5,12 @@ The files in a folder ``assets`` beside the modules of a package belong to all i
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from memtrain.workflow.code_reader import CodeReader, Import
+from memtrain.workflow.code_reader import CodeFacts, CodeReader, Import
 
 
 @dataclass(frozen=True, order=True)
@@ -48,34 +48,16 @@ class SearchPath:
 
 
 def reachable_code(
-    start: Sequence[CodeFile],
-    search: SearchPath,
-    outside: Sequence[str] = (),
-    reader: CodeReader | None = None,
+    start: Sequence[CodeFile], search: SearchPath, outside: Sequence[str] = ()
 ) -> list[CodeFile]:
-    """Return files of code and every file that they can import, directly or not.
+    """Return files of code and every file that they can import; see ``CodeGraph.reachable``.
 
     Args:
         start: the files to start from.
         search: where modules are looked for.
-        outside: beginnings of names of files that are left out. What only these files import is
-            not found either.
-        reader: reads the files; None for one that knows none of them.
-
-    Returns:
-        The files to start from, then the others by their names.
+        outside: beginnings of names of files that are left out.
     """
-    reader = reader or CodeReader()
-    find = _Finder(search).files
-    found, queue = set(start), list(start)
-    while queue:
-        for module in imported_modules(queue.pop().path, reader):
-            for file in find(module):
-                if file not in found and not file.name.startswith(tuple(outside)):
-                    found.add(file)
-                    if file.path.suffix == ".py":
-                        queue.append(file)
-    return [*start, *sorted(found - set(start))]
+    return CodeGraph(search, CodeReader().facts).reachable(start, outside)
 
 
 def module_files(module: str, search: SearchPath) -> list[CodeFile]:
@@ -89,6 +71,49 @@ def module_files(module: str, search: SearchPath) -> list[CodeFile]:
         The files; none for a module that is installed.
     """
     return _Finder(search).files(module)
+
+
+class CodeGraph:
+    """Which files of code import which others. Every file is looked at once.
+
+    Args:
+        search: where modules are looked for.
+        facts: returns the facts of a file of code.
+    """
+
+    def __init__(self, search: SearchPath, facts: Callable[[Path], CodeFacts]):
+        self._facts = facts
+        self._find = _Finder(search).files
+        self._imported = cache(self._files_imported_by)
+
+    def modules(self, names: Iterable[str]) -> list[CodeFile]:
+        """Return the files of modules, as ``module_files`` does."""
+        return [file for name in names for file in self._find(name)]
+
+    def reachable(self, start: Sequence[CodeFile], outside: Sequence[str] = ()) -> list[CodeFile]:
+        """Return files of code and every file that they can import, directly or not.
+
+        Args:
+            start: the files to start from.
+            outside: beginnings of names of files that are left out. What only these files import is
+                not found either.
+
+        Returns:
+            The files to start from, then the others by their names.
+        """
+        left_out = tuple(outside)
+        found, queue = set(start), list(start)
+        while queue:
+            for file in self._imported(queue.pop()):
+                if file not in found and not file.name.startswith(left_out):
+                    found.add(file)
+                    if file.path.suffix == ".py":
+                        queue.append(file)
+        return [*start, *sorted(found - set(start))]
+
+    def _files_imported_by(self, file: CodeFile) -> list[CodeFile]:
+        modules = imported_modules(file.path, self._facts(file.path))
+        return list(dict.fromkeys(self.modules(modules)))
 
 
 class _Finder:
@@ -136,13 +161,17 @@ class _Finder:
         return [CodeFile(path.relative_to(folder).as_posix(), path) for path in sorted(paths)]
 
 
-def imported_modules(file: Path, reader: CodeReader) -> list[str]:
+def imported_modules(file: Path, facts: CodeFacts) -> list[str]:
     """Return the dotted names of what a file imports when it runs, anywhere in it.
 
     For ``from package import name`` this has "package" and "package.name", which may be a module.
+
+    Args:
+        file: the file.
+        facts: what it imports, as it is written there.
     """
     modules: list[str] = []
-    for one in reader.facts(file).imports:
+    for one in facts.imports:
         module = _absolute(one, file)
         modules += [module, *(f"{module}.{name}" for name in one.names)]
     return modules

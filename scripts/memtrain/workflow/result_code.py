@@ -5,13 +5,14 @@ This is the only place that says which code no result depends on. The rules list
 """
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
 
 from memtrain.config.evaluation import EvaluationSettings
 from memtrain.config.training import TrainingSettings
-from memtrain.workflow.code_reader import CodeReader
-from memtrain.workflow.reachable_code import CodeFile, SearchPath, module_files, reachable_code
+from memtrain.workflow.code_reader import CodeFacts, CodeReader
+from memtrain.workflow.reachable_code import CodeFile, CodeGraph, SearchPath
 
 _PACKAGE = "memtrain"
 
@@ -38,6 +39,63 @@ _REPORTING_CODE = {
 }
 
 
+class ResultCode:
+    """The code that results depend on. Every file is read once: as it is when it is first needed.
+
+    Args:
+        scripts: the folder of the scripts.
+        folder: the folder that the user's own modules lie in.
+        reader: reads the files; None for one that knows none of them.
+    """
+
+    def __init__(self, scripts: Path, folder: Path = Path(), reader: CodeReader | None = None):
+        self._scripts = scripts
+        self._facts = cache((reader or CodeReader()).facts)
+        search = SearchPath([scripts], {_PACKAGE: _IMPORTED_FROM})
+        self._code = CodeGraph(search, self._facts)
+        self._own_code = CodeGraph(SearchPath([folder]), self._facts)
+
+    def reached(self, name: str, outside: Iterable[str] = ()) -> list[CodeFile]:
+        """Return a script and every file that it can reach.
+
+        Args:
+            name: the name of the script's file.
+            outside: beginnings of names of files that are left out, with all that is reached
+                through them alone.
+
+        Returns:
+            The script first, then the others by their names.
+
+        Raises:
+            RuntimeError: if the package memtrain is not found.
+        """
+        script = self._scripts / name
+        code = self._code.reachable([CodeFile(name, script)], list(outside))
+        if not any(file.name == f"{_PACKAGE}/__init__.py" for file in code):
+            raise RuntimeError(
+                f"{script}: its code is not known, since the package {_PACKAGE} is neither beside "
+                f"it nor in {_IMPORTED_FROM}."
+            )
+        return code
+
+    def files(self, name: str) -> list[CodeFile]:
+        """Return the files that the results of a script depend on; see ``result_code``."""
+        inside = _REPORTING_CODE.get(Path(name).stem, ())
+        return self.reached(name, [part for part in UNRELATED_CODE if part not in inside])
+
+    def digest(self, name: str, modules: Iterable[str] = ()) -> str:
+        """Return the digest of the code that the results of a script depend on.
+
+        Args:
+            name: the name of the script's file.
+            modules: the names of the user's own modules that it imports, from ``own_modules``.
+
+        Raises:
+            RuntimeError: if the package memtrain is not found.
+        """
+        return _digest({*self.files(name), *_modules(modules, self._own_code)}, self._facts)
+
+
 def script_code(script: Path) -> list[CodeFile]:
     """Return a script and every file that it can reach.
 
@@ -53,17 +111,16 @@ def script_code(script: Path) -> list[CodeFile]:
     Raises:
         RuntimeError: if the package memtrain is not found.
     """
-    return _script_code(script, outside=())
+    return ResultCode(script.parent).reached(script.name)
 
 
-def result_code(script: Path, reader: CodeReader | None = None) -> list[CodeFile]:
+def result_code(script: Path) -> list[CodeFile]:
     """Return the files that the results of a script depend on.
 
     Left out are the files of ``UNRELATED_CODE`` and what the script can reach only through them.
 
     Args:
         script: the file of the script.
-        reader: reads the files; None for one that knows none of them.
 
     Returns:
         The script first, then the others by their names.
@@ -71,9 +128,7 @@ def result_code(script: Path, reader: CodeReader | None = None) -> list[CodeFile
     Raises:
         RuntimeError: if the package memtrain is not found.
     """
-    inside = _REPORTING_CODE.get(script.stem, ())
-    outside = [part for part in UNRELATED_CODE if part not in inside]
-    return _script_code(script, outside, reader)
+    return ResultCode(script.parent).files(script.name)
 
 
 def own_modules(
@@ -104,59 +159,39 @@ def own_code(
             installed, and left out.
         evaluation: the settings of the evaluation, if its metrics count as well.
     """
-    return _module_code(own_modules(settings, evaluation), folder)
+    code = CodeGraph(SearchPath([folder]), CodeReader().facts)
+    return _modules(own_modules(settings, evaluation), code)
 
 
-def code_digest(files: Iterable[CodeFile], reader: CodeReader | None = None) -> str:
+def code_digest(files: Iterable[CodeFile]) -> str:
     """Return the digest of the names of files of code and of what runs in them, in any order.
 
     A comment or a docstring that no code reads does not count; see ``running_code``.
     """
-    reader = reader or CodeReader()
-    digest = hashlib.sha256()
-    for file in sorted(files):
-        digest.update(f"{file.name} {reader.facts(file.path).running}\n".encode())
-    return f"sha256:{digest.hexdigest()}"
+    return _digest(files, CodeReader().facts)
 
 
-def result_code_digest(
-    script: Path,
-    modules: Iterable[str] = (),
-    folder: Path = Path(),
-    reader: CodeReader | None = None,
-) -> str:
+def result_code_digest(script: Path, modules: Iterable[str] = (), folder: Path = Path()) -> str:
     """Return the digest of the code that the results of a script depend on.
 
     Args:
         script: the file of the script.
         modules: the names of the user's own modules that it imports, from ``own_modules``.
         folder: the folder that these lie in.
-        reader: reads the files; None for one that knows none of them.
 
     Raises:
         RuntimeError: if the package memtrain is not found.
     """
-    reader = reader or CodeReader()
-    files = {*result_code(script, reader), *_module_code(modules, folder, reader)}
-    return code_digest(files, reader)
+    return ResultCode(script.parent, folder).digest(script.name, modules)
 
 
-def _module_code(
-    modules: Iterable[str], folder: Path, reader: CodeReader | None = None
-) -> list[CodeFile]:
-    search = SearchPath([folder])
-    start = [file for module in modules for file in module_files(module, search)]
-    return sorted(set(reachable_code(start, search, reader=reader)))
+def _modules(names: Iterable[str], code: CodeGraph) -> list[CodeFile]:
+    """Return the files of modules and every file that they can reach, by their names."""
+    return sorted(set(code.reachable(code.modules(names))))
 
 
-def _script_code(
-    script: Path, outside: Iterable[str], reader: CodeReader | None = None
-) -> list[CodeFile]:
-    search = SearchPath([script.parent], {_PACKAGE: _IMPORTED_FROM})
-    code = reachable_code([CodeFile(script.name, script)], search, list(outside), reader)
-    if not any(file.name == f"{_PACKAGE}/__init__.py" for file in code):
-        raise RuntimeError(
-            f"{script}: its code is not known, since the package {_PACKAGE} is neither beside it "
-            f"nor in {_IMPORTED_FROM}."
-        )
-    return code
+def _digest(files: Iterable[CodeFile], facts: Callable[[Path], CodeFacts]) -> str:
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        digest.update(f"{file.name} {facts(file.path).running}\n".encode())
+    return f"sha256:{digest.hexdigest()}"

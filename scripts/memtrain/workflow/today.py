@@ -38,7 +38,7 @@ from memtrain.system.file_notes import FileNotes
 from memtrain.system.known_digests import KnownDigests
 from memtrain.workflow.code_reader import CodeReader
 from memtrain.workflow.described_groups import described_groups
-from memtrain.workflow.result_code import own_modules, result_code_digest
+from memtrain.workflow.result_code import ResultCode, own_modules
 
 #: What a result would be made from: digests by name; None for one that is not known.
 MadeFrom = dict[str, str | None]
@@ -57,9 +57,6 @@ class Today:
         accepted: results that stand although other code or packages made them.
         known: the digests of files.
         reader: reads files of code.
-
-    Attributes:
-        training_settings: returns the training settings of a split.
     """
 
     def __init__(
@@ -77,13 +74,10 @@ class Today:
         self.results = results
         self.known = known
         self.headers = FileNotes(results.known_headers)
-        self._scripts = scripts
-        self._reader = reader
         self._withdrawals = withdrawals
         self._accepted = accepted
-        self._code = cache(self._digest_of_code)
+        self._code = cache(ResultCode(scripts, Path.cwd(), reader).digest)
         self._modules = cache(self._modules_of_split)
-        self.training_settings = cache(configuration.training_settings)
 
     @cached_property
     def splits(self) -> list[str]:
@@ -162,7 +156,7 @@ class Today:
 
     def recipe(self, split: str) -> MadeFrom:
         """Return what the recipe of a split would be made from."""
-        reads = self.training_settings(split).files
+        reads = self.configuration.training_settings(split).files
         return {
             "code": self.code("resolve_splits", split),
             "settings": canonical_json.digest(self.configuration.settings_of_split(split)),
@@ -271,7 +265,8 @@ class Today:
             split: the split whose model, transform and loss it builds; None for none.
         """
         evaluates = script == "evaluate"
-        return self._code(script, () if split is None else self._modules(split, evaluates))
+        modules = () if split is None else self._modules(split, evaluates)
+        return self._code(f"{script}.py", modules)
 
     @cached_property
     def withdrawals(self) -> str:
@@ -303,13 +298,9 @@ class Today:
         known = {name: digest for name, digest in digests.items() if digest is not None}
         return files_digest(known) if len(known) == len(digests) else None
 
-    def _digest_of_code(self, script: str, modules: tuple[str, ...]) -> str:
-        path = self._scripts / f"{script}.py"
-        return result_code_digest(path, modules, Path.cwd(), self._reader)
-
     def _modules_of_split(self, split: str, evaluates: bool) -> tuple[str, ...]:
         evaluation = self.configuration.evaluation if evaluates else None
-        return tuple(own_modules(self.training_settings(split), evaluation))
+        return tuple(own_modules(self.configuration.training_settings(split), evaluation))
 
 
 def rule_of_rows(dataset: DatasetSettings) -> str:

@@ -14,6 +14,7 @@ def test_a_file_that_is_not_a_recipe_is_an_error_that_names_it(tmp_path, content
 
 
 @pytest.mark.parametrize("training", ["{}", "[]", '{"settings": null}'])
-def test_a_recipe_with_other_keys_has_no_workload(tmp_path, training):
+def test_a_recipe_with_other_keys_has_no_settings_and_no_workload(tmp_path, training):
     (tmp_path / "split.json").write_text(f'{{"training": {training}, "evaluation": {{}}}}')
-    assert read_recipe_facts(tmp_path / "split.json").workload is None
+    facts = read_recipe_facts(tmp_path / "split.json")
+    assert (facts.settings, facts.workload) == (None, None)

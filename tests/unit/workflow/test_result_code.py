@@ -13,10 +13,9 @@ import pytest
 
 from memtrain.config.training import TrainingSettings
 from memtrain.training.stopping import STOPPED
-from memtrain.workflow.code_reader import CodeReader
 from memtrain.workflow.result_code import (
     UNRELATED_CODE,
-    code_digest,
+    ResultCode,
     own_code,
     own_modules,
     result_code,
@@ -206,9 +205,8 @@ def digest(scripts, script):
 
 def digests(scripts, names=RULES):
     """Return the digests of the code of scripts; every file is read once."""
-    reader = CodeReader()
-    code = {name: result_code(scripts / f"{name}.py", reader) for name in names}
-    return {name: code_digest(files, reader) for name, files in code.items()}
+    code = ResultCode(scripts)
+    return {name: code.digest(f"{name}.py") for name in names}
 
 
 @pytest.fixture(scope="module")
