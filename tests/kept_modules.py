@@ -50,12 +50,13 @@ def compile_once(folder):
 class KeptModules:
     """Imports the package, and is the first finder of modules in forks.
 
+    Tracebacks name the original files, whose lines are the same.
+
     Args:
         folder: the folder that the package lies in.
-        code: the code of its files by their bytes; see ``compile_once``.
     """
 
-    def __init__(self, folder, code):
+    def __init__(self, folder):
         self._imports = {}
         with self._noted_imports(), _without_bytecode(), _first_in_path(folder):
             package = importlib.import_module(PACKAGE)
@@ -63,6 +64,7 @@ class KeptModules:
                 with suppress(ImportError):
                     importlib.import_module(module.name)
             self._read_code(folder)
+            self._make_schemas()
         names = [name for name in sys.modules if name.partition(".")[0] == PACKAGE]
         self._modules = {name: sys.modules.pop(name) for name in names}
         for package, _, module in (name.rpartition(".") for name in names if "." in name):
@@ -73,7 +75,6 @@ class KeptModules:
             for name, module in self._modules.items()
         }
         self._contents = {name: (folder / file).read_bytes() for name, file in self._files.items()}
-        self._code = code
         self._are_same = {
             name: False for name, text in self._contents.items() if _PATH_IS_READ.search(text)
         }
@@ -87,6 +88,21 @@ class KeptModules:
             for path in folder.rglob("*.py"):
                 with suppress(SyntaxError):
                     reader.facts(path)
+
+    def _make_schemas(self):
+        """Let pydantic make the schemas of classes, which it otherwise does at their first use."""
+        from pydantic import BaseModel
+
+        modules = [module for name, module in sys.modules.items() if name.startswith(PACKAGE)]
+        values = {
+            value
+            for module in modules
+            for value in vars(module).values()
+            if isinstance(value, type)
+        }
+        for model in values:
+            if issubclass(model, BaseModel) and model.__module__.startswith(PACKAGE):
+                model.model_rebuild()
 
     @contextmanager
     def _noted_imports(self):
@@ -136,17 +152,13 @@ class KeptModules:
         return self._are_same[name]
 
     def take(self, name):
-        """Return a module, its code, and the names of the modules that it imports, once."""
-        return (
-            self._modules.pop(name),
-            self._code[self._contents[name]],
-            self._imports.get(name, set()),
-        )
+        """Return a module, and the names of the modules that it imports, once."""
+        return self._modules.pop(name), self._imports.get(name, set())
 
 
 @contextmanager
 def _without_bytecode():
-    """Compile what is imported, so that its code is that of ``compile_once``."""
+    """Write no bytecode, and read none."""
     sys.pycache_prefix = os.devnull
     try:
         yield
@@ -178,8 +190,7 @@ class _Mover(SourceFileLoader):
         self._imports = set()
 
     def create_module(self, spec):
-        module, code, self._imports = self._kept.take(spec.name)
-        _imp._fix_co_filename(code, spec.origin)
+        module, self._imports = self._kept.take(spec.name)
         module.__file__, module.__cached__, module.__loader__ = spec.origin, spec.cached, self
         if spec.submodule_search_locations is not None:
             module.__path__ = spec.submodule_search_locations
