@@ -212,7 +212,7 @@ def _run(call, known):
     sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))
     extra = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
     base = [part for part in sys.path if part != str(Path(__file__).parent)]
-    sys.argv = call["arguments"]
+    sys.argv, sys.executable = call["arguments"], call["executable"]
     first = os.getcwd() if call["module"] else str(Path(call["arguments"][0]).resolve().parent)
     sys.path[:] = [first, *extra, *base]
     status = 0
