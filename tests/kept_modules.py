@@ -50,13 +50,12 @@ def compile_once(folder):
 class KeptModules:
     """Imports the package, and is the first finder of modules in forks.
 
-    Tracebacks name the original files, whose lines are the same.
-
     Args:
         folder: the folder that the package lies in.
+        code: the code of its files by their bytes; see ``compile_once``.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder, code):
         self._imports = {}
         with self._noted_imports(), _without_bytecode(), _first_in_path(folder):
             package = importlib.import_module(PACKAGE)
@@ -74,6 +73,7 @@ class KeptModules:
             name: Path(module.__file__).relative_to(folder)
             for name, module in self._modules.items()
         }
+        self._code = code
         self._contents = {name: (folder / file).read_bytes() for name, file in self._files.items()}
         self._are_same = {
             name: False for name, text in self._contents.items() if _PATH_IS_READ.search(text)
@@ -152,13 +152,17 @@ class KeptModules:
         return self._are_same[name]
 
     def take(self, name):
-        """Return a module, and the names of the modules that it imports, once."""
-        return self._modules.pop(name), self._imports.get(name, set())
+        """Return a module, its code, and the names of the modules that it imports, once."""
+        return (
+            self._modules.pop(name),
+            self._code[self._contents[name]],
+            self._imports.get(name, set()),
+        )
 
 
 @contextmanager
 def _without_bytecode():
-    """Write no bytecode, and read none."""
+    """Compile what is imported, so that its code is that of ``compile_once``."""
     sys.pycache_prefix = os.devnull
     try:
         yield
@@ -190,7 +194,8 @@ class _Mover(SourceFileLoader):
         self._imports = set()
 
     def create_module(self, spec):
-        module, self._imports = self._kept.take(spec.name)
+        module, code, self._imports = self._kept.take(spec.name)
+        _imp._fix_co_filename(code, spec.origin)
         module.__file__, module.__cached__, module.__loader__ = spec.origin, spec.cached, self
         if spec.submodule_search_locations is not None:
             module.__path__ = spec.submodule_search_locations

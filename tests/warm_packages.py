@@ -45,7 +45,7 @@ def warm_up(scripts):
         with suppress(ImportError):
             importlib.import_module(name)
     code = compile_once(scripts)
-    KeptModules(scripts)
+    KeptModules(scripts, code)
     for make_first_use in (_find_plugins, _draw, inspect.stack):
         with suppress(ImportError):
             make_first_use()

@@ -2,10 +2,10 @@
 
 Importing PyTorch, Snakemake and others takes longer than most programs of a test. So a server
 imports them once, and forks for every call. The folder of its programs, put first in PATH, holds
-`python` and `snakemake`: small clients that hand their arguments, environment, folder and open
-files to the server, pass signals on, and end as their fork ends. The server never imports memtrain,
-since tests run copies of it that differ; it compiles the files of this repository, and a copy whose
-bytes are the same is not compiled again. Other calls (`-c`, most modules) run the real Python.
+`python`, `snakemake` and `torchrun`: small clients that hand their arguments, environment, folder
+and open files to the server, pass signals on, and end as their fork ends. Tests run copies of this
+repository that differ; what is the same in them is not compiled and imported again (see
+`kept_modules`). Other calls (`-c`, most modules) run the real Python.
 """
 
 import _imp
@@ -49,7 +49,7 @@ def start(folder, owner):
     address = f"{tempfile.mkdtemp(prefix='warm-')}/socket"
     # Its end says that the server can be called; it answers when it has imported its modules.
     subprocess.run([sys.executable, __file__, address, str(owner)], check=True)
-    for name in ("python", "snakemake"):
+    for name in ("python", "snakemake", "torchrun"):
         program = folder / name
         program.write_text(
             _CLIENT.format(
