@@ -55,21 +55,24 @@ class FirstResult:
     cpu_seconds: float
 
 
-def first_result(dataset: Dataset, folder: Path, size: float = 1.0) -> FirstResult:
+def first_result(
+    dataset: Dataset, folder: Path, size: float = 1.0, *, python: str = sys.executable
+) -> FirstResult:
     """Run a dataset in a folder as a new user would.
 
     Args:
         dataset: the dataset.
         folder: an empty folder.
         size: how many times the usual number of rows it has.
+        python: the Python that runs the command, and by it everything else.
 
     Raises:
         RuntimeError: where a command fails.
     """
     arguments = dataset.write(folder, rows_of(size))
     before = _cpu_seconds()
-    _memtrain(folder, "init", *arguments)
-    _memtrain(folder, "run", "--cores", "2", "--quiet", "all")
+    _memtrain(python, folder, "init", *arguments)
+    _memtrain(python, folder, "run", "--cores", "2", "--quiet", "all")
     taken = _cpu_seconds() - before
     (path,) = folder.glob("results/*/splits/all/evaluation.json")
     found = json.loads(path.read_text())
@@ -87,9 +90,9 @@ def _cpu_seconds() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def _memtrain(folder: Path, *arguments: str) -> None:
+def _memtrain(python: str, folder: Path, *arguments: str) -> None:
     done = subprocess.run(
-        [sys.executable, COMMAND, *arguments],
+        [python, COMMAND, *arguments],
         cwd=folder,
         capture_output=True,
         text=True,

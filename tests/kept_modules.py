@@ -63,6 +63,7 @@ class KeptModules:
                 with suppress(ImportError):
                     importlib.import_module(module.name)
             self._read_code(folder)
+            self._make_schemas()
         names = [name for name in sys.modules if name.partition(".")[0] == PACKAGE]
         self._modules = {name: sys.modules.pop(name) for name in names}
         for package, _, module in (name.rpartition(".") for name in names if "." in name):
@@ -72,8 +73,8 @@ class KeptModules:
             name: Path(module.__file__).relative_to(folder)
             for name, module in self._modules.items()
         }
-        self._contents = {name: (folder / file).read_bytes() for name, file in self._files.items()}
         self._code = code
+        self._contents = {name: (folder / file).read_bytes() for name, file in self._files.items()}
         self._are_same = {
             name: False for name, text in self._contents.items() if _PATH_IS_READ.search(text)
         }
@@ -87,6 +88,21 @@ class KeptModules:
             for path in folder.rglob("*.py"):
                 with suppress(SyntaxError):
                     reader.facts(path)
+
+    def _make_schemas(self):
+        """Let pydantic make the schemas of classes, which it otherwise does at their first use."""
+        from pydantic import BaseModel
+
+        modules = [module for name, module in sys.modules.items() if name.startswith(PACKAGE)]
+        values = {
+            value
+            for module in modules
+            for value in vars(module).values()
+            if isinstance(value, type)
+        }
+        for model in values:
+            if issubclass(model, BaseModel) and model.__module__.startswith(PACKAGE):
+                model.model_rebuild()
 
     @contextmanager
     def _noted_imports(self):

@@ -12,8 +12,8 @@ import sys
 
 _FORWARDED = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGUSR1, _signal.SIGUSR2)
 
-#: Modules that `python -m` may run by the server.
-_MODULES = ("snakemake", "torch.distributed.run")
+#: Modules that the server runs for `python -m`, and for the programs of these names.
+_MODULES = {"snakemake": "snakemake", "torchrun": "torch.distributed.run"}
 
 
 def main(name, address):
@@ -74,10 +74,10 @@ def _call(name, arguments):
     """Return what the server has to know; None for what the real Python has to run."""
     # torchrun starts its processes with -u, which is about the streams alone.
     arguments = arguments[arguments[:1] == ["-u"] :]
-    if name == "snakemake":
+    if name in _MODULES:
         program = os.path.join(os.path.dirname(sys.executable), name)
-        module, rest = "snakemake", [program, *arguments]
-    elif arguments[:1] == ["-m"] and arguments[1] in _MODULES:
+        module, rest = _MODULES[name], [program, *arguments]
+    elif arguments[:1] == ["-m"] and arguments[1] in _MODULES.values():
         module, rest = arguments[1], arguments[1:]
     elif arguments and arguments[0].endswith(".py"):
         module, rest = None, arguments
@@ -89,6 +89,8 @@ def _call(name, arguments):
     return {
         "module": module,
         "arguments": rest,
+        # As in an environment, the Python that was called.
+        "executable": os.path.join(os.path.dirname(sys.argv[0]), "python"),
         "folder": os.getcwd(),
         "environment": dict(os.environ),
         "umask": umask,

@@ -2,17 +2,16 @@
 
 Importing PyTorch, Snakemake and others takes longer than most programs of a test. So a server
 imports them once, and forks for every call. The folder of its programs, put first in PATH, holds
-`python` and `snakemake`: small clients that hand their arguments, environment, folder and open
-files to the server, pass signals on, and end as their fork ends. The server never imports memtrain,
-since tests run copies of it that differ; it compiles the files of this repository, and a copy whose
-bytes are the same is not compiled again. Other calls (`-c`, most modules) run the real Python.
+`python`, `snakemake` and `torchrun`: small clients that hand their arguments, environment, folder
+and open files to the server, pass signals on, and end as their fork ends. Tests run copies of this
+repository that differ; what is the same in them is not compiled and imported again (see
+`kept_modules`). Other calls (`-c`, most modules) run the real Python.
 """
 
+import _imp
 import array
 import ctypes
-import gc
 import importlib
-import inspect
 import marshal
 import os
 import resource
@@ -24,27 +23,9 @@ import stat
 import subprocess
 import sys
 import tempfile
-import weakref
+import types
 from contextlib import suppress
 from pathlib import Path
-
-MODULES = (
-    *("torch", "numpy", "yaml", "pydantic", "safetensors.torch", "psutil", "rich.progress"),
-    *("torch.distributed", "torch.func", "torch.optim.lr_scheduler", "torch.utils.data"),
-    *("torch.distributed.run", "torch._dynamo"),
-    *(
-        "torch.distributed.fsdp",
-        "torchmetrics",
-        "pyarrow.csv",
-        "pyarrow.parquet",
-        "matplotlib.pyplot",
-    ),
-    *("snakemake.cli", "snakemake.api", "snakemake.dag", "snakemake.logging", "sqlite3"),
-    *("snakemake.executors.local", "snakemake.profiles", "snakemake.report.html_reporter"),
-    *("snakemake.benchmark", "snakemake.assets", "snakemake.storage", "argparse_dataclass"),
-    *("smart_open", "encodings.idna", "graphlib", "pydantic.dataclasses", "matplotlib.style"),
-    *(f"PIL.{kind}ImagePlugin" for kind in ("Bmp", "Gif", "Jpeg", "Ppm", "Png")),
-)
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
@@ -68,7 +49,7 @@ def start(folder, owner):
     address = f"{tempfile.mkdtemp(prefix='warm-')}/socket"
     # Its end says that the server can be called; it answers when it has imported its modules.
     subprocess.run([sys.executable, __file__, address, str(owner)], check=True)
-    for name in ("python", "snakemake"):
+    for name in ("python", "snakemake", "torchrun"):
         program = folder / name
         program.write_text(
             _CLIENT.format(
@@ -95,37 +76,26 @@ def serve(address, owner):
         if os.fork():
             os._exit(0)
         os.setsid()
-        _import_all()
+        from warm_packages import warm_up
+
+        code = warm_up(Path(__file__).resolve().parents[1] / "scripts")
         # Until now, an error was told where that of a test is.
         nothing = os.open(os.devnull, os.O_RDWR)
         for number in range(3):
             os.dup2(nothing, number)
-        _answer(listener, owner_ends)
+        _answer(listener, owner_ends, code)
     shutil.rmtree(os.path.dirname(address), ignore_errors=True)
     os._exit(0)
 
 
-def _import_all():
-    """Import the packages and the modules of this repository, without garbage collection."""
-    from kept_modules import KeptModules, compile_once
+def _answer(listener, owner_ends, code):
+    """Fork for every call, and tell its end, until the owner has ended.
 
-    gc.disable()
-    for name in MODULES:
-        with suppress(ImportError):
-            importlib.import_module(name)
-    for finalizer in list(weakref.finalize._registry):
-        # The operators of PyTorch need not be taken down one by one at the end of every fork.
-        finalizer.atexit = False
-    scripts = Path(__file__).resolve().parents[1] / "scripts"
-    KeptModules(scripts, compile_once(scripts))
-    inspect.stack()  # It remembers the files of all modules.
-    gc.collect()
-    gc.freeze()
-    gc.enable()
-
-
-def _answer(listener, owner_ends):
-    """Fork for every call, and tell its end, until the owner has ended."""
+    Args:
+        listener: the socket at which clients call.
+        owner_ends: readable when the owner has ended.
+        code: the code of the files of this repository by their bytes.
+    """
     programs, clients = {}, {}
     while True:
         readable, _, _ = select.select([listener, owner_ends, *programs, *clients], [], [])
@@ -134,7 +104,7 @@ def _answer(listener, owner_ends):
         if listener in readable:
             connection, _ = listener.accept()
             with suppress(OSError):
-                program = _start(connection)
+                program = _start(connection, code)
                 ended = os.pidfd_open(program)
                 programs[ended], clients[connection] = (program, connection), program
         for client in clients.keys() & readable:
@@ -149,13 +119,13 @@ def _answer(listener, owner_ends):
                 connection.sendall(f"{status}\n".encode())
 
 
-def _start(connection):
+def _start(connection, code):
     """Run a call in a fork; tell its process, and return it."""
     call, files = _receive(connection)
     program = os.fork()
     if program == 0:
         _die_with_parent()
-        _become(call, files)
+        _become(call, files, code)
     for file in files:
         os.close(file)
     with suppress(OSError):
@@ -178,7 +148,7 @@ def _die_with_parent():
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
-def _become(call, files):
+def _become(call, files, code):
     """Run the program of a call in this process, and end it as Python would."""
     os.setsid()
     for number, file in enumerate(files):
@@ -197,7 +167,7 @@ def _become(call, files):
     os.environ.update(call["environment"])
     _set_threads()
     _open_streams()
-    status = _run(call)
+    status = _run(call, code)
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -231,7 +201,7 @@ def _open_streams():
         setattr(sys, f"__{stream}__", raw)
 
 
-def _run(call):
+def _run(call, known):
     import atexit
     import runpy
     import threading
@@ -242,7 +212,7 @@ def _run(call):
     sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))
     extra = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
     base = [part for part in sys.path if part != str(Path(__file__).parent)]
-    sys.argv = call["arguments"]
+    sys.argv, sys.executable = call["arguments"], call["executable"]
     first = os.getcwd() if call["module"] else str(Path(call["arguments"][0]).resolve().parent)
     sys.path[:] = [first, *extra, *base]
     status = 0
@@ -254,7 +224,7 @@ def _run(call):
         elif call["module"]:
             runpy.run_module(call["module"], run_name="__main__", alter_sys=True)
         else:
-            runpy.run_path(call["arguments"][0], run_name="__main__")
+            _run_script(call["arguments"][0], known)
     except SystemExit as end:
         code = end.code
         if code is not None and not isinstance(code, int):
@@ -270,6 +240,25 @@ def _run(call):
     threading._shutdown()
     atexit._run_exitfuncs()
     return status
+
+
+def _run_script(path, known):
+    """Run a file as Python runs the file that it is called with.
+
+    Args:
+        path: the file.
+        known: the code of some files by their bytes.
+    """
+    content = Path(path).read_bytes()
+    code = known.get(content)
+    if code is None:
+        code = compile(content, path, "exec", dont_inherit=True)
+    else:
+        _imp._fix_co_filename(code, path)
+    main = types.ModuleType("__main__")
+    main.__file__ = path
+    sys.modules["__main__"] = main
+    exec(code, vars(main))
 
 
 if __name__ == "__main__":

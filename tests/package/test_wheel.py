@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
@@ -16,6 +15,7 @@ from packaging.requirements import Requirement
 
 from memtrain.workflow.result_code import code_digest, script_code
 from tests.docs.pages import read_page
+from tests.programs import quick_python
 
 #: One process builds the wheel and installs it for all of these tests.
 pytestmark = pytest.mark.xdist_group("package")
@@ -83,11 +83,12 @@ def test_every_command_works_from_the_wheel(wheel, tmp_path):
     (tmp_path / "project").mkdir()
     rows = [f"{number},{number % 7},{3 * number + number % 7}" for number in range(200)]
     (tmp_path / "project/own.csv").write_text("\n".join(["size,kind,price", *rows]) + "\n")
-    program = "import sys; from memtrain.frontdoor.console import main; sys.exit(main())"
+    program = tmp_path / "command.py"
+    program.write_text("import sys; from memtrain.frontdoor.console import main; sys.exit(main())")
 
     def memtrain(*words):
         done = subprocess.run(
-            [sys.executable, "-c", program, *words],
+            [quick_python(), program, *words],
             cwd=tmp_path / "project",
             capture_output=True,
             text=True,

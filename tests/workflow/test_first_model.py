@@ -3,19 +3,19 @@
 import json
 import os
 import subprocess
-import sys
 
 import pytest
 from benchmarks.first_datasets import DATASETS
 from benchmarks.first_results import first_result
 
+from tests.programs import quick_python
 from tests.tables import KINDS
 
 
 def memtrain(repository, folder, *arguments):
     """Call the command of the checkout in a folder, and return what it printed."""
     done = subprocess.run(
-        [sys.executable, repository / "scripts/memtrain_command.py", *arguments],
+        [quick_python(), repository / "scripts/memtrain_command.py", *arguments],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -50,12 +50,14 @@ def test_the_rows_are_imported_and_the_splits_resolved(repository, tmp_path, kin
 @pytest.mark.parametrize("name", ["sorted", "plants", "tokens"])
 def test_arrays_sorted_by_class_tables_without_names_and_tokens(tmp_path, name):
     """`python -m benchmarks first_results` runs datasets of all kinds, with more rows."""
-    for score in first_result(DATASETS[name], tmp_path, size=0.1).scores:
+    found = first_result(DATASETS[name], tmp_path, size=0.1, python=quick_python())
+    for score in found.scores:
         assert score.gain > 3, score
 
 
 def test_noise_is_not_taken_for_something(tmp_path):
-    (score,) = first_result(DATASETS["noise"], tmp_path, size=0.1).scores
+    found = first_result(DATASETS["noise"], tmp_path, size=0.1, python=quick_python())
+    (score,) = found.scores
     assert abs(score.gain) < 3
 
 

@@ -32,6 +32,8 @@ counted.batched = True
 #: Results of a training whose bytes are the same everywhere.
 PROMISED = ["splits/*/model.safetensors", "splits/*/history.csv"]
 
+MODEL = "results/small/splits/first/model.safetensors"
+
 
 def one_split():
     """Return a configuration of one split, whose training saves its state every two steps."""
@@ -50,7 +52,7 @@ def test_a_training_that_is_killed_goes_on_in_the_next_try(new_project):
         (project / "preparing.py").write_text(PREPARING)
         for number in range(killed_before):
             (project / f"killed.{number}").touch()
-        run = project.snakemake("--retries", "2")
+        run = project.snakemake("--retries", "2", MODEL)
         assert run.jobs.count("train first") == (3 if name == "killed" else 1), run.output
         log = (project / "results/small/logs/train/first.log").read_text()
         assert ("going on after step" in log) == (name == "killed")
@@ -70,7 +72,7 @@ def test_a_training_longer_than_its_job_goes_on_in_the_next_job(new_project):
         rule = (project / "rules/training.smk").read_text()
         rule = rule.replace("{resources.runtime}", minutes)
         (project / "rules/training.smk").write_text(rule)
-        run = project.snakemake("--retries", "9", check=False)
+        run = project.snakemake("--retries", "9", MODEL, check=False)
         assert run.status == 0, run.output
         results.append((project.results(*PROMISED), run.jobs.count("train first")))
     assert results[0][0] == results[1][0]
@@ -90,12 +92,13 @@ def test_after_ctrl_c_the_next_call_goes_on_from_that_step(new_project):
     configuration["running"] = {"checkpoint": {"steps": 1000}}
     project = new_project(configuration)
     (project / "preparing.py").write_text(INTERRUPTING)
-    run = project.snakemake(check=False, group=True)
+    project.snakemake("--until", "resolve_splits")
+    run = project.snakemake(MODEL, check=False, group=True)
     assert run.status != 0
     log = project / "results/small/logs/train/first.log"
     stopped = "SIGINT was received: stopped after step 7 of 36; its state is saved"
     assert stopped in log.read_text(), run.output
-    run = project.snakemake()
+    run = project.snakemake(MODEL)
     assert "train first" in run.jobs
     assert "going on after step 7," in log.read_text()
 
@@ -105,7 +108,7 @@ def test_another_launcher_makes_nothing_again_and_gives_the_same_bytes(project):
     launcher = "train:launcher=torchrun --standalone --nproc-per-node=2"
     assert project.snakemake("--set-resources", launcher).jobs == []
     shutil.rmtree(project / "results/small/splits/first")
-    run = project.snakemake("--set-resources", launcher)
+    run = project.snakemake("--set-resources", launcher, "--", MODEL)
     assert "train first" in run.jobs
     log = (project / "results/small/logs/train/first.log").read_text()
     assert "processes: 2" in log

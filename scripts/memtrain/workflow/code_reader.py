@@ -2,7 +2,8 @@
 
 import ast
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,9 @@ class CodeFacts:
 #: files, and parses only those that have changed. ``known_code`` adds what earlier jobs have found.
 _FACTS_OF_CONTENTS: dict[str, CodeFacts] = {}
 
+#: Functions that return more such facts, and were not called yet.
+_SOURCES: list[Callable[[], Mapping[str, CodeFacts]]] = []
+
 
 class CodeReader:
     """Reads files of code, and each of them only once while it does not change.
@@ -80,9 +84,20 @@ def known_facts() -> dict[str, CodeFacts]:
     return dict(_FACTS_OF_CONTENTS)
 
 
-def learn(facts: Mapping[str, CodeFacts]) -> None:
-    """Add what another process has found in contents, by their digests."""
-    _FACTS_OF_CONTENTS.update(facts)
+@contextmanager
+def learning_from(source: Callable[[], Mapping[str, CodeFacts]]) -> Iterator[None]:
+    """In this context, ask what another process has found before the first content is parsed.
+
+    Args:
+        source: returns what was found in contents, by their digests. It is called once, or not at
+            all where this process knows every content.
+    """
+    _SOURCES.append(source)
+    try:
+        yield
+    finally:
+        if source in _SOURCES:
+            _SOURCES.remove(source)
 
 
 def to_note(facts: CodeFacts) -> list[Any]:
@@ -105,6 +120,8 @@ def _facts_of_content(path: Path) -> CodeFacts:
     content = path.read_bytes()
     is_python = path.suffix == ".py"
     key = _digest(content) + (".py" if is_python else "")
+    while key not in _FACTS_OF_CONTENTS and _SOURCES:
+        _FACTS_OF_CONTENTS.update(_SOURCES.pop()())
     if key not in _FACTS_OF_CONTENTS:
         _FACTS_OF_CONTENTS[key] = _read_facts(content, path) if is_python else _other(content)
     return _FACTS_OF_CONTENTS[key]

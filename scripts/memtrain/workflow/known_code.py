@@ -13,7 +13,7 @@ from pathlib import Path
 from memtrain.core.errors import UserError
 from memtrain.system import canonical_json, checked_json
 from memtrain.system.digests import digest_of_file
-from memtrain.workflow.code_reader import CodeFacts, from_note, known_facts, learn, to_note
+from memtrain.workflow.code_reader import CodeFacts, from_note, known_facts, learning_from, to_note
 
 #: Most contents that a file keeps. Every edit of the code adds some; one that has more is written
 #: anew, with those that a job needs.
@@ -30,10 +30,13 @@ def known_code(file: Path) -> Iterator[None]:
     Args:
         file: the file that keeps what was found, JSON; it may be missing or damaged.
     """
-    known = _read(file)
-    learn(known)
-    yield
-    found = known_facts()
+    read = cache(lambda: _read(file))
+    with learning_from(read):
+        yield
+    if file.exists() and not read.cache_info().currsize:
+        # This process was forked from one that knew all of it.
+        return
+    known, found = read(), known_facts()
     if found.keys() <= known.keys():
         return
     if len(found) > _MOST_CONTENTS:

@@ -130,7 +130,8 @@ def figure(
         yield drawn
         image = io.BytesIO()
         with _no_warnings_of_glyphs():
-            drawn.savefig(image, format="png", metadata={"Software": None})
+            # Unlike savefig, which draws a figure twice where it has a layout.
+            FigureCanvasAgg(drawn).print_png(image, metadata={"Software": None})
     write_bytes(path, image.getvalue())
 
 
