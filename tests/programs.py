@@ -1,11 +1,14 @@
 """Where tests find the programs `python` and `snakemake` that they call as users do."""
 
 import os
+import select
+import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from tests.sharing import is_worker, made_once
-from tests.warm_python import start
+from tests.warm_python import EXECUTABLE, start
 
 #: The folder of programs that start quickly, once a test has asked for one.
 _WARM = "MEMTRAIN_TESTS_PROGRAMS"
@@ -30,6 +33,11 @@ def quick_python():
     """
     folder = _quick_programs()
     return os.path.join(folder, "python") if folder else sys.executable
+
+
+def starting_quickly():
+    """Return the environment of a program that starts programs of its own by ``quick_python``."""
+    return os.environ | {EXECUTABLE: quick_python()}
 
 
 def search_path(last=None, warm=True):
@@ -57,3 +65,27 @@ def _quick_programs():
         made = made_once(_factories[0], "programs", lambda path: start(path, owner))
         os.environ[_WARM] = str(made)
     return os.environ.get(_WARM)
+
+
+def processes_in(folder):
+    """Return the ids of all processes whose working folder this is."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cwd"):
+        with suppress(OSError):
+            if path.readlink() == Path(folder).resolve():
+                found.append(int(path.parent.name))
+    return found
+
+
+def kill_processes_in(folder):
+    """Kill all processes whose working folder this is, and wait for their ends.
+
+    A program that starts quickly is killed with its caller, but a moment later.
+    """
+    while found := processes_in(folder):
+        for pid in found:
+            with suppress(ProcessLookupError):
+                process = os.pidfd_open(pid)
+                signal.pidfd_send_signal(process, signal.SIGKILL)
+                select.select([process], [], [])
+                os.close(process)

@@ -5,7 +5,7 @@ imports them once, and forks for every call. The folder of its programs, put fir
 `python` and `snakemake`: small clients that hand their arguments, environment, folder and open
 files to the server, pass signals on, and end as their fork ends. The server never imports memtrain,
 since tests run copies of it that differ; it compiles the files of this repository, and a copy whose
-bytes are the same is not compiled again. Other calls (`-c`, most modules) run the real Python.
+bytes are the same is not compiled again. Other calls (options, most modules) run the real Python.
 """
 
 import array
@@ -24,6 +24,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import types
 import weakref
 from contextlib import suppress
 from pathlib import Path
@@ -43,8 +44,12 @@ MODULES = (
     *("snakemake.executors.local", "snakemake.profiles", "snakemake.report.html_reporter"),
     *("snakemake.benchmark", "snakemake.assets", "snakemake.storage", "argparse_dataclass"),
     *("smart_open", "encodings.idna", "graphlib", "pydantic.dataclasses", "matplotlib.style"),
+    *("mlflow", "mlflow.tracking.client", "tensorboard.summary.writer.record_writer"),
     *(f"PIL.{kind}ImagePlugin" for kind in ("Bmp", "Gif", "Jpeg", "Ppm", "Png")),
 )
+
+#: Names the Python that a program starts its own programs by; not set, this is the real one.
+EXECUTABLE = "MEMTRAIN_TESTS_EXECUTABLE"
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
@@ -231,6 +236,15 @@ def _open_streams():
         setattr(sys, f"__{stream}__", raw)
 
 
+def _first_folder(call):
+    """Return the folder in which modules are looked for first, or nothing, as a list."""
+    if call["is_safe"]:
+        return []
+    if call["code"] is not None:
+        return [""]
+    return [os.getcwd() if call["module"] else str(Path(call["arguments"][0]).resolve().parent)]
+
+
 def _run(call):
     import atexit
     import runpy
@@ -243,8 +257,8 @@ def _run(call):
     extra = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
     base = [part for part in sys.path if part != str(Path(__file__).parent)]
     sys.argv = call["arguments"]
-    first = os.getcwd() if call["module"] else str(Path(call["arguments"][0]).resolve().parent)
-    sys.path[:] = [first, *extra, *base]
+    sys.path[:] = [*_first_folder(call), *extra, *base]
+    sys.executable = os.environ.get(EXECUTABLE, sys.executable)
     status = 0
     try:
         if call["module"] == "torch.distributed.run":
@@ -253,6 +267,9 @@ def _run(call):
             importlib.import_module(call["module"]).main()
         elif call["module"]:
             runpy.run_module(call["module"], run_name="__main__", alter_sys=True)
+        elif call["code"] is not None:
+            main = sys.modules["__main__"] = types.ModuleType("__main__")
+            exec(compile(call["code"], "<string>", "exec", dont_inherit=True), main.__dict__)
         else:
             runpy.run_path(call["arguments"][0], run_name="__main__")
     except SystemExit as end:

@@ -4,9 +4,10 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from contextlib import contextmanager
+
+from tests.programs import quick_python
 
 PROGRAM = """
 import sys, time
@@ -38,7 +39,7 @@ def started(rank, port, repository):
         "RANK": str(rank),
     }
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM],
+        [quick_python(), "-c", PROGRAM],
         env=os.environ | environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
