@@ -64,6 +64,7 @@ class KeptModules:
                     importlib.import_module(module.name)
             self._read_code(folder)
             self._make_schemas()
+            self._find_loaders()
         names = [name for name in sys.modules if name.partition(".")[0] == PACKAGE]
         self._modules = {name: sys.modules.pop(name) for name in names}
         for package, _, module in (name.rpartition(".") for name in names if "." in name):
@@ -103,6 +104,16 @@ class KeptModules:
         for model in values:
             if issubclass(model, BaseModel) and model.__module__.startswith(PACKAGE):
                 model.model_rebuild()
+
+    def _find_loaders(self):
+        """Let the package replace the loaders that it watches, wherever modules have them.
+
+        A training does this at its start, and goes through all that all modules hold.
+        """
+        name = f"{PACKAGE}.system.opened_files"
+        if name in sys.modules:
+            with sys.modules[name].told_of_opened_files(lambda path, use: None):
+                pass
 
     @contextmanager
     def _noted_imports(self):

@@ -1,7 +1,10 @@
 """Where tests find the programs `python` and `snakemake` that they call as users do."""
 
 import os
+import select
+import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from tests.sharing import is_worker, made_once
@@ -57,3 +60,27 @@ def _quick_programs():
         made = made_once(_factories[0], "programs", lambda path: start(path, owner))
         os.environ[_WARM] = str(made)
     return os.environ.get(_WARM)
+
+
+def processes_in(folder):
+    """Return the ids of all processes whose working folder this is."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cwd"):
+        with suppress(OSError):
+            if path.readlink() == Path(folder).resolve():
+                found.append(int(path.parent.name))
+    return found
+
+
+def kill_processes_in(folder):
+    """Kill all processes whose working folder this is, and wait for their ends.
+
+    A program that starts quickly is killed with its caller, but a moment later.
+    """
+    while found := processes_in(folder):
+        for pid in found:
+            with suppress(ProcessLookupError):
+                process = os.pidfd_open(pid)
+                signal.pidfd_send_signal(process, signal.SIGKILL)
+                select.select([process], [], [])
+                os.close(process)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from memtrain.workflow.result_code import own_modules, result_code_digest
-from tests.programs import quick_python
+from tests.programs import kill_processes_in, quick_python
 
 SCRIPT = Path(__file__).resolve().parents[1] / "scripts" / "train.py"
 
@@ -77,11 +77,10 @@ class Training:
             status: expected exit status; None for any.
             environment: further environment variables.
         """
-        python = quick_python()
         done = subprocess.run(
-            self.command(*arguments, processes=processes, python=python),
+            self.command(*arguments, processes=processes, python=quick_python()),
             cwd=self.folder,
-            env=self.environment({"PYTHON_EXEC": python} | environment),
+            env=self.environment({"PYTHON_EXEC": quick_python()} | environment),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -94,12 +93,13 @@ class Training:
     def started(self, *arguments, processes=1, **environment):
         """Start the training in a process group of its own, and yield its process.
 
-        The group is killed at the end if it still runs.
+        Where the tests have a Python that starts quickly, this process passes signals on to the one
+        that trains. What still runs at the end is killed.
         """
         process = subprocess.Popen(
-            self.command(*arguments, processes=processes),
+            self.command(*arguments, processes=processes, python=quick_python()),
             cwd=self.folder,
-            env=self.environment(environment),
+            env=self.environment({"PYTHON_EXEC": quick_python()} | environment),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -109,8 +109,12 @@ class Training:
             yield process
         finally:
             if process.poll() is None:
-                os.killpg(process.pid, 9)
+                self.kill()
             process.communicate()
+
+    def kill(self):
+        """Kill all processes of the training, and wait for their ends."""
+        kill_processes_in(self.folder)
 
     def environment(self, variables):
         """Return the environment of a run, with further variables."""

@@ -12,8 +12,9 @@ import sys
 
 _FORWARDED = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP, _signal.SIGUSR1, _signal.SIGUSR2)
 
-#: Modules that the server runs for `python -m`, and for the programs of these names.
+#: The modules of programs, which the server runs for `python -m` as well, and more of those.
 _MODULES = {"snakemake": "snakemake", "torchrun": "torch.distributed.run"}
+_MORE_MODULES = ("memtrain.tracking.follower", "benchmarks.gpu", "benchmarks.gpu.point")
 
 
 def main(name, address):
@@ -74,11 +75,17 @@ def _call(name, arguments):
     """Return what the server has to know; None for what the real Python has to run."""
     # torchrun starts its processes with -u, which is about the streams alone.
     arguments = arguments[arguments[:1] == ["-u"] :]
+    # A follower is started with -P, since no module is to be looked for in its folder.
+    is_safe = arguments[:2] == ["-P", "-m"]
+    arguments = arguments[is_safe:]
+    code = None
     if name in _MODULES:
         program = os.path.join(os.path.dirname(sys.executable), name)
         module, rest = _MODULES[name], [program, *arguments]
-    elif arguments[:1] == ["-m"] and arguments[1] in _MODULES.values():
+    elif arguments[:1] == ["-m"] and arguments[1] in (*_MODULES.values(), *_MORE_MODULES):
         module, rest = arguments[1], arguments[1:]
+    elif arguments[:1] == ["-c"]:
+        module, code, rest = None, arguments[1], ["-c", *arguments[2:]]
     elif arguments and arguments[0].endswith(".py"):
         module, rest = None, arguments
     else:
@@ -88,6 +95,8 @@ def _call(name, arguments):
     os.umask(umask)
     return {
         "module": module,
+        "code": code,
+        "is_safe": is_safe,
         "arguments": rest,
         # As in an environment, the Python that was called.
         "executable": os.path.join(os.path.dirname(sys.argv[0]), "python"),

@@ -22,6 +22,7 @@ MODULES = (
     *("smart_open", "encodings.idna", "graphlib", "platformdirs"),
     *("pydantic.dataclasses", "pydantic._internal._serializers"),
     *("matplotlib.pyplot", "matplotlib.style.core"),
+    *("mlflow", "mlflow.tracking.client", "tensorboard.summary.writer.record_writer"),
     *(f"PIL.{kind}ImagePlugin" for kind in ("Bmp", "Gif", "Jpeg", "Ppm", "Png")),
 )
 

@@ -5,7 +5,7 @@ imports them once, and forks for every call. The folder of its programs, put fir
 `python`, `snakemake` and `torchrun`: small clients that hand their arguments, environment, folder
 and open files to the server, pass signals on, and end as their fork ends. Tests run copies of this
 repository that differ; what is the same in them is not compiled and imported again (see
-`kept_modules`). Other calls (`-c`, most modules) run the real Python.
+`kept_modules`). Other calls (options, most modules) run the real Python.
 """
 
 import _imp
@@ -201,6 +201,15 @@ def _open_streams():
         setattr(sys, f"__{stream}__", raw)
 
 
+def _first_folder(call):
+    """Return the folder in which modules are looked for first, or nothing, as a list."""
+    if call["is_safe"]:
+        return []
+    if call["code"] is not None:
+        return [""]
+    return [os.getcwd() if call["module"] else str(Path(call["arguments"][0]).resolve().parent)]
+
+
 def _run(call, known):
     import atexit
     import runpy
@@ -212,9 +221,9 @@ def _run(call, known):
     sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))
     extra = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
     base = [part for part in sys.path if part != str(Path(__file__).parent)]
-    sys.argv, sys.executable = call["arguments"], call["executable"]
-    first = os.getcwd() if call["module"] else str(Path(call["arguments"][0]).resolve().parent)
-    sys.path[:] = [first, *extra, *base]
+    sys.argv = call["arguments"]
+    sys.path[:] = [*_first_folder(call), *extra, *base]
+    sys.executable = call["executable"]
     status = 0
     try:
         if call["module"] == "torch.distributed.run":
@@ -223,6 +232,9 @@ def _run(call, known):
             importlib.import_module(call["module"]).main()
         elif call["module"]:
             runpy.run_module(call["module"], run_name="__main__", alter_sys=True)
+        elif call["code"] is not None:
+            main = sys.modules["__main__"] = types.ModuleType("__main__")
+            exec(compile(call["code"], "<string>", "exec", dont_inherit=True), main.__dict__)
         else:
             _run_script(call["arguments"][0], known)
     except SystemExit as end:

@@ -10,6 +10,8 @@ import pytest
 from benchmarks.gpu.__main__ import POINTS, table
 from benchmarks.gpu.running import GRACE_SECONDS, Point, run_point
 
+from tests.programs import quick_python
+
 pytestmark = pytest.mark.slow
 
 FINDS_ONE = """
@@ -32,6 +34,11 @@ def new_point(tmp_path, monkeypatch):
     return new_point
 
 
+@pytest.fixture
+def points_start_quickly(monkeypatch):
+    monkeypatch.setattr(sys, "executable", quick_python())
+
+
 def test_all_points_together_end_within_eight_minutes():
     assert sum(point.seconds + GRACE_SECONDS for point in POINTS) <= 8 * 60
 
@@ -39,7 +46,7 @@ def test_all_points_together_end_within_eight_minutes():
 def test_the_rehearsal_on_a_cpu_runs_every_point(repository, tmp_path):
     path = tmp_path / "gpu.json"
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.gpu", "--device", "cpu", "--json", path],
+        [quick_python(), "-m", "benchmarks.gpu", "--device", "cpu", "--json", path],
         cwd=repository,
         capture_output=True,
         text=True,
@@ -54,6 +61,7 @@ def test_the_rehearsal_on_a_cpu_runs_every_point(repository, tmp_path):
     assert "NO" not in found
 
 
+@pytest.mark.usefixtures("points_start_quickly")
 def test_a_point_that_fails_tells_why_and_what_it_found_before(new_point):
     outcome = run_point(new_point("fails", "    raise ArithmeticError('a kernel broke')\n"), "cpu")
     assert (outcome.state, outcome.is_good) == ("failed", False)
@@ -90,6 +98,7 @@ def is_running(pid):
     return state not in "ZX"
 
 
+@pytest.mark.usefixtures("points_start_quickly")
 def test_what_must_not_be_is_told_by_the_exit_status(new_point):
     lines = "    yield Finding('two runs are equal', 'NO', is_wrong=True)\n"
     outcome = run_point(new_point("wrong", lines), "cpu")

@@ -4,15 +4,13 @@ import json
 import os
 import signal
 import subprocess
-import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import predict
 from memtrain.training.trainer import Trainer
+from tests.programs import quick_python
 from tests.trainings import code_of_training
 from tests.unit.inference.imported_models import (
     COLUMNS,
@@ -24,7 +22,23 @@ from tests.unit.inference.imported_models import (
 
 pytestmark = pytest.mark.slow
 
-PROGRAM = Path(predict.__file__)
+#: Predicts, and kills itself when it has kept some pieces and is about to keep another.
+PROGRAM = """
+import json, os, signal, sys
+from pathlib import Path
+import predict
+
+pieces, *arguments = sys.argv[1:]
+
+def watch(event, changed):
+    if event == "os.rename" and Path(changed[1]).name == "pieces.json":
+        note = Path(changed[1])
+        if note.exists() and len(json.loads(note.read_text())["pieces"]) >= int(pieces):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+sys.addaudithook(watch)
+predict.main(arguments)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -54,17 +68,16 @@ class Prediction:
         assert predict.main(arguments) == 0
 
     def kill_after(self, pieces):
-        """Run the program, and kill it when it has kept some pieces."""
+        """Run the program, which is killed when it has kept some pieces."""
         options = ["--predictions", str(self.output), "--keep-every", "0"]
-        child = subprocess.Popen(
-            [sys.executable, str(PROGRAM), *self.arguments, *options],
+        done = subprocess.run(
+            [quick_python(), "-c", PROGRAM, str(pieces), *self.arguments, *options],
+            env=os.environ | {"PYTHONPATH": os.path.dirname(predict.__file__)},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        while len(self.kept()) < pieces and child.poll() is None:
-            time.sleep(0.002)
-        child.send_signal(signal.SIGKILL)
-        assert child.wait() == -signal.SIGKILL
+        assert done.returncode == -signal.SIGKILL
+        assert len(self.kept()) >= pieces
         assert not self.output.exists()
 
     def kept(self):

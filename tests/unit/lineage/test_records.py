@@ -5,7 +5,6 @@ import concurrent.futures
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,7 @@ from memtrain.lineage.records.arguments import (
 )
 from memtrain.lineage.records.record_store import RecordStore
 from memtrain.lineage.records.run_record import RunRecord
+from tests.programs import quick_python
 from tests.trainings import wait_until
 
 pytestmark = pytest.mark.slow
@@ -31,7 +31,7 @@ ROWS = "{rows: 100, features: 3, seed: 1}"
 
 def run(folder, script, *arguments, status=0, **environment):
     done = subprocess.run(
-        [sys.executable, SCRIPTS / f"{script}.py", *map(str, arguments)],
+        [quick_python(), SCRIPTS / f"{script}.py", *map(str, arguments)],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -118,7 +118,7 @@ def test_a_mistake_ends_later_tries_in_the_same_run_of_the_workflow(tmp_path):
 
 def test_a_killed_run_stays_recorded_as_running(tmp_path):
     settings = "{rows: 30000000, features: 20}"
-    command = [sys.executable, SCRIPTS / "generate_data.py", "--settings", settings]
+    command = [quick_python(), SCRIPTS / "generate_data.py", "--settings", settings]
     command += ["--data", "data.npy", "--source", "source.json", "--records", "records"]
     with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL) as process:
         wait_until(lambda: list(tmp_path.glob("records/started/*.jsonl")))
@@ -151,7 +151,7 @@ def test_a_full_disk_is_reported_and_leaves_no_torn_record(tmp_path):
     given = ["--settings", ROWS, "--data", "data.npy", "--source", "source.json"]
     for lineage, status in (("{}", 0), ("{required: true}", 1)):
         done = subprocess.run(
-            [sys.executable, "-c", program, *given, "--records", "r", "--lineage", lineage],
+            [quick_python(), "-c", program, *given, "--records", "r", "--lineage", lineage],
             cwd=tmp_path,
             capture_output=True,
             text=True,
@@ -174,7 +174,7 @@ def record_some(folder, number):
         "  store.ended(r)\n"
     )
     environment = os.environ | {"PYTHONPATH": str(SCRIPTS)}
-    subprocess.run([sys.executable, "-c", program], check=True, env=environment)
+    subprocess.run([quick_python(), "-c", program], check=True, env=environment)
 
 
 def test_many_processes_record_at_once(tmp_path):

@@ -4,12 +4,25 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from urllib.request import urlopen
+
+from tests.programs import quick_python
+
+#: Serves the application of MLflow, as `mlflow server` does by two processes that import it.
+_SERVE = """
+import sys
+from mlflow.server import app
+from mlflow.server.handlers import initialize_backend_stores
+from werkzeug.serving import run_simple
+
+port, folder = sys.argv[1:]
+database = f"sqlite:///{folder}/mlflow.db"
+initialize_backend_stores(database, database, folder)
+run_simple("127.0.0.1", int(port), app, threaded=True)
+"""
 
 
 def free_port():
@@ -22,15 +35,10 @@ def free_port():
 def mlflow_server(folder):
     """Start a server with its database in a folder, and yield its port."""
     port = free_port()
-    program = Path(sys.executable).with_name("mlflow")
-    database = f"sqlite:///{folder}/mlflow.db"
-    where = ["--backend-store-uri", database, "--host", "127.0.0.1", "--port", str(port)]
-    switches = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-    path = os.pathsep.join([str(program.parent), os.environ["PATH"]])
     with open(folder / "server.log", "w") as log:
         process = subprocess.Popen(
-            [str(program), "server", *where, "--workers", "1"],
-            env=os.environ | switches | {"PATH": path},
+            [quick_python(), "-c", _SERVE, str(port), str(folder)],
+            env=os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"},
             stdout=log,
             stderr=log,
             start_new_session=True,

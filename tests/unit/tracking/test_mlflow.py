@@ -64,11 +64,12 @@ def test_a_killed_training_is_one_run_with_each_step_once(project, line, experim
     checkpoints = ["--running", "{checkpoint: {steps: 3}}"]
     with training.started(*arguments(name, line), *checkpoints, SECONDS="0.3") as process:
         # Live: the server has steps while the training is far from its end.
-        wait_until(lambda: runs() and "training/loss" in runs()[0].data.metrics, pause=0.2)
+        wait_until(lambda: runs() and "training/loss" in runs()[0].data.metrics, pause=0.5)
         assert runs()[0].info.status == "RUNNING"
         wait_until(training.checkpoints)
         process.kill()
-    wait_until(lambda: runs()[0].info.status == "KILLED", pause=0.2)
+        process.wait()
+    wait_until(lambda: runs()[0].info.status == "KILLED", pause=0.5)
     assert "tracking." not in training.run(*arguments(name, line), *checkpoints, **SLOW)
     (run,) = runs()
     assert_has_results(client, run, training)
@@ -142,12 +143,15 @@ def test_a_server_that_comes_back_is_sent_what_it_missed(project, line, experime
     name, runs, client = experiment
     training = project()
     line.cut()
-    with training.started(*arguments(name, line), SECONDS="0.5") as process:
+    with training.started(*arguments(name, line), SECONDS="0.2") as process:
+        output = ""
+        while "warning:" not in output and (line_of_log := process.stdout.readline()):
+            output += line_of_log
         wait_until(lambda: training.is_at(5), pause=0.1)
         assert not runs()
         line.connect()
-        wait_until(lambda: runs() and "training/loss" in runs()[0].data.metrics, pause=0.2)
-        output = process.communicate(timeout=120)[0]
-    assert process.returncode == 0, output
+        wait_until(lambda: runs() and "training/loss" in runs()[0].data.metrics, pause=0.5)
+        output += process.stdout.read()
+        assert process.wait(timeout=120) == 0, output
     assert Counter(output.split())["warning:"] == 1, output
     assert_has_results(client, runs()[0], training)

@@ -1,8 +1,6 @@
 """Trainings that start from the weights of another model, and train only a part of them."""
 
 import json
-import os
-import signal
 
 import numpy as np
 import pytest
@@ -22,7 +20,7 @@ from memtrain.planning.split_resolution import resolve_splits
 from memtrain.recipes.model_file import read_origin
 from memtrain.system.digests import digest_of_file
 from memtrain.training.trainer import Trainer
-from tests.trainings import Training
+from tests.trainings import Training, wait_until
 
 GENERATOR = np.random.default_rng(0)
 FEATURES = GENERATOR.random((240, 4), dtype=np.float32)
@@ -335,11 +333,9 @@ def test_processes_and_kills_change_no_byte_of_a_training_that_starts_from_anoth
     two.run(*given, processes=2)
     assert two.digests() == one.digests()
     every = ("--running", "{checkpoint: {steps: 1}}")
-    with killed.started(*given, *every) as process:
-        while not killed.checkpoints():
-            assert process.poll() is None
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    with killed.started(*given, *every):
+        wait_until(killed.checkpoints)
+        killed.kill()
     steps = max(killed.checkpoints())
     assert steps < recipes["tuned"].training.sizes.steps
     assert f"going on after step {steps}" in killed.run(*given, *every)
@@ -354,11 +350,9 @@ def test_a_training_does_not_go_on_from_what_began_with_another_base(resolve_all
     model = base.folder / "model.safetensors"
     tuned = Training(tmp_path / "tuned", data, recipes["tuned"])
     every = ("--initial", str(model), "--running", "{checkpoint: {steps: 1}}")
-    with tuned.started(*every) as process:
-        while not tuned.checkpoints():
-            assert process.poll() is None
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    with tuned.started(*every):
+        wait_until(tuned.checkpoints)
+        tuned.kill()
     other = Training(tmp_path / "other", data, resolve_all({"base": BASE}, {"seed": 4})[1]["base"])
     other.run()
     model.write_bytes((other.folder / "model.safetensors").read_bytes())

@@ -13,6 +13,7 @@ import psutil
 import pytest
 import safetensors.torch
 
+from tests.programs import processes_in
 from tests.trainings import Training, wait_until
 from tests.unit.training import composed
 
@@ -191,15 +192,14 @@ def test_a_training_killed_while_saving_gives_the_same_bytes(new_training):
     uninterrupted.run()
     killed = new_training("killed", **big)
     for number in range(3):
-        with killed.started(*EVERY_STEP) as process:
+        with killed.started(*EVERY_STEP):
             wait_until(
                 lambda number=number: (
                     len(killed.checkpoints()) >= min(number + 1, 2)
                     and list(killed.state.glob(".step-*.pt.*"))
                 )
             )
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            killed.kill()
         assert list(killed.state.glob(".step-*"))
     assert "going on after" in killed.run(*EVERY_STEP)
     assert killed.digests() == uninterrupted.digests()
@@ -228,8 +228,8 @@ def test_a_signal_to_one_of_two_processes_stops_both_at_the_same_step(new_traini
     training = new_training("stopped", "mlp", epochs=3000)
     with training.started(processes=2) as process:
         wait_until(lambda: training.is_at(6))
-        workers = psutil.Process(process.pid).children()
-        (second,) = (one for one in workers if one.environ().get("RANK") == "1")
+        running = map(psutil.Process, processes_in(training.folder))
+        (second,) = (one for one in running if one.environ().get("RANK") == "1")
         second.send_signal(signal.SIGTERM)
         said, _ = process.communicate(timeout=60)
     (step,) = training.checkpoints()

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 
 from memtrain.data.indexing import index_shards
@@ -25,6 +24,7 @@ from memtrain.training.staging import (
     staged,
 )
 from memtrain.training.stopping import StopRequests, TrainingStopped
+from tests.programs import processes_in, quick_python
 from tests.trainings import Training, wait_until
 
 GENERATOR = np.random.default_rng(7)
@@ -166,10 +166,11 @@ def test_a_process_that_was_killed_while_copying_harms_nobody(resolve, tmp_path,
     for _ in range(10):
         with training.started(*ALWAYS, "--max-minutes", "0.2") as process:
             wait_until(lambda: list(local_disk.iterdir()))
-            process.send_signal(signal.SIGSTOP)
+            for pid in processes_in(training.folder):
+                os.kill(pid, signal.SIGSTOP)
             (copy,) = local_disk.iterdir()
             was_copying = copy.suffix == ".part"
-            process.kill()
+            training.kill()
             said = process.stdout.read()
         if was_copying:
             break
@@ -193,26 +194,14 @@ def test_a_training_that_was_killed_resumes_from_a_copy(new_training, local_disk
     )
     uninterrupted.run(*NEVER)
     often = ("--running", "{checkpoint: {steps: 5}}")
-    with killed.started(*ALWAYS, *often, processes=processes) as process:
+    with killed.started(*ALWAYS, *often, processes=processes):
         wait_until(lambda: killed.checkpoints())
-        # The processes that torchrun starts have sessions of their own, and outlive it.
-        for one in [*psutil.Process(process.pid).children(), process]:
-            one.kill()
-        process.wait()
-    wait_until(lambda: not any(uses_files_in(local_disk, one) for one in psutil.process_iter()))
+        killed.kill()
     said = killed.run(*ALWAYS, processes=processes)
     assert "going on after step" in said
     assert f"{FROM_COPY} {local_disk}/" in said
     assert killed.digests() == uninterrupted.digests()
     assert list(local_disk.iterdir()) == []
-
-
-def uses_files_in(folder, process):
-    """Return whether a process has files of a folder open."""
-    try:
-        return any(Path(file.path).is_relative_to(folder) for file in process.open_files())
-    except psutil.Error:
-        return False
 
 
 def test_a_stop_ends_the_copying(resolve, local_disk):
@@ -253,7 +242,7 @@ def test_without_permitted_space_no_copy_is_made(new_training, local_disk):
         resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
 
     done = subprocess.run(
-        limited.command(*ALWAYS),
+        limited.command(*ALWAYS, python=quick_python()),
         cwd=limited.folder,
         env=limited.environment({}),
         capture_output=True,

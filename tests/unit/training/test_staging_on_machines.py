@@ -2,7 +2,6 @@
 
 import os
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -109,9 +108,9 @@ def test_only_epochs_that_are_left_count_for_a_copy(resolve, tmp_path, behind_a_
     data, recipe = resolve(features, features[:, 0], SETTINGS | {"epochs": 4}, shard=100)
     assert recipe.training.sizes.steps_per_epoch == 100
     begun = Training(tmp_path / "begun", data, recipe)
-    with begun.started("--running", "{checkpoint: {steps: 5}}") as process:
+    with begun.started("--running", "{checkpoint: {steps: 5}}"):
         wait_until(lambda: max(begun.checkpoints(), default=0) > 300)
-        os.killpg(process.pid, signal.SIGKILL)
+        begun.kill()
     said = output_of(begun, behind_a_network)
     assert "going on after step 3" in said
     assert "rows are read where they are: epochs left: 0." in said

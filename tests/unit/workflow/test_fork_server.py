@@ -127,47 +127,23 @@ def test_a_killed_server_ends_its_jobs_which_are_not_run_again(owner, runs):
     assert "error: the fork server was killed, and the job with it" in printed
     assert not is_alive(pid)
     assert runs() == 1
-    # The next job has another server.
-    (owner.folder / "soon").touch()
-    assert owner.run("waits.py", "soon")[0] == 0
-    assert server not in owner.servers() != []
+    # The next jobs, all of which come at once, have one other server.
+    jobs = [owner.start("waits.py", "all") for _ in range(6)]
+    pids = {job.pid() for job in jobs}
+    (other,) = owner.servers()
+    assert other != server
+    assert pids == set(children(other))
+    (owner.folder / "all").touch()
+    assert [job.end()[0] for job in jobs] == [0] * 6
 
 
-def test_many_jobs_at_once_have_one_server(tmp_path):
-    (tmp_path / "waits.py").write_text(WAITS)
-    with Owner(tmp_path) as owner:
-        jobs = [owner.start("waits.py", "all") for _ in range(6)]
-        pids = {job.pid() for job in jobs}
-        (server,) = owner.servers()
-        assert pids == set(children(server))
-        (tmp_path / "all").touch()
-        assert [job.end()[0] for job in jobs] == [0] * 6
-
-
-def test_a_server_ends_with_its_owner_and_after_the_last_job(tmp_path):
-    """Python goes on when Snakemake is killed, and so does a job."""
-    (tmp_path / "waits.py").write_text(WAITS)
-    with Owner(tmp_path) as owner:
-        job = owner.start("waits.py", "end")
-        pid = job.pid()
-        (server,) = owner.servers()
-        owner.process.kill()
-        owner.process.wait()
-        signal.sigtimedwait([], 0.3)
-        assert all(map(is_alive, (server, pid, job.client)))
-        (tmp_path / "end").touch()
-        wait_until(lambda: not any(map(is_alive, (server, pid, job.client))), seconds=10)
-        assert job.printed() == f"pid {pid}\ndone\n"
-
-
-def test_a_server_holds_no_stream_of_the_job_that_started_it(tmp_path):
+def test_a_server_holds_no_stream_of_the_job_that_started_it(owner):
     """`snakemake | tee log` would not end otherwise."""
-    (tmp_path / "x.py").write_text("print('x')")
-    with Owner(tmp_path) as owner:
-        owner.run("x.py")
-        (server,) = owner.servers()
-        files = [os.readlink(f"/proc/{server}/fd/{number}") for number in (0, 1, 2)]
-        assert files == ["/dev/null"] * 3
+    (owner.folder / "x.py").write_text("print('x')")
+    owner.run("x.py")
+    (server,) = owner.servers()
+    files = [os.readlink(f"/proc/{server}/fd/{number}") for number in (0, 1, 2)]
+    assert files == ["/dev/null"] * 3
 
 
 def test_trouble_leads_to_plain_python(tmp_path):
@@ -184,39 +160,44 @@ def test_trouble_leads_to_plain_python(tmp_path):
         assert printed.endswith(plain)
         (library / "sitecustomize.py").unlink()
         (library / "yaml.py").write_text("raise ImportError('no such thing')")
-        printed = owner.run("x.py", PYTHONPATH=str(library), OTHER="y")[1]
-        assert "an import failed (ImportError: no such thing)" in printed
-        assert printed.endswith(plain)
-        for number in (1, 2):
-            assert "note" not in owner.run("x.py", OTHER=str(number))[1]
-        printed = owner.run("x.py", OTHER="3")[1]
+        for number in (1, 2, 3):
+            printed = owner.run("x.py", PYTHONPATH=str(library), OTHER=str(number))[1]
+            assert "an import failed (ImportError: no such thing)" in printed
+            assert printed.endswith(plain)
+        printed = owner.run("x.py", OTHER="4")[1]
         assert "4 servers run, for jobs that start otherwise" in printed
         assert printed.endswith(plain)
 
 
-def test_a_changed_package_has_a_new_server(tmp_path):
-    (tmp_path / "x.py").write_text("import os; print(os.getppid())")
-    library = tmp_path / "library"
-    library.mkdir()
-    with Owner(tmp_path) as owner:
-        owner.run("x.py", PYTHONPATH=str(library))
-        (server,) = owner.servers()
-        (library / "new.py").touch()
-        printed = owner.run("x.py", PYTHONPATH=str(library))[1]
-        assert "a package was changed" in printed
-        wait_until(lambda: not is_alive(server))
-        assert "note" not in owner.run("x.py", PYTHONPATH=str(library))[1]
-
-
-def test_messages_of_imports_are_those_of_every_job(tmp_path):
+def test_a_server_lives_as_long_as_its_packages_and_its_owner(tmp_path):
+    """What its packages print when they are imported is printed by every job."""
     (tmp_path / "x.py").write_text("import yaml; print('x')")
+    (tmp_path / "waits.py").write_text(WAITS)
     library = tmp_path / "library"
     library.mkdir()
     (library / "yaml.py").write_text("import sys; print('noise', file=sys.stderr)")
+    way = {"PYTHONPATH": str(library)}
     with Owner(tmp_path) as owner:
         for _ in range(2):
-            assert owner.run("x.py", PYTHONPATH=str(library)) == (0, "noise\nx\n")
-        assert len(owner.servers()) == 1
+            assert owner.run("x.py", **way) == (0, "noise\nx\n")
+        (server,) = owner.servers()
+
+        (library / "new.py").touch()
+        assert "a package was changed" in owner.run("x.py", **way)[1]
+        wait_until(lambda: not is_alive(server))
+        assert owner.run("x.py", **way) == (0, "noise\nx\n")
+
+        # Python goes on when Snakemake is killed, and so does a job.
+        job = owner.start("waits.py", "end", **way)
+        pid = int(job.wait_for("pid ").split()[2])
+        (server,) = owner.servers()
+        owner.process.kill()
+        owner.process.wait()
+        signal.sigtimedwait([], 0.3)
+        assert all(map(is_alive, (server, pid, job.client)))
+        (tmp_path / "end").touch()
+        wait_until(lambda: not any(map(is_alive, (server, pid, job.client))), seconds=10)
+        assert job.printed() == f"noise\npid {pid}\ndone\n"
 
 
 def test_a_client_imports_little():

@@ -124,15 +124,6 @@ def test_a_script_does_the_same_as_under_python(owner, name):
     assert owner.servers()
 
 
-@pytest.mark.parametrize("variables", [{"PYTHONUNBUFFERED": "1"}, {"PYTHONIOENCODING": "latin-1"}])
-def test_streams_are_as_the_environment_says(owner, variables):
-    (owner.folder / "script.py").write_text(SCRIPTS["streams"].replace("\\u2713", "é"))
-    environment = {"PYTHONUNBUFFERED": ""} | variables
-    plain = owner.run("script.py", forked=False, **environment)
-    assert plain[0] == 0
-    assert owner.run("script.py", **environment) == plain
-
-
 @pytest.mark.parametrize("name", ["/", "folder/", "link/"])
 def test_a_script_is_found_from_where_it_lies(owner, name):
     folder = owner.folder / "folder"
@@ -182,11 +173,13 @@ def test_temporary_folders_may_differ(owner):
 
 
 def test_jobs_that_start_otherwise_have_another_server(tmp_path):
-    script = SCRIPTS["what a process starts with"] + SCRIPTS["what is imported"]
+    names = ("what a process starts with", "what is imported", "streams")
+    script = "".join(SCRIPTS[name] for name in names).replace("\\u2713", "é")
     (tmp_path / "script.py").write_text(script)
+    folder = {"prefix": ["nohup", "nice", "-n", "3", "bash", "-c", "umask 77; exec $0 $@"]}
     ways = [
-        {"OMP_NUM_THREADS": "2", "OTHER": "x"},
-        {"prefix": ["nohup", "nice", "-n", "3", "bash", "-c", "umask 77; exec $0 $@"]},
+        {"OMP_NUM_THREADS": "2", "OTHER": "x", "PYTHONUNBUFFERED": "1"},
+        {"PYTHONIOENCODING": "latin-1", "PYTHONUNBUFFERED": ""} | folder,
     ]
     with Owner(tmp_path) as owner:
         for servers, way in enumerate(ways, start=1):
@@ -196,17 +189,16 @@ def test_jobs_that_start_otherwise_have_another_server(tmp_path):
             assert len(owner.servers()) == servers
 
 
-def test_the_server_does_not_grow_and_keeps_no_dead(tmp_path):
-    (tmp_path / "allocates.py").write_text("import numpy; numpy.ones(30_000_000)")
-    with Owner(tmp_path) as owner:
-        owner.run("allocates.py")
-        (server,) = owner.servers()
-        before, files = resident_mib(server), os.listdir(f"/proc/{server}/fd")
-        for _ in range(20):
-            assert owner.run("allocates.py") == (0, "")
-        assert resident_mib(server) < before + 10
-        assert os.listdir(f"/proc/{server}/fd") == files
-        assert children(server) == []
+def test_the_server_does_not_grow_and_keeps_no_dead(owner):
+    (owner.folder / "allocates.py").write_text("import numpy; numpy.ones(3_000_000)")
+    owner.run("allocates.py")
+    (server,) = owner.servers()
+    before, files = resident_mib(server), os.listdir(f"/proc/{server}/fd")
+    for _ in range(20):
+        assert owner.run("allocates.py") == (0, "")
+    assert resident_mib(server) < before + 10
+    assert os.listdir(f"/proc/{server}/fd") == files
+    assert children(server) == []
 
 
 def resident_mib(pid):

@@ -118,10 +118,13 @@ class Loaded:
     files: set[str]
 
 
-#: Imports each script in a fork, and writes what that has loaded. The forks of scripts that may
-#: import PyTorch have it from their parent, which imports it last.
+#: Imports each script in a fork, and writes what that has loaded. The forks have packages that are
+#: not large from their parent; those of scripts that may import PyTorch have it, too, which the
+#: parent imports last.
 IMPORTING = """
-import importlib, json, os, sys
+import gc, importlib, json, os, sys
+import ml_dtypes, numpy, psutil, pydantic.main, safetensors.numpy, yaml
+gc.disable()
 sys.path.insert(0, sys.argv[1])
 for names in sys.argv[3:]:
     if names == "torch":

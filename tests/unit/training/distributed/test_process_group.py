@@ -4,11 +4,12 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from contextlib import contextmanager
 
 import pytest
+
+from tests.programs import quick_python
 
 pytestmark = pytest.mark.slow
 
@@ -42,7 +43,7 @@ def started(rank, port, repository):
         "RANK": str(rank),
     }
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM],
+        [quick_python(), "-c", PROGRAM],
         env=os.environ | environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
