@@ -1,6 +1,7 @@
 """How blocks come from the disk, and what happens if they do not."""
 
 import os
+import threading
 import time
 
 import numpy as np
@@ -83,6 +84,42 @@ def test_slow_reads_in_pieces_give_the_same_rows(records, monkeypatch):
     monkeypatch.setattr(os, "preadv", FailingReads())
     loader = BlockLoader(MemmapDataset(records), 50, shuffle=SMALL, reader="pread")
     assert [rows_of(batch) for batch in loader] == expected
+
+
+class WaitingReads:
+    """Reads that wait at some places until there was one at other places.
+
+    Args:
+        waiting: the places in the file where reads wait.
+        awaited: the places of which one has to be read before that.
+    """
+
+    def __init__(self, waiting, awaited):
+        self.waiting, self.awaited = waiting, awaited
+        self.is_begun = threading.Event()
+        self.waits = []
+
+    def __call__(self, descriptor, targets, place, flags=0):
+        if not flags and place in self.awaited:
+            self.is_begun.set()
+        if not flags and place in self.waiting:
+            self.waits.append(self.is_begun.wait(5))
+        return REAL_PREADV(descriptor, targets, place, flags)
+
+
+def test_reading_goes_on_while_the_end_of_the_next_buffer_is_awaited(records, monkeypatch):
+    drop_from_cache(records)
+    loader = BlockLoader(MemmapDataset(records), 50, shuffle=SMALL, reader="pread")
+    layout, order = loader.dataset.layout, loader.order.epoch(0)
+    next_one, next_but_one = (
+        (layout.offset + layout.row_bytes * order.buffer(number).runs.starts).tolist()
+        for number in (1, 2)
+    )
+    reads = WaitingReads(next_one, next_but_one)
+    monkeypatch.setattr(os, "preadv", reads)
+    assert len(list(loader)) == len(loader)
+    assert reads.waits
+    assert all(reads.waits), "no thread read the buffer after"
 
 
 @pytest.mark.parametrize(
