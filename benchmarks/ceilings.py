@@ -10,12 +10,10 @@ import numpy as np
 from benchmarks.measuring import Work
 from memtrain.data.memmap_dataset import MemmapDataset
 from memtrain.data.record_file import map_rows, read_record_layout
-from memtrain.loading.pages import address_of, aligned_bytes
+from memtrain.loading.pages import huge_page_bytes
 
 #: Reads that are in progress at the same time.
 _THREADS = 8
-
-_HUGE_PAGE_BYTES = 2 << 20
 
 
 def random_block_reads(path: str, block_bytes: int, direct: bool = False) -> Callable[[], int]:
@@ -94,11 +92,8 @@ def memory_copy(path: str) -> Callable[[], float]:
 
 def _huge_pages(parts: int, part_bytes: int) -> list[memoryview]:
     """Return parts of memory that lie in huge pages, where the kernel has some."""
-    # Twice as much, since the memory may begin within a huge page.
-    spare = max(parts * part_bytes, _HUGE_PAGE_BYTES)
-    memory = aligned_bytes(parts * part_bytes + spare)
-    start = -address_of(memory) % _HUGE_PAGE_BYTES
-    return [memory[start + part * part_bytes :][:part_bytes].data for part in range(parts)]
+    memory = huge_page_bytes(parts * part_bytes)
+    return [memory[part * part_bytes :][:part_bytes].data for part in range(parts)]
 
 
 def _batches(order: np.ndarray, size: int) -> Iterator[np.ndarray]:

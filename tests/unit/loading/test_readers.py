@@ -11,6 +11,7 @@ from memtrain.core.errors import UserError
 from memtrain.data.memmap_dataset import MemmapDataset
 from memtrain.loading import field_files, reader_choice, readers
 from memtrain.loading.block_loader import BlockLoader
+from memtrain.loading.pages import HUGE_PAGE_BYTES, PAGE_BYTES, address_of, huge_page_bytes
 from memtrain.system.file_systems import FileSystem
 from tests.unit.loading.orders import (
     READERS,
@@ -193,3 +194,12 @@ def test_a_kernel_that_cannot_populate_a_mapping_is_asked_by_reading(plain, monk
 
 def first_column(loader):
     return np.concatenate([batch[:, 0].numpy().copy() for batch in loader])
+
+
+@pytest.mark.parametrize("size", [1, 3 * PAGE_BYTES, HUGE_PAGE_BYTES, HUGE_PAGE_BYTES + 1])
+def test_memory_in_huge_pages_begins_on_one_and_can_be_written(size):
+    memory = huge_page_bytes(size)
+    assert address_of(memory) % HUGE_PAGE_BYTES == 0
+    assert memory.shape == (size,)
+    memory[:] = 7
+    assert memory.sum(dtype=np.int64) == 7 * size
