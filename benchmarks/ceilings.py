@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks.measuring import Work
 from memtrain.data.memmap_dataset import MemmapDataset
 from memtrain.data.record_file import map_rows, read_record_layout
-from memtrain.loading.pages import aligned_bytes
+from memtrain.loading.pages import huge_page_bytes
 
 #: Reads that are in progress at the same time.
 _THREADS = 8
@@ -19,7 +19,9 @@ _THREADS = 8
 def random_block_reads(path: str, block_bytes: int, direct: bool = False) -> Callable[[], int]:
     """Return a program that reads every block of a file once, in random order, in threads.
 
-    The program does nothing with the bytes, and returns the number of rows of the file.
+    The program does nothing with the bytes, and returns the number of rows of the file. It reads
+    into huge pages, as ``BlockLoader`` does: a read into small pages is a request of 64 pieces for
+    256 KiB, and a virtual disk handles pieces one by one.
 
     Args:
         path: path of the file.
@@ -36,14 +38,13 @@ def random_block_reads(path: str, block_bytes: int, direct: bool = False) -> Cal
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_RANDOM)
         order = np.random.default_rng(0).permutation(blocks)
 
-        def read(numbers: np.ndarray) -> None:
-            target = memoryview(aligned_bytes(block_bytes))
+        def read(numbers: np.ndarray, target: memoryview) -> None:
             for number in numbers.tolist():
                 os.preadv(descriptor, [target], layout.offset + number * block_bytes)
 
         threads = [
-            threading.Thread(target=read, args=[order[first::_THREADS]])
-            for first in range(_THREADS)
+            threading.Thread(target=read, args=[order[first::_THREADS], target])
+            for first, target in enumerate(_huge_pages(_THREADS, block_bytes))
         ]
         for thread in threads:
             thread.start()
@@ -87,6 +88,12 @@ def memory_copy(path: str) -> Callable[[], float]:
         return times * len(source) / layout.row_bytes
 
     return program
+
+
+def _huge_pages(parts: int, part_bytes: int) -> list[memoryview]:
+    """Return parts of memory that lie in huge pages, where the kernel has some."""
+    memory = huge_page_bytes(parts * part_bytes)
+    return [memory[part * part_bytes :][:part_bytes].data for part in range(parts)]
 
 
 def _batches(order: np.ndarray, size: int) -> Iterator[np.ndarray]:

@@ -6,6 +6,7 @@ its rows, so that the program can say whether it has seen each row once.
 
 import json
 import re
+import resource
 import sys
 import time
 from pathlib import Path
@@ -30,6 +31,23 @@ def memory_kib(kind: str) -> int:
     return int(re.search(rf"{kind}:\s+(\d+)", status)[1])
 
 
+def used() -> dict[str, float]:
+    """Return what this process has used up to now: CPU seconds, page faults, bytes from disks."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    from_disks = re.search(r"read_bytes: (\d+)", Path("/proc/self/io").read_text())[1]
+    return {
+        "cpu_seconds": usage.ru_utime + usage.ru_stime,
+        "minor_faults": usage.ru_minflt,
+        "major_faults": usage.ru_majflt,
+        "disk_bytes": int(from_disks),
+    }
+
+
+def used_since(before: dict[str, float]) -> dict[str, float]:
+    """Return what this process has used since ``used`` returned ``before``."""
+    return {name: amount - before[name] for name, amount in used().items()}
+
+
 def run_epoch(path: str, reader: str, shuffle: ShuffleSettings, budget: int | None) -> dict:
     """Run through one epoch of a file, and return its rows, seconds and anonymous memory."""
     dataset = MemmapDataset(path)
@@ -40,6 +58,7 @@ def run_epoch(path: str, reader: str, shuffle: ShuffleSettings, budget: int | No
     # From the second buffer on, the loader takes no more memory.
     settled = 2 * loader.order.rows_per_buffer // BATCH
     anonymous = []
+    before = used()
     start = time.perf_counter()
     for number, batch in enumerate(loader):
         seen[batch[:, 0].numpy().astype(np.int64)] += 1
@@ -52,6 +71,7 @@ def run_epoch(path: str, reader: str, shuffle: ShuffleSettings, budget: int | No
         "each_row_once": bool((seen == 1).all()),
         "anonymous_kib": [min(anonymous), max(anonymous)],
         "reader": str(loader.reading),
+        **used_since(before),
     }
 
 
@@ -71,8 +91,9 @@ def main(argv: list[str] | None = None) -> int:
         report = {"bytes": memory_kib("VmRSS") << 10}
     elif args.program.endswith("reads"):
         read = random_block_reads(args.path, 256 << 10, args.program == "direct-reads")
+        before = used()
         start = time.perf_counter()
-        report = {"rows": read(), "seconds": time.perf_counter() - start}
+        report = {"rows": read(), "seconds": time.perf_counter() - start, **used_since(before)}
     else:
         report = run_epoch(args.path, args.program, shuffle, args.memory_budget)
     print(json.dumps(report))

@@ -80,8 +80,9 @@ def main() -> str:
         )
     lines = [
         "| | rows/s, median (range) | share of the reads | of the direct reads "
+        "| CPU seconds per GiB | bytes read per byte of rows "
         "| each row once | anonymous memory, MiB | killed |",
-        "|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     lines += [_line(name, comparison, runner.reports[program]) for name, program in names.items()]
     chosen = runner.reports["auto"][-1]["reader"]
@@ -90,8 +91,21 @@ def main() -> str:
 
 def _line(name: str, comparison: Comparison, reports: list[dict[str, Any]]) -> str:
     shares = [spread(comparison.ratio(name, base), "{:.2f}") for base in (READS, DIRECT_READS)]
-    cells = [name, spread(comparison.rates[name], "{:,.0f}"), *shares, *_memory_cells(reports)]
+    used = _used_cells(reports)
+    rates = spread(comparison.rates[name], "{:,.0f}")
+    cells = [name, rates, *shares, *used, *_memory_cells(reports)]
     return f"| {' | '.join(cells)} |"
+
+
+def _used_cells(reports: list[dict[str, Any]]) -> list[str]:
+    """Return CPU seconds for each GiB of rows, and bytes read from the disk for each byte of rows.
+
+    Both count the epoch alone, without the imports.
+    """
+    row_bytes = 4 * COLUMNS
+    cpu = [report["cpu_seconds"] * (1 << 30) / (report["rows"] * row_bytes) for report in reports]
+    read = [report["disk_bytes"] / (report["rows"] * row_bytes) for report in reports]
+    return [spread(cpu, "{:.2f}"), spread(read, "{:.2f}")]
 
 
 def _memory_cells(reports: list[dict[str, Any]]) -> list[str]:

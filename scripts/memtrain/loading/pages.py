@@ -14,6 +14,9 @@ from memtrain.core.errors import UserError
 #: The page size that blocks, direct reads and advice to the kernel are aligned to.
 PAGE_BYTES = 4096
 
+#: The usual size of a huge page.
+HUGE_PAGE_BYTES = 2 << 20
+
 # Constants of Linux that Python's mmap module lacks.
 MAP_FIXED = 0x10
 MAP_NORESERVE = 0x4000
@@ -44,6 +47,17 @@ def aligned_bytes(size: int) -> np.ndarray:
         # Rows are gathered from all over this memory, and the processor finds large pages faster.
         area.madvise(mmap.MADV_HUGEPAGE)
     return np.frombuffer(area, np.uint8)[:size]
+
+
+def huge_page_bytes(size: int) -> np.ndarray:
+    """Return memory, uint8 (size,), that begins on a huge page, where the kernel has one to give.
+
+    To the disk, a huge page is one piece of memory, and each small page is another one.
+    """
+    whole_pages = -(-size // HUGE_PAGE_BYTES) * HUGE_PAGE_BYTES
+    memory = aligned_bytes(whole_pages + HUGE_PAGE_BYTES)
+    start = -address_of(memory) % HUGE_PAGE_BYTES
+    return memory[start : start + size]
 
 
 class MappedRange:

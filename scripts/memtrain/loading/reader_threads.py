@@ -1,6 +1,6 @@
 """The threads that read blocks, for all fields of the rows."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -31,10 +31,6 @@ class ReaderThreads:
         self.stop()
         self._pool.shutdown(cancel_futures=True)
 
-    def submit(self, work: Callable[[Item], None], item: Item) -> Future[None]:
-        """Begin to call a function in one of the threads."""
-        return self._pool.submit(work, item)
-
     def begin(self, work: Callable[[list[Item]], None], runs: list[Item]) -> list[Future[None]]:
         """Begin to call ``work`` in the threads, with a few runs at a time."""
         return [
@@ -50,7 +46,7 @@ class ReaderThreads:
             yield item
 
 
-def wait_for(tasks: list[Future[None]]) -> None:
+def wait_for(tasks: Sequence[Future[None]]) -> None:
     """Wait for all tasks, and raise the error of the first that failed."""
     errors = [error for error in (task.exception() for task in tasks) if error]
     if errors:

@@ -33,8 +33,12 @@ from memtrain.loading.pages import (
     address_of,
     advise,
     aligned_bytes,
+    huge_page_bytes,
 )
 from memtrain.system.file_systems import file_system_of
+
+#: Parts of scratch memory that are allocated together: most loaders have as many reader threads.
+_SCRATCH_PARTS = 8
 
 _log = logging.getLogger(__name__)
 
@@ -98,7 +102,7 @@ class DirectReader(CopyingReader):
 
     def __init__(self, field: FieldFiles):
         super().__init__(field)
-        self._scratch = threading.local()
+        self._scratch = _Scratch()
         self._paths = field.field.stream.paths
         self._buffered = PreadReader(field, keeps_pages=False)
         self._refusing: set[int] = set()
@@ -132,7 +136,7 @@ class DirectReader(CopyingReader):
             return
         start = place - place % PAGE_BYTES
         end = place + len(target)
-        scratch = self._scratch_memory(-(-(end - start) // PAGE_BYTES) * PAGE_BYTES)
+        scratch = self._scratch.memory(-(-(end - start) // PAGE_BYTES) * PAGE_BYTES)
         self._direct.read(file, start, scratch.data, needed=end - start)
         target[:] = scratch[place - start : end - start]
 
@@ -151,13 +155,33 @@ class DirectReader(CopyingReader):
         """Close the files."""
         self._direct.close()
 
-    def _scratch_memory(self, size: int) -> np.ndarray:
-        """Return ``size`` bytes of this thread's scratch memory."""
-        memory = getattr(self._scratch, "memory", None)
+
+class _Scratch:
+    """Memory for every thread to read whole pages into: parts of huge pages."""
+
+    def __init__(self) -> None:
+        self._own = threading.local()
+        self._lock = threading.Lock()
+        self._unused = np.empty(0, np.uint8)
+
+    def memory(self, size: int) -> np.ndarray:
+        """Return memory of this thread, uint8 (size,), that begins on a page.
+
+        Args:
+            size: number of bytes, a multiple of the size of a page.
+        """
+        memory = getattr(self._own, "memory", None)
         if memory is None or len(memory) < size:
-            memory = aligned_bytes(size)
-            self._scratch.memory = memory
+            memory = self._own.memory = self._part(size)
         return memory[:size]
+
+    def _part(self, size: int) -> np.ndarray:
+        """Return memory that no thread has yet, uint8 (size,)."""
+        with self._lock:
+            if len(self._unused) < size:
+                self._unused = huge_page_bytes(size * _SCRATCH_PARTS)
+            part, self._unused = self._unused[:size], self._unused[size:]
+        return part
 
 
 class MmapReader:

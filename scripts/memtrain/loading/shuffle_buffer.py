@@ -60,10 +60,16 @@ class FilledBuffer:
     Attributes:
         fields: the stored fields of the rows.
         order: the order of the buffer: its runs of rows, and how they are used.
+        reads: the reads that bring the rows; they are in memory once all of these have ended.
     """
 
     fields: tuple[FilledField, ...]
     order: BufferOrder
+    reads: Sequence[Future[None]]
+
+
+#: The rows of a field, and the reads that bring them into memory.
+_Filling = tuple[FilledField, Sequence[Future[None]]]
 
 
 def buffer_count(order: RowOrder) -> int:
@@ -108,8 +114,8 @@ class FieldFiller:
         self._elements_per_page = _elements_per_page(files.field, rows_per_block)
         self._areas = [_Area() for _ in range(buffers)]
 
-    def fill(self, order: BufferOrder, choice: ReaderChoice) -> FilledField:
-        """Return the rows of a buffer, once they are in memory.
+    def begin(self, order: BufferOrder, choice: ReaderChoice) -> _Filling:
+        """Begin to fill a buffer; return where its rows will be, and the reads that bring them.
 
         Args:
             order: its runs of rows, and how they are used.
@@ -149,16 +155,15 @@ class FieldFiller:
 
     def _map(
         self, order: BufferOrder, pieces: RowPieces | RaggedRuns, reader: MmapReader | None
-    ) -> FilledField:
-        """Return the mapped files as a buffer, once the loads of its rows are in memory."""
+    ) -> _Filling:
+        """Begin to bring the loads of rows into memory, with the mapped files as the buffer."""
         runs = self._field.stream.byte_runs(pieces.load_starts, pieces.load_ends)
         mapping = self._files.mapped()
         mapping.map_files(np.unique(runs.file), self._files.files)
-        bringing = [] if reader is None else self._bring(runs, reader)
+        reads = [] if reader is None else self._bring(runs, reader)
         places = self._mapped_places(order, pieces, mapping.part_places)
-        wait_for(bringing)
         lengths = _lengths(order, pieces)
-        return FilledField(mapping.elements, places, runs, True, reader, lengths)
+        return FilledField(mapping.elements, places, runs, True, reader, lengths), reads
 
     def _mapped_places(
         self, order: BufferOrder, pieces: RowPieces | RaggedRuns, part_places: np.ndarray
@@ -182,8 +187,8 @@ class FieldFiller:
 
     def _read(
         self, order: BufferOrder, pieces: RowPieces | RaggedRuns, reader: CopyingReader
-    ) -> FilledField:
-        """Read the loads of rows into one of the areas, unless an area holds them already."""
+    ) -> _Filling:
+        """Begin to read the loads of rows into an area, unless an area holds them already."""
         spans = Runs(pieces.load_starts, pieces.load_ends)
         first_places, elements = self._arranged(spans)
         area = self._area_for(spans)
@@ -193,16 +198,14 @@ class FieldFiller:
         content = area.reserved(elements * element_bytes + spare)
         content[len(content) - spare :] = 0
         runs = self._field.stream.byte_runs(spans.starts, spans.ends)
-        reading: list[Future[None]] = []
         if not is_held:
-            area.runs = None
             targets = first_places[runs.run] * element_bytes + runs.target
-            reading = self._load(runs, targets, content, reader)
+            area.runs = spans
+            area.reads = self._load(runs, targets, content, reader)
         places = order.permuted(pieces.places_in_loads(first_places))
-        wait_for(reading)
-        area.runs = spans
         read_by = None if is_held else reader
-        return FilledField(content, places, runs, False, read_by, _lengths(order, pieces))
+        filled = FilledField(content, places, runs, False, read_by, _lengths(order, pieces))
+        return filled, area.reads
 
     def _load(
         self, runs: ByteRuns, targets: np.ndarray, content: np.ndarray, reader: CopyingReader
@@ -279,11 +282,13 @@ class BufferFiller:
         ]
         self._planner = ThreadPoolExecutor(1, "memtrain row order")
         self._coordinator = ThreadPoolExecutor(1, "memtrain buffer")
+        # Giving up pages takes as long as mapping them; reads go on meanwhile.
+        self._finisher = ThreadPoolExecutor(1, "memtrain used buffer")
 
     def close(self) -> None:
         """End the threads, after the reads that are under way."""
         self._threads.stop()
-        for threads in (self._planner, self._coordinator):
+        for threads in (self._planner, self._coordinator, self._finisher):
             threads.shutdown(cancel_futures=True)
         self._threads.close()
 
@@ -310,28 +315,34 @@ class BufferFiller:
         following = next(fillings, None)
         finishing: list[Future[None]] = []
         while following is not None:
-            filled = following.result()
-            following = next(fillings, None)
+            # The memory of the last buffer is free. The next but one is filled into it from now
+            # on, so that the disk never waits until the next one is whole.
+            current, following = following, next(fillings, None)
+            wait_for(finishing[:-1])
+            filled = current.result()
+            wait_for(filled.reads)
             yield filled
-            wait_for(finishing)
-            finishing = [
-                self._threads.submit(field.finish, rows)
-                for field, rows in zip(self._fields, filled.fields, strict=True)
-            ]
+            finishing = [*finishing[-1:], self._finisher.submit(self._finish, filled)]
         wait_for(finishing)
 
     def _begin_all(self, plans: Iterable[Planner]) -> Iterator[Future[FilledBuffer]]:
-        """Yield the filling of every buffer once it has begun, while the next one is planned."""
+        """Yield every buffer, to be begun in a thread, while the next one is planned."""
         planned: Future[tuple[BufferOrder, ReaderChoice]] | None = None
         for plan in chain(plans, [None]):
             following = None if plan is None else self._planner.submit(plan)
             if planned is not None:
-                yield self._coordinator.submit(self._fill, planned)
+                yield self._coordinator.submit(self._begin, planned)
             planned = following
 
-    def _fill(self, planned: Future[tuple[BufferOrder, ReaderChoice]]) -> FilledBuffer:
+    def _begin(self, planned: Future[tuple[BufferOrder, ReaderChoice]]) -> FilledBuffer:
         order, choice = planned.result()
-        return FilledBuffer(tuple(field.fill(order, choice) for field in self._fields), order)
+        begun = [field.begin(order, choice) for field in self._fields]
+        reads = [read for _, reads in begun for read in reads]
+        return FilledBuffer(tuple(filled for filled, _ in begun), order, reads)
+
+    def _finish(self, filled: FilledBuffer) -> None:
+        for field, rows in zip(self._fields, filled.fields, strict=True):
+            field.finish(rows)
 
 
 @dataclass
@@ -340,11 +351,13 @@ class _Area:
 
     Attributes:
         content: uint8 (bytes,); None before it is first used.
-        runs: the runs of elements that it holds; None if it holds nothing whole.
+        runs: the runs of elements that it holds, once ``reads`` have ended; None before.
+        reads: the reads that bring the runs.
     """
 
     content: np.ndarray | None = None
     runs: Runs | None = None
+    reads: Sequence[Future[None]] = ()
 
     def reserved(self, size: int) -> np.ndarray:
         """Return ``size`` bytes that begin on a page; the content stays if it was large enough."""

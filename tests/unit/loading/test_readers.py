@@ -1,6 +1,7 @@
 """How blocks come from the disk, and what happens if they do not."""
 
 import os
+import threading
 import time
 
 import numpy as np
@@ -10,6 +11,7 @@ from memtrain.core.errors import UserError
 from memtrain.data.memmap_dataset import MemmapDataset
 from memtrain.loading import field_files, reader_choice, readers
 from memtrain.loading.block_loader import BlockLoader
+from memtrain.loading.pages import HUGE_PAGE_BYTES, PAGE_BYTES, address_of, huge_page_bytes
 from memtrain.system.file_systems import FileSystem
 from tests.unit.loading.orders import (
     READERS,
@@ -86,6 +88,42 @@ def test_slow_reads_in_pieces_give_the_same_rows(records, monkeypatch):
     assert [rows_of(batch) for batch in loader] == expected
 
 
+class WaitingReads:
+    """Reads that wait at some places until there was one at other places.
+
+    Args:
+        waiting: the places in the file where reads wait.
+        awaited: the places of which one has to be read before that.
+    """
+
+    def __init__(self, waiting, awaited):
+        self.waiting, self.awaited = waiting, awaited
+        self.is_begun = threading.Event()
+        self.waits = []
+
+    def __call__(self, descriptor, targets, place, flags=0):
+        if not flags and place in self.awaited:
+            self.is_begun.set()
+        if not flags and place in self.waiting:
+            self.waits.append(self.is_begun.wait(5))
+        return REAL_PREADV(descriptor, targets, place, flags)
+
+
+def test_reading_goes_on_while_the_end_of_the_next_buffer_is_awaited(records, monkeypatch):
+    drop_from_cache(records)
+    loader = BlockLoader(MemmapDataset(records), 50, shuffle=SMALL, reader="pread")
+    layout, order = loader.dataset.layout, loader.order.epoch(0)
+    next_one, next_but_one = (
+        (layout.offset + layout.row_bytes * order.buffer(number).runs.starts).tolist()
+        for number in (1, 2)
+    )
+    reads = WaitingReads(next_one, next_but_one)
+    monkeypatch.setattr(os, "preadv", reads)
+    assert len(list(loader)) == len(loader)
+    assert reads.waits
+    assert all(reads.waits), "no thread read the buffer after"
+
+
 @pytest.mark.parametrize(
     ("reads", "message"),
     [
@@ -158,3 +196,12 @@ def test_a_kernel_that_cannot_populate_a_mapping_is_asked_by_reading(plain, monk
 
 def first_column(loader):
     return np.concatenate([batch[:, 0].numpy().copy() for batch in loader])
+
+
+@pytest.mark.parametrize("size", [1, 3 * PAGE_BYTES, HUGE_PAGE_BYTES, HUGE_PAGE_BYTES + 1])
+def test_memory_in_huge_pages_begins_on_one_and_can_be_written(size):
+    memory = huge_page_bytes(size)
+    assert address_of(memory) % HUGE_PAGE_BYTES == 0
+    assert memory.shape == (size,)
+    memory[:] = 7
+    assert memory.sum(dtype=np.int64) == 7 * size
