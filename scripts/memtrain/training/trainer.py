@@ -38,6 +38,7 @@ from memtrain.training.build import (
 )
 from memtrain.training.checkpoint_schedule import CheckpointSchedule
 from memtrain.training.distributed.fsdp import ModelState, shard
+from memtrain.training.gradient_memory import keep_gradient_memory
 from memtrain.training.history import StepRecord, records_from_array, records_to_array
 from memtrain.training.hooks import Hooks
 from memtrain.training.live_tables import LiveTables
@@ -85,6 +86,7 @@ class Trainer:
             shard=self._shard if is_sharded else None,
             start=self._start if settings.initial else None,
         )
+        keep_gradient_memory(self._parts.model, context.device)
         dataset = open_rows(data, training, training.rows, self._parts.transform)
         model_bytes = recipe.resource_estimate.model_bytes
         self._loader = build_loader(dataset, training, context, model_bytes)

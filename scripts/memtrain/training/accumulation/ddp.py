@@ -22,6 +22,7 @@ from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
 from memtrain.training.accumulation.accumulator import AccumulatedWindow, Window, mean_loss
+from memtrain.training.accumulation.shared_gradients import separate_gradients
 from memtrain.training.accumulation.slot_loss import Batch, MicroBatchRng, SlotLoss
 from memtrain.training.distributed.process_group import ProcessGroup
 
@@ -85,6 +86,7 @@ class DdpAccumulator:
         elif group.world_size > 1:
             self._ddp_module = _wrap(slot_loss)
             module = self._ddp_module
+        self._is_plain = module is slot_loss and self._fsdp_model is None
         self._module = torch.compile(module, dynamic=False) if compiled else module
 
     def accumulate(
@@ -94,18 +96,22 @@ class DdpAccumulator:
         losses = torch.zeros(self._slots, dtype=torch.float64, device=self._device)
         passes = self._passes(window, scale)
         self._participation.clear()
+        took_part: list[bool] = []
         for number, current in enumerate(passes, 1):
             self._rng.seed(window.step, current.slot)
             with self._communication(is_last=number == len(passes)):
                 summed = self._module(current.batch)
                 self._participation.counts = bool(current.factor)
                 (summed * current.factor).backward()
+            if self._is_plain and took_part != self._participation.flags:
+                separate_gradients(self._module.parameters())
+                took_part = list(self._participation.flags)
             if current.factor:
                 losses[current.slot] = summed.detach()
         shared = torch.cat([losses, losses.new_tensor([should_stop(), *self._participation.flags])])
         total = self._group.all_reduce_sum(shared).tolist()
-        stops, *took_part = total[self._slots :]
-        self._participation.drop_others(took_part)
+        stops, *counts = total[self._slots :]
+        self._participation.drop_others(counts)
         return AccumulatedWindow(mean_loss(total[: self._slots], window), stops > 0)
 
     def _passes(self, window: Window, scale: float) -> list[_Pass]:

@@ -14,6 +14,7 @@ from torch import nn
 
 from memtrain.components.custom_losses import CustomLoss
 from memtrain.components.padded_batch import varies_in_length
+from memtrain.training.accumulation.shared_gradients import separate_gradients
 from memtrain.training.accumulation.slot_loss import (
     Batch,
     MicroBatchRng,
@@ -238,6 +239,7 @@ class SlotGradients:
 
     def _add_gradients(self, loss: torch.Tensor) -> Sequence[torch.Tensor | None]:
         torch.autograd.backward(loss, inputs=self._parameters)
+        separate_gradients(self._parameters)
         return ()
 
     def _clear_gradients(self) -> None:

@@ -4,9 +4,15 @@ import pytest
 import torch
 from torch import nn
 
+from memtrain.training.accumulation.accumulator import Window
 from memtrain.training.accumulation.slot_loss import WindowSlots
 from memtrain.training.accumulation.summation_tree import tree_sum
-from tests.unit.training.accumulation.accumulators import slot_gradients
+from tests.unit.training.accumulation.accumulators import (
+    ddp,
+    flat_gradient,
+    never,
+    slot_gradients,
+)
 
 
 class SomeUnused(nn.Module):
@@ -113,6 +119,17 @@ class SharesMemory(nn.Module):
         return features @ (self.one + self.two) + ReturnsItsMask.apply(self.masked, self.mask)
 
 
+class StacksItsWeights(nn.Module):
+    """A model whose gradients are views of one memory, which autograd gives to two parameters."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = nn.Parameter(torch.randn(64, 256)), nn.Parameter(torch.randn(64 * 256))
+
+    def forward(self, features):
+        return features @ torch.stack([self.one, self.two.view(64, 256)]).sum(0)
+
+
 def plain_gradients(model, window):
     """Return the gradients that autograd gives, added in the tree."""
     slots = []
@@ -132,6 +149,25 @@ def test_memory_that_gradients_share_is_not_added_to():
     summed = gradients.sum_run(range(8), window)
     assert torch.equal(summed.vector, expected)
     assert torch.equal(model.mask, mask)
+
+
+@pytest.mark.parametrize("slots", [8, 7, 1])
+def test_gradients_that_are_views_of_one_memory_are_added_once(slots):
+    torch.manual_seed(0)
+    model, window = StacksItsWeights(), large_window(0)
+    batches = {slot: window.batches[slot] for slot in range(slots)}
+    window = WindowSlots(0, batches, 4 * slots)
+    gradients = slot_gradients(model, slots, 4, slots_per_call=1)
+    found = gradients.sum_run(range(slots), window).vector
+    assert torch.equal(found, plain_gradients(model, window))
+
+
+def test_fast_sums_of_views_of_one_memory_are_right():
+    torch.manual_seed(0)
+    model, window = StacksItsWeights(), large_window(0)
+    batches = list(window.batches.values())
+    ddp(model, 8, 4).accumulate(Window(0, [4] * 8, batches), 1.0, never)
+    assert torch.allclose(flat_gradient(model), plain_gradients(model, window), rtol=1e-4)
 
 
 def test_hooks_of_added_gradients_change_nothing():
