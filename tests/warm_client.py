@@ -89,7 +89,6 @@ def _call(name, arguments):
     return {
         "module": module,
         "arguments": rest,
-        # As in an environment, the Python that was called.
         "executable": os.path.join(os.path.dirname(sys.argv[0]), "python"),
         "folder": os.getcwd(),
         "environment": dict(os.environ),

@@ -27,6 +27,10 @@ import types
 from contextlib import suppress
 from pathlib import Path
 
+#: The variable that names the Python that programs take themselves to be run by, and start others
+#: with; without it, that is the real one.
+PYTHON = "MEMTRAIN_TESTS_PYTHON"
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
 _CLIENT = """\
@@ -212,7 +216,8 @@ def _run(call, known):
     sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))
     extra = [part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
     base = [part for part in sys.path if part != str(Path(__file__).parent)]
-    sys.argv, sys.executable = call["arguments"], call["executable"]
+    sys.argv = call["arguments"]
+    sys.executable = os.environ.get(PYTHON, sys.executable)
     first = os.getcwd() if call["module"] else str(Path(call["arguments"][0]).resolve().parent)
     sys.path[:] = [first, *extra, *base]
     status = 0

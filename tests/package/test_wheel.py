@@ -16,6 +16,7 @@ from packaging.requirements import Requirement
 from memtrain.workflow.result_code import code_digest, script_code
 from tests.docs.pages import read_page
 from tests.programs import quick_python
+from tests.warm_python import PYTHON
 
 #: One process builds the wheel and installs it for all of these tests.
 pytestmark = pytest.mark.xdist_group("package")
@@ -92,7 +93,7 @@ def test_every_command_works_from_the_wheel(wheel, tmp_path):
             cwd=tmp_path / "project",
             capture_output=True,
             text=True,
-            env=os.environ | {"PYTHONPATH": str(tmp_path / "packages")},
+            env=os.environ | {"PYTHONPATH": str(tmp_path / "packages"), PYTHON: quick_python()},
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
