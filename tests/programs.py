@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tests.sharing import is_worker, made_once
-from tests.warm_python import start
+from tests.warm_python import PYTHON, start
 
 #: The folder of programs that start quickly, once a test has asked for one.
 _WARM = "MEMTRAIN_TESTS_PROGRAMS"
@@ -33,6 +33,11 @@ def quick_python():
     """
     folder = _quick_programs()
     return os.path.join(folder, "python") if folder else sys.executable
+
+
+def starting_quickly():
+    """Return the environment of a program that starts programs of its own by ``quick_python``."""
+    return os.environ | {PYTHON: quick_python()}
 
 
 def search_path(last=None, warm=True):

@@ -98,8 +98,6 @@ def _call(name, arguments):
         "code": code,
         "is_safe": is_safe,
         "arguments": rest,
-        # As in an environment, the Python that was called.
-        "executable": os.path.join(os.path.dirname(sys.argv[0]), "python"),
         "folder": os.getcwd(),
         "environment": dict(os.environ),
         "umask": umask,

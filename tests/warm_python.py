@@ -27,6 +27,10 @@ import types
 from contextlib import suppress
 from pathlib import Path
 
+#: The variable that names the Python that programs take themselves to be run by, and start others
+#: with; without it, that is the real one.
+PYTHON = "MEMTRAIN_TESTS_PYTHON"
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
 _CLIENT = """\
@@ -223,7 +227,7 @@ def _run(call, known):
     base = [part for part in sys.path if part != str(Path(__file__).parent)]
     sys.argv = call["arguments"]
     sys.path[:] = [*_first_folder(call), *extra, *base]
-    sys.executable = call["executable"]
+    sys.executable = os.environ.get(PYTHON, sys.executable)
     status = 0
     try:
         if call["module"] == "torch.distributed.run":

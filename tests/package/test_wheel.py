@@ -1,6 +1,5 @@
 """The package as others install it: outside of the repository, with what it requires alone."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -15,7 +14,7 @@ from packaging.requirements import Requirement
 
 from memtrain.workflow.result_code import code_digest, script_code
 from tests.docs.pages import read_page
-from tests.programs import quick_python
+from tests.programs import quick_python, starting_quickly
 
 #: One process builds the wheel and installs it for all of these tests.
 pytestmark = pytest.mark.xdist_group("package")
@@ -92,7 +91,7 @@ def test_every_command_works_from_the_wheel(wheel, tmp_path):
             cwd=tmp_path / "project",
             capture_output=True,
             text=True,
-            env=os.environ | {"PYTHONPATH": str(tmp_path / "packages")},
+            env=starting_quickly() | {"PYTHONPATH": str(tmp_path / "packages")},
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr

@@ -10,7 +10,7 @@ import pytest
 from benchmarks.gpu.__main__ import POINTS, table
 from benchmarks.gpu.running import GRACE_SECONDS, Point, run_point
 
-from tests.programs import quick_python
+from tests.programs import quick_python, starting_quickly
 
 pytestmark = pytest.mark.slow
 
@@ -48,6 +48,7 @@ def test_the_rehearsal_on_a_cpu_runs_every_point(repository, tmp_path):
     done = subprocess.run(
         [quick_python(), "-m", "benchmarks.gpu", "--device", "cpu", "--json", path],
         cwd=repository,
+        env=starting_quickly(),
         capture_output=True,
         text=True,
         timeout=400,

@@ -10,6 +10,13 @@ from benchmarks.first_results import first_result
 
 from tests.programs import quick_python
 from tests.tables import KINDS
+from tests.warm_python import PYTHON
+
+
+@pytest.fixture(autouse=True)
+def programs_start_quick_ones(monkeypatch):
+    """Let `memtrain run` start a Snakemake that starts quickly, as its own Python does."""
+    monkeypatch.setenv(PYTHON, quick_python())
 
 
 def memtrain(repository, folder, *arguments):

@@ -7,6 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from tests.programs import starting_quickly
 from tests.trainings import Training
 from tests.unit.tracking.servers import Line, mlflow_server
 
@@ -65,13 +66,20 @@ def project(resolve, tmp_path, monkeypatch):
     return partial(_make_project, resolve, tmp_path)
 
 
+class Tracked(Training):
+    """A training whose followers start quickly, too."""
+
+    def environment(self, variables):
+        return super().environment(starting_quickly() | variables)
+
+
 def _make_project(resolve, folder, name="tracked"):
     settings = {"model": "own:Slow", "batch_size": 10, "accumulation_steps": 4, "epochs": 2}
     settings |= {"validate_every": {"steps": 5}, "device": "cpu"}
     data, recipe = resolve(
         FEATURES, TARGET, settings, train=[0, 400], validate=[400, 500], evaluate=[500, 600]
     )
-    training = Training(folder / name / "results/test/splits/one", data, recipe)
+    training = Tracked(folder / name / "results/test/splits/one", data, recipe)
     (training.folder / "own.py").write_text(OWN)
     return training
 
