@@ -40,6 +40,7 @@ def warm_up(scripts):
         The code of the files in that folder by their bytes.
     """
     from kept_modules import KeptModules, compile_once
+    from kept_snakefiles import keep_snakefiles
 
     gc.disable()
     for name in MODULES:
@@ -50,6 +51,8 @@ def warm_up(scripts):
     for make_first_use in (_find_plugins, _draw, inspect.stack):
         with suppress(ImportError):
             make_first_use()
+    with suppress(ImportError):
+        keep_snakefiles(scripts.parent)
     _leave_out_ends()
     gc.collect()
     gc.freeze()
