@@ -84,7 +84,8 @@ def _call(name, arguments):
         module, rest = _MODULES[name], [program, *arguments]
     elif arguments[:1] == ["-m"] and arguments[1] in (*_MODULES.values(), *_MORE_MODULES):
         module, rest = arguments[1], arguments[1:]
-    elif arguments[:1] == ["-c"]:
+    # Processes of multiprocessing have further open files.
+    elif arguments[:1] == ["-c"] and not arguments[1].startswith("from multiprocessing"):
         module, code, rest = None, arguments[1], ["-c", *arguments[2:]]
     elif arguments and arguments[0].endswith(".py"):
         module, rest = None, arguments

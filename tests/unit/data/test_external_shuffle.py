@@ -273,7 +273,7 @@ print(most_kib() - before)
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [3, 100, 60_000])
 def test_memory_holds_a_bucket_and_not_the_rows(tmp_path, repository, width):
-    rows_mib, held_mib = 96, 8
+    rows_mib, held_mib = 42, 4
     arguments = [(rows_mib << 20) // (width + 1), width, held_mib]
     used_kib = subprocess.check_output(
         [sys.executable, "-c", MEASUREMENT, *map(str, arguments)],

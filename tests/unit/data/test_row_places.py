@@ -205,7 +205,7 @@ print(most_kib() - before)
     ids=["classes", "group"],
 )
 def test_memory_holds_a_bucket_and_not_the_rows(tmp_path, repository, kind, values):
-    rows_mib, held_mib = 96, 8
+    rows_mib, held_mib = 42, 4
     used_kib = subprocess.check_output(
         [sys.executable, "-c", MEASUREMENT, kind, str(values), str(rows_mib << 15), str(held_mib)],
         cwd=tmp_path,
