@@ -314,6 +314,9 @@ class BufferFiller:
         fillings = self._begin_all(plans)
         following = next(fillings, None)
         finishing: list[Future[None]] = []
+        if following is not None:
+            # Nothing else delays the first batch.
+            wait_for(following.result().reads)
         while following is not None:
             # The memory of the last buffer is free. The next but one is filled into it from now
             # on, so that the disk never waits until the next one is whole.
