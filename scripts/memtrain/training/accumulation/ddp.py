@@ -86,7 +86,9 @@ class DdpAccumulator:
         elif group.world_size > 1:
             self._ddp_module = _wrap(slot_loss)
             module = self._ddp_module
-        self._is_plain = module is slot_loss and self._fsdp_model is None
+        is_plain = module is slot_loss and self._fsdp_model is None
+        # DistributedDataParallel and FSDP put gradients into memory of their own.
+        self._given_by_autograd = list(model.parameters()) if is_plain else []
         self._module = torch.compile(module, dynamic=False) if compiled else module
 
     def accumulate(
@@ -103,8 +105,8 @@ class DdpAccumulator:
                 summed = self._module(current.batch)
                 self._participation.counts = bool(current.factor)
                 (summed * current.factor).backward()
-            if self._is_plain and took_part != self._participation.flags:
-                separate_gradients(self._module.parameters())
+            if took_part != self._participation.flags:
+                separate_gradients(self._given_by_autograd)
                 took_part = list(self._participation.flags)
             if current.factor:
                 losses[current.slot] = summed.detach()
