@@ -21,7 +21,7 @@ def random_block_reads(path: str, block_bytes: int, direct: bool = False) -> Cal
 
     The program does nothing with the bytes, and returns the number of rows of the file. It reads
     into huge pages, as ``BlockLoader`` does: a read into small pages is a request of 64 pieces for
-    256 KiB, and a virtual disk handles pieces one by one.
+    256 KiB, and a virtual disk may handle pieces one by one.
 
     Args:
         path: path of the file.
