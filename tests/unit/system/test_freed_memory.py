@@ -46,6 +46,7 @@ def fresh_pages(mode):
     return int(done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library has no mallopt")
 def test_blocks_that_are_made_again_need_no_fresh_pages():
     block_pages = (48 << 20) // 4096

@@ -43,6 +43,7 @@ def fresh_pages(accumulator, mode):
     return int(done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library has no mallopt")
 @pytest.mark.parametrize("accumulator", ["tree", "ddp"])
 def test_later_windows_need_few_fresh_pages(accumulator):
