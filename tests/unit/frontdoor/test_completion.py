@@ -6,10 +6,11 @@ import re
 import select
 import shutil
 import subprocess
-import sys
 import time
 
 import pytest
+
+from tests.programs import quick_python
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +31,7 @@ def scripts(repository, tmp_path_factory):
     """The files with the scripts of both shells."""
     folder = tmp_path_factory.mktemp("completion")
     for shell in ("bash", "zsh"):
-        command = [sys.executable, repository / "scripts/memtrain_command.py", "completion", shell]
+        command = [quick_python(), repository / "scripts/memtrain_command.py", "completion", shell]
         (folder / shell).write_bytes(
             subprocess.run(command, capture_output=True, check=True).stdout
         )

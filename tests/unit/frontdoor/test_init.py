@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-import sys
 from datetime import datetime, timedelta
 
 import pytest
@@ -11,6 +10,7 @@ from benchmarks.first_datasets import DATASETS
 from memtrain.config.dataset import ImportSettings
 from memtrain.core.errors import UserError
 from memtrain.data.tables.importer import TableImport
+from tests.programs import quick_python
 from tests.tables import KINDS, ROWS
 
 
@@ -319,7 +319,7 @@ def test_a_header_may_have_numbers(init, tmp_path, first):
 
 @pytest.mark.slow
 def test_a_mistake_is_told_in_a_sentence(repository, tmp_path):
-    command = [sys.executable, repository / "scripts/memtrain_command.py"]
+    command = [quick_python(), repository / "scripts/memtrain_command.py"]
     for arguments in (["init", "none.csv", "--target", "y"], ["run"]):
         done = subprocess.run([*command, *arguments], cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 1

@@ -7,6 +7,7 @@ import pytest
 
 from memtrain.frontdoor.command import SCRIPTS
 from memtrain.frontdoor.workflow_run import snakemake_command
+from tests.programs import quick_python
 
 
 @pytest.mark.parametrize(
@@ -36,7 +37,7 @@ def test_all_cores_are_used_unless_something_else_is_said(given, repository):
 @pytest.mark.slow
 @pytest.mark.parametrize("script", ["status", "lineage"])
 def test_a_script_gets_its_arguments_and_gives_its_status(repository, script):
-    command = [sys.executable, repository / "scripts/memtrain_command.py", script]
+    command = [quick_python(), repository / "scripts/memtrain_command.py", script]
     helped = subprocess.run([*command, "--help"], capture_output=True, text=True)
     assert helped.returncode == 0
     assert helped.stdout.startswith(f"usage: memtrain {script}")

@@ -22,6 +22,7 @@ from memtrain.data.streams.stored_field import StoredField
 from memtrain.data.streams.stream import Stream
 from memtrain.loading.block_loader import BlockLoader
 from memtrain.loading.field_files import FieldFiles
+from tests.programs import quick_python
 from tests.unit.loading.orders import ALL_MEMORY, READERS, drop_from_cache
 
 DTYPES = ["<f4", ">i2", "<f2", "|u1", "<u2", "<i8", ml_dtypes.bfloat16]
@@ -192,7 +193,7 @@ for reader in ("mmap", "pread", "direct"):
     stream = write_stream(tmp_path, "part", values, range(0, 20_001, 20), [128])
     field = StoredField("part", stream, Consecutive(20_000))
     FilesLayout((field,), {"features": FieldView("part")}).write(tmp_path / "rows.json")
-    command = [sys.executable, "-c", program, str(tmp_path / "rows.json")]
+    command = [quick_python(), "-c", program, str(tmp_path / "rows.json")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
