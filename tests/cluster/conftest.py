@@ -32,7 +32,7 @@ PREPARING = textwrap.dedent(
         while Path(f"{split}.stuck").exists():
             time.sleep(0.1)
         if Path(f"{split}.slow").exists():
-            time.sleep(0.08)
+            time.sleep(0.16)
         return row
 
 
@@ -98,7 +98,8 @@ def configuration(splits=(*INTERRUPTED, "on_two_nodes"), *, epochs=60, checkpoin
         }
         for name in splits
     }
-    content["training"]["epochs"] = epochs
+    # The steps are those of four micro-batches of half as many rows, and take half as much work.
+    content["training"] |= {"batch_size": 64, "accumulation_steps": 2, "epochs": epochs}
     content["running"] = {"checkpoint": {"steps": checkpoint_steps}}
     return content
 

@@ -141,7 +141,8 @@ def copy_of_repository(repository: Path, folder: Path) -> Path:
         if name and (repository / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(repository / name, folder / name)
-    for command in ("init -q", "add -A", "commit -q -m copy"):
+    # In one file, since every page has a copy of all files.
+    for command in ("init -q", "add -A", "commit -q -m copy", "repack -a -d -q"):
         author = ["-c", "user.name=tests", "-c", "user.email=tests@localhost"]
         subprocess.run(["git", *author, *command.split()], cwd=folder, check=True)
     (folder / ".venv").symlink_to(Path(sys.prefix))

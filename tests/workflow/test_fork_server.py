@@ -128,7 +128,7 @@ def started(project):
 def test_nothing_is_left_of_a_workflow_that_is_ended(new_project, number):
     """By Ctrl-C, which all processes get, or by a signal for Snakemake alone."""
     content = configuration()
-    content["training"] = content["training"] | {"epochs": 100}
+    content["training"] = content["training"] | {"epochs": 50}
     project = new_project(content)
     project.snakemake("--until", "resolve_splits")
     process = started(project)

@@ -34,7 +34,7 @@ def write_patients(project):
 def project(tmp_path, repository):
     first = {"first": {"train": [0, "50%"], "evaluate": ["50%", "100%"]}}
     predictions = {"half": {"split": "first", "rows": ["50%", "100%"]}}
-    configuration = CONFIGURATION | {"splits": first, "folds": 3, "predictions": predictions}
+    configuration = CONFIGURATION | {"splits": first, "folds": 2, "predictions": predictions}
     project = make_project(tmp_path / "x", repository, configuration)
     write_imported(project)
     write_patients(project)
@@ -52,7 +52,7 @@ def used_rows(project, split):
 
 
 def test_no_patient_is_trained_and_evaluated_on(project):
-    splits = ["first", "fold_1", "fold_2", "fold_3"]
+    splits = ["first", "fold_1", "fold_2"]
     expect(project.snakemake(), *ROWS, *of_split(*splits)[:-1], "predict", "summarize")
     patients = read_patients(project)
     for split in splits:
