@@ -25,4 +25,4 @@ def keep_gradient_memory(model: nn.Module, device: torch.device) -> None:
     """
     sizes = [part.nbytes for part in model.parameters() if part.requires_grad]
     if device.type == "cpu" and sum(sizes) >= _WORTH_KEEPING:
-        keep_freed_memory(largest=max(sizes), total=_TIMES_GRADIENTS * sum(sizes))
+        keep_freed_memory(_TIMES_GRADIENTS * sum(sizes))
