@@ -16,7 +16,10 @@ _OF_PYTEST = "PYTEST_CURRENT_TEST"
 
 #: Starts a process for each line that it reads, and tells its status when it is asked for it.
 _OWNER = """
-import json, subprocess, sys
+import json, signal, subprocess, sys
+# They are ignored where tests run in the background, and would be by jobs.
+for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+    signal.signal(number, signal.SIG_DFL)
 started = {}
 for line in sys.stdin:
     order = json.loads(line)

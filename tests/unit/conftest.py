@@ -4,11 +4,9 @@
 """
 
 import sys
-from pathlib import Path
+from contextlib import contextmanager
 
 import pytest
-
-_FOLDER = Path(__file__).parent
 
 #: What Python tells its audit hooks before it starts a process; see the table of audit events in
 #: Python's documentation.
@@ -19,13 +17,25 @@ _confined = []
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_protocol(item):
-    """Fail a test that starts a process without the mark, fixtures included."""
-    # pytest-xdist calls this for the tests of all folders.
-    if item.path.is_relative_to(_FOLDER) and not item.get_closest_marker("slow"):
+def pytest_runtest_setup(item):
+    """Fail a fixture that starts a process for a test without the mark."""
+    with _confinement(item):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    """Fail a test that starts a process without the mark."""
+    with _confinement(item):
+        return (yield)
+
+
+@contextmanager
+def _confinement(item):
+    if not item.get_closest_marker("slow"):
         _confined.append(item.nodeid)
     try:
-        return (yield)
+        yield
     finally:
         _confined.clear()
 
