@@ -41,7 +41,7 @@ _SECONDS_PER_RESAMPLE = 1e-3
 #: Figures: memory of the packages that draw them, in MB, and what a row and a step of the history
 #: take. On a cluster, Snakemake runs inside of the job, and takes as much memory as these packages.
 #: Predictions are counted in flat memory.
-_MB_OF_FIGURES = 400
+_MB_OF_FIGURES = 500
 _SECONDS_PER_ROW_DRAWN = 5e-6
 _SECONDS_PER_STEP_DRAWN = 3e-6
 _BYTES_PER_STEP_DRAWN = 100
