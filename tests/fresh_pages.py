@@ -1,4 +1,4 @@
-"""Counts the pages that a process gets fresh from the system while it uses memory again and again."""
+"""Counts the pages that a process gets fresh from the system for memory that it uses again."""
 
 import os
 import subprocess

@@ -66,6 +66,22 @@ def global_settings() -> dict[str, object]:
     }
 
 
+def seed_torch(seed: int, device: torch.device) -> None:
+    """Seed the generators of PyTorch that a model draws from, on the CPU and on a device.
+
+    ``torch.manual_seed`` seeds those of all devices, and notes for each kind that is not there from
+    where it was called, which takes 80 microseconds: as much as a small micro-batch.
+
+    Args:
+        seed: the seed.
+        device: device of the model.
+    """
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+
+
 @contextmanager
 def borrowed_generators(seed: int, device: torch.device) -> Iterator[None]:
     """Seed the generators of PyTorch, NumPy and Python meanwhile, and restore their states.

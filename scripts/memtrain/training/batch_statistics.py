@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from memtrain.components.build import TrainingParts
+from memtrain.components.global_state import seed_torch
 from memtrain.components.models import normalizing_layers
 from memtrain.core.random_streams import torch_seed
 from memtrain.data.memmap_dataset import MemmapDataset
@@ -97,7 +98,7 @@ class BatchStatistics:
     def _call(self, rows: dict[str, torch.Tensor], number: int) -> None:
         """Call the model on a batch, with random numbers that follow from its number."""
         device = self._context.device
-        torch.manual_seed(self._seed + number)
+        seed_torch(self._seed + number, device)
         self._parts.loss(
             self._parts.model, {name: value.to(device) for name, value in rows.items()}
         )

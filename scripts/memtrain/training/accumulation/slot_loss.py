@@ -7,6 +7,7 @@ from functools import cached_property
 import torch
 from torch import nn
 
+from memtrain.components.global_state import seed_torch
 from memtrain.components.losses import Loss
 from memtrain.core.random_streams import torch_seed
 
@@ -96,11 +97,7 @@ class MicroBatchRng:
         Seeds are counted up rather than hashed, because the CPU's generator keeps only 32 bits of a
         seed: hashes may collide in them, but no two of four billion consecutive numbers do.
         """
-        seed = self._first_seed + step * self._slots + slot
-        torch.default_generator.manual_seed(seed)
-        if self._device.type == "cuda":
-            with torch.cuda.device(self._device):
-                torch.cuda.manual_seed(seed)
+        seed_torch(self._first_seed + step * self._slots + slot, self._device)
 
 
 def rows_of(batch: Batch) -> int:
